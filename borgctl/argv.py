@@ -1,0 +1,84 @@
+"""argv and environment for borg and for hooks, built from nothing.
+
+The order of words is always the same: subcommand, our own options, the launch's, `--`, location, paths. It does not
+know where the values came from: they are of types that cannot hold anything else.
+
+    build(launch, "/usr/bin/borg")
+    == ["/usr/bin/borg", "create", "--log-json", …, "--", "ssh://borgctl/srv/borg/web1::a", "/etc"]
+"""
+
+import shlex
+from collections.abc import Iterable
+
+from borgctl.launch import Launch
+
+# One host word for every transport: borg remembers locations, and another one would look like a moved repository.
+_HOST = "borgctl"
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+_LOCK_WAIT = 120  # seconds; the run lock keeps other gates out, so only a server's own compact is waited for
+_UMASK = "0077"
+
+
+def build(launch: Launch, borg: str) -> list[str]:
+    """Return borg's argv for a launch."""
+    options = [*launch.options, *((name, None) for name in _presentation(launch))]
+    location = f"ssh://{_HOST}{launch.repository}" + (f"::{launch.archive}" if launch.archive else "")
+    return [
+        *(borg, launch.command, "--log-json", f"--umask={_UMASK}", f"--lock-wait={_LOCK_WAIT}"),
+        *(f"--{name}" if value is None else f"--{name}={value}" for name, value in options),
+        *("--", location),
+        *map(str, launch.paths),
+    ]
+
+
+def _presentation(launch: Launch) -> list[str]:
+    """Return the flags that show the server what it may see: JSON for programs, and where names stay here."""
+    chosen = {name for name, _ in launch.options}
+    structured = launch.log == "json" or not launch.disclosed
+    progress = ["progress"] if launch.log == "json" else []
+    match launch.command:
+        case "create" if not chosen & {"json", "stats", "dry-run", "list"}:
+            return [*progress, "json" if structured else "stats"]
+        case "list" | "info" if structured and not chosen & {"json", "json-lines", "short"}:
+            return [*progress, "json"]
+        case _:
+            return progress
+
+
+def environment(base: str, temporary: str, host_id: str, chosen: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+    """Return borg's environment without transport and passphrase; `chosen` is the policy's and checked there.
+
+    `base` is where borg keeps cache, keys and its security database; `temporary` must be writable (borg's selftest).
+    """
+    standard = {
+        "PATH": _PATH,
+        "HOME": base,
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TMPDIR": temporary,
+        "BORG_HOST_ID": host_id,
+    }
+    fixed = {
+        "BORG_BASE_DIR": base,
+        "BORG_EXIT_CODES": "modern",
+        "BORG_SHOW_SYSINFO": "no",
+        "BORG_JSON_INDENT": "none",
+        "BORG_RELOCATED_REPO_ACCESS_IS_OK": "no",
+        "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "no",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return {**standard, **dict(chosen), **fixed}
+
+
+def carried(env: dict[str, str], relay: Iterable[str], passphrase_fd: int | None) -> dict[str, str]:
+    """Add how borg reaches the repository (borg splits BORG_RSH as a shell would) and where it reads the passphrase."""
+    secret = {} if passphrase_fd is None else {"BORG_PASSPHRASE_FD": str(passphrase_fd)}
+    return {**env, "BORG_RSH": shlex.join(relay), **secret}
+
+
+def hook_environment(home: str, job: str | None, run: str, outcome: str = "") -> dict[str, str]:
+    """Return the environment of a hook; `outcome` is set for hooks that run after borg."""
+    known = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", "BORGCTL_JOB": job or "", "BORGCTL_RUN": run}
+    return {**known, **({"BORGCTL_OUTCOME": outcome} if outcome else {})}

@@ -1,0 +1,180 @@
+"""The base: the client's state directory for one policy, and what is kept there from run to run.
+
+base/borg/            borg's cache, keys and security database (BORG_BASE_DIR)
+base/host-id          who we are in borg's locks, made once
+base/borg-version     what the borg binary said of itself, and of which file that was
+base/locks/           flock(2) files: one for each repository, one for each session
+base/runs/RUN/        a run's private directory: the relay's door and borg's TMPDIR
+
+with Base.open("/var/lib/borgctl/web1") as base, base.lock_repository(path): …
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from borgctl import children
+from borgctl.custody import Pinned, Unsafe, directory
+from borgctl.errors import BorgctlError
+from borgctl.values import RepositoryPath
+
+_SERIES = ((1, 2), (1, 4))
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A borg release of a series that we know."""
+
+    text: str
+    series: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """An open base directory; nobody but root and the gate's user can write it."""
+
+    path: str
+    fd: int
+
+    @classmethod
+    def open(cls, path: str) -> "Base":
+        """Open it, making up to three missing directories (0700); raise BorgctlError where it is not safe."""
+        try:
+            with directory(path, missing=3) as pinned:
+                fd = pinned.open(os.O_RDONLY | os.O_DIRECTORY)
+            for name in ("borg", "locks", "runs"):
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o700, dir_fd=fd)
+        except (OSError, Unsafe) as error:
+            raise _unusable(path, error) from None
+        return cls(path, fd)
+
+    @property
+    def borg(self) -> str:
+        """Return borg's own base directory."""
+        return f"{self.path}/borg"
+
+    def host_id(self) -> str:
+        """Return the identity that borg writes into locks; the same for all runs, so that borg can tell a dead one."""
+        known = self._read("host-id")
+        if not re.fullmatch(r"borgctl@[0-9a-f]{32}", known):
+            known = f"borgctl@{os.urandom(16).hex()}"
+            self._replace("host-id", known)
+        return known
+
+    @contextlib.contextmanager
+    def lock_repository(self, repository: RepositoryPath) -> Iterator[None]:
+        """Hold the one lock of this repository; busy is an answer, not a wait."""
+        name = hashlib.sha256(repository.text.encode()).hexdigest()[:32]
+        fd = self._try_lock(f"locks/repository-{name}")
+        if fd is None:
+            raise BorgctlError("repository-busy", f"another run uses {repository.text!r}")
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def session(self, most: int) -> Iterator[None]:
+        """Hold one of `most` places for gates at work."""
+        fds = (self._try_lock(f"locks/session-{number}") for number in range(most))
+        fd = next((fd for fd in fds if fd is not None), None)
+        if fd is None:
+            raise BorgctlError("sessions-full", f"{most} sessions of this policy are at work")
+        try:
+            yield
+        finally:
+            os.close(fd)
+
+    @contextlib.contextmanager
+    def run_directory(self, run: str) -> Iterator[str]:
+        """Make a run's private directory, and remove it and those of dead runs."""
+        lock = self._try_lock(f"locks/run-{run}")
+        try:
+            self._sweep()
+            path = f"{self.path}/runs/{run}"
+            os.mkdir(f"runs/{run}", 0o700, dir_fd=self.fd)
+            os.mkdir(f"runs/{run}/tmp", 0o700, dir_fd=self.fd)
+            try:
+                yield path
+            finally:
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError as error:
+            raise _unusable(self.path, error) from None
+        finally:
+            if lock is not None:
+                os.unlink(f"locks/run-{run}", dir_fd=self.fd)
+                os.close(lock)
+
+    def _sweep(self) -> None:
+        """Remove what runs that were killed have left: those whose lock nobody holds."""
+        for run in os.listdir(f"{self.path}/runs"):
+            fd = self._try_lock(f"locks/run-{run}")
+            if fd is not None:
+                shutil.rmtree(f"{self.path}/runs/{run}", ignore_errors=True)
+                os.unlink(f"locks/run-{run}", dir_fd=self.fd)
+                os.close(fd)
+
+    def version(self, borg: str, env: dict[str, str]) -> Version:
+        """Return the version of the borg at this path, asking it only when the file has changed.
+
+        Raise BorgctlError where it is missing, could be somebody else's, or is of a series that we do not know.
+        """
+        try:
+            with Pinned.at(borg) as pinned:
+                status = pinned.require(stat.S_IFREG).status
+            mark = f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
+            known, _, text = self._read("borg-version").partition(" ")
+            if known != mark:
+                code, answer = children.capture([borg, "--version"], env, most=200, seconds=60)
+                text = answer.decode("ascii", "replace").strip().removeprefix("borg ") if code == 0 else "unknown"
+                self._replace("borg-version", f"{mark} {text}")
+        except Unsafe as error:
+            raise BorgctlError("borg-unsafe", str(error)) from None
+        except OSError as error:
+            raise BorgctlError("borg-missing", f"{borg!r}: {error.strerror}") from None
+        match = re.fullmatch(r"([0-9]{1,3})\.([0-9]{1,3})\.[0-9A-Za-z.+-]{1,40}", text)
+        series = (int(match[1]), int(match[2])) if match else (0, 0)
+        if series not in _SERIES:
+            raise BorgctlError("borg-unsupported", f"{borg!r} is version {text[:40]!r}; 1.2 and 1.4 are known")
+        return Version(text, series)
+
+    def _try_lock(self, name: str) -> int | None:
+        try:
+            fd = os.open(name, _OPEN, 0o600, dir_fd=self.fd)
+        except OSError as error:
+            raise _unusable(self.path, error) from None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return fd
+
+    def _read(self, name: str) -> str:
+        try:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        except FileNotFoundError:
+            return ""
+        with os.fdopen(fd, "r", encoding="ascii", errors="replace") as file:
+            return file.read(1000)
+
+    def _replace(self, name: str, text: str) -> None:
+        """Write a file whole: a reader sees the old text or the new."""
+        temporary = f"{name}.{os.getpid()}"
+        fd = os.open(temporary, _OPEN | os.O_TRUNC, 0o600, dir_fd=self.fd)
+        with os.fdopen(fd, "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+
+def _unusable(path: str, error: Exception) -> BorgctlError:
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return BorgctlError("base-unusable", f"{path!r}: {text}")

@@ -1,0 +1,186 @@
+"""Child processes: started with nothing inherited, watched by pidfd, ended for certain.
+
+A child gets exactly the descriptors it is given, default signals, its own session and an environment; nothing of ours.
+This module does not know what a child does.
+
+    child = spawn(["/bin/echo", "x"], {}, {1: write_end})
+"""
+
+import contextlib
+import ctypes
+import errno
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+_PR_SET_CHILD_SUBREAPER = 36
+_ALL_SIGNALS = range(1, signal.NSIG)
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A running child; `pidfd` becomes readable when it ends. It leads its own session and process group."""
+
+    pid: int
+    pidfd: int
+
+    def signal(self, number: int) -> None:
+        """Send a signal to this very process; one that has ended is no error."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def reap(self) -> int:
+        """Wait for its end; return the exit status, or minus the number of the signal that ended it."""
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.pidfd)
+        return os.waitstatus_to_exitcode(status)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose parent dies (prctl(2) PR_SET_CHILD_SUBREAPER)."""
+    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl PR_SET_CHILD_SUBREAPER")
+
+
+def spawn(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    fds: Mapping[int, int],
+    before_exec: Callable[[], None] = lambda: None,
+) -> Child:
+    """Start argv[0] with `fds` (child's number: ours) and /dev/null for 0, 1, 2 where not given.
+
+    Raise OSError as execve(2) does, or whatever OSError `before_exec` (run in the child) raises.
+    """
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _become(argv, env, fds, before_exec, write_end)
+        except OSError as error:
+            os.write(write_end, str(error.errno or errno.EIO).encode())
+        finally:
+            os._exit(127)
+    os.close(write_end)
+    with os.fdopen(read_end, "rb") as pipe:
+        failed = pipe.read()
+    if failed:
+        os.waitpid(pid, 0)
+        raise OSError(int(failed), os.strerror(int(failed)), argv[0])
+    return Child(pid, os.pidfd_open(pid))
+
+
+def _become(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    fds: Mapping[int, int],
+    before_exec: Callable[[], None],
+    report: int,
+) -> None:
+    os.setsid()
+    os.chdir("/")
+    for number in _ALL_SIGNALS:
+        if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):  # 32 and 33 are the C library's own
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    null = os.open("/dev/null", os.O_RDWR)
+    wanted = {0: null, 1: null, 2: null, **fds}
+    above = max(*wanted, *wanted.values(), report) + 1
+    moved = {number: os.dup2(fd, above + index) for index, (number, fd) in enumerate(wanted.items())}
+    last = os.dup2(report, above + len(moved), inheritable=False)
+    for number, fd in moved.items():
+        os.dup2(fd, number)
+    before_exec()
+    for fd in _open_fds():
+        if fd not in wanted and fd != last:
+            os.close(fd)
+    try:
+        os.execve(argv[0], list(argv), dict(env))  # noqa: S606 - no shell, by design
+    except OSError as error:
+        os.write(last, str(error.errno).encode())
+        os._exit(127)
+
+
+def _open_fds() -> list[int]:
+    """Return the open descriptors, without the one that the look itself needed."""
+    numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    return [number for number in numbers if _is_open(number)]
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+def ancestors(pid: int) -> list[int]:
+    """Return the pids above `pid`, nearest first, as far as proc(5) shows them."""
+    above = []
+    while (pid := _parent(pid)) > 0 and pid not in above:
+        above.append(pid)
+    return above
+
+
+def _parent(pid: int) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def kill_group(child: Child) -> None:
+    """Kill a child's whole process group; call it before `reap`, while the number is surely its own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+
+
+def kill_descendants(seconds: float = 5.0) -> None:
+    """Kill and reap whatever descends from us and still lives; orphans have become our children."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
+            if os.getpid() in ancestors(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.01)
+        except ChildProcessError:
+            return
+
+
+def capture(argv: Sequence[str], env: Mapping[str, str], *, most: int, seconds: float) -> tuple[int, bytes]:
+    """Run a small program; return its status and stdout. Raise OSError, also (ETIMEDOUT, EFBIG) past the limits."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    try:
+        child = spawn(argv, env, {1: write_end})
+    except OSError:
+        os.close(read_end)
+        raise
+    finally:
+        os.close(write_end)
+    output, failed, end = b"", 0, time.monotonic() + seconds
+    poll = select.poll()
+    poll.register(read_end, select.POLLIN)
+    while True:
+        if not poll.poll(max(0.0, end - time.monotonic()) * 1000):
+            failed = errno.ETIMEDOUT
+            break
+        data = os.read(read_end, 65536)
+        output += data
+        if not data or len(output) > most:
+            failed = errno.EFBIG if data else 0
+            break
+    os.close(read_end)
+    if failed or not select.select([child.pidfd], [], [], max(0.0, end - time.monotonic()))[0]:
+        child.signal(signal.SIGKILL)
+        child.reap()
+        raise OSError(failed or errno.ETIMEDOUT, os.strerror(failed or errno.ETIMEDOUT), argv[0])
+    return child.reap(), output

@@ -1,0 +1,85 @@
+"""The command line of borgctl: arguments in, text out; what a command knows lies in a module of its own."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from borgctl import __version__
+from borgctl.cli.authorize import Login, Order, Transport, authorized
+from borgctl.cli.sample import sampled
+from borgctl.errors import BadValue, BorgctlError
+
+app = typer.Typer(
+    name="borgctl",
+    help="Say what a backup server may make happen on this machine, and see what it did.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"borgctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Say what a backup server may make happen on this machine, and see what it did."""
+
+
+@app.command()
+def sample(
+    repository: Annotated[
+        str, typer.Option(help="The repository's absolute path on the server; {hostname} stands for this host.")
+    ] = "/srv/borg/{hostname}",
+    paths: Annotated[list[str] | None, typer.Option("--path", help="A directory to back up; may be repeated.")] = None,
+) -> None:
+    """Print a commented policy, and how to make its passphrase. Nothing is written.
+
+    Example: borgctl sample --repository /srv/borg/web1 > /etc/borgctl/web1.yaml
+    """
+    typer.echo(sampled(repository, paths or ["/etc", "/home"]), nl=False)
+
+
+@app.command()
+def authorize(
+    key: Annotated[str, typer.Argument(help="The server's public key, as text or as the name of its .pub file.")],
+    policy: Annotated[Path, typer.Argument(help="The policy that this key is to have: an absolute path.")],
+    transport: Annotated[Transport, typer.Option(help="How borg's protocol is to travel.")] = Transport.STDIO,
+    login: Annotated[
+        Login, typer.Option(help="Who logs in: root, this ordinary user, or a user 'borgctl' with one sudo rule.")
+    ] = Login.AUTO,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Addresses that the key may come from, as in authorized_keys(5).")
+    ] = None,
+    host_key: Annotated[Path, typer.Option(help="This machine's public host key.")] = Path(
+        "/etc/ssh/ssh_host_ed25519_key.pub"
+    ),
+) -> None:
+    """Print the line for authorized_keys, the settings for sshd, and the line for the server. Nothing is written.
+
+    Example: borgctl authorize 'ssh-ed25519 AAAA… borgpull-web1' /etc/borgctl/web1.yaml
+    """
+    order = Order(key, str(policy), transport, login, source, str(host_key))
+    typer.echo(authorized(order), nl=False)
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one line and a hint."""
+    try:
+        app()
+    except BadValue as error:
+        typer.echo(f"borgctl: {error}", err=True)
+        sys.exit(2)
+    except BorgctlError as error:
+        typer.echo(f"borgctl: {error.detail}\nhint: {error.hint}", err=True)
+        sys.exit(error.reason.status)

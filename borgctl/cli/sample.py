@@ -1,0 +1,99 @@
+"""A policy to start from: working as it stands, commented, with what can be found out about this machine filled in."""
+
+import os
+import shutil
+import stat
+
+from borgctl import policyfile
+from borgctl.custody import Pinned, Unsafe
+from borgctl.errors import BadValue
+from borgctl.policyfile import repository_template
+from borgctl.values import SourcePath
+
+_TEXT = """\
+# A policy of borgctl: what one backup server may make happen on this machine. Nothing else is possible.
+# Keep it in {directory}/NAME.yaml, owned by {owner} and writable by nobody else.
+#
+# Once, make the passphrase. It never leaves this machine; without it the backup cannot be read: keep a copy elsewhere.
+#   install -d -m 0700 {directory}
+#   (umask 077; head -c 33 /dev/urandom | base64 > {directory}/passphrase)
+
+version: 1
+
+# Where on the server the repository is; the server must ask for this very path.
+repositories:
+  {repository}: {{encryption: required}}
+
+passphrase: {{file: {directory}/passphrase}}
+
+# What the server may ask for, by name. It chooses a job, never a path or an option.
+jobs:
+  # The backup. Archives are called HOST-default-TIME.
+  default:
+    paths: [{paths}]
+    exclude: ["*/.cache", "*.tmp"]
+    options: {{compression: zstd, one-file-system: true}}
+    # before: [[/usr/local/bin/dump-databases]]   # run first; if one fails, there is no backup
+    # after: [[/usr/local/bin/thaw]]              # run last, always
+  # Makes the repository: asked for once.
+  init: {{command: init, options: {{encryption: repokey-blake2}}}}
+  # The archives' names, sizes and times.
+  list: {{command: list}}
+  # Marks old archives as deleted; only the server's own 'borgpull compact' frees the space.
+  prune:
+    command: prune
+    options: {{keep-daily: 7, keep-weekly: 4, keep-monthly: 12, glob-archives: "{{hostname}}-default-*"}}
+
+# This version of the gate has no sandbox yet; it refuses to run where one is asked for.
+sandbox: off
+
+# ---- everything below may be left out; the values shown are the defaults unless a comment says otherwise
+borg: {borg}
+# transports: [stdio]           # socket: the published way, see the README; local: the server is this machine
+# disclose: counts              # names: the server's progress display may show names of files
+# commands: {{}}                  # what the server may spell out itself, e.g. {{list: {{options: [json]}}}}
+# limits: {{runtime: 12h, sessions: 8, nice: 10, ionice: idle}}
+{audit}
+"""
+
+
+def sampled(repository: str, paths: list[str]) -> str:
+    """Return the policy's text; raise BadValue for a repository or path that no policy could hold."""
+    repository_template(repository)
+    directory = "/etc/borgctl" if os.geteuid() == 0 else f"{os.path.expanduser('~')}/.config/borgctl"
+    for path in paths:
+        SourcePath(path)
+    return _TEXT.format(
+        directory=directory,
+        owner="root" if os.geteuid() == 0 else "you",
+        repository=repository,
+        paths=", ".join(_quoted(path) for path in paths),
+        borg=_borg(),
+        audit=_audit(),
+    )
+
+
+def _quoted(path: str) -> str:
+    plain = all(c.isalnum() or c in "/._-+@" for c in path)
+    if not plain and ('"' in path or "\\" in path):
+        raise BadValue(f"bad path {path!r}: write it into the policy by hand")
+    return path if plain else f'"{path}"'
+
+
+def _borg() -> str:
+    """Return the borg that a login here would run."""
+    found = shutil.which("borg", path="/usr/local/bin:/usr/bin:/bin")
+    return found or "/usr/bin/borg"
+
+
+def _audit() -> str:
+    """Return the default log, or one beside the state where others may write the usual place (Ubuntu's /var/log)."""
+    usual = policyfile.default_log()
+    try:
+        with Pinned.at(os.path.dirname(os.path.dirname(usual))) as above:
+            above.require(stat.S_IFDIR)
+    except FileNotFoundError:
+        pass  # the gate makes it
+    except (OSError, Unsafe):
+        return f"audit: {{file: {policyfile.state_directory()}/audit.jsonl, syslog: yes}}   # others may write /var/log"
+    return f"# audit: {{file: {usual}, syslog: yes}}"

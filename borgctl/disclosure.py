@@ -1,0 +1,98 @@
+"""What the server may learn from borg's output where the policy says `disclose: counts`: numbers, not names.
+
+`counts(stream, line)` is given one line of borg's and returns what of it may leave, or None. It is an allow-list: what
+is not known to hold numbers and fixed words only stays here; the text of a warning is replaced by its kind.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+# Keys whose values are numbers, or words and ids of borg's own
+_NUMBERS = frozenset(
+    [
+        "time",
+        "original_size",
+        "compressed_size",
+        "deduplicated_size",
+        "nfiles",
+        "finished",
+        "operation",
+        "msgid",
+        "current",
+        "total",
+    ]
+)
+_TYPES = frozenset(("archive_progress", "progress_message", "progress_percent"))
+_LOG = frozenset(("type", "time", "levelname", "name", "msgid"))
+# create --json, list --json, info --json: a tree of these keys, in which command lines and local paths have no place
+_RESULT = frozenset(
+    [
+        "archive",
+        "archives",
+        "archive_id",
+        "barchive",
+        "id",
+        "name",
+        "start",
+        "end",
+        "duration",
+        "stats",
+        "cache",
+        "repository",
+        "encryption",
+        "mode",
+        "last_modified",
+        "time",
+        "nfiles",
+        "original_size",
+        "compressed_size",
+        "deduplicated_size",
+        "limits",
+        "max_archive_size",
+        "total_chunks",
+        "total_csize",
+        "total_size",
+        "total_unique_chunks",
+        "unique_csize",
+        "unique_size",
+    ]
+)
+
+
+def counts(stream: str, line: str) -> str | None:
+    """Return what of a line may leave, as JSON; None where nothing may."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    kept = _result(value) if stream == "stdout" else _message(value)
+    return None if kept is None else json.dumps(kept)
+
+
+def _message(value: Mapping[str, Any]) -> dict[str, Any] | None:
+    kind = value.get("type")
+    if kind in _TYPES:
+        kept = {key: item for key, item in value.items() if key in _NUMBERS and _plain(item)}
+        return {"type": kind, **kept}
+    text = value.get("message")
+    if kind == "log_message" and isinstance(text, str) and text.startswith("Remote: "):
+        return {"type": kind, "levelname": "INFO", "message": text}  # the server's own words
+    if kind == "log_message" and value.get("levelname") not in ("INFO", "DEBUG"):
+        kept = {key: item for key, item in value.items() if key in _LOG and _plain(item)}
+        return {**kept, "message": f"{kept.get('levelname', 'message')} {kept.get('msgid') or ''}".strip()}
+    return None  # also INFO, which is all names and numbers in words
+
+
+def _plain(item: object) -> bool:
+    return item is None or isinstance(item, (int, float)) or (isinstance(item, str) and "/" not in item)
+
+
+def _result(value: Any) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        return {key: _result(item) for key, item in value.items() if key in _RESULT}
+    if isinstance(value, list):
+        return [_result(item) for item in value]
+    return value if _plain(value) else None

@@ -1,0 +1,153 @@
+"""Reasons: every way in which a request can end other than well.
+
+One table holds each reason's code, its exit status, the outcome it leads to, whether a later retry of the very same
+request may succeed, and one sentence of what to do. `docs/reasons.md` is made from it. This module knows nothing else.
+
+    raise BorgctlError("unknown-job", "no job 'weekly' in this policy")
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One row: `status` is an exit status (sysexits(3) where one fits), `retry` whether the same request may work later."""
+
+    code: str
+    status: int
+    outcome: str
+    retry: bool
+    advice: str
+
+
+_TABLE = (
+    # 76: the request is not in the language
+    Reason("not-printable", 76, "malformed", False, "send printable ASCII only"),
+    Reason("request-too-long", 76, "malformed", False, "a request has at most 16 KiB and 128 words"),
+    Reason("bad-quoting", 76, "malformed", False, "quote a word with special characters in single quotes"),
+    Reason("empty-request", 76, "malformed", False, "say 'hello', 'run JOB' or 'borg SUBCOMMAND …'"),
+    Reason("unknown-verb", 76, "malformed", False, "say 'hello', 'run JOB' or 'borg SUBCOMMAND …'"),
+    Reason(
+        "unknown-command", 76, "malformed", False, "say one of the subcommands create, list, info, check, prune, init"
+    ),
+    Reason("unknown-option", 76, "malformed", False, "write options out in full, --name or --name=value"),
+    Reason("bad-value", 76, "malformed", False, "correct the value as the message says"),
+    Reason(
+        "bad-words", 76, "malformed", False, "give each option once, and only the operands that the subcommand takes"
+    ),
+    Reason("conflicting-values", 76, "malformed", False, "name socket and repository once, or with equal values"),
+    # 77: understood, and not on offer
+    Reason("unknown-job", 77, "refused", False, "ask 'hello' which jobs the policy offers"),
+    Reason(
+        "unknown-repository", 77, "refused", False, "add the repository to the client's policy, or ask for one it has"
+    ),
+    Reason(
+        "repository-needed", 77, "refused", False, "the policy has several repositories: name one with --repository="
+    ),
+    Reason("command-not-offered", 77, "refused", False, "add the subcommand to 'commands' in the client's policy"),
+    Reason(
+        "option-not-offered", 77, "refused", False, "add the option to the command's 'options' in the client's policy"
+    ),
+    Reason(
+        "path-not-offered", 77, "refused", False, "ask for paths inside the command's 'paths' in the client's policy"
+    ),
+    Reason("names-not-disclosed", 77, "refused", False, "the policy says 'disclose: counts': file names stay here"),
+    Reason(
+        "encryption-required",
+        77,
+        "refused",
+        False,
+        "use a repokey or keyfile mode, or say 'encryption: none' in the policy",
+    ),
+    Reason("transport-not-offered", 77, "refused", False, "add the transport to 'transports' in the client's policy"),
+    Reason("socket-refused", 77, "refused", False, "forward a fresh name directly in the policy's socket directory"),
+    Reason("source-refused", 77, "refused", False, "name real directories and files that no other user can redirect"),
+    Reason("window-closed", 77, "refused", False, "this version of the gate has no windows"),
+    # 78: the client's own set-up is not usable
+    Reason("not-isolated", 78, "refused", False, "start the gate as: python3 -I -m borgctl.gate --policy FILE"),
+    Reason("usage", 78, "refused", False, "start the gate as: python3 -I -m borgctl.gate --policy FILE"),
+    Reason(
+        "policy-unreadable", 78, "refused", False, "check that the file named after --policy exists and can be read"
+    ),
+    Reason(
+        "policy-unsafe",
+        78,
+        "refused",
+        False,
+        "only root or the gate's user may own or write the policy and its directories",
+    ),
+    Reason("policy-invalid", 78, "refused", False, "correct the lines that the message names"),
+    Reason(
+        "sandbox-unavailable",
+        78,
+        "refused",
+        False,
+        "this version has no sandbox yet: write 'sandbox: off' in the policy",
+    ),
+    Reason(
+        "passphrase-unusable",
+        78,
+        "refused",
+        False,
+        "the passphrase must be one line in a file of mode 0600, or printed by the program",
+    ),
+    Reason(
+        "base-unusable",
+        78,
+        "refused",
+        False,
+        "only root or the gate's user may own or write the base directory and those above",
+    ),
+    Reason(
+        "borg-unsafe",
+        78,
+        "refused",
+        False,
+        "only root or the gate's user may own or write borg and the directories above it",
+    ),
+    Reason("borg-unsupported", 78, "refused", False, "install borg 1.2 or 1.4; for 1.2, leave out what came with 1.4"),
+    # 69: not now
+    Reason("borg-missing", 69, "failed", True, "install borg, or name its path with 'borg:' in the policy"),
+    Reason("repository-busy", 69, "busy", True, "wait until the run that uses this repository has ended"),
+    Reason("sessions-full", 69, "busy", True, "wait, or raise 'limits: sessions' in the client's policy"),
+    Reason(
+        "transport-failed",
+        69,
+        "failed",
+        True,
+        "look at the server's end: it must serve the repository on this connection",
+    ),
+    Reason(
+        "log-unusable",
+        69,
+        "failed",
+        True,
+        "make room for the audit log, and let only root or the gate's user write there",
+    ),
+    Reason("disconnected", 69, "disconnected", True, "the server went away: run again"),
+    Reason("stopped", 69, "failed", True, "the gate was told to stop by a signal: run again"),
+    # the rest
+    Reason("internal", 70, "internal", False, "a defect of the gate: please report it with the run id"),
+    Reason("hook-failed", 74, "hook-failed", True, "read the hook's output in this run's log"),
+    Reason("runtime-limit", 124, "limit", True, "raise 'limits: runtime' in the client's policy, or run more often"),
+    Reason("output-limit", 124, "limit", False, "ask for less output: --first, --last or --glob-archives"),
+)
+
+REASONS = {reason.code: reason for reason in _TABLE}
+
+
+class BorgctlError(Exception):
+    """Carry a reason and one line of detail; caught once, in each program's `main`.
+
+    `detail` may quote what a peer sent and is for the log of this side; a peer is told what `for_peer` returns.
+    """
+
+    def __init__(self, code: str, detail: str, hint: str | None = None) -> None:
+        super().__init__(detail)
+        self.reason = REASONS[code]
+        self.detail = detail
+        self.hint = hint or self.reason.advice
+
+
+class BadValue(ValueError):  # noqa: N818 - reads as what it says where it is raised
+    """A text is not what its type allows; the message names the text and what is expected."""

@@ -1,0 +1,208 @@
+"""The gate: an SSH forced command that decides from a policy file what a backup server may make happen here.
+
+    python3 -I -m borgctl.gate --policy FILE [--key SHA256:FINGERPRINT]
+
+This file is the story; the details are in the rooms it calls. Descriptors and environment are put away first. Then:
+policy, log, socket, request, decision, locks, record, run, record. A refusal is recorded and ends the story early, and
+so does anything unforeseen. The last line on fd 2 tells how it ended; docs/wire.md has every line.
+"""
+
+import os
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NoReturn
+
+from borgctl import argv, descriptors, policyfile, request, sources, transport
+from borgctl.audit import Log
+from borgctl.base import Base
+from borgctl.descriptors import Wires
+from borgctl.errors import BorgctlError
+from borgctl.judge import Facts, judge
+from borgctl.launch import Greeting, Launch
+from borgctl.output import Output
+from borgctl.policy import Policy
+from borgctl.run import Ending, Runner, by_gate, check_version
+from borgctl.templates import Names
+
+
+@dataclass(slots=True)
+class Story:
+    """One invocation, as far as it is told: what every record says, and where it goes."""
+
+    run: str
+    output: Output
+    local: bool
+    log: Log | None = None
+    accepted: float | None = None  # when (time.monotonic), once the accept record is on disk
+    known: dict[str, Any] = field(default_factory=dict)
+
+
+def main() -> NoReturn:
+    """Tell one story and exit with its status; only a stated success is one."""
+    wires = descriptors.take()
+    environment = dict(os.environb)
+    os.environ.clear()
+    run = os.urandom(8).hex()
+    story = Story(run, Output(2, run), local=b"SSH_CONNECTION" not in environment)
+    try:
+        status = _end(story, _serve(story, sys.argv[1:], environment, wires))
+    except BorgctlError as error:
+        status = _refuse(story, error)
+    except Exception as error:
+        status = _refuse(story, BorgctlError("internal", f"{type(error).__name__}: {error}"))
+    story.output.flush()
+    os._exit(status)
+
+
+def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes], wires: Wires) -> Ending:
+    """Decide and run; every way of saying no is a BorgctlError."""
+    command = environment.get(b"SSH_ORIGINAL_COMMAND")
+    file, key = _arguments(arguments)
+    story.known = _asked(file, key, command, environment)
+    policy = _policy(story, file)
+    carriers = _variables(environment, request.CARRIERS) if policy.published else None
+    announced = request.announced_socket(command, carriers)
+    pinned = transport.pin(announced, policy.socket_directory) if announced else None
+    asked = request.parse(command, carriers)
+    story.output.json = asked.options.log == "json"
+    decision = judge(policy, asked, Facts(Names(_hostname(), "", datetime.now().astimezone()), story.local))
+    base = Base.open(policy.base)
+    with base.session(policy.limits.sessions):
+        if isinstance(decision, Greeting):
+            return _greet(story, policy, base, decision)
+        if policy.sandbox != "off":
+            raise BorgctlError("sandbox-unavailable", f"{policy.file} says 'sandbox: {policy.sandbox}'")
+        if decision.requested:
+            sources.check(decision.paths)
+        chosen = [*policy.environment.set, *_variables(environment, policy.environment.accept).items()]
+        with base.lock_repository(decision.repository), base.run_directory(story.run) as directory:
+            connection = transport.stdio(wires.source, wires.sink) if pinned is None else transport.connect(pinned)
+            env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), chosen)
+            check_version(decision, base.version(policy.borg, env))
+            words = argv.build(decision, policy.borg)
+            _accept(story, _told(decision, words, env))
+            runner = Runner(decision, words, env, directory, connection, policy.passphrase, policy.limits, story.output)
+            return runner.run()
+
+
+def _arguments(words: list[str]) -> tuple[str, str | None]:
+    """Read our own command line, which authorized_keys fixes; refuse to run with the peer's Python settings."""
+    if not sys.flags.isolated:
+        raise BorgctlError("not-isolated", "the interpreter was started without -I")
+    match words:
+        case ["--policy", file]:
+            return file, None
+        case ["--policy", file, "--key", key] if re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", key):
+            return file, key
+        case _:
+            raise BorgctlError("usage", f"unexpected arguments {words!r}")
+
+
+def _asked(file: str, key: str | None, command: bytes | None, environment: Mapping[bytes, bytes]) -> dict[str, Any]:
+    """Return what is known of who asks for what, as text for records."""
+    peer = environment.get(b"SSH_CONNECTION", b"").decode("ascii", "replace").split(" ")
+    text = (command or b"").decode("ascii", "backslashreplace")
+    return {"policy": file, "key": key, "peer": peer[0] or None, "request": text}
+
+
+def _policy(story: Story, file: str) -> Policy:
+    """Read the policy and open its log; where it cannot be read, leave a log in which that can be written down."""
+    try:
+        policy = policyfile.read(file)
+    except policyfile.InvalidPolicy as error:
+        story.log = Log.fallback(error.log or policyfile.default_log())
+        raise
+    story.known["digest"] = policy.digest
+    story.log = Log.open(policy.audit.file, syslog=policy.audit.syslog)
+    return policy
+
+
+def _variables(environment: Mapping[bytes, bytes], names: Iterable[str]) -> dict[str, str]:
+    """Return the named variables that the peer sent, as text; their values are checked by whoever reads them."""
+    sent = {name: environment.get(name.encode()) for name in names}
+    return {name: value.decode("ascii", "backslashreplace") for name, value in sent.items() if value}
+
+
+def _hostname() -> str:
+    """Return the host's name up to its first dot."""
+    return socket.gethostname().partition(".")[0]
+
+
+def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Ending:
+    """Answer hello."""
+    _accept(story, {"command": "hello"})
+    with base.run_directory(story.run) as directory:
+        env = argv.environment(base.borg, f"{directory}/tmp", base.host_id())
+        try:
+            version: str | None = base.version(policy.borg, env).text
+        except BorgctlError:
+            version = None
+    story.output.event("hello", **greeting.offer, borg=version)
+    return Ending("ok", "gate", 0)
+
+
+def _told(launch: Launch, words: list[str], env: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is decided, for the record."""
+    return {
+        "command": launch.command,
+        "job": launch.job,
+        "repository": str(launch.repository),
+        "rule": launch.rule,
+        "argv": words,
+        "environment": sorted(env),
+        "transport": launch.transport,
+        "sandbox": "off",
+    }
+
+
+def _accept(story: Story, told: dict[str, Any]) -> None:
+    """Record that we are about to act. No record, no run."""
+    story.known |= told
+    assert story.log is not None
+    story.log.append({"type": "accept", "run": story.run, **story.known})
+    story.accepted = time.monotonic()
+    public = {key: told[key] for key in ("command", "job", "repository") if told.get(key)}
+    if story.output.json:
+        story.output.event("start", **public)
+
+
+def _end(story: Story, ending: Ending) -> int:
+    """Record and tell how it ended."""
+    assert story.log is not None and story.accepted is not None
+    sent, received = ending.counts or (None, None)
+    told = {"outcome": ending.outcome, "origin": ending.origin, "code": ending.code, "reason": ending.reason}
+    seconds = round(time.monotonic() - story.accepted, 3)
+    more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received}
+    story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
+    story.output.event("exit", **{key: value for key, value in told.items() if value is not None})
+    return ending.code
+
+
+def _brief(story: Story) -> dict[str, Any]:
+    """Return what an exit record repeats of its accept record."""
+    return {name: story.known.get(name) for name in ("policy", "key", "peer", "command", "job", "repository")}
+
+
+def _refuse(story: Story, error: BorgctlError) -> int:
+    """Record a refusal (or a run that broke off) with all we know, and tell the peer its reason and the run's id."""
+    ending = by_gate(error.reason.code)
+    kind = {"type": "refuse"} if story.accepted is None else {"type": "exit", "outcome": ending.outcome}
+    record = {**kind, "run": story.run, **story.known, "reason": error.reason.code, "detail": error.detail}
+    try:
+        (story.log or Log.fallback(policyfile.default_log())).append({**record, "code": ending.code})
+    except BorgctlError as failure:
+        story.output.say(f"this refusal could not be recorded: {failure.reason.code}")
+    detail = f"{error.detail}; " if story.local else ""
+    story.output.say(f"{ending.outcome}: {error.reason.code}: {detail}{error.hint} (run {story.run})")
+    told = {"outcome": ending.outcome, "origin": "gate", "code": ending.code, "reason": error.reason.code}
+    story.output.event("exit", **told)
+    return ending.code
+
+
+if __name__ == "__main__":
+    main()

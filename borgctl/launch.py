@@ -1,0 +1,35 @@
+"""What a decision is: an allowed request, ready to run. Only `judge` builds one; there is no verdict 'no' to forget."""
+
+from dataclasses import dataclass
+
+from borgctl.values import ArchiveName, RepositoryPath, SourcePath
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """One borg subcommand with everything decided; option values are checked, None for a flag.
+
+    `rule` is where the policy allows it (`file:line`); `requested` tells that the peer chose the paths, which are then
+    opened and checked before use; `disclosed` tells that the server may learn names of files.
+    """
+
+    rule: str
+    command: str
+    options: tuple[tuple[str, str | None], ...]
+    repository: RepositoryPath
+    transport: str
+    log: str
+    disclosed: bool
+    archive: ArchiveName | None = None
+    paths: tuple[SourcePath, ...] = ()
+    requested: bool = False
+    job: str | None = None
+    before: tuple[tuple[str, ...], ...] = ()
+    after: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """The answer to hello: what this policy offers, as plain values for JSON."""
+
+    offer: dict[str, object]

@@ -1,0 +1,51 @@
+"""The passphrase: read where the policy says, handed to borg through a pipe, in no argv and no environment."""
+
+import os
+import stat
+
+from borgctl import children
+from borgctl.custody import Pinned, Unsafe
+from borgctl.errors import BorgctlError
+from borgctl.policy import Passphrase
+
+_LONGEST = 4096  # bytes: less than a pipe holds, so that writing never waits
+_SECONDS = 60.0
+
+
+def obtain(passphrase: Passphrase, env: dict[str, str]) -> bytes | None:
+    """Return the passphrase without its final newline, None where the policy has none."""
+    if passphrase.file is None and not passphrase.program:
+        return None
+    try:
+        secret = _from_file(passphrase.file) if passphrase.file else _from_program(passphrase.program, env)
+    except Unsafe as error:
+        raise BorgctlError("passphrase-unusable", str(error)) from None
+    except OSError as error:
+        source = passphrase.file or passphrase.program[0]
+        raise BorgctlError("passphrase-unusable", f"{source!r}: {error.strerror}") from None
+    secret = secret.removesuffix(b"\n").removesuffix(b"\r")
+    if not secret or b"\n" in secret or b"\0" in secret:
+        raise BorgctlError("passphrase-unusable", "expected one line that is not empty")
+    return secret
+
+
+def _from_file(path: str) -> bytes:
+    with Pinned.at(path) as pinned:
+        return pinned.require(stat.S_IFREG, 0o077).read(_LONGEST)
+
+
+def _from_program(argv: tuple[str, ...], env: dict[str, str]) -> bytes:
+    with Pinned.at(argv[0]) as pinned:
+        pinned.require(stat.S_IFREG)
+    status, output = children.capture(argv, env, most=_LONGEST, seconds=_SECONDS)
+    if status != 0:
+        raise Unsafe(f"{argv[0]!r} ended with status {status}")
+    return output
+
+
+def pipe(secret: bytes) -> int:
+    """Return the read end of a pipe that holds the passphrase and nothing more; it serves one reader once."""
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    os.write(write_end, secret)
+    os.close(write_end)
+    return read_end

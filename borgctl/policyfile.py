@@ -1,0 +1,290 @@
+"""A policy's file: its keys, their types and defaults, read strictly and checked whole.
+
+The file is opened by the rule of `custody`, so that only root or the gate's user can have written it, and checked on
+the descriptor. Every mistake is reported at once, as `file:line:column: text`.
+
+    policy = read("/etc/borgctl/web1.yaml")
+"""
+
+import hashlib
+import os
+import pwd
+import re
+import stat
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from borgctl.custody import Pinned, Unsafe
+from borgctl.errors import BadValue, BorgctlError
+from borgctl.policy import Audit, Environment, Job, Limits, Offer, Passphrase, Policy, Repository
+from borgctl.templates import SAMPLE, Template
+from borgctl.values import ArchiveName, JobName, RepositoryPath, SourcePath, boolean, choice, duration, integer
+from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE
+from borgctl.yamlnodes import LARGEST, Node, Notes, Problems, parse
+
+KEYS = (
+    *("version", "repositories", "passphrase", "jobs", "borg", "base", "commands", "environment", "transports"),
+    *("socket", "published", "disclose", "limits", "sandbox", "audit"),
+)
+_REQUIRED = ("version", "repositories", "jobs")
+_NOWHERE = Node(1, 1, "")
+
+
+class InvalidPolicy(BorgctlError):  # noqa: N818 - named for what it is
+    """The policy cannot be used; `log` is the audit log that it names, where at least that much is clear."""
+
+    def __init__(self, code: str, detail: str, log: str | None = None) -> None:
+        super().__init__(code, detail)
+        self.log = log
+
+
+def read(path: str) -> Policy:
+    """Read, check and return the policy at this absolute path."""
+    try:
+        with Pinned.at(path) as pinned:
+            content = pinned.require(stat.S_IFREG).read(LARGEST)
+    except Unsafe as error:
+        raise InvalidPolicy("policy-unsafe", str(error)) from None
+    except OSError as error:
+        raise InvalidPolicy("policy-unreadable", f"{path!r}: {error.strerror}") from None
+    try:
+        root = parse(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise InvalidPolicy("policy-invalid", f"{path}:1:1: not UTF-8") from None
+    except Problems as problems:
+        raise InvalidPolicy("policy-invalid", located(path, problems)) from None
+    notes = Notes()
+    policy = _policy(notes, root, path, hashlib.sha256(content).hexdigest())
+    try:
+        notes.finish()
+    except Problems as problems:
+        raise InvalidPolicy("policy-invalid", located(path, problems), policy.audit.file) from None
+    return policy
+
+
+def located(path: str, problems: Problems) -> str:
+    """Return the problems as `file:line:column: text`, one after the other."""
+    return "; ".join(f"{path}:{problem}" for problem in problems.found)
+
+
+def state_directory() -> str:
+    """Return where an unnamed base and log lie; from the password database, as a peer may choose the environment."""
+    return "/var/lib/borgctl" if os.geteuid() == 0 else f"{pwd.getpwuid(os.geteuid()).pw_dir}/.local/state/borgctl"
+
+
+def default_log() -> str:
+    """Return the audit log of a policy that names none."""
+    return "/var/log/borgctl/audit.jsonl" if os.geteuid() == 0 else f"{state_directory()}/audit.jsonl"
+
+
+def _policy(notes: Notes, root: Node, path: str, digest: str) -> Policy:
+    fields = notes.fields(root, KEYS, _REQUIRED)
+    if "version" in fields:
+        notes.scalar(fields["version"], lambda text: choice(text, ("1",)), "1")
+    repositories = _repositories(notes, fields["repositories"]) if "repositories" in fields else ()
+    if "passphrase" not in fields and any(repository.encrypted for repository in repositories):
+        notes.add(root, "missing key 'passphrase'")
+    jobs = _jobs(notes, fields["jobs"]) if "jobs" in fields else {}
+    _check_encryption(notes, jobs, repositories)
+    name = os.path.basename(path).removesuffix(".yaml").removesuffix(".yml")
+    socket = notes.fields(fields["socket"], ("directory",)) if "socket" in fields else {}
+    runtime = "/run/borgctl" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}/borgctl"
+    return Policy(
+        file=path,
+        digest=digest,
+        repositories=repositories,
+        passphrase=_passphrase(notes, fields["passphrase"]) if "passphrase" in fields else Passphrase(),
+        jobs=jobs,
+        base=_file(notes, fields, "base", f"{state_directory()}/{name}"),
+        audit=_audit(notes, fields.get("audit")),
+        socket_directory=_file(notes, socket, "directory", runtime),
+        borg=_file(notes, fields, "borg", "/usr/bin/borg"),
+        commands=_commands(notes, fields["commands"]) if "commands" in fields else {},
+        environment=_environment(notes, fields["environment"]) if "environment" in fields else Environment(),
+        transports=_transports(notes, fields.get("transports")),
+        published=notes.scalar(fields.get("published", Node(1, 1, "no")), boolean, False),
+        names_disclosed=_choice(notes, fields, "disclose", ("counts", "names")) == "names",
+        limits=_limits(notes, fields["limits"]) if "limits" in fields else Limits(),
+        sandbox=_choice(notes, fields, "sandbox", ("require", "prefer", "off")),
+    )
+
+
+def _absolute(text: str) -> str:
+    if len(text) > 4000 or not re.fullmatch(r"/[^\x00-\x1f\x7f]+", text) or os.path.normpath(text) != text:
+        raise BadValue(f"bad path {text!r}: expected an absolute path without '.', '..' and '//'")
+    return text
+
+
+def _file(notes: Notes, fields: Mapping[str, Node], key: str, default: str) -> str:
+    return notes.scalar(fields[key], _absolute, default) if key in fields else default
+
+
+def _choice(notes: Notes, fields: Mapping[str, Node], key: str, choices: tuple[str, ...]) -> str:
+    """Read one of the choices; the first is the default."""
+    return notes.scalar(fields.get(key, Node(1, 1, choices[0])), lambda text: choice(text, choices), choices[0])
+
+
+def _repositories(notes: Notes, node: Node) -> tuple[Repository, ...]:
+    found = []
+    for key, value in notes.entries(node):
+        fields = notes.fields(value, ("encryption",), ("encryption",))
+        encryption = _choice(notes, fields, "encryption", ("required", "none"))
+        template = notes.scalar(key, repository_template, Template(""))
+        found.append(Repository(template, encryption == "required", key.line))
+    if node.pairs == ():
+        notes.add(node, "no repository")
+    return tuple(found)
+
+
+def repository_template(text: str) -> Template:
+    """Read a repository's path, in which {hostname} may stand."""
+    RepositoryPath(Template(text).expand(SAMPLE))
+    if re.search(r"\{(?:job|now)", text):
+        raise BadValue(f"bad repository path {text!r}: only {{hostname}} may stand in it")
+    return Template(text)
+
+
+def _passphrase(notes: Notes, node: Node) -> Passphrase:
+    fields = notes.fields(node, ("file", "program"))
+    if len(fields) != 1:
+        notes.add(node, "expected either {file: PATH} or {program: [PROGRAM, ARGUMENT…]}")
+    file = _file(notes, fields, "file", "") or None
+    return Passphrase(file, _program(notes, fields["program"]) if "program" in fields else ())
+
+
+def _program(notes: Notes, node: Node) -> tuple[str, ...]:
+    words = notes.items(node, str)
+    if not words or not words[0].startswith("/"):
+        notes.add(node, "expected a list whose first word is a program's absolute path")
+    return words
+
+
+def _jobs(notes: Notes, node: Node) -> dict[str, Job]:
+    jobs = {}
+    for key, value in notes.entries(node):
+        name = notes.scalar(key, JobName, JobName("unnamed"))
+        jobs[str(name)] = _job(notes, name, key, value)
+    return jobs
+
+
+def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
+    fields = notes.fields(node, ("command", "paths", "archive", "exclude", "options", "before", "after"))
+    command = _choice(notes, fields, "command", ("create", *(word for word in COMMANDS if word != "create")))
+    options = _job_options(notes, command, fields["options"]) if "options" in fields else ()
+    if command != "create":
+        for misplaced in {"paths", "archive", "exclude"} & fields.keys():
+            notes.add(fields[misplaced], f"{misplaced!r} belongs to 'create' only")
+    elif "paths" not in fields:
+        notes.add(key, "missing key 'paths'")
+    if "exclude" in fields:
+        kind = COMMANDS["create"].options["exclude"].job
+        options += tuple(("exclude", text) for text in notes.items(fields["exclude"], kind.check))
+    archive = None
+    if command == "create":
+        written = fields.get("archive", Node(1, 1, "{hostname}-{job}-{now}"))
+        archive = notes.scalar(written, _archive_template, None)
+    return Job(
+        name=name,
+        command=command,
+        line=key.line,
+        options=options,
+        archive=archive,
+        paths=notes.items(fields["paths"], SourcePath) if "paths" in fields else (),
+        before=tuple(_program(notes, hook) for hook in notes.nodes(fields["before"])) if "before" in fields else (),
+        after=tuple(_program(notes, hook) for hook in notes.nodes(fields["after"])) if "after" in fields else (),
+    )
+
+
+def _archive_template(text: str) -> Template | None:
+    ArchiveName(Template(text).expand(SAMPLE))
+    return Template(text)
+
+
+def _job_options(notes: Notes, command: str, node: Node) -> tuple[tuple[str, str | None], ...]:
+    known = COMMANDS[command].options
+    chosen: list[tuple[str, str | None]] = []
+    for key, value in notes.entries(node):
+        name = str(key.value)
+        if name not in known:
+            notes.add(key, f"{name!r} is not an option that a job may give to {command!r}")
+        elif known[name].job is FLAG:
+            chosen += [(name, None)] if notes.scalar(value, boolean, False) else []
+        else:
+            check = known[name].job.check
+            values = (value,) if not known[name].repeats or isinstance(value.value, str) else notes.nodes(value)
+            for item in values:
+                text = notes.scalar(item, partial(_checked_template, check), "")
+                chosen.append((name, text))
+    return tuple(chosen)
+
+
+def _checked_template(check: Callable[[str], str], text: str) -> str:
+    """Check what a value's template would become, and keep the template."""
+    check(Template(text).expand(SAMPLE))
+    return text
+
+
+def _check_encryption(notes: Notes, jobs: Mapping[str, Job], repositories: tuple[Repository, ...]) -> None:
+    """An unencrypted repository must be said twice: by the job that makes it and by the repository."""
+    for job in jobs.values():
+        mode = dict(job.options).get("encryption")
+        place = Node(job.line, 1)
+        if job.command == "init" and mode is None:
+            notes.add(place, f"job {str(job.name)!r} needs the option 'encryption'")
+        elif mode in ("none", "authenticated", "authenticated-blake2") and any(r.encrypted for r in repositories):
+            notes.add(place, f"encryption {mode!r} wants 'encryption: none' at every repository of this policy")
+
+
+def _commands(notes: Notes, node: Node) -> dict[str, Offer]:
+    offers = {}
+    for key, value in notes.entries(node):
+        command = notes.scalar(key, lambda text: choice(text, tuple(COMMANDS)), "create")
+        fields = notes.fields(value, ("options", "paths"), ("paths",) if COMMANDS[command].paths else ())
+        known = tuple(name for name, option in COMMANDS[command].options.items() if option.request)
+        options = notes.items(fields["options"], lambda text: choice(text, known)) if "options" in fields else ()  # noqa: B023
+        if "paths" in fields and not COMMANDS[command].paths:
+            notes.add(fields["paths"], f"{command!r} takes no paths")
+        paths = notes.items(fields["paths"], SourcePath) if "paths" in fields else ()
+        offers[command] = Offer(command, key.line, frozenset(options), paths)
+    return offers
+
+
+def _environment(notes: Notes, node: Node) -> Environment:
+    fields = notes.fields(node, ("set", "accept"))
+    chosen = []
+    for key, value in notes.entries(fields["set"]) if "set" in fields else ():
+        name = notes.scalar(key, lambda text: choice(text, tuple(SETTABLE)), None)
+        if name:
+            chosen.append((name, notes.scalar(value, SETTABLE[name].check, "")))
+    accept = notes.items(fields["accept"], lambda text: choice(text, tuple(ACCEPTABLE))) if "accept" in fields else ()
+    return Environment(tuple(chosen), frozenset(accept))
+
+
+def _transports(notes: Notes, node: Node | None) -> frozenset[str]:
+    if node is None:
+        return frozenset(("stdio",))
+    found = notes.items(node, lambda text: choice(text, ("stdio", "socket", "local")))
+    if node.value == ():
+        notes.add(node, "no transport")
+    return frozenset(found)
+
+
+def _limits(notes: Notes, node: Node) -> Limits:
+    fields = notes.fields(node, ("runtime", "sessions", "nice", "ionice"))
+    default = Limits()
+
+    def number(key: str, low: int, high: int, standard: int) -> int:
+        return notes.scalar(fields.get(key, Node(1, 1, str(standard))), lambda text: integer(text, low, high), standard)
+
+    return Limits(
+        runtime=notes.scalar(fields["runtime"], duration, 1) if "runtime" in fields else default.runtime,
+        sessions=number("sessions", 1, 100, default.sessions),
+        nice=number("nice", 0, 19, default.nice),
+        ionice=_choice(notes, fields, "ionice", ("idle", "best-effort", "none")),
+    )
+
+
+def _audit(notes: Notes, node: Node | None) -> Audit:
+    fields = notes.fields(node, ("file", "syslog")) if node else {}
+    syslog = notes.scalar(fields.get("syslog", Node(1, 1, "yes")), boolean, True)
+    return Audit(_file(notes, fields, "file", default_log()), syslog)

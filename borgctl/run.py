@@ -1,0 +1,182 @@
+"""A launch, run: hooks, borg with its relay, hooks; and what came of it.
+
+It starts processes and tells the outcome. It does not decide what may run (`judge`), nor does it record it (`gate`).
+"""
+
+import os
+import pwd
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from borgctl import argv, children, disclosure, passphrase, priority, relay
+from borgctl.base import Version
+from borgctl.custody import Pinned, Unsafe
+from borgctl.errors import REASONS, BorgctlError
+from borgctl.launch import Launch
+from borgctl.output import Lines, Output
+from borgctl.policy import Limits, Passphrase
+from borgctl.supervise import BORG_ENDING, HOOK_ENDING, Stream, Watch
+from borgctl.transport import Connection, Door
+from borgctl.vocabulary import COMMANDS
+
+_SECONDS_AFTER = 3600.0  # the longest time for the hooks that run after borg
+_PASSPHRASE_FD = 3
+_WARNINGS = range(100, 128)  # borg's modern exit codes
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How it ended: `origin` tells whose status `code` is, `reason` is a code of `errors` where the gate ended it."""
+
+    outcome: str
+    origin: str
+    code: int
+    reason: str | None = None
+    signal: int | None = None
+    counts: tuple[int, int] | None = None  # bytes to the server, bytes from it
+
+
+def by_gate(code: str) -> Ending:
+    """Return the ending for a reason of ours."""
+    reason = REASONS[code]
+    return Ending(reason.outcome, "gate", reason.status, code)
+
+
+def check_version(launch: Launch, version: Version) -> None:
+    """Raise BorgctlError where the installed borg does not know an option of the launch."""
+    for name, _ in launch.options:
+        since = COMMANDS[launch.command].options[name].since
+        if version.series < tuple(int(part) for part in since.split(".")):
+            raise BorgctlError("borg-unsupported", f"--{name} came with borg {since}; here is {version.text}")
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """What a run needs: built by the gate once everything is decided and recorded."""
+
+    launch: Launch
+    words: Sequence[str]
+    env: Mapping[str, str]
+    directory: str
+    connection: Connection
+    secret: Passphrase
+    limits: Limits
+    output: Output
+
+    def run(self) -> Ending:
+        """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
+        watch = Watch(self.output, self.limits.runtime, self.connection.source if self.connection.hangup else -1)
+        watch.start()
+        try:
+            ending = self._before_and_borg(watch)
+            watch.settle(_SECONDS_AFTER)
+            if not self._hooks(watch, self.launch.after, ending.outcome) and ending.outcome in ("ok", "warning"):
+                return by_gate("hook-failed")
+            return ending
+        finally:
+            children.kill_descendants()
+
+    def _before_and_borg(self, watch: Watch) -> Ending:
+        try:
+            if not self._hooks(watch, self.launch.before, ""):
+                return by_gate(watch.stopped or "hook-failed")
+            return self._borg(watch)
+        except BorgctlError as error:
+            self.output.say(f"{error.reason.code}: {error.hint}")
+            return by_gate(error.reason.code)
+
+    def _hooks(self, watch: Watch, hooks: Sequence[tuple[str, ...]], outcome: str) -> bool:
+        """Run hooks in turn and return whether all held; a failed one is the last of `before`, but not of `after`."""
+        held = True
+        env = argv.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
+        for hook in hooks:
+            held = self._hook(watch, hook, env) and held
+            if not held and not outcome:
+                return False
+        return held
+
+    def _hook(self, watch: Watch, hook: Sequence[str], env: Mapping[str, str]) -> bool:
+        disclose: Callable[[str], str | None] | None = None if self.launch.disclosed else lambda _: None
+        try:
+            with Pinned.at(hook[0]) as pinned:
+                pinned.require(stat.S_IFREG)
+            child, streams = self._spawn(hook, env, {}, lambda: None, "hook", lambda _: disclose)
+        except (OSError, Unsafe) as error:
+            text = error.strerror if isinstance(error, OSError) else str(error)
+            self.output.say(f"hook {hook[0]!r}: {text}" if self.launch.disclosed else "a hook cannot be run")
+            return False
+        status = watch.run(child, streams, HOOK_ENDING)
+        if status != 0:
+            self.output.say(f"hook {os.path.basename(hook[0])!r} ended with status {status}")
+        return status == 0 and watch.stopped is None
+
+    def _borg(self, watch: Watch) -> Ending:
+        if watch.stopped:
+            return by_gate(watch.stopped)
+        secret = passphrase.obtain(self.secret, argv.hook_environment(home(), self.launch.job, ""))
+        fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
+        door = Door(self.directory, self.connection)
+        carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
+        env = argv.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
+        try:
+            lower = partial(priority.lower, self.limits.nice, self.limits.ionice)
+            child, streams = self._spawn(self.words, env, fds, lower, "borg", self._disclose)
+        except OSError as error:
+            door.close()
+            raise BorgctlError("borg-missing", f"{self.words[0]!r}: {error.strerror}") from None
+        finally:
+            for fd in fds.values():
+                os.close(fd)
+        status = watch.run(child, streams, BORG_ENDING, door)
+        return _ending(status, watch.stopped, door.counts)
+
+    def _disclose(self, stream: str) -> Callable[[str], str | None] | None:
+        return None if self.launch.disclosed else partial(disclosure.counts, stream)
+
+    def _spawn(
+        self,
+        words: Sequence[str],
+        env: Mapping[str, str],
+        fds: Mapping[int, int],
+        before_exec: Callable[[], None],
+        source: str,
+        disclose: Callable[[str], Callable[[str], str | None] | None],
+    ) -> tuple[children.Child, list[Stream]]:
+        """Start a child whose stdout and stderr are pipes of ours."""
+        pipes = {number: os.pipe2(os.O_CLOEXEC) for number in (1, 2)}
+        try:
+            child = children.spawn(words, env, {**fds, **{n: ends[1] for n, ends in pipes.items()}}, before_exec)
+        except OSError:
+            for read_end, _ in pipes.values():
+                os.close(read_end)
+            raise
+        finally:
+            for _, write_end in pipes.values():
+                os.close(write_end)
+        names = {1: "stdout", 2: "stderr"}
+        return child, [
+            Stream(read_end, Lines(self.output, source, names[n], disclose(names[n])))
+            for n, (read_end, _) in pipes.items()
+        ]
+
+
+def home() -> str:
+    """Return our home directory from the password database."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return "/"
+
+
+def _ending(status: int, stopped: str | None, counts: tuple[int, int] | None) -> Ending:
+    """Read borg's exit status, unless it was us who ended it."""
+    if stopped:
+        reason = REASONS[stopped]
+        return Ending(reason.outcome, "gate", reason.status, stopped, -status if status < 0 else None, counts)
+    if status < 0:
+        return Ending("failed", "borg", 128 - status, None, -status, counts)
+    outcome = "ok" if status == 0 else "warning" if status == 1 or status in _WARNINGS else "failed"
+    return Ending(outcome, "borg", status, None, None, counts)

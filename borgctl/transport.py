@@ -1,0 +1,186 @@
+"""How borg's protocol reaches the server: the forced command's own fds, or one forwarded socket, pinned.
+
+A socket's name is the server's choice and other users can see it, so it is held by a descriptor, checked, its name
+removed, and then connected once, through that descriptor. `Door` is where the relay is handed the connection. This
+module does not know borg.
+"""
+
+import array
+import contextlib
+import os
+import select
+import socket
+import stat
+import struct
+from dataclasses import dataclass
+
+from borgctl import children, relay
+from borgctl.custody import Pinned, Unsafe
+from borgctl.errors import BorgctlError
+from borgctl.values import SocketPath
+
+_CREDENTIALS = struct.Struct("iii")  # pid, uid, gid: unix(7) SO_PEERCRED
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Two descriptors: from the server and to it. `hangup`: end of file on the first means that the server is gone."""
+
+    source: int
+    sink: int
+    hangup: bool
+
+
+def stdio(source: int, sink: int) -> Connection:
+    """Return the forced command's former fds 0 and 1 as connection."""
+    for fd in (source, sink):
+        os.set_blocking(fd, True)
+    return Connection(source, sink, hangup=True)
+
+
+def pin(path: SocketPath, directory: str) -> int:
+    """Pin a forwarded socket and remove its name; return an O_PATH descriptor of it.
+
+    Raise BorgctlError unless it is a socket of ours with mode 0600 or less and one link, directly in `directory`, which
+    nobody else can write and no symlink leads to. A name that is not such a socket is left as it is.
+    """
+    if os.path.dirname(path.text) != directory:
+        raise BorgctlError("socket-refused", f"{path.text!r} is not directly in {directory!r}")
+    owners = _owners()
+    try:
+        with _directory(directory, owners) as held:
+            _sweep(held, owners)
+            fd = os.open(os.path.basename(path.text), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held.fd)
+            try:
+                _check(os.fstat(fd), path.text, owners)
+                _unlink(held, os.path.basename(path.text), fd)
+            except BaseException:
+                os.close(fd)
+                raise
+            return fd
+    except Unsafe as error:
+        raise BorgctlError("socket-refused", str(error)) from None
+    except OSError as error:
+        raise BorgctlError("socket-refused", f"{path.text!r}: {error.strerror}") from None
+
+
+def _owners() -> frozenset[int]:
+    """Return who may own socket and directory: root, we, and the users of our ancestors (sshd's, under sudo)."""
+    above = children.ancestors(os.getpid())
+    found = {0, os.geteuid()}
+    for pid in above:
+        with contextlib.suppress(OSError):
+            found.add(os.stat(f"/proc/{pid}").st_uid)
+    return frozenset(found)
+
+
+def _directory(path: str, owners: frozenset[int]) -> Pinned:
+    return Pinned.at(path, owners, follow=False).require(stat.S_IFDIR)
+
+
+def _check(status: os.stat_result, path: str, owners: frozenset[int]) -> None:
+    if not stat.S_ISSOCK(status.st_mode):
+        raise Unsafe(f"{path!r} is not a socket")
+    if status.st_uid not in owners:
+        raise Unsafe(f"{path!r} is owned by uid {status.st_uid}")
+    if status.st_mode & 0o077:
+        raise Unsafe(f"{path!r} has mode {stat.S_IMODE(status.st_mode):04o}: expected StreamLocalBindMask 0177")
+    if status.st_nlink != 1:
+        raise Unsafe(f"{path!r} has {status.st_nlink} links")
+
+
+def _unlink(held: Pinned, name: str, fd: int) -> None:
+    """Remove the name only if it is still what we pinned."""
+    now, pinned = os.stat(name, dir_fd=held.fd, follow_symlinks=False), os.fstat(fd)
+    if (now.st_dev, now.st_ino) != (pinned.st_dev, pinned.st_ino):
+        raise Unsafe(f"{name!r} was replaced while we looked at it")
+    os.unlink(name, dir_fd=held.fd)
+
+
+def _sweep(held: Pinned, owners: frozenset[int]) -> None:
+    """Remove the sockets of dead connections: sshd never does, and such a name would be taken for ever."""
+    fd = held.open(os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        names = os.listdir(fd)  # before the look at what is alive: what comes later is not in it
+        with open("/proc/net/unix", "rb") as file:
+            alive = {row.rpartition(b"/")[2] for row in file.read().split(b"\n")}
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # another gate swept it
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                if stat.S_ISSOCK(status.st_mode) and status.st_uid in owners and os.fsencode(name) not in alive:
+                    os.unlink(name, dir_fd=fd)
+    finally:
+        os.close(fd)
+
+
+def connect(pinned: int) -> Connection:
+    """Connect once to a pinned socket; raise BorgctlError unless one of our ancestors, sshd, listens there."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        client.connect(f"/proc/self/fd/{pinned}")
+        pid, _, _ = _CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    except OSError as error:
+        client.close()
+        raise BorgctlError("transport-failed", f"the announced socket: {error.strerror}") from None
+    finally:
+        os.close(pinned)
+    if pid not in children.ancestors(os.getpid()):
+        client.close()
+        raise BorgctlError("socket-refused", f"the announced socket is served by process {pid}, not by our own sshd")
+    fd = client.detach()
+    return Connection(fd, fd, hangup=False)
+
+
+class Door:
+    """Where the relay comes in: a socket in a private directory, for one descendant of our borg, once."""
+
+    def __init__(self, directory: str, connection: Connection) -> None:
+        self.directory = directory
+        self.counts: tuple[int, int] | None = None
+        self._connection = connection
+        self._fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._listener: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(f"/proc/self/fd/{self._fd}/{relay.DOOR}")
+        self._listener.listen(1)
+        self._relay: socket.socket | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll, -1 where nothing is expected any more."""
+        for candidate in (self._listener, self._relay):
+            if candidate is not None:
+                return candidate.fileno()
+        return -1
+
+    def answer(self, borg: int) -> None:
+        """Take what came in: the relay, whose ancestor must be the process `borg`; later, its counts."""
+        if self._listener is not None:
+            self._admit(borg)
+        elif self._relay is not None:
+            data = self._relay.recv(relay.COUNTS.size)
+            if len(data) == relay.COUNTS.size:
+                self.counts = relay.COUNTS.unpack(data)
+            self._relay.close()
+            self._relay = None
+
+    def _admit(self, borg: int) -> None:
+        assert self._listener is not None
+        client, _ = self._listener.accept()
+        pid, _, _ = _CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if borg not in children.ancestors(pid):
+            client.close()
+            return
+        fds = array.array("i", (self._connection.source, self._connection.sink))
+        client.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        self._listener.close()
+        self._listener, self._relay = None, client
+        os.close(self._connection.sink)  # the server must see the end of file when the relay goes
+
+    def close(self) -> None:
+        """Close what is open; read the counts of a relay that has just gone."""
+        if self._relay is not None and select.select([self._relay], [], [], 1.0)[0]:
+            self.answer(0)
+        for candidate in (self._listener, self._relay):
+            if candidate is not None:
+                candidate.close()
+        self._listener = self._relay = None
+        os.close(self._fd)

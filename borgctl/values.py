@@ -1,0 +1,168 @@
+"""Values that cross a border, each a type that cannot hold bad data.
+
+A value is checked once, where it comes in: by constructing its type, which raises `BadValue`. Nothing here knows where
+a text came from or what it is used for.
+
+    JobName("default")          RepositoryPath("/srv/borg/web1")          ArchiveName("web1-2026-11-23")
+"""
+
+import re
+from dataclasses import dataclass
+
+from borgctl.errors import BadValue
+
+
+def _require(text: str, pattern: str, longest: int, noun: str, expected: str) -> None:
+    if len(text) > longest:
+        raise BadValue(f"{noun} of {len(text)} characters is too long (at most {longest})")
+    if not re.fullmatch(pattern, text):
+        raise BadValue(f"bad {noun} {text!r}: expected {expected}")
+
+
+def _require_normal(text: str, noun: str) -> None:
+    """Refuse '.', '..' and empty components: such a path would be another one to the kernel than to a reader."""
+    if text != "/" and any(part in ("", ".", "..") for part in text[1:].split("/")):
+        raise BadValue(f"bad {noun} {text!r}: write it without '.', '..', '//' and a final '/'")
+
+
+@dataclass(frozen=True, slots=True)
+class JobName:
+    """A job's name: 1 to 64 of a-z A-Z 0-9 _ . -, beginning with a letter or digit."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _require(self.text, r"[A-Za-z0-9][A-Za-z0-9_.-]*", 64, "job name", "letters, digits, '_', '.', '-'")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class RepositoryPath:
+    """An absolute, normal path on the server, from characters that mean nothing to borg, ssh or a shell."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _require(
+            self.text,
+            r"/[A-Za-z0-9_./+@=-]+",
+            1000,
+            "repository path",
+            "an absolute path of letters, digits and _./+@=-",
+        )
+        _require_normal(self.text, "repository path")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class SocketPath:
+    """An absolute, normal path of a unix socket, short enough for sun_path (unix(7): 107 bytes and a NUL)."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _require(
+            self.text, r"/[A-Za-z0-9_./+@=-]+", 107, "socket path", "an absolute path of letters, digits and _./+@=-"
+        )
+        _require_normal(self.text, "socket path")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveName:
+    """An archive's name that borg reads as a name and nothing else.
+
+    Not a location ('::', '/'), an option ('-…'), a placeholder ('{'), or a checkpoint (borg hides and prunes it first).
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _require(self.text, r"[A-Za-z0-9][A-Za-z0-9_.:+@=-]*", 200, "archive name", "letters, digits and _.:+@=-")
+        if "::" in self.text:
+            raise BadValue(f"bad archive name {self.text!r}: '::' is not part of a name")
+        if re.search(r"\.checkpoint(?:\.[0-9]+)?\Z", self.text):
+            raise BadValue(f"bad archive name {self.text!r}: a checkpoint's name is borg's own")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePath:
+    """An absolute, normal path on the client. Names of the kernel's own file systems are no data and are refused."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _require(
+            self.text, r"/[^\x00-\x1f\x7f{}]*", 4000, "path", "an absolute path without control characters and braces"
+        )
+        _require_normal(self.text, "path")
+        if not self.text.isprintable():
+            raise BadValue(f"bad path {self.text!r}: expected printable characters")
+        if self.text.split("/")[1] in ("proc", "sys", "dev"):
+            raise BadValue(f"bad path {self.text!r}: /proc, /sys and /dev hold no files to back up")
+
+    def __str__(self) -> str:
+        return self.text
+
+    def contains(self, other: "SourcePath") -> bool:
+        """Tell whether `other` is this path or lies below it, component by component."""
+        return self.text in ("/", other.text) or other.text.startswith(f"{self.text}/")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the server kept of this client's audit log: a record's sequence number and the SHA-256 of that record."""
+
+    sequence: int
+    head: str
+
+    @classmethod
+    def read(cls, text: str) -> "Seen":
+        """Read 'SEQUENCE:HEAD'."""
+        _require(text, r"[0-9]{1,15}:[0-9a-f]{64}", 80, "sequence and head", "SEQUENCE:HEAD, 64 hexadecimal digits")
+        sequence, _, head = text.partition(":")
+        return cls(int(sequence), head)
+
+    def __str__(self) -> str:
+        return f"{self.sequence}:{self.head}"
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def duration(text: str) -> int:
+    """Read '90s', '30m', '12h', '14d' or '2w' as seconds, from 1 s to 366 days."""
+    _require(text, r"[0-9]{1,8}[smhdw]", 9, "duration", "a number and a unit: 90s, 30m, 12h, 14d or 2w")
+    seconds = int(text[:-1]) * _UNITS[text[-1]]
+    if not 1 <= seconds <= 366 * 86400:
+        raise BadValue(f"bad duration {text!r}: expected 1s to 366d")
+    return seconds
+
+
+def choice(text: str, choices: tuple[str, ...]) -> str:
+    """Return `text` if it is one of `choices`."""
+    if text not in choices:
+        raise BadValue(f"bad value {text!r}: expected one of: {', '.join(choices)}")
+    return text
+
+
+def boolean(text: str) -> bool:
+    """Read yes, no, true or false."""
+    return choice(text, ("yes", "no", "true", "false")) in ("yes", "true")
+
+
+def integer(text: str, low: int, high: int) -> int:
+    """Read a decimal number from `low` to `high`."""
+    _require(text, r"-?[0-9]+", 15, "number", f"a whole number from {low} to {high}")
+    if not low <= int(text) <= high:
+        raise BadValue(f"bad number {text!r}: expected {low} to {high}")
+    return int(text)
