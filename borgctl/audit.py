@@ -13,6 +13,7 @@ import json
 import os
 import stat
 import syslog
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ from borgctl.errors import BorgctlError
 LARGEST = 16 * 1024  # bytes of one record
 _LONGEST_TEXT = 1024
 _MOST_ITEMS = 256
+_PATIENCE = 10.0  # seconds: an append takes a few milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def _checked(fd: int, path: str) -> int:
 
 def _write(fd: int, line: bytes) -> None:
     """Append whole or not at all; a torn line of a killed writer is ended first."""
-    fcntl.flock(fd, fcntl.LOCK_EX)
+    _lock(fd)
     try:
         size = os.fstat(fd).st_size
         if size and os.pread(fd, 1, size - 1) != b"\n":
@@ -94,7 +96,27 @@ def _write(fd: int, line: bytes) -> None:
             os.ftruncate(fd, size)
             raise
     finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)
+        fcntl.lockf(fd, fcntl.LOCK_UN)
+
+
+def _lock(fd: int) -> None:
+    """Wait for the lock, but not for ever.
+
+    lockf(3), as it needs a descriptor for writing: whoever may only read the log could hold a flock(2) on it.
+    """
+    end = time.monotonic() + _PATIENCE
+    while not _locked(fd):
+        if time.monotonic() > end:
+            raise OSError(errno.EAGAIN, "another process keeps it locked")
+        time.sleep(0.005)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
 
 
 def render(record: dict[str, Any]) -> str:
@@ -112,7 +134,10 @@ def render(record: dict[str, Any]) -> str:
 
 def _capped(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}… ({len(value)} characters)"
+        kept = value[:_LONGEST_TEXT]
+        while len(json.dumps(kept)) > _LONGEST_TEXT + 2:  # in ASCII, a character may take twelve
+            kept = kept[: len(kept) * 3 // 4]
+        return value if kept == value else f"{kept}… ({len(value)} characters)"
     if isinstance(value, (list, tuple)):
         return [_capped(item) for item in value[:_MOST_ITEMS]]
     if isinstance(value, dict):

@@ -96,31 +96,31 @@ class Base:
     @contextlib.contextmanager
     def run_directory(self, run: str) -> Iterator[str]:
         """Make a run's private directory, and remove it and those of dead runs."""
-        lock = self._try_lock(f"locks/run-{run}")
+        lock, path = self._try_lock(f"locks/run-{run}"), f"{self.path}/runs/{run}"
         try:
-            self._sweep()
-            path = f"{self.path}/runs/{run}"
-            os.mkdir(f"runs/{run}", 0o700, dir_fd=self.fd)
-            os.mkdir(f"runs/{run}/tmp", 0o700, dir_fd=self.fd)
             try:
-                yield path
-            finally:
-                shutil.rmtree(path, ignore_errors=True)
-        except OSError as error:
-            raise _unusable(self.path, error) from None
+                self._sweep()
+                os.mkdir(path, 0o700)
+                os.mkdir(f"{path}/tmp", 0o700)
+            except OSError as error:
+                raise _unusable(self.path, error) from None
+            yield path
         finally:
-            if lock is not None:
-                os.unlink(f"locks/run-{run}", dir_fd=self.fd)
-                os.close(lock)
+            self._forget(run, lock)
 
     def _sweep(self) -> None:
         """Remove what runs that were killed have left: those whose lock nobody holds."""
         for run in os.listdir(f"{self.path}/runs"):
             fd = self._try_lock(f"locks/run-{run}")
             if fd is not None:
-                shutil.rmtree(f"{self.path}/runs/{run}", ignore_errors=True)
+                self._forget(run, fd)
+
+    def _forget(self, run: str, lock: int | None) -> None:
+        shutil.rmtree(f"{self.path}/runs/{run}", ignore_errors=True)
+        if lock is not None:
+            with contextlib.suppress(FileNotFoundError):  # another gate swept it too
                 os.unlink(f"locks/run-{run}", dir_fd=self.fd)
-                os.close(fd)
+            os.close(lock)
 
     def version(self, borg: str, env: dict[str, str]) -> Version:
         """Return the version of the borg at this path, asking it only when the file has changed.
@@ -135,7 +135,6 @@ class Base:
             if known != mark:
                 code, answer = children.capture([borg, "--version"], env, most=200, seconds=60)
                 text = answer.decode("ascii", "replace").strip().removeprefix("borg ") if code == 0 else "unknown"
-                self._replace("borg-version", f"{mark} {text}")
         except Unsafe as error:
             raise BorgctlError("borg-unsafe", str(error)) from None
         except OSError as error:
@@ -144,6 +143,8 @@ class Base:
         series = (int(match[1]), int(match[2])) if match else (0, 0)
         if series not in _SERIES:
             raise BorgctlError("borg-unsupported", f"{borg!r} is version {text[:40]!r}; 1.2 and 1.4 are known")
+        if known != mark:
+            self._replace("borg-version", f"{mark} {text}")
         return Version(text, series)
 
     def _try_lock(self, name: str) -> int | None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _PR_SET_CHILD_SUBREAPER = 36
+_DEEPEST = 64
 _ALL_SIGNALS = range(1, signal.NSIG)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -56,11 +57,15 @@ def spawn(
 
     Raise OSError as execve(2) does, or whatever OSError `before_exec` (run in the child) raises.
     """
+    words = [word.encode("utf-8", "surrogateescape") for word in argv]
+    variables = {name.encode("utf-8"): value.encode("utf-8", "surrogateescape") for name, value in env.items()}
+    if any(b"\0" in text for text in (*words, *variables, *variables.values())):
+        raise OSError(errno.EINVAL, "a NUL among the words", argv[0])
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         try:
-            _become(argv, env, fds, before_exec, write_end)
+            _become(words, variables, fds, before_exec, write_end)
         except OSError as error:
             os.write(write_end, str(error.errno or errno.EIO).encode())
         finally:
@@ -75,8 +80,8 @@ def spawn(
 
 
 def _become(
-    argv: Sequence[str],
-    env: Mapping[str, str],
+    argv: list[bytes],
+    env: dict[bytes, bytes],
     fds: Mapping[int, int],
     before_exec: Callable[[], None],
     report: int,
@@ -99,7 +104,7 @@ def _become(
         if fd not in wanted and fd != last:
             os.close(fd)
     try:
-        os.execve(argv[0], list(argv), dict(env))  # noqa: S606 - no shell, by design
+        os.execve(argv[0], argv, env)  # noqa: S606 - no shell, by design
     except OSError as error:
         os.write(last, str(error.errno).encode())
         os._exit(127)
@@ -120,9 +125,9 @@ def _is_open(fd: int) -> bool:
 
 
 def ancestors(pid: int) -> list[int]:
-    """Return the pids above `pid`, nearest first, as far as proc(5) shows them."""
-    above = []
-    while (pid := _parent(pid)) > 0 and pid not in above:
+    """Return the pids above `pid`, nearest first, as far as proc(5) shows them; at most _DEEPEST."""
+    above: list[int] = []
+    while len(above) < _DEEPEST and (pid := _parent(pid)) > 0:
         above.append(pid)
     return above
 
@@ -145,15 +150,27 @@ def kill_descendants(seconds: float = 5.0) -> None:
     """Kill and reap whatever descends from us and still lives; orphans have become our children."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        for pid in (int(name) for name in os.listdir("/proc") if name.isdigit()):
-            if os.getpid() in ancestors(pid):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
         try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(0.01)
+            if os.waitpid(-1, os.WNOHANG)[0]:
+                continue
         except ChildProcessError:
             return
+        for pid in _descendants():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def _descendants() -> list[int]:
+    """Return the pids below us, from one look at proc(5), in time that other users' processes cannot multiply."""
+    below: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            below.setdefault(_parent(int(name)), []).append(int(name))
+    found = below.get(os.getpid(), [])
+    for pid in found:
+        found += below.get(pid, [])
+    return found
 
 
 def capture(argv: Sequence[str], env: Mapping[str, str], *, most: int, seconds: float) -> tuple[int, bytes]:

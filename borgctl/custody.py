@@ -119,14 +119,19 @@ def _check_directory(status: os.stat_result, path: str, owners: Collection[int])
         )
 
 
-def directory(path: str, owners: Collection[int] | None = None, *, missing: int = 0) -> Pinned:
+def directory(path: str, owners: Collection[int] | None = None, *, missing: int = 0, follow: bool = True) -> Pinned:
     """Pin a directory that only the owners may write, making up to `missing` missing levels with mode 0700."""
     try:
-        return Pinned.at(path, owners).require(stat.S_IFDIR)
+        pinned = Pinned.at(path, owners, follow=follow)
     except FileNotFoundError:
         if not missing:
             raise
-    above = directory(os.path.dirname(path), owners, missing=missing - 1)
-    with above, contextlib.suppress(FileExistsError):  # another gate may be faster
-        os.mkdir(os.path.basename(path), 0o700, dir_fd=above.fd)
-    return Pinned.at(path, owners).require(stat.S_IFDIR)
+        above = directory(os.path.dirname(path), owners, missing=missing - 1, follow=follow)
+        with above, contextlib.suppress(FileExistsError):  # another gate may be faster
+            os.mkdir(os.path.basename(path), 0o700, dir_fd=above.fd)
+        pinned = Pinned.at(path, owners, follow=follow)
+    try:
+        return pinned.require(stat.S_IFDIR)
+    except Unsafe:
+        pinned.close()
+        raise

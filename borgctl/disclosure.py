@@ -1,7 +1,8 @@
 """What the server may learn from borg's output where the policy says `disclose: counts`: numbers, not names.
 
-`counts(stream, line)` is given one line of borg's and returns what of it may leave, or None. It is an allow-list: what
-is not known to hold numbers and fixed words only stays here; the text of a warning is replaced by its kind.
+`counts(stream, text)` is given one line of borg's log, or all of its result, and returns what of it may leave, or None.
+It is an allow-list: what is not known to hold numbers and fixed words only stays here; the text of a warning is
+replaced by its kind.
 """
 
 import json
@@ -64,16 +65,18 @@ def counts(stream: str, line: str) -> str | None:
     """Return what of a line may leave, as JSON; None where nothing may."""
     try:
         value = json.loads(line)
+        if not isinstance(value, dict):
+            return None
+        kept = _result(value) if stream == "stdout" else _message(value)
+        return None if kept is None else json.dumps(kept)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
-        return None
-    kept = _result(value) if stream == "stdout" else _message(value)
-    return None if kept is None else json.dumps(kept)
 
 
 def _message(value: Mapping[str, Any]) -> dict[str, Any] | None:
     kind = value.get("type")
+    if not isinstance(kind, str):
+        return None
     if kind in _TYPES:
         kept = {key: item for key, item in value.items() if key in _NUMBERS and _plain(item)}
         return {"type": kind, **kept}
@@ -82,7 +85,7 @@ def _message(value: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"type": kind, "levelname": "INFO", "message": text}  # the server's own words
     if kind == "log_message" and value.get("levelname") not in ("INFO", "DEBUG"):
         kept = {key: item for key, item in value.items() if key in _LOG and _plain(item)}
-        return {**kept, "message": f"{kept.get('levelname', 'message')} {kept.get('msgid') or ''}".strip()}
+        return {**kept, "message": str(kept.get("msgid") or "text withheld by the client's policy")}
     return None  # also INFO, which is all names and numbers in words
 
 

@@ -25,8 +25,8 @@ _TABLE = (
     Reason("not-printable", 76, "malformed", False, "send printable ASCII only"),
     Reason("request-too-long", 76, "malformed", False, "a request has at most 16 KiB and 128 words"),
     Reason("bad-quoting", 76, "malformed", False, "quote a word with special characters in single quotes"),
-    Reason("empty-request", 76, "malformed", False, "say 'hello', 'run JOB' or 'borg SUBCOMMAND …'"),
-    Reason("unknown-verb", 76, "malformed", False, "say 'hello', 'run JOB' or 'borg SUBCOMMAND …'"),
+    Reason("empty-request", 76, "malformed", False, "say 'hello', 'run JOB' or 'borg SUBCOMMAND ...'"),
+    Reason("unknown-verb", 76, "malformed", False, "say 'hello', 'run JOB' or 'borg SUBCOMMAND ...'"),
     Reason(
         "unknown-command", 76, "malformed", False, "say one of the subcommands create, list, info, check, prune, init"
     ),

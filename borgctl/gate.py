@@ -9,6 +9,7 @@ so does anything unforeseen. The last line on fd 2 tells how it ended; docs/wire
 
 import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -21,13 +22,14 @@ from borgctl import argv, descriptors, policyfile, request, sources, transport
 from borgctl.audit import Log
 from borgctl.base import Base
 from borgctl.descriptors import Wires
-from borgctl.errors import BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.launch import Greeting, Launch
 from borgctl.output import Output
 from borgctl.policy import Policy
 from borgctl.run import Ending, Runner, by_gate, check_version
 from borgctl.templates import Names
+from borgctl.vocabulary import ACCEPTABLE
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Story:
 
 def main() -> NoReturn:
     """Tell one story and exit with its status; only a stated success is one."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))  # until Watch.start
     wires = descriptors.take()
     environment = dict(os.environb)
     os.environ.clear()
@@ -79,9 +82,9 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             raise BorgctlError("sandbox-unavailable", f"{policy.file} says 'sandbox: {policy.sandbox}'")
         if decision.requested:
             sources.check(decision.paths)
-        chosen = [*policy.environment.set, *_variables(environment, policy.environment.accept).items()]
+        chosen = [*policy.environment.set, *_accepted(environment, policy)]
         with base.lock_repository(decision.repository), base.run_directory(story.run) as directory:
-            connection = transport.stdio(wires.source, wires.sink) if pinned is None else transport.connect(pinned)
+            connection = _connected(decision, wires, pinned)
             env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), chosen)
             check_version(decision, base.version(policy.borg, env))
             words = argv.build(decision, policy.borg)
@@ -94,6 +97,8 @@ def _arguments(words: list[str]) -> tuple[str, str | None]:
     """Read our own command line, which authorized_keys fixes; refuse to run with the peer's Python settings."""
     if not sys.flags.isolated:
         raise BorgctlError("not-isolated", "the interpreter was started without -I")
+    if sys.getfilesystemencoding() != "utf-8":
+        raise BorgctlError("not-isolated", "a locale came with the connection that makes file names other bytes")
     match words:
         case ["--policy", file]:
             return file, None
@@ -126,6 +131,23 @@ def _variables(environment: Mapping[bytes, bytes], names: Iterable[str]) -> dict
     """Return the named variables that the peer sent, as text; their values are checked by whoever reads them."""
     sent = {name: environment.get(name.encode()) for name in names}
     return {name: value.decode("ascii", "backslashreplace") for name, value in sent.items() if value}
+
+
+def _accepted(environment: Mapping[bytes, bytes], policy: Policy) -> list[tuple[str, str]]:
+    """Return the variables that the peer sent and the policy accepts, each with a value that is checked."""
+    try:
+        sent = _variables(environment, policy.environment.accept)
+        return [(name, ACCEPTABLE[name].check(value)) for name, value in sent.items()]
+    except BadValue as error:
+        raise BorgctlError("bad-value", str(error)) from None
+
+
+def _connected(launch: Launch, wires: Wires, pinned: int | None) -> transport.Connection:
+    """Return the connection that was judged, whatever else the peer announced."""
+    if launch.transport != "socket":
+        return transport.stdio(wires.source, wires.sink)
+    assert pinned is not None
+    return transport.connect(pinned)
 
 
 def _hostname() -> str:
@@ -177,7 +199,7 @@ def _end(story: Story, ending: Ending) -> int:
     sent, received = ending.counts or (None, None)
     told = {"outcome": ending.outcome, "origin": ending.origin, "code": ending.code, "reason": ending.reason}
     seconds = round(time.monotonic() - story.accepted, 3)
-    more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received}
+    more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
     story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
     story.output.event("exit", **{key: value for key, value in told.items() if value is not None})
     return ending.code

@@ -28,7 +28,6 @@ class Facts:
 
 def judge(policy: Policy, request: Request, facts: Facts) -> Launch | Greeting:
     """Return what is to be run or answered, or raise BorgctlError."""
-    transport = _transport(policy, request, facts)
     match request.order:
         case Hello():
             return Greeting(_offer(policy, facts))
@@ -36,9 +35,11 @@ def judge(policy: Policy, request: Request, facts: Facts) -> Launch | Greeting:
             job = policy.jobs.get(str(name))
             if job is None:
                 raise BorgctlError("unknown-job", f"no job {str(name)!r} in {policy.file}")
+            transport = _transport(policy, request, facts)
             repository, path = _repository(policy, request, facts)
             return _run(policy, job, repository, path, transport, request, facts)
         case Borg() as order:
+            transport = _transport(policy, request, facts)
             repository, path = _repository(policy, request, facts)
             return _spelled_out(policy, order, repository, path, transport, request)
         case Window():
@@ -67,6 +68,8 @@ def _offer(policy: Policy, facts: Facts) -> dict[str, object]:
 
 def _repository(policy: Policy, request: Request, facts: Facts) -> tuple[Repository, RepositoryPath]:
     known = {_path(repository, facts.names): repository for repository in policy.repositories}
+    if len(known) < len(policy.repositories):
+        raise BorgctlError("policy-invalid", f"{policy.file}: two entries of 'repositories' are the same path")
     asked = request.options.repository
     if asked is None and len(known) > 1:
         raise BorgctlError("repository-needed", f"{policy.file} has {len(known)} repositories, the request names none")

@@ -122,8 +122,9 @@ def _readable(stream: str, text: str) -> str | None:
 class Lines:
     """Cut a stream of bytes into lines for an Output.
 
-    `disclose`, where given, is handed each whole line and returns what of it may be passed on, or None. `taken` counts
-    the bytes read; `overflow` turns true where a line was too long to be judged whole and is lost.
+    `disclose`, where given, is handed each whole line, of stdout the whole text (borg 1.2 spreads its JSON over many
+    lines), and returns what of it may be passed on, or None. `taken` counts the bytes read; `overflow` turns true where
+    there was too much to be judged whole and it is lost.
     """
 
     def __init__(self, output: Output, source: str, stream: str, disclose: Callable[[str], str | None] | None) -> None:
@@ -135,7 +136,7 @@ class Lines:
     def feed(self, data: bytes) -> None:
         """Take what was read."""
         self.taken += len(data)
-        *lines, rest = data.split(b"\n")
+        *lines, rest = [data] if self.disclose and self.stream == "stdout" else data.split(b"\n")
         for line in lines:
             self._rest += line
             self._pass()

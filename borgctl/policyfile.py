@@ -67,9 +67,17 @@ def located(path: str, problems: Problems) -> str:
     return "; ".join(f"{path}:{problem}" for problem in problems.found)
 
 
+def home() -> str:
+    """Return our home directory from the password database, as a peer may choose the environment."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir
+    except KeyError:
+        return "/"
+
+
 def state_directory() -> str:
-    """Return where an unnamed base and log lie; from the password database, as a peer may choose the environment."""
-    return "/var/lib/borgctl" if os.geteuid() == 0 else f"{pwd.getpwuid(os.geteuid()).pw_dir}/.local/state/borgctl"
+    """Return where an unnamed base and log lie."""
+    return "/var/lib/borgctl" if os.geteuid() == 0 else f"{home()}/.local/state/borgctl"
 
 
 def default_log() -> str:
@@ -169,7 +177,9 @@ def _jobs(notes: Notes, node: Node) -> dict[str, Job]:
 
 def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
     fields = notes.fields(node, ("command", "paths", "archive", "exclude", "options", "before", "after"))
-    command = _choice(notes, fields, "command", ("create", *(word for word in COMMANDS if word != "create")))
+    command = notes.scalar(fields.get("command", Node(1, 1, "create")), lambda text: choice(text, tuple(COMMANDS)), "")
+    if not command:
+        return Job(name, "create", key.line)  # what else is wrong depends on the command
     options = _job_options(notes, command, fields["options"]) if "options" in fields else ()
     if command != "create":
         for misplaced in {"paths", "archive", "exclude"} & fields.keys():
@@ -215,6 +225,8 @@ def _job_options(notes: Notes, command: str, node: Node) -> tuple[tuple[str, str
             for item in values:
                 text = notes.scalar(item, partial(_checked_template, check), "")
                 chosen.append((name, text))
+    if conflict := COMMANDS[command].conflict(name for name, _ in chosen):
+        notes.add(node, conflict)
     return tuple(chosen)
 
 
@@ -238,7 +250,9 @@ def _check_encryption(notes: Notes, jobs: Mapping[str, Job], repositories: tuple
 def _commands(notes: Notes, node: Node) -> dict[str, Offer]:
     offers = {}
     for key, value in notes.entries(node):
-        command = notes.scalar(key, lambda text: choice(text, tuple(COMMANDS)), "create")
+        command = notes.scalar(key, lambda text: choice(text, tuple(COMMANDS)), "")
+        if not command:
+            continue
         fields = notes.fields(value, ("options", "paths"), ("paths",) if COMMANDS[command].paths else ())
         known = tuple(name for name, option in COMMANDS[command].options.items() if option.request)
         options = notes.items(fields["options"], lambda text: choice(text, known)) if "options" in fields else ()  # noqa: B023

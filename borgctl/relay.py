@@ -11,6 +11,7 @@ the end it tells the gate how many bytes went each way. Standard library only, n
 import _thread
 import array
 import os
+import select
 import signal
 import socket
 import struct
@@ -21,26 +22,52 @@ DOOR = "door"
 COUNTS = struct.Struct("<QQ")  # bytes to the server, bytes from the server
 
 
+def splice(source: int, sink: int) -> int:
+    """Move what is there by splice(2); the kernel refuses it for some kinds of files."""
+    return os.splice(source, sink, CHUNK, flags=os.SPLICE_F_NONBLOCK)
+
+
+def copy(source: int, sink: int) -> int:
+    """Move what is there the ordinary way; what was read is written, however long the other side takes."""
+    data = memoryview(os.read(source, CHUNK))
+    total = len(data)
+    while data:
+        try:
+            data = data[os.write(sink, data) :]
+        except BlockingIOError:
+            wait(sink, select.POLLOUT)
+    return total
+
+
+def wait(fd: int, event: int) -> None:
+    """Wait until a descriptor is ready, or broken."""
+    poll = select.poll()
+    poll.register(fd, event)
+    poll.poll()
+
+
 def move(source: int, sink: int, counts: list[int], index: int) -> None:
-    """Move bytes until the end of file; splice(2) where the kernel takes it, else read and write."""
-    try:
-        while moved := os.splice(source, sink, CHUNK):
-            counts[index] += moved
-    except (OSError, AttributeError):
-        copy(source, sink, counts, index)
+    """Move bytes until the end of file or until the other side is gone.
 
-
-def copy(source: int, sink: int, counts: list[int], index: int) -> None:
-    """Move bytes the ordinary way until the end of file or until the other side is gone."""
-    try:
-        while data := os.read(source, CHUNK):
-            view = memoryview(data)
-            while view:
-                written = os.write(sink, view)
-                counts[index] += written
-                view = view[written:]
-    except OSError:
-        return
+    No call blocks but poll: a splice that waits for a socket holds its pipe's lock, and borg, at the other end of that
+    pipe, would wait for the lock while the server waits for borg.
+    """
+    way = splice if hasattr(os, "splice") else copy
+    while True:
+        wait(source, select.POLLIN)
+        try:
+            moved = way(source, sink)
+        except BlockingIOError:
+            wait(sink, select.POLLOUT)
+            continue
+        except OSError:
+            if way is copy:
+                return
+            way = copy
+            continue
+        if not moved:
+            return
+        counts[index] += moved
 
 
 def receive(door: socket.socket) -> tuple[int, int]:
@@ -64,6 +91,8 @@ def main(directory: str) -> None:
     door.connect(DOOR)
     source, sink = receive(door)
     counts = [0, 0]
+    for fd in (0, 1, source, sink):
+        os.set_blocking(fd, False)
 
     def inward() -> None:
         move(source, 1, counts, 1)

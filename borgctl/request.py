@@ -202,6 +202,8 @@ def _borg(command: Command, words: Iterator[str]) -> Borg:
     names = [name for name, _ in chosen if not command.options[name].repeats]
     if len(names) != len(set(names)):
         raise BorgctlError("bad-words", "an option is given twice")
+    if conflict := command.conflict(names):
+        raise BorgctlError("bad-words", conflict)
     archive, paths = _operands(command, operands)
     return Borg(command.name, tuple(chosen), archive, paths)
 

@@ -4,7 +4,6 @@ It starts processes and tells the outcome. It does not decide what may run (`jud
 """
 
 import os
-import pwd
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from borgctl.errors import REASONS, BorgctlError
 from borgctl.launch import Launch
 from borgctl.output import Lines, Output
 from borgctl.policy import Limits, Passphrase
+from borgctl.policyfile import home
 from borgctl.supervise import BORG_ENDING, HOOK_ENDING, Stream, Watch
 from borgctl.transport import Connection, Door
 from borgctl.vocabulary import COMMANDS
@@ -37,12 +37,13 @@ class Ending:
     reason: str | None = None
     signal: int | None = None
     counts: tuple[int, int] | None = None  # bytes to the server, bytes from it
+    detail: str | None = None  # for our own log
 
 
-def by_gate(code: str) -> Ending:
+def by_gate(code: str, detail: str | None = None) -> Ending:
     """Return the ending for a reason of ours."""
     reason = REASONS[code]
-    return Ending(reason.outcome, "gate", reason.status, code)
+    return Ending(reason.outcome, "gate", reason.status, code, detail=detail)
 
 
 def check_version(launch: Launch, version: Version) -> None:
@@ -86,7 +87,9 @@ class Runner:
             return self._borg(watch)
         except BorgctlError as error:
             self.output.say(f"{error.reason.code}: {error.hint}")
-            return by_gate(error.reason.code)
+            return by_gate(error.reason.code, error.detail)
+        except Exception as error:  # `after` has to run whatever happens
+            return by_gate("internal", f"{type(error).__name__}: {error}")
 
     def _hooks(self, watch: Watch, hooks: Sequence[tuple[str, ...]], outcome: str) -> bool:
         """Run hooks in turn and return whether all held; a failed one is the last of `before`, but not of `after`."""
@@ -110,7 +113,8 @@ class Runner:
             return False
         status = watch.run(child, streams, HOOK_ENDING)
         if status != 0:
-            self.output.say(f"hook {os.path.basename(hook[0])!r} ended with status {status}")
+            name = f"hook {os.path.basename(hook[0])!r}" if self.launch.disclosed else "a hook"
+            self.output.say(f"{name} ended with status {status}")
         return status == 0 and watch.stopped is None
 
     def _borg(self, watch: Watch) -> Ending:
@@ -161,14 +165,6 @@ class Runner:
             Stream(read_end, Lines(self.output, source, names[n], disclose(names[n])))
             for n, (read_end, _) in pipes.items()
         ]
-
-
-def home() -> str:
-    """Return our home directory from the password database."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_dir
-    except KeyError:
-        return "/"
 
 
 def _ending(status: int, stopped: str | None, counts: tuple[int, int] | None) -> Ending:

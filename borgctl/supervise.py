@@ -26,6 +26,7 @@ HOOK_ENDING = ((0.0, signal.SIGTERM), (10.0, signal.SIGKILL))
 _GRACE = 2.0  # seconds from the end of the server's bytes to a disconnect: borg sees it too, and ends by itself
 _TICK = 1.0  # seconds
 _READ = 65536
+_PIPE = 1 << 20  # bytes: the most that a pipe holds (proc(5) pipe-max-size)
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
@@ -148,16 +149,16 @@ class Watch:
         return poll
 
     def _drain(self, open_streams: dict[int, Stream]) -> None:
-        """Take what an ended child has left in its pipes, without waiting for who else may hold them."""
-        while open_streams:
-            ready, _, _ = select.select(list(open_streams), [], [], 0)
-            for fd in list(open_streams):
-                if fd in ready:
-                    _read(open_streams, fd)
-                else:
-                    _close(open_streams, fd)
-            if self.output.full:
-                self.output.flush()
+        """Take what an ended child has left in its pipes; whoever else holds them, and writes on, is not waited for."""
+        for fd in list(open_streams):
+            for _ in range(_PIPE // _READ):
+                if fd not in open_streams or not select.select([fd], [], [], 0)[0]:
+                    break
+                _read(open_streams, fd)
+                if self.output.full:
+                    self.output.flush()
+            if fd in open_streams:
+                _close(open_streams, fd)
 
 
 def _tell(child: Child, number: int) -> None:

@@ -7,6 +7,7 @@ module does not know borg.
 
 import array
 import contextlib
+import errno
 import os
 import select
 import socket
@@ -14,11 +15,12 @@ import stat
 import struct
 from dataclasses import dataclass
 
-from borgctl import children, relay
+from borgctl import children, custody, relay
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BorgctlError
 from borgctl.values import SocketPath
 
+_SSHD = ("sshd", "sshd-session")  # the latter since OpenSSH 9.8
 _CREDENTIALS = struct.Struct("iii")  # pid, uid, gid: unix(7) SO_PEERCRED
 
 
@@ -33,8 +35,6 @@ class Connection:
 
 def stdio(source: int, sink: int) -> Connection:
     """Return the forced command's former fds 0 and 1 as connection."""
-    for fd in (source, sink):
-        os.set_blocking(fd, True)
     return Connection(source, sink, hangup=True)
 
 
@@ -48,7 +48,7 @@ def pin(path: SocketPath, directory: str) -> int:
         raise BorgctlError("socket-refused", f"{path.text!r} is not directly in {directory!r}")
     owners = _owners()
     try:
-        with _directory(directory, owners) as held:
+        with custody.directory(directory, owners, follow=False) as held:
             _sweep(held, owners)
             fd = os.open(os.path.basename(path.text), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held.fd)
             try:
@@ -72,10 +72,6 @@ def _owners() -> frozenset[int]:
         with contextlib.suppress(OSError):
             found.add(os.stat(f"/proc/{pid}").st_uid)
     return frozenset(found)
-
-
-def _directory(path: str, owners: frozenset[int]) -> Pinned:
-    return Pinned.at(path, owners, follow=False).require(stat.S_IFDIR)
 
 
 def _check(status: os.stat_result, path: str, owners: frozenset[int]) -> None:
@@ -107,10 +103,17 @@ def _sweep(held: Pinned, owners: frozenset[int]) -> None:
         for name in names:
             with contextlib.suppress(FileNotFoundError):  # another gate swept it
                 status = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                if stat.S_ISSOCK(status.st_mode) and status.st_uid in owners and os.fsencode(name) not in alive:
+                ours = stat.S_ISSOCK(status.st_mode) and status.st_uid in owners
+                if ours and os.fsencode(name) not in alive and _refuses(fd, name):
                     os.unlink(name, dir_fd=fd)
     finally:
         os.close(fd)
+
+
+def _refuses(directory: int, name: str) -> bool:
+    """Tell whether nobody listens: a socket may be alive under another name than the one it was bound to."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        return probe.connect_ex(f"/proc/self/fd/{directory}/{name}") == errno.ECONNREFUSED
 
 
 def connect(pinned: int) -> Connection:
@@ -124,11 +127,19 @@ def connect(pinned: int) -> Connection:
         raise BorgctlError("transport-failed", f"the announced socket: {error.strerror}") from None
     finally:
         os.close(pinned)
-    if pid not in children.ancestors(os.getpid()):
+    if pid not in children.ancestors(os.getpid()) or _name(pid) not in _SSHD:
         client.close()
         raise BorgctlError("socket-refused", f"the announced socket is served by process {pid}, not by our own sshd")
     fd = client.detach()
     return Connection(fd, fd, hangup=False)
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 class Door:

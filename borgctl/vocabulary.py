@@ -9,6 +9,7 @@ parsers.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from borgctl.errors import BadValue
@@ -64,9 +65,7 @@ _OWN_EXCLUDE = Kind("a borg exclude pattern without braces", _TEXT + "+", 1000)
 _FILE = Kind("an absolute path without braces", rf"/{_TEXT}+", 4000)
 _GLOB = Kind("an archive name, which may end in *", r"[A-Za-z0-9][A-Za-z0-9_.:+@=-]{0,99}\*?|\*")
 # a job's glob and comment may hold the gate's own placeholders; judge expands them, then this is checked again
-_SORT = Kind(
-    "timestamp, name or id, joined by commas", r"(?:timestamp|archive|name|id)(?:,(?:timestamp|archive|name|id)){0,2}"
-)
+_SORT = Kind("timestamp, name or id, joined by commas", r"(?:timestamp|name|id)(?:,(?:timestamp|name|id)){0,2}")
 _STATUS = Kind("status letters", r"[AMUCEdbchsfix?+-]{1,20}")
 _WITHIN = Kind("a number and H, d, w, m or y", r"[1-9][0-9]{0,4}[Hdwmy]")
 _TAG = Kind("a file name", r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
@@ -106,12 +105,23 @@ def _job(kind: Kind, *, repeats: bool = False, since: str = "1.2") -> Option:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A borg subcommand: its options, whether it takes an archive ('required', 'optional', 'none') and paths."""
+    """A borg subcommand: its options, whether it takes an archive ('required', 'optional', 'none') and paths.
+
+    `exclusive` holds sets of options that borg does not take together.
+    """
 
     name: str
     options: dict[str, Option]
     archive: str
     paths: bool = False
+    exclusive: tuple[frozenset[str], ...] = ()
+
+    def conflict(self, names: Iterable[str]) -> str | None:
+        """Return what is wrong with these options together, None where nothing is."""
+        for group in self.exclusive:
+            if group <= set(names):
+                return f"{' and '.join(f'--{name}' for name in sorted(group))} exclude each other"
+        return None
 
 
 _TRANSFER = {"upload-ratelimit": _both(_count(64, 10_000_000)), "upload-buffer": _both(_count(0, 1024))}
@@ -121,6 +131,8 @@ _SELECTION = {
     "glob-archives": _both(_GLOB),
     "sort-by": _both(_SORT),
 }
+_FIRST_LAST = frozenset(("first", "last"))
+_ARCHIVE_CHECKS = ("archives-only", "verify-data", "first", "last", "glob-archives")
 _KEEPS = {
     f"keep-{rule}": _both(_KEEP)
     for rule in ("last", "secondly", "minutely", "hourly", "daily", "weekly", "monthly", "yearly")
@@ -162,14 +174,16 @@ COMMANDS = {
             | {name: _both(FLAG) for name in ("consider-checkpoints", "json", "json-lines", "short")}
             | {"exclude": Option(_OWN_EXCLUDE, _EXCLUDE, repeats=True)},
             "optional",
+            exclusive=(_FIRST_LAST,),
         ),
-        Command("info", _SELECTION | {"json": _both(FLAG)}, "optional"),
+        Command("info", _SELECTION | {"json": _both(FLAG)}, "optional", exclusive=(_FIRST_LAST,)),
         Command(
             "check",
             _SELECTION
             | {name: _both(FLAG) for name in ("archives-only", "repository-only")}
             | {"max-duration": _both(_count(60, 86400)), "verify-data": _job(FLAG)},
             "optional",
+            exclusive=(_FIRST_LAST, *(frozenset(("repository-only", name)) for name in _ARCHIVE_CHECKS)),
         ),
         Command(
             "prune",
@@ -183,6 +197,7 @@ COMMANDS = {
                 "checkpoint-interval": _both(_count(300, 86400)),
             },
             "none",
+            exclusive=(frozenset(("keep-13weekly", "keep-3monthly")),),
         ),
         Command("init", {"encryption": Option(_ANY_ENCRYPTION, _ENCRYPTED)}, "none"),
     )

@@ -191,7 +191,7 @@ def _sshd(transport: Transport, user: str) -> list[str]:
     return [
         "#",
         "# 2. For sshd, in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh",
-        f"#    {need}",
+        f"# {need}",
         *root,
         *always,
         f"#   Match User {user}",

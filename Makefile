@@ -1,0 +1,45 @@
+# From a fresh clone on Debian or Ubuntu with git, make and Python 3.11 or later, as root or with sudo. Every target sets
+# up what it needs first and says what it installs; a second time that takes a moment.
+#
+#   make check   lints and the tests that need no other program: under a minute
+#   make test    all tests, those with a real sshd and two real borgs too
+#   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
+#   make setup   only what 'make test' sets up          make lint, make clean
+
+.PHONY: help check lint test demo setup clean
+.NOTPARALLEL:
+
+BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE := 1
+# no caches in the clone
+PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+check: lint
+	$(PYTEST) -m 'not e2e'
+
+lint:
+	@sh tests/setup/venv.sh dev
+	$(BIN)/ruff check --no-cache
+	$(BIN)/ruff format --check --no-cache
+	$(BIN)/mypy --cache-dir=/dev/null
+	$(BIN)/lint-imports --no-cache
+
+test: setup
+	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg $(PYTEST)
+
+demo:
+	@sh tests/setup/venv.sh cli
+	@sh tests/setup/sshd-and-borg.sh
+	@$(BIN)/python tests/e2e/demo.py
+
+setup:
+	@sh tests/setup/venv.sh dev
+	@sh tests/setup/sshd-and-borg.sh
+	@sh tests/setup/borg-1.4.sh >/dev/null
+
+clean:
+	rm -rf .venv dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,195 @@
+"""borgpull: the command line. Every command is a few lines; what they do is told in the modules they call."""
+
+import json
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from borgctl import __version__
+from borgctl.errors import BadValue
+from borgctl.pull import folders as places
+from borgctl.pull import plan, progress, setup
+from borgctl.pull.compact import compact as compact_repository
+from borgctl.pull.errors import PullError
+from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.hostkey import HostKey
+from borgctl.pull.outcome import exit_status
+from borgctl.pull.report import Report, record
+from borgctl.pull.run import Launcher, run_all
+from borgctl.pull.session import Patience
+from borgctl.pull.stop import Stop
+from borgctl.pull.targets import load, names
+from borgctl.pull.text import shown
+from borgctl.values import JobName
+
+app = typer.Typer(
+    name="borgpull",
+    help="Back up clients with BorgBackup, started from the server; neither side has to trust the other.",
+    epilog="Exit status: 0 ok, 1 warnings, 2 anything else.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="name of the target", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="print JSON, one object a line")]
+
+
+def main() -> None:
+    """Run the command line; the one place where errors become text and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except (PullError, BadValue) as error:
+        complain(error)
+        sys.exit(2)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(2)
+    except OSError as error:
+        complain(PullError(f"{error.filename or 'borgpull'}: {error.strerror}"))
+        sys.exit(2)
+
+
+def complain(error: Exception) -> None:
+    """Say an error, line by line, and its hint."""
+    for line in str(error).split("\n"):
+        print(f"error: {shown(line)}", file=sys.stderr)
+    if isinstance(error, PullError) and error.hint:
+        print(f"hint: {shown(error.hint)}", file=sys.stderr)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"borgpull {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    context: typer.Context,
+    config_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="targets and keys [/etc/borgpull, or XDG]")
+    ] = None,
+    state_dir: Annotated[
+        str | None, typer.Option(metavar="DIR", help="locks, caches [/var/lib/borgpull, or XDG]")
+    ] = None,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+) -> None:
+    context.obj = places.choose(config_dir, state_dir, dict(os.environ))
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    target: TargetArgument,
+    host: Annotated[
+        str | None, typer.Argument(metavar="HOST", help="the client, as user@host", show_default=False)
+    ] = None,
+    repository: Annotated[
+        str | None, typer.Option(metavar="PATH", help="repository [/srv/borg/TARGET, or XDG]")
+    ] = None,
+    quota: Annotated[str, typer.Option(metavar="SIZE", help="what the client may fill")] = "500G",
+    transport: Annotated[str, typer.Option(metavar="stdio|socket|local", help="how the bytes travel")] = "stdio",
+    policy: Annotated[str | None, typer.Option(metavar="PATH", help="the policy, for transport local")] = None,
+    port: Annotated[int | None, typer.Option(metavar="N", help="ssh's port")] = None,
+    client_policy: Annotated[str | None, typer.Option(metavar="PATH", help="the policy's path on the client")] = None,
+) -> None:
+    """Make a target: key, file and directory; print the line to run on the client."""
+    name = TargetName(target)
+    where = repository or places.repository(name, dict(os.environ))
+    public = setup.add(
+        context.obj, name, host=host, port=port, repository=where, quota=quota, transport=transport, policy=policy
+    )
+    if public is not None:
+        print("run this on the client, as its admin:\n")
+        print(f"    {setup.authorize(public, client_policy or f'/etc/borgctl/{name}.yaml', transport)}\n")
+        print("read /etc/ssh/ssh_host_ed25519_key.pub there, and tell this server:\n")
+        print(f"    borgpull trust {name} 'ssh-ed25519 AAAA…'\n")
+    print(f"then: borgpull run {name} --job init, and borgpull run {name}")
+
+
+@app.command()
+def trust(
+    context: typer.Context,
+    target: TargetArgument,
+    host_key: Annotated[list[str], typer.Argument(metavar="HOSTKEY", help="'ssh-ed25519 AAAA…'", show_default=False)],
+    replace: Annotated[bool, typer.Option("--replace", help="give up the key that stands there")] = False,
+) -> None:
+    """Write the client's host key into the target file."""
+    name = TargetName(target)
+    new = setup.trust(context.obj, name, HostKey.read(" ".join(host_key).strip()), replace)
+    print(f"{name}: host key written" if new else f"{name}: this host key stands there already")
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    targets: Annotated[list[str] | None, typer.Argument(metavar="[TARGET…]", help="names", show_default=False)] = None,
+    all: Annotated[bool, typer.Option("--all", help="every target")] = False,
+    job: Annotated[list[str] | None, typer.Option(metavar="JOB", help="this job (may be repeated)")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be started, and start nothing")] = False,
+    as_json: Json = False,
+) -> None:
+    """Back up: ask each target's client for its jobs, and serve them the repository."""
+    if bool(targets) == all:
+        raise PullError("name targets or say --all, one of the two")
+    chosen = list(names(context.obj) if all else dict.fromkeys(targets or ()))
+    jobs = tuple(JobName(text) for text in dict.fromkeys(job or ()))
+    if not chosen:
+        raise PullError(f"no target in {context.obj.targets}", "make one with: borgpull add TARGET HOST")
+    if dry_run:
+        raise typer.Exit(_dry_run(context.obj, chosen, jobs, as_json))
+    outcomes = []
+    with Stop() as stop:
+        for report in run_all(Launcher(context.obj, progress.screen(as_json), stop, Patience()), chosen, jobs):
+            outcomes.append(report.verdict.outcome)
+            _print(report, as_json)
+        if stop.name is not None:
+            outcomes.append("stopped")
+    raise typer.Exit(exit_status(outcomes))
+
+
+def _dry_run(folders: Folders, chosen: list[str], jobs: tuple[JobName, ...], as_json: bool) -> int:
+    status = 0
+    for text in chosen:
+        try:
+            print(*plan.lines(folders, load(folders, TargetName(text)), jobs, as_json), sep="\n")
+        except (PullError, BadValue) as error:
+            complain(error)
+            status = 2
+    return status
+
+
+def _print(report: Report, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(record(report)), flush=True)
+    elif report.transcript.start is not None and report.transcript.start.command != "create":
+        for line in report.transcript.result():
+            print(shown(line))
+
+
+@app.command()
+def compact(context: typer.Context, target: TargetArgument) -> None:
+    """Free the space that pruning has marked; borg's compact, by the server itself."""
+    with Stop() as stop:
+        status = compact_repository(
+            context.obj, load(context.obj, TargetName(target)), progress.screen(json=False), stop
+        )
+    raise typer.Exit(status)
+
+
+@app.command("targets")
+def targets_(context: typer.Context, as_json: Json = False) -> None:
+    """List the targets, and what is wrong in their files."""
+    found = list(plan.overview(context.obj))
+    for entry in found:
+        print(json.dumps(entry) if as_json else plan.sentence(entry))
+    if not found and not as_json:
+        folders: Folders = context.obj
+        print(f"no target in {folders.targets}; make one with: borgpull add TARGET HOST", file=sys.stderr)
+    raise typer.Exit(2 if any(entry["errors"] for entry in found) else 0)

@@ -1,0 +1,71 @@
+"""compact: free the space that a client's prune has marked, on the server itself, without key and passphrase."""
+
+import signal
+import subprocess
+import time
+from contextlib import closing
+
+from borgctl.pull import serve
+from borgctl.pull.borglog import read
+from borgctl.pull.children import Child, Ending
+from borgctl.pull.folders import Folders, lock, make, room
+from borgctl.pull.poll import Poll
+from borgctl.pull.progress import Screen
+from borgctl.pull.stop import Stop
+from borgctl.pull.stream import Lines, TooLong
+from borgctl.pull.targets import Target
+from borgctl.pull.transcript import Message
+
+
+def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
+    """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
+    with lock(folders, target.name), room(folders) as path:
+        make(folders.borg(target.name))
+        screen.begin(f"{target.name} compact")
+        env = serve.environment(folders, target, path)
+        child = Child(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
+        try:
+            status = _wait(child, screen, stop)
+        finally:
+            child.close()
+    match status:
+        case 0:
+            outcome, result = "ok", 0
+        case 1:
+            outcome, result = "warning", 1
+        case _ if 100 <= status <= 127:  # BORG_EXIT_CODES=modern
+            outcome, result = "warning", 1
+        case _:
+            outcome, result = "failed", 2
+    screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
+    return result
+
+
+def _wait(child: Child, screen: Screen, stop: Stop) -> int:
+    """Show what borg says until it has ended; a signal to the launcher ends it in order."""
+    poll, lines, ending = Poll(), Lines(), Ending(child, (0, signal.SIGTERM), (30, signal.SIGKILL))
+
+    def stopped() -> None:
+        poll.forget(stop.fd)
+        ending.begin(time.monotonic())
+
+    with closing(poll):
+        poll.watch(stop.fd, stopped)
+        poll.watch(child.pidfd, lambda: poll.forget(child.pidfd))
+        poll.watch(child.stderr, lambda: _show(lines, poll.read(child.stderr), screen))
+        while poll.watches(child.pidfd) or poll.watches(child.stderr):
+            now = time.monotonic()
+            poll.wait(min(moment for moment in (ending.due, screen.due(), now + 60) if moment is not None) - now)
+            ending.advance(time.monotonic())
+            screen.tick(time.monotonic())
+    return child.status()
+
+
+def _show(lines: Lines, data: bytes, screen: Screen) -> None:
+    try:
+        for line in lines.feed(data):
+            text = line.decode("utf-8", "replace")
+            if read(text) is not None:
+                screen.show(Message("borg", "INFO", text))
+    except TooLong:
+        screen.show(Message("borg", "WARNING", "a line of more than 1 MiB was left out"))

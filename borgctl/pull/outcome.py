@@ -1,0 +1,115 @@
+"""Outcome: the one table that says how a run ended, from facts alone.
+
+The gate's exit line is believed about the client's end, and nothing else is: without it a run has failed, whatever the
+status; with it a run is good only if our own serve ended well too.
+
+    judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "ssh-failed")
+"""
+
+from dataclasses import dataclass
+
+from borgctl.errors import REASONS
+from borgctl.pull.stream import Exit
+
+GOOD = ("ok", "warning")
+ADVICE = {
+    "timeout": "raise 'timeout' in the target file, or run more often",
+    "stopped": "run again: borg goes on from its last checkpoint",
+    "stream-limit": "the client sent a line of more than 1 MiB: look at what it runs",
+    "ssh-failed": "read ssh's own words above: can the client be reached, is the key authorized, is host_key right?",
+    "no-exit-line": "the gate did not say how it ended: is it the key's forced command? was it killed?",
+    "frames-astray": "the client answered for another run, job or repository: is the right gate behind this key?",
+    "no-start": "the gate reports success without having started: look at the client",
+    "code-differs": "the gate's exit line and its exit status contradict each other: look at the client",
+    "serve-failed": "read serve's messages above, then check the repository on the server",
+    "serve-missing": "check 'borg' in the target file",
+    "serve-unused": "the client never connected to the forwarded socket",
+    "result-cut": "ask for less: borg's result had more than 4 MiB and was cut",
+    "target-busy": "wait for the other borgpull to end",
+    "target-invalid": "correct the target file",
+    "not-started": "see the error above",
+    "host-key-missing": "write the host's key into the target file: borgpull trust TARGET 'ssh-ed25519 AAAA…'",
+    "unknown-protocol": "the gate speaks another protocol: bring both sides to the same version",
+    "no-hello": "the client did not answer 'hello': is the gate the key's forced command?",
+    "no-jobs": "the client's policy has no job with command create: name jobs in the target file",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known when everything has ended; a status is None for what was never started, negative for a signal.
+
+    `ended` says why the launcher ended it: timeout, stopped, stream-limit, None. `peer` is what ran on our side of
+    the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the client was still there,
+    and not because it had gone. `serve_needed` is False for hello.
+    """
+
+    exit: Exit | None = None
+    started: bool = True
+    astray: bool = False
+    ended: str | None = None
+    peer: str = "ssh"
+    status: int | None = 0
+    serve: int | None = 0
+    serve_first: bool = False
+    serve_needed: bool = True
+    result_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How it ended, who says so (borg, gate, ssh, serve, launcher), their exit status, and a reason code."""
+
+    outcome: str
+    origin: str
+    code: int | None = None
+    reason: str | None = None
+
+    @property
+    def advice(self) -> str | None:
+        """Return what to do about it, in one sentence; the gate's reasons are those of `errors`, all others ours."""
+        if self.origin not in ("borg", "gate"):
+            return ADVICE.get(self.reason or "")
+        return REASONS[self.reason].advice if self.reason in REASONS and self.outcome not in GOOD else None
+
+
+def judge(facts: Facts) -> Verdict:
+    """Return the verdict; the order of the questions is their rank."""
+    told = facts.exit
+    if facts.ended is not None:
+        return Verdict("timeout" if facts.ended == "timeout" else "failed", "launcher", None, facts.ended)
+    if facts.astray:
+        return Verdict("failed", "launcher", facts.status, "frames-astray")
+    if told is None and facts.serve_first:
+        return Verdict("failed", "serve", facts.serve, "serve-failed")
+    if told is None and facts.peer == "ssh" and facts.status == 255:
+        return Verdict("failed", "ssh", 255, "ssh-failed")
+    if told is None:
+        return Verdict("failed", "launcher", facts.status, "no-exit-line")
+    if told.outcome not in GOOD:
+        return Verdict(told.outcome, told.origin, told.code, told.reason)
+    return _good(facts, told)
+
+
+def _good(facts: Facts, told: Exit) -> Verdict:
+    """Judge a run that the gate calls good."""
+    if facts.serve_needed and not facts.started:
+        return Verdict("failed", "launcher", facts.status, "no-start")
+    if told.outcome == "ok" and told.code != 0:
+        return Verdict("failed", "launcher", told.code, "code-differs")
+    if facts.serve_needed and facts.serve is None:
+        return Verdict("failed", "launcher", None, "serve-unused")
+    if facts.serve_needed and facts.serve != 0:
+        return Verdict("failed", "serve", facts.serve, "serve-failed")
+    if facts.status not in (told.code, 255):  # 255: the connection was lost after the last word, and changes nothing
+        return Verdict("failed", "launcher", facts.status, "code-differs")
+    if facts.result_cut:
+        return Verdict("warning", "launcher", told.code, "result-cut")
+    return Verdict(told.outcome, told.origin, told.code, told.reason)
+
+
+def exit_status(outcomes: list[str]) -> int:
+    """Return the launcher's exit status: 0 all ok, 1 warnings, 2 anything else."""
+    if all(outcome == "ok" for outcome in outcomes):
+        return 0
+    return 1 if all(outcome in GOOD for outcome in outcomes) else 2

@@ -1,0 +1,65 @@
+"""peer: what stands on our side for the client, which is ssh, or with transport local the gate itself.
+
+Peer.of(target, room="/…/run/1a2b").argv(Request(Hello(), Options(log="json")))
+"""
+
+import os
+import secrets
+import sys
+from dataclasses import dataclass
+
+from borgctl.pull import ssh
+from borgctl.pull.targets import Target
+from borgctl.request import Hello, Options, Request, Run, render
+from borgctl.values import JobName, SocketPath
+
+GATE = (sys.executable, "-I", "-m", "borgctl.gate")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to one client, ready to start; `listen` is the socket that serve is reached through, if any."""
+
+    argv: list[str]
+    env: dict[str, str]
+    listen: str | None
+    asked: tuple[str | None, str | None]
+    name: str
+    patience: float  # seconds from TERM to KILL: the gate ends borg in order, which takes it 30
+
+
+def hello(target: Target, room: str) -> Call:
+    """Return the call that asks what the client offers."""
+    return _call(target, Request(Hello(), Options(log="json")), room, None, (None, None))
+
+
+def run(target: Target, job: JobName, room: str, nonce: str | None = None) -> Call:
+    """Return the call that asks for a job; with transport socket under a fresh name, `nonce`."""
+    forward = None
+    if target.transport == "socket":
+        remote = f"{target.socket_directory}/borgpull-{nonce or secrets.token_hex(16)}.sock"
+        forward = ssh.Forward(remote, f"{room}/serve.sock")
+    socket = SocketPath(forward.remote) if forward else None
+    request = Request(Run(job), Options(repository=target.repository, socket=socket, log="json"))
+    return _call(target, request, room, forward, (str(job), str(target.repository)))
+
+
+def _call(
+    target: Target, request: Request, room: str, forward: ssh.Forward | None, asked: tuple[str | None, str | None]
+) -> Call:
+    line = render(request)
+    if target.transport == "local":
+        assert target.policy is not None
+        env = {"PATH": ssh.PATH, "SSH_ORIGINAL_COMMAND": line}
+        return Call([*GATE, "--policy", target.policy], env, None, asked, "gate", 45)
+    argv = ssh.argv(target, line, f"{room}/known_hosts", ssh.processor_has_aes(), forward)
+    return Call(argv, ssh.environment(), forward.local if forward else None, asked, "ssh", 10)
+
+
+def prepare(target: Target, room: str) -> None:
+    """Write what the call's argv names: the known_hosts file of this run."""
+    if target.transport != "local":
+        with open(
+            os.open(f"{room}/known_hosts", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
+        ) as file:
+            file.write(ssh.known_hosts(target))

@@ -1,0 +1,172 @@
+"""Progress: what a person sees while a run goes on, on stderr.
+
+On a terminal one moving line (rich, loaded only then); elsewhere a line at the start, one every 30 s at most, one at
+the end, and each warning as it comes. With --json there is nothing. All of the client's words are escaped here.
+
+    with screen(json=False) as view: view.begin("web1 default"); view.show(message); view.tick(now); view.end("web1 …")
+"""
+
+import sys
+import time
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from borgctl.pull.borglog import Counts, Step
+from borgctl.pull.text import elapsed, shown, size
+from borgctl.pull.transcript import Message
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_EVERY = 30.0
+_REFRESH = 0.125
+
+
+class Screen(Protocol):
+    """Where progress goes."""
+
+    def begin(self, title: str) -> None:
+        """Say that a run starts."""
+
+    def show(self, said: Message | Counts | Step | None) -> None:
+        """Say, or keep for the next tick, one thing of the client's."""
+
+    def tick(self, now: float) -> None:
+        """Draw again if it is time to (`now` is monotonic)."""
+
+    def due(self) -> float | None:
+        """Return when `tick` wants to be called next."""
+
+    def end(self, line: str) -> None:
+        """Say how the run ended, and forget it."""
+
+
+class Quiet:
+    """Say nothing."""
+
+    def begin(self, title: str) -> None: ...
+    def show(self, said: Message | Counts | Step | None) -> None: ...
+    def tick(self, now: float) -> None: ...
+    def due(self) -> float | None: ...
+    def end(self, line: str) -> None: ...
+
+
+class Plain:
+    """Say lines, for a file or a journal."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._title = file, ""
+        self._now: Counts | Step | None = None
+        self._next = 0.0
+
+    def begin(self, title: str) -> None:
+        """Say that a run starts."""
+        self._title, self._now, self._next = title, None, time.monotonic() + _EVERY
+        self._write(f"{title}: started")
+
+    def show(self, said: Message | Counts | Step | None) -> None:
+        """Say a message now, and a count later."""
+        if isinstance(said, Message):
+            self._write(f"{self._title}: {sentence(said)}")
+        elif said is not None:
+            self._now = said
+
+    def tick(self, now: float) -> None:
+        """Say the last count, if the last time was long ago."""
+        if now < self._next:
+            return
+        self._next = now + _EVERY
+        if self._now is not None:
+            self._write(f"{self._title}: {position(self._now)}")
+            self._now = None
+
+    def due(self) -> float | None:
+        """Return when the next count may be said."""
+        return self._next if self._now is not None else None
+
+    def end(self, line: str) -> None:
+        """Say how the run ended."""
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        print(line, file=self._file, flush=True)
+
+
+class Live:
+    """Draw one moving line on a terminal; everything else stands above it. Drawn by `tick`, so there is no thread."""
+
+    def __init__(self, console: "Console") -> None:
+        from rich.live import Live as Region  # noqa: PLC0415 - 55 ms, for terminals only
+        from rich.spinner import Spinner  # noqa: PLC0415
+
+        self._console, self._spinner, self._region = console, Spinner("dots"), Region
+        self._live: Region | None = None
+        self._title, self._since, self._next = "", 0.0, 0.0
+        self._now: Counts | Step | None = None
+
+    def begin(self, title: str) -> None:
+        """Start the moving line."""
+        self._title, self._since, self._now, self._next = title, time.monotonic(), None, 0.0
+        self._live = self._region(self._spinner, console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+
+    def show(self, said: Message | Counts | Step | None) -> None:
+        """Write a message above the line, and keep a count for it."""
+        if isinstance(said, Message):
+            self._write(f"{self._title}: {sentence(said)}")
+        elif said is not None:
+            self._now = said
+
+    def tick(self, now: float) -> None:
+        """Move."""
+        if self._live is None or now < self._next:
+            return
+        self._next = now + _REFRESH
+        where = [self._title, *([position(self._now)] if self._now else []), elapsed(now - self._since)]
+        self._spinner.update(text=self._text(", ".join(where)))
+        self._live.refresh()
+
+    def due(self) -> float | None:
+        """Return when to move next."""
+        return self._next if self._live is not None else None
+
+    def end(self, line: str) -> None:
+        """Take the moving line away and say how the run ended."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        self._write(line)
+
+    def _write(self, line: str) -> None:
+        self._console.print(self._text(line), soft_wrap=True)
+
+    def _text(self, line: str) -> "Text":
+        from rich.text import Text  # noqa: PLC0415 - a Text has no markup to be injected
+
+        return Text(line)
+
+
+def screen(json: bool) -> Screen:
+    """Return the screen that fits: none for --json, a moving line on a terminal, lines elsewhere."""
+    if json:
+        return Quiet()
+    if not sys.stderr.isatty():
+        return Plain(sys.stderr)
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False)
+    return Live(console) if console.is_terminal and not console.is_dumb_terminal else Plain(sys.stderr)
+
+
+def sentence(message: Message) -> str:
+    """Write a message for people."""
+    if message.source == "unframed":
+        return f"unframed: {shown(message.text)}"
+    return f"{message.source}: {message.level.lower()}: {shown(message.text)}"
+
+
+def position(now: Counts | Step) -> str:
+    """Write how far a run is."""
+    if isinstance(now, Step):
+        return shown(now.text)[:80]
+    return f"{now.files} files, {size(now.original)} original, {size(now.new)} new"

@@ -1,0 +1,162 @@
+"""run: a target's jobs, one after the other, under the target's lock. The story of `borgpull run`.
+
+A run that cannot start, or whose client says no, is a report like any other.
+
+    for report in run_all(launcher, ["web1", "web2"], jobs=()): …
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from signal import SIGKILL
+
+from borgctl.errors import BadValue
+from borgctl.pull import peer, serve
+from borgctl.pull.children import Child
+from borgctl.pull.errors import PullError
+from borgctl.pull.folders import Busy, Folders, TargetName, lock, make, room
+from borgctl.pull.outcome import Facts, Verdict, judge
+from borgctl.pull.progress import Screen
+from borgctl.pull.report import Report, summary
+from borgctl.pull.session import Patience, Session
+from borgctl.pull.stop import Stop
+from borgctl.pull.stream import PROTOCOL
+from borgctl.pull.targets import Target, load
+from borgctl.pull.text import shown
+from borgctl.pull.transcript import Message, Transcript
+from borgctl.pull.wiring import Start
+from borgctl.values import JobName
+
+_HELLO = 120.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """What all runs of one launcher share."""
+
+    folders: Folders
+    screen: Screen
+    stop: Stop
+    patience: Patience
+
+
+def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> Iterator[Report]:
+    """Run `jobs`, else the target's, else those with command create that the client offers; yield each one's report."""
+    try:
+        with lock(launcher.folders, target.name), room(launcher.folders) as path:
+            yield from _run(launcher, target, jobs, path)
+    except Busy:
+        yield _refused(launcher, str(target.name), Verdict("busy", "launcher", 69, "target-busy"))
+
+
+def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[Report]:
+    """Run targets by name; one that cannot be run is a report like the others, and does not keep them back."""
+    for text in texts:
+        if launcher.stop.name is not None:
+            return
+        reason = "target-invalid"
+        try:
+            target = load(launcher.folders, TargetName(text))
+            reason = "not-started"
+            yield from run(launcher, target, jobs)
+        except (PullError, BadValue, OSError) as error:
+            transcript = Transcript()
+            for line in str(error).split("\n"):
+                transcript.keep(Message("borgpull", "ERROR", line))
+                launcher.screen.end(f"error: {shown(line)}")
+            yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
+
+
+def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: str) -> Iterator[Report]:
+    if unready := obstacle(target):
+        yield _refused(launcher, str(target.name), unready)
+        return
+    peer.prepare(target, path)
+    chosen = jobs or target.jobs
+    if chosen is None:
+        offered = _hello(launcher, target, path)
+        if isinstance(offered, Report):
+            yield offered
+            return
+        chosen = offered
+    for job in chosen:
+        if launcher.stop.name is None:
+            yield _job(launcher, target, job, path)
+
+
+def obstacle(target: Target) -> Verdict | None:
+    """Return why a target cannot run at all, if so."""
+    if target.transport != "local" and target.host_key is None:
+        return Verdict("failed", "launcher", None, "host-key-missing")
+    if not os.access(target.borg, os.X_OK):
+        return Verdict("failed", "launcher", None, "serve-missing")
+    return None
+
+
+def _job(launcher: Launcher, target: Target, job: JobName, path: str) -> Report:
+    call = peer.run(target, job, path)
+    base = launcher.folders.borg(target.name)
+    make(base)
+    env = serve.environment(launcher.folders, target, path)
+    transcript, begun, clock = Transcript(call.asked), time.time(), time.monotonic()
+    launcher.screen.begin(f"{target.name} {job}")
+    start_serve = partial(Child, serve.argv(target), env)
+    session = _session(launcher, call, start_serve, transcript, target.timeout)
+    facts = session.run()
+    if session.serve is not None and session.serve_status == -SIGKILL and serve.release(target, env, session.serve.pid):
+        transcript.keep(Message("borgpull", "WARNING", "borg serve was killed; the lock that it left was broken"))
+    report = Report(str(target.name), str(job), judge(facts), begun, time.monotonic() - clock, transcript, facts.serve)
+    launcher.screen.end(summary(report))
+    return report
+
+
+def _session(
+    launcher: Launcher, call: peer.Call, start_serve: Start | None, transcript: Transcript, seconds: float
+) -> Session:
+    return Session(
+        call,
+        start_serve,
+        transcript=transcript,
+        screen=launcher.screen,
+        stop=launcher.stop,
+        seconds=seconds,
+        patience=launcher.patience,
+    )
+
+
+def _hello(launcher: Launcher, target: Target, path: str) -> tuple[JobName, ...] | Report:
+    """Ask what the client offers; return its jobs of command create, or the report of why there are none."""
+    transcript, begun, clock = Transcript(), time.time(), time.monotonic()
+    launcher.screen.begin(f"{target.name} hello")
+    seconds = min(_HELLO, target.timeout)
+    call = peer.hello(target, path)
+    facts = _session(launcher, call, None, transcript, seconds).run()
+    verdict = _offer(facts, transcript)
+    jobs = tuple(job for job, command in transcript.hello.jobs if command == "create") if transcript.hello else ()
+    if verdict is None and jobs:
+        launcher.screen.end(f"{target.name} hello: offers {', '.join(map(str, jobs))}")
+        return jobs
+    verdict = verdict or Verdict("failed", "launcher", None, "no-jobs")
+    report = Report(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None)
+    launcher.screen.end(summary(report))
+    return report
+
+
+def _offer(facts: Facts, transcript: Transcript) -> Verdict | None:
+    """Return why a hello is no answer; its one line is enough, an exit line may follow it."""
+    if transcript.hello is not None and transcript.hello.protocol != PROTOCOL:
+        return Verdict("failed", "launcher", None, "unknown-protocol")
+    if transcript.hello is not None and facts.exit is None and facts.ended is None and facts.status == 0:
+        return None
+    verdict = judge(replace(facts, serve_needed=False))
+    if verdict.outcome == "ok":
+        return None if transcript.hello is not None else Verdict("failed", "launcher", facts.status, "no-hello")
+    return replace(verdict, reason="no-hello") if verdict.reason == "no-exit-line" else verdict
+
+
+def _refused(launcher: Launcher, name: str, verdict: Verdict, transcript: Transcript | None = None) -> Report:
+    report = Report(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None)
+    launcher.screen.end(summary(report))
+    return report

@@ -1,0 +1,162 @@
+"""Targets: what the launcher knows about one client, one YAML file each.
+
+Reading says all mistakes of a file at once, as `file:line:column: text`. Nothing here starts a program.
+
+    target = load(folders, TargetName("web1"))          target.repository          target.jobs
+"""
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from borgctl import yamlnodes
+from borgctl.errors import BadValue
+from borgctl.pull.errors import PullError
+from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.hostkey import HostKey
+from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
+from borgctl.yamlnodes import Notes, Problem, Problems
+
+KEYS = (
+    *("host", "port", "identity", "host_key", "repository", "jobs", "quota", "timeout"),
+    *("transport", "socket_directory", "policy", "borg"),
+)
+TRANSPORTS = ("stdio", "socket", "local")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One client: `host` and `policy` may be None as `transport` has it, `jobs` is None for what `hello` offers."""
+
+    name: TargetName
+    host: str | None
+    port: int | None
+    identity: str
+    host_key: HostKey | None
+    repository: RepositoryPath
+    jobs: tuple[JobName, ...] | None
+    quota: str
+    timeout: int
+    transport: str
+    socket_directory: str
+    policy: str | None
+    borg: str
+
+
+def load(folders: Folders, name: TargetName) -> Target:
+    """Read the file of one target; raise PullError that names every mistake in it."""
+    path = folders.target(name)
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(yamlnodes.LARGEST + 1)
+    except FileNotFoundError:
+        raise PullError(f"no target {str(name)!r} ({path})", f"make it with: borgpull add {name} HOST") from None
+    except OSError as error:
+        raise PullError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise PullError(f"{path}:1:1: not UTF-8") from None
+    try:
+        return read(text, name, folders)
+    except Problems as problems:
+        raise PullError("\n".join(f"{path}:{problem}" for problem in problems.found)) from None
+
+
+def names(folders: Folders) -> tuple[str, ...]:
+    """Return the names of all target files, sorted, also of those that are no good."""
+    try:
+        files = os.listdir(folders.targets)
+    except FileNotFoundError:
+        return ()
+    return tuple(
+        sorted(file.removesuffix(".yaml") for file in files if file.endswith(".yaml") and not file.startswith("."))
+    )
+
+
+def read(text: str, name: TargetName, folders: Folders) -> Target:
+    """Read a target from its text; raise `Problems` with all of its mistakes."""
+    notes, root = Notes(), yamlnodes.parse(text)
+    found = notes.fields(root, KEYS, required=("repository", "quota"))
+
+    def value(key: str, reader: Callable[[str], T], default: T) -> T:
+        return notes.scalar(found[key], reader, default) if key in found else default
+
+    transport = value("transport", lambda word: choice(word, TRANSPORTS), "stdio")
+    target = Target(
+        name=name,
+        host=value("host", host, None),
+        port=value("port", lambda word: integer(word, 1, 65535), None),
+        identity=value("identity", plain_path, folders.key(name)),
+        host_key=value("host_key", HostKey.read, None),
+        repository=value("repository", RepositoryPath, RepositoryPath("/-")),
+        jobs=_jobs(notes, found["jobs"]) if "jobs" in found else None,
+        quota=value("quota", quota, ""),
+        timeout=value("timeout", duration, 12 * 3600),
+        transport=transport,
+        socket_directory=value("socket_directory", lambda word: SocketPath(word).text, "/run/borgctl"),
+        policy=value("policy", plain_path, None),
+        borg=value("borg", plain_path, "/usr/bin/borg"),
+    )
+    _check_transport(notes, root, found, transport)
+    notes.finish()
+    return target
+
+
+def _jobs(notes: Notes, node: yamlnodes.Node) -> tuple[JobName, ...]:
+    jobs = notes.items(node, JobName)
+    if not node.value:
+        notes.add(node, "no job named: leave 'jobs' out for all that the client offers")
+    if len(set(jobs)) != len(jobs):
+        notes.add(node, "a job is named twice")
+    return jobs
+
+
+def _check_transport(notes: Notes, root: yamlnodes.Node, found: dict[str, yamlnodes.Node], transport: str) -> None:
+    """Note each key that the transport needs and that is not there, and each that means nothing to it."""
+    needed = "policy" if transport == "local" else "host"
+    if needed not in found and root.pairs is not None:
+        notes.found.append(Problem(root.line, root.column, f"missing key {needed!r} (transport is {transport!r})"))
+    foreign = {
+        "stdio": ("policy", "socket_directory"),
+        "socket": ("policy",),
+        "local": ("host", "port", "identity", "host_key", "socket_directory"),
+    }
+    for key in foreign[transport]:
+        if key in found:
+            notes.add(found[key], f"key {key!r} means nothing with transport {transport!r}")
+
+
+def host(text: str) -> str:
+    """Return `user@host` or `host` (a name, or an address without brackets) that ssh can take for nothing else."""
+    user, at, place = text.rpartition("@")
+    if at and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", user):
+        raise BadValue(f"bad host {text[:80]!r}: the user before '@' must be letters, digits, '_', '.', '-'")
+    if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", place):
+        return text
+    try:
+        ipaddress.IPv6Address(place if "%" not in place else "")
+    except ValueError:
+        raise BadValue(f"bad host {text[:80]!r}: expected user@host or host, the port goes to 'port'") from None
+    return text
+
+
+def quota(text: str) -> str:
+    """Return a quota that `borg serve --storage-quota` takes: a number and K, M, G, T or P, at least 10M."""
+    if not re.fullmatch(r"[0-9]{1,15}(?:\.[0-9]{1,3})?[KMGTP]?", text):
+        raise BadValue(f"bad quota {text[:40]!r}: expected a number and a unit, like 500G or 1.5T")
+    scale = 1000 ** (" KMGTP".index(text[-1])) if text[-1] in "KMGTP" else 1
+    if float(text.rstrip("KMGTP")) * scale < 10_000_000:
+        raise BadValue(f"bad quota {text!r}: borg wants at least 10M")
+    return text
+
+
+def plain_path(text: str) -> str:
+    """Return an absolute, normal path without characters that ssh_config(5) would expand."""
+    try:
+        return RepositoryPath(text).text
+    except BadValue as error:
+        raise BadValue(str(error).replace("repository path", "path")) from None

@@ -1,0 +1,128 @@
+"""Transcript: what one connection has said so far, bounded in memory whatever the client sends.
+
+It believes frames of one run only: the run of `start`, or the only one named. What it cannot keep it counts.
+
+    note = transcript.take(event)       # a Message, Counts or Step to show, or None
+    transcript.ending()                 # the Exit to believe, or None
+"""
+
+from dataclasses import dataclass
+
+from borgctl.pull.borglog import Counts, Note, Step, counts, read
+from borgctl.pull.stream import LONGEST, Event, Exit, Hello, Output, Said, Start, Unframed, parse
+
+MOST_RESULT = 4 << 20
+MOST_MESSAGES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A line for people; `source` is gate, borg, hook, serve, unframed (the client's words or ssh's) or borgpull."""
+
+    source: str
+    level: str
+    text: str
+    msgid: str | None = None
+
+
+class Transcript:
+    """The state of one conversation; `asked` is the job and repository that `start` must repeat, None for hello."""
+
+    def __init__(self, asked: tuple[str | None, str | None] = (None, None)) -> None:
+        self._asked = asked
+        self._runs: set[str] = set()
+        self._parts: dict[tuple[str, str], str] = {}
+        self._exit: Exit | None = None
+        self._result: list[str] = []
+        self._held = 0
+        self.hello: Hello | None = None
+        self.start: Start | None = None
+        self.astray = False  # the frames contradict each other or the request
+        self.result_cut = False
+        self.messages: list[Message] = []
+        self.dropped = 0
+        self.counts: Counts | None = None
+
+    @property
+    def run(self) -> str | None:
+        """Return the run id: that of `start`, else the only one seen."""
+        if self.start is not None:
+            return self.start.run
+        return next(iter(self._runs)) if len(self._runs) == 1 else None
+
+    def take(self, event: Event) -> Message | Counts | Step | None:
+        """Keep one event; return what of it is worth showing now."""
+        if isinstance(event, Unframed):
+            return self.keep(Message("unframed", "WARNING", event.text)) if event.text.strip() else None
+        if self._exit is not None or (self.start is not None and event.run != self.start.run):
+            self.astray = True  # a frame after the last one, or of another run
+            return None
+        if len(self._runs) < 2:
+            self._runs.add(event.run)
+        match event:
+            case Hello():
+                self.hello = self.hello or event
+            case Start():
+                self.astray |= self.start is not None or (event.job, event.repository) != self._asked
+                self.start = self.start or event
+            case Exit():
+                self._exit = event
+            case Said():
+                return self.keep(Message("gate", "WARNING", event.text))
+            case Output():
+                return self._output(event)
+        return None
+
+    def ending(self) -> Exit | None:
+        """Return the gate's last word, if there is one that belongs to this run."""
+        return self._exit if self._exit and self._exit.run == self.run and not self.astray else None
+
+    def keep(self, message: Message) -> Message | None:
+        """Keep a message while there is room; return it if it was kept."""
+        if len(self.messages) >= MOST_MESSAGES:
+            self.dropped += 1
+            return None
+        self.messages.append(message)
+        return message
+
+    def result(self) -> list[str]:
+        """Return the lines of borg's stdout."""
+        return "".join(self._result).splitlines()
+
+    def document(self) -> object:
+        """Return borg's stdout as the one JSON object that it is, else None."""
+        value = parse("".join(self._result)) if not self.result_cut else None
+        return value if isinstance(value, dict) else None
+
+    def totals(self) -> Counts | None:
+        """Return the finished archive's numbers, from the result of `create --json`."""
+        match self.document():
+            case {"archive": {"stats": stats}}:
+                return counts(stats)
+            case _:
+                return None
+
+    def _output(self, event: Output) -> Message | Counts | Step | None:
+        if (event.source, event.stream) == ("borg", "stdout"):
+            self._add(event.data + ("" if event.more else "\n"))
+            return None
+        key = (event.source, event.stream)
+        line = (self._parts.pop(key, "") + event.data)[: LONGEST + 1]
+        if event.more:
+            self._parts[key] = line
+            return None
+        if event.source == "hook":
+            return self.keep(Message("hook", "INFO", line)) if line.strip() else None
+        said = read(line)
+        if isinstance(said, Note):
+            return self.keep(Message("borg", said.level, said.text, said.msgid)) if said.weighs else None
+        if isinstance(said, Counts):
+            self.counts = said
+        return said
+
+    def _add(self, text: str) -> None:
+        if self._held + len(text) > MOST_RESULT:
+            self.result_cut = True
+        else:
+            self._result.append(text)
+            self._held += len(text)

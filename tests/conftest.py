@@ -1,0 +1,58 @@
+"""What every test shares: where `machines` is found, the marker of tests with real programs, hypothesis's manners."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+HERE = Path(__file__).parent
+REAL = {"borg", "one_borg", "sshd", "repository"}  # fixtures that stand for real programs
+
+LONGEST = 180  # seconds for one test; what hangs must fail with its name and place, not stall CI
+
+# Tests, the demo and the benchmarks say `from machines import …`.
+sys.path.insert(0, str(HERE / "e2e"))
+
+# No example database: a clone stays as it was. A failure prints the line that reproduces it.
+settings.register_profile("borgctl", database=None, print_blob=True, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "borgctl"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "e2e: needs a real sshd or a real borg ('make test', not 'make check')")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if HERE / "e2e" in item.path.parents or REAL & set(getattr(item, "fixturenames", ())):
+            item.add_marker("e2e")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(LONGEST)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    try:
+        return (yield)
+    finally:
+        signal.alarm(60)  # for the fixtures to tidy up
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item):
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
+
+
+def _too_long(*_):
+    pytest.fail(f"not finished after {LONGEST} s")

@@ -1,0 +1,100 @@
+"""Each login of the design: root, an ordinary user, and a user whose forced command is one sudo rule."""
+
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import machines
+import pytest
+import yaml
+from machines import run
+from pulling import last_line, over_stdio
+
+import borgctl
+
+USER = "borgctl-test"
+
+
+@pytest.fixture
+def user(scratch):
+    """A system user for this test; root alone can make one."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a user")
+    home = scratch / "home"
+    made = ["useradd", "--system", "--create-home", "--home-dir", home, "--shell", "/bin/sh", "--password", "*", USER]
+    subprocess.run(made, check=True)
+    scratch.chmod(0o711)
+    try:
+        yield pwd.getpwnam(USER)
+    finally:
+        subprocess.run(["userdel", USER], check=True)
+
+
+def authorized(policy, key, sshd, *options):
+    argv = [machines.program("borgctl"), "authorize", key.public, policy, "--host-key", sshd.host_key_file]
+    printed = run([*argv, *options])
+    assert printed.returncode == 0, printed.stderr
+    (line,) = [line for line in printed.stdout.splitlines() if line and not line.startswith("#")]
+    return line, printed.stdout
+
+
+@pytest.fixture
+def rule():
+    """A file in /etc/sudoers.d for this test."""
+    assert shutil.which("sudo"), "no sudo: run 'make setup', or 'apt-get install sudo'"
+    path = Path("/etc/sudoers.d/borgctl-test")
+    yield path
+    path.unlink(missing_ok=True)
+
+
+def test_root_behind_one_sudo_rule_of_an_unprivileged_login_user(client, server, key, scratch, user, rule, one_borg):
+    with machines.Sshd(scratch / "sshd", user=USER) as sshd:
+        sshd.directory.chmod(0o711)  # sshd reads the keys as the user
+        line, text = authorized(client.policy_file, key, sshd, "--login", "sudo")
+        sshd.authorize(line)
+        printed = re.findall(r"^#   ((?:Defaults!|borgctl ALL=).*)$", text, re.M)
+        assert len(printed) == 2
+        rule.write_text("".join(f"{entry.replace('borgctl ALL', f'{USER} ALL')}\n" for entry in printed))
+        rule.chmod(0o440)
+        checked = run(["visudo", "-cf", rule])
+        assert checked.returncode == 0, checked.stderr
+        for request, outcome in (("run init", "ok"), ("run default", "ok"), ("run weekly", "refused")):
+            result = over_stdio(sshd.ssh_argv(key), request, one_borg.path, server.repository, server.state)
+            assert last_line(result)["outcome"] == outcome, result.stderr
+        assert client.records("accept")[-1]["peer"] == "127.0.0.1"
+        # the rule is for this very command line
+        other = run(["runuser", "-u", USER, "--", "sudo", "-n", "/bin/sh", "-c", "id"])
+        assert other.returncode != 0
+        wider = run(["runuser", "-u", USER, "--", "sudo", "-n", *client.command(key).split(), "--key", "x"])
+        assert wider.returncode != 0
+
+
+def interpreter(directory):
+    """Make an installation of the gate alone, with the system's Python, that every user can run."""
+    assert run(["/usr/bin/python3", "-m", "venv", "--without-pip", directory]).returncode == 0
+    (packages,) = directory.glob("lib/python3.*/site-packages")
+    for module in (borgctl, yaml):
+        shutil.copytree(Path(module.__file__).parent, packages / module.__name__, ignore=shutil.ignore_patterns("*.so"))
+    return directory / "bin/python3"
+
+
+def test_an_ordinary_user_backs_up_what_he_can_read(server, key, scratch, user):
+    home = Path(user.pw_dir)
+    client = machines.Client(home / "client", server.repository, borg="/usr/bin/borg")
+    secret = client.source / "etc/secret"
+    subprocess.run(["chown", "-R", USER, home], check=True)
+    secret.chmod(0)
+    os.chown(secret, 0, 0)
+    python = interpreter(scratch / "python")
+    command = " ".join([str(python), *client.command(key).split()[1:]])
+    with machines.Sshd(scratch / "sshd", user=USER) as sshd:
+        sshd.directory.chmod(0o711)
+        sshd.authorize(machines.key_line(key, command))
+        for request, outcome in (("run init", "ok"), ("run default", "warning")):
+            result = over_stdio(sshd.ssh_argv(key), request, "/usr/bin/borg", server.repository, server.state)
+            assert last_line(result)["outcome"] == outcome, result.stderr
+    assert client.audit_file.stat().st_uid == user.pw_uid
+    assert client.records("exit")[-1]["outcome"] == "warning"

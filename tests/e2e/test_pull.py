@@ -1,0 +1,262 @@
+"""Pulls with the real commands from end to end: borgpull, sshd, the gate, borg, and back."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import machines
+import pytest
+from machines import run, same_tree, wait_for
+
+
+class Pair:
+    """A client and a server that know each other, set up by the two pastes of the README."""
+
+    def __init__(self, client, server, sshd, borg, transport):
+        self.client, self.server, self.sshd, self.borg, self.transport = client, server, sshd, borg, transport
+        policy = client.policy_file
+        added = self.borgpull(
+            *("add", "web1", f"{sshd.user}@127.0.0.1", "--port", sshd.port, "--repository", server.repository),
+            *("--quota", "1G", "--transport", transport, "--client-policy", policy),
+        )
+        assert added.returncode == 0, added.stderr
+        pasted = re.search(r"borgctl authorize '([^']+)' (\S+)", added.stdout)
+        assert pasted[2] == str(policy)
+        argv = [machines.program("borgctl"), "authorize", pasted[1], policy, "--transport", transport]
+        printed = run([*argv, "--host-key", sshd.host_key_file])
+        assert printed.returncode == 0, printed.stderr
+        assert "Warning" not in printed.stdout or not str(policy).startswith("/root"), printed.stdout
+        (line,) = [line for line in printed.stdout.splitlines() if line and not line.startswith("#")]
+        sshd.authorize(line)
+        trust = re.search(r"borgpull trust web1 '([^']+)'", printed.stdout)
+        trusted = self.borgpull("trust", "web1", trust[1])
+        assert trusted.returncode == 0, trusted.stderr
+        if transport == "socket":
+            sshd.configure("StreamLocalBindUnlink no")
+            self.set("socket_directory", client.socket_directory)
+        self.set("borg", borg.path)
+
+    def set(self, key, value):
+        target = self.server.config / "targets/web1.yaml"
+        lines = [line for line in target.read_text().splitlines() if not line.startswith(f"{key}:")]
+        target.write_text("\n".join([*lines, f"{key}: {value}", ""]))
+
+    def borgpull(self, *words, **options):
+        return run(self.server.borgpull(*words), **options)
+
+    def run(self, *words, **options):
+        return self.borgpull("run", "web1", *words, **options)
+
+    def told(self, *words):
+        """Run with --json; return the exit status and the last run's object."""
+        result = self.run("--json", *words)
+        assert result.stdout, result.stderr
+        return result.returncode, json.loads(result.stdout.splitlines()[-1])
+
+    def borg_local(self, *words):
+        """Run borg on the repository itself, with the passphrase, as somebody who holds both."""
+        env = {
+            "PATH": "/usr/bin:/bin",
+            "BORG_PASSPHRASE": machines.PASSPHRASE,
+            "BORG_BASE_DIR": str(self.server.directory / "admin"),
+            "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+        }
+        return run([self.borg.path, *words], env=env, cwd=self.server.directory)
+
+
+@pytest.fixture(params=["stdio", "socket"])
+def transport(request):
+    return request.param
+
+
+@pytest.fixture
+def pair(client, server, sshd, borg, transport):
+    pair = Pair(client, server, sshd, borg, transport)
+    code, told = pair.told("--job", "init")
+    assert (code, told["outcome"]) == (0, "ok"), told
+    return pair
+
+
+def test_a_whole_life_set_up_backups_prune_compact_and_restore(pair):
+    code, told = pair.told()
+    assert (code, told["outcome"], told["job"]) == (0, "ok", "default"), told
+    first = told["result"]["archive"]["stats"]
+    assert first["nfiles"] > 0
+    assert first["deduplicated_size"] > 0
+    code, told = pair.told()
+    assert code == 0
+    assert told["result"]["archive"]["stats"]["nfiles"] == first["nfiles"]
+    assert told["result"]["archive"]["stats"]["deduplicated_size"] < first["deduplicated_size"] / 2  # nothing new
+    listed = json.loads(pair.borg_local("list", "--json", pair.server.repository).stdout)["archives"]
+    assert len(listed) == 2
+    assert pair.told("--job", "prune")[0] == 0
+    before = sum(f.stat().st_size for f in pair.server.repository.rglob("*") if f.is_file())
+    compacted = pair.borgpull("compact", "web1")
+    assert compacted.returncode == 0, compacted.stderr
+    after = sum(f.stat().st_size for f in pair.server.repository.rglob("*") if f.is_file())
+    assert after <= before
+    kept = json.loads(pair.borg_local("list", "--json", pair.server.repository).stdout)["archives"]
+    assert [archive["name"] for archive in kept] == [listed[1]["name"]]
+    restored = pair.server.directory / "restored"
+    restored.mkdir()
+    extracted = run(
+        [pair.borg.path, "extract", f"{pair.server.repository}::{kept[0]['name']}"],
+        env={
+            "PATH": "/usr/bin:/bin",
+            "BORG_PASSPHRASE": machines.PASSPHRASE,
+            "BORG_BASE_DIR": str(pair.server.directory / "admin"),
+            "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+        },
+        cwd=restored,
+    )
+    assert extracted.returncode == 0, extracted.stderr
+    assert same_tree(pair.client.source, restored / str(pair.client.source).lstrip("/")) == []
+    assert pair.borg_local("check", "--verify-data", pair.server.repository).returncode == 0
+    exits = pair.client.records("exit")
+    assert [record["outcome"] for record in exits].count("ok") >= 4
+    assert all(record["sent"] > 0 and record["received"] > 0 for record in exits if record["command"] == "create")
+
+
+def test_the_passphrase_is_in_no_log_argument_or_answer(pair):
+    result = pair.run("--json")
+    assert machines.PASSPHRASE not in result.stdout + result.stderr
+    assert machines.PASSPHRASE not in pair.client.audit_file.read_text()
+    assert machines.PASSPHRASE not in pair.sshd.log()
+
+
+def test_no_name_of_a_file_reaches_the_server_unless_the_policy_discloses_names(pair):
+    (pair.client.source / "very-secret-name").write_text("x")
+    gone = pair.client.directory / "vanished-secret"
+    pair.client.policy(
+        jobs={
+            "default": {"paths": [pair.client.source, gone], "options": {"list": True}},
+            "init": {"command": "init", "options": {"encryption": "repokey-blake2"}},
+        }
+    )
+    result = pair.run("--json")
+    assert result.returncode == 1, result.stderr  # the missing path is a warning
+    assert "secret" not in result.stdout + result.stderr
+
+
+def test_nothing_is_left_after_a_run(pair):
+    assert pair.run().returncode == 0
+    assert list(pair.client.socket_directory.iterdir()) == []
+    assert list((pair.client.base / "runs").iterdir()) == []
+    assert not [path for path in pair.server.repository.iterdir() if path.name.startswith("lock")]
+    wait_for(lambda: not pair.sshd.sessions(), 10, "sessions to end")
+
+
+def slow(pair, seconds=60):
+    """Make the default job take its time in a hook, or in borg itself by a FIFO that nobody feeds."""
+    fifo = pair.client.source / "fifo"
+    os.mkfifo(fifo)
+    pair.client.policy(
+        jobs={
+            "default": {"paths": [pair.client.source], "options": {"read-special": True}},
+            "init": {"command": "init", "options": {"encryption": "repokey-blake2"}},
+        }
+    )
+    return fifo
+
+
+def test_a_timeout_ends_both_sides(pair):
+    slow(pair)
+    pair.set("timeout", "8s")
+    code, told = pair.told()
+    assert code == 2
+    assert told["reason"] == "timeout", told
+    wait_for(lambda: not pair.sshd.sessions(), 45, f"the client to end: {pair.sshd.sessions()}")
+    record = wait_for(lambda: pair.client.records("exit")[1:], 5)[-1]
+    assert record["outcome"] in ("disconnected", "failed")
+    (pair.client.source / "fifo").unlink()
+    pair.set("timeout", "5m")
+    assert pair.run().returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_launcher_that_is_ended_leaves_nothing_running_on_either_side(pair, number):
+    slow(pair)
+    process = subprocess.Popen(
+        pair.server.borgpull("run", "web1"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    wait_for(lambda: len(pair.client.records("accept")) == 2, 20, "the run to start")
+    time.sleep(1)
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    wait_for(lambda: not pair.sshd.sessions(), 45, f"the client to end: {pair.sshd.sessions()}")
+    assert pair.client.records("exit")[-1]["outcome"] in ("disconnected", "failed")
+    (pair.client.source / "fifo").unlink()
+    assert pair.run().returncode == 0
+
+
+def test_two_runs_of_one_repository_do_not_meet(pair):
+    fifo = slow(pair)
+    process = subprocess.Popen(
+        pair.server.borgpull("run", "web1"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: len(pair.client.records("accept")) == 2, 20, "the run to start")
+        second = pair.run()
+        assert second.returncode == 2
+        assert "busy" in second.stderr + second.stdout
+        time.sleep(1)
+        with open(fifo, "w") as feed:
+            feed.write("fed\n")
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_refusal_is_told_with_its_reason(pair):
+    code, told = pair.told("--job", "weekly")
+    assert code == 2
+    assert (told["outcome"], told["origin"], told["code"], told["reason"]) == ("refused", "gate", 77, "unknown-job")
+    assert pair.client.records("refuse")[-1]["run"] == told["run"]
+
+
+def test_hooks_run_around_borg_and_a_failed_one_is_the_end(pair):
+    proof = pair.client.directory / "proof"
+    script = pair.client.directory / "hook"
+    script.write_text(f'#!/bin/sh\necho "$1 $BORGCTL_JOB $BORGCTL_OUTCOME" >> {proof}\nexit $2\n')
+    script.chmod(0o700)
+    jobs = {
+        "default": {
+            "paths": [pair.client.source],
+            "before": [[script, "before", "0"]],
+            "after": [[script, "after", "0"]],
+        }
+    }
+    pair.client.policy(jobs=jobs)
+    assert pair.run().returncode == 0
+    assert proof.read_text() == "before default \nafter default ok\n"
+    jobs["default"]["before"] = [[script, "before", "3"]]
+    pair.client.policy(jobs=jobs)
+    proof.unlink()
+    code, told = pair.told()
+    assert (code, told["outcome"], told["reason"]) == (2, "hook-failed", "hook-failed")
+    assert proof.read_text() == "before default \nafter default hook-failed\n"
+
+
+def test_a_server_that_backs_itself_up_over_the_local_transport(client, server, borg):
+    client.policy(transports=["local"])
+    made = run(
+        server.borgpull(
+            *("add", "self", "--transport", "local", "--policy", client.policy_file),
+            *("--repository", server.repository, "--quota", "1G"),
+        )
+    )
+    assert made.returncode == 0, made.stderr
+    with (server.config / "targets/self.yaml").open("a") as target:
+        target.write(f"borg: {borg.path}\n")
+    assert run(server.borgpull("run", "self", "--job", "init")).returncode == 0
+    result = run(server.borgpull("run", "self", "--json"))
+    assert result.returncode == 0, result.stderr
+    assert client.records("accept")[-1]["transport"] == "local"

@@ -1,0 +1,126 @@
+"""A launcher's world in a short temporary directory: folders, targets, a stand-in gate, real borg and ssh."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from borgctl.pull import cli, peer
+from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.progress import Plain
+from borgctl.pull.run import Launcher, run
+from borgctl.pull.session import Patience
+from borgctl.pull.stop import Stop
+from borgctl.pull.targets import Target, load
+
+STANDIN = Path(__file__).with_name("standin.py")
+QUICK = Patience(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
+
+
+def program(name: str) -> str:
+    """Return where a real program is; a machine without it cannot run these tests."""
+    found = shutil.which(name)
+    assert found, f"{name} is needed for these tests"
+    return found
+
+
+@dataclass
+class World:
+    """Folders below one short directory, and what a test does with them."""
+
+    root: Path
+    folders: Folders
+    screen: io.StringIO
+
+    def steps(self, steps: object) -> str:
+        """Write what the stand-in shall do; return the path that is its 'policy'."""
+        path = self.root / "steps.json"
+        path.write_text(json.dumps(steps))
+        return str(path)
+
+    def target(self, name: str = "web1", **keys: object) -> Target:
+        """Write a target file and load it."""
+        repository = keys.pop("repository", self.root / "repo" / name)
+        lines = {"repository": repository, "quota": "100M", **keys}
+        os.makedirs(self.folders.targets, exist_ok=True)
+        text = "".join(f"{key}: {value}\n" for key, value in lines.items())
+        Path(self.folders.target(TargetName(name))).write_text(text)
+        return load(self.folders, TargetName(name))
+
+    def local(self, steps: object, name: str = "web1", **keys: object) -> Target:
+        """Write a target of transport local whose gate plays `steps`."""
+        keys.setdefault("jobs", "[default]")
+        if keys["jobs"] is None:
+            del keys["jobs"]
+        return self.target(name, transport="local", policy=self.steps(steps), **keys)
+
+    def run(self, target: Target, patience: Patience = QUICK) -> list:
+        """Run a target in this process; return the reports."""
+        with Stop() as stop:
+            return list(run(Launcher(self.folders, Plain(self.screen), stop, patience), target))
+
+    def argv(self, *words: str) -> list[str]:
+        """Return a command line of borgpull in these folders."""
+        return ["borgpull", "--config-dir", self.folders.config, "--state-dir", self.folders.state, *words]
+
+    def start(self, *words: str, stderr: int = subprocess.PIPE, env: dict[str, str] | None = None) -> subprocess.Popen:
+        """Start borgpull as a process of its own, whose gate is the stand-in."""
+        driver = (
+            "import sys; from borgctl.pull import cli, peer\n"
+            f"peer.GATE = (sys.executable, '-I', {str(STANDIN)!r})\nsys.argv = {self.argv(*words)!r}\ncli.main()"
+        )
+        argv, pipe = [sys.executable, "-c", driver], subprocess.PIPE
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=stderr, env=env)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Give a world whose local gate is the stand-in; afterwards nothing may be left in its state."""
+    monkeypatch.setattr(peer, "GATE", (sys.executable, "-I", str(STANDIN)))
+    root = Path(tempfile.mkdtemp(prefix="bp"))
+    (root / "repo").mkdir()
+    yield World(root, Folders(f"{root}/config", f"{root}/state"), io.StringIO())
+    rooms = root / "state" / "run"
+    left = list(rooms.iterdir()) if rooms.exists() else []
+    shutil.rmtree(root)
+    assert not left, f"left behind: {left}"
+
+
+@pytest.fixture
+def borgpull(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    """Give a function that runs a command line in this process and returns status, stdout and stderr."""
+
+    def command(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", world.argv(*words))
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, err
+
+    return command
+
+
+@pytest.fixture
+def borg() -> str:
+    """Give the real borg."""
+    return program("borg")
+
+
+@pytest.fixture
+def repository(world: World, borg: str) -> Path:
+    """Give an empty repository without encryption."""
+    path = world.root / "repo" / "web1"
+    env = {"PATH": "/usr/bin:/bin", "BORG_BASE_DIR": str(world.root / "init")}
+    subprocess.run([borg, "init", "-e", "none", str(path)], env=env, check=True, capture_output=True)
+    return path

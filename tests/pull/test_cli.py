@@ -1,0 +1,226 @@
+"""The command line of `run` and `compact`: what goes to which stream, and the exit status."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from borgctl.pull import serve
+from borgctl.pull.folders import TargetName, lock
+
+
+def quiet_serve(world) -> str:
+    path = world.root / "serve"
+    path.write_text("#!/bin/sh\ncat >/dev/null\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def log(level: str, message: str) -> list[str]:
+    return ["err", json.dumps({"type": "log_message", "levelname": level, "name": "borg", "message": message})]
+
+
+def test_json_has_one_object_for_each_run_and_nothing_else(world, borgpull) -> None:
+    stats = {"nfiles": 3, "original_size": 10, "compressed_size": 5, "deduplicated_size": 1}
+    result = {"archive": {"name": "monday", "stats": stats}}
+    steps = [
+        ["start"],
+        log("INFO", "quiet"),
+        log("WARNING", "loud"),
+        ["out", json.dumps(result)],
+        ["exit", "warning", 1],
+    ]
+    world.local(steps, jobs="[one, two]", borg=quiet_serve(world))
+    status, out, err = borgpull("run", "--json", "web1")
+    assert (status, err) == (1, "")
+    first, second = map(json.loads, out.splitlines())
+    assert (first["job"], second["job"]) == ("one", "two")
+    assert list(first) == [
+        *("target", "job", "run", "outcome", "origin", "code", "reason", "started", "duration", "command", "result"),
+        *("messages", "serve"),
+    ]
+    assert first["result"] == result
+    assert first["messages"] == [{"source": "borg", "level": "WARNING", "text": "loud", "msgid": None}]
+    assert (first["run"], first["outcome"], first["code"], first["serve"]) == ("run-1", "warning", 1, 0)
+    assert first["started"].endswith("+00:00")
+
+
+def test_results_of_other_commands_go_to_stdout_escaped(world, borgpull) -> None:
+    steps = [["start", "list"], ["out", "monday"], ["out", "evil\x1b[2J"], ["exit", "ok", 0]]
+    world.local(steps, borg=quiet_serve(world))
+    status, out, err = borgpull("run", "web1")
+    assert (status, out) == (0, "monday\nevil\\x1b[2J\n")
+    assert "web1 default: ok" in err
+
+
+def test_hello_gives_the_jobs_that_create(world, borgpull) -> None:
+    hello = [["hello", "etc", "home"]]
+    world.local({"hello": hello, "run": [["start"], ["exit", "ok", 0]]}, jobs=None, borg=quiet_serve(world))
+    status, out, _ = borgpull("run", "--json", "web1")
+    assert status == 0
+    assert [json.loads(line)["job"] for line in out.splitlines()] == ["etc", "home"]
+
+
+@pytest.mark.parametrize(
+    ("hello", "reason"),
+    [
+        ([["protocol", 2]], "unknown-protocol"),
+        ([["hello"]], "no-jobs"),
+        ([["raw", "bash: command not found\n"], ["status", 127]], "no-hello"),
+        ([["refuse", "refused", 78, "policy-invalid"]], "policy-invalid"),
+        ([["status", 0]], "no-hello"),
+    ],
+)
+def test_a_client_that_does_not_say_hello_is_not_asked_to_run(world, borgpull, hello: list, reason: str) -> None:
+    world.local({"hello": hello, "run": [["start"], ["exit", "ok", 0]]}, jobs=None, borg=quiet_serve(world))
+    status, out, _ = borgpull("run", "--json", "web1")
+    report = json.loads(out)
+    assert (status, report["job"], report["reason"]) == (2, None, reason)
+
+
+def test_one_bad_target_does_not_keep_the_others_back(world, borgpull) -> None:
+    world.local([["start"], ["exit", "ok", 0]], name="web2", borg=quiet_serve(world))
+    path = Path(world.folders.target(TargetName("web1")))
+    path.write_text("host: h\nrepository: /r/x\nquota: nothing\n")
+    status, out, err = borgpull("run", "--all")
+    assert status == 2
+    assert f"error: {path}:3:8: bad quota 'nothing'" in err
+    assert "web2 default: ok" in err
+    status, out, _ = borgpull("run", "--all", "--json")
+    bad, good = map(json.loads, out.splitlines())
+    assert (bad["reason"], good["outcome"]) == ("target-invalid", "ok")
+    assert "3:8: bad quota" in bad["messages"][0]["text"]
+
+
+def test_a_dry_run_prints_both_argv_and_starts_nothing(world, borgpull) -> None:
+    note = world.root / "pid"
+    target = world.local([["note", str(note)]], borg=quiet_serve(world))
+    status, out, _ = borgpull("run", "--dry-run", "--job", "etc", "web1")
+    assert status == 0
+    assert "web1 etc: gate: " in out
+    assert f"web1 etc: serve: {' '.join(serve.argv(target))}" in out
+    assert not note.exists()
+    assert not os.path.exists(world.folders.state)
+    Path(world.folders.target(TargetName("web1"))).write_text("quota: 1\n")
+    assert borgpull("run", "--dry-run", "web1")[0] == 2
+
+
+@pytest.mark.parametrize("words", [("run",), ("run", "--all", "web1"), ("run", "none"), ("run", "--all"), ("fly",)])
+def test_what_cannot_be_run_ends_with_2(borgpull, words: tuple[str, ...]) -> None:
+    status, out, err = borgpull(*words)
+    assert (status, out) == (2, "")
+    assert "rror: " in err
+
+
+def test_version_and_help(borgpull) -> None:
+    assert borgpull("--version")[:2] == (0, "borgpull 0.1.0\n")
+    assert "--dry-run" in borgpull("run", "--help")[1]
+
+
+def test_compact_frees_what_a_prune_has_marked(world, borg, repository: Path, borgpull) -> None:
+    source = world.root / "data"
+    source.mkdir()
+    (source / "file").write_bytes(os.urandom(3_000_000))
+    steps = [["start"], ["borg", borg, "create", "REPO::one", str(source)]]
+    assert world.run(world.local(steps, borg=borg))[0].verdict.outcome == "ok"
+    (source / "file").write_bytes(b"")
+    full = used(repository)
+    steps = [["start", "prune"], ["borg", borg, "delete", "REPO::one"]]
+    assert world.run(world.local(steps, borg=borg))[0].verdict.outcome == "ok"
+    assert used(repository) >= full  # append-only: marked, not freed
+    status, _, err = borgpull("compact", "web1")
+    assert status == 0, err
+    assert "web1 compact: ok" in err
+    assert used(repository) < full - 2_900_000
+
+
+def used(repository: Path) -> int:
+    return sum(path.stat().st_size for path in (repository / "data").rglob("*") if path.is_file())
+
+
+def test_compact_says_what_borg_says_and_fails_with_it(world, borg, borgpull) -> None:
+    world.local([], borg=borg)
+    status, _, err = borgpull("compact", "web1")
+    assert status == 2
+    assert "web1 compact: failed (borg: status " in err
+    assert "does not exist" in err
+
+
+def test_compact_does_not_disturb_a_run(world, borg, borgpull) -> None:
+    world.local([], borg=borg)
+    with lock(world.folders, TargetName("web1")):
+        status, _, err = borgpull("compact", "web1")
+    assert (status, "error: target 'web1' is busy" in err) == (2, True)
+
+
+def test_the_lock_of_a_killed_serve_is_broken_and_no_other(world, borg, repository: Path) -> None:
+    note = world.root / "pid"
+    script = world.root / "borg"
+    script.write_text(f'#!/bin/sh\n[ $1 = serve ] && echo $$ > {note}\nexec {borg} "$@"\n')
+    script.chmod(0o755)
+    steps = [["start"], ["borg", borg, "with-lock", "REPO", "/bin/sh", "-c", f"kill -9 $(cat {note}); sleep 1"]]
+    (report,) = world.run(world.local(steps, borg=script))
+    assert report.verdict.outcome == "failed"
+    assert report.serve == -signal.SIGKILL
+    assert any("the lock that it left was broken" in message.text for message in report.transcript.messages)
+    assert not list(repository.glob("lock.*"))
+    foreign = repository / "lock.exclusive"
+    foreign.mkdir()
+    (foreign / "elsewhere@1.4711-0").touch()
+    assert serve.release(world.local(steps, borg=borg), {}, 4711) is False
+    assert foreign.exists()
+
+
+def test_a_terminal_gets_a_moving_line_and_no_escapes_of_the_clients(world) -> None:
+    progress = {"type": "archive_progress", "nfiles": 3, "original_size": 5_000_000, "deduplicated_size": 1}
+    steps = [
+        ["start"],
+        ["err", json.dumps(progress)],
+        log("WARNING", "evil \x1b]0;owned\x07 [red]x[/red]"),
+        ["sleep", 0.5],
+        ["exit", "ok", 0],
+    ]
+    world.local(steps, borg=quiet_serve(world))
+    shown, status = on_a_terminal(world, {"TERM": "xterm"})
+    assert status == 0
+    assert "3 files, 5.0 MB original" in shown
+    assert "\x1b]0;" not in shown
+    assert "evil \\x1b]0;owned\\x07 [red]x[/red]" in shown.replace("\r\n", "")
+    shown, _ = on_a_terminal(world, {"TERM": "dumb"})
+    assert "\x1b" not in shown
+
+
+def on_a_terminal(world, env: dict[str, str]) -> tuple[str, int]:
+    """Run web1 with stderr on a pseudo-terminal; return what it showed, and the exit status."""
+    ours, theirs = pty.openpty()
+    launcher = world.start("run", "web1", stderr=theirs, env={**env, "COLUMNS": "200"})
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            data = os.read(ours, 65536)
+        except OSError:  # EIO: the other end is closed (pty(7))
+            break
+        if not data:
+            break
+        shown += data
+    os.close(ours)
+    launcher.communicate(timeout=20)
+    return shown.decode(), launcher.returncode
+
+
+def test_help_of_the_installed_program_fits_a_screen() -> None:
+    program = os.path.join(os.path.dirname(sys.executable), "borgpull")
+    done = subprocess.run([program, "--help"], capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) <= 24
+
+
+def test_without_a_result_the_last_progress_is_called_a_lower_bound(world, borgpull) -> None:
+    progress = {"type": "archive_progress", "nfiles": 3, "original_size": 5_000_000, "deduplicated_size": 1}
+    world.local([["start"], ["err", json.dumps(progress)], ["exit", "ok", 0]], borg=quiet_serve(world))
+    assert "web1 default: ok, at least 3 files, 5.0 MB original" in borgpull("run", "web1")[2]

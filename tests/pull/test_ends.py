@@ -1,0 +1,179 @@
+"""How runs end: each way in which one side goes, hangs or is told to stop leaves nothing behind and tells the truth."""
+
+import json
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+
+def appears(path: Path) -> int:
+    for _ in range(200):
+        if path.exists() and (text := path.read_text().strip()):
+            return int(text)
+        time.sleep(0.05)
+    raise AssertionError(f"{path} did not appear")
+
+
+def gone(pid: int, seconds: float = 5) -> bool:
+    for _ in range(int(seconds * 20)):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def stand_in_serve(world, body: str) -> str:
+    """Write a program in the place of borg."""
+    path = world.root / "borg"
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def verdict(report) -> tuple:
+    found = report.verdict
+    return found.outcome, found.origin, found.code, found.reason
+
+
+def test_a_timeout_ends_both_sides(world, borg) -> None:
+    note = world.root / "pid"
+    (report,) = world.run(world.local([["start"], ["note", str(note)], ["sleep", 60]], timeout="1s", borg=borg))
+    assert verdict(report) == ("timeout", "launcher", None, "timeout")
+    assert gone(int(note.read_text()), 0.1)
+    assert report.duration < 4
+
+
+def test_a_client_that_never_says_anything_is_a_timeout(world, borg) -> None:
+    (report,) = world.run(world.local([["sleep", 60]], timeout="1s", borg=borg))
+    assert verdict(report) == ("timeout", "launcher", None, "timeout")
+
+
+def test_a_client_that_ends_without_an_exit_line_has_failed(world, borg) -> None:
+    (report,) = world.run(world.local([["start"], ["out", "{}"], ["status", 0]], borg=borg))
+    assert verdict(report) == ("failed", "launcher", 0, "no-exit-line")
+
+
+def test_a_refusal_is_told_with_its_reason_and_advice(world, borg) -> None:
+    (report,) = world.run(world.local([["refuse", "refused", 77, "unknown-job"]], borg=borg))
+    assert verdict(report) == ("refused", "gate", 77, "unknown-job")
+    assert "hint: ask 'hello' which jobs the policy offers" in world.screen.getvalue()
+
+
+def test_an_endless_line_ends_the_run(world, borg) -> None:
+    (report,) = world.run(world.local([["start"], ["flood", "x" * 65536, 40], ["sleep", 60]], borg=borg))
+    assert verdict(report) == ("failed", "launcher", None, "stream-limit")
+
+
+def test_a_serve_that_fails_is_not_hidden_by_a_happy_client(world) -> None:
+    broken = stand_in_serve(world, "echo no space left on device >&2; exit 3")
+    (report,) = world.run(world.local([["start"], ["sleep", 0.3], ["exit", "ok", 0]], borg=broken))
+    assert verdict(report) == ("failed", "serve", 3, "serve-failed")
+    assert "serve: warning: no space left on device" in world.screen.getvalue()
+
+
+def test_a_serve_that_fails_under_a_silent_client_ends_the_run(world) -> None:
+    broken = stand_in_serve(world, "exit 3")
+    (report,) = world.run(world.local([["start"], ["sleep", 60]], borg=broken))
+    assert verdict(report) == ("failed", "serve", 3, "serve-failed")
+    assert report.duration < 4
+
+
+def test_a_serve_that_ignores_its_end_of_file_and_term_is_killed(world) -> None:
+    stubborn = stand_in_serve(world, "trap '' TERM; while :; do sleep 0.1; done")
+    (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=stubborn))
+    assert verdict(report) == ("failed", "serve", -9, "serve-failed")
+
+
+def test_a_gate_that_ignores_term_is_killed(world, borg, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = world.local([["deaf"], ["start"], ["sleep", 60]], timeout="1s", borg=borg)
+    from borgctl.pull import peer
+
+    real = peer.run
+    monkeypatch.setattr(peer, "run", lambda *words: replace(real(*words), patience=0.5))
+    (report,) = world.run(target)
+    assert verdict(report)[0] == "timeout"
+    assert report.duration < 4
+
+
+def test_a_missing_borg_is_said_before_anything_starts(world) -> None:
+    (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg="/no/such/borg"))
+    assert verdict(report) == ("failed", "launcher", None, "serve-missing")
+
+
+def test_a_busy_target_fails_at_once_and_leaves_the_other_run_alone(world, borg) -> None:
+    note = world.root / "pid"
+    world.local([["start"], ["note", str(note)], ["sleep", 2], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat"))
+    first = world.start("run", "web1")
+    appears(note)
+    begun = time.monotonic()
+    second = world.start("run", "--json", "web1")
+    out, _ = second.communicate(timeout=20)
+    assert (second.returncode, json.loads(out)["outcome"], json.loads(out)["reason"]) == (2, "busy", "target-busy")
+    assert time.monotonic() - begun < 2
+    first.communicate(timeout=20)
+    assert first.returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_both_sides_in_order_and_later_targets_do_not_start(world, borg, number: int) -> None:
+    note = world.root / "pid"
+    steps = [["start"], ["note", str(note)], ["sleep", 60]]
+    world.local(steps, borg=borg)
+    world.local(steps, name="web2", borg=borg)
+    launcher = world.start("run", "--json", "web1", "web2")
+    appears(note)
+    ours = children(launcher.pid)
+    launcher.send_signal(number)
+    out, err = launcher.communicate(timeout=20)
+    assert launcher.returncode == 2, err
+    (line,) = out.splitlines()
+    assert (json.loads(line)["outcome"], json.loads(line)["reason"]) == ("failed", "stopped")
+    assert len(ours) == 2
+    assert all(gone(pid, 0.1) for pid in ours)
+    assert len(note.read_text().split()) == 1
+
+
+def test_a_launcher_that_is_killed_takes_its_children_along_and_the_next_one_clears_its_room(world, borg) -> None:
+    note = world.root / "pid"
+    world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=borg)
+    launcher = world.start("run", "web1")
+    appears(note)
+    ours = children(launcher.pid)
+    launcher.send_signal(signal.SIGKILL)
+    launcher.communicate(timeout=20)
+    assert len(ours) == 2
+    assert all(gone(pid) for pid in ours)
+    rooms = world.root / "state" / "run"
+    assert len(list(rooms.iterdir())) == 1
+    (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat")))
+    assert report.verdict.outcome == "ok"
+    assert list(rooms.iterdir()) == []
+
+
+def test_a_room_of_a_living_launcher_is_left_alone(world, borg) -> None:
+    note = world.root / "pid"
+    world.local([["start"], ["note", str(note)], ["sleep", 2], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat"))
+    first = world.start("run", "web1")
+    appears(note)
+    world.run(world.local([["start"], ["exit", "ok", 0]], name="web2", borg=stand_in_serve(world, "cat")))
+    assert len(list((world.root / "state" / "run").iterdir())) == 1
+    _, err = first.communicate(timeout=20)
+    assert first.returncode == 0, err
+
+
+def test_no_end_of_a_pipe_stays_with_the_launcher(world, borg) -> None:
+    before = set(os.listdir("/proc/self/fd"))
+    world.run(world.local([["start"], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat")))
+    assert set(os.listdir("/proc/self/fd")) == before

@@ -1,0 +1,64 @@
+"""The truth table of a run's outcome."""
+
+import pytest
+
+from borgctl.errors import REASONS
+from borgctl.pull.outcome import ADVICE, Facts, Verdict, exit_status, judge
+from borgctl.pull.stream import Exit
+
+OK = Exit("r1", "ok", "borg", 0, None)
+WARNING = Exit("r1", "warning", "borg", 105, None)
+FAILED = Exit("r1", "failed", "borg", 2, None)
+REFUSED = Exit("r1", "refused", "gate", 77, "unknown-job")
+
+TABLE = [
+    # what the gate said, and what else is known                        how it ended
+    (Facts(OK), Verdict("ok", "borg", 0)),
+    (Facts(WARNING, status=105), Verdict("warning", "borg", 105)),
+    (Facts(FAILED, status=2), Verdict("failed", "borg", 2)),
+    (Facts(FAILED, status=2, serve=2), Verdict("failed", "borg", 2)),
+    (Facts(REFUSED, started=False, status=77, serve=2), Verdict("refused", "gate", 77, "unknown-job")),
+    # no last word is no success, whatever the status
+    (Facts(None, status=0), Verdict("failed", "launcher", 0, "no-exit-line")),
+    (Facts(None, status=255), Verdict("failed", "ssh", 255, "ssh-failed")),
+    (Facts(None, status=255, serve=2), Verdict("failed", "ssh", 255, "ssh-failed")),
+    (Facts(None, status=255, peer="gate"), Verdict("failed", "launcher", 255, "no-exit-line")),
+    (Facts(None, status=-9, peer="gate"), Verdict("failed", "launcher", -9, "no-exit-line")),
+    (Facts(None, status=1, serve=3, serve_first=True), Verdict("failed", "serve", 3, "serve-failed")),
+    # a last word that the rest contradicts
+    (Facts(OK, started=False), Verdict("failed", "launcher", 0, "no-start")),
+    (Facts(OK, started=False, serve=None, serve_needed=False), Verdict("ok", "borg", 0)),
+    (Facts(OK, status=1), Verdict("failed", "launcher", 1, "code-differs")),
+    (Facts(OK, status=255), Verdict("ok", "borg", 0)),
+    (Facts(Exit("r1", "ok", "borg", 2, None), status=2), Verdict("failed", "launcher", 2, "code-differs")),
+    (Facts(OK, serve=3), Verdict("failed", "serve", 3, "serve-failed")),
+    (Facts(WARNING, status=105, serve=-9), Verdict("failed", "serve", -9, "serve-failed")),
+    (Facts(OK, serve=None), Verdict("failed", "launcher", None, "serve-unused")),
+    (Facts(OK, astray=True), Verdict("failed", "launcher", 0, "frames-astray")),
+    (Facts(OK, result_cut=True), Verdict("warning", "launcher", 0, "result-cut")),
+    # the launcher ended it
+    (Facts(None, ended="timeout", status=255), Verdict("timeout", "launcher", None, "timeout")),
+    (Facts(OK, ended="timeout"), Verdict("timeout", "launcher", None, "timeout")),
+    (Facts(None, ended="stopped", status=-15), Verdict("failed", "launcher", None, "stopped")),
+    (Facts(None, ended="stream-limit", status=255), Verdict("failed", "launcher", None, "stream-limit")),
+]
+
+
+@pytest.mark.parametrize(("facts", "verdict"), TABLE, ids=str)
+def test_each_row_of_the_table(facts: Facts, verdict: Verdict) -> None:
+    assert judge(facts) == verdict
+    assert verdict.reason is None or verdict.advice
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "status"),
+    [([], 0), (["ok"], 0), (["ok", "warning"], 1), (["warning", "failed"], 2), (["timeout"], 2), (["busy", "ok"], 2)],
+)
+def test_the_exit_status_is_that_of_the_worst_run(outcomes: list[str], status: int) -> None:
+    assert exit_status(outcomes) == status
+
+
+def test_advice_is_that_of_whoever_gave_the_reason() -> None:
+    assert Verdict("failed", "gate", 69, "stopped").advice == REASONS["stopped"].advice
+    assert Verdict("failed", "launcher", None, "stopped").advice == ADVICE["stopped"]
+    assert Verdict("failed", "gate", 69, "a-reason-of-a-newer-gate").advice is None

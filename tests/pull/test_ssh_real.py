@@ -1,0 +1,170 @@
+"""Both ssh transports through a real sshd on loopback; the forced command is the stand-in gate."""
+
+import getpass
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from borgctl.pull import setup
+from borgctl.pull.folders import TargetName
+from borgctl.pull.hostkey import HostKey
+
+NAME = TargetName("web1")
+
+
+class Sshd:
+    """A client on loopback: its port, its host key, and what its forced command plays."""
+
+    def __init__(self, world) -> None:
+        self.world, self.root = world, world.root / "sshd"
+        self.root.mkdir()
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        argv = ["/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.root / "host")]
+        subprocess.run(argv, check=True)
+        self.host_key = (self.root / "host.pub").read_text().strip()
+
+    def start(self, public: str, options: str = "restrict") -> None:
+        standin = Path(__file__).with_name("standin.py")
+        gate = shlex.join([sys.executable, "-I", str(standin), "--policy", str(self.root / "steps.json")])
+        (self.root / "keys").write_text(f'{options},command="exec {gate}" {public}\n')
+        (self.root / "config").write_text(
+            f"ListenAddress 127.0.0.1:{self.port}\nHostKey {self.root}/host\nAuthorizedKeysFile {self.root}/keys\n"
+            "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\nPermitRootLogin yes\n"
+        )
+        Path("/run/sshd").mkdir(exist_ok=True)
+        argv = ["/usr/sbin/sshd", "-D", "-e", "-f", str(self.root / "config")]
+        with open(self.root / "log", "wb") as log:
+            self.process = subprocess.Popen(argv, stderr=log)
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        pytest.fail((self.root / "log").read_text())
+
+    def add(self, borg: str, **keys: str):
+        """Make the target as `borgpull add` and `trust` do, and let sshd know its key."""
+        transport = keys.pop("transport", "stdio")
+        public = setup.add(
+            self.world.folders,
+            NAME,
+            host=f"{getpass.getuser()}@127.0.0.1",
+            port=self.port,
+            repository=str(self.world.root / "repo" / "web1"),
+            quota="100M",
+            transport=transport,
+            policy=None,
+        )
+        setup.trust(self.world.folders, NAME, HostKey.read(self.host_key), replace=False)
+        path = Path(self.world.folders.target(NAME))
+        path.write_text(
+            path.read_text() + f"borg: {borg}\n" + "".join(f"{key}: {value}\n" for key, value in keys.items())
+        )
+        self.start(public or "", "restrict,port-forwarding" if transport == "socket" else "restrict")
+
+    def plays(self, steps: object) -> None:
+        Path(self.world.steps(steps)).rename(self.root / "steps.json")
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+@pytest.fixture
+def sshd(world) -> Iterator[Sshd]:
+    client = Sshd(world)
+    yield client
+    client.stop()
+
+
+def create(borg: str, world) -> list:
+    (world.root / "data").mkdir(exist_ok=True)
+    (world.root / "data" / "file").write_bytes(os.urandom(300_000))
+    return [["start"], ["borg", borg, "create", "--json", "REPO::monday", str(world.root / "data")]]
+
+
+def test_a_run_over_ssh_asks_hello_and_makes_an_archive(world, sshd, borg, repository, borgpull) -> None:
+    sshd.add(borg)
+    sshd.plays({"hello": [["hello", "default"]], "run": create(borg, world)})
+    status, _, err = borgpull("run", "web1")
+    assert status == 0, err
+    assert "web1 hello: offers default" in err
+    assert "web1 default: ok, 1 files" in err
+
+
+def test_a_wrong_host_key_ends_the_run_before_anything_is_said(world, sshd, borg, repository, borgpull) -> None:
+    sshd.add(borg, jobs="[default]")
+    other = setup.add(
+        world.folders,
+        TargetName("x"),
+        host="h",
+        port=None,
+        repository="/r/x",
+        quota="1G",
+        transport="stdio",
+        policy=None,
+    )
+    setup.trust(world.folders, NAME, HostKey.read(other or ""), replace=True)
+    sshd.plays(create(borg, world))
+    status, _, err = borgpull("run", "web1")
+    assert (status, "web1 default: failed (ssh: ssh-failed, status 255)" in err) == (2, True), err
+    assert "Host key verification failed" in err
+    assert "serve" not in err
+
+
+def test_the_socket_transport_serves_one_connection_under_a_fresh_name(world, sshd, borg, repository, borgpull) -> None:
+    directory = world.root / "in"
+    directory.mkdir(mode=0o700)
+    sshd.add(borg, transport="socket", jobs="[default]", socket_directory=str(directory))
+    sshd.plays(create(borg, world))
+    status, _, err = borgpull("run", "web1")
+    assert status == 0, err
+    assert "web1 default: ok, 1 files" in err
+    (name,) = directory.iterdir()  # the gate unlinks it, the stand-in does not
+    assert name.is_socket()
+
+
+def test_a_client_that_never_connects_to_the_socket_has_not_succeeded(world, sshd, borg, repository, borgpull) -> None:
+    (world.root / "in").mkdir(mode=0o700)
+    sshd.add(borg, transport="socket", jobs="[default]", socket_directory=str(world.root / "in"))
+    sshd.plays([["start"], ["exit", "ok", 0]])
+    status, _, err = borgpull("run", "web1")
+    assert (status, "failed (launcher: serve-unused)" in err) == (2, True), err
+
+
+def test_a_name_that_the_client_cannot_bind_ends_the_run(world, sshd, borg, repository, borgpull) -> None:
+    sshd.add(borg, transport="socket", jobs="[default]", socket_directory=str(world.root / "missing"))
+    sshd.plays([["start"], ["exit", "ok", 0]])
+    status, _, err = borgpull("run", "web1")
+    assert (status, "ssh-failed" in err, "remote port forwarding failed" in err) == (2, True, True), err
+
+
+def test_sshd_going_away_in_the_middle_is_a_failure_of_ssh(world, sshd, borg, repository, borgpull) -> None:
+    sshd.add(borg, jobs="[default]")
+    sshd.plays([["start"], ["note", str(world.root / "pid")], ["sleep", 60]])
+    launcher = world.start("run", "--json", "web1")
+    pid = appears(world.root / "pid")
+    os.kill(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]), 9)  # its sshd
+    out, _ = launcher.communicate(timeout=30)
+    os.kill(int(pid), 9)
+    report = json.loads(out)
+    assert (report["outcome"], report["origin"], report["code"]) == ("failed", "ssh", 255)
+    assert launcher.returncode == 2
+
+
+def appears(path: Path) -> str:
+    for _ in range(200):
+        if path.exists() and (text := path.read_text().strip()):
+            return text
+        time.sleep(0.05)
+    raise AssertionError(f"{path} did not appear")

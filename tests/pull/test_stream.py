@@ -1,0 +1,204 @@
+"""The client's stream: whatever it sends, reading is total, memory bounded, and nothing reaches a terminal."""
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from borgctl.pull.borglog import Counts, Note, read
+from borgctl.pull.hearing import Hearing
+from borgctl.pull.outcome import Verdict
+from borgctl.pull.progress import Plain
+from borgctl.pull.report import Report, record, summary
+from borgctl.pull.stream import LONGEST, Exit, Hello, Lines, Output, Start, TooLong, Unframed, event
+from borgctl.pull.text import shown
+from borgctl.pull.transcript import MOST_MESSAGES, MOST_RESULT, Transcript
+
+ASKED = ("default", "/srv/borg/web1")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+FIELDS = (
+    "text",
+    "run",
+    "protocol",
+    "jobs",
+    "job",
+    "command",
+    "repository",
+    "source",
+    "stream",
+    "data",
+    "more",
+    "outcome",
+    "code",
+)
+FRAMES = st.builds(
+    lambda kind, run, extra: json.dumps({"type": "borgctl", "event": kind, "run": run, **extra}).encode(),
+    st.sampled_from(["hello", "start", "message", "output", "exit", "x"]),
+    st.sampled_from(["r1", "r2"]) | JSON,
+    st.dictionaries(st.sampled_from(FIELDS), JSON | st.sampled_from(["borg", "stdout", "ok", "default", "r1"])),
+)
+STREAMS = st.lists(st.binary(max_size=60) | FRAMES).map(b"\n".join)
+
+
+def frame(kind: str, **fields: object) -> bytes:
+    return json.dumps({"type": "borgctl", "event": kind, "run": "r1", **fields}).encode() + b"\n"
+
+
+def start(**fields: object) -> bytes:
+    return frame("start", **{"job": "default", "command": "create", "repository": ASKED[1], **fields})
+
+
+def output(data: str, stream: str = "stdout", **fields: object) -> bytes:
+    return frame("output", source="borg", stream=stream, data=data, **fields)
+
+
+def exit_line(**fields: object) -> bytes:
+    return frame("exit", **{"outcome": "ok", "origin": "borg", "code": 0, **fields})
+
+
+def heard(stream: bytes) -> tuple[Transcript, str]:
+    transcript, screen = Transcript(ASKED), io.StringIO()
+    hearing = Hearing(transcript, Plain(screen))
+    hearing.client(stream)
+    hearing.client(b"")
+    return transcript, screen.getvalue()
+
+
+def harmless(text: str) -> bool:
+    return all(character.isprintable() or character == "\n" for character in text)
+
+
+@given(st.binary())
+def test_any_line_is_an_event(line: bytes) -> None:
+    assert event(line) is not None
+
+
+@given(STREAMS, st.lists(st.integers(0, 400)))
+def test_a_hostile_stream_never_raises_and_never_shows_control_characters(stream: bytes, cuts: list[int]) -> None:
+    transcript, screen = heard(stream)
+    assert harmless(screen)
+    report = Report("web1", "default", Verdict("failed", "ssh", 255), 0.0, 1.0, transcript, 0)
+    assert harmless(summary(report))
+    assert json.dumps(record(report), allow_nan=False).isascii()
+    lines, pieces = Lines(), []
+    for low, high in zip([0, *sorted(cuts)], [*sorted(cuts), len(stream)], strict=True):
+        pieces += lines.feed(stream[low:high])
+    assert b"\n".join([*pieces, *lines.finish()]) == stream.removesuffix(b"\n")
+
+
+@given(st.text())
+def test_shown_text_is_printable_and_keeps_what_was(text: str) -> None:
+    assert shown(text).isprintable()
+    assert not text.isprintable() or shown(text) == text
+
+
+def test_escapes_and_bidi_of_every_source_are_escaped() -> None:
+    evil = "\x1b[2J\u202e\u2066\r\n\x07\x9b\ud800"
+    line = json.dumps({"type": "log_message", "levelname": "ERROR", "message": evil})
+    hook = frame("output", source="hook", stream="stderr", data=evil)
+    _, screen = heard(output(line, "stderr") + hook + evil.encode("utf-8", "surrogatepass") + b"\n")
+    assert harmless(screen)
+    assert "\\x1b[2J\\u202e\\u2066" in screen
+
+
+def test_an_endless_line_is_refused_and_a_long_one_is_not() -> None:
+    assert Lines().feed(b"x" * LONGEST + b"\n") == [b"x" * LONGEST]
+    with pytest.raises(TooLong):
+        Lines().feed(b"x" * (LONGEST + 1))
+
+
+def test_frames_are_read_with_their_types() -> None:
+    hello = frame("hello", protocol=1, jobs=[{"name": "default", "command": "create"}])
+    assert isinstance(event(hello), Hello)
+    assert event(start()) == Start("r1", "create", "default", ASKED[1])
+    assert event(output("a")) == Output("r1", "borg", "stdout", "a", False)
+    assert event(exit_line()) == Exit("r1", "ok", "borg", 0, None)
+    assert event(frame("hello", protocol=2, jobs="of another kind")) == Hello("r1", 2, ())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"code": True}, {"code": "0"}, {"code": -1}, {"code": 256}, {"outcome": "fine"}, {"outcome": ["ok"]}),
+        *({"origin": "ssh"}, {"run": "a b"}, {"run": 1}, {"reason": "A\x1b"}),
+    ],
+)
+def test_a_frame_that_is_wrong_in_one_type_is_only_words(fields: dict[str, object]) -> None:
+    assert isinstance(event(exit_line(**fields)), Unframed)
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"type":"borgctl","event":"exit","code":1e999}', b"[" * 100_000, b'{"a":' + b"9" * 10_000 + b"}", b"NaN"]
+)
+def test_json_that_python_chokes_on_is_only_words(line: bytes) -> None:
+    assert isinstance(event(line), Unframed)
+
+
+def test_an_exit_line_counts_only_for_the_run_that_started() -> None:
+    assert heard(start() + exit_line())[0].ending() is not None
+    assert heard(exit_line())[0].ending() is not None
+    assert heard(start() + exit_line(run="r2"))[0].ending() is None
+    assert heard(start() + b"exit ok\n")[0].ending() is None
+    assert heard(output("a") + exit_line(run="r2"))[0].ending() is None
+
+
+def test_the_exit_line_is_the_last_frame() -> None:
+    transcript, _ = heard(start() + exit_line(outcome="failed", code=2) + exit_line())
+    assert transcript.astray
+    assert transcript.ending() is None
+    assert heard(start() + exit_line() + b"Connection closed\n")[0].ending() is not None
+
+
+@pytest.mark.parametrize("fields", [{"job": "other"}, {"repository": "/srv/borg/web2"}])
+def test_an_answer_to_another_question_is_no_answer(fields: dict[str, object]) -> None:
+    assert heard(start(**fields) + exit_line())[0].ending() is None
+
+
+def test_pieces_of_a_line_are_put_together() -> None:
+    message = json.dumps({"type": "log_message", "levelname": "WARNING", "message": "half and half"})
+    stream = output(message[:20], "stderr", more=True) + output("{}", more=False) + output(message[20:], "stderr")
+    transcript, screen = heard(start() + stream)
+    assert "borg: warning: half and half" in screen
+    assert transcript.result() == ["{}"]
+
+
+def test_a_large_result_is_cut_and_said() -> None:
+    piece = output("x" * (LONGEST // 2), more=True)
+    transcript, _ = heard(start() + piece * 10)
+    assert transcript.result_cut
+    assert sum(map(len, transcript.result())) <= MOST_RESULT
+
+
+def test_a_flood_of_messages_is_counted_and_said() -> None:
+    transcript, screen = heard(b"spam\n" * (MOST_MESSAGES + 5))
+    assert (len(transcript.messages), transcript.dropped) == (MOST_MESSAGES, 5)
+    assert screen.count("spam") == MOST_MESSAGES
+    report = Report("web1", "default", Verdict("failed", "ssh", 255), 0.0, 1.0, transcript, 0)
+    assert "5 more messages not kept" in summary(report)
+    assert record(report)["messages"][-1]["text"] == "5 more messages not kept"
+
+
+def test_borgs_lines_are_told_apart() -> None:
+    progress = {
+        "type": "archive_progress",
+        "nfiles": 3,
+        "original_size": 10,
+        "compressed_size": 5,
+        "deduplicated_size": 1,
+    }
+    assert read(json.dumps(progress)) == Counts(3, 10, 1)
+    assert read(json.dumps({**progress, "nfiles": "3"})) is None
+    assert read(json.dumps({"type": "archive_progress", "finished": True})) is None
+    assert read("usage: borg …") == Note("WARNING", "usage: borg …")
+    assert read(json.dumps({"type": "log_message", "levelname": "EVIL", "message": 3})) == Note("WARNING", "")
+
+
+@given(JSON)
+def test_any_json_of_borgs_is_read(value: object) -> None:
+    read(json.dumps(value))

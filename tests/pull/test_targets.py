@@ -1,0 +1,107 @@
+"""Target files: what is read, and every mistake at its place."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from borgctl.errors import BadValue
+from borgctl.pull import targets
+from borgctl.pull.errors import PullError
+from borgctl.pull.folders import Folders, TargetName, choose
+from borgctl.pull.hostkey import HostKey
+from borgctl.yamlnodes import Problems
+
+HERE = Path(__file__).with_name("targets")
+FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")
+ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+
+
+@pytest.mark.parametrize("path", sorted((HERE / "invalid").iterdir()), ids=lambda path: path.stem)
+def test_each_mistake_of_an_invalid_file_is_named_at_its_place(path: Path) -> None:
+    text = path.read_text()
+    with pytest.raises(Problems) as raised:
+        targets.read(text, TargetName("web1"), FOLDERS)
+    expected = re.findall(r"^# expect: (.*)$", text, re.MULTILINE)
+    assert sorted(map(str, raised.value.found)) == sorted(expected)
+
+
+@pytest.mark.parametrize("path", sorted((HERE / "valid").iterdir()), ids=lambda path: path.stem)
+def test_valid_files_are_read(path: Path) -> None:
+    assert targets.read(path.read_text(), TargetName("web1"), FOLDERS).repository.text == "/srv/borg/web1"
+
+
+def test_a_short_file_has_the_documented_defaults() -> None:
+    target = targets.read((HERE / "valid/least.yaml").read_text(), TargetName("web1"), FOLDERS)
+    assert (target.identity, target.timeout, target.transport) == ("/etc/borgpull/keys/web1", 12 * 3600, "stdio")
+    assert (target.borg, target.jobs, target.port, target.host_key) == ("/usr/bin/borg", None, None, None)
+
+
+def test_a_host_key_loses_its_comment() -> None:
+    assert HostKey.read(f"{ED25519} root@web1").text == ED25519
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ssh-ed25519",
+        f"{ED25519}\n{ED25519}",
+        f"web1 {ED25519}",
+        ED25519[:-8],
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5",
+        "ssh-ed25519 ====",
+        f"command=x {ED25519}",
+        "x" * 5000,
+    ],
+)
+def test_what_is_no_host_key_is_refused(text: str) -> None:
+    with pytest.raises(BadValue):
+        HostKey.read(text)
+
+
+@given(st.text())
+def test_reading_a_host_is_total_and_no_host_is_an_option(text: str) -> None:
+    try:
+        host = targets.host(text)
+    except BadValue:
+        return
+    assert not host.startswith("-")
+    assert re.fullmatch(r"[A-Za-z0-9@._:-]+", host)
+
+
+@pytest.mark.parametrize(
+    "text", ["a@-b", "-a@b", "a b", "ssh://web1", "web1:22", "a@b@c", "[::1]", "fe80::1%eth0", "a;b"]
+)
+def test_hosts_that_ssh_could_take_for_something_else_are_refused(text: str) -> None:
+    with pytest.raises(BadValue):
+        targets.host(text)
+
+
+@given(st.text(max_size=200))
+def test_reading_any_text_gives_a_target_or_problems(text: str) -> None:
+    with pytest.raises(Problems):
+        targets.read(text, TargetName("web1"), FOLDERS)
+
+
+@pytest.mark.parametrize("name", ["", "run", "-a", "a/b", ".", "..", ".a", "a\n", "x" * 65, "a b", "web1.lock", "ä"])
+def test_names_that_are_no_file_names_of_ours_are_refused(name: str) -> None:
+    with pytest.raises(BadValue):
+        TargetName(name)
+
+
+def test_folders_that_ssh_would_expand_are_refused() -> None:
+    for path in ("/a b", "/a%u", "relative", "/a/../b", "/a:b", "/${HOME}"):
+        with pytest.raises(PullError):
+            Folders(path, "/state")
+
+
+def test_an_ordinary_user_has_folders_of_the_xdg_directories(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = type("Account", (), {"pw_name": "ann", "pw_dir": "/home/ann"})
+    monkeypatch.setattr("pwd.getpwuid", lambda _: nobody)
+    assert choose(None, None, {}) == Folders("/home/ann/.config/borgpull", "/home/ann/.local/state/borgpull")
+    assert choose(None, None, {"XDG_STATE_HOME": "/s"}).state == "/s/borgpull"
+    nobody.pw_name = "borgpull"
+    assert choose(None, None, {}) == Folders("/etc/borgpull", "/var/lib/borgpull")

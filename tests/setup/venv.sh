@@ -1,0 +1,34 @@
+#!/bin/sh
+# Make .venv in the clone, with this package (editable) and its extras: tests/setup/venv.sh cli|dev
+# Done again when pyproject.toml, the interpreter or the place of the clone has changed; 'dev' holds 'cli'.
+here=$(dirname "$0")
+. "$here/common.sh"
+cd "$here/../.." || exit
+extra=${1:?cli or dev}
+exec 9<tests/setup
+flock 9 # two makes at a time
+
+python=${PYTHON:-python3}
+command -v "$python" >/dev/null || die "no $python here: install Python 3.11 or later"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    die "$("$python" --version) is too old: borgctl needs Python 3.11 or later (name another with PYTHON=…)"
+
+made="$("$python" -c 'import sys; print(sys.version, sys.base_prefix)') $PWD"
+asked=$(sha256sum <pyproject.toml)
+stamp=.venv/borgctl-stamp
+for whole in dev "$extra"; do
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$whole $asked $made" ] && .venv/bin/python -c '' 2>/dev/null; then
+        exit 0
+    fi
+done
+
+say "installing borgctl[$extra] in .venv ($("$python" --version))"
+"$python" -c 'import ensurepip, venv' 2>/dev/null || need_packages python3-venv
+rm -f "$stamp"
+if [ "$(cat .venv/borgctl-made 2>/dev/null)" != "$made" ]; then
+    rm -rf .venv
+    "$python" -m venv .venv
+    printf '%s\n' "$made" >.venv/borgctl-made
+fi
+quietly .venv/pip.log .venv/bin/python -m pip install --disable-pip-version-check --editable ".[$extra]"
+printf '%s\n' "$extra $asked $made" >"$stamp"

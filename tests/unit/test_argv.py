@@ -1,0 +1,166 @@
+"""argv and environment: judged by borg's own parsers, 1.4.5 and 1.2.4."""
+
+import json
+import random
+import shlex
+import subprocess
+from pathlib import Path
+
+import draws
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from borgctl import argv
+from borgctl.launch import Launch
+from borgctl.vocabulary import COMMANDS
+
+ORACLE = str(Path(__file__).parent / "borg_oracle.py")
+MANY = 1200
+
+
+@pytest.fixture(scope="module")
+def many():
+    """A few thousand launches, each time the same."""
+    dice = random.Random(20261123)
+    return [draws.launch(dice) for _ in range(MANY)]
+
+
+def known_to(series, launch):
+    return all(COMMANDS[launch.command].options[name].since <= series for name, _ in launch.options)
+
+
+def existing(launch, file):
+    """Return the launch with a file that is there in place of each that borg opens while it parses."""
+    files = ("exclude-from", "patterns-from")
+    options = tuple((name, file if name in files else value) for name, value in launch.options)
+    return Launch(**{name: getattr(launch, name) for name in Launch.__slots__} | {"options": options})
+
+
+def readings(borg, argvs):
+    text = json.dumps(argvs)
+    done = subprocess.run([borg.python, ORACLE, "parse"], input=text, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout)
+
+
+OURS = {"create": ("progress", "json", "stats"), "list": ("progress", "json"), "info": ("progress", "json")}
+
+
+def meant(launch):
+    """Return how borg must read the launch, from the launch alone."""
+    path, archive = str(launch.repository), launch.archive and str(launch.archive)
+    location = {"proto": "ssh", "user": None, "host": "borgctl", "port": None, "path": path, "archive": archive}
+    return launch.command, location, [str(path) for path in launch.paths]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("which", ["borg_14", "borg_12"])
+def test_borg_itself_reads_each_launch_as_it_was_meant(request, many, which, tmp_path):
+    borg = request.getfixturevalue(which)
+    file = tmp_path / "patterns"
+    file.write_text("")
+    usable = [existing(launch, str(file)) for launch in many if known_to(borg.series, launch)]
+    assert len(usable) > MANY / 3 and {launch.command for launch in usable} == set(COMMANDS)
+    for launch, read in zip(
+        usable, readings(borg, [argv.build(launch, "borg")[1:] for launch in usable]), strict=True
+    ):
+        if "error" in read and any(name in ("pattern", "exclude") for name, _ in launch.options):
+            # the admin's own pattern, which borg alone understands; a request's exclude is always one
+            assert any(not readable(name, value) for name, value in launch.options), (read, launch)
+            continue
+        assert "error" not in read, (read, launch)
+        command, location, paths = meant(launch)
+        roots = [value[1:].strip() for name, value in launch.options if name == "pattern" and value[0] in "Rr"]
+        assert (read["command"], read["location"]) == (command, location)
+        assert sorted(read["paths"]) == sorted(roots + paths)
+        expected = [("log-json", None), ("umask", "0077"), ("lock-wait", "120"), *launch.options]
+        for (name, value), (names, text) in zip(expected, read["options"], strict=False):
+            assert f"--{name}" in names and value == text
+        added = [(names[-1], value) for names, value in read["options"][len(expected) :]]
+        assert set(added) <= {(f"--{name}", None) for name in OURS.get(launch.command, ("progress",))}
+
+
+def readable(name, value):
+    """Tell whether borg can make sense of an admin's own pattern, roughly: a style that it knows, an action that it knows."""
+    if name == "exclude":
+        return not (len(value) > 2 and value[2] == ":" and value[:2].isalnum()) or value[:2] in ("fm", "sh", "pp", "pf")
+    return name != "pattern" or (value[0] in "+-!Rr" and len(value) > 2)
+
+
+def launch(command="create", **changes):
+    values = {
+        "rule": "/p.yaml:1",
+        "command": command,
+        "options": (),
+        "repository": "/srv/a",
+        "transport": "stdio",
+        "log": "text",
+        "disclosed": True,
+    }
+    return Launch(**(values | changes))
+
+
+@pytest.mark.parametrize(
+    ("options", "log", "disclosed", "added"),
+    [
+        ((), "text", True, ["--stats"]),
+        ((), "json", True, ["--progress", "--json"]),
+        ((), "text", False, ["--json"]),
+        ((), "json", False, ["--progress", "--json"]),
+        ((("stats", None),), "text", False, []),
+        ((("list", None),), "json", True, ["--progress"]),
+        ((("dry-run", None),), "json", True, ["--progress"]),
+        ((("json", None),), "text", True, []),
+    ],
+)
+def test_the_server_sees_what_it_may_in_the_form_it_asked_for(options, log, disclosed, added):
+    words = argv.build(launch(options=options, log=log, disclosed=disclosed), "/usr/bin/borg")
+    own = [f"--{name}" for name, _ in options]
+    assert words[2 : words.index("--")] == ["--log-json", "--umask=0077", "--lock-wait=120", *own, *added]
+
+
+def test_the_environment_is_built_from_nothing(monkeypatch):
+    monkeypatch.setenv("BORG_PASSCOMMAND", "id")
+    env = argv.environment("/base/borg", "/tmp/x", "borgctl@1")
+    assert set(env) == {
+        *("PATH", "HOME", "LANG", "TZ", "TMPDIR", "BORG_HOST_ID", "BORG_BASE_DIR", "BORG_EXIT_CODES"),
+        *("BORG_SHOW_SYSINFO", "BORG_JSON_INDENT", "BORG_RELOCATED_REPO_ACCESS_IS_OK"),
+        *("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "PYTHONNOUSERSITE", "PYTHONSAFEPATH"),
+        "PYTHONDONTWRITEBYTECODE",
+    }
+    assert env["BORG_RELOCATED_REPO_ACCESS_IS_OK"] == env["BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK"] == "no"
+
+
+def test_what_guards_the_repository_cannot_be_chosen():
+    fixed = {"BORG_BASE_DIR": "/evil", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes", "PYTHONSAFEPATH": ""}
+    env = argv.environment("/base/borg", "/tmp/x", "borgctl@1", fixed.items())
+    assert env == argv.environment("/base/borg", "/tmp/x", "borgctl@1")
+
+
+def test_a_chosen_variable_stands_before_the_usual_one():
+    env = argv.environment("/base/borg", "/tmp/x", "borgctl@1", [("TZ", "Europe/Berlin"), ("COLUMNS", "80")])
+    assert (env["TZ"], env["COLUMNS"]) == ("Europe/Berlin", "80")
+
+
+@given(st.lists(st.text(st.characters(blacklist_characters="\0"), min_size=1), min_size=1))
+def test_borg_splits_the_relay_into_the_words_that_were_meant(words):
+    assert shlex.split(argv.carried({}, words, None)["BORG_RSH"]) == words
+
+
+def test_the_passphrase_is_a_number_of_a_descriptor():
+    assert argv.carried({"A": "b"}, ["r"], 3) == {"A": "b", "BORG_RSH": "r", "BORG_PASSPHRASE_FD": "3"}
+    assert "BORG_PASSPHRASE_FD" not in argv.carried({}, ["r"], None)
+
+
+def test_a_hook_learns_its_job_and_the_outcome_and_nothing_of_borg():
+    before = argv.hook_environment("/root", "default", "12ab")
+    assert "BORGCTL_OUTCOME" not in before
+    after = argv.hook_environment("/root", None, "12ab", "failed")
+    assert (after["BORGCTL_JOB"], after["BORGCTL_OUTCOME"]) == ("", "failed")
+    assert not any(name.startswith("BORG_") for name in before | after)
+
+
+def test_a_random_launch_is_built_the_same_twice(many):
+    for one in random.sample(many, 20):
+        assert argv.build(one, "borg") == argv.build(one, "borg")

@@ -1,0 +1,127 @@
+"""What leaves where the policy says `disclose: counts`: real samples of borg's messages, and no name in any of them."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from borgctl.disclosure import counts
+
+SECRET = "home/jörg/secret-name"
+# borg 1.4.5's own lines (facts: exit codes and output), with a name where borg puts one
+STDERR = [
+    {"type": "file_status", "status": "U", "path": SECRET},
+    {"type": "archive_progress", "original_size": 1, "compressed_size": 1, "deduplicated_size": 1, "nfiles": 1,
+     "path": SECRET, "time": 1795376695.9, "finished": False},
+    {"type": "log_message", "time": 1.5, "message": f"{SECRET}: file changed while we backed it up",
+     "levelname": "WARNING", "name": "borg.archiver", "msgid": "FileChangedWarning"},
+    {"type": "log_message", "time": 1.5, "message": f"{SECRET}: [Errno 13] Permission denied: '/{SECRET}'",
+     "levelname": "WARNING", "name": "borg.archiver", "msgid": "BackupPermissionError"},
+    {"type": "log_message", "time": 1.5, "message": f"Include pattern '{SECRET}' never matched.",
+     "levelname": "WARNING", "name": "borg.archiver", "msgid": "IncludePatternNeverMatchedWarning"},
+    {"type": "log_message", "time": 1.5, "message": f"Failed to create/acquire the lock /{SECRET}/lock.exclusive (timeout).",
+     "levelname": "ERROR", "name": "borg.archiver", "msgid": "LockTimeout"},
+    {"type": "log_message", "time": 1.5, "message": f"Archive {SECRET} does not exist", "levelname": "ERROR",
+     "name": "borg.archiver", "msgid": "Archive.DoesNotExist"},
+    {"type": "log_message", "time": 1.5, "message": f"Creating archive at \"ssh://borgctl/{SECRET}::a\"",
+     "levelname": "INFO", "name": "borg.archiver"},
+    {"type": "log_message", "time": 1.5, "message": f"Keeping archive: {SECRET}", "levelname": "INFO",
+     "name": "borg.output.list"},
+    {"type": "progress_message", "message": f"Saving files cache {SECRET}", "operation": 2, "msgid": "cache.commit",
+     "finished": False, "time": 1.5},
+    {"type": "progress_percent", "message": f"Checking {SECRET} 0.8%", "current": 2, "total": 120,
+     "info": [SECRET], "operation": 1, "msgid": "extract", "finished": False, "time": 1.5},
+    {"type": "question_prompt", "msgid": "BORG_RELOCATED_REPO_ACCESS_IS_OK", "message": f"/{SECRET}"},
+    {"type": "unknown", "message": SECRET},
+    {"message": SECRET},
+    {SECRET: SECRET},
+]  # fmt: skip
+STDOUT = [
+    {"archive": {"name": "a", "id": "0" * 64, "start": "2026-11-23T04:05:06.000000", "end": "x", "duration": 1.5,
+                 "command_line": ["borg", "create", f"/{SECRET}"], "limits": {"max_archive_size": 0.1},
+                 "comment": SECRET, "hostname": SECRET, "username": SECRET,
+                 "stats": {"nfiles": 3, "original_size": 1, "compressed_size": 1, "deduplicated_size": 1}},
+     "cache": {"path": f"/{SECRET}/.cache", "stats": {"total_chunks": 1, "total_size": 1, "unique_csize": 2}},
+     "encryption": {"mode": "repokey-blake2", "keyfile": f"/{SECRET}"},
+     "repository": {"id": "0" * 64, "last_modified": "x", "location": f"ssh://borgctl/{SECRET}"},
+     "security_dir": f"/{SECRET}"},
+    {"archives": [{"archive": "a", "barchive": "a", "id": "0" * 64, "name": "a", "start": "x", "time": "x",
+                   "command_line": SECRET, "chunker_params": ["buzhash", 19, 23, 21, 4095]}]},
+    {"type": "-", "mode": "-rw-r--r--", "user": SECRET, "group": SECRET, "path": SECRET, "source": SECRET, "size": 1},
+    [SECRET],
+    SECRET,
+]  # fmt: skip
+PLAIN = ["", SECRET, f"/{SECRET}", "{", "[]", "null", "1", '"x"', "usage: borg …", "Traceback (most recent call last):"]
+
+
+@pytest.mark.parametrize("value", STDERR, ids=lambda value: str(value.get("type")))
+def test_no_message_lets_a_name_out(value):
+    kept = counts("stderr", json.dumps(value)) or ""
+    assert "jörg" not in kept and "j\\u00f6rg" not in kept and "secret" not in kept
+
+
+@pytest.mark.parametrize("value", STDOUT)
+def test_no_result_lets_a_name_out(value):
+    kept = counts("stdout", json.dumps(value)) or ""
+    assert "jörg" not in kept and "j\\u00f6rg" not in kept and "secret" not in kept
+
+
+@pytest.mark.parametrize("line", PLAIN)
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_is_not_an_object_stays_here(stream, line):
+    assert counts(stream, line) is None
+
+
+def test_numbers_leave():
+    assert json.loads(counts("stderr", json.dumps(STDERR[1]))) == {
+        "type": "archive_progress", "original_size": 1, "compressed_size": 1, "deduplicated_size": 1, "nfiles": 1,
+        "time": 1795376695.9, "finished": False,
+    }
+    result = json.loads(counts("stdout", json.dumps(STDOUT[0])))
+    assert result["archive"]["stats"]["nfiles"] == 3
+    assert result["archive"]["name"] == "a"
+    assert result["repository"]["id"] == "0" * 64
+
+
+def test_a_warning_leaves_as_its_kind():
+    kept = json.loads(counts("stderr", json.dumps(STDERR[3])))
+    assert kept["message"] == "WARNING BackupPermissionError"
+    assert kept["levelname"] == "WARNING"
+
+
+def test_the_servers_own_words_go_back_to_it():
+    line = {"type": "log_message", "levelname": "ERROR", "message": "Remote: no space on /srv"}
+    assert json.loads(counts("stderr", json.dumps(line)))["message"] == "Remote: no space on /srv"
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["type", "message", "path", "name", "archive", "x"]), inner, max_size=4)
+        ),
+        max_leaves=10,
+    )
+)
+def test_any_json_gives_one_line_without_a_path_or_nothing(value):
+    for stream in ("stdout", "stderr"):
+        kept = counts(stream, json.dumps(value))
+        if kept is not None:
+            assert "\n" not in kept and isinstance(json.loads(kept), dict)
+            if "Remote: " not in kept:
+                assert "/" not in kept
+
+
+@pytest.mark.parametrize("line", ["[" * 100000, '{"a":' * 100000, '{"type":"log_message","time":' + "9" * 5000 + "}"])  # fmt: skip
+def test_no_line_breaks_the_filter(line):
+    assert counts("stderr", line) is None
+    assert counts("stdout", line) is None
+
+
+@pytest.mark.parametrize("depth", [100, 300, 480, 600, 900])
+def test_no_depth_breaks_the_filter(depth):
+    for key in ("archive", "archives"):
+        counts("stdout", f'{{"{key}":' * depth + "1" + "}" * depth)
+        counts("stdout", '{"archives":' + "[" * depth + "1" + "]" * depth + "}")

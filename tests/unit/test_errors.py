@@ -1,0 +1,58 @@
+"""The table of reasons."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import borgctl
+from borgctl.errors import _TABLE, REASONS, BorgctlError
+
+SOURCES = sorted(Path(borgctl.__file__).parent.glob("*.py"))
+STATUSES = {69, 70, 74, 76, 77, 78, 124}
+OUTCOMES = {"refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal", "failed"}
+
+
+def test_each_code_stands_once():
+    assert len(REASONS) == len(_TABLE)
+
+
+@pytest.mark.parametrize("reason", _TABLE, ids=lambda reason: reason.code)
+def test_a_reason_has_a_known_status_a_known_outcome_and_one_sentence(reason):
+    assert re.fullmatch(r"[a-z]+(?:-[a-z]+)*", reason.code)
+    assert reason.status in STATUSES and reason.outcome in OUTCOMES
+    assert reason.advice and "\n" not in reason.advice and not reason.advice.endswith(".")
+    assert reason.advice[0].islower()
+
+
+@pytest.mark.parametrize("reason", _TABLE, ids=lambda reason: reason.code)
+def test_a_reason_is_given_somewhere(reason):
+    assert any(f'"{reason.code}"' in file.read_text() for file in SOURCES if file.name != "errors.py")
+
+
+def test_each_reason_that_is_given_is_in_the_table():
+    for file in SOURCES:
+        for code in re.findall(r'(?:BorgctlError|InvalidPolicy|by_gate)\(\s*"([a-z-]+)"', file.read_text()):
+            assert code in REASONS, file.name
+
+
+def test_what_is_malformed_has_76_and_what_is_refused_77_or_78():
+    for reason in _TABLE:
+        assert (reason.status == 76) == (reason.outcome == "malformed")
+        assert (reason.status in (77, 78)) == (reason.outcome == "refused")
+        assert not (reason.retry and reason.status in (76, 77, 78))
+
+
+def test_an_error_carries_its_reason_its_detail_and_a_hint():
+    error = BorgctlError("unknown-job", "no job 'x'")
+    assert (error.reason.status, error.detail, str(error)) == (77, "no job 'x'", "no job 'x'")
+    assert error.hint == error.reason.advice
+    assert BorgctlError("unknown-job", "x", "try y").hint == "try y"
+
+
+def test_the_page_of_reasons_has_every_code():
+    page = Path(__file__).parents[2] / "docs/reasons.md"
+    if page.exists():
+        text = page.read_text("utf-8")
+        for reason in _TABLE:
+            assert reason.code in text
