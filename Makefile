@@ -3,10 +3,11 @@
 #
 #   make check   lints and the tests that need no other program: under a minute
 #   make test    all tests, those with a real sshd and two real borgs too
+#   make prove   the long proofs of the policy language at their full size: half an hour
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
-#   make setup   only what 'make test' sets up          make lint, make clean
+#   make setup   only what 'make test' sets up          make lint, make documents, make clean
 
-.PHONY: help check lint test demo setup clean
+.PHONY: help check lint test prove demo setup documents clean
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -29,6 +30,13 @@ lint:
 
 test: setup
 	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg $(PYTEST)
+
+prove: setup
+	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg BORGCTL_PROVE=1 $(PYTEST) -s -q tests/proofs
+
+documents:
+	@sh tests/setup/venv.sh dev
+	$(BIN)/python policy/generate.py
 
 demo:
 	@sh tests/setup/venv.sh cli

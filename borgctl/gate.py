@@ -10,26 +10,24 @@ so does anything unforeseen. The last line on fd 2 tells how it ended; docs/wire
 import os
 import re
 import signal
-import socket
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn
 
-from borgctl import argv, descriptors, policyfile, request, sources, transport
+from borgctl import argv, descriptors, policyfile, request, sources, surroundings, transport
 from borgctl.audit import Log
 from borgctl.base import Base
 from borgctl.descriptors import Wires
-from borgctl.errors import BadValue, BorgctlError
+from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.launch import Greeting, Launch
 from borgctl.output import Output
 from borgctl.policy import Policy
 from borgctl.run import Ending, Runner, by_gate, check_version
 from borgctl.templates import Names
-from borgctl.vocabulary import ACCEPTABLE
 
 
 @dataclass(slots=True)
@@ -68,21 +66,20 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
     file, key = _arguments(arguments)
     story.known = _asked(file, key, command, environment)
     policy = _policy(story, file)
-    carriers = _variables(environment, request.CARRIERS) if policy.published else None
+    carriers = surroundings.carriers(policy, environment)
     announced = request.announced_socket(command, carriers)
     pinned = transport.pin(announced, policy.socket_directory) if announced else None
     asked = request.parse(command, carriers)
     story.output.json = asked.options.log == "json"
-    decision = judge(policy, asked, Facts(Names(_hostname(), "", datetime.now().astimezone()), story.local))
+    decision = judge(policy, asked, Facts(Names(surroundings.hostname(), "", datetime.now().astimezone()), story.local))
     base = Base.open(policy.base)
     with base.session(policy.limits.sessions):
         if isinstance(decision, Greeting):
             return _greet(story, policy, base, decision)
-        if policy.sandbox != "off":
-            raise BorgctlError("sandbox-unavailable", f"{policy.file} says 'sandbox: {policy.sandbox}'")
+        surroundings.require_sandbox(policy)
         if decision.requested:
             sources.check(decision.paths)
-        chosen = [*policy.environment.set, *_accepted(environment, policy)]
+        chosen = [*policy.environment.set, *surroundings.accepted(policy, environment)]
         with base.lock_repository(decision.repository), base.run_directory(story.run) as directory:
             connection = _connected(decision, wires, pinned)
             env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), chosen)
@@ -127,32 +124,12 @@ def _policy(story: Story, file: str) -> Policy:
     return policy
 
 
-def _variables(environment: Mapping[bytes, bytes], names: Iterable[str]) -> dict[str, str]:
-    """Return the named variables that the peer sent, as text; their values are checked by whoever reads them."""
-    sent = {name: environment.get(name.encode()) for name in names}
-    return {name: value.decode("ascii", "backslashreplace") for name, value in sent.items() if value}
-
-
-def _accepted(environment: Mapping[bytes, bytes], policy: Policy) -> list[tuple[str, str]]:
-    """Return the variables that the peer sent and the policy accepts, each with a value that is checked."""
-    try:
-        sent = _variables(environment, policy.environment.accept)
-        return [(name, ACCEPTABLE[name].check(value)) for name, value in sent.items()]
-    except BadValue as error:
-        raise BorgctlError("bad-value", str(error)) from None
-
-
 def _connected(launch: Launch, wires: Wires, pinned: int | None) -> transport.Connection:
     """Return the connection that was judged, whatever else the peer announced."""
     if launch.transport != "socket":
         return transport.stdio(wires.source, wires.sink)
     assert pinned is not None
     return transport.connect(pinned)
-
-
-def _hostname() -> str:
-    """Return the host's name up to its first dot."""
-    return socket.gethostname().partition(".")[0]
 
 
 def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Ending:

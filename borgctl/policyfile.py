@@ -11,16 +11,16 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 
+from borgctl import orders
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.policy import Audit, Environment, Job, Limits, Offer, Passphrase, Policy, Repository
+from borgctl.policy import Audit, Environment, Limits, Passphrase, Policy, Repository
 from borgctl.templates import SAMPLE, Template
-from borgctl.values import ArchiveName, JobName, RepositoryPath, SourcePath, boolean, choice, duration, integer
-from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE
-from borgctl.yamlnodes import LARGEST, Node, Notes, Problems, parse
+from borgctl.values import RepositoryPath, boolean, choice, duration, integer
+from borgctl.vocabulary import ACCEPTABLE, SETTABLE
+from borgctl.yamlnodes import LARGEST, Node, Notes, Problem, Problems, parse
 
 KEYS = (
     *("version", "repositories", "passphrase", "jobs", "borg", "base", "commands", "environment", "transports"),
@@ -33,8 +33,9 @@ _NOWHERE = Node(1, 1, "")
 class InvalidPolicy(BorgctlError):  # noqa: N818 - named for what it is
     """The policy cannot be used; `log` is the audit log that it names, where at least that much is clear."""
 
-    def __init__(self, code: str, detail: str, log: str | None = None) -> None:
+    def __init__(self, code: str, detail: str, problems: Iterable[Problem] = (), log: str | None = None) -> None:
         super().__init__(code, detail)
+        self.problems = tuple(problems)
         self.log = log
 
 
@@ -50,21 +51,21 @@ def read(path: str) -> Policy:
     try:
         root = parse(content.decode("utf-8"))
     except UnicodeDecodeError:
-        raise InvalidPolicy("policy-invalid", f"{path}:1:1: not UTF-8") from None
+        raise _invalid(path, [Problem(1, 1, "not UTF-8")]) from None
     except Problems as problems:
-        raise InvalidPolicy("policy-invalid", located(path, problems)) from None
+        raise _invalid(path, problems.found) from None
     notes = Notes()
     policy = _policy(notes, root, path, hashlib.sha256(content).hexdigest())
     try:
         notes.finish()
     except Problems as problems:
-        raise InvalidPolicy("policy-invalid", located(path, problems), policy.audit.file) from None
+        raise _invalid(path, problems.found, policy.audit.file) from None
     return policy
 
 
-def located(path: str, problems: Problems) -> str:
-    """Return the problems as `file:line:column: text`, one after the other."""
-    return "; ".join(f"{path}:{problem}" for problem in problems.found)
+def _invalid(path: str, problems: Sequence[Problem], log: str | None = None) -> InvalidPolicy:
+    """Return (to be raised) an error that tells all the problems as `file:line:column: text`."""
+    return InvalidPolicy("policy-invalid", "; ".join(f"{path}:{problem}" for problem in problems), problems, log)
 
 
 def home() -> str:
@@ -92,8 +93,8 @@ def _policy(notes: Notes, root: Node, path: str, digest: str) -> Policy:
     repositories = _repositories(notes, fields["repositories"]) if "repositories" in fields else ()
     if "passphrase" not in fields and any(repository.encrypted for repository in repositories):
         notes.add(root, "missing key 'passphrase'")
-    jobs = _jobs(notes, fields["jobs"]) if "jobs" in fields else {}
-    _check_encryption(notes, jobs, repositories)
+    jobs = orders.jobs(notes, fields["jobs"]) if "jobs" in fields else {}
+    orders.check_encryption(notes, jobs, repositories)
     name = os.path.basename(path).removesuffix(".yaml").removesuffix(".yml")
     socket = notes.fields(fields["socket"], ("directory",)) if "socket" in fields else {}
     runtime = "/run/borgctl" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}/borgctl"
@@ -107,7 +108,7 @@ def _policy(notes: Notes, root: Node, path: str, digest: str) -> Policy:
         audit=_audit(notes, fields.get("audit")),
         socket_directory=_file(notes, socket, "directory", runtime),
         borg=_file(notes, fields, "borg", "/usr/bin/borg"),
-        commands=_commands(notes, fields["commands"]) if "commands" in fields else {},
+        commands=orders.commands(notes, fields["commands"]) if "commands" in fields else {},
         environment=_environment(notes, fields["environment"]) if "environment" in fields else Environment(),
         transports=_transports(notes, fields.get("transports")),
         published=notes.scalar(fields.get("published", Node(1, 1, "no")), boolean, False),
@@ -157,110 +158,7 @@ def _passphrase(notes: Notes, node: Node) -> Passphrase:
     if len(fields) != 1:
         notes.add(node, "expected either {file: PATH} or {program: [PROGRAM, ARGUMENT…]}")
     file = _file(notes, fields, "file", "") or None
-    return Passphrase(file, _program(notes, fields["program"]) if "program" in fields else ())
-
-
-def _program(notes: Notes, node: Node) -> tuple[str, ...]:
-    words = notes.items(node, str)
-    if not words or not words[0].startswith("/"):
-        notes.add(node, "expected a list whose first word is a program's absolute path")
-    return words
-
-
-def _jobs(notes: Notes, node: Node) -> dict[str, Job]:
-    jobs = {}
-    for key, value in notes.entries(node):
-        name = notes.scalar(key, JobName, JobName("unnamed"))
-        jobs[str(name)] = _job(notes, name, key, value)
-    return jobs
-
-
-def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
-    fields = notes.fields(node, ("command", "paths", "archive", "exclude", "options", "before", "after"))
-    command = notes.scalar(fields.get("command", Node(1, 1, "create")), lambda text: choice(text, tuple(COMMANDS)), "")
-    if not command:
-        return Job(name, "create", key.line)  # what else is wrong depends on the command
-    options = _job_options(notes, command, fields["options"]) if "options" in fields else ()
-    if command != "create":
-        for misplaced in {"paths", "archive", "exclude"} & fields.keys():
-            notes.add(fields[misplaced], f"{misplaced!r} belongs to 'create' only")
-    elif "paths" not in fields:
-        notes.add(key, "missing key 'paths'")
-    if "exclude" in fields:
-        kind = COMMANDS["create"].options["exclude"].job
-        options += tuple(("exclude", text) for text in notes.items(fields["exclude"], kind.check))
-    archive = None
-    if command == "create":
-        written = fields.get("archive", Node(1, 1, "{hostname}-{job}-{now}"))
-        archive = notes.scalar(written, _archive_template, None)
-    return Job(
-        name=name,
-        command=command,
-        line=key.line,
-        options=options,
-        archive=archive,
-        paths=notes.items(fields["paths"], SourcePath) if "paths" in fields else (),
-        before=tuple(_program(notes, hook) for hook in notes.nodes(fields["before"])) if "before" in fields else (),
-        after=tuple(_program(notes, hook) for hook in notes.nodes(fields["after"])) if "after" in fields else (),
-    )
-
-
-def _archive_template(text: str) -> Template | None:
-    ArchiveName(Template(text).expand(SAMPLE))
-    return Template(text)
-
-
-def _job_options(notes: Notes, command: str, node: Node) -> tuple[tuple[str, str | None], ...]:
-    known = COMMANDS[command].options
-    chosen: list[tuple[str, str | None]] = []
-    for key, value in notes.entries(node):
-        name = str(key.value)
-        if name not in known:
-            notes.add(key, f"{name!r} is not an option that a job may give to {command!r}")
-        elif known[name].job is FLAG:
-            chosen += [(name, None)] if notes.scalar(value, boolean, False) else []
-        else:
-            check = known[name].job.check
-            values = (value,) if not known[name].repeats or isinstance(value.value, str) else notes.nodes(value)
-            for item in values:
-                text = notes.scalar(item, partial(_checked_template, check), "")
-                chosen.append((name, text))
-    if conflict := COMMANDS[command].conflict(name for name, _ in chosen):
-        notes.add(node, conflict)
-    return tuple(chosen)
-
-
-def _checked_template(check: Callable[[str], str], text: str) -> str:
-    """Check what a value's template would become, and keep the template."""
-    check(Template(text).expand(SAMPLE))
-    return text
-
-
-def _check_encryption(notes: Notes, jobs: Mapping[str, Job], repositories: tuple[Repository, ...]) -> None:
-    """An unencrypted repository must be said twice: by the job that makes it and by the repository."""
-    for job in jobs.values():
-        mode = dict(job.options).get("encryption")
-        place = Node(job.line, 1)
-        if job.command == "init" and mode is None:
-            notes.add(place, f"job {str(job.name)!r} needs the option 'encryption'")
-        elif mode in ("none", "authenticated", "authenticated-blake2") and any(r.encrypted for r in repositories):
-            notes.add(place, f"encryption {mode!r} wants 'encryption: none' at every repository of this policy")
-
-
-def _commands(notes: Notes, node: Node) -> dict[str, Offer]:
-    offers = {}
-    for key, value in notes.entries(node):
-        command = notes.scalar(key, lambda text: choice(text, tuple(COMMANDS)), "")
-        if not command:
-            continue
-        fields = notes.fields(value, ("options", "paths"), ("paths",) if COMMANDS[command].paths else ())
-        known = tuple(name for name, option in COMMANDS[command].options.items() if option.request)
-        options = notes.items(fields["options"], lambda text: choice(text, known)) if "options" in fields else ()  # noqa: B023
-        if "paths" in fields and not COMMANDS[command].paths:
-            notes.add(fields["paths"], f"{command!r} takes no paths")
-        paths = notes.items(fields["paths"], SourcePath) if "paths" in fields else ()
-        offers[command] = Offer(command, key.line, frozenset(options), paths)
-    return offers
+    return Passphrase(file, orders.program(notes, fields["program"]) if "program" in fields else ())
 
 
 def _environment(notes: Notes, node: Node) -> Environment:

@@ -67,6 +67,11 @@ _GLOB = Kind("an archive name, which may end in *", r"[A-Za-z0-9][A-Za-z0-9_.:+@
 # a job's glob and comment may hold the gate's own placeholders; judge expands them, then this is checked again
 _SORT = Kind("timestamp, name or id, joined by commas", r"(?:timestamp|name|id)(?:,(?:timestamp|name|id)){0,2}")
 _STATUS = Kind("status letters", r"[AMUCEdbchsfix?+-]{1,20}")
+# a year below 1000 would make the repository unreadable to list, prune and check
+_TIMESTAMP = Kind(
+    "a time in UTC like 2026-11-23T04:05:06Z",
+    r"20[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z",
+)
 _WITHIN = Kind("a number and H, d, w, m or y", r"[1-9][0-9]{0,4}[Hdwmy]")
 _TAG = Kind("a file name", r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}")
 _CHUNKER = Kind(
@@ -164,6 +169,7 @@ COMMANDS = {
                 "pattern": _job(_OWN_EXCLUDE, repeats=True),
                 "patterns-from": _job(_FILE, repeats=True),
                 "read-special": _job(FLAG),
+                "timestamp": _job(_TIMESTAMP),
             },
             "required",
             paths=True,

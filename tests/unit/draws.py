@@ -22,6 +22,7 @@ _CANDIDATES = (
     *("timestamp", "name,id", "id,timestamp,name", "AME", "-", "dbsfix?+", "1H", "7d", "99999y"),
     *(".nobackup", "CACHEDIR.TAG", "-tag", "default", "buzhash,10,23,16,4095", "buzhash,19,23,21,4095", "fixed,4096"),
     *("ctime,size,inode", "ctime,size", "mtime,size,inode", "mtime,size", "rechunk,ctime", "disabled"),
+    "2026-11-23T04:05:06Z",
     *("ctime", "mtime", "repokey", "repokey-blake2", "keyfile", "keyfile-blake2", "authenticated"),
     *("authenticated-blake2", "fixed,10485760", "buzhash,10,20,14,4095"),
 )

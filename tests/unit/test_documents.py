@@ -1,31 +1,102 @@
 """What the documents say is what the program does."""
 
+import functools
+import json
+import os
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
+import pytest
+
+from borgctl import policyfile
 from borgctl.errors import REASONS
+from borgctl.pull import targets
+from borgctl.yamlnodes import Problems, parse
 
-DOCS = Path(__file__).parents[2] / "docs"
+TOP = Path(__file__).parents[2]
+DOCS = TOP / "docs"
+sys.path.insert(0, str(TOP / "policy"))
 
-
-def reasons_page():
-    rows = [
-        f"| `{r.code}` | {r.status} | {r.outcome} | {'yes' if r.retry else 'no'} | {r.advice} |" for r in REASONS.values()
-    ]
-    head = [
-        "# Reasons",
-        "",
-        "Why a request ended other than well: the code in the gate's `exit` line and record, the exit status, the outcome,",
-        "whether the very same request may succeed later, and what to do. Made from the table in `borgctl/errors.py`.",
-        "",
-        "| reason | status | outcome | retry | what to do |",
-        "|---|---|---|---|---|",
-    ]
-    return "\n".join([*head, *rows, ""])
+import generate  # noqa: E402 - it lies beside the files it makes
 
 
-def test_the_page_of_reasons_is_the_table():
-    assert (DOCS / "reasons.md").read_text() == reasons_page()
+@pytest.mark.parametrize("name", generate.pages())
+def test_a_generated_file_is_what_the_tables_say(name):
+    assert (TOP / name).read_text() == generate.pages()[name], "run: make documents"
+
+
+def test_the_documented_keys_are_the_keys_that_are_read():
+    assert sorted(key.name for key in generate.POLICY) == sorted(policyfile.KEYS)
+    assert sorted(key.name for key in generate.TARGET) == sorted(targets.KEYS)
+
+
+def test_every_example_and_every_default_of_a_key_is_read_and_the_default_means_the_same(tmp_path):
+    required = "\n".join(
+        key.example for key in generate.POLICY if key.name in ("version", "repositories", "jobs", "passphrase")
+    )
+    path = tmp_path / "NAME.yaml"
+
+    def read(*lines):
+        path.write_text("\n".join([required, *lines, ""]))
+        path.chmod(0o600)
+        return replace(policyfile.read(str(path)), digest="")
+
+    plain = read()
+    for key in generate.POLICY:
+        if key.name in four:
+            continue
+        read(key.example)
+        if os.geteuid() == 0:  # an ordinary user's defaults are said in words
+            assert read(f"{key.name}: {key.default}") == plain, key.name
+
+
+def tree(node):
+    """Return a node of ours as the plain values that jsonschema takes; every scalar is text."""
+    if isinstance(node.value, str):
+        return node.value
+    if node.pairs is not None:
+        return {key.value: tree(value) for key, value in node.pairs}
+    return [tree(item) for item in node.value]
+
+
+@functools.cache
+def validator(schema):
+    return jsonschema.Draft202012Validator(json.loads((TOP / "policy" / schema).read_text()))
+
+
+def verdict(schema, text):
+    try:
+        return validator(schema).is_valid(tree(parse(text)))
+    except Problems:
+        return False
+
+
+def test_the_schema_takes_every_policy_that_we_deliver_and_the_examples():
+    for path in (TOP / "policy").glob("*.yaml"):
+        assert verdict("policy.schema.json", path.read_text()), path.name
+
+
+# What a schema cannot know: bounds after a template, words that exclude each other, a file's form and its owner.
+BEYOND = re.compile(
+    r"template|placeholder|normal|dot|encryption|passphrase|exclusive|path|name|duration|unit|proc|directory|braces|"
+    r"nice|sessions|hook|before|after|program|long|archive|glob|first|keep|paths|duplicate|control|printable|init|repositor"
+)
+
+
+def test_the_schema_refuses_what_the_reader_refuses_but_for_what_it_cannot_know():
+    files = sorted((TOP / "tests/corpora/policies/invalid").glob("*.yaml"))
+    texts = {path.stem: path.read_text(errors="replace") for path in files}
+    passed = {stem: text for stem, text in texts.items() if verdict("policy.schema.json", text)}
+    assert [stem for stem, text in passed.items() if not BEYOND.search(f"{stem} {text.splitlines()[0]}")] == []
+    assert len(passed) < len(texts) / 3
+
+
+def test_the_schema_of_targets_agrees_with_their_reader():
+    for path in (TOP / "tests/pull/targets/valid").glob("*.yaml"):
+        assert verdict("target.schema.json", path.read_text()), path.name
 
 
 def test_the_wire_page_names_every_outcome():

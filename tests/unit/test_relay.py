@@ -18,7 +18,7 @@ from borgctl import relay
 
 NO_SPLICE = """
 import errno, os, runpy, sys
-def refuse(*_):
+def refuse(*_, **__):
     raise OSError(errno.EINVAL, "not here")
 os.splice = refuse
 sys.argv = sys.argv[1:]
@@ -57,7 +57,8 @@ class Gate:
         """End the server's side."""
         if self.to_relay >= 0:
             if self.kind == "socket":
-                socket.socket(fileno=os.dup(self.to_relay)).shutdown(socket.SHUT_WR)
+                with socket.socket(fileno=os.dup(self.to_relay)) as end:
+                    end.shutdown(socket.SHUT_WR)
             os.close(self.to_relay)
             self.to_relay = -1
 

@@ -1,0 +1,150 @@
+"""What the gate would decide, by the gate's own steps in the gate's own order, with nothing done.
+
+The policy is read as the gate reads it; request, decision, argv and environment come from the same functions. Not done:
+sockets, locks, records, hooks, borg. What only a run knows has a placeholder, and the notes say which.
+
+    explained("/etc/borgctl/web1.yaml", b"run default", {}, facts()).decision == "allow"
+"""
+
+import os
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from borgctl import argv, policyfile, request, sources, surroundings, transport
+from borgctl.base import Base
+from borgctl.cli.lint import printable
+from borgctl.errors import BadValue, BorgctlError
+from borgctl.judge import Facts, judge
+from borgctl.launch import Launch
+from borgctl.policy import Policy
+from borgctl.request import Borg, Request
+from borgctl.run import check_version
+from borgctl.templates import Names
+
+RUN = "explain"
+_MALFORMED = 76
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A verdict and all that belongs to it; `status` is the exit status, `rule` the place in the policy."""
+
+    request: str
+    decision: str  # allow, refuse or malformed
+    status: int = 0
+    reason: str | None = None
+    detail: str | None = None
+    hint: str | None = None
+    rule: str | None = None
+    job: str | None = None
+    repository: str | None = None
+    transport: str | None = None
+    argv: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    before: tuple[tuple[str, ...], ...] = ()
+    after: tuple[tuple[str, ...], ...] = ()
+    answer: Mapping[str, object] | None = None  # to hello
+    notes: tuple[str, ...] = ()
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON; every key is always there."""
+        names = ("request", "decision", "reason", "detail", "hint", "rule", "job", "repository", "transport")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "argv": list(self.argv),
+            "environment": dict(self.environment),
+            "hooks": {"before": [list(hook) for hook in self.before], "after": [list(hook) for hook in self.after]},
+            "answer": self.answer,
+            "notes": list(self.notes),
+        }
+
+    @property
+    def lines(self) -> list[str]:
+        """Return it for people."""
+        return [printable(f"{name:<12} {text}") for name, text in self._pairs()]
+
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        yield "request", self.request or "(empty)"
+        yield "verdict", self.decision if self.status == 0 else f"{self.decision} (exit status {self.status})"
+        told = ("reason", "detail", "hint", "rule", "job", "repository", "transport")
+        yield from ((name, value) for name in told if (value := getattr(self, name)))
+        yield from (("before", shlex.join(hook)) for hook in self.before)
+        if self.argv:
+            yield "argv", shlex.join(self.argv)
+        yield from (("after", shlex.join(hook)) for hook in self.after)
+        yield from (("environment", f"{name}={value}") for name, value in sorted(self.environment.items()))
+        yield from (("answer", f"{name}: {value}") for name, value in (self.answer or {}).items())
+        yield from (("note", text) for text in self.notes)
+
+
+def facts(*, local: bool = False) -> Facts:
+    """Return the world as the gate would find it now."""
+    return Facts(Names(surroundings.hostname(), "", datetime.now().astimezone()), local)
+
+
+def variables(words: list[str]) -> dict[bytes, bytes]:
+    """Read NAME=VALUE words: what the server sends with SendEnv and sshd accepts."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not name or not equals:
+            raise BadValue(f"bad --env {word!r}: expected NAME=VALUE")
+        found[os.fsencode(name)] = os.fsencode(value)
+    return found
+
+
+def explained(file: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
+    """Explain one request to one policy."""
+    text = command.decode("ascii", "backslashreplace")
+    try:
+        policy = policyfile.read(os.path.abspath(file))
+        return _allowed(policy, text, command, sent, given)
+    except BorgctlError as error:
+        return refused(error, text)
+
+
+def refused(error: BorgctlError, text: str = "") -> Explanation:
+    """Return the explanation of a no; a refusal that one line of the policy decides has it as its rule."""
+    status = error.reason.status
+    decision = "malformed" if status == _MALFORMED else "refuse"
+    notes = ("the server is told the reason and the hint, not the detail",)
+    rule = getattr(error, "rule", None)
+    return Explanation(text, decision, status, error.reason.code, error.detail, error.hint, rule, notes=notes)
+
+
+def _allowed(
+    policy: Policy, text: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts
+) -> Explanation:
+    """Go the gate's way (gate.py, `_serve`); every no is a BorgctlError."""
+    carriers = surroundings.carriers(policy, sent)
+    announced = request.announced_socket(command, carriers)
+    if announced:
+        transport.placed(announced, policy.socket_directory)
+    asked = request.parse(command, carriers)
+    decision = judge(policy, asked, given)
+    if not isinstance(decision, Launch):
+        return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": _version(policy)})
+    surroundings.require_sandbox(policy)
+    if decision.requested:
+        sources.check(decision.paths)
+    env = _environment(policy, sent)
+    base = Base.known(policy.base)
+    if base and (version := base.known_version(policy.borg)):
+        check_version(decision, version)
+    return Explanation(
+        text,
+        "allow",
+        rule=decision.rule,
+        job=decision.job,
+        repository=str(decision.repository),
+        transport=decision.transport,
+        argv=tuple(argv.build(decision, policy.borg)),
+        environment=env,
+        before=decision.before,
+        after=decision.after,
+        notes=tuple(_notes(policy, decision)),
+    )

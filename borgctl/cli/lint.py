@@ -1,0 +1,92 @@
+"""All that is wrong with a policy, and all that is valid and unwise, at once, with where it stands.
+
+Errors are the gate's own (`policyfile.read`, hands and modes too); warnings come from `advice`. Nothing is written, and
+no secret is read.
+
+    lint("/etc/borgctl/web1.yaml") == Report("/etc/borgctl/web1.yaml", errors=(), warnings=(Problem(4, 3, "…"),))
+"""
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from borgctl import policyfile
+from borgctl.cli.advice import advise
+from borgctl.custody import Pinned
+from borgctl.errors import BadValue
+from borgctl.policyfile import InvalidPolicy
+from borgctl.yamlnodes import LARGEST, Node, Problem, Problems, parse
+
+UNUSABLE = 78  # sysexits(3) EX_CONFIG, as in `errors`
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was found in one file; `file` is its name as it was given."""
+
+    file: str
+    errors: tuple[Problem, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """Return one line for each finding, in the order of the file."""
+        found = [(problem, "error") for problem in self.errors] + [(problem, "warning") for problem in self.warnings]
+        return [
+            printable(f"{self.file}:{problem.line}:{problem.column}: {kind}: {problem.text}")
+            for problem, kind in sorted(found)
+        ]
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return the report for JSON."""
+        return {
+            "file": self.file,
+            "ok": not self.errors,
+            "errors": [_plain(problem) for problem in self.errors],
+            "warnings": [_plain(problem) for problem in self.warnings],
+        }
+
+
+def _plain(problem: Problem) -> dict[str, Any]:
+    return {"line": problem.line, "column": problem.column, "text": problem.text}
+
+
+def lint(file: str) -> Report:
+    """Report on one policy; what is not about a line stands at 1:1."""
+    path = os.path.abspath(file)
+    try:
+        policy = policyfile.read(path)
+        warnings = advise(policy, _root(path))
+    except InvalidPolicy as error:
+        return Report(file, errors=error.problems or (Problem(1, 1, f"{error.detail}; {error.hint}"),))
+    except Problems as problems:  # it was changed between the two looks
+        return Report(file, errors=problems.found)
+    return Report(file, warnings=tuple(sorted(set(warnings))))
+
+
+def _root(path: str) -> Node:
+    """Return the tree of a policy that has just been read, for its positions."""
+    with Pinned.at(path) as pinned:
+        return parse(pinned.read(LARGEST).decode("utf-8", "replace"))
+
+
+def usual_policies() -> list[str]:
+    """Return the policies that lie where they are usually kept; raise BadValue where there is none."""
+    directory = "/etc/borgctl" if os.geteuid() == 0 else f"{policyfile.home()}/.config/borgctl"
+    found = sorted(glob.glob(f"{glob.escape(directory)}/*.yaml"))
+    if not found:
+        raise BadValue(f"no policy in {directory}: name one, or make one with 'borgctl sample'")
+    return found
+
+
+def status(reports: Sequence[Report]) -> int:
+    """Return the exit status: warnings are allowed."""
+    return UNUSABLE if any(report.errors for report in reports) else 0
+
+
+def printable(text: str) -> str:
+    """Return text that is safe on a terminal: what is not printable is written as in a Python string."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,0 +1,140 @@
+"""Jobs and commands: what a policy lets a server order, each word checked against the vocabulary.
+
+A job may use the wider circle of words, since the client's own admin writes it; a command offers the server options by
+name and paths to stay in. It does not know the rest of a policy.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from borgctl.errors import BadValue
+from borgctl.floor import COMMANDS as FORBIDDEN
+from borgctl.floor import OPTIONS, why
+from borgctl.policy import Job, Offer, Repository
+from borgctl.templates import SAMPLE, Template
+from borgctl.values import ArchiveName, JobName, SourcePath, boolean, choice
+from borgctl.vocabulary import COMMANDS, FLAG, Command
+from borgctl.yamlnodes import Node, Notes
+
+
+def program(notes: Notes, node: Node) -> tuple[str, ...]:
+    """Read a program's argv: a list whose first word is an absolute path."""
+    words = notes.items(node, str)
+    if not words or not words[0].startswith("/"):
+        notes.add(node, "expected a list whose first word is a program's absolute path")
+    return words
+
+
+def jobs(notes: Notes, node: Node) -> dict[str, Job]:
+    """Read the policy's jobs by name."""
+    found = {}
+    for key, value in notes.entries(node):
+        name = notes.scalar(key, JobName, JobName("unnamed"))
+        found[str(name)] = _job(notes, name, key, value)
+    return found
+
+
+def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
+    fields = notes.fields(node, ("command", "paths", "archive", "exclude", "options", "before", "after"))
+    command = notes.scalar(fields.get("command", Node(1, 1, "create")), _command, "")
+    if not command:
+        return Job(name, "create", key.line)  # what else is wrong depends on the command
+    options = _job_options(notes, command, fields["options"]) if "options" in fields else ()
+    if command != "create":
+        for misplaced in {"paths", "archive", "exclude"} & fields.keys():
+            notes.add(fields[misplaced], f"{misplaced!r} belongs to 'create' only")
+    elif "paths" not in fields:
+        notes.add(key, "missing key 'paths'")
+    if "exclude" in fields:
+        kind = COMMANDS["create"].options["exclude"].job
+        options += tuple(("exclude", text) for text in notes.items(fields["exclude"], kind.check))
+    archive = None
+    if command == "create":
+        written = fields.get("archive", Node(1, 1, "{hostname}-{job}-{now}"))
+        archive = notes.scalar(written, _archive_template, None)
+    return Job(
+        name=name,
+        command=command,
+        line=key.line,
+        options=options,
+        archive=archive,
+        paths=notes.items(fields["paths"], SourcePath) if "paths" in fields else (),
+        before=tuple(program(notes, hook) for hook in notes.nodes(fields["before"])) if "before" in fields else (),
+        after=tuple(program(notes, hook) for hook in notes.nodes(fields["after"])) if "after" in fields else (),
+    )
+
+
+def _command(text: str) -> str:
+    if text in FORBIDDEN:
+        raise BadValue(f"{text!r} is in no policy{why(FORBIDDEN, text)}")
+    return choice(text, tuple(COMMANDS))
+
+
+def _archive_template(text: str) -> Template | None:
+    ArchiveName(Template(text).expand(SAMPLE))
+    return Template(text)
+
+
+def _job_options(notes: Notes, command: str, node: Node) -> tuple[tuple[str, str | None], ...]:
+    known = COMMANDS[command].options
+    chosen: list[tuple[str, str | None]] = []
+    for key, value in notes.entries(node):
+        name = str(key.value)
+        if name not in known:
+            notes.add(key, f"{name!r} is not an option that a job may give to {command!r}{why(OPTIONS, name)}")
+        elif known[name].job is FLAG:
+            chosen += [(name, None)] if notes.scalar(value, boolean, False) else []
+        else:
+            check = known[name].job.check
+            values = (value,) if not known[name].repeats or isinstance(value.value, str) else notes.nodes(value)
+            for item in values:
+                text = notes.scalar(item, partial(_checked_template, check), "")
+                chosen.append((name, text))
+    if conflict := COMMANDS[command].conflict(name for name, _ in chosen):
+        notes.add(node, conflict)
+    return tuple(chosen)
+
+
+def _checked_template(check: Callable[[str], str], text: str) -> str:
+    """Check what a value's template would become, and keep the template."""
+    check(Template(text).expand(SAMPLE))
+    return text
+
+
+def check_encryption(notes: Notes, found: Mapping[str, Job], repositories: tuple[Repository, ...]) -> None:
+    """An unencrypted repository must be said twice: by the job that makes it and by the repository."""
+    for job in found.values():
+        mode = dict(job.options).get("encryption")
+        place = Node(job.line, 1)
+        if job.command == "init" and mode is None:
+            notes.add(place, f"job {str(job.name)!r} needs the option 'encryption'")
+        elif mode in ("none", "authenticated", "authenticated-blake2") and any(r.encrypted for r in repositories):
+            notes.add(place, f"encryption {mode!r} wants 'encryption: none' at every repository of this policy")
+
+
+def commands(notes: Notes, node: Node) -> dict[str, Offer]:
+    """Read what the server may spell out, by subcommand."""
+    offers = {}
+    for key, value in notes.entries(node):
+        command = notes.scalar(key, _command, "")
+        if not command:
+            continue
+        fields = notes.fields(value, ("options", "paths"), ("paths",) if COMMANDS[command].paths else ())
+        offered = partial(_offered, COMMANDS[command])
+        options = notes.items(fields["options"], offered) if "options" in fields else ()
+        if "paths" in fields and not COMMANDS[command].paths:
+            notes.add(fields["paths"], f"{command!r} takes no paths")
+        paths = notes.items(fields["paths"], SourcePath) if "paths" in fields else ()
+        offers[command] = Offer(command, key.line, frozenset(options), paths)
+    return offers
+
+
+def _offered(command: Command, name: str) -> str:
+    """Return an option's name if a request may give it to this subcommand."""
+    known = [known for known, option in command.options.items() if option.request]
+    if name in known:
+        return name
+    if name in command.options:
+        raise BadValue(f"{name!r} may stand in a job, but a server cannot ask for it")
+    reason = why(OPTIONS, name) or f" (expected one of: {', '.join(known)})"
+    raise BadValue(f"{name!r} is not an option that a server may give to {command.name!r}{reason}")

@@ -1,0 +1,403 @@
+"""Write the schemas and the pages that are made from the program's own tables: `make documents`.
+
+    policy/policy.schema.json   policy/target.schema.json   docs/policy.md   docs/reasons.md
+
+The words of borg, their kinds and bounds come from `borgctl.vocabulary`, the reasons from `borgctl.errors`; what a key is
+for is said here, and a test holds that the keys here are the keys that the readers take, with the defaults they have.
+"""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from borgctl import floor
+from borgctl.errors import REASONS
+from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
+
+TOP = Path(__file__).parents[1]
+_YES_NO: dict[str, Any] = {"enum": ["yes", "no", "true", "false", True, False]}
+_DURATION: dict[str, Any] = {"type": "string", "pattern": "^[0-9]{1,8}[smhdw]$"}
+_ABSOLUTE: dict[str, Any] = {"type": "string", "pattern": "^/."}
+_PROGRAM: dict[str, Any] = {"type": "array", "items": {"type": "string"}, "minItems": 1}
+_PROGRAMS: dict[str, Any] = {"type": "array", "items": _PROGRAM}
+_PATHS: dict[str, Any] = {"type": "array", "items": _ABSOLUTE}
+_REPOSITORY: dict[str, Any] = {
+    "type": "object",
+    "properties": {"encryption": {"enum": ["required", "none"]}},
+    "required": ["encryption"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: what it is for, its default as text (None: required), an example, the reason for it, and its schema."""
+
+    name: str
+    type: str
+    default: str | None
+    example: str
+    text: str
+    schema: dict[str, Any] = field(default_factory=dict)
+
+
+def numbers(low: int, high: int) -> dict[str, Any]:
+    """Return the schema of a number, which a reader of ours takes as text too."""
+    return {"type": ["integer", "string"], "minimum": low, "maximum": high, "pattern": "^-?[0-9]+$"}
+
+
+def of_kind(kind: Kind, *, template: bool = False) -> dict[str, Any]:
+    """Return the schema of a value of borg's; `template`: placeholders of the gate's may stand in it."""
+    if kind is FLAG:
+        return _YES_NO
+    pattern = f"^(?:{kind.pattern})$".replace(r"\Z", "$")
+    if kind.low is not None and kind.high is not None:
+        return {**numbers(kind.low, kind.high), "pattern": pattern, "description": kind.expected}
+    found = {"type": ["string", "number"], "pattern": pattern, "maxLength": kind.longest, "description": kind.expected}
+    return {"anyOf": [found, {"type": "string", "pattern": r"\{(hostname|job|now)[:}]"}]} if template else found
+
+
+def job_options(command: Command) -> dict[str, Any]:
+    """Return the schema of a job's options for one subcommand."""
+    properties = {}
+    for name, option in sorted(command.options.items()):
+        one = of_kind(option.job, template=True)
+        properties[name] = {"anyOf": [one, {"type": "array", "items": one}]} if option.repeats else one
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def job() -> dict[str, Any]:
+    """Return the schema of a job; which options it may have depends on its command."""
+    rules: list[dict[str, Any]] = []
+    for name, command in COMMANDS.items():
+        said = {"properties": {"command": {"const": name}}, "required": ["command"]}
+        condition = {"anyOf": [said, {"not": {"required": ["command"]}}]} if name == "create" else said
+        properties: dict[str, Any] = {"options": job_options(command)}
+        then: dict[str, Any] = {"properties": properties, "required": ["paths"] if command.paths else []}
+        if not command.paths:
+            properties |= {"paths": False, "archive": False, "exclude": False}
+        if name == "init":
+            properties["options"] = {**properties["options"], "required": ["encryption"]}
+            then["required"] = ["options"]
+        rules.append({"if": condition, "then": then})
+    return {
+        "type": "object",
+        "properties": {
+            "command": {"enum": list(COMMANDS)},
+            "paths": _PATHS,
+            "archive": {"type": "string"},
+            "exclude": {"type": "array", "items": {"type": "string"}},
+            "options": {"type": "object"},
+            "before": _PROGRAMS,
+            "after": _PROGRAMS,
+        },
+        "additionalProperties": False,
+        "allOf": rules,
+    }
+
+
+def commands() -> dict[str, Any]:
+    """Return the schema of what a server may spell out."""
+    offers = {}
+    for name, command in COMMANDS.items():
+        known = sorted(option for option, kinds in command.options.items() if kinds.request)
+        properties: dict[str, Any] = {"options": {"type": "array", "items": {"enum": known}}}
+        if command.paths:
+            properties["paths"] = _PATHS
+        required = ["paths"] if command.paths else []
+        offers[name] = {"type": "object", "properties": properties, "additionalProperties": False, "required": required}
+    return {"type": "object", "properties": offers, "additionalProperties": False}
+
+
+def closed(**properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a mapping with these keys and no others."""
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+POLICY = (
+    Key(
+        *("version", "1", None, "version: 1"),
+        "The version of this language, so that a later one cannot be misread.",
+        {"enum": ["1", 1]},
+    ),
+    Key(
+        *("repositories", "mapping of path to {encryption: required or none}", None),
+        "repositories:\n  /srv/borg/{hostname}: {encryption: required}",
+        "The repositories on the server that requests may use, by absolute path; `{hostname}` is this host's name. "
+        "`required` admits repokey and keyfile modes only: with `none` or `authenticated` the server can read the data, "
+        "so `none` has to be said.",
+        {"type": "object", "minProperties": 1, "additionalProperties": _REPOSITORY},
+    ),
+    Key(
+        *("passphrase", "{file: path} or {program: list}", "none, where no repository is encrypted"),
+        "passphrase: {file: /etc/borgctl/passphrase}",
+        "Where the passphrase comes from: a file of one line that nobody else can read, or the one line that a program "
+        "prints within 60 s. It reaches borg through a pipe. The server never learns it: who knows it can read a repokey "
+        "repository, and can put one of his own in its place.",
+        closed(file=_ABSOLUTE, program=_PROGRAM) | {"minProperties": 1, "maxProperties": 1},
+    ),
+    Key(
+        *("jobs", "mapping of name to job", None),
+        "jobs:\n  default: {paths: [/etc, /home]}",
+        "What the server may ask for by name. A job is the admin's own, so it may use more words than a server can. "
+        "See [Jobs](#jobs).",
+        {"type": "object", "propertyNames": {"pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]*$", "maxLength": 64}}
+        | {"additionalProperties": {"$ref": "#/$defs/job"}},
+    ),
+    Key(
+        *("borg", "path", "/usr/bin/borg", "borg: /usr/local/bin/borg"),
+        "The borg to run, of series 1.2 or 1.4. Only root or the gate's user may own or write it.",
+        _ABSOLUTE,
+    ),
+    Key(
+        *("base", "path", "/var/lib/borgctl/NAME", "base: /var/lib/borgctl/web1"),
+        "Where borg's cache, keys and security database live, and the gate's locks. NAME is the policy's file name without "
+        "`.yaml`; an ordinary user's default is `~/.local/state/borgctl/NAME`. It is made with mode 0700.",
+        _ABSOLUTE,
+    ),
+    Key(
+        *("commands", "mapping of subcommand to {options, paths}", "{}", "commands:\n  list: {options: [json]}"),
+        "What the server may spell out itself, beyond naming jobs: a subcommand, the options it may give to it, and for "
+        "`create` the paths that it must stay in. See [Words of a request](#words-of-a-request).",
+        commands(),
+    ),
+    Key(
+        *("environment", "{set: mapping, accept: list}", "{}", "environment: {set: {TZ: Europe/Berlin}}"),
+        "Variables for borg. `set` gives them values here; `accept` names those that the server may send, whose values are "
+        "checked. Everything else in borg's environment is fixed, and nothing else that the server sends is read. "
+        "`BORG_PASSPHRASE` can be in neither.",
+        closed(
+            set={
+                "type": "object",
+                "properties": {name: of_kind(kind) for name, kind in sorted(SETTABLE.items())},
+                "additionalProperties": False,
+            },
+            accept={"type": "array", "items": {"enum": sorted(ACCEPTABLE)}},
+        ),
+    ),
+    Key(
+        *("transports", "list of stdio, socket, local", "[stdio]", "transports: [stdio]"),
+        "How the server may carry borg's protocol. `stdio` needs no forwarding at all; `socket` is the published scripts' "
+        "way; `local` is for a server that backs itself up.",
+        {"type": "array", "items": {"enum": ["stdio", "socket", "local"]}, "minItems": 1},
+    ),
+    Key(
+        *("socket", "{directory: path}", "{directory: /run/borgctl}", "socket: {directory: /run/borgctl}"),
+        "Where forwarded sockets must be: a directory of the login user's with mode 0700 and no symlink on the way. "
+        "An ordinary user's default is `/run/user/UID/borgctl`.",
+        closed(directory=_ABSOLUTE),
+    ),
+    Key(
+        *("published", "yes or no", "no", "published: yes"),
+        "Whether the published scripts' way is understood: `BORG_SOCKET`, `BORG_REPOPATH` and an empty command, which runs "
+        "the job `default`.",
+        _YES_NO,
+    ),
+    Key(
+        *("disclose", "counts or names", "counts", "disclose: names"),
+        "What the server learns beyond numbers. With `counts`, names of files, command lines and local paths stay here; "
+        "warnings are told by their kind. Names of archives are told with either.",
+        {"enum": ["counts", "names"]},
+    ),
+    Key(
+        *("limits", "{runtime, sessions, nice, ionice}", "{runtime: 12h, sessions: 8, nice: 10, ionice: idle}"),
+        "limits: {runtime: 4h}",
+        "`runtime`: the longest time of a run with its first hooks (`90s`, `30m`, `12h`, `14d`). `sessions`: gates at work "
+        "at once. `nice` (0 to 19) and `ionice` (idle, best-effort, none): borg's priority.",
+        closed(
+            runtime=_DURATION,
+            sessions=numbers(1, 100),
+            nice=numbers(0, 19),
+            ionice={"enum": ["idle", "best-effort", "none"]},
+        ),
+    ),
+    Key(
+        *("sandbox", "require, prefer or off", "require", "sandbox: off"),
+        "Whether the kernel must hold borg, too. This version has no sandbox and refuses to run where one is asked for, so "
+        "`off` has to be written.",
+        {"enum": ["require", "prefer", "off"]},
+    ),
+    Key(
+        *("audit", "{file: path, syslog: yes or no}", "{file: /var/log/borgctl/audit.jsonl, syslog: yes}"),
+        "audit: {file: /var/log/borgctl/audit.jsonl}",
+        "Where records go. Without a record on disk nothing runs. An ordinary user's default is "
+        "`~/.local/state/borgctl/audit.jsonl`.",
+        closed(file=_ABSOLUTE, syslog=_YES_NO),
+    ),
+)
+
+_PLAIN_PATH = {"type": "string", "pattern": "^/[A-Za-z0-9_./+@=-]+$"}
+TARGET = (
+    Key("host", "user@host or host", "none", "host: root@web1.example.org", "The client.", {"type": "string"}),
+    Key("port", "1 to 65535", "ssh's own", "port: 2222", "ssh's port.", numbers(1, 65535)),
+    Key("identity", "path", "the key that 'add' made", "identity: /etc/borgpull/keys/web1", "ssh's key.", _PLAIN_PATH),
+    Key(
+        *("host_key", "public key", "none", "host_key: ssh-ed25519 AAAA..."),
+        "The client's host key, which 'borgpull trust' writes; without it nothing is run.",
+        {"type": "string"},
+    ),
+    Key("repository", "path", None, "repository: /srv/borg/web1", "The repository, on this machine.", _PLAIN_PATH),
+    Key(
+        *("jobs", "list of names", "every job for create that the client offers", "jobs: [default]"),
+        "What 'borgpull run' asks for.",
+        {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+    ),
+    Key(
+        *("quota", "size", None, "quota: 500G"),
+        "What the client may fill: a number and K, M, G, T or P, at least 10M.",
+        {"type": ["string", "integer"], "pattern": r"^[0-9]{1,15}(\.[0-9]{1,3})?[KMGTP]?$"},
+    ),
+    Key("timeout", "duration", "12h", "timeout: 4h", "The longest time of a run; it ends both sides.", _DURATION),
+    Key(
+        *("transport", "stdio, socket or local", "stdio", "transport: stdio"),
+        "How borg's protocol travels; the client's policy must offer it.",
+        {"enum": ["stdio", "socket", "local"]},
+    ),
+    Key(
+        *("socket_directory", "path", "/run/borgctl", "socket_directory: /run/borgctl"),
+        "transport socket: the policy's socket directory on the client.",
+        _PLAIN_PATH,
+    ),
+    Key(
+        *("policy", "path", "none", "policy: /etc/borgctl/self.yaml"),
+        "transport local: the policy of this machine.",
+        _PLAIN_PATH,
+    ),
+    Key("borg", "path", "/usr/bin/borg", "borg: /usr/local/bin/borg", "This machine's borg.", _PLAIN_PATH),
+)
+
+
+def schema(title: str, keys: tuple[Key, ...], **more: Any) -> str:
+    """Return a JSON Schema (draft 2020-12) for a file with these keys."""
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": title,
+        "type": "object",
+        "properties": {key.name: {"description": key.text, **key.schema} for key in keys},
+        "required": [key.name for key in keys if key.default is None],
+        "additionalProperties": False,
+        **more,
+    }
+    return json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+
+
+def policy_page() -> str:
+    """Return docs/policy.md."""
+    parts = [
+        "# The policy",
+        "",
+        "One YAML file for each server key, named in the key's forced command. Four keys are required; every other has the",
+        "value shown. Unknown and duplicate keys, tags, anchors, aliases and a second document are errors; every scalar is",
+        "read as text and then checked by its key's type. Owned by root or the gate's user, writable by nobody else, and so",
+        "are the directories above it. `borgctl lint` shows all mistakes of a file, `borgctl explain` what it allows.",
+        "Editors that know JSON Schema complete and check it: `# yaml-language-server: $schema=policy.schema.json` "
+        "([policy.schema.json](../policy/policy.schema.json)).",
+        "",
+        "This page is made from the program's own tables (`make documents`).",
+    ]
+    for key in POLICY:
+        required = "required" if key.default is None else f"default: `{key.default}`"
+        parts += ["", f"## {key.name}", "", f"{key.type}; {required}.", "", key.text, "", "```yaml", key.example, "```"]
+    parts += ["", *_jobs_page(), "", *_requests_page(), "", *_variables_page(), "", *_floor_page()]
+    return "\n".join(parts) + "\n"
+
+
+def _jobs_page() -> list[str]:
+    lines = [
+        *("## Jobs", ""),
+        "| key | type | default | what it is |",
+        "|---|---|---|---|",
+        f"| `command` | {', '.join(COMMANDS)} | create | borg's subcommand |",
+        "| `paths` | list of absolute paths | required for create | what to back up; `/proc`, `/sys`, `/dev` are refused |",
+        "| `archive` | text with placeholders | `{hostname}-{job}-{now}` | create: the archive's name |",
+        "| `exclude` | list of patterns | none | create: short for the option `exclude` |",
+        "| `options` | mapping | none | options of the subcommand, as below; a flag is yes or no |",
+        "| `before` | list of programs, each a list | none | run first, as the gate's user; if one fails, borg is not run |",
+        "| `after` | list of programs, each a list | none | run last, always, for an hour at most |",
+        "",
+        "Placeholders are the gate's own: `{hostname}`, `{job}`, `{now}`, `{now:%Y-%m-%d}`; braces mean nothing else. Hooks",
+        "see `BORGCTL_JOB`, `BORGCTL_RUN` and, after borg, `BORGCTL_OUTCOME`.",
+        "",
+        "Options of a job, by subcommand:",
+    ]
+    for command in COMMANDS.values():
+        lines += ["", f"### {command.name}", "", "| option | value | a server may ask for it |", "|---|---|---|"]
+        for name, option in sorted(command.options.items()):
+            asked = (
+                "no" if option.request is None else "yes" if option.request is option.job else option.request.expected
+            )
+            since = f" (borg {option.since} or later)" if option.since != "1.2" else ""
+            many = ", or a list" if option.repeats else ""
+            lines.append(f"| `{name}` | {_cell(option.job.expected)}{many}{since} | {_cell(asked)} |")
+    return lines
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _requests_page() -> list[str]:
+    return [
+        *("## Words of a request", ""),
+        "With `commands`, a server may spell out `borg SUBCOMMAND …`. It may give an option only if it is listed under",
+        "`options` there, and only options marked in the tables above; `create` takes paths inside `paths`, by components,",
+        "and no symlink may stand on the way to them. Archives are written `::NAME`. Patterns of a request have no `re:`",
+        "and at most three stars, since others can hang borg.",
+    ]
+
+
+def _variables_page() -> list[str]:
+    lines = ["## Variables", "", "| variable | value | may be accepted from a server |", "|---|---|---|"]
+    for name, kind in sorted(SETTABLE.items()):
+        lines.append(f"| `{name}` | {_cell(kind.expected)} | {'yes' if name in ACCEPTABLE else 'no'} |")
+    return lines
+
+
+def _floor_page() -> list[str]:
+    lines = [
+        *("## The floor", ""),
+        "What no policy can allow, in a job or in a request, and why:",
+        *("", "| option | why |", "|---|---|"),
+        *(f"| `{name}` | {why} |" for name, why in sorted(floor.OPTIONS.items())),
+        *("", "| subcommand | why |", "|---|---|"),
+        *(f"| `{name}` | {why} |" for name, why in sorted(floor.COMMANDS.items())),
+    ]
+    return [line[0].upper() + line[1:] if line and line[0].islower() else line for line in lines]
+
+
+def reasons_page() -> str:
+    """Return docs/reasons.md."""
+    rows = [
+        f"| `{reason.code}` | {reason.status} | {reason.outcome} | {'yes' if reason.retry else 'no'} | {reason.advice} |"
+        for reason in REASONS.values()
+    ]
+    head = [
+        *("# Reasons", ""),
+        "Why a request ended other than well: the code in the gate's `exit` line and record, the exit status, the outcome,",
+        "whether the very same request may succeed later, and what to do. Made from the table in `borgctl/errors.py`.",
+        *("", "| reason | status | outcome | retry | what to do |", "|---|---|---|---|---|"),
+    ]
+    return "\n".join([*head, *rows, ""])
+
+
+def pages() -> dict[str, str]:
+    """Return every generated file's content by its path below the top."""
+    return {
+        "policy/policy.schema.json": schema("A policy of borgctl", POLICY, **{"$defs": {"job": job()}}),
+        "policy/target.schema.json": schema("A target of borgpull", TARGET),
+        "docs/policy.md": policy_page(),
+        "docs/reasons.md": reasons_page(),
+    }
+
+
+def main() -> None:
+    """Write them all."""
+    for name, text in pages().items():
+        (TOP / name).write_text(text)
+        sys.stdout.write(f"{name}\n")
+
+
+if __name__ == "__main__":
+    main()

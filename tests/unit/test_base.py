@@ -1,0 +1,286 @@
+"""The state directory: locks, places, runs' own directories, and what was learnt of borg."""
+
+import fcntl
+import os
+import re
+import stat
+
+import pytest
+
+import programs
+import stage
+from borgctl.base import Base
+from borgctl.errors import BorgctlError
+from borgctl.values import RepositoryPath
+
+A, B = RepositoryPath("/srv/a"), RepositoryPath("/srv/b")
+
+
+@pytest.fixture
+def base(tmp_path):
+    tmp_path.chmod(0o700)
+    base = Base.open(str(tmp_path / "base"))
+    yield base
+    os.close(base.fd)
+
+
+def code_of(caught):
+    return caught.value.reason.code
+
+
+def test_it_is_made_private_and_up_to_three_levels_deep(tmp_path):
+    base = Base.open(str(tmp_path / "a/b/c"))
+    os.close(base.fd)
+    assert sorted(os.listdir(tmp_path / "a/b/c")) == ["borg", "locks", "runs"]
+    for name in ("a", "a/b", "a/b/c", "a/b/c/borg", "a/b/c/locks", "a/b/c/runs"):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+    with pytest.raises(BorgctlError) as caught:
+        Base.open(str(tmp_path / "x/y/z/w"))
+    assert code_of(caught) == "base-unusable" and not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777])
+def test_a_base_that_others_may_write_is_refused(tmp_path, mode):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base").chmod(mode)
+    with pytest.raises(BorgctlError) as caught:
+        Base.open(str(tmp_path / "base"))
+    assert code_of(caught) == "base-unusable"
+    assert os.listdir(tmp_path / "base") == []
+
+
+def test_a_file_is_no_base(tmp_path):
+    (tmp_path / "base").write_text("")
+    with pytest.raises(BorgctlError) as caught:
+        Base.open(str(tmp_path / "base"))
+    assert code_of(caught) == "base-unusable"
+
+
+@pytest.mark.skipif(not stage.ROOT, reason="only root gives files away")
+def test_another_users_directory_is_no_base(tmp_path):
+    (tmp_path / "base").mkdir(mode=0o700)
+    os.chown(tmp_path / "base", 54321, 54321)
+    with pytest.raises(BorgctlError) as caught:
+        Base.open(str(tmp_path / "base"))
+    assert code_of(caught) == "base-unusable"
+
+
+# ---- locks
+
+
+def test_a_repository_that_is_in_use_is_an_answer_and_no_wait(base):
+    with base.lock_repository(A):
+        with pytest.raises(BorgctlError) as caught, base.lock_repository(A):
+            pass
+        assert code_of(caught) == "repository-busy" and caught.value.reason.retry
+        with base.lock_repository(B):
+            pass
+    with base.lock_repository(A):
+        pass
+
+
+def test_a_lock_is_given_back_whatever_happens(base):
+    with pytest.raises(ZeroDivisionError), base.lock_repository(A), base.session(1):
+        raise ZeroDivisionError
+    with base.lock_repository(A), base.session(1):
+        pass
+
+
+def test_only_so_many_gates_are_at_work(base):
+    with base.session(2), base.session(2):
+        with pytest.raises(BorgctlError) as caught, base.session(2):
+            pass
+        assert code_of(caught) == "sessions-full"
+    with base.session(1):
+        pass
+
+
+def test_a_gate_that_was_killed_holds_nothing(base):
+    code = """
+import os, sys
+from borgctl.base import Base
+from borgctl.values import RepositoryPath
+base = Base.open(sys.argv[1])
+with base.session(1), base.lock_repository(RepositoryPath("/srv/a")), base.run_directory("dead"):
+    open(sys.argv[1] + "/runs/dead/tmp/x", "w").close()
+    os.kill(os.getpid(), 9)
+"""
+    assert programs.python(code, base.path).returncode == -9
+    assert os.listdir(f"{base.path}/runs") == ["dead"]
+    with base.session(1), base.lock_repository(A), base.run_directory("mine") as mine:
+        assert os.listdir(f"{base.path}/runs") == ["mine"]
+        assert os.path.isdir(mine)
+    assert os.listdir(f"{base.path}/runs") == []
+
+
+def test_a_child_does_not_inherit_a_lock(base):
+    with base.lock_repository(A):
+        locks = [fd for fd in os.listdir("/proc/self/fd") if "/locks/" in os.path.realpath(f"/proc/self/fd/{fd}")]
+        assert locks and not any(os.get_inheritable(int(fd)) for fd in locks)
+
+
+# ---- a run's own directory
+
+
+def test_a_run_has_a_private_directory_and_leaves_nothing(base):
+    with base.run_directory("12ab") as path:
+        assert path == f"{base.path}/runs/12ab"
+        for directory in (path, f"{path}/tmp"):
+            assert stat.S_IMODE(os.stat(directory).st_mode) == 0o700
+        with open(f"{path}/tmp/file", "w") as file:
+            file.write("x")
+    assert os.listdir(f"{base.path}/runs") == []
+    assert [name for name in os.listdir(f"{base.path}/locks") if "run" in name] == []
+
+
+def test_the_directory_of_a_live_run_is_not_swept(base):
+    with base.run_directory("one") as one, base.run_directory("two") as two:
+        assert os.path.isdir(one) and os.path.isdir(two)
+
+
+def test_what_goes_wrong_in_a_run_is_not_blamed_on_the_base(base):
+    with pytest.raises(BrokenPipeError), base.run_directory("12ab"):
+        raise BrokenPipeError
+    assert os.listdir(f"{base.path}/runs") == []
+
+
+def test_a_run_directory_that_cannot_be_made_is_blamed_on_the_base(base):
+    os.mkdir(f"{base.path}/runs/12ab")
+    os.rmdir(f"{base.path}/runs/12ab")
+    os.rmdir(f"{base.path}/runs")
+    with pytest.raises(BorgctlError) as caught, base.run_directory("12ab"):
+        pass
+    assert code_of(caught) == "base-unusable"
+
+
+def test_two_sweeps_of_the_same_dead_run_do_not_disturb_each_other(base, monkeypatch):
+    os.mkdir(f"{base.path}/runs/dead")
+    original = fcntl.flock
+
+    def raced(fd, operation):
+        original(fd, operation)
+        name = os.readlink(f"/proc/self/fd/{fd}")
+        if name.endswith("/run-dead"):
+            os.unlink(name)  # the other gate was faster
+
+    monkeypatch.setattr(fcntl, "flock", raced)
+    with base.run_directory("mine"):
+        assert os.listdir(f"{base.path}/runs") == ["mine"]
+
+
+def test_what_a_dead_run_linked_to_stays(base, tmp_path):
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/file").write_text("x")
+    os.mkdir(f"{base.path}/runs/dead")
+    os.symlink(tmp_path / "precious", f"{base.path}/runs/dead/link")
+    with base.run_directory("mine"):
+        pass
+    assert (tmp_path / "precious/file").exists()
+
+
+# ---- identity and version
+
+
+def test_the_host_id_is_made_once(base):
+    first = base.host_id()
+    assert re.fullmatch(r"borgctl@[0-9a-f]{32}", first)
+    assert base.host_id() == first
+    again = Base.open(base.path)
+    assert again.host_id() == first
+    os.close(again.fd)
+
+
+@pytest.mark.parametrize("damage", ["", "x" * 5000, "borgctl@abc", "borgctl@" + "0" * 32 + "\n", "\0", "é"])
+def test_a_damaged_host_id_is_made_anew(base, damage):
+    with open(f"{base.path}/host-id", "w") as file:
+        file.write(damage)
+    assert re.fullmatch(r"borgctl@[0-9a-f]{32}", base.host_id())
+
+
+def fake_borg(tmp_path, answer, status=0):
+    return programs.script(
+        tmp_path / "borg", f"echo called >> {tmp_path}/calls\nprintf '%s\\n' '{answer}'\nexit {status}"
+    )
+
+
+def calls(tmp_path):
+    return len((tmp_path / "calls").read_text().splitlines()) if (tmp_path / "calls").exists() else 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "series"),
+    [("borg 1.4.5", (1, 4)), ("borg 1.2.4", (1, 2)), ("borg 1.4.5.dev3+g12ab", (1, 4)), ("borg 1.2.99-rc1", (1, 2))],
+)
+def test_a_release_of_a_known_series_is_taken(base, tmp_path, answer, series):
+    version = base.version(fake_borg(tmp_path, answer), {})
+    assert (f"borg {version.text}", version.series) == (answer, series)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["borg 2.0.0b14", "borg 1.1.18", "borg 1.40.1", "borg 1.4", "borg 11.4.5", "", "hello", "borg 1.4.5 x"],
+)
+def test_another_series_or_nonsense_is_unsupported(base, tmp_path, answer):
+    with pytest.raises(BorgctlError) as caught:
+        base.version(fake_borg(tmp_path, answer), {})
+    assert code_of(caught) == "borg-unsupported"
+
+
+def test_borg_is_asked_once_for_each_file(base, tmp_path):
+    borg = fake_borg(tmp_path, "borg 1.4.5")
+    for _ in range(3):
+        assert base.version(borg, {}).text == "1.4.5"
+    assert calls(tmp_path) == 1
+    fake_borg(tmp_path, "borg 1.4.6")
+    os.utime(borg, ns=(1, 1))
+    assert base.version(borg, {}).text == "1.4.6"
+    assert calls(tmp_path) == 2
+
+
+def test_a_failure_is_not_kept(base, tmp_path):
+    borg = programs.script(
+        tmp_path / "borg", f"test -e {tmp_path}/ready || exit 1\necho borg 1.4.5"
+    )
+    with pytest.raises(BorgctlError):
+        base.version(borg, {})
+    (tmp_path / "ready").touch()
+    assert base.version(borg, {}).text == "1.4.5"
+
+
+def test_a_missing_borg_is_missing(base, tmp_path):
+    with pytest.raises(BorgctlError) as caught:
+        base.version(str(tmp_path / "none"), {})
+    assert code_of(caught) == "borg-missing"
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
+def test_a_borg_that_others_may_write_is_never_started(base, tmp_path, mode):
+    borg = fake_borg(tmp_path, "borg 1.4.5")
+    os.chmod(borg, mode)
+    with pytest.raises(BorgctlError) as caught:
+        base.version(borg, {})
+    assert code_of(caught) == "borg-unsafe" and calls(tmp_path) == 0
+
+
+def test_a_borg_in_a_directory_that_others_may_write_is_never_started(base, tmp_path):
+    (tmp_path / "bin").mkdir()
+    borg = fake_borg(tmp_path / "bin", "borg 1.4.5")
+    (tmp_path / "bin").chmod(0o777)
+    with pytest.raises(BorgctlError) as caught:
+        base.version(borg, {})
+    assert code_of(caught) == "borg-unsafe" and calls(tmp_path / "bin") == 0
+
+
+def test_a_cache_that_lies_is_only_believed_for_the_very_file(base, tmp_path):
+    with open(f"{base.path}/borg-version", "w") as file:
+        file.write("1:2:3:4 1.4.5")
+    with pytest.raises(BorgctlError) as caught:
+        base.version(fake_borg(tmp_path, "borg 2.0.0"), {})
+    assert code_of(caught) == "borg-unsupported"
+
+
+def test_what_is_kept_is_replaced_whole(base, tmp_path):
+    base.version(fake_borg(tmp_path, "borg 1.4.5"), {})
+    base.host_id()
+    assert sorted(os.listdir(base.path)) == ["borg", "borg-version", "host-id", "locks", "runs"]
+    assert stat.S_IMODE(os.stat(f"{base.path}/host-id").st_mode) == 0o600

@@ -1,0 +1,550 @@
+"""The gate as a process: what it loads, and that nonsense of any kind ends in one exit line and no traceback."""
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import programs
+import stage
+
+FORBIDDEN = ("typer", "rich", "structlog", "logging", "asyncio", "subprocess", "pydantic", "click", "borgctl.cli")
+KEY = "SHA256:" + "a" * 43
+
+
+def isolated(code):
+    """Run code as `python -I` finds the package: installed, or from this checkout."""
+    head = f"import sys; sys.path.insert(0, {str(programs.ROOT)!r}); "
+    return subprocess.run([sys.executable, "-I", "-c", head + code], capture_output=True, text=True, timeout=20, check=True)
+
+
+def test_the_gate_stands_on_the_standard_library_and_yaml_alone():
+    loaded = set(isolated("import borgctl.gate; print(*sys.modules)").stdout.split())
+    assert "borgctl.gate" in loaded
+    assert not loaded & set(FORBIDDEN)
+    assert not any(name.startswith("borgctl.pull") for name in loaded)
+    before = set(isolated("print(*sys.modules)").stdout.split())
+    tops = {name.partition(".")[0] for name in loaded - before}
+    tops = {name for name in tops - set(sys.stdlib_module_names) if "cython" not in name}  # what _yaml is made with
+    assert tops <= {"borgctl", "yaml", "_yaml"}
+
+
+# ---- the gate, in a room of its own
+
+FAKE = """\
+case "$1" in
+--version) echo borg 1.4.5; exit 0;;
+esac
+{ printf '%s\\n' "$@"; } > ROOM/argv
+env > ROOM/env
+ls -l /proc/self/fd > ROOM/fds
+if [ -n "$BORG_PASSPHRASE_FD" ]; then cat <&"$BORG_PASSPHRASE_FD" > ROOM/secret; fi
+BODY
+"""
+
+
+class Room:
+    """A client: policy, log, base, a borg that only looks, and how to start the gate."""
+
+    def __init__(self, directory):
+        self.path = directory
+        directory.chmod(0o700)
+        (directory / "sockets").mkdir(mode=0o700)
+        self.secret = directory / "passphrase"
+        self.secret.write_text("hunter2-hunter2\n")
+        self.secret.chmod(0o600)
+        self.log = directory / "log/audit.jsonl"
+        self.borg()
+        self.policy()
+
+    def borg(self, body="exit 0"):
+        text = FAKE.replace("ROOM", str(self.path)).replace("BODY", body)
+        programs.script(self.path / "borg", text)
+
+    def policy(self, more="", *, jobs="default: {paths: [/etc]}"):
+        self.file = self.path / "p.yaml"
+        self.file.write_text(
+            f"version: 1\nrepositories: {{/srv/a: {{encryption: required}}}}\npassphrase: {{file: {self.secret}}}\n"
+            f"jobs:\n  {jobs}\nborg: {self.path}/borg\nbase: {self.path}/base\nsandbox: off\n"
+            f"socket: {{directory: {self.path}/sockets}}\naudit: {{file: {self.log}, syslog: no}}\n{more}"
+        )
+        self.file.chmod(0o600)
+
+    def argv(self, *arguments, isolated=("-I",)):
+        # -I finds an installed package only; the checkout may be none
+        start = (
+            f"import sys, runpy; sys.path.insert(0, {str(programs.ROOT)!r}); "
+            "runpy.run_module('borgctl.gate', run_name='__main__', alter_sys=True)"
+        )
+        return [sys.executable, *isolated, "-c", start, *map(str, arguments or ("--policy", self.file, "--key", KEY))]
+
+    def environment(self, command, **variables):
+        env = {"PATH": "/usr/bin:/bin", "SSH_CONNECTION": "192.0.2.1 5000 192.0.2.2 22", **variables}
+        return env if command is None else env | {"SSH_ORIGINAL_COMMAND": command}
+
+    def gate(self, command, *arguments, stdin=None, isolated=("-I",), closed=(), **variables):
+        """Run the gate to its end."""
+        argv = self.argv(*arguments, isolated=isolated)
+        if closed:
+            shut = " ".join(f"{fd}>&-" if fd else "0<&-" for fd in closed)
+            argv = ["/bin/sh", "-c", f'exec "$@" {shut}', "sh", *argv]
+        env = self.environment(command, **variables)
+        # the server's end of fd 0 stays open until the gate has ended
+        source, sink = os.pipe()
+        try:
+            done = subprocess.run(argv, env=env, stdin=source, capture_output=True, timeout=30, check=False)
+        finally:
+            os.close(source)
+            os.close(sink)
+        assert b"Traceback" not in done.stderr, done.stderr.decode()
+        return done
+
+    def records(self):
+        return [json.loads(line) for line in self.log.read_text("ascii").splitlines()] if self.log.exists() else []
+
+    def left(self):
+        """Return what must not be left behind."""
+        base = self.path / "base"
+        runs = os.listdir(base / "runs") if (base / "runs").exists() else []
+        return runs + os.listdir(self.path / "sockets")
+
+
+@pytest.fixture
+def room(tmp_path_factory):
+    room = Room(tmp_path_factory.mktemp("g"))
+    yield room
+    assert room.left() == []
+
+
+def exit_line(done):
+    """Return the last line on fd 2, which must be the only exit line."""
+    lines = done.stderr.decode("ascii").splitlines()
+    exits = [line for line in lines if '"event": "exit"' in line or '"event":"exit"' in line]
+    assert exits == lines[-1:], lines
+    value = json.loads(exits[0])
+    assert value["type"] == "borgctl" and re.fullmatch(r"[0-9a-f]{16}", value["run"])
+    assert value["code"] == done.returncode
+    return value
+
+
+def test_a_job_is_run_and_both_records_are_there(room):
+    done = room.gate("run default --log=json")
+    end = exit_line(done)
+    assert (end["outcome"], end["origin"], end["code"]) == ("ok", "borg", 0)
+    accept, last = room.records()
+    assert (accept["type"], last["type"], accept["run"], last["run"]) == ("accept", "exit", end["run"], end["run"])
+    assert accept["peer"] == "192.0.2.1" and accept["key"] == KEY and accept["rule"] == f"{room.file}:5"
+    assert (room.path / "argv").read_text().splitlines() == accept["argv"][1:]
+    assert (room.path / "secret").read_text() == "hunter2-hunter2"
+    seen = (room.path / "env").read_text() + (room.path / "argv").read_text() + room.log.read_text()
+    assert "hunter2" not in seen + done.stderr.decode() and done.stdout == b""
+
+
+def test_borg_gets_no_descriptor_and_no_variable_of_ours(room):
+    room.gate("run default", EVIL="1", BORG_PASSCOMMAND="id", LD_DEBUG_OUTPUT="/x", BORG_REPO="ssh://evil/x")
+    env = dict(line.split("=", 1) for line in (room.path / "env").read_text().splitlines())
+    assert not {"EVIL", "BORG_PASSCOMMAND", "BORG_REPO", "SSH_CONNECTION", "SSH_ORIGINAL_COMMAND"} & env.keys()
+    numbers = {line.split()[-3] for line in (room.path / "fds").read_text().splitlines() if "->" in line}
+    # stdin, two pipes, the passphrase, what `ls` itself opened and what the shell redirects
+    assert numbers <= {"0", "1", "2", "3", "4", "10", "11"}
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "reason"),
+    [
+        (None, 76, "empty-request"),
+        ("", 76, "empty-request"),
+        ("nonsense", 76, "unknown-verb"),
+        ("run default; id", 76, "bad-quoting"),
+        ("a" * 131_000, 76, "request-too-long"),
+        ("run \x01\x1b[2J\x7f", 76, "not-printable"),
+        ("run default\n", 76, "not-printable"),
+        (b"run \xff\xfe".decode("utf-8", "surrogateescape"), 76, "not-printable"),
+        ("run weekly", 77, "unknown-job"),
+        ("run default --socket=/run/docker.sock", 77, "socket-refused"),
+        ("window", 77, "window-closed"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_nonsense_ends_in_one_exit_line_and_one_record(room, command, status, reason):
+    done = room.gate(command)
+    end = exit_line(done)
+    assert (done.returncode, end["reason"], end["origin"], done.stdout) == (status, reason, "gate", b"")
+    (record,) = room.records()
+    assert (record["type"], record["reason"], record["run"]) == ("refuse", reason, end["run"])
+    assert len(json.dumps(record)) < 5000 and not (room.path / "argv").exists()
+
+
+def test_a_refusal_tells_the_peer_the_reason_and_not_the_detail(room):
+    done = room.gate("run secretive-name")
+    assert b"secretive" not in done.stderr and str(room.path).encode() not in done.stderr
+    assert "secretive-name" in room.records()[0]["detail"]
+
+
+def test_a_peer_on_this_host_is_told_the_detail(room):
+    env = {"PATH": "/usr/bin:/bin", "SSH_ORIGINAL_COMMAND": "run default"}
+    done = subprocess.run(room.argv(), env=env, capture_output=True, timeout=20, check=False, stdin=subprocess.DEVNULL)
+    assert done.returncode == 77 and str(room.file).encode() in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--policy",), "usage"),
+        (("--policy", "/none", "--key", "SHA256:short"), "usage"),
+        (("--policy", "/none", "--evil"), "usage"),
+        (("--help",), "usage"),
+        (("--policy", "/none/p.yaml"), "policy-unreadable"),
+        (("--policy", "relative.yaml"), "policy-unsafe"),
+        (("--policy", "/dev/null"), "policy-unsafe"),
+        (("--policy", ""), "policy-unsafe"),
+    ],
+)
+def test_a_bad_command_line_of_ours_is_78(room, arguments, reason):
+    done = room.gate("run default", *arguments)
+    assert (done.returncode, exit_line(done)["reason"]) == (78, reason)
+
+
+def test_without_isolation_nothing_starts(room):
+    done = room.gate("run default", isolated=())
+    assert (done.returncode, exit_line(done)["reason"]) == (78, "not-isolated")
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_policy_that_others_may_write_is_78(room, mode):
+    room.file.chmod(mode)
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (78, "policy-unsafe")
+
+
+@pytest.mark.skipif(stage.ROOT, reason="root reads everything")
+def test_a_policy_that_cannot_be_read_is_78(room):
+    room.file.chmod(0)
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (78, "policy-unreadable")
+
+
+def test_an_invalid_policy_is_78_and_recorded_in_the_log_that_it_names(room):
+    room.log.parent.mkdir(mode=0o700)
+    room.policy("bogus: 1\n")
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (78, "policy-invalid")
+    assert "bogus" in room.records()[0]["detail"]
+
+
+def test_a_sandbox_that_this_version_does_not_have_is_78(room):
+    text = room.file.read_text()
+    room.file.write_text(text.replace("sandbox: off\n", ""))
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (78, "sandbox-unavailable")
+
+
+def test_no_record_no_run(room):
+    room.log.parent.mkdir(mode=0o700)
+    room.log.symlink_to("/dev/null")
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (69, "log-unusable")
+    assert not (room.path / "argv").exists()
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (0, 1), (2,), (0, 1, 2)])
+@pytest.mark.parametrize(("command", "status"), [("run default", 0), ("nonsense", 76)])
+def test_closed_descriptors_end_in_an_exit_status_and_a_record(room, closed, command, status):
+    done = room.gate(command, closed=closed)
+    if 2 not in closed:
+        exit_line(done)
+    assert done.returncode == status and done.stdout == b""
+    assert room.records()[-1]["type"] == ("exit" if status == 0 else "refuse")
+
+
+@pytest.mark.skipif(not stage.ROOT, reason="only root becomes somebody else")
+def test_a_user_without_a_name_is_refused_without_a_traceback(room):
+    argv = ["/usr/bin/setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", *room.argv()]
+    env = room.environment("run default")
+    done = subprocess.run(argv, env=env, capture_output=True, timeout=20, check=False, stdin=subprocess.DEVNULL)
+    if b"Permission denied" in done.stderr and b"borgctl" not in done.stderr:
+        pytest.skip("this interpreter is not for others")
+    assert b"Traceback" not in done.stderr, done.stderr.decode()
+    assert done.returncode == 78
+
+
+# ---- what the peer sends in its environment
+
+
+def test_an_accepted_variable_arrives_where_its_value_is_good(room):
+    room.policy("environment: {accept: [COLUMNS]}\n")
+    assert room.gate("run default", COLUMNS="100", LINES="50").returncode == 0
+    env = (room.path / "env").read_text()
+    assert "COLUMNS=100\n" in env and "LINES" not in env
+
+
+@pytest.mark.parametrize("value", ["1", "wide", "100\nEVIL=1", "{now}", "9" * 100_000, "１００", " 100"])
+def test_an_accepted_variable_with_a_bad_value_is_refused(room, value):
+    room.policy("environment: {accept: [COLUMNS]}\n")
+    done = room.gate("run default", COLUMNS=value)
+    assert exit_line(done)["reason"] == "bad-value" and not (room.path / "argv").exists()
+
+
+def test_the_published_carriers_count_only_where_the_policy_says_so(room):
+    assert room.gate(None, BORG_REPOPATH="/srv/a").returncode == 76
+    room.policy("published: yes\n")
+    assert room.gate(None, BORG_REPOPATH="/srv/a").returncode == 0
+    assert exit_line(room.gate(None, BORG_REPOPATH="/srv/b"))["reason"] == "unknown-repository"
+    assert exit_line(room.gate("run default", BORG_REPOPATH="\xff"))["reason"] == "bad-value"
+
+
+def test_a_locale_that_came_with_the_connection_changes_no_file_name(room):
+    room.policy(jobs="default: {paths: [/home/jörg]}")
+    for locale in ("C", "POSIX", "de_DE.ISO-8859-1", "C.UTF-8", "nonsense"):
+        done = room.gate("run default", LC_ALL=locale, LANG=locale)
+        if done.returncode == 0:
+            assert (room.path / "argv").read_bytes().splitlines()[-1] == "/home/jörg".encode()
+        else:
+            assert exit_line(done)["reason"] == "not-isolated"
+
+
+# ---- sockets
+
+
+@pytest.fixture
+def announced(room):
+    """A socket as sshd would forward one, and whether anybody came."""
+    path = room.path / "sockets/s"
+    with socket.socket(socket.AF_UNIX) as listener:
+        before = os.umask(0o177)
+        listener.bind(str(path))
+        os.umask(before)
+        listener.listen(1)
+        listener.setblocking(False)
+        yield listener
+    path.unlink(missing_ok=True)
+
+
+def nobody_came(listener):
+    with pytest.raises(BlockingIOError):
+        listener.accept()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "borg create --comment --socket={path} ::a /etc",
+        "borg create --exclude --socket={path} ::a /etc",
+        "borg create --comment=x ::a /etc --exclude --socket={path}",
+    ],
+)
+def test_a_value_that_looks_like_a_socket_is_never_connected(room, announced, command):
+    room.policy("commands: {create: {paths: [/etc], options: [comment, exclude]}}\n")
+    done = room.gate(command.format(path=room.path / "sockets/s"))
+    nobody_came(announced)
+    exit_line(done)
+
+
+@pytest.mark.parametrize("command", ["run default", "nonsense", "run weekly", "run default --log=x", "hello"])
+def test_a_refused_socket_leaves_no_name_behind(room, announced, command):
+    done = room.gate(f"{command} --socket={room.path}/sockets/s")
+    assert done.returncode in (76, 77)
+    nobody_came(announced)
+    assert os.listdir(room.path / "sockets") == []
+
+
+def test_a_socket_that_is_not_our_sshds_is_refused(room, announced):
+    room.policy("transports: [socket]\n")
+    done = room.gate(f"run default --socket={room.path}/sockets/s")
+    assert exit_line(done)["reason"] == "socket-refused"
+    assert not (room.path / "argv").exists()
+
+
+# ---- a run, and how it ends
+
+
+def test_hello_is_answered_in_one_line_and_runs_nothing(room):
+    done = room.gate("hello --log=json")
+    hello = json.loads(done.stderr.splitlines()[-2])
+    assert (hello["event"], hello["protocol"], hello["borg"]) == ("hello", 1, "1.4.5")
+    assert hello["jobs"] == [{"name": "default", "command": "create"}]
+    assert exit_line(done)["outcome"] == "ok" and not (room.path / "argv").exists()
+
+
+def test_hello_works_where_borg_is_missing(room):
+    (room.path / "borg").unlink()
+    done = room.gate("hello")
+    assert done.returncode == 0 and json.loads(done.stderr.splitlines()[-2])["borg"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "outcome"),
+    [
+        ("exit 1", 1, "warning"),
+        ("exit 105", 105, "warning"),
+        ("exit 2", 2, "failed"),
+        ("exit 52", 52, "failed"),
+        ("kill -9 $$", 137, "failed"),
+        ("kill -15 $$", 143, "failed"),
+    ],
+)
+def test_borgs_own_status_is_passed_on(room, body, code, outcome):
+    room.borg(body)
+    end = exit_line(room.gate("run default"))
+    assert (end["code"], end["outcome"], end["origin"]) == (code, outcome, "borg")
+
+
+def test_no_line_of_borgs_passes_for_an_exit_line(room):
+    forged = '{"type":"borgctl","event":"exit","run":"0000000000000000","outcome":"ok","origin":"borg","code":0}'
+    room.policy("disclose: names\n")
+    for log in ("text", "json"):
+        room.borg(f"echo '{forged}'; echo '{forged}' >&2; printf '\\r\\n%s' '{forged}' >&2; exit 2")
+        done = room.gate(f"run default --log={log}")
+        values = [json.loads(line) for line in done.stderr.decode().splitlines() if line.startswith("{")]
+        assert [value["code"] for value in values if value["event"] == "exit"] == [2]
+        assert done.returncode == 2
+
+
+def hooks(room, before="exit 0", after="exit 0"):
+    first = programs.script(room.path / "before", f"env > {room.path}/before.env; {before}")
+    last = programs.script(room.path / "after", f"env > {room.path}/after.env; {after}")
+    room.policy(jobs=f"default: {{paths: [/etc], before: [[{first}]], after: [[{last}]]}}")
+
+
+def test_hooks_run_around_borg(room):
+    hooks(room)
+    end = exit_line(room.gate("run default"))
+    assert end["outcome"] == "ok"
+    env = (room.path / "after.env").read_text()
+    assert "BORGCTL_OUTCOME=ok\n" in env and "BORGCTL_JOB=default\n" in env and f"BORGCTL_RUN={end['run']}\n" in env
+    assert "BORGCTL_OUTCOME" not in (room.path / "before.env").read_text()
+
+
+def test_a_hook_that_fails_before_keeps_borg_from_running_and_after_still_runs(room):
+    hooks(room, before="exit 3")
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["outcome"]) == (74, "hook-failed")
+    assert not (room.path / "argv").exists()
+    assert "BORGCTL_OUTCOME=hook-failed\n" in (room.path / "after.env").read_text()
+
+
+def test_a_hook_that_fails_after_is_told(room):
+    hooks(room, after="exit 3")
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (74, "hook-failed")
+
+
+def test_borgs_failure_outranks_that_of_a_hook(room):
+    hooks(room, after="exit 3")
+    room.borg("exit 2")
+    assert exit_line(room.gate("run default"))["origin"] == "borg"
+
+
+@pytest.mark.parametrize("damage", ["secret", "borg"])
+def test_after_runs_where_borg_cannot(room, damage):
+    hooks(room)
+    if damage == "secret":
+        room.secret.chmod(0o644)
+    else:
+        # it says its version, then it is gone: between the check and the start
+        hooks(room, before=f"rm {room.path}/borg")
+    done = room.gate("run default")
+    assert exit_line(done)["outcome"] in ("refused", "failed")
+    assert (room.path / "after.env").exists()
+    assert room.records()[-1]["reason"] in ("passphrase-unusable", "borg-missing")
+
+
+def test_a_hook_that_others_may_write_is_not_run(room):
+    hooks(room)
+    (room.path / "before").chmod(0o777)
+    done = room.gate("run default")
+    assert exit_line(done)["reason"] == "hook-failed"
+    assert not (room.path / "before.env").exists() and not (room.path / "argv").exists()
+
+
+def test_a_second_run_of_the_repository_is_busy(room):
+    room.borg("exec sleep 30")
+    with programs.ended(started(room)) as one:
+        programs.wait_for((room.path / "argv").exists)
+        done = room.gate("run default")
+        assert (done.returncode, exit_line(done)["reason"]) == (69, "repository-busy")
+        one.send_signal(signal.SIGTERM)
+        assert one.wait(15) == 69
+
+
+def started(room, command="run default --log=json"):
+    return subprocess.Popen(
+        room.argv(), env=room.environment(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_the_run_with_a_record(room, number):
+    room.borg("exec sleep 30")
+    with programs.ended(started(room)) as one:
+        programs.wait_for((room.path / "argv").exists)
+        one.send_signal(number)
+        _, said = one.communicate(timeout=15)
+    assert b"Traceback" not in said and one.returncode == 69
+    assert (room.records()[-1]["type"], room.records()[-1]["reason"]) == ("exit", "stopped")
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_at_any_moment_gives_no_traceback(room, number, delay):
+    room.borg("exec sleep 30")
+    with programs.ended(started(room)) as one:
+        time.sleep(delay)
+        one.send_signal(number)
+        _, said = one.communicate(timeout=20)
+    if b"importlib" not in said and b"runpy" not in said:  # the interpreter itself was still starting
+        assert b"Traceback" not in said
+    kinds = [record["type"] for record in room.records()]
+    assert kinds in ([], ["accept", "exit"], ["refuse"])
+
+
+def test_a_server_that_goes_ends_the_run(room):
+    room.borg("exec sleep 30")
+    with programs.ended(started(room)) as one:
+        programs.wait_for((room.path / "argv").exists)
+        one.stderr.close()
+        one.stdin.close()
+        assert one.wait(15) == 69
+    assert room.records()[-1]["reason"] == "disconnected"
+
+
+def test_the_time_limit_ends_the_run(room):
+    room.policy("limits: {runtime: 1s}\n")
+    room.borg("exec sleep 30")
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["outcome"]) == (124, "limit")
+    assert room.records()[-1]["reason"] == "runtime-limit"
+
+
+def test_what_borg_leaves_running_does_not_outlive_the_gate(room):
+    room.borg(f"setsid sh -c 'trap \"\" TERM INT HUP; echo $$ > {room.path}/pid; sleep 60' >/dev/null 2>&1 & sleep 0.3")
+    assert room.gate("run default").returncode == 0
+    assert not programs.alive(int((room.path / "pid").read_text()))
+
+
+def test_names_stay_here_where_the_policy_says_counts(room):
+    room.borg("echo '/home/x/secret.txt'; echo '{\"type\":\"file_status\",\"path\":\"secret\"}' >&2; exit 0")
+    for log in ("text", "json"):
+        assert b"secret" not in room.gate(f"run default --log={log}").stderr
+
+
+def test_the_base_and_the_log_are_private(room):
+    room.gate("run default")
+    for path in ("base", "base/borg", "base/locks", "base/runs", "base/host-id", "log", "log/audit.jsonl"):
+        assert stat.S_IMODE((room.path / path).stat().st_mode) & 0o077 == 0
+
+
+def test_the_python_that_starts_the_relay_is_the_gates(room):
+    room.gate("run default")
+    env = dict(line.split("=", 1) for line in (room.path / "env").read_text().splitlines())
+    words = env["BORG_RSH"].split()
+    assert words[0] == sys.executable and words[1:3] == ["-I", "-S"]
+    assert Path(words[3]).name == "relay.py" and words[4].startswith(str(room.path / "base/runs"))
