@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from borgctl import argv, policyfile, request, sources, surroundings, transport
-from borgctl.base import Base
+from borgctl.base import Base, Version
 from borgctl.cli.lint import printable
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
@@ -102,38 +102,38 @@ def explained(file: str, command: bytes, sent: Mapping[bytes, bytes], given: Fac
     text = command.decode("ascii", "backslashreplace")
     try:
         policy = policyfile.read(os.path.abspath(file))
-        return _allowed(policy, text, command, sent, given)
+        return _judged(policy, text, command, sent, given)
     except BorgctlError as error:
         return refused(error, text)
 
 
-def refused(error: BorgctlError, text: str = "") -> Explanation:
-    """Return the explanation of a no; a refusal that one line of the policy decides has it as its rule."""
+def refused(error: BorgctlError, text: str = "", rule: str | None = None) -> Explanation:
+    """Return the explanation of a no; `rule` is the line of the policy that decides it, where one does."""
     status = error.reason.status
     decision = "malformed" if status == _MALFORMED else "refuse"
     notes = ("the server is told the reason and the hint, not the detail",)
-    rule = getattr(error, "rule", None)
     return Explanation(text, decision, status, error.reason.code, error.detail, error.hint, rule, notes=notes)
 
 
-def _allowed(
-    policy: Policy, text: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts
-) -> Explanation:
-    """Go the gate's way (gate.py, `_serve`); every no is a BorgctlError."""
+def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
+    """Go the gate's way (gate.py, `_serve`); a no is a BorgctlError."""
     carriers = surroundings.carriers(policy, sent)
     announced = request.announced_socket(command, carriers)
     if announced:
         transport.placed(announced, policy.socket_directory)
     asked = request.parse(command, carriers)
-    decision = judge(policy, asked, given)
+    try:
+        decision = judge(policy, asked, given)
+    except BorgctlError as error:
+        return refused(error, text, _forbidding(policy, asked, given, error.reason.code))
     if not isinstance(decision, Launch):
-        return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": _version(policy)})
+        version = _version(policy)
+        return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": version.text if version else None})
     surroundings.require_sandbox(policy)
     if decision.requested:
         sources.check(decision.paths)
-    env = _environment(policy, sent)
-    base = Base.known(policy.base)
-    if base and (version := base.known_version(policy.borg)):
+    chosen = [*policy.environment.set, *surroundings.accepted(policy, sent)]
+    if version := _version(policy):
         check_version(decision, version)
     return Explanation(
         text,
@@ -143,8 +143,43 @@ def _allowed(
         repository=str(decision.repository),
         transport=decision.transport,
         argv=tuple(argv.build(decision, policy.borg)),
-        environment=env,
+        environment=_environment(policy, chosen),
         before=decision.before,
         after=decision.after,
         notes=tuple(_notes(policy, decision)),
     )
+
+
+def _forbidding(policy: Policy, asked: Request, given: Facts, reason: str) -> str | None:
+    """Return where the policy says what forbids this; None where it is forbidden because nothing allows it."""
+    if reason in ("option-not-offered", "path-not-offered") and isinstance(asked.order, Borg):
+        return f"{policy.file}:{policy.commands[asked.order.command].line}"
+    if reason == "encryption-required":
+        path = asked.options.repository
+        lines = [r.line for r in policy.repositories if path is None or r.path.expand(given.names) == str(path)]
+        return f"{policy.file}:{lines[0]}"
+    return None
+
+
+def _version(policy: Policy) -> Version | None:
+    """Return borg's version where the gate has noted it; borg is not asked."""
+    base = Base.known(policy.base)
+    return base.known_version(policy.borg) if base else None
+
+
+def _environment(policy: Policy, chosen: list[tuple[str, str]]) -> dict[str, str]:
+    """Return borg's environment, with placeholders for what only a run knows and for the secret."""
+    env = argv.environment(f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp", "<host-id>", chosen)
+    secret = policy.passphrase.file or shlex.join(policy.passphrase.program)
+    env = argv.carried(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
+    return env | ({"BORG_PASSPHRASE_FD": f"<from {secret}>"} if secret else {})
+
+
+def _notes(policy: Policy, launch: Launch) -> Iterator[str]:
+    yield "nothing was done; <run>, <host-id> and <relay> stand for what only a run knows, the time is now"
+    if os.geteuid() != 0:
+        yield f"the gate is taken to run as you (uid {os.geteuid()})"
+    if launch.transport == "socket":
+        yield "the forwarded socket is taken to be there, and ours"
+    if not _version(policy):
+        yield "which borg is installed is not looked at"

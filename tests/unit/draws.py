@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import assume
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 
 from borgctl.errors import BadValue
@@ -10,6 +10,9 @@ from borgctl.launch import Launch
 from borgctl.request import LARGEST, MOST_WORDS, Borg, Hello, Options, Request, Run, Window, render, split
 from borgctl.values import ArchiveName, JobName, RepositoryPath, Seen, SocketPath, SourcePath
 from borgctl.vocabulary import COMMANDS, FLAG, Kind
+
+# For what takes long to draw
+FEWER = settings(max_examples=40)
 
 _HARMLESS = "abcXYZ019"
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
@@ -75,15 +78,22 @@ OPTIONS = st.builds(
 )
 
 
+def together(command: str, names: list[str]) -> list[str]:
+    """Return the names without those that exclude one before them."""
+    kept: list[str] = []
+    for name in names:
+        kept += [] if COMMANDS[command].conflict([*kept, name]) else [name]
+    return kept
+
+
 @st.composite
 def chosen(draw: st.DrawFn, command: str, circle: str = "request") -> tuple[tuple[str, str | None], ...]:
     """Draw options of a command from the circle 'request' or 'job', repeated only where they may be."""
     kinds = {name: getattr(option, circle) for name, option in COMMANDS[command].options.items()}
     names = draw(st.lists(st.sampled_from([name for name, kind in kinds.items() if kind]), max_size=6))
-    once = [
-        name for at, name in enumerate(names) if COMMANDS[command].options[name].repeats or name not in names[:at]
-    ]
-    return tuple((name, None if kinds[name] is FLAG else draw(values(kinds[name]))) for name in once)
+    once = [name for at, name in enumerate(names) if COMMANDS[command].options[name].repeats or name not in names[:at]]
+    names = together(command, once)
+    return tuple((name, None if kinds[name] is FLAG else draw(values(kinds[name]))) for name in names)
 
 
 @st.composite
@@ -123,8 +133,7 @@ def launch(dice: random.Random) -> Launch:
     kinds = {name: getattr(option, circle) for name, option in command.options.items() if getattr(option, circle)}
     names = dice.sample(sorted(kinds), min(len(kinds), dice.randint(0, 6)))
     names = sorted({*names, "encryption"}) if command.name == "init" else names
-    for one, other in (("first", "last"), ("keep-13weekly", "keep-3monthly")):  # borg takes one of them
-        names = [name for name in names if name != other or one not in names]
+    names = together(command.name, names)
     names += [name for name in names if command.options[name].repeats and dice.random() < 0.5]
     options = tuple((name, None if kinds[name] is FLAG else dice.choice(known(kinds[name]))) for name in names)
     archive = command.archive == "required" or (command.archive == "optional" and dice.random() < 0.5)

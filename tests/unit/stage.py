@@ -1,6 +1,6 @@
 """The stage of the unit tests: fixed facts, the corpora, and policies made from text.
 
-    policy = written(tmp_path, "version: 1\\n…")      for policy, wire, expected in lines("allowed.txt"): …
+policy = written(tmp_path, "version: 1\\n…")      for policy, wire, expected in lines("allowed.txt"): …
 """
 
 import os

@@ -62,9 +62,7 @@ def test_borg_itself_reads_each_launch_as_it_was_meant(request, many, which, tmp
     file.write_text("")
     usable = [existing(launch, str(file)) for launch in many if known_to(borg.series, launch)]
     assert len(usable) > MANY / 3 and {launch.command for launch in usable} == set(COMMANDS)
-    for launch, read in zip(
-        usable, readings(borg, [argv.build(launch, "borg")[1:] for launch in usable]), strict=True
-    ):
+    for launch, read in zip(usable, readings(borg, [argv.build(launch, "borg")[1:] for launch in usable]), strict=True):
         if "error" in read and any(name in ("pattern", "exclude") for name, _ in launch.options):
             # the admin's own pattern, which borg alone understands; a request's exclude is always one
             assert any(not readable(name, value) for name, value in launch.options), (read, launch)

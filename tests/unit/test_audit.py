@@ -12,6 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+import draws
 import programs
 import stage
 from borgctl.audit import LARGEST, Log, render
@@ -72,6 +73,7 @@ def test_structlogs_renderer_would_have_written_the_same(record):
     assert {key: value[key] for key in record if key != "time"} == {k: v for k, v in record.items() if k != "time"}
 
 
+@draws.FEWER
 @given(RECORDS | st.fixed_dictionaries({"request": st.text(min_size=1000, max_size=3000)}))
 def test_a_line_is_printable_ascii_and_never_too_long(record):
     line = render(record)

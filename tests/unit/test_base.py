@@ -238,9 +238,7 @@ def test_borg_is_asked_once_for_each_file(base, tmp_path):
 
 
 def test_a_failure_is_not_kept(base, tmp_path):
-    borg = programs.script(
-        tmp_path / "borg", f"test -e {tmp_path}/ready || exit 1\necho borg 1.4.5"
-    )
+    borg = programs.script(tmp_path / "borg", f"test -e {tmp_path}/ready || exit 1\necho borg 1.4.5")
     with pytest.raises(BorgctlError):
         base.version(borg, {})
     (tmp_path / "ready").touch()

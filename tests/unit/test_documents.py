@@ -34,9 +34,8 @@ def test_the_documented_keys_are_the_keys_that_are_read():
 
 
 def test_every_example_and_every_default_of_a_key_is_read_and_the_default_means_the_same(tmp_path):
-    required = "\n".join(
-        key.example for key in generate.POLICY if key.name in ("version", "repositories", "jobs", "passphrase")
-    )
+    four = ("version", "repositories", "jobs", "passphrase")
+    required = "\n".join(key.example for key in generate.POLICY if key.name in four)
     path = tmp_path / "NAME.yaml"
 
     def read(*lines):

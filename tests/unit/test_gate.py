@@ -23,7 +23,9 @@ KEY = "SHA256:" + "a" * 43
 def isolated(code):
     """Run code as `python -I` finds the package: installed, or from this checkout."""
     head = f"import sys; sys.path.insert(0, {str(programs.ROOT)!r}); "
-    return subprocess.run([sys.executable, "-I", "-c", head + code], capture_output=True, text=True, timeout=20, check=True)
+    return subprocess.run(
+        [sys.executable, "-I", "-c", head + code], capture_output=True, text=True, timeout=20, check=True
+    )
 
 
 def test_the_gate_stands_on_the_standard_library_and_yaml_alone():
@@ -348,10 +350,17 @@ def test_a_value_that_looks_like_a_socket_is_never_connected(room, announced, co
     exit_line(done)
 
 
-@pytest.mark.parametrize("command", ["run default", "nonsense", "run weekly", "run default --log=x", "hello"])
+@pytest.mark.parametrize("command", ["run default", "nonsense", "run weekly", "run default --log=x", "window"])
 def test_a_refused_socket_leaves_no_name_behind(room, announced, command):
     done = room.gate(f"{command} --socket={room.path}/sockets/s")
     assert done.returncode in (76, 77)
+    nobody_came(announced)
+    assert os.listdir(room.path / "sockets") == []
+
+
+def test_hello_with_a_socket_tells_what_is_offered_and_connects_to_nothing(room, announced):
+    done = room.gate(f"hello --socket={room.path}/sockets/s")
+    assert done.returncode == 0
     nobody_came(announced)
     assert os.listdir(room.path / "sockets") == []
 
@@ -477,7 +486,11 @@ def test_a_second_run_of_the_repository_is_busy(room):
 
 def started(room, command="run default --log=json"):
     return subprocess.Popen(
-        room.argv(), env=room.environment(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        room.argv(),
+        env=room.environment(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -531,7 +544,7 @@ def test_what_borg_leaves_running_does_not_outlive_the_gate(room):
 
 
 def test_names_stay_here_where_the_policy_says_counts(room):
-    room.borg("echo '/home/x/secret.txt'; echo '{\"type\":\"file_status\",\"path\":\"secret\"}' >&2; exit 0")
+    room.borg('echo \'/home/x/secret.txt\'; echo \'{"type":"file_status","path":"secret"}\' >&2; exit 0')
     for log in ("text", "json"):
         assert b"secret" not in room.gate(f"run default --log={log}").stderr
 

@@ -158,6 +158,7 @@ def poorer(draw, policy):
     return draw(st.sampled_from(ways))
 
 
+@draws.FEWER
 @given(st.data(), POLICIES, ASKED, LOCAL)
 def test_a_policy_with_less_in_it_never_allows_more(data, policy, request, facts):
     """Requests name their repository: with a single one left it may be left out, by design."""
@@ -169,6 +170,7 @@ def test_a_policy_with_less_in_it_never_allows_more(data, policy, request, facts
             assert after == before
 
 
+@draws.FEWER
 @given(POLICIES, ASKED, LOCAL)
 def test_what_is_decided_stands_in_the_policy(policy, request, facts):
     decision = decided(policy, request, facts)
@@ -187,6 +189,7 @@ def test_what_is_decided_stands_in_the_policy(policy, request, facts):
             assert decision.requested
 
 
+@draws.FEWER
 @given(POLICIES, ASKED, LOCAL)
 def test_no_word_of_the_peer_becomes_an_option_a_location_or_a_placeholder(policy, request, facts):
     """A strict model of borg's argv, written without looking at how it is built."""

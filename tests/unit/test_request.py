@@ -40,6 +40,7 @@ def test_looking_for_an_announced_socket_never_raises(command, carriers):
     assert found is None or isinstance(found, SocketPath)
 
 
+@draws.FEWER
 @given(draws.asked())
 def test_what_is_rendered_parses_back_to_the_same_request(request):
     assert parse(render(request).encode("ascii")) == request
@@ -122,7 +123,7 @@ def test_128_words_are_taken_and_one_more_is_not():
         b"a " * 8192,
         b"'" * 16383,
         b"''" * 8192,
-        b"\"'\"" * 5461,
+        b'"\'"' * 5461,
         b"a" * 16384,
         b"borg create --exclude=" + b"/" * 16000 + b"x ::a /etc",
         b"borg create --exclude=" + b"a*" * 8000 + b" ::a /etc",
@@ -148,6 +149,7 @@ def test_a_socket_is_found_where_the_rest_is_nonsense():
     assert announced_socket(b"run x --socket=../x") is None
 
 
+@draws.FEWER
 @given(draws.asked())
 def test_the_announced_socket_is_the_one_that_the_request_names(request):
     assert announced_socket(render(request).encode()) == request.options.socket
@@ -167,3 +169,14 @@ def test_a_request_is_parsed_the_same_in_any_environment(monkeypatch):
 def test_the_corpora_are_as_large_as_they_were_meant_to_be():
     assert len(stage.requests("allowed.txt")) >= 60
     assert len(stage.requests("denied.txt")) >= 120
+
+
+@pytest.mark.parametrize("command", [command for command in draws.COMMANDS.values() if command.exclusive])
+def test_what_borg_does_not_take_together_is_malformed(command):
+    for group in command.exclusive:
+        if all(command.options[name].request for name in group):
+            own = [
+                f"--{n}={draws.known(command.options[n].request)[-1]}" if command.options[n].takes_value else f"--{n}"
+                for n in sorted(group)
+            ]
+            assert refusal(shlex.join(["borg", command.name, *own]).encode()).code == "bad-words"

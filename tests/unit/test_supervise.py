@@ -42,7 +42,9 @@ class Watched:
         if hangup >= 0:
             options["pass_fds"] = (hangup,)
         options = {"stdout": programs.subprocess.PIPE, "stderr": programs.subprocess.PIPE} | options
-        self.process = programs.started(WATCH, seconds, ending, code, hangup, stdin=programs.subprocess.DEVNULL, **options)
+        self.process = programs.started(
+            WATCH, seconds, ending, code, hangup, stdin=programs.subprocess.DEVNULL, **options
+        )
         self.child = int(self.process.stdout.readline().split()[1])
 
     def end(self):
@@ -147,13 +149,15 @@ def test_a_child_that_ends_in_that_moment_ends_by_itself(watched):
 
 def test_a_reader_that_does_not_read_stops_neither_the_clock_nor_signals(watched):
     one = watched(0.5, "borg", "exec yes")
-    time.sleep(1.5)
+    time.sleep(0.8)
     programs.wait_for(lambda: not programs.alive(one.child))
     one.process.stderr.read()
     assert one.end()[1] == "runtime-limit"
 
 
-@pytest.mark.parametrize("code", ["yes & exit 0", "setsid yes & exit 0", "sleep 60 & exit 0", "setsid sleep 60 & exit 0"])
+@pytest.mark.parametrize(
+    "code", ["yes & exit 0", "setsid yes & exit 0", "sleep 60 & exit 0", "setsid sleep 60 & exit 0"]
+)
 def test_who_else_holds_the_pipe_is_not_waited_for(watched, code):
     one = watched(60, "hook", code, stderr=programs.subprocess.DEVNULL)
     status, stopped, seconds, _ = one.end()
@@ -187,10 +191,10 @@ print(watch.stopped)
 @pytest.mark.parametrize(
     ("code", "stream", "stopped"),
     [
-        ("yes | head -c 99999", "stdout", "None"),
+        ("yes 0123456789012345678901234567890123456789 | head -c 99999", "stdout", "None"),
         ("exec yes", "stdout", "output-limit"),
         ("yes | head -c 100001", "stdout", "output-limit"),
-        ("yes | head -c 1000000", "stderr", "None"),
+        ("yes 0123456789012345678901234567890123456789012345678901234567890 | head -c 400000", "stderr", "None"),
     ],
 )
 def test_a_result_is_never_cut_silently(code, stream, stopped):

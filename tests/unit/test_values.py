@@ -26,7 +26,9 @@ NOT_ASCII_DIGITS = ["١", "１", "²", "߀"]
 
 
 @pytest.mark.parametrize("kind", TYPES)
-@pytest.mark.parametrize("text", ["", "\n", "\0", "{", "a\n", "/a\n", "1h\n", "yes\n", f"1:{HEAD}\n", "/a\0", "/{x}", "-"])
+@pytest.mark.parametrize(
+    "text", ["", "\n", "\0", "{", "a\n", "/a\n", "1h\n", "yes\n", f"1:{HEAD}\n", "/a\0", "/{x}", "-"]
+)
 def test_no_type_takes_nothing_line_ends_nuls_or_braces(kind, text):
     with pytest.raises(BadValue):
         kind(text)
@@ -57,14 +59,18 @@ def test_job_names_that_are_refused(text):
 
 
 @pytest.mark.parametrize("kind", [RepositoryPath, SocketPath, SourcePath])
-@pytest.mark.parametrize("text", ["a", "./a", "~", "~/a", "//a", "/a//b", "/a/", "/.", "/..", "/a/./b", "/a/../b", "/./a"])
+@pytest.mark.parametrize(
+    "text", ["a", "./a", "~", "~/a", "//a", "/a//b", "/a/", "/.", "/..", "/a/./b", "/a/../b", "/./a"]
+)
 def test_a_path_is_absolute_and_equal_to_its_normal_form(kind, text):
     with pytest.raises(BadValue):
         kind(text)
 
 
 @pytest.mark.parametrize("kind", [RepositoryPath, SocketPath])
-@pytest.mark.parametrize("text", ["/a b", "/a:b", "/a::b", "/~", "/a'b", '/a"', "/$x", "/a\\b", "/ä", "/a,b", "/a;b", "/a?"])
+@pytest.mark.parametrize(
+    "text", ["/a b", "/a:b", "/a::b", "/~", "/a'b", '/a"', "/$x", "/a\\b", "/ä", "/a,b", "/a;b", "/a?"]
+)
 def test_a_path_of_the_server_holds_nothing_that_borg_ssh_or_a_shell_would_read(kind, text):
     with pytest.raises(BadValue):
         kind(text)
@@ -79,7 +85,9 @@ def test_lengths_count():
             kind(text)
 
 
-@pytest.mark.parametrize("text", ["a", "web1-2026-11-23T04:05:06", "a:b", "a.checkpoints", "a@b=c+d", "checkpoint", "a:"])
+@pytest.mark.parametrize(
+    "text", ["a", "web1-2026-11-23T04:05:06", "a:b", "a.checkpoints", "a@b=c+d", "checkpoint", "a:"]
+)
 def test_archive_names_that_are_taken(text):
     assert str(ArchiveName(text)) == text
 
@@ -132,12 +140,16 @@ def test_a_mark_of_the_log_is_a_number_and_a_digest(text):
         Seen.read(text)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("1s", 1), ("90s", 90), ("30m", 1800), ("12h", 43200), ("366d", 31622400)])
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("1s", 1), ("90s", 90), ("30m", 1800), ("12h", 43200), ("366d", 31622400)]
+)
 def test_durations_are_seconds(text, seconds):
     assert duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["0s", "367d", "1", "h", "1 h", "1H", "-1h", "1.5h", "1h30m", "999999999s", "١h", "1y"])
+@pytest.mark.parametrize(
+    "text", ["0s", "367d", "1", "h", "1 h", "1H", "-1h", "1.5h", "1h30m", "999999999s", "١h", "1y"]
+)
 def test_durations_that_are_refused(text):
     with pytest.raises(BadValue):
         duration(text)

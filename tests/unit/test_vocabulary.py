@@ -10,6 +10,7 @@ import stage
 from hypothesis import given
 from hypothesis import strategies as st
 
+from borgctl import floor
 from borgctl.errors import BadValue
 from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Kind
 
@@ -36,7 +37,10 @@ def test_each_option_of_ours_is_one_of_both_borgs_in_the_same_form(borg_14, borg
                     assert theirs is None, f"{command.name} --{name} is older than {option.since}"
                     continue
                 assert theirs is not None, f"borg {borg.series} {command.name} has no --{name}"
-                assert theirs == {"takes_value": option.takes_value, "accumulates": option.repeats}, (command.name, name)
+                assert theirs == {"takes_value": option.takes_value, "accumulates": option.repeats}, (
+                    command.name,
+                    name,
+                )
 
 
 @pytest.mark.e2e
@@ -121,5 +125,28 @@ def test_a_number_is_plain_decimal_within_its_bounds(text, good):
 
 def test_a_passphrase_or_a_program_cannot_come_in_as_a_variable():
     for name in SETTABLE:
-        assert not any(word in name for word in ("PASS", "RSH", "REPO", "DIR", "PATH", "PYTHON", "LD_", "_OK", "COMMAND"))
+        assert not any(
+            word in name for word in ("PASS", "RSH", "REPO", "DIR", "PATH", "PYTHON", "LD_", "_OK", "COMMAND")
+        )
     assert set(ACCEPTABLE) <= set(SETTABLE)
+
+
+@pytest.mark.parametrize("word", sorted(floor.OPTIONS))
+def test_an_option_of_the_floor_is_in_no_vocabulary(word):
+    assert all(word not in command.options for command in COMMANDS.values())
+
+
+@pytest.mark.parametrize("word", sorted(floor.COMMANDS))
+def test_a_command_of_the_floor_is_in_no_vocabulary(word):
+    assert word not in COMMANDS
+
+
+def test_what_runs_writes_or_discloses_is_of_the_floor_or_needs_a_jobs_author():
+    for command in COMMANDS.values():
+        for name in CLASSES["common"] | CLASSES[command.name]:
+            option = command.options.get(name)
+            assert (
+                name in floor.OPTIONS
+                or (option is not None and option.request is None)
+                or ((command.name, name) in PLACEHOLDERS)
+            )

@@ -24,7 +24,9 @@ def problems(text):
     return [str(problem) for problem in caught.value.found]
 
 
-@pytest.mark.parametrize("word", ["no", "on", "1", "0o17", "22:30", "1e3", "null", "~", "2026-11-23", ".inf", "0x1f", ""])
+@pytest.mark.parametrize(
+    "word", ["no", "on", "1", "0o17", "22:30", "1e3", "null", "~", "2026-11-23", ".inf", "0x1f", ""]
+)
 def test_every_scalar_is_a_string(word):
     assert plain(parse(f"key: {word}\n")) == {"key": word}
 
@@ -51,7 +53,16 @@ def test_eight_levels_are_taken_and_nine_are_not():
 @pytest.mark.parametrize(
     "text",
     [
-        *("[" * 30000, "{" * 30000, "- " * 30000, "? " * 30000, "a: " * 20000, "&a " * 20000, "!a " * 20000, "*a" * 30000),
+        *(
+            "[" * 30000,
+            "{" * 30000,
+            "- " * 30000,
+            "? " * 30000,
+            "a: " * 20000,
+            "&a " * 20000,
+            "!a " * 20000,
+            "*a" * 30000,
+        ),
         *("'" * 60000, '"' + "\\x41" * 15000 + '"', "|\n" + " x\n" * 20000, "%TAG ! x\n" * 7000, "---\n" * 15000),
         *("a" * 65000, "{" + "a," * 30000 + "}", "\n".join(f"k{n}: v" for n in range(6000)), "[" + "[]," * 20000 + "]"),
     ],
@@ -91,12 +102,14 @@ def test_what_yaml_writes_of_strings_is_read_back_as_it_was(tree):
         assert "deeper" in str(error) or "control" in str(error)
 
 
-@pytest.mark.parametrize("text", ["a: &x b", "a: *x", "a: !!str b", "a: !x b", "!x {a: b}", "&x [a]", "a: ! b", "a: &x"])
+@pytest.mark.parametrize(
+    "text", ["a: &x b", "a: *x", "a: !!str b", "a: !x b", "!x {a: b}", "&x [a]", "a: ! b", "a: &x"]
+)
 def test_anchors_aliases_and_tags_are_refused(text):
     assert any("anchors, aliases and tags" in problem or "not YAML" in problem for problem in problems(text))
 
 
-@pytest.mark.parametrize("text", ["a: 1\na: 2", "{a: 1, 'a': 2}", "{x: {b: 1, \"\\x62\": 2}}", "? a\n: 1\n? a\n: 2"])
+@pytest.mark.parametrize("text", ["a: 1\na: 2", "{a: 1, 'a': 2}", '{x: {b: 1, "\\x62": 2}}', "? a\n: 1\n? a\n: 2"])
 def test_a_key_stands_once(text):
     assert "duplicate key" in problems(text)[0]
 
