@@ -56,6 +56,15 @@ class Base:
             raise _unusable(path, error) from None
         return cls(path, fd)
 
+    @classmethod
+    def known(cls, path: str) -> "Base | None":
+        """Open it only where it is there and safe; make nothing."""
+        try:
+            with directory(path) as pinned:
+                return cls(path, pinned.open(os.O_RDONLY | os.O_DIRECTORY))
+        except (OSError, Unsafe):
+            return None
+
     @property
     def borg(self) -> str:
         """Return borg's own base directory."""
@@ -72,8 +81,7 @@ class Base:
     @contextlib.contextmanager
     def lock_repository(self, repository: RepositoryPath) -> Iterator[None]:
         """Hold the one lock of this repository; busy is an answer, not a wait."""
-        name = hashlib.sha256(repository.text.encode()).hexdigest()[:32]
-        fd = self._try_lock(f"locks/repository-{name}")
+        fd = self._try_lock(f"locks/{_name(repository)}")
         if fd is None:
             raise BorgctlError("repository-busy", f"another run uses {repository.text!r}")
         try:
@@ -107,6 +115,15 @@ class Base:
             yield path
         finally:
             self._forget(run, lock)
+
+    def identity(self, repository: RepositoryPath) -> str | None:
+        """Return the id under which this repository is known here, as hexadecimal digits; None before it is."""
+        known = self._read(_name(repository))
+        return known if re.fullmatch(r"[0-9a-f]{64}", known) else None
+
+    def remember(self, repository: RepositoryPath, identity: str) -> None:
+        """Keep a repository's id, on disk when this returns."""
+        self._replace(_name(repository), identity)
 
     def _sweep(self) -> None:
         """Remove what runs that were killed have left: those whose lock nobody holds."""
@@ -173,7 +190,13 @@ class Base:
         fd = os.open(temporary, _OPEN | os.O_TRUNC, 0o600, dir_fd=self.fd)
         with os.fdopen(fd, "w", encoding="ascii") as file:
             file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+
+def _name(repository: RepositoryPath) -> str:
+    return f"repository-{hashlib.sha256(repository.text.encode()).hexdigest()[:32]}"
 
 
 def _unusable(path: str, error: Exception) -> BorgctlError:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _DEEPEST = 64
 _ALL_SIGNALS = range(1, signal.NSIG)
@@ -86,8 +87,12 @@ def _become(
     before_exec: Callable[[], None],
     report: int,
 ) -> None:
+    parent = os.getppid()
     os.setsid()
     os.chdir("/")
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)  # where we are killed, nothing goes on without a record
+    if os.getppid() != parent:
+        os._exit(127)
     for number in _ALL_SIGNALS:
         if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):  # 32 and 33 are the C library's own
             signal.signal(number, signal.SIG_DFL)

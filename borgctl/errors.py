@@ -62,6 +62,20 @@ _TABLE = (
     Reason("transport-not-offered", 77, "refused", False, "add the transport to 'transports' in the client's policy"),
     Reason("socket-refused", 77, "refused", False, "forward a fresh name directly in the policy's socket directory"),
     Reason("source-refused", 77, "refused", False, "name real directories and files that no other user can redirect"),
+    Reason(
+        "repository-known",
+        77,
+        "refused",
+        False,
+        "it was made before: 'init' is for a repository that this client has never used",
+    ),
+    Reason(
+        "repository-replaced",
+        77,
+        "refused",
+        False,
+        "the server showed another repository than before; if you replaced it, remove its file repository-* in the policy's base",
+    ),
     Reason("window-closed", 77, "refused", False, "this version of the gate has no windows"),
     # 78: the client's own set-up is not usable
     Reason("not-isolated", 78, "refused", False, "start the gate as: python3 -I -m borgctl.gate --policy FILE"),
@@ -107,7 +121,13 @@ _TABLE = (
     ),
     Reason("borg-unsupported", 78, "refused", False, "install borg 1.2 or 1.4; for 1.2, leave out what came with 1.4"),
     # 69: not now
-    Reason("borg-missing", 69, "failed", True, "install borg, or name its path with 'borg:' in the policy"),
+    Reason(
+        "borg-missing",
+        69,
+        "failed",
+        True,
+        "install borg, or name its path with 'borg:' in the policy; see that it runs",
+    ),
     Reason("repository-busy", 69, "busy", True, "wait until the run that uses this repository has ended"),
     Reason("sessions-full", 69, "busy", True, "wait, or raise 'limits: sessions' in the client's policy"),
     Reason(

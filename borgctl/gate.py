@@ -7,12 +7,13 @@ policy, log, socket, request, decision, locks, record, run, record. A refusal is
 so does anything unforeseen. The last line on fd 2 tells how it ended; docs/wire.md has every line.
 """
 
+import contextlib
 import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NoReturn
@@ -47,7 +48,9 @@ def main() -> NoReturn:
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))  # until Watch.start
     wires = descriptors.take()
     environment = dict(os.environb)
-    os.environ.clear()
+    for name in list(environment):
+        with contextlib.suppress(OSError, ValueError):  # a peer may send one without a name
+            del os.environb[name]
     run = os.urandom(8).hex()
     story = Story(run, Output(2, run), local=b"SSH_CONNECTION" not in environment)
     try:
@@ -67,10 +70,12 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
     story.known = _asked(file, key, command, environment)
     policy = _policy(story, file)
     carriers = surroundings.carriers(policy, environment)
-    announced = request.announced_socket(command, carriers)
+    announced = request.announced_socket(command, carriers) if "socket" in policy.transports else None
     pinned = transport.pin(announced, policy.socket_directory) if announced else None
     asked = request.parse(command, carriers)
     story.output.json = asked.options.log == "json"
+    if announced and asked.options.socket not in (None, announced):
+        raise BorgctlError("conflicting-values", f"two sockets are named: {announced} and {asked.options.socket}")
     decision = judge(policy, asked, Facts(Names(surroundings.hostname(), "", datetime.now().astimezone()), story.local))
     base = Base.open(policy.base)
     with base.session(policy.limits.sessions):
@@ -81,13 +86,17 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             sources.check(decision.paths)
         chosen = [*policy.environment.set, *surroundings.accepted(policy, environment)]
         with base.lock_repository(decision.repository), base.run_directory(story.run) as directory:
+            agree = _identity(decision, base)
             connection = _connected(decision, wires, pinned)
             env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), chosen)
             check_version(decision, base.version(policy.borg, env))
             words = argv.build(decision, policy.borg)
             _accept(story, _told(decision, words, env))
-            runner = Runner(decision, words, env, directory, connection, policy.passphrase, policy.limits, story.output)
-            return runner.run()
+            where = (directory, connection, policy.passphrase, policy.limits, story.output)
+            ending = Runner(decision, words, env, *where, agree).run()
+            if decision.command == "init" and ending.outcome in ("ok", "warning") and ending.identity:
+                base.remember(decision.repository, ending.identity)
+            return ending
 
 
 def _arguments(words: list[str]) -> tuple[str, str | None]:
@@ -122,6 +131,23 @@ def _policy(story: Story, file: str) -> Policy:
     story.known["digest"] = policy.digest
     story.log = Log.open(policy.audit.file, syslog=policy.audit.syslog)
     return policy
+
+
+def _identity(launch: Launch, base: Base) -> Callable[[bytes], bool]:
+    """Return what says whether the server's claim about its repository is agreed to; refuse to make one that is known.
+
+    The first id is kept before borg acts on it, but that of a new repository only when it is made.
+    """
+    known = base.identity(launch.repository)
+    if launch.command == "init" and known:
+        raise BorgctlError("repository-known", f"{str(launch.repository)!r} is known here with the id {known}")
+
+    def agree(identity: bytes) -> bool:
+        if known is None and launch.command != "init":
+            base.remember(launch.repository, identity.hex())
+        return known in (None, identity.hex())
+
+    return agree
 
 
 def _connected(launch: Launch, wires: Wires, pinned: int | None) -> transport.Connection:
@@ -177,6 +203,7 @@ def _end(story: Story, ending: Ending) -> int:
     told = {"outcome": ending.outcome, "origin": ending.origin, "code": ending.code, "reason": ending.reason}
     seconds = round(time.monotonic() - story.accepted, 3)
     more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
+    more["repository_id"] = ending.identity
     story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
     story.output.event("exit", **{key: value for key, value in told.items() if value is not None})
     return ending.code

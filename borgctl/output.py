@@ -88,7 +88,8 @@ class Output:
         return self.waiting and time.monotonic() - self._moved > STALLED
 
     def flush(self) -> None:
-        """Write all that waits, as long as the peer takes some of it now and then."""
+        """Write all that waits, for as long as a stalled peer is waited for; what is left then is dropped."""
+        end = time.monotonic() + STALLED
         poll = select.poll()
         poll.register(self.fd, select.POLLOUT)
         while self.waiting and not self.gone:
@@ -97,7 +98,7 @@ class Output:
                 self.drop()
             elif events:
                 self.write()
-            elif self.stalled():
+            if time.monotonic() > end:
                 self.drop()
 
 

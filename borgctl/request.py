@@ -9,6 +9,7 @@ request or raises BorgctlError with a reason of status 76. It knows no policy: w
     parse(b"run default --log=json") == Request(Run(JobName("default")), Options(log="json"))
 """
 
+import contextlib
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
@@ -128,9 +129,12 @@ def announced_socket(command: bytes | None, carriers: Mapping[str, str] | None =
     """
     try:
         words = [word.removeprefix("--socket=") for word in split(command or b"") if word.startswith("--socket=")]
-        return SocketPath([*words, (carriers or {}).get("BORG_SOCKET", "")][0])
-    except (BorgctlError, BadValue):
-        return None
+    except BorgctlError:
+        words = []
+    for text in (*words, (carriers or {}).get("BORG_SOCKET", "")):
+        with contextlib.suppress(BadValue):
+            return SocketPath(text)
+    return None
 
 
 def _order(verb: str, words: Iterator[str]) -> tuple[Order, dict[str, Any]]:

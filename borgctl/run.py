@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from borgctl import argv, children, disclosure, passphrase, priority, relay
@@ -24,7 +24,7 @@ from borgctl.vocabulary import COMMANDS
 
 _SECONDS_AFTER = 3600.0  # the longest time for the hooks that run after borg
 _PASSPHRASE_FD = 3
-_WARNINGS = range(100, 128)  # borg's modern exit codes
+_WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell's
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Ending:
     signal: int | None = None
     counts: tuple[int, int] | None = None  # bytes to the server, bytes from it
     detail: str | None = None  # for our own log
+    identity: str | None = None  # the repository's id, as hexadecimal digits
 
 
 def by_gate(code: str, detail: str | None = None) -> Ending:
@@ -66,6 +67,7 @@ class Runner:
     secret: Passphrase
     limits: Limits
     output: Output
+    agree: Callable[[bytes], bool]
 
     def run(self) -> Ending:
         """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
@@ -88,7 +90,8 @@ class Runner:
         except BorgctlError as error:
             self.output.say(f"{error.reason.code}: {error.hint}")
             return by_gate(error.reason.code, error.detail)
-        except Exception as error:  # `after` has to run whatever happens
+        except Exception as error:  # `after` has to run whatever happens, and not beside a borg that lives
+            children.kill_descendants()
             return by_gate("internal", f"{type(error).__name__}: {error}")
 
     def _hooks(self, watch: Watch, hooks: Sequence[tuple[str, ...]], outcome: str) -> bool:
@@ -122,7 +125,7 @@ class Runner:
             return by_gate(watch.stopped)
         secret = passphrase.obtain(self.secret, argv.hook_environment(home(), self.launch.job, ""))
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
-        door = Door(self.directory, self.connection)
+        door = Door(self.directory, self.connection, self.agree)
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
@@ -135,7 +138,7 @@ class Runner:
             for fd in fds.values():
                 os.close(fd)
         status = watch.run(child, streams, BORG_ENDING, door)
-        return _ending(status, watch.stopped, door.counts)
+        return _ending(status, watch.stopped, door)
 
     def _disclose(self, stream: str) -> Callable[[str], str | None] | None:
         return None if self.launch.disclosed else partial(disclosure.counts, stream)
@@ -167,12 +170,24 @@ class Runner:
         ]
 
 
-def _ending(status: int, stopped: str | None, counts: tuple[int, int] | None) -> Ending:
-    """Read borg's exit status, unless it was us who ended it."""
+def _ending(status: int, stopped: str | None, door: Door) -> Ending:
+    """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server."""
+    identity = door.identity.hex() if door.identity else None
+    ended = _verdict(status, stopped, door)
+    return replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
+
+
+def _verdict(status: int, stopped: str | None, door: Door) -> Ending:
     if stopped:
-        reason = REASONS[stopped]
-        return Ending(reason.outcome, "gate", reason.status, stopped, -status if status < 0 else None, counts)
+        return by_gate(stopped)
+    if door.refused:
+        return by_gate("repository-replaced")
+    if door.strange:
+        return by_gate("transport-failed", "the server does not speak borg's protocol, or not in turn")
     if status < 0:
-        return Ending("failed", "borg", 128 - status, None, -status, counts)
-    outcome = "ok" if status == 0 else "warning" if status == 1 or status in _WARNINGS else "failed"
-    return Ending(outcome, "borg", status, None, None, counts)
+        return Ending("failed", "borg", 128 - status)
+    if status not in {0, 1} and status not in _WARNINGS:
+        return Ending("failed", "borg", status)
+    if door.identity is None:
+        return by_gate("borg-missing", f"borg ended with status {status} and has not opened the repository")
+    return Ending("ok" if status == 0 else "warning", "borg", status)

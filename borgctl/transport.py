@@ -13,6 +13,7 @@ import select
 import socket
 import stat
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from borgctl import children, custody, relay
@@ -148,11 +149,20 @@ def _name(pid: int) -> str:
 
 
 class Door:
-    """Where the relay comes in: a socket in a private directory, for one descendant of our borg, once."""
+    """Where the relay comes in: a socket in a private directory, for one descendant of our borg, once.
 
-    def __init__(self, directory: str, connection: Connection) -> None:
+    `agree` is asked about the repository id that the server shows, before borg sees it; `identity` is that id,
+    `refused` that it was not agreed to, `strange` that the server did not speak as a borg server does; `counts` are the
+    bytes to the server and from it, None as long as the relay has not told them.
+    """
+
+    def __init__(self, directory: str, connection: Connection, agree: Callable[[bytes], bool]) -> None:
         self.directory = directory
         self.counts: tuple[int, int] | None = None
+        self.identity: bytes | None = None
+        self.refused = False
+        self.strange = False
+        self._agree = agree
         self._connection = connection
         self._fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -172,11 +182,27 @@ class Door:
         if self._listener is not None:
             self._admit(borg)
         elif self._relay is not None:
-            data = self._relay.recv(relay.COUNTS.size)
-            if len(data) == relay.COUNTS.size:
-                self.counts = relay.COUNTS.unpack(data)
-            self._relay.close()
-            self._relay = None
+            self._hear(self._relay)
+
+    def _hear(self, client: socket.socket) -> None:
+        """Take an id, and answer; or the counts, or the end."""
+        try:
+            data = client.recv(relay.IDENTITY)
+            if len(data) == relay.IDENTITY and self.identity is None:
+                self.identity = data
+                self.refused = True
+                if self._agree(data):
+                    self.refused = False
+                    client.sendall(b"y")
+                    return
+        except OSError:
+            data = b""  # it was killed, or the id could not be kept
+        if len(data) == relay.COUNTS.size:
+            sent, received = relay.COUNTS.unpack(data)
+            self.strange = bool(sent & relay.STRANGE)
+            self.counts = (sent & ~relay.STRANGE, received)
+        client.close()
+        self._relay = None
 
     def _admit(self, borg: int) -> None:
         assert self._listener is not None
@@ -186,7 +212,8 @@ class Door:
             client.close()
             return
         fds = array.array("i", (self._connection.source, self._connection.sink))
-        client.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        with contextlib.suppress(ConnectionError):  # it was killed
+            client.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         self._listener.close()
         self._listener, self._relay = None, client
         os.close(self._connection.sink)  # the server must see the end of file when the relay goes

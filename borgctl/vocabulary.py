@@ -203,7 +203,7 @@ COMMANDS = {
                 "checkpoint-interval": _both(_count(300, 86400)),
             },
             "none",
-            exclusive=(frozenset(("keep-13weekly", "keep-3monthly")),),
+            exclusive=(frozenset(("keep-13weekly", "keep-3monthly")), frozenset(("keep-last", "keep-secondly"))),
         ),
         Command("init", {"encryption": Option(_ANY_ENCRYPTION, _ENCRYPTED)}, "none"),
     )

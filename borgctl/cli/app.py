@@ -1,14 +1,21 @@
 """The command line of borgctl: arguments in, text out; what a command knows lies in a module of its own."""
 
+import json
+import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from borgctl import __version__
+from borgctl.cli import explain as explanation
+from borgctl.cli import lint as linter
 from borgctl.cli.authorize import Login, Order, Transport, authorized
+from borgctl.cli.description import Description, described
 from borgctl.cli.sample import sampled
+from borgctl.cli.suggest import suggested
 from borgctl.errors import BadValue, BorgctlError
 
 app = typer.Typer(
@@ -73,8 +80,77 @@ def authorize(
     typer.echo(authorized(order), nl=False)
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def _print(plain: object, lines: Iterable[str], as_json: bool) -> None:
+    typer.echo(json.dumps(plain, indent=2) if as_json else "\n".join(lines))
+
+
+@app.command()
+def lint(
+    policies: Annotated[
+        list[str] | None, typer.Argument(metavar="[POLICY]...", help="Without one: all in /etc/borgctl.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say all that is wrong or unwise in policies. Exit status 0 (warnings allowed) or 78.
+
+    Example: borgctl lint /etc/borgctl/web1.yaml
+    """
+    reports = [linter.lint(file) for file in policies or linter.usual_policies()]
+    for report in reports:
+        if as_json:
+            typer.echo(json.dumps(report.plain))
+        else:
+            typer.echo("".join(f"{line}\n" for line in report.lines), nl=False)
+    raise typer.Exit(linter.status(reports))
+
+
+@app.command()
+def explain(
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy.")],
+    request: Annotated[
+        str | None, typer.Argument(metavar="[REQUEST]", help="What the server would send, as one word: 'run default'.")
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="A variable that it sends; may be repeated.")
+    ] = None,
+    local: Annotated[bool, typer.Option("--local", help="As if started on this machine and not over ssh.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say how the gate would decide a request, and why; without one, what this policy lets a server do.
+
+    Nothing is done. Exit status 0: allowed, 76: malformed, 77: refused, 78: the policy cannot be used.
+
+    Example: borgctl explain /etc/borgctl/web1.yaml 'run default --log=json'
+    """
+    facts = explanation.facts(local=local)
+    if request is None:
+        found: explanation.Explanation | Description = described(policy, facts)
+    else:
+        found = explanation.explained(policy, os.fsencode(request), explanation.variables(env or []), facts)
+    _print(found.plain, found.lines, as_json)
+    raise typer.Exit(found.status)
+
+
+@app.command()
+def suggest(
+    log: Annotated[str, typer.Argument(metavar="LOG", help="An audit log: /var/log/borgctl/audit.jsonl")],
+    as_json: AsJson = False,
+) -> None:
+    """Print, commented out, the lines that refused requests would have needed in the policy. Nothing is written.
+
+    Example: borgctl suggest /var/log/borgctl/audit.jsonl
+    """
+    found = suggested(log, explanation.facts())
+    _print(found.plain, found.lines, as_json)
+
+
 def main() -> None:
     """Run the command line; errors of ours are one line and a hint."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         app()
     except BadValue as error:

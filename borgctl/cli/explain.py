@@ -6,6 +6,7 @@ sockets, locks, records, hooks, borg. What only a run knows has a placeholder, a
     explained("/etc/borgctl/web1.yaml", b"run default", {}, facts()).decision == "allow"
 """
 
+import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from borgctl import argv, policyfile, request, sources, surroundings, transport
-from borgctl.base import Base, Version
+from borgctl.base import Base
 from borgctl.cli.lint import printable
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
@@ -32,11 +33,12 @@ _MALFORMED = 76
 class Explanation:
     """A verdict and all that belongs to it; `status` is the exit status, `rule` the place in the policy."""
 
-    request: str
+    request: str | None
     decision: str  # allow, refuse or malformed
     status: int = 0
     reason: str | None = None
     detail: str | None = None
+    problems: tuple[str, ...] = ()  # the mistakes of a policy, one by one
     hint: str | None = None
     rule: str | None = None
     job: str | None = None
@@ -68,16 +70,18 @@ class Explanation:
         return [printable(f"{name:<12} {text}") for name, text in self._pairs()]
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
-        yield "request", self.request or "(empty)"
+        if self.request is not None:
+            yield "request", self.request or "(empty)"
         yield "verdict", self.decision if self.status == 0 else f"{self.decision} (exit status {self.status})"
-        told = ("reason", "detail", "hint", "rule", "job", "repository", "transport")
-        yield from ((name, value) for name in told if (value := getattr(self, name)))
+        for name in ("reason", "detail", "hint", "rule", "job", "repository", "transport"):
+            value = getattr(self, name)
+            yield from ((name, text) for text in ((name == "detail" and self.problems) or [value]) if text)
         yield from (("before", shlex.join(hook)) for hook in self.before)
         if self.argv:
             yield "argv", shlex.join(self.argv)
         yield from (("after", shlex.join(hook)) for hook in self.after)
         yield from (("environment", f"{name}={value}") for name, value in sorted(self.environment.items()))
-        yield from (("answer", f"{name}: {value}") for name, value in (self.answer or {}).items())
+        yield from (("answer", f"{name}: {json.dumps(value)}") for name, value in (self.answer or {}).items())
         yield from (("note", text) for text in self.notes)
 
 
@@ -107,12 +111,15 @@ def explained(file: str, command: bytes, sent: Mapping[bytes, bytes], given: Fac
         return refused(error, text)
 
 
-def refused(error: BorgctlError, text: str = "", rule: str | None = None) -> Explanation:
+def refused(error: BorgctlError, text: str | None = None, rule: str | None = None) -> Explanation:
     """Return the explanation of a no; `rule` is the line of the policy that decides it, where one does."""
     status = error.reason.status
     decision = "malformed" if status == _MALFORMED else "refuse"
     notes = ("the server is told the reason and the hint, not the detail",)
-    return Explanation(text, decision, status, error.reason.code, error.detail, error.hint, rule, notes=notes)
+    problems = tuple(map(str, error.problems)) if isinstance(error, policyfile.InvalidPolicy) else ()
+    return Explanation(
+        text, decision, status, error.reason.code, error.detail, problems, error.hint, rule, notes=(*notes, *_as_whom())
+    )
 
 
 def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
@@ -127,14 +134,12 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
     except BorgctlError as error:
         return refused(error, text, _forbidding(policy, asked, given, error.reason.code))
     if not isinstance(decision, Launch):
-        version = _version(policy)
-        return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": version.text if version else None})
+        return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": _noted(policy)})
     surroundings.require_sandbox(policy)
     if decision.requested:
         sources.check(decision.paths)
     chosen = [*policy.environment.set, *surroundings.accepted(policy, sent)]
-    if version := _version(policy):
-        check_version(decision, version)
+    version = _noted(policy, decision)
     return Explanation(
         text,
         "allow",
@@ -146,7 +151,7 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
         environment=_environment(policy, chosen),
         before=decision.before,
         after=decision.after,
-        notes=tuple(_notes(policy, decision)),
+        notes=tuple(_notes(decision, version)),
     )
 
 
@@ -161,10 +166,20 @@ def _forbidding(policy: Policy, asked: Request, given: Facts, reason: str) -> st
     return None
 
 
-def _version(policy: Policy) -> Version | None:
-    """Return borg's version where the gate has noted it; borg is not asked."""
+def _noted(policy: Policy, launch: Launch | None = None) -> str | None:
+    """Return borg's version if the gate has noted it; refuse the launch by what is noted, as the gate would."""
     base = Base.known(policy.base)
-    return base.known_version(policy.borg) if base else None
+    if base is None:
+        return None
+    try:
+        version = base.known_version(policy.borg)
+        if launch and launch.command == "init":
+            base.require_new(launch.repository)
+        if launch and version:
+            check_version(launch, version)
+        return version.text if version else None
+    finally:
+        os.close(base.fd)
 
 
 def _environment(policy: Policy, chosen: list[tuple[str, str]]) -> dict[str, str]:
@@ -175,11 +190,14 @@ def _environment(policy: Policy, chosen: list[tuple[str, str]]) -> dict[str, str
     return env | ({"BORG_PASSPHRASE_FD": f"<from {secret}>"} if secret else {})
 
 
-def _notes(policy: Policy, launch: Launch) -> Iterator[str]:
+def _notes(launch: Launch, version: str | None) -> Iterator[str]:
     yield "nothing was done; <run>, <host-id> and <relay> stand for what only a run knows, the time is now"
-    if os.geteuid() != 0:
-        yield f"the gate is taken to run as you (uid {os.geteuid()})"
+    yield from _as_whom()
     if launch.transport == "socket":
         yield "the forwarded socket is taken to be there, and ours"
-    if not _version(policy):
-        yield "which borg is installed is not looked at"
+    yield f"borg was {version} when the gate last looked" if version else "borg is not asked for its version"
+
+
+def _as_whom() -> Iterator[str]:
+    if os.geteuid() != 0:
+        yield f"the gate is taken to run as you (uid {os.geteuid()}), and to see what you see"

@@ -61,7 +61,8 @@ def lint(file: str) -> Report:
         policy = policyfile.read(path)
         warnings = advise(policy, _root(path))
     except InvalidPolicy as error:
-        return Report(file, errors=error.problems or (Problem(1, 1, f"{error.detail}; {error.hint}"),))
+        hint = f": {error.hint}" if error.reason.code == "policy-unsafe" else ""
+        return Report(file, errors=error.problems or (Problem(1, 1, f"{error.detail}{hint}"),))
     except Problems as problems:  # it was changed between the two looks
         return Report(file, errors=problems.found)
     return Report(file, warnings=tuple(sorted(set(warnings))))

@@ -1,8 +1,8 @@
 """A policy in plain sentences: what this server can make happen here, and what it can learn.
 
-Everything said is read from the policy value that the gate uses. For people who have not written the policy.
+For people who did not write the policy. All that is said is read from the very value that the gate decides by.
 
-    sentences(policy, facts.names)[1] == "The server may start 'default': borg create backs up /etc and /home …"
+    paragraphs(policy, names)["It learns"][0] == "which jobs and commands are offered, …"
 """
 
 import os
@@ -10,165 +10,166 @@ import pwd
 import shlex
 from collections.abc import Iterable, Iterator
 
+from borgctl import surroundings
+from borgctl.errors import BorgctlError
 from borgctl.policy import Job, Offer, Policy
-from borgctl.templates import Names
+from borgctl.templates import Names, Template
 from borgctl.vocabulary import COMMANDS
 
 _DOES = {
     "create": "backs up",
-    "list": "lists the archives: their names and times",
-    "info": "tells sizes and counts of the archives",
-    "check": "checks that the repository is consistent, and changes nothing",
+    "list": "lists archives by name and time",
+    "info": "tells the sizes of archives",
+    "check": "checks that the repository is sound, and changes nothing",
     "prune": "marks old archives as deleted",
     "init": "makes the repository, once",
 }
 _TRANSPORTS = {
-    "stdio": "inside the ssh connection itself, without any forwarding",
-    "socket": "through a unix socket that it forwards into {directory}",
-    "local": "from a process of this machine",
+    "stdio": "the ssh connection itself, without any forwarding",
+    "socket": "a socket that it forwards into {directory} (sshd then lets it make sockets elsewhere too, wherever the \
+login user may write)",
+    "local": "a process on this machine",
 }
+_WALLS = {"off": "without a sandbox", "prefer": "in a sandbox if there is one", "require": "in a sandbox"}
+_PATTERNS = {"exclude-from", "pattern", "patterns-from"}
+_SAID = {"exclude", "glob-archives"} | _PATTERNS
 
 
-def sentences(policy: Policy, names: Names) -> list[str]:
-    """Return the sentences in order: what may happen, what may be learnt, how, and what bounds it."""
-    return [
-        *_jobs(policy, names),
-        *_commands(policy),
-        *_limits_of_choice(policy),
-        *_repositories(policy, names),
-        *_learns(policy),
-        *_transports(policy),
-        *_bounds(policy),
-    ]
+def paragraphs(policy: Policy, names: Names) -> dict[str, list[str]]:
+    """Return sentences by the words they begin with; `names` are those of the next run."""
+    found = {
+        "As it stands,": list(_hindered(policy)),
+        "The server may": [*_jobs(policy, names), *_commands(policy)],
+        "It cannot": list(_impossible(policy)),
+        "It can always": ["refuse to take a backup, and lose or delete what it keeps: it holds the repository"],
+        "Its backups are kept": list(_repositories(policy, names)),
+        "It learns": list(_learns(policy)),
+        "It reaches borg through": [_TRANSPORTS[t].format(directory=policy.socket_directory) for t in _ways(policy)],
+        "It may send": list(_variables(policy)),
+        "On this machine": list(_bounds(policy)),
+    }
+    return {beginning: sentences for beginning, sentences in found.items() if sentences}
+
+
+def _hindered(policy: Policy) -> Iterator[str]:
+    try:
+        surroundings.require_sandbox(policy)
+    except BorgctlError as error:
+        yield f"nothing at all is run: {error.detail}; {error.hint}"
 
 
 def _jobs(policy: Policy, names: Names) -> Iterator[str]:
-    if not policy.jobs:
-        yield "The server may start no job."
     for job in policy.jobs.values():
         own = Names(names.hostname, str(job.name), names.now)
-        yield f"The server may start the job '{job.name}': {_does(job, own)} (line {job.line})."
-        for when, hooks in (("Before", job.before), ("After", job.after)):
-            for hook in hooks:
-                yield f"{when} '{job.name}', this machine runs {_shown(hook)} as {_user()}, outside of borg."
+        hooks = [f"{shlex.join(hook)} runs before" for hook in job.before]
+        hooks += [f"{shlex.join(hook)} runs after" for hook in job.after]
+        also = f"; as {_user()} and outside of borg, {_listed(hooks)} it" if hooks else ""
+        yield f"start the job '{job.name}' (line {job.line}): borg {job.command} {_does(job, own)}{also}"
 
 
 def _does(job: Job, names: Names) -> str:
-    options = dict(job.options)
-    text = f"borg {job.command} {_DOES[job.command]}"
+    options = {name: None if value is None else Template(value).expand(names) for name, value in job.options}
+    text = _DOES[job.command]
     if job.command == "create":
-        left_out = [value for name, value in job.options if name == "exclude" and value is not None]
-        text += f" {_listed(job.paths)}" + (f", leaving out {_listed(left_out)}" if left_out else "")
+        left_out = [_quoted(value or "") for name, value in job.options if name == "exclude"]
+        text += f" {_paths(job.paths)}" + (f", without {_listed(left_out)}" if left_out else "")
+        text += ", less what its patterns leave out" if options.keys() & _PATTERNS else ""
         text += f", as archive {job.archive.expand(names)}" if job.archive else ""
-        if options.keys() & {"exclude-from", "pattern", "patterns-from"}:
-            text += ", less what its patterns leave out"
     if job.command == "prune":
-        kept = [f"{value} {name.removeprefix('keep-')}" for name, value in job.options if name.startswith("keep-")]
-        text += f", keeping {_listed(kept)}" if kept else ""
-        text += f", of those named {options['glob-archives']}" if options.get("glob-archives") else ", of all archives"
-    said = {"exclude", "glob-archives", "exclude-from", "pattern", "patterns-from"}
-    rest = [name if value is None else f"{name} {value}" for name, value in job.options if name not in said]
-    rest = [text for text in rest if not text.startswith("keep-")]
-    return text + (f"; with {_listed(rest)}" if rest else "")
+        kept = [f"{value} {name.removeprefix('keep-')}" for name, value in options.items() if name.startswith("keep-")]
+        text += f" but for {_listed(kept)}" if kept else ""
+        text += f", of those named {options['glob-archives']}" if "glob-archives" in options else ", of all archives"
+    rest = [(name, value) for name, value in options.items() if name not in _SAID and not name.startswith("keep-")]
+    words = [name if value is None else f"{name} {_quoted(value)}" for name, value in rest]
+    return text + (f"; with {_listed(words)}" if words else "")
 
 
 def _commands(policy: Policy) -> Iterator[str]:
     for offer in policy.commands.values():
-        yield f"The server may spell out borg {offer.command}, which {_DOES[offer.command]}{_chosen(offer)} \
-(line {offer.line})."
+        files = " and the files in them" if offer.command == "list" and policy.names_disclosed else ""
+        yield f"spell out borg {offer.command} (line {offer.line}), which {_DOES[offer.command]}{files}{_chosen(offer)}"
 
 
 def _chosen(offer: Offer) -> str:
-    inside = f" any path that it names inside {_listed(offer.paths, 'or')}" if COMMANDS[offer.command].paths else ""
-    named = ", under a name of its choice" if offer.command == "create" else ""
-    options = f"; it may add {_listed(sorted(offer.options))}" if offer.options else "; it may add no option"
-    return inside + named + options
+    inside = f" any path that it names in {_paths(offer.paths, 'or')}" if COMMANDS[offer.command].paths else ""
+    named = ", under names of its choice" if offer.command == "create" else ""
+    return f"{inside}{named}; with {_listed(sorted(offer.options), 'or') if offer.options else 'no option'}"
 
 
-def _limits_of_choice(policy: Policy) -> Iterator[str]:
-    create = policy.commands.get("create")
-    if create is None:
-        yield "It cannot choose what is backed up: the paths are those above, written here."
+def _impossible(policy: Policy) -> Iterator[str]:
+    if "create" not in policy.commands:
+        yield "choose what is backed up: the paths stand here"
     if not policy.commands:
-        yield "It cannot choose options or name a borg command: it says a job's name and nothing else."
-    yield "It cannot read files, restore them, run programs of its own, or delete archives in any other way."
-    if any(job.command == "prune" for job in policy.jobs.values()) or "prune" in policy.commands:
-        yield "Deleting for good is in the hands of whoever runs the server: it holds the repository."
-    if policy.environment.accept:
-        yield f"It may set {_listed(sorted(policy.environment.accept))} for borg, within bounds; any other variable is dropped."
-    else:
-        yield "Variables that it sends are dropped."
+        yield "choose options, or name a command of borg's: it says the name of a job and nothing else"
+    yield "restore, write or change a file here, or run a program"
+    if all(repository.encrypted for repository in policy.repositories):
+        yield "read what is in the files"
 
 
 def _repositories(policy: Policy, names: Names) -> Iterator[str]:
     for repository in policy.repositories:
         path = repository.path.expand(names)
-        if repository.encrypted:
-            yield f"Data goes to {path} on the server, encrypted here: the server cannot read it."
-        else:
-            yield f"Data may go to {path} on the server without encryption: the server can then read and forge all of it."
+        how = "encrypted here first" if repository.encrypted else "without encryption: it can read and forge all of it"
+        yield f"in {path} on the server, {how}"
     if len(policy.repositories) > 1:
-        yield "The server chooses between these repositories for every job."
-    if policy.passphrase.file:
-        yield f"The passphrase is read from {policy.passphrase.file} here; the server never gets it."
-    elif policy.passphrase.program:
-        yield f"The passphrase is what {_shown(policy.passphrase.program)} prints here; the server never gets it."
+        yield "in that one of these repositories which it names"
 
 
 def _learns(policy: Policy) -> Iterator[str]:
-    yield "It learns the names of jobs and of what is offered above, which borg this is, and when a run ends and how."
-    yield "It learns archives' names, times and sizes, numbers of files and how much data is sent."
+    yield "which jobs and commands are offered, which borg this is, and when and how each run ends"
+    yield "names, times and sizes of archives, and how many files are in them"
     if policy.names_disclosed:
-        yield "It learns names of files too: borg's messages and lists reach it as they are."
+        yield "names of files too: what borg and the hooks say reaches it as it is"
     else:
-        yield "It does not learn names of files, what is in them, or what hooks print."
+        yield "no names of files, and nothing of what the hooks say"
+    if policy.passphrase.file or policy.passphrase.program:
+        source = policy.passphrase.file or f"the program {shlex.join(policy.passphrase.program)}"
+        yield f"never the passphrase, which comes from {source}"
 
 
-def _transports(policy: Policy) -> Iterator[str]:
-    ways = [_TRANSPORTS[name].format(directory=policy.socket_directory) for name in sorted(policy.transports)]
-    yield f"It may reach borg {_listed(ways, 'or')}."
-    if "socket" in policy.transports:
-        yield "For the socket, sshd also lets it make sockets wherever the login user may write."
+def _ways(policy: Policy) -> list[str]:
+    return [name for name in _TRANSPORTS if name in policy.transports]
+
+
+def _variables(policy: Policy) -> Iterator[str]:
     if policy.published:
-        yield "It may ask the published scripts' way: BORG_SOCKET and BORG_REPOPATH, and an empty command for 'default'."
+        yield "BORG_SOCKET and BORG_REPOPATH, and an empty request, which means the job 'default'"
+    if policy.environment.accept:
+        yield f"{_listed(sorted(policy.environment.accept))} for borg, each checked"
+    yield "no other variable: they are dropped" if policy.published or policy.environment.accept else "no variables"
 
 
 def _bounds(policy: Policy) -> Iterator[str]:
     limits = policy.limits
-    yield f"A run is ended after {_time(limits.runtime)}; at most {limits.sessions} run at once, one on each repository."
-    yield f"borg runs as {_user()}, with nice {limits.nice} and ionice {limits.ionice}, {_walls(policy)}."
-    yield f"Each request, granted or not, is a line in {policy.audit.file}{' and in syslog' if policy.audit.syslog else ''}."
-
-
-def _walls(policy: Policy) -> str:
-    return {
-        "off": "without a sandbox",
-        "prefer": "in a sandbox where the kernel has one",
-        "require": "in a sandbox, or not at all",
-    }[policy.sandbox]
+    yield f"borg runs as {_user()}, {_WALLS[policy.sandbox]}, with nice {limits.nice} and ionice {limits.ionice}"
+    yield f"a run is ended after {_time(limits.runtime)}; {limits.sessions} may run at once, one on each repository"
+    places = policy.audit.file + (" and in syslog" if policy.audit.syslog else "")
+    yield f"each request, granted or refused, is a line in {places}"
 
 
 def _user() -> str:
     """Return whom the gate runs as, taken to be who asks."""
     try:
-        name = pwd.getpwuid(os.geteuid()).pw_name
+        return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         return f"uid {os.geteuid()}"
-    return name if os.geteuid() else "root"
 
 
 def _time(seconds: int) -> str:
-    for size, noun in ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second")):
-        if seconds % size == 0:
-            return f"{seconds // size} {noun}{'' if seconds == size else 's'}"
-    raise AssertionError
+    units = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+    size, noun = next(unit for unit in units if seconds % unit[0] == 0)
+    return f"{seconds // size} {noun}{'' if seconds == size else 's'}"
 
 
-def _listed(items: Iterable[object], word: str = "and") -> str:
+def _paths(paths: Iterable[object], word: str = "and") -> str:
+    return _listed([_quoted(str(path)) for path in paths], word)
+
+
+def _quoted(text: str) -> str:
+    return repr(text) if " " in text else text
+
+
+def _listed(items: Iterable[str], word: str = "and") -> str:
     """Join as a sentence does: a, b and c."""
-    *most, last = [str(item) for item in items] or ["nothing"]
+    *most, last = list(items) or ["nothing"]
     return f"{', '.join(most)} {word} {last}" if most else last
-
-
-def _shown(words: Iterable[str]) -> str:
-    return shlex.join(words)

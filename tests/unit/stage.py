@@ -39,6 +39,14 @@ def requests(name: str) -> list[tuple[str, int, str]]:
     return found
 
 
+def outcome(kind, call, *arguments):
+    """Return what a call returns, or the exception of this kind that it raises."""
+    try:
+        return call(*arguments)
+    except kind as error:
+        return error
+
+
 def wire(text: str) -> bytes:
     r"""Return the bytes of a line of the corpora, in which \xHH and \\ stand for one byte."""
     pattern = rb"\\(\\|x[0-9a-f]{2})"

@@ -39,8 +39,8 @@ def existing(launch, file):
 
 def readings(borg, argvs):
     text = json.dumps(argvs)
-    done = subprocess.run([borg.python, ORACLE, "parse"], input=text, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
+    argv = [borg.python, ORACLE, "parse"]
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, timeout=120, check=True)
     return json.loads(done.stdout)
 
 
@@ -80,7 +80,7 @@ def test_borg_itself_reads_each_launch_as_it_was_meant(request, many, which, tmp
 
 
 def readable(name, value):
-    """Tell whether borg can make sense of an admin's own pattern, roughly: a style that it knows, an action that it knows."""
+    """Tell whether borg can make sense of an admin's own pattern, roughly: of a style, an action that it knows."""
     if name == "exclude":
         return not (len(value) > 2 and value[2] == ":" and value[:2].isalnum()) or value[:2] in ("fm", "sh", "pp", "pf")
     return name != "pattern" or (value[0] in "+-!Rr" and len(value) > 2)

@@ -7,14 +7,14 @@ import re
 import stat
 import threading
 
+import draws
+import programs
 import pytest
+import stage
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-import draws
-import programs
-import stage
 from borgctl.audit import LARGEST, Log, render
 from borgctl.errors import BorgctlError
 
@@ -85,8 +85,16 @@ def test_whatever_a_peer_sends_the_record_stays_small(character):
     flood = character * 200_000
     line = render(
         {
-            **{"type": "refuse", "run": "1", "request": flood, "detail": flood, "policy": flood, "peer": flood},
-            **{"argv": [flood] * 300, "environment": {flood: flood}, "rule": flood, "job": flood},
+            "type": "refuse",
+            "run": "1",
+            "request": flood,
+            "detail": flood,
+            "policy": flood,
+            "peer": flood,
+            "argv": [flood] * 300,
+            "environment": {flood: flood},
+            "rule": flood,
+            "job": flood,
         }
     )
     assert len(line) < LARGEST and line.isascii()

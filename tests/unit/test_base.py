@@ -5,10 +5,10 @@ import os
 import re
 import stat
 
-import pytest
-
 import programs
+import pytest
 import stage
+
 from borgctl.base import Base
 from borgctl.errors import BorgctlError
 from borgctl.values import RepositoryPath

@@ -1,5 +1,6 @@
 """Whose hands is a file in? Each way in which another user could have chosen what is there."""
 
+import contextlib
 import os
 import stat
 
@@ -178,10 +179,8 @@ def test_nothing_stays_open_whatever_happens(room):
     (room / "dir").chmod(0o777)
     before = descriptors()
     for path in ("file", "link", "dir/x", "none", "none/x", "file/x"):
-        try:
+        with contextlib.suppress(Unsafe, OSError):
             Pinned.at(str(room / path)).close()
-        except (Unsafe, OSError):
-            pass
     with Pinned.at(str(room / "file")) as pinned:
         assert not os.get_inheritable(pinned.fd)
     assert descriptors() == before

@@ -2,9 +2,8 @@
 
 import json
 
-import pytest
-
 import programs
+import pytest
 
 TAKE = """
 import json, os, sys

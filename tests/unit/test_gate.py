@@ -11,9 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 import programs
+import pytest
 import stage
 
 FORBIDDEN = ("typer", "rich", "structlog", "logging", "asyncio", "subprocess", "pydantic", "click", "borgctl.cli")
@@ -49,15 +48,57 @@ esac
 env > ROOM/env
 ls -l /proc/self/fd > ROOM/fds
 if [ -n "$BORG_PASSPHRASE_FD" ]; then cat <&"$BORG_PASSPHRASE_FD" > ROOM/secret; fi
-BODY
+exec PYTHON -I -S ROOM/speak.py "$(cat ROOM/body)"
 """
+
+
+# An interpreter that has imported the gate and forks for each request: what costs most of a start is paid once. Each
+# gate is a process of its own all the same, with pipes as sshd makes them. The server's end of fd 0 stays open.
+WARM = f"""
+import json, os, sys
+sys.path[:0] = [{str(programs.ROOT)!r}, {str(Path(__file__).parent)!r}]
+import programs
+from borgctl import gate
+for line in sys.stdin:
+    asked = json.loads(line)
+    pipes = [os.pipe() for _ in range(3)]
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(pipes[0][0], 0)
+        os.dup2(pipes[1][1], 1)
+        os.dup2(pipes[2][1], 2)
+        for pair in pipes:
+            os.close(pair[0])
+            os.close(pair[1])
+        os.environ.clear()
+        os.environ.update(asked["env"])
+        sys.argv = ["gate.py", *asked["argv"]]
+        gate.main()
+    for fd in (pipes[0][0], pipes[1][1], pipes[2][1]):
+        os.close(fd)
+    printed = programs.serve(pipes[1][0], pipes[0][1], bytes.fromhex(asked["identity"])).decode("latin-1")
+    told = [open(pipes[2][0], "rb").read().decode("latin-1"), printed]
+    os.close(pipes[1][0])
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(pipes[0][1])
+    print(json.dumps([status, *told]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def warm():
+    argv = [sys.executable, "-I", "-c", WARM]
+    with programs.ended(subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as process:
+        yield process
 
 
 class Room:
     """A client: policy, log, base, a borg that only looks, and how to start the gate."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, warm):
         self.path = directory
+        self.warm = warm
+        self.identity = programs.IDENTITY  # what the server says that its repository is
         directory.chmod(0o700)
         (directory / "sockets").mkdir(mode=0o700)
         self.secret = directory / "passphrase"
@@ -68,8 +109,9 @@ class Room:
         self.policy()
 
     def borg(self, body="exit 0"):
-        text = FAKE.replace("ROOM", str(self.path)).replace("BODY", body)
-        programs.script(self.path / "borg", text)
+        (self.path / "body").write_text(body)
+        (self.path / "speak.py").write_text(programs.SPEAK)
+        programs.script(self.path / "borg", FAKE.replace("ROOM", str(self.path)).replace("PYTHON", sys.executable))
 
     def policy(self, more="", *, jobs="default: {paths: [/etc]}"):
         self.file = self.path / "p.yaml"
@@ -92,22 +134,35 @@ class Room:
         env = {"PATH": "/usr/bin:/bin", "SSH_CONNECTION": "192.0.2.1 5000 192.0.2.2 22", **variables}
         return env if command is None else env | {"SSH_ORIGINAL_COMMAND": command}
 
-    def gate(self, command, *arguments, stdin=None, isolated=("-I",), closed=(), **variables):
-        """Run the gate to its end."""
+    def gate(self, command, *arguments, **variables):
+        """Run the gate to its end, from the warm interpreter."""
+        words = [str(word) for word in arguments or ("--policy", self.file, "--key", KEY)]
+        asked = {"argv": words, "env": self.environment(command, **variables), "identity": self.identity.hex()}
+        self.warm.stdin.write(json.dumps(asked) + "\n")
+        self.warm.stdin.flush()
+        status, said, printed = json.loads(self.warm.stdout.readline())
+        assert "Traceback" not in said, said
+        return subprocess.CompletedProcess(words, status, printed.encode("latin-1"), said.encode("latin-1"))
+
+    def cold_gate(self, command, *arguments, isolated=("-I",), closed=(), **variables):
+        """Start the gate as sshd does, and run it to its end."""
         argv = self.argv(*arguments, isolated=isolated)
         if closed:
             shut = " ".join(f"{fd}>&-" if fd else "0<&-" for fd in closed)
             argv = ["/bin/sh", "-c", f'exec "$@" {shut}', "sh", *argv]
         env = self.environment(command, **variables)
-        # the server's end of fd 0 stays open until the gate has ended
-        source, sink = os.pipe()
-        try:
-            done = subprocess.run(argv, env=env, stdin=source, capture_output=True, timeout=30, check=False)
-        finally:
-            os.close(source)
-            os.close(sink)
-        assert b"Traceback" not in done.stderr, done.stderr.decode()
-        return done
+        (source, to_gate), (from_gate, sink) = os.pipe(), os.pipe()
+        process = subprocess.Popen(argv, env=env, stdin=source, stdout=sink, stderr=subprocess.PIPE)
+        os.close(source)
+        os.close(sink)
+        with programs.ended(process):
+            printed = programs.serve(from_gate, to_gate, self.identity)
+            said = process.stderr.read()
+            process.wait(30)
+        os.close(to_gate)  # the server's end of fd 0 stays open until the gate has ended
+        os.close(from_gate)
+        assert b"Traceback" not in said, said.decode()
+        return subprocess.CompletedProcess(argv, process.returncode, printed, said)
 
     def records(self):
         return [json.loads(line) for line in self.log.read_text("ascii").splitlines()] if self.log.exists() else []
@@ -120,8 +175,8 @@ class Room:
 
 
 @pytest.fixture
-def room(tmp_path_factory):
-    room = Room(tmp_path_factory.mktemp("g"))
+def room(tmp_path_factory, warm):
+    room = Room(tmp_path_factory.mktemp("g"), warm)
     yield room
     assert room.left() == []
 
@@ -137,8 +192,9 @@ def exit_line(done):
     return value
 
 
-def test_a_job_is_run_and_both_records_are_there(room):
-    done = room.gate("run default --log=json")
+@pytest.mark.parametrize("start", ["gate", "cold_gate"])
+def test_a_job_is_run_and_both_records_are_there(room, start):
+    done = getattr(room, start)("run default --log=json")
     end = exit_line(done)
     assert (end["outcome"], end["origin"], end["code"]) == ("ok", "borg", 0)
     accept, last = room.records()
@@ -177,7 +233,8 @@ def test_borg_gets_no_descriptor_and_no_variable_of_ours(room):
     ids=lambda value: str(value)[:24],
 )
 def test_nonsense_ends_in_one_exit_line_and_one_record(room, command, status, reason):
-    done = room.gate(command)
+    start = room.cold_gate if len(command or "") > 1000 else room.gate
+    done = start(command)
     end = exit_line(done)
     assert (done.returncode, end["reason"], end["origin"], done.stdout) == (status, reason, "gate", b"")
     (record,) = room.records()
@@ -202,10 +259,8 @@ def test_a_peer_on_this_host_is_told_the_detail(room):
     [
         (("--policy",), "usage"),
         (("--policy", "/none", "--key", "SHA256:short"), "usage"),
-        (("--policy", "/none", "--evil"), "usage"),
         (("--help",), "usage"),
         (("--policy", "/none/p.yaml"), "policy-unreadable"),
-        (("--policy", "relative.yaml"), "policy-unsafe"),
         (("--policy", "/dev/null"), "policy-unsafe"),
         (("--policy", ""), "policy-unsafe"),
     ],
@@ -216,13 +271,12 @@ def test_a_bad_command_line_of_ours_is_78(room, arguments, reason):
 
 
 def test_without_isolation_nothing_starts(room):
-    done = room.gate("run default", isolated=())
+    done = room.cold_gate("run default", isolated=())
     assert (done.returncode, exit_line(done)["reason"]) == (78, "not-isolated")
 
 
-@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
-def test_a_policy_that_others_may_write_is_78(room, mode):
-    room.file.chmod(mode)
+def test_a_policy_that_others_may_write_is_78(room):
+    room.file.chmod(0o620)
     done = room.gate("run default")
     assert (done.returncode, exit_line(done)["reason"]) == (78, "policy-unsafe")
 
@@ -257,10 +311,18 @@ def test_no_record_no_run(room):
     assert not (room.path / "argv").exists()
 
 
-@pytest.mark.parametrize("closed", [(0,), (1,), (0, 1), (2,), (0, 1, 2)])
-@pytest.mark.parametrize(("command", "status"), [("run default", 0), ("nonsense", 76)])
+@pytest.mark.parametrize(
+    ("closed", "command", "status"),
+    [
+        ((0,), "run default", 0),
+        ((1,), "run default", 0),
+        ((0, 1, 2), "run default", 0),
+        ((2,), "nonsense", 76),
+        ((0, 1, 2), "nonsense", 76),
+    ],
+)
 def test_closed_descriptors_end_in_an_exit_status_and_a_record(room, closed, command, status):
-    done = room.gate(command, closed=closed)
+    done = room.cold_gate(command, closed=closed)
     if 2 not in closed:
         exit_line(done)
     assert done.returncode == status and done.stdout == b""
@@ -288,7 +350,7 @@ def test_an_accepted_variable_arrives_where_its_value_is_good(room):
     assert "COLUMNS=100\n" in env and "LINES" not in env
 
 
-@pytest.mark.parametrize("value", ["1", "wide", "100\nEVIL=1", "{now}", "9" * 100_000, "１００", " 100"])
+@pytest.mark.parametrize("value", ["wide", "100\nEVIL=1", "9" * 100_000, "１００"])
 def test_an_accepted_variable_with_a_bad_value_is_refused(room, value):
     room.policy("environment: {accept: [COLUMNS]}\n")
     done = room.gate("run default", COLUMNS=value)
@@ -305,8 +367,8 @@ def test_the_published_carriers_count_only_where_the_policy_says_so(room):
 
 def test_a_locale_that_came_with_the_connection_changes_no_file_name(room):
     room.policy(jobs="default: {paths: [/home/jörg]}")
-    for locale in ("C", "POSIX", "de_DE.ISO-8859-1", "C.UTF-8", "nonsense"):
-        done = room.gate("run default", LC_ALL=locale, LANG=locale)
+    for locale in ("C", "de_DE.ISO-8859-1", "nonsense"):
+        done = room.cold_gate("run default", LC_ALL=locale, LANG=locale)
         if done.returncode == 0:
             assert (room.path / "argv").read_bytes().splitlines()[-1] == "/home/jörg".encode()
         else:
@@ -372,6 +434,40 @@ def test_a_socket_that_is_not_our_sshds_is_refused(room, announced):
     assert not (room.path / "argv").exists()
 
 
+# ---- which repository is it?
+
+
+def test_a_repository_with_another_id_than_before_is_refused(room):
+    assert room.gate("run default").returncode == 0
+    assert room.records()[-1]["repository_id"] == programs.IDENTITY.hex()
+    room.identity = b"x" * 32
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (77, "repository-replaced")
+    room.identity = programs.IDENTITY
+    assert room.gate("run default").returncode == 0
+
+
+def test_a_repository_that_is_known_is_not_made_again(room):
+    room.gate("run default")
+    room.policy(jobs="init: {command: init, options: {encryption: repokey}}")
+    assert exit_line(room.gate("run init"))["reason"] == "repository-known"
+
+
+def test_what_is_made_is_known_and_what_could_not_be_made_is_not(room):
+    room.policy(jobs="init: {command: init, options: {encryption: repokey}}")
+    room.borg("exit 2")
+    assert exit_line(room.gate("run init"))["code"] == 2
+    room.borg()
+    assert room.gate("run init").returncode == 0
+    assert exit_line(room.gate("run init"))["reason"] == "repository-known"
+
+
+def test_a_borg_that_never_opened_the_repository_has_made_no_backup(room):
+    programs.script(room.path / "borg", 'test "$1" = --version && echo borg 1.4.5; exit 0')
+    done = room.gate("run default")
+    assert exit_line(done)["outcome"] == "failed" and done.returncode == 69
+
+
 # ---- a run, and how it ends
 
 
@@ -392,12 +488,9 @@ def test_hello_works_where_borg_is_missing(room):
 @pytest.mark.parametrize(
     ("body", "code", "outcome"),
     [
-        ("exit 1", 1, "warning"),
         ("exit 105", 105, "warning"),
         ("exit 2", 2, "failed"),
-        ("exit 52", 52, "failed"),
         ("kill -9 $$", 137, "failed"),
-        ("kill -15 $$", 143, "failed"),
     ],
 )
 def test_borgs_own_status_is_passed_on(room, body, code, outcome):
@@ -494,7 +587,7 @@ def started(room, command="run default --log=json"):
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_run_with_a_record(room, number):
     room.borg("exec sleep 30")
     with programs.ended(started(room)) as one:
@@ -505,8 +598,7 @@ def test_a_signal_ends_the_run_with_a_record(room, number):
     assert (room.records()[-1]["type"], room.records()[-1]["reason"]) == ("exit", "stopped")
 
 
-@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1, 0.2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("number", "delay"), [(signal.SIGTERM, 0.05), (signal.SIGINT, 0.1), (signal.SIGINT, 0.2)])
 def test_a_signal_at_any_moment_gives_no_traceback(room, number, delay):
     room.borg("exec sleep 30")
     with programs.ended(started(room)) as one:

@@ -126,11 +126,11 @@ LOCAL = st.booleans().map(lambda local: Facts(stage.FACTS.names, local))
 
 
 def decided(policy, request, facts):
-    try:
-        return judge(policy, request, facts)
-    except BorgctlError as error:
-        assert error.reason.status in (77, 78)
-        return None
+    found = stage.outcome(BorgctlError, judge, policy, request, facts)
+    if not isinstance(found, BorgctlError):
+        return found
+    assert found.reason.status in (77, 78)
+    return None
 
 
 @st.composite

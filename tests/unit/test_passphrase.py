@@ -2,10 +2,10 @@
 
 import os
 
-import pytest
-
 import programs
+import pytest
 import stage
+
 from borgctl import passphrase
 from borgctl.errors import BorgctlError
 from borgctl.policy import Passphrase

@@ -1,6 +1,7 @@
 """The bytes between borg and the transport: both ways, intact, and an end that waits for nobody."""
 
 import array
+import contextlib
 import hashlib
 import os
 import random
@@ -11,9 +12,11 @@ import sys
 import threading
 import time
 
-import pytest
-
 import programs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from borgctl import relay
 
 NO_SPLICE = """
@@ -24,6 +27,7 @@ os.splice = refuse
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+SHAKEN = (12, len(programs.NEGOTIATED + programs.OPENED + programs.IDENTITY))
 DATA = random.Random(1).randbytes(5 * 1024 * 1024 + 17)
 
 
@@ -53,6 +57,21 @@ class Gate:
         for fd in {*fds}:
             os.close(fd)
 
+    def shake(self):
+        """Speak the first words of both sides, which the relay looks at; return how many bytes went each way."""
+        near, borg = self.process.stdin.fileno(), self.process.stdout.fileno()
+        for ask, answer in zip(programs.ASKS, (programs.NEGOTIATED, programs.OPENED + programs.IDENTITY), strict=False):
+            os.write(near, ask)
+            assert exactly(self.from_relay, len(ask)) == ask
+            os.write(self.to_relay, answer)
+            if answer != programs.NEGOTIATED:
+                assert exactly(self.door.fileno(), relay.IDENTITY) == programs.IDENTITY
+                self.door.sendall(b"y")
+            assert exactly(borg, len(answer)) == answer
+        os.write(near, programs.ASKS[2])
+        assert exactly(self.from_relay, 4) == programs.ASKS[2]
+        return self
+
     def hang_up(self):
         """End the server's side."""
         if self.to_relay >= 0:
@@ -69,10 +88,8 @@ class Gate:
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 stream.close()
-            except BrokenPipeError:
-                pass
         self.door.close()
         for fd in (self.to_relay, self.from_relay):
             if fd >= 0:
@@ -83,7 +100,7 @@ class Gate:
 def gate(request, tmp_path_factory):
     kind, _, way = request.param.partition("-")
     gate = Gate(tmp_path_factory.mktemp("d"), kind, splice=way == "splice")
-    yield gate
+    yield gate.shake()
     gate.close()
 
 
@@ -122,7 +139,7 @@ def test_bytes_go_both_ways_at_once_and_arrive_as_they_were(gate):
     assert received["down"] == DATA[::-1]
     gate.process.stdin.close()
     assert gate.process.wait(10) == 0
-    assert gate.counts() == (len(DATA), len(DATA))
+    assert gate.counts() == (SHAKEN[0] + len(DATA), SHAKEN[1] + len(DATA))
     assert gate.process.stderr.read() == b""
 
 
@@ -131,7 +148,7 @@ def test_it_ends_when_borg_closes_its_end_though_the_far_end_stays_open(gate):
     gate.process.stdin.close()
     assert gate.process.wait(10) == 0
     assert os.read(gate.from_relay, 10) == b"bye"
-    assert gate.counts() == (3, 0)
+    assert gate.counts() == (SHAKEN[0] + 3, SHAKEN[1])
 
 
 def test_borg_sees_the_end_of_file_when_the_server_ends(gate):
@@ -176,31 +193,132 @@ def test_slow_readers_lose_nothing(gate):
     thread.join(5)
 
 
-@pytest.mark.parametrize("way", ["up", "down"])
-def test_descriptors_that_do_not_block_lose_nothing(way, tmp_path_factory):
-    """O_NONBLOCK belongs to what is open, not to who opened it: whoever shares it with us may set it (sshd, a launcher)."""
-    room = tmp_path_factory.mktemp("d")
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(room / relay.DOOR))
-    listener.listen(1)
-    argv = [sys.executable, "-I", "-S", relay.__file__, str(room)]
-    source, to_relay = os.pipe()
-    from_relay, sink = os.pipe()
-    with programs.ended(subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)) as process:
-        door, _ = listener.accept()
-        door.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", (source, sink)))])
-        os.set_blocking(source, False)
-        os.set_blocking(sink, False)
-        near, far = (process.stdin.fileno(), from_relay) if way == "up" else (to_relay, process.stdout.fileno())
-        time.sleep(0.1)  # it finds nothing to read
-        thread = writing(near, DATA[:1_000_000])
-        time.sleep(0.1)  # it finds no room
-        assert exactly(far, 1_000_000) == DATA[:1_000_000]
-        thread.join(5)
-    for end in (listener, door):
-        end.close()
-    for fd in (source, to_relay, from_relay, sink):
-        os.close(fd)
+# ---- the first words
+
+
+@pytest.fixture
+def silent(tmp_path_factory):
+    """A relay before the first word."""
+    gate = Gate(tmp_path_factory.mktemp("d"), "pipes")
+    yield gate
+    gate.close()
+
+
+def ask(gate, words):
+    os.write(gate.process.stdin.fileno(), words)
+    assert exactly(gate.from_relay, len(words)) == words
+
+
+def strange(gate):
+    """Tell that the relay has ended and says that the server was strange."""
+    assert gate.process.wait(10) == 0
+    sent, _ = gate.counts()
+    return bool(sent & relay.STRANGE)
+
+
+def test_a_server_that_speaks_first_is_no_borg(silent):
+    os.write(silent.to_relay, programs.NEGOTIATED)
+    assert strange(silent)
+    assert silent.process.stdout.read() == b""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH",
+        b"\xc1",
+        programs.NEGOTIATED + b"x",
+        programs.NEGOTIATED + programs.OPENED + programs.IDENTITY,
+        programs.OPENED + programs.IDENTITY,
+        b"\x94\x01\x02\xc0\x80",
+        b"\xdd\xff\xff\xff\xff" + b"\x00" * (relay.LONGEST_ANSWER + 10),
+    ],
+    ids=lambda answer: repr(answer[:8]),
+)
+def test_a_strange_first_answer_never_reaches_borg(silent, answer):
+    ask(silent, b"ask1")
+    writing(silent.to_relay, answer)
+    assert strange(silent)
+    assert silent.process.stdout.read() == b""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        programs.NEGOTIATED,
+        programs.OPENED + programs.IDENTITY + b"\xc0",
+        b"\x82\xa1i\x03\xa1r\xc4\x20" + programs.IDENTITY,
+        b"\x82\xa1i\x02\xa1r\xc4\x21" + programs.IDENTITY + b"x",
+        b"\x82\xa1i\x02\xa1r\xc0",
+        b"\x83\xa1i\x02\xa1r\xc4\x20" + programs.IDENTITY + b"\xa1x\x01",
+    ],
+    ids=lambda answer: repr(answer[:8]),
+)
+def test_a_strange_answer_to_open_never_reaches_borg(silent, answer):
+    ask(silent, b"ask1")
+    os.write(silent.to_relay, programs.NEGOTIATED)
+    assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
+    ask(silent, b"ask2")
+    os.write(silent.to_relay, answer)
+    assert strange(silent)
+    assert silent.process.stdout.read() == b""
+
+
+@pytest.mark.parametrize("form", [b"\xc4\x20", b"\xd9\x20", b"\xda\x00\x20"])
+def test_the_id_of_any_borg_is_shown_and_held_back_until_it_is_agreed_to(silent, form):
+    ask(silent, b"ask1")
+    os.write(silent.to_relay, programs.NEGOTIATED)
+    assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
+    ask(silent, b"ask2")
+    answer = b"\x82\xa1i\x02\xa1r" + form + programs.IDENTITY
+    for byte in answer:  # however it is cut
+        os.write(silent.to_relay, bytes([byte]))
+    assert exactly(silent.door.fileno(), 32) == programs.IDENTITY
+    assert not programs.select.select([silent.process.stdout], [], [], 0.1)[0]
+    silent.door.sendall(b"y")
+    assert exactly(silent.process.stdout.fileno(), len(answer)) == answer
+
+
+@pytest.mark.parametrize("answer", [b"n", b""])
+def test_an_id_that_is_not_agreed_to_never_reaches_borg(silent, answer):
+    ask(silent, b"ask1")
+    os.write(silent.to_relay, programs.NEGOTIATED)
+    assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
+    ask(silent, b"ask2")
+    os.write(silent.to_relay, programs.OPENED + programs.IDENTITY)
+    assert exactly(silent.door.fileno(), 32) == programs.IDENTITY
+    if answer:
+        silent.door.sendall(answer)
+    else:
+        silent.door.shutdown(socket.SHUT_RDWR)
+    assert silent.process.wait(10) == 0
+    assert silent.process.stdout.read() == b""
+
+
+def test_a_report_of_an_error_reaches_borg_without_an_id(silent):
+    ask(silent, b"ask1")
+    os.write(silent.to_relay, programs.NEGOTIATED)
+    assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
+    ask(silent, b"ask2")
+    report = b"\x82\xa1i\x02\xafexception_class\xa6Exists"
+    os.write(silent.to_relay, report)
+    assert exactly(silent.process.stdout.fileno(), len(report)) == report
+
+
+def test_a_borg_that_leaves_early_takes_the_relay_along(silent):
+    ask(silent, b"ask1")
+    silent.process.stdin.close()
+    assert silent.process.wait(10) == 0
+    assert silent.counts() == (4, 0)
+
+
+@given(st.binary(max_size=60))
+def test_where_a_message_ends_is_known_or_needs_more(data):
+    end = relay.length(data, 0)
+    assert end is None or 0 < end <= len(data)
+    if end is not None:
+        assert relay.length(data[:end], 0) == end
+        assert all(relay.length(data[:size], 0) is None for size in range(end))
 
 
 def test_without_a_door_it_says_so_and_ends(tmp_path):

@@ -1,5 +1,6 @@
 """The wire: what parses to what, and that nothing else does."""
 
+import contextlib
 import os
 import shlex
 import time
@@ -28,10 +29,8 @@ def refusal(command, carriers=None):
 @example(b"borg create --exclude", None)
 @example(b"\xff" * 20000, None)
 def test_any_bytes_give_a_request_or_a_reason_of_status_76(command, carriers):
-    try:
-        assert isinstance(parse(command, carriers), Request)
-    except BorgctlError as error:
-        assert error.reason.status == 76
+    found = stage.outcome(BorgctlError, parse, command, carriers)
+    assert isinstance(found, Request) or found.reason.status == 76
 
 
 @given(ANYTHING, CARRIERS)
@@ -135,10 +134,8 @@ def test_128_words_are_taken_and_one_more_is_not():
 )
 def test_no_line_takes_long_to_read(line):
     began = time.process_time()
-    try:
+    with contextlib.suppress(BorgctlError):
         parse(line)
-    except BorgctlError:
-        pass
     assert time.process_time() - began < 1.0
 
 

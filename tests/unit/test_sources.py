@@ -1,5 +1,6 @@
 """Paths that a peer chose: no symlink leads one of them elsewhere."""
 
+import contextlib
 import os
 
 import pytest
@@ -63,8 +64,6 @@ def test_one_bad_path_spoils_all(tree):
 def test_nothing_stays_open(tree):
     before = len(os.listdir("/proc/self/fd"))
     for path in ("real/below/file", "link/below", "none/x", "real/below/file/x"):
-        try:
+        with contextlib.suppress(BorgctlError):
             checked(tree / path)
-        except BorgctlError:
-            pass
     assert len(os.listdir("/proc/self/fd")) == before

@@ -4,9 +4,8 @@ import os
 import signal
 import time
 
-import pytest
-
 import programs
+import pytest
 
 # argv: seconds, ending ('borg' or 'hook'), shell code, the descriptor whose end means that the server is gone
 WATCH = """

@@ -253,7 +253,7 @@ def test_stdio_is_the_two_descriptors():
 @pytest.fixture
 def door(room):
     source, sink = os.pipe2(os.O_CLOEXEC)
-    door = Door(str(room), Connection(source, sink, hangup=True))
+    door = Door(str(room), Connection(source, sink, hangup=True), lambda identity: identity == b"i" * 32)
     yield door
     door.close()
     os.close(source)
@@ -274,8 +274,8 @@ door.send(struct.pack("<QQ", 5, 7))
 """
 
 
-def visitor(room, code=VISITOR):
-    argv = [sys.executable, "-I", "-S", "-c", code, str(room / relay.DOOR)]
+def visitor(room, code=VISITOR, *arguments):
+    argv = [sys.executable, "-I", "-S", "-c", code, str(room / relay.DOOR), *arguments]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
 
 
@@ -324,6 +324,30 @@ def test_a_relay_that_dies_before_it_took_what_it_was_handed_breaks_nothing(room
     assert door.counts is None and door.fileno() == -1
 
 
+NAMING = VISITOR.replace(
+    "door.send(", "door.send(sys.argv[2].encode() * 32); print(door.recv(1), flush=True); door.send("
+)
+
+
+@pytest.mark.parametrize(("letter", "agreed"), [("i", True), ("x", False)])
+def test_an_id_is_agreed_to_or_the_door_is_shut(room, door, letter, agreed):
+    with programs.ended(visitor(room, NAMING, letter)) as one:
+        answered(door, os.getpid())
+        answered(door, os.getpid())
+        assert one.stdout.read(2 + 5) == (b"2\nb'y'\n" if agreed else b"2\nb''\n")[:7]
+        assert door.identity == letter.encode() * 32 and door.refused != agreed
+        if agreed:
+            answered(door, os.getpid())
+        assert door.fileno() == -1 and door.counts == ((5, 7) if agreed else None)
+
+
+def test_a_strange_server_is_told_beside_the_counts(room, door):
+    with programs.ended(visitor(room, VISITOR.replace("5, 7", "5 | 1 << 63, 7"))):
+        answered(door, os.getpid())
+        answered(door, os.getpid())
+        assert door.strange and door.counts == (5, 7)
+
+
 def test_counts_that_are_no_counts_are_none(room, door):
     with programs.ended(visitor(room, VISITOR.replace('struct.pack("<QQ", 5, 7)', 'b"xx"'))) as one:
         answered(door, os.getpid())
@@ -348,7 +372,7 @@ def test_the_door_lies_in_a_directory_with_any_length_of_name(room):
         deep = deep / ("d" * 30)
     deep.mkdir(parents=True)
     source, sink = os.pipe()
-    door = Door(str(deep), Connection(source, sink, hangup=True))
+    door = Door(str(deep), Connection(source, sink, hangup=True), bool)
     assert stat.S_ISSOCK((deep / relay.DOOR).lstat().st_mode)
     door.close()
     os.close(source)

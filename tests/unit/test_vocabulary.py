@@ -1,5 +1,6 @@
-"""borg's words: those that we know exist in both borgs as we believe, and none of them is of a class that must not be."""
+"""borg's words: those that we know exist in both borgs as we believe, and none is of a class that must not be."""
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -96,10 +97,8 @@ def test_no_kind_admits_braces_control_characters_other_scripts_digits_or_a_floo
 @given(st.text(max_size=30))
 def test_a_kind_returns_the_text_as_it_stands_or_raises(text):
     for kind in KINDS.values():
-        try:
+        with contextlib.suppress(BadValue):
             assert kind.check(text) == text
-        except BadValue:
-            pass
 
 
 @pytest.mark.parametrize(
@@ -141,12 +140,5 @@ def test_a_command_of_the_floor_is_in_no_vocabulary(word):
     assert word not in COMMANDS
 
 
-def test_what_runs_writes_or_discloses_is_of_the_floor_or_needs_a_jobs_author():
-    for command in COMMANDS.values():
-        for name in CLASSES["common"] | CLASSES[command.name]:
-            option = command.options.get(name)
-            assert (
-                name in floor.OPTIONS
-                or (option is not None and option.request is None)
-                or ((command.name, name) in PLACEHOLDERS)
-            )
+def test_a_common_option_of_a_dangerous_class_is_of_the_floor():
+    assert set(CLASSES["common"]) <= set(floor.OPTIONS)

@@ -1,0 +1,49 @@
+"""A hostile `borg serve`: the real one, whose answer to `open` is changed on the way. argv: MODE REAL-BORG serve …"""
+
+import os
+import subprocess
+import sys
+import threading
+
+OPENED = b"\x82\xa1i\x02\xa1r\xda\x00\x20"
+FORGED = b"\x07" * 32
+
+
+def changed(mode, answer):
+    """Return what the client gets for the bytes of one answer."""
+    at = answer.find(OPENED)
+    if at < 0:
+        return answer
+    head, real, rest = answer[:at], answer[at : at + len(OPENED) + 32], answer[at + len(OPENED) + 32 :]
+    match mode:
+        case "forged":
+            return head + OPENED + FORGED + rest
+        case "twice":
+            return head + real + OPENED + FORGED + rest
+        case "other-form":
+            return head + b"\x82\xa1r\xda\x00\x20" + FORGED + b"\xa1i\x02" + rest
+        case "three-keys":
+            return head + b"\x83" + real[1:] + b"\xa1r\xda\x00\x20" + FORGED + rest
+        case "as-an-error":
+            return head + b"\x83\xa1i\x02\xa1x\xafexception_class\xa1r\xda\x00\x20" + FORGED + rest
+    return answer
+
+
+def main(mode, *argv):
+    serve = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    if mode == "before-it-is-asked":
+        os.write(1, b"\x94\x01\x01\xc0\x81\xaeserver_version\x94\x01\x04\x05\xff" + OPENED + FORGED + OPENED + FORGED)
+
+    def outward():
+        while data := os.read(0, 65536):
+            serve.stdin.write(data)
+        serve.stdin.close()
+
+    threading.Thread(target=outward, daemon=True).start()
+    while data := os.read(serve.stdout.fileno(), 65536):
+        os.write(1, changed(mode, data))
+    os._exit(serve.wait())
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

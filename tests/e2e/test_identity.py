@@ -1,0 +1,97 @@
+"""Which repository is it? Another one than before is refused before borg sees it: no byte is encrypted for it."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import hostile_serve
+import pytest
+from machines import key_line, run, wait_for
+from pulling import last_line, over_stdio
+
+HOSTILE = Path(hostile_serve.__file__)
+
+
+@pytest.fixture
+def pull(client, key, sshd, server, borg, scratch):
+    """Pull over stdio; `pull(request, mode)` through a serve that is hostile in this way."""
+    sshd.authorize(key_line(key, client.command(key)))
+
+    def pull(request, mode=None):
+        serve = borg.path
+        if mode:
+            serve = scratch / "serve"
+            serve.write_text(f'#!/bin/sh\nexec {sys.executable} -I {HOSTILE} {mode} {borg.path} "$@"\n')
+            serve.chmod(0o755)
+        return over_stdio(sshd.ssh_argv(key), request, str(serve), server.repository, server.state)
+
+    assert pull("run init").returncode == 0
+    return pull
+
+
+def state(repository):
+    return {path: path.stat().st_size for path in (repository / "data").rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("mode", ["forged", "twice", "other-form", "three-keys", "as-an-error", "before-it-is-asked"])
+def test_a_forged_id_is_refused_before_anything_is_encrypted(pull, client, server, mode):
+    assert pull("run default").returncode == 0
+    before = state(server.repository)
+    result = pull("run default", mode)
+    told = last_line(result)
+    assert told["origin"] == "gate"
+    assert told["reason"] in ("repository-replaced", "transport-failed"), result.stderr
+    assert state(server.repository) == before
+    assert not list(client.base.glob(f"borg/.config/borg/security/{hostile_serve.FORGED.hex()}"))
+    assert client.records("exit")[-1]["outcome"] == told["outcome"]
+    assert pull("run default").returncode == 0
+
+
+def test_a_forged_id_at_the_first_use_stays_the_only_one(pull, client, server):
+    (kept,) = client.base.glob("repository-*")
+    kept.unlink()
+    assert last_line(pull("run default", "forged"))["outcome"] == "ok"
+    assert kept.read_text() == hostile_serve.FORGED.hex()
+    assert last_line(pull("run default"))["reason"] == "repository-replaced"
+
+
+def test_another_repository_at_the_same_path_is_refused(pull, client, server, borg, scratch):
+    assert pull("run default").returncode == 0
+    for encryption in ("none", "repokey", "repokey-blake2"):
+        shutil.rmtree(server.repository)
+        env = {"PATH": "/usr/bin:/bin", "BORG_PASSPHRASE": "x", "BORG_BASE_DIR": str(scratch / "other")}
+        assert run([borg.path, "init", "-e", encryption, server.repository], env=env).returncode == 0
+        before = state(server.repository)
+        assert last_line(pull("run default"))["reason"] == "repository-replaced"
+        assert state(server.repository) == before
+
+
+def test_an_older_copy_of_the_same_repository_is_borgs_own_refusal(pull, client, server, scratch):
+    assert pull("run default").returncode == 0
+    shutil.copytree(server.repository, scratch / "older")
+    (client.source / "new").write_text("new")
+    assert pull("run default").returncode == 0
+    shutil.rmtree(server.repository)
+    shutil.copytree(scratch / "older", server.repository)
+    result = pull("run default")
+    assert (last_line(result)["outcome"], last_line(result)["origin"]) == ("failed", "borg")
+
+
+def test_init_is_for_a_repository_that_was_never_used(pull, client, server):
+    server.repository.rename(server.repository.with_name("away"))
+    result = pull("run init")
+    assert last_line(result)["reason"] == "repository-known"
+    assert not server.repository.exists()
+    assert client.records()[-1]["type"] == "refuse"
+
+
+def test_a_borg_that_never_opens_the_repository_has_not_succeeded(pull, client, scratch):
+    borg = scratch / "borg"
+    for status in (0, 1, 107, 127):
+        borg.write_text(f'#!/bin/sh\n[ "$1" = --version ] && exec echo borg 1.4.5\nexit {status}\n')
+        borg.chmod(0o755)
+        client.policy(borg=borg)
+        result = pull("run default")
+        assert last_line(result)["outcome"] == "failed", status
+        assert result.returncode not in (0, 1)
+    wait_for(lambda: client.records("exit")[-1]["outcome"] == "failed")

@@ -1,0 +1,317 @@
+"""explain: the gate's own decision for every line of the corpora, in process and against real gates; nothing done."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+import stage
+from programs import python, script
+from typer.testing import CliRunner
+
+from borgctl import argv
+from borgctl.cli.app import app
+from borgctl.cli.description import described
+from borgctl.cli.explain import explained, facts, variables
+from borgctl.errors import BadValue, BorgctlError
+from borgctl.judge import Facts, judge
+from borgctl.launch import Launch
+from borgctl.request import announced_socket, parse
+
+ALLOWED = stage.requests("allowed.txt")
+DENIED = stage.requests("denied.txt")
+DIRECTORY = "/run/borgctl"
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory):
+    """The corpus's policies, each with base, log, borg and socket directory of its own: name to path."""
+    top = tmp_path_factory.mktemp("explain")
+    borg = script(top / "borg", 'test "$1" = --version && echo borg 1.4.5; exit 0')
+    (top / "passphrase").touch(0o600)
+    (top / "passphrase").write_text("0123456789abcdef\n")
+    found = {}
+    for source in (stage.CORPORA / "requests").glob("*.yaml"):
+        text = source.read_text("utf-8").replace("/etc/borgctl/passphrase", f"{top}/passphrase")
+        text += f"base: {top}/{source.stem}\nborg: {borg}\naudit: {{file: {top}/{source.stem}.log, syslog: no}}\n"
+        text += f"socket: {{directory: {DIRECTORY}}}\n"
+        stage.written(
+            top, text.replace("/usr/local/bin/dump-db", borg).replace("/usr/local/bin/thaw", borg), source.name
+        )
+        found[source.stem] = str(top / source.name)
+    return found
+
+
+def elsewhere(line):
+    """Tell whether the request announces a socket that the gate refuses before it reads the rest."""
+    announced = announced_socket(line)
+    return announced is not None and os.path.dirname(announced.text) != DIRECTORY
+
+
+@pytest.mark.parametrize(("name", "number", "line"), ALLOWED)
+def test_what_is_allowed_is_explained_as_the_judge_decides_it(policies, name, number, line):
+    asked = stage.wire(line.partition("  =>  ")[0])
+    policy = stage.policyfile.read(policies[name])
+    decision = judge(policy, parse(asked), stage.FACTS)
+    found = explained(policies[name], asked, {}, stage.FACTS)
+    assert (found.decision, found.status, found.reason) == ("allow", 0, None), f"allowed.txt:{number}"
+    if isinstance(decision, Launch):
+        assert list(found.argv) == argv.build(decision, policy.borg)
+        assert (found.rule, found.job, found.transport) == (decision.rule, decision.job, decision.transport)
+        assert (found.before, found.after) == (decision.before, decision.after)
+    else:
+        assert found.answer.items() >= decision.offer.items() and found.argv == ()
+
+
+@pytest.mark.parametrize(("name", "number", "line"), DENIED)
+def test_what_is_denied_is_explained_with_the_same_reason(policies, name, number, line):
+    asked = stage.wire(line[22:])
+    with pytest.raises(BorgctlError) as caught:
+        judge(stage.policyfile.read(policies[name]), parse(asked), stage.FACTS)
+    found = explained(policies[name], asked, {}, stage.FACTS)
+    if elsewhere(asked):
+        assert found.reason == "socket-refused"
+        return
+    assert (found.reason, found.status) == (caught.value.reason.code, caught.value.reason.status), (
+        f"denied.txt:{number}"
+    )
+    assert found.decision == {76: "malformed", 77: "refuse"}[found.status]
+    assert (found.detail, found.hint) == (caught.value.detail, caught.value.hint)
+    assert found.argv == () and found.environment == {}
+    assert all(text.isprintable() for text in found.lines)
+
+
+# ---- against real gates
+
+
+def gate(policy, command, **sent):
+    """Run a real gate as a forced command does; return its last line and the last record."""
+    env = {b"PATH": os.environb[b"PATH"], b"SSH_CONNECTION": b"192.0.2.7 1 192.0.2.1 22"}
+    env |= {name.encode(): value.encode() for name, value in sent.items()}
+    env |= {b"SSH_ORIGINAL_COMMAND": command} if command else {}
+    words = [sys.executable, "-I", "-m", "borgctl.gate", "--policy", policy]
+    done = subprocess.run(words, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    log = policy.removesuffix("yaml") + "log"
+    with open(log, encoding="ascii") as file:
+        records = [json.loads(line) for line in file]
+    run = json.loads(done.stderr.splitlines()[-1])
+    return run, [record for record in records if record["run"] == run["run"]]
+
+
+def timeless(words):
+    return [re.sub(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", "TIME", word) for word in words]
+
+
+SAMPLE = [(name, line.partition("  =>  ")[0]) for name, _, line in ALLOWED[::6]]
+SAMPLE += [(name, line[22:]) for name, _, line in DENIED[::12] if "\\x00" not in line]
+
+
+@pytest.mark.parametrize(("name", "line"), [(name, line) for name, line in SAMPLE if "--socket=/run" not in line])
+def test_a_real_gate_decides_as_explained(policies, name, line):
+    asked = stage.wire(line)
+    found = explained(policies[name], asked, {}, facts())
+    told, records = gate(policies[name], asked)
+    if found.decision != "allow":
+        assert (told["reason"], told["code"]) == (found.reason, found.status)
+        assert records[0]["detail"] == found.detail
+        return
+    assert records[0]["type"] == "accept", told  # how it ends does not matter: this borg is a stand-in
+    if records[0]["command"] == "hello":
+        return
+    record = records[0]
+    assert timeless(record["argv"]) == timeless(found.argv)
+    assert (record["rule"], record["job"], record["repository"], record["transport"]) == (
+        *(found.rule, found.job, found.repository, found.transport),
+    )
+    assert set(record["environment"]) == set(found.environment) - {"BORG_RSH", "BORG_PASSPHRASE_FD"}
+
+
+# ---- what else the server sends, and what only a run knows
+
+
+SMALL = """\
+version: 1
+repositories:
+  /srv/{hostname}: {encryption: required}
+passphrase: {file: /etc/p}
+jobs: {default: {paths: [/etc]}}
+sandbox: off
+"""
+
+
+def small(directory, more=""):
+    stage.written(directory, SMALL + more)
+    return str(directory / "policy.yaml")
+
+
+def test_the_published_carriers_mean_what_they_mean_to_the_gate(tmp_path):
+    file = small(tmp_path, "published: yes\ntransports: [socket]\nsocket: {directory: /run/x}\n")
+    found = explained(file, b"", variables(["BORG_SOCKET=/run/x/1", "BORG_REPOPATH=/srv/web1"]), stage.FACTS)
+    assert (found.decision, found.job, found.transport) == ("allow", "default", "socket")
+    assert any("socket is taken to be there" in note for note in found.notes)
+    found = explained(file, b"", variables(["BORG_SOCKET=/tmp/1"]), stage.FACTS)
+    assert found.reason == "socket-refused"
+    assert explained(file, b"", {}, stage.FACTS).reason == "transport-not-offered"
+
+
+def test_accepted_variables_are_checked_and_shown_and_others_dropped(tmp_path):
+    file = small(tmp_path, "environment: {set: {TZ: Europe/Berlin}, accept: [COLUMNS]}\n")
+    found = explained(file, b"run default", variables(["COLUMNS=80", "BORG_PASSCOMMAND=id", "LINES=30"]), stage.FACTS)
+    assert found.environment.items() >= {"COLUMNS": "80", "TZ": "Europe/Berlin"}.items()
+    assert not found.environment.keys() & {"BORG_PASSCOMMAND", "LINES"}
+    found = explained(file, b"run default", variables(["COLUMNS=id"]), stage.FACTS)
+    assert (found.decision, found.reason) == ("malformed", "bad-value")
+
+
+@pytest.mark.parametrize("word", ["", "X", "=x"])
+def test_a_variable_is_a_name_and_a_value(word):
+    with pytest.raises(BadValue):
+        variables([word])
+
+
+def test_the_passphrase_is_named_and_not_shown(tmp_path):
+    found = explained(small(tmp_path), b"run default", {}, stage.FACTS)
+    assert found.environment["BORG_PASSPHRASE_FD"] == "<from /etc/p>"
+    assert "<run>" in found.environment["TMPDIR"] and found.environment["BORG_HOST_ID"] == "<host-id>"
+
+
+def test_a_local_request_is_explained_as_one(tmp_path):
+    file = small(tmp_path, "transports: [local]\n")
+    assert explained(file, b"run default", {}, stage.FACTS).reason == "transport-not-offered"
+    assert explained(file, b"run default", {}, Facts(stage.FACTS.names, local=True)).transport == "local"
+
+
+def test_the_line_that_forbids_is_named(tmp_path):
+    file = small(tmp_path, "commands:\n  create: {paths: [/etc]}\n")
+    for asked in (b"borg create --json ::a /etc", b"borg create ::a /var"):
+        assert explained(file, asked, {}, stage.FACTS).rule == f"{file}:8"
+    assert explained(file, b"borg list", {}, stage.FACTS).rule is None
+
+
+def test_a_requested_path_through_a_symlink_is_refused_as_the_gate_does(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    file = small(tmp_path, f"commands: {{create: {{paths: [{tmp_path}]}}}}\n")
+    assert explained(file, f"borg create ::a {tmp_path}/link/x".encode(), {}, stage.FACTS).reason == "source-refused"
+    assert explained(file, f"borg create ::a {tmp_path}/real/x".encode(), {}, stage.FACTS).decision == "allow"
+
+
+@pytest.mark.parametrize("text", ["version: 2\n", "", "a: &b c"])
+def test_an_unusable_policy_is_the_verdict(tmp_path, text):
+    file = tmp_path / "p.yaml"
+    file.touch(0o600)
+    file.write_text(text)
+    for found in (explained(str(file), b"hello", {}, stage.FACTS), described(str(file), stage.FACTS)):
+        assert (found.decision, found.reason, found.status) == ("refuse", "policy-invalid", 78)
+        assert f"{file}:1:" in found.detail
+    file.chmod(0o666)
+    assert explained(str(file), b"hello", {}, stage.FACTS).reason == "policy-unsafe"
+
+
+def test_a_known_borg_that_is_too_old_is_told_and_an_unknown_one_is_not_asked(tmp_path):
+    log = tmp_path / "asked"
+    borg = script(tmp_path / "borg", f"echo borg 1.2.4; date >> {log}")
+    base = f"borg: {borg}\nbase: {tmp_path}/base\naudit: {{file: {tmp_path}/policy.log, syslog: no}}\n"
+    text = SMALL.replace("paths: [/etc]", "paths: [/etc], options: {files-changed: ctime}").replace("/etc/p", "/nope")
+    stage.written(tmp_path, text + base)
+    file = str(tmp_path / "policy.yaml")
+    assert explained(file, b"run default", {}, stage.FACTS).decision == "allow"
+    assert not log.exists() and not (tmp_path / "base").exists()
+    gate(file, b"hello")
+    asked = log.read_text()
+    assert explained(file, b"run default", {}, stage.FACTS).reason == "borg-unsupported"
+    assert explained(file, b"hello", {}, stage.FACTS).answer["borg"] == "1.2.4"
+    assert log.read_text() == asked
+
+
+def test_nothing_is_written_started_or_connected(policies):
+    """The interpreter itself reports what is done (sys.addaudithook)."""
+    code = """
+import os
+from borgctl.cli.description import described
+from borgctl.cli.explain import explained, facts
+WORDS = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmod", "os.chown", "os.truncate", "os.link", "os.exec",
+         "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen", "socket.connect", "socket.bind", "shutil.rmtree")
+def hook(event, arguments):
+    if event in WORDS or event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        os.write(1, f"{event} {arguments}\\n".encode())
+sys.dont_write_bytecode = True
+found = facts()
+sys.addaudithook(hook)
+for policy in sys.argv[1:]:
+    described(policy, found)
+    for asked in (b"hello", b"run default", b"borg create ::a /etc", b"borg list --socket=/run/borgctl/x", b"\\xff"):
+        explained(policy, asked, {}, found)
+os.write(1, b"done")
+"""
+    done = python(code, *policies.values())
+    assert done.stdout == b"done", (done.stdout, done.stderr)
+
+
+# ---- the command
+
+
+def borgctl(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "verdict"),
+    [("run default", 0, "allow"), ("run x", 77, "refuse"), ("run;x", 76, "malformed"), ("", 76, "malformed")],
+)
+def test_the_exit_status_is_the_verdict(tmp_path, asked, status, verdict):
+    file = small(tmp_path)
+    result = borgctl("explain", file, asked)
+    assert result.exit_code == status and re.search(rf"^verdict +{verdict}\b", result.stdout, re.MULTILINE)
+    told = json.loads(borgctl("explain", file, asked, "--json").stdout)
+    assert told["decision"] == verdict
+    assert set(told) >= {
+        *("decision", "reason", "rule", "argv", "environment", "detail", "hint", "job", "repository", "transport"),
+        "hooks",
+    }
+
+
+def test_a_hostile_request_does_nothing_to_a_terminal(tmp_path):
+    result = borgctl("explain", small(tmp_path), "run \x1b[2J\u202e\n")
+    assert result.exit_code == 76 and "\x1b" not in result.stdout and "\u202e" not in result.stdout
+
+
+def test_without_a_request_it_says_what_the_server_may_do(policies):
+    result = borgctl("explain", policies["jobs"])
+    assert result.exit_code == 0
+    for said in (
+        "job 'dumps'",
+        "/etc and /home",
+        "no names of files",
+        "without any forwarding",
+        "12 hours",
+        "'/var/my",
+    ):
+        assert said in result.stdout
+    told = json.loads(borgctl("explain", policies["jobs"], "--json").stdout)
+    assert [job["name"] for job in told["offer"]["jobs"]][:2] == ["default", "dumps"]
+    assert all(sentence.endswith(".") for sentence in told["sentences"])
+
+
+def test_every_job_command_path_and_repository_is_in_the_sentences(policies):
+    for name, path in policies.items():
+        policy, text = stage.policyfile.read(path), "\n".join(described(path, stage.FACTS).lines)
+        for job in policy.jobs.values():
+            assert f"job '{job.name}'" in text
+            assert all(str(source) in text for source in job.paths)
+            assert all(shlex.join(hook) in text for hook in (*job.before, *job.after))
+        for offer in policy.commands.values():
+            assert f"spell out borg {offer.command}" in text
+            assert all(option in text for option in offer.options)
+        assert ("without encryption" in text) == (name == "several")
+        assert ("names of files too" in text) == (name == "several")
+
+
+def test_a_policy_that_nothing_can_run_under_says_so_first(tmp_path):
+    stage.written(tmp_path, SMALL.replace("sandbox: off\n", ""))
+    sandbox = explained(str(tmp_path / "policy.yaml"), b"run default", {}, stage.FACTS)
+    first = described(str(tmp_path / "policy.yaml"), stage.FACTS).lines[0]
+    assert (sandbox.reason == "sandbox-unavailable") == first.startswith("As it stands")

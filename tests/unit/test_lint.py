@@ -1,0 +1,213 @@
+"""lint: every error where it stands, every warning where it is due, and nothing said of a sound policy."""
+
+import json
+import os
+import re
+
+import pytest
+import stage
+from programs import script
+from typer.testing import CliRunner
+
+from borgctl.cli import lint
+from borgctl.cli.app import app
+
+INVALID = sorted((stage.CORPORA / "policies/invalid").glob("*.yaml"))
+DELIVERED = sorted((stage.CORPORA.parents[1] / "policy").glob("*.yaml"))
+
+
+def borgctl(*words):
+    return CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """Write a policy with changed lines; return its path. Unchanged, there is nothing to warn of but the sandbox."""
+    (tmp_path / "passphrase").touch(0o600)
+    (tmp_path / "passphrase").write_text("x" * 32)
+    (tmp_path / "data").mkdir()
+    (tmp_path / "s").mkdir(0o700)
+    script(tmp_path / "borg", "exit 0")
+    script(tmp_path / "hook", "exit 0")
+
+    def write(*changes):
+        text = (
+            "version: 1\n"
+            "repositories: {/srv/a: {encryption: required}}\n"
+            f"passphrase: {{file: {tmp_path}/passphrase}}\n"
+            "jobs:\n"
+            f"  default: {{paths: [{tmp_path}/data]}}\n"
+            "  init: {command: init, options: {encryption: repokey}}\n"
+            '  prune: {command: prune, options: {keep-daily: 7, glob-archives: "{hostname}-default-*"}}\n'
+            f"borg: {tmp_path}/borg\n"
+            f"base: {tmp_path}/base\n"
+            f"audit: {{file: {tmp_path}/log/audit.jsonl}}\n"
+            f"socket: {{directory: {tmp_path}/s}}\n"
+            "sandbox: off\n"
+        )
+        for old, new in changes:
+            assert old in text or not old, old
+            text = text.replace(old, new.replace("HERE", str(tmp_path)), 1) if old else text + new
+        file = tmp_path / "policy.yaml"
+        file.touch(0o600)
+        file.write_text(text)
+        return file
+
+    return write
+
+
+def warnings(file):
+    report = lint.lint(str(file))
+    assert report.errors == ()
+    return [(w.line, w.text) for w in report.warnings if "has a sandbox" not in w.text]
+
+
+def test_nothing_is_said_of_a_sound_policy(sound):
+    assert warnings(sound()) == []
+
+
+ADVICE = [
+    ((("", "published: yes\ntransports: [socket]\n"), ("  default:", "  other:")), 13, "'default', which is not here"),
+    ((("", "published: yes\n"),), 13, "announce a socket"),
+    ((("", "transports: [socket]\n"),), 13, "StreamLocalBindUnlink no"),
+    ((("", "disclose: names\n"),), 13, "names of files"),
+    ((("sandbox: off", "sandbox: require"),), 12, "every run is refused"),
+    ((("", "commands: {create: {paths: [/]}}\n"),), 13, "any file of this machine"),
+    ((("", "commands: {prune: {options: [keep-last]}}\n"),), 13, "its own rules for what to delete"),
+    ((("", "commands: {prune: {}}\n"),), 13, "without a rule"),
+    (((', glob-archives: "{hostname}-default-*"', ""),), 7, "without 'glob-archives' all archives count as one"),
+    ((("{hostname}-default-*", "{hostname}-other-*"),), 7, "no job here makes archives"),
+    ((("{hostname}-default-*", "*"), ("  init:", "  b: {paths: [HERE/data]}\n  init:")), 8, "'default' and 'b'"),
+    ((("keep-daily: 7, ", ""),), 7, "without a rule"),
+    ((("keep-daily", "keep-last"),), 7, "pushes the old ones out"),
+    ((("{encryption: required}", "{encryption: none}"),), 2, "read and forge"),
+    ((("  init: {command: init, options: {encryption: repokey}}\n", ""),), 4, "makes the repository"),
+    ((("/data]", "/data], options: {read-special: yes}"),), 5, "waits at pipes"),
+    ((("/data]", "/data], before: [[HERE/none]]"),), 5, "hook cannot be run"),
+    ((("/data]", "/none]"),), 5, "is not here"),
+    ((("HERE/data", "HERE"),), 5, "the passphrase"),
+    ((("HERE/data", "HERE"),), 5, "borg's own state"),
+    ((("borg: HERE/borg", "borg: HERE/none"),), 8, "No such file"),
+    ((("file: HERE/passphrase", "file: HERE/none"),), 3, "is missing: (umask 077"),
+    ((("file: HERE/passphrase", "program: [HERE/none]"),), 3, "passphrase program"),
+    ((("", "transports: [socket]\n"), ("HERE/s}", "HERE/none}")), 11, "is missing"),
+]
+
+
+@pytest.mark.parametrize(("changes", "line", "said"), ADVICE)
+def test_what_is_valid_and_unwise_is_said_where_it_stands(sound, tmp_path, changes, line, said):
+    changes = [(old.replace("HERE", str(tmp_path)), new) for old, new in changes]
+    found = warnings(sound(*changes))
+    assert [place for place, text in found if said in text] == [line], found
+
+
+def test_what_is_left_out_of_a_backup_is_not_warned_of(sound, tmp_path):
+    excluded = f"{tmp_path}], exclude: [{tmp_path}/base, 'pp:{tmp_path}/passphrase']"
+    assert warnings(sound((f"{tmp_path}/data]", excluded))) == []
+    assert warnings(sound((f"{tmp_path}/data]", f"{tmp_path}], exclude: ['*/base', 'sh:**/pass*']"))) == []
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
+def test_a_passphrase_that_others_can_read_is_warned_of_and_never_read(sound, tmp_path, mode):
+    file = sound()
+    (tmp_path / "passphrase").write_text("the-secret-itself-is-here-not-told")
+    (tmp_path / "passphrase").chmod(mode)
+    ((line, text),) = warnings(file)
+    assert line == 3 and "others may use it" in text and "0600" in text and "secret" not in text
+
+
+def test_a_short_passphrase_is_warned_of(sound, tmp_path):
+    file = sound()
+    (tmp_path / "passphrase").write_text("hunter2\n")
+    ((_, text),) = warnings(file)
+    assert "has 8 bytes" in text and "hunter2" not in text
+
+
+def test_lint_does_not_open_the_passphrase(sound, tmp_path):
+    file = sound()
+    os.utime(tmp_path / "passphrase", (1, 1))
+    lint.lint(str(file))
+    assert (tmp_path / "passphrase").stat().st_atime == 1
+
+
+def test_programs_in_the_hands_of_others_are_warned_of(sound, tmp_path):
+    file = sound(("/data]", "/data], after: [[HERE/hook]]"))
+    (tmp_path / "borg").chmod(0o777)
+    (tmp_path / "hook").chmod(0o600)
+    texts = [text for _, text in warnings(file)]
+    assert any("borg' has mode 0777" in text for text in texts) and any("is not executable" in text for text in texts)
+
+
+def test_a_base_that_others_can_write_is_warned_of(sound, tmp_path):
+    file = sound()
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base").chmod(0o777)
+    assert [line for line, _ in warnings(file)] == [9]
+
+
+# ---- errors, files, forms
+
+
+@pytest.mark.parametrize("source", INVALID, ids=lambda path: path.stem)
+def test_every_error_of_the_corpus_is_told_where_it_stands(source, tmp_path):
+    expected = re.findall(r"^# expect: (.*)$", source.read_text("utf-8"), re.MULTILINE)
+    file = tmp_path / "p.yaml"
+    file.touch(0o600)
+    file.write_bytes(source.read_bytes())
+    result = borgctl("lint", file)
+    assert result.exit_code == 78
+    lines = result.stdout.splitlines()
+    assert len(lines) == len(expected)
+    for line, beginning in zip(lines, expected, strict=True):
+        place, _, text = beginning.partition(": ")
+        assert line.startswith(f"{file}:{place}: error: {text}")
+
+
+@pytest.mark.parametrize("source", DELIVERED, ids=lambda path: path.stem)
+def test_a_policy_that_we_deliver_has_no_errors(source, tmp_path):
+    file = tmp_path / source.name
+    file.touch(0o600)
+    file.write_bytes(source.read_bytes())
+    assert borgctl("lint", file).exit_code == 0
+
+
+def test_all_files_are_looked_at_whatever_the_first_one_is(sound, tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.touch(0o600)
+    bad.write_text("version: 2\n")
+    result = borgctl("lint", bad, tmp_path / "none.yaml", sound(("", "disclose: names\n")))
+    assert result.exit_code == 78
+    assert f"{bad}:1:10: error: bad value '2'" in result.stdout
+    assert f"{tmp_path}/none.yaml:1:1: error: " in result.stdout
+    assert "policy.yaml:13:1: warning: the server learns" in result.stdout
+
+
+def test_a_policy_that_others_may_write_is_an_error(sound):
+    file = sound()
+    file.chmod(0o666)
+    report = lint.lint(str(file))
+    assert len(report.errors) == 1 and "0666" in report.errors[0].text and "only root" in report.errors[0].text
+
+
+def test_json_has_one_object_for_each_file(sound, tmp_path):
+    result = borgctl("lint", "--json", sound(), tmp_path / "none.yaml")
+    good, missing = [json.loads(line) for line in result.stdout.splitlines()]
+    assert set(good) == set(missing) == {"file", "ok", "errors", "warnings"}
+    assert (good["ok"], good["errors"], missing["ok"]) == (True, [], False)
+    assert set(missing["errors"][0]) == {"line", "column", "text"}
+
+
+def test_a_relative_name_is_taken_from_here(sound, monkeypatch):
+    file = sound()
+    monkeypatch.chdir(file.parent)
+    assert lint.lint("policy.yaml").errors == ()
+
+
+def test_a_strange_file_name_does_nothing_to_a_terminal(tmp_path):
+    (line,) = lint.lint(f"{tmp_path}/a\x1b[2J\n\u202eb.yaml").lines
+    assert line.isprintable()
+
+
+def test_where_no_policy_is_named_the_usual_ones_are_looked_at(tmp_path):
+    if os.path.isdir("/etc/borgctl") and stage.ROOT:
+        assert all(re.fullmatch(r"/etc/borgctl/.*\.yaml", file) for file in lint.usual_policies())
