@@ -139,30 +139,40 @@ class Base:
                 os.unlink(f"locks/run-{run}", dir_fd=self.fd)
             os.close(lock)
 
+    def known_version(self, borg: str) -> Version | None:
+        """Return the version of the borg at this path where it is kept and the file has not changed; start nothing."""
+        known, _, text = self._read("borg-version").partition(" ")
+        try:
+            return _supported(text) if known == _mark(borg) else None
+        except (OSError, Unsafe):
+            return None
+
+    def require_new(self, repository: RepositoryPath) -> None:
+        """Raise BorgctlError where this repository was used before: then 'init' would make another in its place."""
+        if known := self.identity(repository):
+            raise BorgctlError("repository-known", f"{repository.text!r} is known here with the id {known}")
+
     def version(self, borg: str, env: dict[str, str]) -> Version:
         """Return the version of the borg at this path, asking it only when the file has changed.
 
         Raise BorgctlError where it is missing, could be somebody else's, or is of a series that we do not know.
         """
+        known = self.known_version(borg)
+        if known is not None:
+            return known
         try:
-            with Pinned.at(borg) as pinned:
-                status = pinned.require(stat.S_IFREG).status
-            mark = f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
-            known, _, text = self._read("borg-version").partition(" ")
-            if known != mark:
-                code, answer = children.capture([borg, "--version"], env, most=200, seconds=60)
-                text = answer.decode("ascii", "replace").strip().removeprefix("borg ") if code == 0 else "unknown"
+            mark = _mark(borg)
+            code, answer = children.capture([borg, "--version"], env, most=200, seconds=60)
+            text = answer.decode("ascii", "replace").strip().removeprefix("borg ") if code == 0 else "unknown"
         except Unsafe as error:
             raise BorgctlError("borg-unsafe", str(error)) from None
         except OSError as error:
             raise BorgctlError("borg-missing", f"{borg!r}: {error.strerror}") from None
-        match = re.fullmatch(r"([0-9]{1,3})\.([0-9]{1,3})\.[0-9A-Za-z.+-]{1,40}", text)
-        series = (int(match[1]), int(match[2])) if match else (0, 0)
-        if series not in _SERIES:
+        version = _supported(text)
+        if version is None:
             raise BorgctlError("borg-unsupported", f"{borg!r} is version {text[:40]!r}; 1.2 and 1.4 are known")
-        if known != mark:
-            self._replace("borg-version", f"{mark} {text}")
-        return Version(text, series)
+        self._replace("borg-version", f"{mark} {text}")
+        return version
 
     def _try_lock(self, name: str) -> int | None:
         try:
@@ -193,6 +203,19 @@ class Base:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+
+
+def _mark(borg: str) -> str:
+    """Return what changes when the file does; raise Unsafe or OSError."""
+    with Pinned.at(borg) as pinned:
+        status = pinned.require(stat.S_IFREG).status
+    return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
+
+
+def _supported(text: str) -> Version | None:
+    match = re.fullmatch(r"([0-9]{1,3})\.([0-9]{1,3})\.[0-9A-Za-z.+-]{1,40}", text)
+    series = (int(match[1]), int(match[2])) if match else (0, 0)
+    return Version(text, series) if series in _SERIES else None
 
 
 def _name(repository: RepositoryPath) -> str:

@@ -138,9 +138,9 @@ def _identity(launch: Launch, base: Base) -> Callable[[bytes], bool]:
 
     The first id is kept before borg acts on it, but that of a new repository only when it is made.
     """
+    if launch.command == "init":
+        base.require_new(launch.repository)
     known = base.identity(launch.repository)
-    if launch.command == "init" and known:
-        raise BorgctlError("repository-known", f"{str(launch.repository)!r} is known here with the id {known}")
 
     def agree(identity: bytes) -> bool:
         if known is None and launch.command != "init":

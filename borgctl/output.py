@@ -56,8 +56,9 @@ class Output:
         """Add a line, or a piece of one, that borg or a hook wrote."""
         if self.json:
             self.event("output", source=source, stream=stream, data=text, **({"more": True} if more else {}))
-        elif (line := _readable(stream, text)) is not None:
-            self._add(f"{source}: {escaped(line)}")
+        else:
+            for line in _readable(stream, text):
+                self._add(f"{source}: {escaped(line)}")
 
     def _add(self, line: str) -> None:
         if not self.gone:
@@ -107,17 +108,18 @@ def escaped(text: str) -> str:
     return "".join(c if " " <= c <= "~" and c != "\\" else c.encode("unicode_escape").decode() for c in text)
 
 
-def _readable(stream: str, text: str) -> str | None:
-    """Return what a person wants of a line of borg's: a log message's text, no progress."""
+def _readable(stream: str, text: str) -> list[str]:
+    """Return what a person wants of a line of borg's: the lines of a log message, no progress."""
     if stream != "stderr" or not text.startswith("{"):
-        return text
+        return [text]
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        return text
+        return [text]
     if not isinstance(value, dict) or "type" not in value:
-        return text
-    return str(value["message"]) if value.get("type") == "log_message" and "message" in value else None
+        return [text]
+    message = value.get("message") if value["type"] == "log_message" else None
+    return [line for line in message.split("\n") if line] if isinstance(message, str) else []
 
 
 class Lines:

@@ -29,7 +29,7 @@ class Kind:
         """Return `text` as it stands, or raise BadValue."""
         if len(text) > self.longest:
             raise BadValue(f"value of {len(text)} characters is too long (at most {self.longest})")
-        if not re.fullmatch(self.pattern, text):
+        if text == "--" or not re.fullmatch(self.pattern, text):  # argparse takes '--' for no value at all
             raise BadValue(f"bad value {text!r}: expected {self.expected}")
         if self.low is not None and self.high is not None and not self.low <= int(text) <= self.high:
             raise BadValue(f"bad value {text!r}: expected {self.expected}")

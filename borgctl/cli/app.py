@@ -16,11 +16,12 @@ from borgctl.cli.authorize import Login, Order, Transport, authorized
 from borgctl.cli.description import Description, described
 from borgctl.cli.sample import sampled
 from borgctl.cli.suggest import suggested
+from borgctl.cli.verdict import Explanation
 from borgctl.errors import BadValue, BorgctlError
 
 app = typer.Typer(
     name="borgctl",
-    help="Say what a backup server may make happen on this machine, and see what it did.",
+    help="Say what a backup server may make happen on this machine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -40,7 +41,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Say what a backup server may make happen on this machine, and see what it did."""
+    """Say what a backup server may make happen on this machine."""
 
 
 @app.command()
@@ -127,7 +128,7 @@ def explain(
     """
     facts = explanation.facts(local=local)
     if request is None:
-        found: explanation.Explanation | Description = described(policy, facts)
+        found: Explanation | Description = described(policy, facts)
     else:
         found = explanation.explained(policy, os.fsencode(request), explanation.variables(env or []), facts)
     _print(found.plain, found.lines, as_json)

@@ -175,25 +175,26 @@ _COMMON = (
 
 
 def _sshd(transport: Transport, user: str) -> list[str]:
-    """Return the drop-in; for root it says what it would take from other logins."""
+    """Return the drop-in: needed for sockets; over stdio a second lock, for a login user of its own."""
+    if transport is Transport.STDIO and user == "root":
+        return [
+            "#",
+            "# 2. sshd needs nothing more: the key line closes forwarding, terminals and agents.",
+        ]
     settings = (_SOCKET_ONLY if transport is Transport.SOCKET else _NO_FORWARDING) + _COMMON
     need = (
         "These settings are needed: no key option closes what they close."
         if transport is Transport.SOCKET
         else "Optional: the key line alone closes all this; a second lock does no harm."
     )
-    root = (
-        ["# Mind: they hold for every login of root, yours too; a login user of its own (--login sudo) is better."]
+    mind = (
+        ["# Mind: they take terminals and forwarding from every login of root, yours too. Rather use --login sudo."]
         if user == "root"
         else []
     )
-    always = ["#   PermitRootLogin forced-commands-only"] if user == "root" else []
     return [
-        "#",
-        "# 2. For sshd, in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh",
-        f"# {need}",
-        *root,
-        *always,
+        *("#", "# 2. For sshd, in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh", f"# {need}"),
+        *mind,
         f"#   Match User {user}",
         *(f"#       {setting}" for setting in settings),
     ]

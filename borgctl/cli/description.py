@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl import policyfile
-from borgctl.cli.explain import Explanation, refused
 from borgctl.cli.lint import printable
 from borgctl.cli.sentences import paragraphs
+from borgctl.cli.verdict import Explanation, refused
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.launch import Greeting

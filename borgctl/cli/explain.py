@@ -6,17 +6,14 @@ sockets, locks, records, hooks, borg. What only a run knows has a placeholder, a
     explained("/etc/borgctl/web1.yaml", b"run default", {}, facts()).decision == "allow"
 """
 
-import json
 import os
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from borgctl import argv, policyfile, request, sources, surroundings, transport
 from borgctl.base import Base
-from borgctl.cli.lint import printable
+from borgctl.cli.verdict import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.launch import Launch
@@ -24,65 +21,6 @@ from borgctl.policy import Policy
 from borgctl.request import Borg, Request
 from borgctl.run import check_version
 from borgctl.templates import Names
-
-RUN = "explain"
-_MALFORMED = 76
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """A verdict and all that belongs to it; `status` is the exit status, `rule` the place in the policy."""
-
-    request: str | None
-    decision: str  # allow, refuse or malformed
-    status: int = 0
-    reason: str | None = None
-    detail: str | None = None
-    problems: tuple[str, ...] = ()  # the mistakes of a policy, one by one
-    hint: str | None = None
-    rule: str | None = None
-    job: str | None = None
-    repository: str | None = None
-    transport: str | None = None
-    argv: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
-    before: tuple[tuple[str, ...], ...] = ()
-    after: tuple[tuple[str, ...], ...] = ()
-    answer: Mapping[str, object] | None = None  # to hello
-    notes: tuple[str, ...] = ()
-
-    @property
-    def plain(self) -> dict[str, Any]:
-        """Return it for JSON; every key is always there."""
-        names = ("request", "decision", "reason", "detail", "hint", "rule", "job", "repository", "transport")
-        return {
-            **{name: getattr(self, name) for name in names},
-            "argv": list(self.argv),
-            "environment": dict(self.environment),
-            "hooks": {"before": [list(hook) for hook in self.before], "after": [list(hook) for hook in self.after]},
-            "answer": self.answer,
-            "notes": list(self.notes),
-        }
-
-    @property
-    def lines(self) -> list[str]:
-        """Return it for people."""
-        return [printable(f"{name:<12} {text}") for name, text in self._pairs()]
-
-    def _pairs(self) -> Iterator[tuple[str, str]]:
-        if self.request is not None:
-            yield "request", self.request or "(empty)"
-        yield "verdict", self.decision if self.status == 0 else f"{self.decision} (exit status {self.status})"
-        for name in ("reason", "detail", "hint", "rule", "job", "repository", "transport"):
-            value = getattr(self, name)
-            yield from ((name, text) for text in ((name == "detail" and self.problems) or [value]) if text)
-        yield from (("before", shlex.join(hook)) for hook in self.before)
-        if self.argv:
-            yield "argv", shlex.join(self.argv)
-        yield from (("after", shlex.join(hook)) for hook in self.after)
-        yield from (("environment", f"{name}={value}") for name, value in sorted(self.environment.items()))
-        yield from (("answer", f"{name}: {json.dumps(value)}") for name, value in (self.answer or {}).items())
-        yield from (("note", text) for text in self.notes)
 
 
 def facts(*, local: bool = False) -> Facts:
@@ -109,17 +47,6 @@ def explained(file: str, command: bytes, sent: Mapping[bytes, bytes], given: Fac
         return _judged(policy, text, command, sent, given)
     except BorgctlError as error:
         return refused(error, text)
-
-
-def refused(error: BorgctlError, text: str | None = None, rule: str | None = None) -> Explanation:
-    """Return the explanation of a no; `rule` is the line of the policy that decides it, where one does."""
-    status = error.reason.status
-    decision = "malformed" if status == _MALFORMED else "refuse"
-    notes = ("the server is told the reason and the hint, not the detail",)
-    problems = tuple(map(str, error.problems)) if isinstance(error, policyfile.InvalidPolicy) else ()
-    return Explanation(
-        text, decision, status, error.reason.code, error.detail, problems, error.hint, rule, notes=(*notes, *_as_whom())
-    )
 
 
 def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
@@ -192,12 +119,7 @@ def _environment(policy: Policy, chosen: list[tuple[str, str]]) -> dict[str, str
 
 def _notes(launch: Launch, version: str | None) -> Iterator[str]:
     yield "nothing was done; <run>, <host-id> and <relay> stand for what only a run knows, the time is now"
-    yield from _as_whom()
+    yield from as_whom()
     if launch.transport == "socket":
         yield "the forwarded socket is taken to be there, and ours"
     yield f"borg was {version} when the gate last looked" if version else "borg is not asked for its version"
-
-
-def _as_whom() -> Iterator[str]:
-    if os.geteuid() != 0:
-        yield f"the gate is taken to run as you (uid {os.geteuid()}), and to see what you see"

@@ -14,7 +14,7 @@ from typing import Any
 
 from borgctl import policyfile
 from borgctl.cli.advice import advise
-from borgctl.custody import Pinned
+from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue
 from borgctl.policyfile import InvalidPolicy
 from borgctl.yamlnodes import LARGEST, Node, Problem, Problems, parse
@@ -63,8 +63,8 @@ def lint(file: str) -> Report:
     except InvalidPolicy as error:
         hint = f": {error.hint}" if error.reason.code == "policy-unsafe" else ""
         return Report(file, errors=error.problems or (Problem(1, 1, f"{error.detail}{hint}"),))
-    except Problems as problems:  # it was changed between the two looks
-        return Report(file, errors=problems.found)
+    except (Problems, OSError, Unsafe):  # between the two looks
+        return Report(file, errors=(Problem(1, 1, "it was changed while it was read: look again"),))
     return Report(file, warnings=tuple(sorted(set(warnings))))
 
 

@@ -31,7 +31,7 @@ jobs:
   # The backup. Archives are called HOST-default-TIME.
   default:
     paths: [{paths}]
-    exclude: ["*/.cache", "*.tmp"]
+    exclude: ["*/.cache", "*.tmp", {directory}/passphrase]
     options: {{compression: zstd, one-file-system: true}}
     # before: [[/usr/local/bin/dump-databases]]   # run first; if one fails, there is no backup
     # after: [[/usr/local/bin/thaw]]              # run last, always

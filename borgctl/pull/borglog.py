@@ -10,6 +10,7 @@ from borgctl.pull.stream import parse
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LARGEST = 1 << 63
+_LONGEST = 4000  # characters of a message that are kept: a thousand messages are a few megabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def read(line: str) -> Note | Counts | Step | None:
     """Read one line of borg's stderr; None for what has nothing to say. A line that is no JSON is a warning."""
     entry = parse(line)
     if not isinstance(entry, dict):
-        return Note("WARNING", line) if line.strip() else None
+        return Note("WARNING", line[:_LONGEST]) if line.strip() else None
     match entry.get("type"):
         case "log_message":
             level = entry.get("levelname")
@@ -75,4 +76,4 @@ def counts(entry: object) -> Counts | None:
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else ""
+    return value[:_LONGEST] if isinstance(value, str) else ""

@@ -16,7 +16,7 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.hostkey import HostKey
 from borgctl.pull.outcome import exit_status
-from borgctl.pull.report import Report, record
+from borgctl.pull.report import Report, readable, record
 from borgctl.pull.run import Launcher, run_all
 from borgctl.pull.session import Patience
 from borgctl.pull.stop import Stop
@@ -29,7 +29,7 @@ app = typer.Typer(
     help="Back up clients with BorgBackup, started from the server; neither side has to trust the other.",
     epilog="Exit status: 0 ok, 1 warnings, 2 anything else.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -83,7 +83,7 @@ def _globals(
     context.obj = places.choose(config_dir, state_dir, dict(os.environ))
 
 
-@app.command()
+@app.command(short_help="Make a target; print the line for the client.")
 def add(
     context: typer.Context,
     target: TargetArgument,
@@ -99,7 +99,10 @@ def add(
     port: Annotated[int | None, typer.Option(metavar="N", help="ssh's port")] = None,
     client_policy: Annotated[str | None, typer.Option(metavar="PATH", help="the policy's path on the client")] = None,
 ) -> None:
-    """Make a target: key, file and directory; print the line to run on the client."""
+    """Make a target: key, file and directory; print the line to run on the client.
+
+    Example: borgpull add web1 root@web1.example.org
+    """
     name = TargetName(target)
     where = repository or places.repository(name, dict(os.environ))
     public = setup.add(
@@ -108,7 +111,7 @@ def add(
     if public is not None:
         print("run this on the client, as its admin:\n")
         print(f"    {setup.authorize(public, client_policy or f'/etc/borgctl/{name}.yaml', transport)}\n")
-        print("read /etc/ssh/ssh_host_ed25519_key.pub there, and tell this server:\n")
+        print("it prints the line for authorized_keys there, and this line, with its host key, to run here:\n")
         print(f"    borgpull trust {name} 'ssh-ed25519 AAAA…'\n")
     print(f"then: borgpull run {name} --job init, and borgpull run {name}")
 
@@ -120,22 +123,28 @@ def trust(
     host_key: Annotated[list[str], typer.Argument(metavar="HOSTKEY", help="'ssh-ed25519 AAAA…'", show_default=False)],
     replace: Annotated[bool, typer.Option("--replace", help="give up the key that stands there")] = False,
 ) -> None:
-    """Write the client's host key into the target file."""
+    """Write the client's host key into the target file.
+
+    Example: borgpull trust web1 'ssh-ed25519 AAAA…'
+    """
     name = TargetName(target)
     new = setup.trust(context.obj, name, HostKey.read(" ".join(host_key).strip()), replace)
     print(f"{name}: host key written" if new else f"{name}: this host key stands there already")
 
 
-@app.command()
+@app.command(short_help="Back up: run the jobs of targets.")
 def run(
     context: typer.Context,
-    targets: Annotated[list[str] | None, typer.Argument(metavar="[TARGET…]", help="names", show_default=False)] = None,
+    targets: Annotated[list[str] | None, typer.Argument(metavar="TARGET", help="names", show_default=False)] = None,
     all: Annotated[bool, typer.Option("--all", help="every target")] = False,
     job: Annotated[list[str] | None, typer.Option(metavar="JOB", help="this job (may be repeated)")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be started, and start nothing")] = False,
     as_json: Json = False,
 ) -> None:
-    """Back up: ask each target's client for its jobs, and serve them the repository."""
+    """Back up: ask each target's client for its jobs, and serve them the repository.
+
+    Example: borgpull run --all        borgpull run web1 --job prune
+    """
     if bool(targets) == all:
         raise PullError("name targets or say --all, one of the two")
     chosen = list(names(context.obj) if all else dict.fromkeys(targets or ()))
@@ -169,11 +178,11 @@ def _print(report: Report, as_json: bool) -> None:
     if as_json:
         print(json.dumps(record(report)), flush=True)
     elif report.transcript.start is not None and report.transcript.start.command != "create":
-        for line in report.transcript.result():
+        for line in readable(report.transcript):
             print(shown(line))
 
 
-@app.command()
+@app.command(short_help="Free the space that pruning has marked.")
 def compact(context: typer.Context, target: TargetArgument) -> None:
     """Free the space that pruning has marked; borg's compact, by the server itself."""
     with Stop() as stop:

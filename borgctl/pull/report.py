@@ -50,6 +50,17 @@ def summary(report: Report) -> str:
     return f"{line}\nhint: {verdict.advice}" if verdict.advice else line
 
 
+def readable(transcript: Transcript) -> list[str]:
+    """Return a result for people: a list of archives as names and times, anything else as it came."""
+    document = transcript.document()
+    archives = document.get("archives") if isinstance(document, dict) else None
+    if not isinstance(archives, list) or not all(isinstance(archive, dict) for archive in archives):
+        return transcript.result()
+    rows = [(str(archive.get("name")), str(archive.get("start"))) for archive in archives]
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"{name:{min(width, 200)}}  {start}" for name, start in rows] or ["no archives"]
+
+
 def record(report: Report) -> dict[str, Any]:
     """Return the run as the object that `run --json` prints; `duration` in seconds, `started` in UTC."""
     verdict, transcript = report.verdict, report.transcript

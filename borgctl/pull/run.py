@@ -81,9 +81,10 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
             yield offered
             return
         chosen = offered
+    end = time.monotonic() + target.timeout  # for all of them: no client keeps the others waiting longer
     for job in chosen:
         if launcher.stop.name is None:
-            yield _job(launcher, target, job, path)
+            yield _job(launcher, target, job, path, max(1.0, end - time.monotonic()))
 
 
 def obstacle(target: Target) -> Verdict | None:
@@ -95,7 +96,7 @@ def obstacle(target: Target) -> Verdict | None:
     return None
 
 
-def _job(launcher: Launcher, target: Target, job: JobName, path: str) -> Report:
+def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float) -> Report:
     call = peer.run(target, job, path)
     base = launcher.folders.borg(target.name)
     make(base)
@@ -103,7 +104,7 @@ def _job(launcher: Launcher, target: Target, job: JobName, path: str) -> Report:
     transcript, begun, clock = Transcript(call.asked), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")
     start_serve = partial(Child, serve.argv(target), env)
-    session = _session(launcher, call, start_serve, transcript, target.timeout)
+    session = _session(launcher, call, start_serve, transcript, seconds)
     facts = session.run()
     if session.serve is not None and session.serve_status == -SIGKILL and serve.release(target, env, session.serve.pid):
         transcript.keep(Message("borgpull", "WARNING", "borg serve was killed; the lock that it left was broken"))
@@ -134,7 +135,8 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[JobName, ...]
     call = peer.hello(target, path)
     facts = _session(launcher, call, None, transcript, seconds).run()
     verdict = _offer(facts, transcript)
-    jobs = tuple(job for job, command in transcript.hello.jobs if command == "create") if transcript.hello else ()
+    offered = [job for job, command in transcript.hello.jobs if command == "create"] if transcript.hello else []
+    jobs = tuple(dict.fromkeys(offered))
     if verdict is None and jobs:
         launcher.screen.end(f"{target.name} hello: offers {', '.join(map(str, jobs))}")
         return jobs

@@ -29,7 +29,12 @@ parser = archiver.build_parser()
 archiver.build_parser = lambda: parser
 SUBPARSERS = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices
 # borg's parsers share these lists, and an 'R' pattern writes into them
-SHARED = [one._defaults[name] for one in (parser, *SUBPARSERS.values()) for name in ("paths", "patterns") if name in one._defaults]
+SHARED = [
+    one._defaults[name]
+    for one in (parser, *SUBPARSERS.values())
+    for name in ("paths", "patterns")
+    if name in one._defaults
+]
 
 
 def read(argv):
@@ -68,7 +73,10 @@ def plain(value):
         return "archiver"
     slots = {name: getattr(value, name) for name in getattr(type(value), "__slots__", ()) if hasattr(value, name)}
     held = {**slots, **getattr(value, "__dict__", {})}
-    return [type(value).__name__, {name: plain(one) for name, one in held.items() if name not in ("regex", "match_count")}]
+    return [
+        type(value).__name__,
+        {name: plain(one) for name, one in held.items() if name not in ("regex", "match_count")},
+    ]
 
 
 def action_of(command, name):

@@ -1,6 +1,6 @@
 """The two real borgs as judges: one long-lived process each, asked in batches, JSON lines over pipes.
 
-    Parser(borg).differences([{"argv": […], "meant": {…}}, …]) == []
+Parser(borg).differences([{"argv": […], "meant": {…}}, …]) == []
 """
 
 import contextlib

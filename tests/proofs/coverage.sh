@@ -17,5 +17,6 @@ for module in $modules; do
     ! [ -e "tests/unit/test_$module.py" ] || tests="$tests tests/unit/test_$module.py"
 done
 # shellcheck disable=SC2086 # a list of files
-"$python" -m coverage run --branch --include="${include#,}" -m pytest -q -p no:cacheprovider $tests tests/proofs
+"$python" -m coverage run --branch --include="${include#,}" -m pytest -q -p no:cacheprovider $tests tests/proofs && failed=0 || failed=$?
 "$python" -m coverage report --show-missing --fail-under=100
+exit "$failed"

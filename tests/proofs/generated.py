@@ -21,10 +21,38 @@ from borgctl.vocabulary import COMMANDS, FLAG
 
 HOST, NOW = stage.FACTS.names.hostname, datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
-_REPOSITORIES = ("/srv/borg/{hostname}", "/srv/a", "/srv/b+c=d/@x_.-", "/srv/{hostname}/x{hostname}", "/-srv/--rsh=x", "/1")
-_SOURCES = ("/etc", "/home", "/", "/var/lib/a b", "/srv/-x", "/a'b", "/--rsh=x", "/x::y", "/@f", "/R x", "/%d/$HOME/~", '/"')
+_REPOSITORIES = (
+    "/srv/borg/{hostname}",
+    "/srv/a",
+    "/srv/b+c=d/@x_.-",
+    "/srv/{hostname}/x{hostname}",
+    "/-srv/--rsh=x",
+    "/1",
+)
+_SOURCES = (
+    "/etc",
+    "/home",
+    "/",
+    "/var/lib/a b",
+    "/srv/-x",
+    "/a'b",
+    "/--rsh=x",
+    "/x::y",
+    "/@f",
+    "/R x",
+    "/%d/$HOME/~",
+    '/"',
+)
 _JOBS = ("default", "dumps", "prune", "init", "list", "create", "0", "a.b-c_d", "-x"[1:], "X" * 64)
-_ARCHIVES = ("{hostname}-{job}-{now}", "{hostname}-{now:%Y%m%d%H%M}", "a:b", "x.checkpoint.y", "0+@=-", "{job}", "{now:%j-%u}")
+_ARCHIVES = (
+    "{hostname}-{job}-{now}",
+    "{hostname}-{now:%Y%m%d%H%M}",
+    "a:b",
+    "x.checkpoint.y",
+    "0+@=-",
+    "{job}",
+    "{now:%j-%u}",
+)
 _TEMPLATES = ("{hostname}-{job}-*", "{job}*", "{hostname}")
 _PATTERNS = ("+ pp:/etc", "- *.o", "! sh:/x", "- re:^/a(b|c)", "+pf:/etc/shadow", "P fm", "R /srv/root", "- --rsh=x")
 _EXCLUDES = ("*.o", "re:^/tmp/[0-9]+$", "pp:/etc/ssl", "sh:**/*.tmp", "--rsh=x", "fm:/a b/*", "-x", "R /etc", "*")
@@ -108,7 +136,11 @@ def _job(dice: random.Random, files: dict[str, str], modes: set[str]) -> dict:
     options: dict = {}
     for name in _names(dice, command, sorted(known), 7):
         value = _job_value(dice, name, known[name], files)
-        options[name] = [value, _job_value(dice, name, known[name], files)] if known[name].repeats and dice.random() < 0.5 else value
+        options[name] = (
+            [value, _job_value(dice, name, known[name], files)]
+            if known[name].repeats and dice.random() < 0.5
+            else value
+        )
     if command == "init":
         open_modes = ("none", "authenticated") if modes == {"none"} else ()
         options["encryption"] = dice.choice(("repokey", "keyfile-blake2", "repokey-blake2", *open_modes))
@@ -121,7 +153,9 @@ def _job(dice: random.Random, files: dict[str, str], modes: set[str]) -> dict:
         if dice.random() < 0.4:
             job["exclude"] = dice.sample(_EXCLUDES, dice.randint(1, 3))
     if dice.random() < 0.3:
-        job[dice.choice(("before", "after"))] = [["/usr/local/bin/dump-db", "--all"], ["/bin/true"]][: dice.randint(1, 2)]
+        job[dice.choice(("before", "after"))] = [["/usr/local/bin/dump-db", "--all"], ["/bin/true"]][
+            : dice.randint(1, 2)
+        ]
     return job
 
 
@@ -171,7 +205,11 @@ def _flow(tree: object) -> str:
 
 def _block(dice: random.Random, tree: object, depth: int) -> list[str]:
     lines, indent = [], "  " * depth
-    pairs = [(f"{_scalar(key)}:", value) for key, value in tree.items()] if isinstance(tree, dict) else [("-", v) for v in tree]
+    pairs = (
+        [(f"{_scalar(key)}:", value) for key, value in tree.items()]
+        if isinstance(tree, dict)
+        else [("-", v) for v in tree]
+    )
     for head, value in pairs:
         if isinstance(value, str) or not value or (depth and dice.random() < 0.5):
             lines.append(f"{indent}{head} {_flow(value)}")
@@ -249,7 +287,11 @@ def _spelled(dice: random.Random, tree: dict) -> tuple[str, Intent]:
     names += [word for word in names if command.options[word].repeats for _ in range(dice.randint(0, 2))]
     dice.shuffle(names)
     options = [(word, _request_value(dice, word, command.options[word].request)) for word in names]
-    archive = _archive(dice) if command.archive == "required" or (command.archive == "optional" and dice.random() < 0.5) else None
+    archive = (
+        _archive(dice)
+        if command.archive == "required" or (command.archive == "optional" and dice.random() < 0.5)
+        else None
+    )
     paths = [_source(dice, offer.get("paths", ["/etc"])) for _ in range(dice.randint(1, 3))] if command.paths else []
     return _wire(dice, own, name, options, archive, paths), Intent(name, options, place, archive, paths, log)
 
@@ -279,7 +321,9 @@ def _archive(dice: random.Random) -> str:
 def _source(dice: random.Random, offered: list[str]) -> str:
     root = dice.choice(offered) if dice.random() < 0.97 else "/elsewhere"
     while dice.random() < 0.6:
-        part = dice.choice(("x", "-e", "--rsh=x", "..x", "'", '"', "::a", "$(id)", "~", "*", "a b", " ", "R x", "@f", "=", "\\"))
+        part = dice.choice(
+            ("x", "-e", "--rsh=x", "..x", "'", '"', "::a", "$(id)", "~", "*", "a b", " ", "R x", "@f", "=", "\\")
+        )
         try:
             root = str(SourcePath(f"{root.rstrip('/')}/{part}"))
         except BadValue:
@@ -292,7 +336,9 @@ def _wire(dice: random.Random, own: list[str], name: str, options: list, archive
     groups = []
     for option, value in options:
         attached = value is None or dice.random() < 0.5
-        groups.append(([f"--{option}" if value is None else f"--{option}={value}"]) if attached else [f"--{option}", value])
+        groups.append(
+            ([f"--{option}" if value is None else f"--{option}={value}"]) if attached else [f"--{option}", value]
+        )
     operands = [*([f"::{archive}"] if archive else []), *paths]
     at = dice.randint(0, len(operands)) if dice.random() < 0.5 else len(operands)
     merged = [[operand] for operand in operands[:at]]

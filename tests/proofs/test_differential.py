@@ -74,12 +74,30 @@ def test_what_is_allowed_is_read_by_both_borgs_as_policy_and_request_meant_it(pr
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["create", "--log-json", "--umask=0077", "--lock-wait=120", "--rsh=x", "--", "ssh://borgctl/a::b", "/c"], "rsh"),
+        (
+            ["create", "--log-json", "--umask=0077", "--lock-wait=120", "--rsh=x", "--", "ssh://borgctl/a::b", "/c"],
+            "rsh",
+        ),
         (["create", "--log-json", "--umask=0077", "--lock-wait=121", "--", "ssh://borgctl/a::b", "/c"], "lock_wait"),
         (["create", "--log-json", "--umask=0077", "--lock-wait=120", "--", "ssh://borgctl:1/a::b", "/c"], "location"),
         (["create", "--log-json", "--umask=0077", "--lock-wait=120", "--", "ssh://borgctl/a::b", "/c", "/d"], "paths"),
-        (["create", "--log-json", "--umask=0077", "--lock-wait=120", "-e*.o", "--", "ssh://borgctl/a::b", "/c"], "patterns"),
-        (["create", "--log-json", "--umask=0077", "--lock-wait=120", "--pattern=R /d", "--", "ssh://borgctl/a::b", "/c"], "paths"),
+        (
+            ["create", "--log-json", "--umask=0077", "--lock-wait=120", "-e*.o", "--", "ssh://borgctl/a::b", "/c"],
+            "patterns",
+        ),
+        (
+            [
+                "create",
+                "--log-json",
+                "--umask=0077",
+                "--lock-wait=120",
+                "--pattern=R /d",
+                "--",
+                "ssh://borgctl/a::b",
+                "/c",
+            ],
+            "paths",
+        ),
         (["list", "--log-json", "--umask=0077", "--lock-wait=120", "--", "ssh://borgctl/a::b", "/c"], "subcommand"),
         (["create", "--bogus", "--", "ssh://borgctl/a::b", "/c"], "ValueError"),
     ],

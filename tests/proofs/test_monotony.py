@@ -74,7 +74,9 @@ def _orders(policy):
     yield from (Run(job.name) for job in policy.jobs.values())
     for command, one in policy.commands.items():
         archives = {"required": ["a"], "optional": [None, "a"], "none": [None]}[COMMANDS[command].archive]
-        sources = [(path,) for path in one.paths] + [(SourcePath(f"{path}/x".replace("//", "/")),) for path in one.paths]
+        sources = [(path,) for path in one.paths] + [
+            (SourcePath(f"{path}/x".replace("//", "/")),) for path in one.paths
+        ]
         paths = [*sources, one.paths] if one.paths else [()]
         for name in archives:
             archive = name and ArchiveName(name)

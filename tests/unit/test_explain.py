@@ -315,3 +315,18 @@ def test_a_policy_that_nothing_can_run_under_says_so_first(tmp_path):
     sandbox = explained(str(tmp_path / "policy.yaml"), b"run default", {}, stage.FACTS)
     first = described(str(tmp_path / "policy.yaml"), stage.FACTS).lines[0]
     assert (sandbox.reason == "sandbox-unavailable") == first.startswith("As it stands")
+
+
+def test_a_repository_that_is_known_is_not_made_again(tmp_path):
+    """What the gate has kept in base counts, and is only read."""
+    from borgctl.base import Base
+    from borgctl.values import RepositoryPath
+
+    file = small(tmp_path, f"base: {tmp_path}/base\ncommands: {{init: {{options: [encryption]}}}}\n")
+    asked = b"borg init --encryption=repokey"
+    assert explained(file, asked, {}, stage.FACTS).decision == "allow"
+    base = Base.open(f"{tmp_path}/base")
+    base.remember(RepositoryPath("/srv/web1"), "ab" * 32)
+    os.close(base.fd)
+    assert explained(file, asked, {}, stage.FACTS).reason == "repository-known"
+    assert explained(file, b"run default", {}, stage.FACTS).decision == "allow"

@@ -314,9 +314,9 @@ def test_no_record_no_run(room):
 @pytest.mark.parametrize(
     ("closed", "command", "status"),
     [
-        ((0,), "run default", 0),
-        ((1,), "run default", 0),
-        ((0, 1, 2), "run default", 0),
+        ((0,), "hello", 0),
+        ((1,), "hello", 0),
+        ((0, 1, 2), "hello", 0),
         ((2,), "nonsense", 76),
         ((0, 1, 2), "nonsense", 76),
     ],
