@@ -31,13 +31,19 @@ _TABLE = (
         "unknown-command", 76, "malformed", False, "say one of the subcommands create, list, info, check, prune, init"
     ),
     Reason("unknown-option", 76, "malformed", False, "write options out in full, --name or --name=value"),
-    Reason("bad-value", 76, "malformed", False, "correct the value as the message says"),
+    Reason("bad-value", 76, "malformed", False, "correct the value; the client's audit log says what is wrong with it"),
     Reason(
         "bad-words", 76, "malformed", False, "give each option once, and only the operands that the subcommand takes"
     ),
     Reason("conflicting-values", 76, "malformed", False, "name socket and repository once, or with equal values"),
     # 77: understood, and not on offer
-    Reason("unknown-job", 77, "refused", False, "ask 'hello' which jobs the policy offers"),
+    Reason(
+        "unknown-job",
+        77,
+        "refused",
+        False,
+        "the client's policy has no such job: 'borgctl explain POLICY' there lists them",
+    ),
     Reason(
         "unknown-repository", 77, "refused", False, "add the repository to the client's policy, or ask for one it has"
     ),
@@ -90,7 +96,9 @@ _TABLE = (
         False,
         "only root or the gate's user may own or write the policy and its directories",
     ),
-    Reason("policy-invalid", 78, "refused", False, "correct the lines that the message names"),
+    Reason(
+        "policy-invalid", 78, "refused", False, "run 'borgctl lint' on the client, or see this run in its audit log"
+    ),
     Reason(
         "sandbox-unavailable",
         78,
@@ -148,7 +156,9 @@ _TABLE = (
     Reason("stopped", 69, "failed", True, "the gate was told to stop by a signal: run again"),
     # the rest
     Reason("internal", 70, "internal", False, "a defect of the gate: please report it with the run id"),
-    Reason("hook-failed", 74, "hook-failed", True, "read the hook's output in this run's log"),
+    Reason(
+        "hook-failed", 74, "hook-failed", True, "the client's audit log has the end of its output, under this run's id"
+    ),
     Reason("runtime-limit", 124, "limit", True, "raise 'limits: runtime' in the client's policy, or run more often"),
     Reason("output-limit", 124, "limit", False, "ask for less output: --first, --last or --glob-archives"),
 )

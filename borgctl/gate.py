@@ -93,7 +93,9 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             words = argv.build(decision, policy.borg)
             _accept(story, _told(decision, words, env))
             where = (directory, connection, policy.passphrase, policy.limits, story.output)
-            ending = Runner(decision, words, env, *where, agree).run()
+            runner = Runner(decision, words, env, *where, agree)
+            ending = runner.run()
+            story.known["said"] = runner.said or None
             if decision.command == "init" and ending.outcome in ("ok", "warning") and ending.identity:
                 base.remember(decision.repository, ending.identity)
             return ending
@@ -211,7 +213,7 @@ def _end(story: Story, ending: Ending) -> int:
 
 def _brief(story: Story) -> dict[str, Any]:
     """Return what an exit record repeats of its accept record."""
-    return {name: story.known.get(name) for name in ("policy", "key", "peer", "command", "job", "repository")}
+    return {name: story.known.get(name) for name in ("policy", "key", "peer", "command", "job", "repository", "said")}
 
 
 def _refuse(story: Story, error: BorgctlError) -> int:

@@ -5,6 +5,7 @@ agree. It returns a Launch or a Greeting, or raises BorgctlError with a reason o
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from borgctl import __version__
 from borgctl.errors import BadValue, BorgctlError
@@ -44,6 +45,8 @@ def judge(policy: Policy, request: Request, facts: Facts) -> Launch | Greeting:
             return _spelled_out(policy, order, repository, path, transport, request)
         case Window():
             raise BorgctlError("window-closed", "no window is open")
+        case _:
+            assert_never(request.order)
 
 
 def _transport(policy: Policy, request: Request, facts: Facts) -> str:

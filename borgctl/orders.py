@@ -119,7 +119,9 @@ def commands(notes: Notes, node: Node) -> dict[str, Offer]:
         command = notes.scalar(key, _command, "")
         if not command:
             continue
-        fields = notes.fields(value, ("options", "paths"), ("paths",) if COMMANDS[command].paths else ())
+        # 'options' is required, if only as []: else a line that is lost could give one entry's options to another
+        needed = ("options", "paths") if COMMANDS[command].paths else ("options",)
+        fields = notes.fields(value, ("options", "paths"), needed)
         offered = partial(_offered, COMMANDS[command])
         options = notes.items(fields["options"], offered) if "options" in fields else ()
         if "paths" in fields and not COMMANDS[command].paths:

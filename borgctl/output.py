@@ -11,10 +11,13 @@ import json
 import os
 import select
 import time
+from collections import deque
 from collections.abc import Callable
 
 PIECE = 64 * 1024  # bytes of one line in one object; a longer line goes on in the next
 LONGEST = 16 * 1024 * 1024  # bytes of one line that has to be judged whole
+_TAIL = 5  # lines
+_LONGEST_TAIL = 300  # characters
 _FULL = 256 * 1024
 _ATOMIC = select.PIPE_BUF  # poll(2) promises room for this much
 STALLED = 60.0  # seconds without a byte taken: as good as gone
@@ -127,13 +130,14 @@ class Lines:
 
     `disclose`, where given, is handed each whole line, of stdout the whole text (borg 1.2 spreads its JSON over many
     lines), and returns what of it may be passed on, or None. `taken` counts the bytes read; `overflow` turns true where
-    there was too much to be judged whole and it is lost.
+    there was too much to be judged whole and it is lost; `tail` holds the last lines, for our own log.
     """
 
     def __init__(self, output: Output, source: str, stream: str, disclose: Callable[[str], str | None] | None) -> None:
         self.output, self.source, self.stream, self.disclose = output, source, stream, disclose
         self.taken = 0
         self.overflow = False
+        self.tail: deque[str] = deque(maxlen=_TAIL)
         self._rest = bytearray()
 
     def feed(self, data: bytes) -> None:
@@ -159,6 +163,8 @@ class Lines:
     def _pass(self) -> None:
         line = self._rest.decode("utf-8", "surrogateescape")
         self._rest.clear()
+        if self.stream == "stderr" or self.source == "hook":
+            self.tail.extend(part[:_LONGEST_TAIL] for part in _readable(self.stream, line))
         kept = self.disclose(line) if self.disclose else line
         if kept is None:
             return

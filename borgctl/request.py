@@ -14,7 +14,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, assert_never
 
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.values import ArchiveName, JobName, RepositoryPath, Seen, SocketPath, SourcePath, choice
@@ -260,4 +260,6 @@ def render(request: Request) -> str:
             own = [f"--{name}" if value is None else f"--{name}={value}" for name, value in chosen]
             location = [f"::{archive}"] if archive else []
             words = ["borg", *options, command, *own, "--", *location, *map(str, paths)]
+        case _:
+            assert_never(request.order)
     return shlex.join(words)

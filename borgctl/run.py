@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from borgctl import argv, children, disclosure, passphrase, priority, relay
@@ -68,6 +68,7 @@ class Runner:
     limits: Limits
     output: Output
     agree: Callable[[bytes], bool]
+    said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
 
     def run(self) -> Ending:
         """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
@@ -116,6 +117,7 @@ class Runner:
             return False
         status = watch.run(child, streams, HOOK_ENDING)
         if status != 0:
+            self._keep("hook", streams)
             name = f"hook {os.path.basename(hook[0])!r}" if self.launch.disclosed else "a hook"
             self.output.say(f"{name} ended with status {status}")
         return status == 0 and watch.stopped is None
@@ -138,7 +140,12 @@ class Runner:
             for fd in fds.values():
                 os.close(fd)
         status = watch.run(child, streams, BORG_ENDING, door)
+        if status != 0:
+            self._keep("borg", streams)
         return _ending(status, watch.stopped, door)
+
+    def _keep(self, source: str, streams: Sequence[Stream]) -> None:
+        self.said.extend(f"{source}: {line}" for stream in streams for line in stream.lines.tail)
 
     def _disclose(self, stream: str) -> Callable[[str], str | None] | None:
         return None if self.launch.disclosed else partial(disclosure.counts, stream)

@@ -1,6 +1,7 @@
 """Write the schemas and the pages that are made from the program's own tables: `make documents`.
 
-    policy/policy.schema.json   policy/target.schema.json   docs/policy.md   docs/reasons.md
+    policy/policy.schema.json   policy/target.schema.json   docs/policy.md   docs/targets.md
+    docs/reasons.md
 
 The words of borg, their kinds and bounds come from `borgctl.vocabulary`, the reasons from `borgctl.errors`; what a key is
 for is said here, and a test holds that the keys here are the keys that the readers take, with the defaults they have.
@@ -106,7 +107,7 @@ def commands() -> dict[str, Any]:
         properties: dict[str, Any] = {"options": {"type": "array", "items": {"enum": known}}}
         if command.paths:
             properties["paths"] = _PATHS
-        required = ["paths"] if command.paths else []
+        required = ["options", "paths"] if command.paths else ["options"]
         offers[name] = {"type": "object", "properties": properties, "additionalProperties": False, "required": required}
     return {"type": "object", "properties": offers, "additionalProperties": False}
 
@@ -159,7 +160,7 @@ POLICY = (
     ),
     Key(
         *("commands", "mapping of subcommand to {options, paths}", "{}", "commands:\n  list: {options: [json]}"),
-        "What the server may spell out itself, beyond naming jobs: a subcommand, the options it may give to it, and for "
+        "What the server may spell out itself, beyond naming jobs: a subcommand, the options it may give to it (`[]` for none), and for "
         "`create` the paths that it must stay in. See [Words of a request](#words-of-a-request).",
         commands(),
     ),
@@ -304,6 +305,30 @@ def policy_page() -> str:
     return "\n".join(parts) + "\n"
 
 
+def target_page() -> str:
+    """Return docs/targets.md."""
+    parts = [
+        "# Targets",
+        "",
+        "What `borgpull` knows about one client: a file `targets/NAME.yaml` in its configuration directory, which",
+        "`borgpull add` makes. For root and a user called borgpull that is `/etc/borgpull`, for others",
+        "`~/.config/borgpull`; locks and caches are in `/var/lib/borgpull` or `~/.local/state/borgpull`. Unknown keys are",
+        "errors, and `borgpull targets` shows all of a file's. Schema: [target.schema.json](../policy/target.schema.json).",
+        "",
+        "| key | type | default | what it is |",
+        "|---|---|---|---|",
+        *(
+            f"| `{key.name}` | {key.type} | {'required' if key.default is None else key.default} | {key.text} |"
+            for key in TARGET
+        ),
+        "",
+        "```yaml",
+        *(key.example for key in TARGET if key.name in ("host", "host_key", "repository", "quota")),
+        "```",
+    ]
+    return "\n".join(parts) + "\n"
+
+
 def _jobs_page() -> list[str]:
     lines = [
         *("## Jobs", ""),
@@ -388,6 +413,7 @@ def pages() -> dict[str, str]:
         "policy/policy.schema.json": schema("A policy of borgctl", POLICY, **{"$defs": {"job": job()}}),
         "policy/target.schema.json": schema("A target of borgpull", TARGET),
         "docs/policy.md": policy_page(),
+        "docs/targets.md": target_page(),
         "docs/reasons.md": reasons_page(),
     }
 

@@ -110,13 +110,15 @@ def authorized(order: Order) -> str:
         key.fingerprint,
     ]
     home = "/root" if user == "root" else f"~{user}"
+    remarks = _remarks(order, gate[0])
     parts = [
+        *(f"# Warning: {text}" for text in remarks),
         f"# 1. On this machine, add this line to {home}/.ssh/authorized_keys:",
         f"{key_options(order, gate, sudo=login is Login.SUDO)} {key}",
         *(_sudo_rule(gate) if login is Login.SUDO else ()),
         *_sshd(order.transport, user),
         *_trust(order.host_key, key.comment),
-        *_remarks(order, gate[0], user),
+        *(_directory(order, user) if order.transport is Transport.SOCKET else ()),
     ]
     return "\n".join(parts) + "\n"
 
@@ -217,23 +219,36 @@ def _trust(path: str, comment: str) -> list[str]:
     ]
 
 
-def _remarks(order: Order, python: str, user: str) -> list[str]:
-    """Return what else is to be done, and what would make the gate refuse or make it somebody else's."""
-    found, directory = [], "/run/borgctl"
+def _remarks(order: Order, python: str) -> list[str]:
+    """Return what would make the gate refuse, or make it somebody else's."""
+    found = []
     try:
         policy = policyfile.read(order.policy)
-        directory = policy.socket_directory
         if order.transport not in policy.transports:
             found.append(f"{order.policy} does not offer this transport: write 'transports: [{order.transport}]' there")
+        if policy.sandbox != "off":
+            found.append(f"this version has no sandbox: write 'sandbox: off' in {order.policy}")
+        if policy.passphrase.file:
+            Pinned.at(policy.passphrase.file).close()
     except BorgctlError as error:
         found.append(f"the gate would refuse: {error.detail}")
+    except (OSError, Unsafe) as error:
+        found.append(f"the passphrase: {error}")
     try:
         Pinned.at(python).close()
     except (OSError, Unsafe) as error:
         found.append(f"the Python interpreter: {error}")
-    made = [
+    return found
+
+
+def _directory(order: Order, user: str) -> list[str]:
+    """Return how the socket directory comes back after each start of the machine (tmpfiles.d(5))."""
+    try:
+        directory = policyfile.read(order.policy).socket_directory
+    except BorgctlError:
+        directory = "/run/borgctl"
+    return [
         "#",
         "# 4. The directory for sockets, which must be there after each start: in /etc/tmpfiles.d/borgctl.conf",
         f"#   d {directory} 0700 {user} -",
     ]
-    return [*(made if order.transport is Transport.SOCKET else ()), *(f"# Warning: {text}" for text in found)]

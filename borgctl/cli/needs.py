@@ -154,7 +154,7 @@ def entry(policy: Policy, section: str, name: str) -> str:
             return f"[{', '.join(sorted(policy.transports))}]"
     offer = policy.commands[name]
     parts = {"paths": [_quoted(str(path)) for path in offer.paths], "options": sorted(offer.options)}
-    said = ", ".join(f"{key}: [{', '.join(items)}]" for key, items in parts.items() if items)
+    said = ", ".join(f"{key}: [{', '.join(items)}]" for key, items in parts.items() if items or key == "options")
     return f"{name}: {{{said}}}"
 
 

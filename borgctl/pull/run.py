@@ -66,6 +66,8 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
             for line in str(error).split("\n"):
                 transcript.keep(Message("borgpull", "ERROR", line))
                 launcher.screen.end(f"error: {shown(line)}")
+            if isinstance(error, PullError) and error.hint:
+                launcher.screen.end(f"hint: {shown(error.hint)}")
             yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
 
 

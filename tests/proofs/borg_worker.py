@@ -2,13 +2,14 @@
 
 One question a line on stdin, one answer a line on stdout:
 
-    {"cases": [{"argv": […], "meant": {"command", "options": [[name, value or null], …], "location": {…}, "paths": […]}}]}
+    {"cases": [{"argv": […], "meant": {"command", "options": [[name, value or null], …], "location": {…}, "paths": […]},
+                "untouched": […]}, …]}
     {"command": "create", "names": ["rsh", …]}
 
 What is expected is made from borg's defaults (the namespace of an argv without any option), changed by borg's own
-actions for exactly the options that were meant, in that order: it does not go through argparse's reading of words, which
-is what is judged. Flags, numbers and free text are also compared with what they plainly say. `untouched` names options
-that must stand at their defaults.
+actions for exactly the options that were meant, in that order: it does not go through argparse's reading of words,
+which is what is judged. Flags, numbers and free text are also compared with what they plainly say. `untouched` names
+options that must stand at their defaults.
 """
 
 import argparse

@@ -49,7 +49,10 @@ class Parser(contextlib.AbstractContextManager):
 
 
 def both(parsers, cases):
-    """Ask both borgs at once, each what it can know: `cases` is [(since, case), …]; count and return the differences."""
+    """Ask both borgs at once, each what it can know; return how many each was asked, and the differences.
+
+    `cases` is [(oldest series that knows all of it, case), …].
+    """
     results, asked = {}, {}
 
     def work(series, parser):

@@ -1,7 +1,7 @@
 """Policies and requests from dice: what is written, and what each means, worked out without the gate's own reading.
 
-A policy is a tree of dictionaries, lists and strings, written as YAML in block or flow style as the dice fall. A request
-is a line for the wire together with an `Intent`: what borg must be told if it is allowed at all.
+A policy is a tree of dictionaries, lists and strings, written as YAML in block or flow style as the dice fall. A
+request is a line for the wire together with an `Intent`: what borg must be told if it is allowed at all.
 
     dice = random.Random(1); tree = policy(dice, files); text = written(dice, tree); line, intent = request(dice, tree)
 """
@@ -43,7 +43,7 @@ _SOURCES = (
     "/%d/$HOME/~",
     '/"',
 )
-_JOBS = ("default", "dumps", "prune", "init", "list", "create", "0", "a.b-c_d", "-x"[1:], "X" * 64)
+_JOBS = ("default", "dumps", "prune", "init", "list", "create", "0", "a.b-c_d", "x", "X" * 64)
 _ARCHIVES = (
     "{hostname}-{job}-{now}",
     "{hostname}-{now:%Y%m%d%H%M}",
@@ -174,8 +174,7 @@ def _job_value(dice: random.Random, name: str, option, files: dict[str, str]) ->
 def _offer(dice: random.Random, command: str) -> dict:
     known = [name for name, option in COMMANDS[command].options.items() if option.request]
     offer: dict = {"paths": dice.sample(_SOURCES, dice.randint(1, 4))} if COMMANDS[command].paths else {}
-    if dice.random() < 0.8:
-        offer["options"] = known if dice.random() < 0.5 else dice.sample(known, dice.randint(0, len(known)))
+    offer["options"] = known if dice.random() < 0.5 else dice.sample(known, dice.randint(0, len(known)))
     return offer
 
 
@@ -341,13 +340,11 @@ def _wire(dice: random.Random, own: list[str], name: str, options: list, archive
         )
     operands = [*([f"::{archive}"] if archive else []), *paths]
     at = dice.randint(0, len(operands)) if dice.random() < 0.5 else len(operands)
-    merged = [[operand] for operand in operands[:at]]
-    for group in groups:  # options keep their order; operands are put between them
-        merged.append(group)
-    places = sorted(dice.sample(range(len(merged)), at)) if dice.random() < 0.5 else list(range(at))
-    rest = iter(groups)
-    front = iter(operands[:at])
-    words = [word for index in range(len(merged)) for word in ([next(front)] if index in places else next(rest))]
+    # options keep their order among themselves, and so do operands
+    slots = at + len(groups)
+    places = dice.sample(range(slots), at) if dice.random() < 0.5 else range(at)
+    front, rest = iter(operands[:at]), iter(groups)
+    words = [word for slot in range(slots) for word in ([next(front)] if slot in places else next(rest))]
     if at < len(operands) or dice.random() < 0.5:
         words.append("--")
     return shlex.join(["borg", *own, name, *words, *operands[at:]])

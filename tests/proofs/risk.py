@@ -12,7 +12,7 @@ import sys
 
 
 def shortest(option):
-    """Return each long spelling and its shortest accepted prefix, after making sure that those between are accepted too."""
+    """Return each spelling and its shortest accepted prefix; those between are accepted too, or this fails."""
     found = {}
     for full in option["option_strings"]:
         prefixes = [text for text in option.get("abbreviations", []) if full.startswith(text)]
@@ -46,8 +46,8 @@ def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         facts = json.load(file)
     commands = [
-        f'  {json.dumps(name)}: {{"verdict": {json.dumps(command["verdict"])}, "classes": {json.dumps(command["classes"])},'
-        f' "options": {lines(command["options"])}}}'
+        f'  {json.dumps(name)}: {{"verdict": {json.dumps(command["verdict"])},'
+        f' "classes": {json.dumps(command["classes"])}, "options": {lines(command["options"])}}}'
         for name, command in sorted(facts["subcommands"].items())
     ]
     about = f"borg {facts['borg_version']}: made by tests/proofs/risk.py from borg-risk.json; do not edit"

@@ -43,12 +43,12 @@ KNOWN = {
     "that gives a server nothing besides",
     "merged": "a line that stood between two entries is gone, and the second's words are read as the first's: an offer "
     "of 'create' without options takes those of the next, or 'commands' is no more and its 'create' is a job",
-    "prune": "a prune job that has lost a keep-…, its glob-archives or its dry-run marks more archives as deleted; under "
-    "append-only nothing is lost by it",
+    "prune": "a prune job that has lost a keep-…, its glob-archives or its dry-run marks more archives as deleted; "
+    "under append-only nothing is lost by it",
     "hook": "words of the administrator's own programs, which are taken out or joined",
     "limits": "a limit that was stricter than the default is gone; the defaults are limits too",
-    "place": "base, log, borg or socket directory are the default ones again; a new base has forgotten which repository "
-    "was known",
+    "place": "base, log, borg or socket directory are the default ones again; a new base has forgotten which "
+    "repository was known",
     "variable": "a variable that the policy had set has borg's own default again, or what the server sends if accepted",
 }
 
@@ -101,8 +101,7 @@ def effect(policy, request, facts):
     """Return what a request leads to, or None; `parse(render(request)) == request` is proved elsewhere."""
     try:
         return judge(policy, request, facts)
-    except BorgctlError as error:
-        assert error.reason.status in (76, 77, 78)
+    except BorgctlError:
         return None
 
 

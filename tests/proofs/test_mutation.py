@@ -48,6 +48,7 @@ OFFERED = {
     **dict.fromkeys((("prune", name) for name in COMMANDS["prune"].options if name.startswith("keep-")), _PRUNE),
     ("init", "encryption"): "encrypted modes only",
 }
+REFUSED = {76: None, 77: None}
 INERT = ("comment", "exclude", "filter")
 VALUES = ("x", "/etc/shadow", "0777", "sh -c id", "1", "R /etc", "--rsh=x", "")
 
@@ -155,8 +156,7 @@ def decided(policy, words):
     try:
         return judge(policy, parse(shlex.join(words).encode("ascii")), stage.FACTS)
     except BorgctlError as error:
-        assert error.reason.status in (76, 77), (words, error.detail)
-        return None
+        return REFUSED[error.reason.status]  # 78 is no answer to a request: the policy is good
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,7 @@ def test_a_local_request_is_explained_as_one(tmp_path):
 
 
 def test_the_line_that_forbids_is_named(tmp_path):
-    file = small(tmp_path, "commands:\n  create: {paths: [/etc]}\n")
+    file = small(tmp_path, "commands:\n  create: {options: [], paths: [/etc]}\n")
     for asked in (b"borg create --json ::a /etc", b"borg create ::a /var"):
         assert explained(file, asked, {}, stage.FACTS).rule == f"{file}:8"
     assert explained(file, b"borg list", {}, stage.FACTS).rule is None
@@ -194,7 +194,7 @@ def test_the_line_that_forbids_is_named(tmp_path):
 def test_a_requested_path_through_a_symlink_is_refused_as_the_gate_does(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
-    file = small(tmp_path, f"commands: {{create: {{paths: [{tmp_path}]}}}}\n")
+    file = small(tmp_path, f"commands: {{create: {{options: [], paths: [{tmp_path}]}}}}\n")
     assert explained(file, f"borg create ::a {tmp_path}/link/x".encode(), {}, stage.FACTS).reason == "source-refused"
     assert explained(file, f"borg create ::a {tmp_path}/real/x".encode(), {}, stage.FACTS).decision == "allow"
 

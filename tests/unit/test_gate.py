@@ -227,7 +227,7 @@ def test_borg_gets_no_descriptor_and_no_variable_of_ours(room):
         ("run default\n", 76, "not-printable"),
         (b"run \xff\xfe".decode("utf-8", "surrogateescape"), 76, "not-printable"),
         ("run weekly", 77, "unknown-job"),
-        ("run default --socket=/run/docker.sock", 77, "socket-refused"),
+        ("run default --socket=/run/docker.sock", 77, "transport-not-offered"),
         ("window", 77, "window-closed"),
     ],
     ids=lambda value: str(value)[:24],
@@ -406,21 +406,31 @@ def nobody_came(listener):
     ],
 )
 def test_a_value_that_looks_like_a_socket_is_never_connected(room, announced, command):
-    room.policy("commands: {create: {paths: [/etc], options: [comment, exclude]}}\n")
+    room.policy("transports: [stdio, socket]\ncommands: {create: {paths: [/etc], options: [comment, exclude]}}\n")
     done = room.gate(command.format(path=room.path / "sockets/s"))
     nobody_came(announced)
     exit_line(done)
+    (room.path / "sockets/s").unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("command", ["run default", "nonsense", "run weekly", "run default --log=x", "window"])
 def test_a_refused_socket_leaves_no_name_behind(room, announced, command):
+    room.policy("transports: [stdio, socket]\n")
     done = room.gate(f"{command} --socket={room.path}/sockets/s")
     assert done.returncode in (76, 77)
-    nobody_came(announced)
     assert os.listdir(room.path / "sockets") == []
 
 
+def test_where_no_socket_is_offered_none_is_touched(room, announced):
+    done = room.gate(f"run default --socket={room.path}/sockets/s")
+    assert exit_line(done)["reason"] == "transport-not-offered"
+    nobody_came(announced)
+    assert os.listdir(room.path / "sockets") == ["s"]
+    os.unlink(room.path / "sockets/s")
+
+
 def test_hello_with_a_socket_tells_what_is_offered_and_connects_to_nothing(room, announced):
+    room.policy("transports: [stdio, socket]\n")
     done = room.gate(f"hello --socket={room.path}/sockets/s")
     assert done.returncode == 0
     nobody_came(announced)
