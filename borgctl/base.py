@@ -116,14 +116,14 @@ class Base:
         finally:
             self._forget(run, lock)
 
-    def identity(self, repository: RepositoryPath) -> str | None:
-        """Return the id under which this repository is known here, as hexadecimal digits; None before it is."""
-        known = self._read(_name(repository))
+    def kept(self, kind: str, repository: RepositoryPath) -> str | None:
+        """Return the 'repository' id or the hash of the 'key' that is known here, as hexadecimal digits, or None."""
+        known = self._read(_name(repository, kind))
         return known if re.fullmatch(r"[0-9a-f]{64}", known) else None
 
-    def remember(self, repository: RepositoryPath, identity: str) -> None:
-        """Keep a repository's id, on disk when this returns."""
-        self._replace(_name(repository), identity)
+    def keep(self, kind: str, repository: RepositoryPath, text: str) -> None:
+        """Keep it, on disk when this returns."""
+        self._replace(_name(repository, kind), text)
 
     def _sweep(self) -> None:
         """Remove what runs that were killed have left: those whose lock nobody holds."""
@@ -149,7 +149,7 @@ class Base:
 
     def require_new(self, repository: RepositoryPath) -> None:
         """Raise BorgctlError where this repository was used before: then 'init' would make another in its place."""
-        if known := self.identity(repository):
+        if known := self.kept("repository", repository):
             raise BorgctlError("repository-known", f"{repository.text!r} is known here with the id {known}")
 
     def version(self, borg: str, env: dict[str, str]) -> Version:
@@ -218,8 +218,8 @@ def _supported(text: str) -> Version | None:
     return Version(text, series) if series in _SERIES else None
 
 
-def _name(repository: RepositoryPath) -> str:
-    return f"repository-{hashlib.sha256(repository.text.encode()).hexdigest()[:32]}"
+def _name(repository: RepositoryPath, kind: str = "repository") -> str:
+    return f"{kind}-{hashlib.sha256(repository.text.encode()).hexdigest()[:32]}"
 
 
 def _unusable(path: str, error: Exception) -> BorgctlError:

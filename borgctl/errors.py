@@ -80,7 +80,7 @@ _TABLE = (
         77,
         "refused",
         False,
-        "the server showed another repository than before; if you replaced it, remove its file repository-* in the policy's base",
+        "the server showed another repository or key than before; if you replaced it or changed its passphrase, remove repository-* and key-* in the policy's base",
     ),
     Reason("window-closed", 77, "refused", False, "this version of the gate has no windows"),
     # 78: the client's own set-up is not usable

@@ -97,7 +97,7 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             ending = runner.run()
             story.known["said"] = runner.said or None
             if decision.command == "init" and ending.outcome in ("ok", "warning") and ending.identity:
-                base.remember(decision.repository, ending.identity)
+                base.keep("repository", decision.repository, ending.identity)
             return ending
 
 
@@ -135,19 +135,19 @@ def _policy(story: Story, file: str) -> Policy:
     return policy
 
 
-def _identity(launch: Launch, base: Base) -> Callable[[bytes], bool]:
+def _identity(launch: Launch, base: Base) -> Callable[[str, bytes], bool]:
     """Return what says whether the server's claim about its repository is agreed to; refuse to make one that is known.
 
-    The first id is kept before borg acts on it, but that of a new repository only when it is made.
+    The first id and key are kept before borg acts on them, but the id of a new repository only when it is made.
     """
     if launch.command == "init":
         base.require_new(launch.repository)
-    known = base.identity(launch.repository)
 
-    def agree(identity: bytes) -> bool:
+    def agree(kind: str, shown: bytes) -> bool:
+        known = base.kept(kind, launch.repository)
         if known is None and launch.command != "init":
-            base.remember(launch.repository, identity.hex())
-        return known in (None, identity.hex())
+            base.keep(kind, launch.repository, shown.hex())
+        return known in (None, shown.hex())
 
     return agree
 

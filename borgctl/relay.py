@@ -7,10 +7,11 @@ both ways until borg closes its end. It never waits for the far end of file: ssh
 be a deadlock. It ignores INT, TERM and HUP, because borg wants its connection while it ends; it goes when borg goes. At
 the end it tells the gate how many bytes went each way. Standard library only, no package import: it starts in 15 ms.
 
-First it shows the gate which repository the server claims to have. borg keeps its guards against old and foreign
-repositories by that id, which the server may invent: with a new one borg would start anew under the old key, and
-encrypt two texts with the same key stream. So the first two answers pass one at a time, each only when borg has asked,
-and the second, that of `open`, only when the gate agrees to the id in it.
+First it shows the gate which repository and which key the server claims to have. borg keeps its guards against old and
+foreign repositories by an id that the server may invent, and takes the key from it: with another of them borg would
+begin anew, and encrypt two texts with the same key stream. So until borg has its key both sides speak in turn, one
+message each, and the answers to `open` and `load_key` pass only when the gate agrees to what is in them. (Seen with
+borg 1.2.4 and 1.4.5: no command asks for two things at once before it has loaded its key.)
 """
 
 import _thread
@@ -27,8 +28,12 @@ CHUNK = 1 << 20
 DOOR = "door"
 COUNTS = struct.Struct("<QQ")  # bytes to the server, bytes from the server
 STRANGE = 1 << 63  # in the first count: the server spoke out of turn or not as borg does
-IDENTITY = 32  # bytes of a repository's id
-LONGEST_ANSWER = 1 << 20  # bytes of one of the first two answers; a report of an error holds a traceback
+IDENTITY = 32  # bytes of a repository's id, and of a hash of its key
+LONGEST_ANSWER = 32 << 20  # bytes of one answer: a manifest has 20 MiB at most
+QUESTION = re.compile(
+    rb"\x83\xa1i(?P<number>[\x00-\x7f]|\xcc.|\xcd..|\xce.{4})\xa1m[\xa0-\xbf](?P<name>[a-z_]+)\xa1a", re.DOTALL
+)
+SINGLE = (b"open", b"load_key", b"get", b"check", b"list", b"__len__")
 # msgpack's bytes C4 to DF: width of the size that follows, bytes besides, objects for each member that the size counts
 SIZED = dict(
     zip(
@@ -55,14 +60,19 @@ def copy(source: int, sink: int) -> int:
 
     Raise BlockingIOError where there is nothing.
     """
-    data = memoryview(os.read(source, CHUNK))
-    total = len(data)
-    while data:
+    data = os.read(source, CHUNK)
+    write(sink, data)
+    return len(data)
+
+
+def write(sink: int, data: bytes) -> None:
+    """Write all of it, however long the other side takes."""
+    view = memoryview(data)
+    while view:
         try:
-            data = data[os.write(sink, data) :]
+            view = view[os.write(sink, view) :]
         except BlockingIOError:
             wait(sink, select.POLLOUT)
-    return total
 
 
 def wait(fd: int, event: int) -> None:
@@ -96,6 +106,14 @@ def move(source: int, sink: int, counts: list[int], index: int) -> None:
         counts[index] += moved
 
 
+class Ahead(Exception):  # noqa: N818 - reads as what it says
+    """borg speaks on without waiting; `data` is what has come of the answer."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.data = data
+
+
 class Stranger(Exception):  # noqa: N818 - reads as what it says
     """The server does not speak as a borg server does, or not in turn."""
 
@@ -124,41 +142,64 @@ def length(data: bytes, at: int) -> int | None:
     return at if at <= len(data) else None
 
 
-def opened(message: bytes) -> bytes | None:
-    """Return the id in the answer to `open`, which has one form only; None where it is borg's report of an error."""
-    match = re.fullmatch(rb"\x82\xa1i\x02\xa1r(?:\xda\x00\x20|\xd9\x20|\xc4\x20)(.{32})", message, re.DOTALL)
-    if match:
-        return match[1]
-    if re.match(rb"[\x82-\x8f]\xa1i\x02\xafexception_class", message):
+def value(message: bytes, number: bytes) -> bytes | None:
+    """Return the text in the answer to a question, which has one form; None where borg reports an error instead."""
+    head = b"\x82\xa1i" + number + b"\xa1r"
+    if re.match(rb"[\x82-\x8f]\xa1i" + re.escape(number) + rb"\xafexception_class", message):
         return None
-    raise Stranger
+    if not message.startswith(head) or len(message) == len(head):
+        raise Stranger
+    first = message[len(head)]
+    width = 0 if 0xA0 <= first <= 0xBF else {0xC4: 1, 0xC5: 2, 0xC6: 4, 0xD9: 1, 0xDA: 2, 0xDB: 4}.get(first)
+    if width is None:
+        raise Stranger
+    return message[len(head) + 1 + width :]
 
 
 class Handshake:
-    """The first words of both sides: forwarded, but the server's only in turn."""
+    """The first words of both sides, in turn."""
 
     def __init__(self, door: socket.socket, source: int, sink: int, counts: list[int]) -> None:
         self.door, self.source, self.sink, self.counts = door, source, sink, counts
 
     def run(self) -> None:
-        """Let borg ask, the server answer, twice, and borg ask once more; raise Stranger or EOFError."""
-        self.ask()
+        """Let both speak in turn until borg asks for more than one thing at once; raise Stranger or EOFError."""
+        self.question()
         self.pass_on(self.answer(rb"\x94\x01\x01\xc0[\x80-\x8f]"))
-        self.ask()
-        message = self.answer(rb"[\x82-\x8f]\xa1i\x02")
-        identity = opened(message)
-        if identity is not None:
-            self.door.sendall(identity)
-            if self.door.recv(1) != b"y":
-                raise Stranger
-        self.pass_on(message)
-        self.ask()
+        opened = False
+        while asked := self.single(self.question()):
+            try:
+                answer = self.answer(rb"[\x82-\x8f]\xa1i" + re.escape(asked["number"]))
+            except Ahead as ahead:
+                if not opened:
+                    raise Stranger from None
+                return self.pass_on(ahead.data)
+            if asked["name"] in (b"open", b"load_key"):
+                self.show(value(answer, asked["number"]), asked["name"])
+                opened = True
+            self.pass_on(answer)
+        if not opened:
+            raise Stranger
+        return None
 
-    def ask(self) -> None:
-        """Forward what borg says now; the server must be silent until then."""
-        if 0 not in self.ready():
-            raise Stranger if os.read(self.source, 1) else EOFError
-        self.forward()
+    def single(self, words: bytes) -> re.Match[bytes] | None:
+        """Return what borg asks where that is one thing that it waits for before it asks another."""
+        asked = QUESTION.match(words)
+        return asked if asked and length(words, 0) == len(words) and asked["name"] in SINGLE else None
+
+    def show(self, text: bytes | None, name: bytes) -> None:
+        """Show the gate the id, or the hash of the key, and wait until it agrees."""
+        if text is None:
+            return
+        if name == b"load_key":
+            import hashlib  # noqa: PLC0415 - not before borg waits for something else anyway
+
+            text = hashlib.sha256(text).digest()
+        if len(text) != IDENTITY:
+            raise Stranger
+        self.door.sendall(text)
+        if self.door.recv(1) != b"y":
+            raise Stranger
 
     def ready(self) -> set[int]:
         """Wait for borg or the server."""
@@ -167,38 +208,41 @@ class Handshake:
         poll.register(self.source, select.POLLIN)
         return {fd for fd, _ in poll.poll()}
 
-    def forward(self) -> None:
-        """Hand the server what borg says now."""
-        moved = copy(0, self.sink)
-        if not moved:
+    def question(self) -> bytes:
+        """Hand the server what borg says now, and return it; the server must have been silent."""
+        if 0 not in self.ready():
+            raise Stranger if os.read(self.source, 1) else EOFError
+        return self.forward()
+
+    def forward(self) -> bytes:
+        """Hand the server what borg says, and return it; raise EOFError where borg has gone."""
+        words = os.read(0, CHUNK)
+        if not words:
             raise EOFError
-        self.counts[0] += moved
+        write(self.sink, words)
+        self.counts[0] += len(words)
+        return words
 
     def answer(self, form: bytes) -> bytes:
-        """Read one message of the given form and nothing after it; borg's own words go on meanwhile."""
+        """Read one message of the given form and nothing after it; raise Ahead where borg does not wait for it."""
         data = b""
         while (end := length(data, 0)) is None:
             if len(data) > LONGEST_ANSWER:
                 raise Stranger
-            events = self.ready()
-            if 0 in events:
+            if self.source not in self.ready():
                 self.forward()
-            if self.source in events:
-                read = os.read(self.source, CHUNK)
-                if not read:
-                    raise EOFError
-                data += read
+                raise Ahead(data)
+            read = os.read(self.source, CHUNK)
+            if not read:
+                raise EOFError
+            data += read
         if end != len(data) or not re.match(form, data):
             raise Stranger
         return data
 
     def pass_on(self, message: bytes) -> None:
         """Hand borg a message."""
-        os.set_blocking(1, True)
-        view = memoryview(message)
-        while view:
-            view = view[os.write(1, view) :]
-        os.set_blocking(1, False)
+        write(1, message)
         self.counts[1] += len(message)
 
 

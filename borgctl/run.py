@@ -67,7 +67,7 @@ class Runner:
     secret: Passphrase
     limits: Limits
     output: Output
-    agree: Callable[[bytes], bool]
+    agree: Callable[[str, bytes], bool]
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
 
     def run(self) -> Ending:

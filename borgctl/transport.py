@@ -151,12 +151,13 @@ def _name(pid: int) -> str:
 class Door:
     """Where the relay comes in: a socket in a private directory, for one descendant of our borg, once.
 
-    `agree` is asked about the repository id that the server shows, before borg sees it; `identity` is that id,
-    `refused` that it was not agreed to, `strange` that the server did not speak as a borg server does; `counts` are the
-    bytes to the server and from it, None as long as the relay has not told them.
+    `agree` is asked about the id of the repository and the hash of its key that the server shows, before borg sees
+    them (its first argument tells which: "repository" or "key"); `identity` is that id, `refused` that one was not
+    agreed to, `strange` that the server did not speak as a borg server does; `counts` are the bytes to the server and
+    from it, None as long as the relay has not told them.
     """
 
-    def __init__(self, directory: str, connection: Connection, agree: Callable[[bytes], bool]) -> None:
+    def __init__(self, directory: str, connection: Connection, agree: Callable[[str, bytes], bool]) -> None:
         self.directory = directory
         self.counts: tuple[int, int] | None = None
         self.identity: bytes | None = None
@@ -188,10 +189,11 @@ class Door:
         """Take an id, and answer; or the counts, or the end."""
         try:
             data = client.recv(relay.IDENTITY)
-            if len(data) == relay.IDENTITY and self.identity is None:
-                self.identity = data
+            if len(data) == relay.IDENTITY:
+                kind = "repository" if self.identity is None else "key"
+                self.identity = self.identity or data
                 self.refused = True
-                if self._agree(data):
+                if self._agree(kind, data):
                     self.refused = False
                     client.sendall(b"y")
                     return

@@ -1,12 +1,13 @@
 """Which repository is it? Another one than before is refused before borg sees it: no byte is encrypted for it."""
 
+import re
 import shutil
 import sys
 from pathlib import Path
 
 import hostile_serve
 import pytest
-from machines import key_line, run, wait_for
+from machines import PASSPHRASE, key_line, run, wait_for
 from pulling import last_line, over_stdio
 
 HOSTILE = Path(hostile_serve.__file__)
@@ -53,6 +54,41 @@ def test_a_forged_id_at_the_first_use_stays_the_only_one(pull, client, server):
     assert last_line(pull("run default", "forged"))["outcome"] == "ok"
     assert kept.read_text() == hostile_serve.FORGED.hex()
     assert last_line(pull("run default"))["reason"] == "repository-replaced"
+
+
+def test_another_key_under_the_known_id_is_refused(pull, client, server, borg, scratch):
+    """With one passphrase for two repositories, the server could show one's id with the other's key."""
+    assert pull("run default").returncode == 0
+    other = scratch / "other"
+    env = {"PATH": "/usr/bin:/bin", "BORG_PASSPHRASE": PASSPHRASE, "BORG_BASE_DIR": str(scratch / "base")}
+    assert run([borg.path, "init", "-e", "repokey-blake2", other], env=env).returncode == 0
+    identity = re.search("(?m)^id = .*$", (server.repository / "config").read_text())[0]
+    (other / "config").write_text(re.sub("(?m)^id = .*$", identity, (other / "config").read_text()))
+    shutil.rmtree(server.repository)
+    shutil.copytree(other, server.repository)
+    before = state(server.repository)
+    assert last_line(pull("run default"))["reason"] == "repository-replaced"
+    assert state(server.repository) == before
+
+
+def test_every_command_gets_past_the_first_words(pull, client):
+    jobs = {
+        "init": {"command": "init", "options": {"encryption": "repokey"}},
+        "default": {"paths": [client.source]},
+        "check": {"command": "check", "options": {"verify-data": True}},
+        "fsck": {"command": "check", "options": {"repository-only": True}},
+        "list": {"command": "list"},
+        "info": {"command": "info"},
+        "prune": {"command": "prune", "options": {"keep-last": 1, "glob-archives": "*"}},
+    }
+    client.policy(jobs=jobs, disclose="names", commands={"list": {"options": []}, "info": {"options": []}})
+    for job in ("default", "default", "check", "fsck", "list", "info", "prune", "check"):
+        assert last_line(pull(f"run {job}"))["outcome"] == "ok", job
+    archive = next(r for r in reversed(client.records("accept")) if r["job"] == "default")["argv"][-2].partition("::")[
+        2
+    ]
+    for request in (f"borg list ::{archive}", f"borg info ::{archive}"):
+        assert last_line(pull(request))["outcome"] == "ok"
 
 
 def test_another_repository_at_the_same_path_is_refused(pull, client, server, borg, scratch):

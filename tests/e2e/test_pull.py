@@ -149,8 +149,16 @@ def test_nothing_is_left_after_a_run(pair):
     wait_for(lambda: not pair.sshd.sessions(), 10, "sessions to end")
 
 
-def slow(pair, seconds=60):
-    """Make the default job take its time in a hook, or in borg itself by a FIFO that nobody feeds."""
+def slow(pair):
+    """Give borg more to read than it can in the time of a test, from a file that takes no room."""
+    huge = pair.client.source / "huge"
+    with huge.open("wb") as file:
+        file.truncate(1 << 40)
+    return huge
+
+
+def waiting(pair):
+    """Make borg wait in the middle of a backup, for a FIFO that somebody feeds when the test is done with it."""
     fifo = pair.client.source / "fifo"
     os.mkfifo(fifo)
     pair.client.policy(
@@ -163,7 +171,7 @@ def slow(pair, seconds=60):
 
 
 def test_a_timeout_ends_both_sides(pair):
-    slow(pair)
+    huge = slow(pair)
     pair.set("timeout", "8s")
     code, told = pair.told()
     assert code == 2
@@ -171,14 +179,14 @@ def test_a_timeout_ends_both_sides(pair):
     wait_for(lambda: not pair.sshd.sessions(), 45, f"the client to end: {pair.sshd.sessions()}")
     record = wait_for(lambda: pair.client.records("exit")[1:], 5)[-1]
     assert record["outcome"] in ("disconnected", "failed")
-    (pair.client.source / "fifo").unlink()
+    huge.unlink()
     pair.set("timeout", "5m")
     assert pair.run().returncode == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_launcher_that_is_ended_leaves_nothing_running_on_either_side(pair, number):
-    slow(pair)
+    huge = slow(pair)
     process = subprocess.Popen(
         pair.server.borgpull("run", "web1"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -189,12 +197,12 @@ def test_a_launcher_that_is_ended_leaves_nothing_running_on_either_side(pair, nu
     assert process.returncode != 0
     wait_for(lambda: not pair.sshd.sessions(), 45, f"the client to end: {pair.sshd.sessions()}")
     assert pair.client.records("exit")[-1]["outcome"] in ("disconnected", "failed")
-    (pair.client.source / "fifo").unlink()
+    huge.unlink()
     assert pair.run().returncode == 0
 
 
 def test_two_runs_of_one_repository_do_not_meet(pair):
-    fifo = slow(pair)
+    fifo = waiting(pair)
     process = subprocess.Popen(
         pair.server.borgpull("run", "web1"),
         stdin=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ IDENTITY = bytes(range(32))
 # borg's first words, as far as a relay looks at them: to `negotiate` and to `open`, which names the repository's id
 NEGOTIATED = b"\x94\x01\x01\xc0\x80"
 OPENED = b"\x82\xa1i\x02\xa1r\xc4\x20"
-ASKS = (b"ask1", b"ask2", b"ask3")
+ASKS = (b"ask1", b"\x83\xa1i\x02\xa1m\xa4open\xa1a\x80", b"ask3")
 
 
 def serve(source, sink, identity=IDENTITY):
@@ -36,7 +36,7 @@ def serve(source, sink, identity=IDENTITY):
 
 
 # A borg's side of the same, by the relay that BORG_RSH names; then argv[1] as a shell's words
-SPEAK = """
+SPEAK = f"""
 import os, shlex, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 relay = shlex.split(os.environ["BORG_RSH"]) + ["borgctl", "borg", "serve"]
@@ -48,9 +48,9 @@ if pid == 0:
     os.execv(relay[0], relay)
 os.close(to_relay[0])
 os.close(from_relay[1])
-for ask in (b"ask1", b"ask2", b"ask3"):
+for ask in {ASKS!r}:
     os.write(to_relay[1], ask)
-    if ask != b"ask3" and not os.read(from_relay[0], 65536):
+    if ask != {ASKS[2]!r} and not os.read(from_relay[0], 65536):
         sys.exit(80)
 os.execv("/bin/sh", ["sh", "-c", sys.argv[1]])
 """

@@ -5,12 +5,14 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import programs
 import pytest
@@ -27,7 +29,7 @@ os.splice = refuse
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-SHAKEN = (12, len(programs.NEGOTIATED + programs.OPENED + programs.IDENTITY))
+SHAKEN = (len(b"".join(programs.ASKS)), len(programs.NEGOTIATED + programs.OPENED + programs.IDENTITY))
 DATA = random.Random(1).randbytes(5 * 1024 * 1024 + 17)
 
 
@@ -69,7 +71,7 @@ class Gate:
                 self.door.sendall(b"y")
             assert exactly(borg, len(answer)) == answer
         os.write(near, programs.ASKS[2])
-        assert exactly(self.from_relay, 4) == programs.ASKS[2]
+        assert exactly(self.from_relay, len(programs.ASKS[2])) == programs.ASKS[2]
         return self
 
     def hang_up(self):
@@ -233,12 +235,11 @@ def test_a_server_that_speaks_first_is_no_borg(silent):
         programs.NEGOTIATED + programs.OPENED + programs.IDENTITY,
         programs.OPENED + programs.IDENTITY,
         b"\x94\x01\x02\xc0\x80",
-        b"\xc6\xff\xff\xff\xff" + b"\x00" * (2 * relay.LONGEST_ANSWER),
     ],
     ids=lambda answer: repr(answer[:8]),
 )
 def test_a_strange_first_answer_never_reaches_borg(silent, answer):
-    ask(silent, b"ask1")
+    ask(silent, programs.ASKS[0])
     writing(silent.to_relay, answer)
     assert strange(silent)
     assert silent.process.stdout.read() == b""
@@ -257,10 +258,10 @@ def test_a_strange_first_answer_never_reaches_borg(silent, answer):
     ids=lambda answer: repr(answer[:8]),
 )
 def test_a_strange_answer_to_open_never_reaches_borg(silent, answer):
-    ask(silent, b"ask1")
+    ask(silent, programs.ASKS[0])
     os.write(silent.to_relay, programs.NEGOTIATED)
     assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
-    ask(silent, b"ask2")
+    ask(silent, programs.ASKS[1])
     os.write(silent.to_relay, answer)
     assert strange(silent)
     assert silent.process.stdout.read() == b""
@@ -268,10 +269,10 @@ def test_a_strange_answer_to_open_never_reaches_borg(silent, answer):
 
 @pytest.mark.parametrize("form", [b"\xc4\x20", b"\xd9\x20", b"\xda\x00\x20"])
 def test_the_id_of_any_borg_is_shown_and_held_back_until_it_is_agreed_to(silent, form):
-    ask(silent, b"ask1")
+    ask(silent, programs.ASKS[0])
     os.write(silent.to_relay, programs.NEGOTIATED)
     assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
-    ask(silent, b"ask2")
+    ask(silent, programs.ASKS[1])
     answer = b"\x82\xa1i\x02\xa1r" + form + programs.IDENTITY
     for byte in answer:  # however it is cut
         os.write(silent.to_relay, bytes([byte]))
@@ -283,10 +284,10 @@ def test_the_id_of_any_borg_is_shown_and_held_back_until_it_is_agreed_to(silent,
 
 @pytest.mark.parametrize("answer", [b"n", b""])
 def test_an_id_that_is_not_agreed_to_never_reaches_borg(silent, answer):
-    ask(silent, b"ask1")
+    ask(silent, programs.ASKS[0])
     os.write(silent.to_relay, programs.NEGOTIATED)
     assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
-    ask(silent, b"ask2")
+    ask(silent, programs.ASKS[1])
     os.write(silent.to_relay, programs.OPENED + programs.IDENTITY)
     assert exactly(silent.door.fileno(), 32) == programs.IDENTITY
     if answer:
@@ -298,20 +299,59 @@ def test_an_id_that_is_not_agreed_to_never_reaches_borg(silent, answer):
 
 
 def test_a_report_of_an_error_reaches_borg_without_an_id(silent):
-    ask(silent, b"ask1")
+    ask(silent, programs.ASKS[0])
     os.write(silent.to_relay, programs.NEGOTIATED)
     assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
-    ask(silent, b"ask2")
+    ask(silent, programs.ASKS[1])
     report = b"\x82\xa1i\x02\xafexception_class\xa6Exists"
     os.write(silent.to_relay, report)
     assert exactly(silent.process.stdout.fileno(), len(report)) == report
 
 
-def test_a_borg_that_leaves_early_takes_the_relay_along(silent):
-    ask(silent, b"ask1")
+@pytest.mark.parametrize("asked", [1, 2])
+def test_a_borg_that_leaves_early_takes_the_relay_along_and_the_server_is_not_blamed(silent, asked):
+    ask(silent, programs.ASKS[0])
+    if asked == 2:
+        os.write(silent.to_relay, programs.NEGOTIATED)
+        assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
+        ask(silent, programs.ASKS[1])
     silent.process.stdin.close()
     assert silent.process.wait(10) == 0
-    assert silent.counts() == (4, 0)
+    assert silent.counts()[0] == sum(map(len, programs.ASKS[:asked]))
+    assert silent.process.stderr.read() == b""
+
+
+def test_a_key_is_shown_as_its_hash_and_held_back_until_it_is_agreed_to(silent):
+    ask(silent, programs.ASKS[0])
+    os.write(silent.to_relay, programs.NEGOTIATED)
+    assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
+    for number, name, text, shown in (
+        (2, b"\xa4open", programs.IDENTITY, programs.IDENTITY),
+        (3, b"\xa8load_key", b"a key", hashlib.sha256(b"a key").digest()),
+    ):
+        ask(silent, b"\x83\xa1i" + bytes([number]) + b"\xa1m" + name + b"\xa1a\x80")
+        answer = b"\x82\xa1i" + bytes([number]) + b"\xa1r\xc4" + bytes([len(text)]) + text
+        os.write(silent.to_relay, answer)
+        assert exactly(silent.door.fileno(), 32) == shown
+        assert not programs.select.select([silent.process.stdout], [], [], 0.05)[0]
+        silent.door.sendall(b"y")
+        assert exactly(silent.process.stdout.fileno(), len(answer)) == answer
+
+
+def test_an_answer_that_does_not_end_is_given_up(tmp_path_factory, monkeypatch):
+    room = tmp_path_factory.mktemp("d")
+    source = Path(relay.__file__).read_text("utf-8")
+    shorter = re.sub(r"(?m)^LONGEST_ANSWER = [^#\n]*", "LONGEST_ANSWER = 300_000 ", source)
+    (room / "relay.py").write_text(shorter)
+    monkeypatch.setattr(relay, "__file__", str(room / "relay.py"))
+    gate = Gate(room, "pipes")
+    try:
+        ask(gate, programs.ASKS[0])
+        writing(gate.to_relay, b"\xc6\xff\xff\xff\xff" + bytes(600_000))
+        assert strange(gate)
+        assert gate.process.stdout.read() == b""
+    finally:
+        gate.close()
 
 
 @given(st.binary(max_size=60))

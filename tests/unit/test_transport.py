@@ -253,7 +253,7 @@ def test_stdio_is_the_two_descriptors():
 @pytest.fixture
 def door(room):
     source, sink = os.pipe2(os.O_CLOEXEC)
-    door = Door(str(room), Connection(source, sink, hangup=True), lambda identity: identity == b"i" * 32)
+    door = Door(str(room), Connection(source, sink, hangup=True), lambda *shown: shown[-1] == b"i" * 32)
     yield door
     door.close()
     os.close(source)
@@ -372,7 +372,7 @@ def test_the_door_lies_in_a_directory_with_any_length_of_name(room):
         deep = deep / ("d" * 30)
     deep.mkdir(parents=True)
     source, sink = os.pipe()
-    door = Door(str(deep), Connection(source, sink, hangup=True), bool)
+    door = Door(str(deep), Connection(source, sink, hangup=True), lambda *_: True)
     assert stat.S_ISSOCK((deep / relay.DOOR).lstat().st_mode)
     door.close()
     os.close(source)
