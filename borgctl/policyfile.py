@@ -78,7 +78,7 @@ def home() -> str:
 
 def state_directory() -> str:
     """Return where an unnamed base and log lie."""
-    return "/var/lib/borgctl" if os.geteuid() == 0 else f"{home()}/.local/state/borgctl"
+    return "/var/lib/borgctl" if os.geteuid() == 0 else f"{home().rstrip('/')}/.local/state/borgctl"
 
 
 def default_log() -> str:

@@ -118,28 +118,35 @@ class Stranger(Exception):  # noqa: N818 - reads as what it says
     """The server does not speak as a borg server does, or not in turn."""
 
 
-def length(data: bytes, at: int) -> int | None:
-    """Return where the msgpack object at `at` ends, None where more bytes are needed (msgpack spec, both editions)."""
-    pending = 1
-    while pending:
-        if at >= len(data):
-            return None
-        first, at = data[at], at + 1
-        pending -= 1
+def scan(data: bytes | bytearray, at: int, pending: int) -> tuple[int, int]:
+    """Read on from `at`, with `pending` msgpack objects to come; return both as far as the bytes reach.
+
+    All is read when none is pending and `at` is not behind the end (the msgpack spec, both editions).
+    """
+    while pending and at < len(data):
+        first, after = data[at], at + 1
+        members = 0
         if 0x80 <= first <= 0x8F:
-            pending += 2 * (first & 0x0F)
+            members = 2 * (first & 0x0F)
         elif 0x90 <= first <= 0x9F:
-            pending += first & 0x0F
+            members = first & 0x0F
         elif 0xA0 <= first <= 0xBF:
-            at += first & 0x1F
+            after += first & 0x1F
         elif first in SIZED:
-            width, fixed, members = SIZED[first]
-            if at + width > len(data):
-                return None
-            size = int.from_bytes(data[at : at + width], "big")
-            at += width + fixed + (0 if members else size)
-            pending += members * size
-    return at if at <= len(data) else None
+            width, fixed, each = SIZED[first]
+            if after + width > len(data):
+                break
+            size = int.from_bytes(data[after : after + width], "big")
+            after += width + fixed + (0 if each else size)
+            members = each * size
+        at, pending = after, pending - 1 + members
+    return at, pending
+
+
+def length(data: bytes, at: int) -> int | None:
+    """Return where the msgpack object at `at` ends, None where more bytes are needed."""
+    end, pending = scan(data, at, 1)
+    return end if not pending and end <= len(data) else None
 
 
 def value(message: bytes, number: bytes) -> bytes | None:
@@ -164,23 +171,20 @@ class Handshake:
 
     def run(self) -> None:
         """Let both speak in turn until borg asks for more than one thing at once; raise Stranger or EOFError."""
-        self.question()
-        self.pass_on(self.answer(rb"\x94\x01\x01\xc0[\x80-\x8f]"))
         opened = False
-        while asked := self.single(self.question()):
-            try:
+        try:
+            self.question()
+            self.pass_on(self.answer(rb"\x94\x01\x01\xc0[\x80-\x8f]"))
+            while asked := self.single(self.question()):
                 answer = self.answer(rb"[\x82-\x8f]\xa1i" + re.escape(asked["number"]))
-            except Ahead as ahead:
-                if not opened:
-                    raise Stranger from None
-                return self.pass_on(ahead.data)
-            if asked["name"] in (b"open", b"load_key"):
-                self.show(value(answer, asked["number"]), asked["name"])
-                opened = True
-            self.pass_on(answer)
+                if asked["name"] in (b"open", b"load_key"):
+                    self.show(value(answer, asked["number"]), asked["name"])
+                    opened = True
+                self.pass_on(answer)
+        except Ahead as ahead:
+            self.pass_on(ahead.data if opened else b"")
         if not opened:
             raise Stranger
-        return None
 
     def single(self, words: bytes) -> re.Match[bytes] | None:
         """Return what borg asks where that is one thing that it waits for before it asks another."""
@@ -225,20 +229,21 @@ class Handshake:
 
     def answer(self, form: bytes) -> bytes:
         """Read one message of the given form and nothing after it; raise Ahead where borg does not wait for it."""
-        data = b""
-        while (end := length(data, 0)) is None:
+        data, end, pending = bytearray(), 0, 1
+        while pending or end > len(data):
             if len(data) > LONGEST_ANSWER:
                 raise Stranger
             if self.source not in self.ready():
                 self.forward()
-                raise Ahead(data)
+                raise Ahead(bytes(data))
             read = os.read(self.source, CHUNK)
             if not read:
                 raise EOFError
             data += read
+            end, pending = scan(data, end, pending)
         if end != len(data) or not re.match(form, data):
             raise Stranger
-        return data
+        return bytes(data)
 
     def pass_on(self, message: bytes) -> None:
         """Hand borg a message."""

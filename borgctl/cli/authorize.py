@@ -98,7 +98,7 @@ def authorized(order: Order) -> str:
     login = order.login
     if login is Login.AUTO:
         login = Login.ROOT if os.geteuid() == 0 else Login.USER
-    user = {Login.ROOT: "root", Login.SUDO: "borgctl"}.get(login) or pwd.getpwuid(os.geteuid()).pw_name
+    user = {Login.ROOT: "root", Login.SUDO: "borgctl"}.get(login) or _ourselves()
     gate = [
         _plain(sys.executable),
         "-I",
@@ -121,6 +121,13 @@ def authorized(order: Order) -> str:
         *(_directory(order, user) if order.transport is Transport.SOCKET else ()),
     ]
     return "\n".join(parts) + "\n"
+
+
+def _ourselves() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        raise BadValue(f"the user with uid {os.geteuid()} has no name: say --login root or --login sudo") from None
 
 
 def key_options(order: Order, gate: list[str], *, sudo: bool) -> str:

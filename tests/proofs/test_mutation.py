@@ -204,7 +204,7 @@ def test_no_dangerous_word_becomes_an_option_in_any_spelling_at_any_place(proof,
     for command in BASES:
         names = [name.removeprefix("--") for name in dangerous(command)]
         waiting = {}
-        for words, mutation in cases(command, dice, proof.size(0.02, 1.0)):
+        for words, mutation in cases(command, dice, proof.size(0.01, 1.0)):
             tried += 1
             decision = decided(policy, mutation)
             if decision is None:

@@ -326,7 +326,7 @@ def test_a_repository_that_is_known_is_not_made_again(tmp_path):
     asked = b"borg init --encryption=repokey"
     assert explained(file, asked, {}, stage.FACTS).decision == "allow"
     base = Base.open(f"{tmp_path}/base")
-    base.remember(RepositoryPath("/srv/web1"), "ab" * 32)
+    base.keep("repository", RepositoryPath("/srv/web1"), "ab" * 32)
     os.close(base.fd)
     assert explained(file, asked, {}, stage.FACTS).reason == "repository-known"
     assert explained(file, b"run default", {}, stage.FACTS).decision == "allow"
