@@ -22,6 +22,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "borgctl"))
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started us with nohup: what we start must not inherit it
     config.addinivalue_line("markers", "e2e: needs a real sshd or a real borg ('make test', not 'make check')")
 
 

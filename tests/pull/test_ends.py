@@ -68,7 +68,7 @@ def test_a_client_that_ends_without_an_exit_line_has_failed(world, borg) -> None
 def test_a_refusal_is_told_with_its_reason_and_advice(world, borg) -> None:
     (report,) = world.run(world.local([["refuse", "refused", 77, "unknown-job"]], borg=borg))
     assert verdict(report) == ("refused", "gate", 77, "unknown-job")
-    assert "hint: ask 'hello' which jobs the policy offers" in world.screen.getvalue()
+    assert "hint: the client's policy has no such job" in world.screen.getvalue()
 
 
 def test_an_endless_line_ends_the_run(world, borg) -> None:
