@@ -201,8 +201,9 @@ def capture(argv: Sequence[str], env: Mapping[str, str], *, most: int, seconds: 
             failed = errno.EFBIG if data else 0
             break
     os.close(read_end)
-    if failed or not select.select([child.pidfd], [], [], max(0.0, end - time.monotonic()))[0]:
-        child.signal(signal.SIGKILL)
-        child.reap()
+    late = not select.select([child.pidfd], [], [], 0.0 if failed else max(0.0, end - time.monotonic()))[0]
+    kill_group(child)  # it, where it is late, and whatever it has left behind
+    status = child.reap()
+    if failed or late:
         raise OSError(failed or errno.ETIMEDOUT, os.strerror(failed or errno.ETIMEDOUT), argv[0])
-    return child.reap(), output
+    return status, output
