@@ -40,6 +40,8 @@ def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
     if not command:
         return Job(name, "create", key.line)  # what else is wrong depends on the command
     options = _job_options(notes, command, fields["options"]) if "options" in fields else ()
+    if command == "prune" and "glob-archives" not in dict(options):
+        notes.add(key, "'prune' needs the option 'glob-archives': which archives it may mark ('*' for all)")
     if command != "create":
         for misplaced in {"paths", "archive", "exclude"} & fields.keys():
             notes.add(fields[misplaced], f"{misplaced!r} belongs to 'create' only")

@@ -176,8 +176,9 @@ def _transports(notes: Notes, node: Node | None) -> frozenset[str]:
     if node is None:
         return frozenset(("stdio",))
     found = notes.items(node, lambda text: choice(text, ("stdio", "socket", "local")))
-    if node.value == ():
-        notes.add(node, "no transport")
+    if isinstance(node.value, tuple) and node.pairs is None and "stdio" not in found:
+        # the default, so a line that is lost would add it; and it gives a server nothing besides
+        notes.add(node, "expected a list with 'stdio' in it, like [stdio, socket]")
     return frozenset(found)
 
 

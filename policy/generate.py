@@ -82,6 +82,9 @@ def job() -> dict[str, Any]:
         if name == "init":
             properties["options"] = {**properties["options"], "required": ["encryption"]}
             then["required"] = ["options"]
+        if name == "prune":
+            properties["options"] = {**properties["options"], "required": ["glob-archives"]}
+            then["required"] = ["options"]
         rules.append({"if": condition, "then": then})
     return {
         "type": "object",
@@ -180,9 +183,9 @@ POLICY = (
     ),
     Key(
         *("transports", "list of stdio, socket, local", "[stdio]", "transports: [stdio]"),
-        "How the server may carry borg's protocol. `stdio` needs no forwarding at all; `socket` is the published scripts' "
-        "way; `local` is for a server that backs itself up.",
-        {"type": "array", "items": {"enum": ["stdio", "socket", "local"]}, "minItems": 1},
+        "How the server may carry borg's protocol. `stdio` needs no forwarding at all and is always among them: it gives a "
+        "server nothing besides. `socket` is the published scripts' way; `local` is for a server that backs itself up.",
+        {"type": "array", "items": {"enum": ["stdio", "socket", "local"]}, "contains": {"const": "stdio"}},
     ),
     Key(
         *("socket", "{directory: path}", "{directory: /run/borgctl}", "socket: {directory: /run/borgctl}"),

@@ -143,11 +143,11 @@ def _prune(policy: Policy, job: Job) -> Iterator[str]:
         yield "borg refuses to prune without a rule: add 'keep-daily', 'keep-weekly' or another"
     elif rules <= _UNRATED:
         yield "whoever asks for many backups in a row pushes the old ones out: add 'keep-daily' or 'keep-weekly'"
-    pattern = options.get("glob-archives")
-    if not pattern:
+    pattern = options.get("glob-archives") or "*"
+    if pattern == "*":
         yield (
-            "without 'glob-archives' all archives count as one series, those of other jobs and hosts too, and only one "
-            'of a day is kept: add it, like glob-archives: "{hostname}-default-*"'
+            "all archives count as one series, those of other jobs and hosts too, and only one of a day is kept: name "
+            'one job\'s, like glob-archives: "{hostname}-default-*"'
         )
         return
     glob = Template(pattern).expand(Names(SAMPLE.hostname, str(job.name), SAMPLE.now))

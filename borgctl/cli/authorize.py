@@ -232,7 +232,9 @@ def _remarks(order: Order, python: str) -> list[str]:
     try:
         policy = policyfile.read(order.policy)
         if order.transport not in policy.transports:
-            found.append(f"{order.policy} does not offer this transport: write 'transports: [{order.transport}]' there")
+            found.append(
+                f"{order.policy} does not offer this transport: write 'transports: [stdio, {order.transport}]' there"
+            )
         if policy.sandbox != "off":
             found.append(f"this version has no sandbox: write 'sandbox: off' in {order.policy}")
         if policy.passphrase.file:

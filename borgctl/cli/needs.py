@@ -87,7 +87,7 @@ def without(file: str, asked: Request, facts: Facts, reason: str) -> Policy:
 def gathered(known: Policy | None, policy: Policy, added: list[Added]) -> Policy:
     """Return what was added to this policy together with what is known already."""
     if known is None:
-        known = dataclasses.replace(policy, commands={}, transports=frozenset())
+        known = dataclasses.replace(policy, commands={}, transports=frozenset(("stdio",)))
     for section, name in added:
         if section == "transports":
             known = dataclasses.replace(known, transports=known.transports | policy.transports)

@@ -254,7 +254,7 @@ def test_hooks_run_around_borg_and_a_failed_one_is_the_end(pair):
 
 
 def test_a_server_that_backs_itself_up_over_the_local_transport(client, server, borg):
-    client.policy(transports=["local"])
+    client.policy(transports=["stdio", "local"])
     made = run(
         server.borgpull(
             *("add", "self", "--transport", "local", "--policy", client.policy_file),

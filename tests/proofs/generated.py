@@ -108,7 +108,7 @@ def policy(dice: random.Random, files: dict[str, str]) -> dict:
         tree["passphrase"] = dice.choice(({"file": "/etc/borgctl/pw"}, {"program": ["/usr/bin/pass", "show", "borg"]}))
     optional = {
         "commands": {name: _offer(dice, name) for name in dice.sample(sorted(COMMANDS), dice.randint(0, 6))},
-        "transports": dice.sample(["stdio", "socket", "local"], dice.randint(1, 3)),
+        "transports": ["stdio", *dice.sample(["socket", "local"], dice.randint(0, 2))],
         "published": dice.choice(("yes", "no")),
         "disclose": dice.choice(("counts", "names")),
         "environment": _some(dice, {"set": {"TZ": "UTC", "COLUMNS": "80"}, "accept": ["COLUMNS", "LINES"]}),
@@ -144,6 +144,8 @@ def _job(dice: random.Random, files: dict[str, str], modes: set[str]) -> dict:
     if command == "init":
         open_modes = ("none", "authenticated") if modes == {"none"} else ()
         options["encryption"] = dice.choice(("repokey", "keyfile-blake2", "repokey-blake2", *open_modes))
+    if command == "prune":
+        options.setdefault("glob-archives", dice.choice(("*", "{hostname}-{job}-*")))
     if options or dice.random() < 0.3:
         job["options"] = options
     if command == "create":
@@ -244,7 +246,7 @@ def _own(dice: random.Random, tree: dict) -> tuple[list[str], str, str]:
         log = dice.choice(("json", "text"))
         words.append(f"--log={log}")
     offered = tree.get("transports", ["stdio"])
-    if "socket" in offered and ("stdio" not in offered or dice.random() < 0.4):
+    if "socket" in offered and dice.random() < 0.4:
         words.append("--socket=/run/borgctl/x.sock")
     if dice.random() < 0.2:
         words.append(f"--seen={dice.randint(0, 10**15 - 1)}:{'0123456789abcdef' * 4}")

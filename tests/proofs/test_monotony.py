@@ -39,10 +39,8 @@ from borgctl.vocabulary import COMMANDS, FLAG
 
 SOCKET = SocketPath("/run/borgctl/x.sock")
 KNOWN = {
-    "stdio": "'transports' left out means stdio, also for a policy that had named others only; it is the one transport "
-    "that gives a server nothing besides",
-    "prune": "a prune job that has lost a keep-…, its glob-archives or its dry-run marks more archives as deleted; "
-    "under append-only nothing is lost by it",
+    "prune": "a prune job that has lost a keep-… or its dry-run marks more archives as deleted, of those that its "
+    "glob-archives names; under append-only nothing is lost by it",
     "hook": "words of the administrator's own programs, which are taken out or joined",
     "limits": "a limit that was stricter than the default is gone; the defaults are limits too",
     "place": "base, log, borg or socket directory are the default ones again; a new base has forgotten which "
@@ -111,10 +109,7 @@ def gained(before, request, facts, after):
     named = Request(request.order, Options(after.repository, own.socket, own.log, own.seen))
     was = effect(before, named, facts)
     if was is None:
-        if after.transport == "stdio" and "stdio" not in before.transports:
-            yield "stdio"
-        else:
-            yield f"{render(request)!r} was not allowed"
+        yield f"{render(request)!r} was not allowed"
         return
     fixed = ("command", "repository", "transport", "log", "requested", "job")
     if any(getattr(was, name) != getattr(after, name) for name in fixed) or after.disclosed > was.disclosed:

@@ -148,13 +148,13 @@ def small(directory, more=""):
 
 
 def test_the_published_carriers_mean_what_they_mean_to_the_gate(tmp_path):
-    file = small(tmp_path, "published: yes\ntransports: [socket]\nsocket: {directory: /run/x}\n")
+    file = small(tmp_path, "published: yes\ntransports: [stdio, socket]\nsocket: {directory: /run/x}\n")
     found = explained(file, b"", variables(["BORG_SOCKET=/run/x/1", "BORG_REPOPATH=/srv/web1"]), stage.FACTS)
     assert (found.decision, found.job, found.transport) == ("allow", "default", "socket")
     assert any("socket is taken to be there" in note for note in found.notes)
     found = explained(file, b"", variables(["BORG_SOCKET=/tmp/1"]), stage.FACTS)
     assert found.reason == "socket-refused"
-    assert explained(file, b"", {}, stage.FACTS).reason == "transport-not-offered"
+    assert explained(file, b"", {}, stage.FACTS).transport == "stdio"
 
 
 def test_accepted_variables_are_checked_and_shown_and_others_dropped(tmp_path):
@@ -179,9 +179,11 @@ def test_the_passphrase_is_named_and_not_shown(tmp_path):
 
 
 def test_a_local_request_is_explained_as_one(tmp_path):
-    file = small(tmp_path, "transports: [local]\n")
-    assert explained(file, b"run default", {}, stage.FACTS).reason == "transport-not-offered"
-    assert explained(file, b"run default", {}, Facts(stage.FACTS.names, local=True)).transport == "local"
+    file = small(tmp_path, "transports: [stdio, local]\n")
+    local = Facts(stage.FACTS.names, local=True)
+    assert explained(file, b"run default", {}, stage.FACTS).transport == "stdio"
+    assert explained(file, b"run default", {}, local).transport == "local"
+    assert explained(small(tmp_path), b"run default", {}, local).reason == "transport-not-offered"
 
 
 def test_the_line_that_forbids_is_named(tmp_path):

@@ -438,7 +438,7 @@ def test_hello_with_a_socket_tells_what_is_offered_and_connects_to_nothing(room,
 
 
 def test_a_socket_that_is_not_our_sshds_is_refused(room, announced):
-    room.policy("transports: [socket]\n")
+    room.policy("transports: [stdio, socket]\n")
     done = room.gate(f"run default --socket={room.path}/sockets/s")
     assert exit_line(done)["reason"] == "socket-refused"
     assert not (room.path / "argv").exists()

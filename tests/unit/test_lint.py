@@ -67,17 +67,25 @@ def test_nothing_is_said_of_a_sound_policy(sound):
 
 
 ADVICE = [
-    ((("", "published: yes\ntransports: [socket]\n"), ("  default:", "  other:")), 13, "'default', which is not here"),
+    (
+        (("", "published: yes\ntransports: [stdio, socket]\n"), ("  default:", "  other:")),
+        13,
+        "'default', which is not here",
+    ),
     ((("", "published: yes\n"),), 13, "announce a socket"),
-    ((("", "transports: [socket]\n"),), 13, "StreamLocalBindUnlink no"),
+    ((("", "transports: [stdio, socket]\n"),), 13, "StreamLocalBindUnlink no"),
     ((("", "disclose: names\n"),), 13, "names of files"),
     ((("sandbox: off", "sandbox: require"),), 12, "every run is refused"),
     ((("", "commands: {create: {options: [], paths: [/]}}\n"),), 13, "any file of this machine"),
     ((("", "commands: {prune: {options: [keep-last]}}\n"),), 13, "its own rules for what to delete"),
     ((("", "commands: {prune: {options: []}}\n"),), 13, "without a rule"),
-    (((', glob-archives: "{hostname}-default-*"', ""),), 7, "without 'glob-archives' all archives count as one"),
+    ((("{hostname}-default-*", "*"),), 7, "all archives count as one"),
     ((("{hostname}-default-*", "{hostname}-other-*"),), 7, "no job here makes archives"),
-    ((("{hostname}-default-*", "*"), ("  init:", "  b: {paths: [HERE/data]}\n  init:")), 8, "'default' and 'b'"),
+    (
+        (("{hostname}-default-*", "{hostname}-*"), ("  init:", "  b: {paths: [HERE/data]}\n  init:")),
+        8,
+        "'default' and 'b'",
+    ),
     ((("keep-daily: 7, ", ""),), 7, "without a rule"),
     ((("keep-daily", "keep-last"),), 7, "pushes the old ones out"),
     ((("{encryption: required}", "{encryption: none}"),), 2, "read and forge"),
@@ -90,7 +98,7 @@ ADVICE = [
     ((("borg: HERE/borg", "borg: HERE/none"),), 8, "No such file"),
     ((("file: HERE/passphrase", "file: HERE/none"),), 3, "is missing: (umask 077"),
     ((("file: HERE/passphrase", "program: [HERE/none]"),), 3, "passphrase program"),
-    ((("", "transports: [socket]\n"), ("HERE/s}", "HERE/none}")), 11, "is missing"),
+    ((("", "transports: [stdio, socket]\n"), ("HERE/s}", "HERE/none}")), 11, "is missing"),
 ]
 
 
