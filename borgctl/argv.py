@@ -53,6 +53,7 @@ def environment(base: str, temporary: str, host_id: str, chosen: Iterable[tuple[
     standard = {
         "PATH": _PATH,
         "HOME": base,
+        "LOGNAME": _HOST,  # borg notes it in the archive; the user whom it runs as may have no name
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "TMPDIR": temporary,

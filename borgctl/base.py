@@ -16,12 +16,13 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from borgctl import children
 from borgctl.custody import Pinned, Unsafe, directory
 from borgctl.errors import BorgctlError
+from borgctl.handover import hand_over
 from borgctl.values import RepositoryPath
 
 _SERIES = ((1, 2), (1, 4))
@@ -101,15 +102,23 @@ class Base:
         finally:
             os.close(fd)
 
+    def give_borg(self, uid: int, gid: int) -> None:
+        """Give borg's own directory to the user whom borg runs as; raise BorgctlError where that fails."""
+        try:
+            hand_over(self.fd, "borg", uid, gid)
+        except OSError as error:
+            raise _unusable(self.borg, error) from None
+
     @contextlib.contextmanager
-    def run_directory(self, run: str) -> Iterator[str]:
-        """Make a run's private directory, and remove it and those of dead runs."""
+    def run_directory(self, run: str, uid: int, gid: int) -> Iterator[str]:
+        """Make a run's private directory, and in it `tmp` for this user; remove it and those of dead runs."""
         lock, path = self._try_lock(f"locks/run-{run}"), f"{self.path}/runs/{run}"
         try:
             try:
                 self._sweep()
                 os.mkdir(path, 0o700)
                 os.mkdir(f"{path}/tmp", 0o700)
+                os.chown(f"{path}/tmp", uid, gid)
             except OSError as error:
                 raise _unusable(self.path, error) from None
             yield path
@@ -152,7 +161,7 @@ class Base:
         if known := self.kept("repository", repository):
             raise BorgctlError("repository-known", f"{repository.text!r} is known here with the id {known}")
 
-    def version(self, borg: str, env: dict[str, str]) -> Version:
+    def version(self, borg: str, env: dict[str, str], before_exec: Callable[[], None]) -> Version:
         """Return the version of the borg at this path, asking it only when the file has changed.
 
         Raise BorgctlError where it is missing, could be somebody else's, or is of a series that we do not know.
@@ -162,10 +171,12 @@ class Base:
             return known
         try:
             mark = _mark(borg)
-            code, answer = children.capture([borg, "--version"], env, most=200, seconds=60)
+            code, answer = children.capture([borg, "--version"], env, most=200, seconds=60, before_exec=before_exec)
             text = answer.decode("ascii", "replace").strip().removeprefix("borg ") if code == 0 else "unknown"
         except Unsafe as error:
             raise BorgctlError("borg-unsafe", str(error)) from None
+        except children.Unprepared as error:
+            raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
         except OSError as error:
             raise BorgctlError("borg-missing", f"{borg!r}: {error.strerror}") from None
         version = _supported(text)

@@ -42,6 +42,10 @@ class Child:
         return os.waitstatus_to_exitcode(status)
 
 
+class Unprepared(OSError):  # noqa: N818 - reads as what it says where it is caught
+    """What had to be done before a program was started went wrong, so it was not."""
+
+
 def adopt_orphans() -> None:
     """Become the parent of every descendant whose parent dies (prctl(2) PR_SET_CHILD_SUBREAPER)."""
     if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
@@ -56,7 +60,8 @@ def spawn(
 ) -> Child:
     """Start argv[0] with `fds` (child's number: ours) and /dev/null for 0, 1, 2 where not given.
 
-    Raise OSError as execve(2) does, or whatever OSError `before_exec` (run in the child) raises.
+    `before_exec` is the child's last act before execve(2), with nothing but its descriptors open. Raise Unprepared
+    where that raises OSError, or OSError as execve(2) does.
     """
     words = [word.encode("utf-8", "surrogateescape") for word in argv]
     variables = {name.encode("utf-8"): value.encode("utf-8", "surrogateescape") for name, value in env.items()}
@@ -68,7 +73,7 @@ def spawn(
         try:
             _become(words, variables, fds, before_exec, write_end)
         except OSError as error:
-            os.write(write_end, str(error.errno or errno.EIO).encode())
+            os.write(write_end, b"-%d" % (error.errno or errno.EIO))
         finally:
             os._exit(127)
     os.close(write_end)
@@ -76,7 +81,8 @@ def spawn(
         failed = pipe.read()
     if failed:
         os.waitpid(pid, 0)
-        raise OSError(int(failed), os.strerror(int(failed)), argv[0])
+        number = int(failed[1:])
+        raise (Unprepared if failed.startswith(b"-") else OSError)(number, os.strerror(number), argv[0])
     return Child(pid, os.pidfd_open(pid))
 
 
@@ -90,9 +96,6 @@ def _become(
     parent = os.getppid()
     os.setsid()
     os.chdir("/")
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)  # where we are killed, nothing goes on without a record
-    if os.getppid() != parent:
-        os._exit(127)
     for number in _ALL_SIGNALS:
         if number not in (signal.SIGKILL, signal.SIGSTOP, 32, 33):  # 32 and 33 are the C library's own
             signal.signal(number, signal.SIG_DFL)
@@ -104,15 +107,20 @@ def _become(
     last = os.dup2(report, above + len(moved), inheritable=False)
     for number, fd in moved.items():
         os.dup2(fd, number)
-    before_exec()
     for fd in _open_fds():
         if fd not in wanted and fd != last:
             os.close(fd)
+    sign = b"-"
     try:
+        before_exec()
+        # where we are killed, nothing goes on without a record; to become another user undoes it, so it comes now
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(127)
+        sign = b"+"
         os.execve(argv[0], argv, env)  # noqa: S606 - no shell, by design
     except OSError as error:
-        os.write(last, str(error.errno).encode())
-        os._exit(127)
+        os.write(last, b"%s%d" % (sign, error.errno or errno.EIO))
 
 
 def _open_fds() -> list[int]:
@@ -178,11 +186,18 @@ def _descendants() -> list[int]:
     return found
 
 
-def capture(argv: Sequence[str], env: Mapping[str, str], *, most: int, seconds: float) -> tuple[int, bytes]:
+def capture(
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    most: int,
+    seconds: float,
+    before_exec: Callable[[], None] = lambda: None,
+) -> tuple[int, bytes]:
     """Run a small program; return its status and stdout. Raise OSError, also (ETIMEDOUT, EFBIG) past the limits."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     try:
-        child = spawn(argv, env, {1: write_end})
+        child = spawn(argv, env, {1: write_end}, before_exec)
     except OSError:
         os.close(read_end)
         raise

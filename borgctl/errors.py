@@ -104,7 +104,7 @@ _TABLE = (
         78,
         "refused",
         False,
-        "this version has no sandbox yet: write 'sandbox: off' in the policy",
+        "see what is missing with 'borgctl lint' on the client, or write 'sandbox: prefer' or 'off' in the policy",
     ),
     Reason(
         "passphrase-unusable",

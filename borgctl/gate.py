@@ -13,12 +13,13 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, NoReturn
 
-from borgctl import argv, descriptors, policyfile, request, sources, surroundings, transport
+from borgctl import argv, descriptors, policyfile, relay, request, sandbox, sources, surroundings, transport
 from borgctl.audit import Log
 from borgctl.base import Base
 from borgctl.descriptors import Wires
@@ -27,8 +28,11 @@ from borgctl.judge import Facts, judge
 from borgctl.launch import Greeting, Launch
 from borgctl.output import Output
 from borgctl.policy import Policy
-from borgctl.run import Ending, Runner, by_gate, check_version
+from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
+from borgctl.sandbox import Held
 from borgctl.templates import Names
+
+Wall = Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -81,19 +85,24 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
     with base.session(policy.limits.sessions):
         if isinstance(decision, Greeting):
             return _greet(story, policy, base, decision)
-        surroundings.require_sandbox(policy)
+        held = sandbox.hold(policy.sandbox, policy.user)
         if decision.requested:
             sources.check(decision.paths)
         chosen = [*policy.environment.set, *surroundings.accepted(policy, environment)]
-        with base.lock_repository(decision.repository), base.run_directory(story.run) as directory:
+        owner = sandbox.owner(held)
+        with base.lock_repository(decision.repository), base.run_directory(story.run, *owner) as directory:
+            base.give_borg(*owner)
             agree = _identity(decision, base)
             connection = _connected(decision, wires, pinned)
             env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), chosen)
-            check_version(decision, base.version(policy.borg, env))
+            own = (base.borg, f"{directory}/tmp")
+            version = base.version(policy.borg, env, _wall(held, policy, own))
+            check_version(decision, version)
+            wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version))
             words = argv.build(decision, policy.borg)
-            _accept(story, _told(decision, words, env))
+            _accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"})
             where = (directory, connection, policy.passphrase, policy.limits, story.output)
-            runner = Runner(decision, words, env, *where, agree)
+            runner = Runner(decision, words, env, *where, agree, wall)
             ending = runner.run()
             story.known["said"] = runner.said or None
             if decision.command == "init" and ending.outcome in ("ok", "warning") and ending.identity:
@@ -152,6 +161,13 @@ def _identity(launch: Launch, base: Base) -> Callable[[str, bytes], bool]:
     return agree
 
 
+def _wall(held: Held | None, policy: Policy, *places: Iterable[str]) -> Wall:
+    """Return what borg's process does to itself before it is borg; `places`: to write, to read, to list."""
+    if held is None:
+        return lambda: None
+    return partial(held.lay, held.rules(policy.borg, relay.__file__, *places))
+
+
 def _connected(launch: Launch, wires: Wires, pinned: int | None) -> transport.Connection:
     """Return the connection that was judged, whatever else the peer announced."""
     if launch.transport != "socket":
@@ -163,10 +179,12 @@ def _connected(launch: Launch, wires: Wires, pinned: int | None) -> transport.Co
 def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Ending:
     """Answer hello."""
     _accept(story, {"command": "hello"})
-    with base.run_directory(story.run) as directory:
+    version: str | None
+    with base.run_directory(story.run, *sandbox.owner(None)) as directory:
         env = argv.environment(base.borg, f"{directory}/tmp", base.host_id())
         try:
-            version: str | None = base.version(policy.borg, env).text
+            wall = _wall(sandbox.hold(policy.sandbox, policy.user), policy, (base.borg, f"{directory}/tmp"))
+            version = base.version(policy.borg, env, wall).text
         except BorgctlError:
             version = None
     story.output.event("hello", **greeting.offer, borg=version)
@@ -183,7 +201,6 @@ def _told(launch: Launch, words: list[str], env: Mapping[str, str]) -> dict[str,
         "argv": words,
         "environment": sorted(env),
         "transport": launch.transport,
-        "sandbox": "off",
     }
 
 

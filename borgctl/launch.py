@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from borgctl.values import ArchiveName, RepositoryPath, SourcePath
+from borgctl.vocabulary import COMMANDS, FILE
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,13 @@ class Launch:
     job: str | None = None
     before: tuple[tuple[str, ...], ...] = ()
     after: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Return the files and directories of this host that it is about: what borg has to be able to read."""
+        kinds = COMMANDS[self.command].options
+        named = (value for name, value in self.options if value is not None and kinds[name].job is FILE)
+        return (*map(str, self.paths), *named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,10 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`runtime` in seconds, `sessions` at once, `nice` as nice(1), `ionice` a class of ioprio_set(2)."""
+    """`runtime` and `hook` (each one's) in seconds, `sessions` at once, `nice` as nice(1), `ionice` as ionice(1)."""
 
     runtime: int = 12 * 3600
+    hook: int = 3600
     sessions: int = 8
     nice: int = 10
     ionice: str = "idle"
@@ -90,6 +91,7 @@ class Policy:
     audit: Audit
     socket_directory: str
     borg: str = "/usr/bin/borg"
+    user: str = "_borgctl"
     commands: dict[str, Offer] = field(default_factory=dict)
     environment: Environment = Environment()
     transports: frozenset[str] = frozenset(("stdio",))

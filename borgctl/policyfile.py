@@ -23,7 +23,7 @@ from borgctl.vocabulary import ACCEPTABLE, SETTABLE
 from borgctl.yamlnodes import LARGEST, Node, Notes, Problem, Problems, parse
 
 KEYS = (
-    *("version", "repositories", "passphrase", "jobs", "borg", "base", "commands", "environment", "transports"),
+    *("version", "repositories", "passphrase", "jobs", "borg", "base", "user", "commands", "environment", "transports"),
     *("socket", "published", "disclose", "limits", "sandbox", "audit"),
 )
 _REQUIRED = ("version", "repositories", "jobs")
@@ -108,6 +108,7 @@ def _policy(notes: Notes, root: Node, path: str, digest: str) -> Policy:
         audit=_audit(notes, fields.get("audit")),
         socket_directory=_file(notes, socket, "directory", runtime),
         borg=_file(notes, fields, "borg", "/usr/bin/borg"),
+        user=notes.scalar(fields["user"], _user, "") if "user" in fields else "_borgctl",
         commands=orders.commands(notes, fields["commands"]) if "commands" in fields else {},
         environment=_environment(notes, fields["environment"]) if "environment" in fields else Environment(),
         transports=_transports(notes, fields.get("transports")),
@@ -116,6 +117,12 @@ def _policy(notes: Notes, root: Node, path: str, digest: str) -> Policy:
         limits=_limits(notes, fields["limits"]) if "limits" in fields else Limits(),
         sandbox=_choice(notes, fields, "sandbox", ("require", "prefer", "off")),
     )
+
+
+def _user(text: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_-]{0,31}|[1-9][0-9]{0,8}", text) or text == "root":
+        raise BadValue(f"bad user {text!r}: expected the name or number of a user other than root")
+    return text
 
 
 def _absolute(text: str) -> str:
@@ -183,7 +190,7 @@ def _transports(notes: Notes, node: Node | None) -> frozenset[str]:
 
 
 def _limits(notes: Notes, node: Node) -> Limits:
-    fields = notes.fields(node, ("runtime", "sessions", "nice", "ionice"))
+    fields = notes.fields(node, ("runtime", "hook", "sessions", "nice", "ionice"))
     default = Limits()
 
     def number(key: str, low: int, high: int, standard: int) -> int:
@@ -191,6 +198,7 @@ def _limits(notes: Notes, node: Node) -> Limits:
 
     return Limits(
         runtime=notes.scalar(fields["runtime"], duration, 1) if "runtime" in fields else default.runtime,
+        hook=notes.scalar(fields["hook"], duration, 1) if "hook" in fields else default.hook,
         sessions=number("sessions", 1, 100, default.sessions),
         nice=number("nice", 0, 19, default.nice),
         ionice=_choice(notes, fields, "ionice", ("idle", "best-effort", "none")),

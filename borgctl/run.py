@@ -6,6 +6,7 @@ It starts processes and tells the outcome. It does not decide what may run (`jud
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,7 +23,7 @@ from borgctl.supervise import BORG_ENDING, HOOK_ENDING, Stream, Watch
 from borgctl.transport import Connection, Door
 from borgctl.vocabulary import COMMANDS
 
-_SECONDS_AFTER = 3600.0  # the longest time for the hooks that run after borg
+_SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
 _PASSPHRASE_FD = 3
 _WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell's
 
@@ -55,6 +56,13 @@ def check_version(launch: Launch, version: Version) -> None:
             raise BorgctlError("borg-unsupported", f"--{name} came with borg {since}; here is {version.text}")
 
 
+def opened_besides(launch: Launch, version: Version) -> tuple[str, ...]:
+    """Return the directories that this borg opens besides those of the launch: 1.2 the one above each path."""
+    if version.series >= (1, 4):
+        return ()
+    return tuple(os.path.dirname(path.text) for path in launch.paths)
+
+
 @dataclass(frozen=True, slots=True)
 class Runner:
     """What a run needs: built by the gate once everything is decided and recorded."""
@@ -68,6 +76,7 @@ class Runner:
     limits: Limits
     output: Output
     agree: Callable[[str, bytes], bool]
+    hold: Callable[[], None]
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
 
     def run(self) -> Ending:
@@ -76,7 +85,7 @@ class Runner:
         watch.start()
         try:
             ending = self._before_and_borg(watch)
-            watch.settle(_SECONDS_AFTER)
+            watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
             if not self._hooks(watch, self.launch.after, ending.outcome) and ending.outcome in ("ok", "warning"):
                 return by_gate("hook-failed")
             return ending
@@ -115,11 +124,13 @@ class Runner:
             text = error.strerror if isinstance(error, OSError) else str(error)
             self.output.say(f"hook {hook[0]!r}: {text}" if self.launch.disclosed else "a hook cannot be run")
             return False
-        status = watch.run(child, streams, HOOK_ENDING)
+        began = time.monotonic()
+        status = watch.run(child, streams, HOOK_ENDING, seconds=self.limits.hook)
         if status != 0:
             self._keep("hook", streams)
             name = f"hook {os.path.basename(hook[0])!r}" if self.launch.disclosed else "a hook"
-            self.output.say(f"{name} ended with status {status}")
+            late = f" after {self.limits.hook} s" if time.monotonic() - began > self.limits.hook else ""
+            self.output.say(f"{name} ended with status {status}{late}")
         return status == 0 and watch.stopped is None
 
     def _borg(self, watch: Watch) -> Ending:
@@ -131,8 +142,10 @@ class Runner:
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
-            lower = partial(priority.lower, self.limits.nice, self.limits.ionice)
-            child, streams = self._spawn(self.words, env, fds, lower, "borg", self._disclose)
+            child, streams = self._spawn(self.words, env, fds, self._last_act, "borg", self._disclose)
+        except children.Unprepared as error:
+            door.close()
+            raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
         except OSError as error:
             door.close()
             raise BorgctlError("borg-missing", f"{self.words[0]!r}: {error.strerror}") from None
@@ -143,6 +156,11 @@ class Runner:
         if status != 0:
             self._keep("borg", streams)
         return _ending(status, watch.stopped, door)
+
+    def _last_act(self) -> None:
+        """What borg's process does to itself before it is borg."""
+        priority.lower(self.limits.nice, self.limits.ionice)
+        self.hold()
 
     def _keep(self, source: str, streams: Sequence[Stream]) -> None:
         self.said.extend(f"{source}: {line}" for stream in streams for line in stream.lines.tail)

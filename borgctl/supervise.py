@@ -7,6 +7,7 @@ that has gone. sshd sends no signal when its peer goes, so the descriptors are w
     status = watch.run(child, streams, BORG_ENDING)
 """
 
+import math
 import os
 import select
 import signal
@@ -71,19 +72,25 @@ class Watch:
         self._patient, self.hangup, self.stopped = True, -1, None
 
     def run(
-        self, child: Child, streams: Sequence[Stream], ending: Sequence[tuple[float, int]], door: Door | None = None
+        self,
+        child: Child,
+        streams: Sequence[Stream],
+        ending: Sequence[tuple[float, int]],
+        door: Door | None = None,
+        seconds: float = math.inf,
     ) -> int:
         """Serve a child's output until it ends, ending it if need be; return its status as Child.reap does.
 
-        With a `door` (borg), whatever is left of its process group is killed too.
+        With a `door` (borg), whatever is left of its process group is killed too. `seconds` is the child's own limit:
+        it is ended then, and nothing else is.
         """
         open_streams = {stream.fd: stream for stream in streams}
-        stopping, steps = 0.0, list(ending)
+        stopping, steps, late = 0.0, list(ending), time.monotonic() + seconds
         while not self._turn(child, open_streams, door):
             self._notice(streams)
-            if self.stopped and not stopping:
+            if (self.stopped or time.monotonic() > late) and not stopping:
                 stopping = time.monotonic()
-            while self.stopped and steps and time.monotonic() - stopping >= steps[0][0]:
+            while stopping and steps and time.monotonic() - stopping >= steps[0][0]:
                 _tell(child, steps.pop(0)[1])
         if door is not None:
             door.close()

@@ -29,12 +29,6 @@ def accepted(policy: Policy, environment: Environment) -> list[tuple[str, str]]:
         raise BorgctlError("bad-value", str(error)) from None
 
 
-def require_sandbox(policy: Policy) -> None:
-    """Raise BorgctlError where the policy asks for the sandbox, which this version does not have."""
-    if policy.sandbox != "off":
-        raise BorgctlError("sandbox-unavailable", f"{policy.file} says 'sandbox: {policy.sandbox}'")
-
-
 def hostname() -> str:
     """Return this host's name up to its first dot."""
     return socket.gethostname().partition(".")[0]

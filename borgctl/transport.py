@@ -168,6 +168,8 @@ class Door:
         self._fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(f"/proc/self/fd/{self._fd}/{relay.DOOR}")
+        # the relay may be another user; no other comes in here, since the directory is ours with mode 0700
+        os.chmod(f"/proc/self/fd/{self._fd}/{relay.DOOR}", 0o666)  # noqa: S103
         self._listener.listen(1)
         self._relay: socket.socket | None = None
 

@@ -62,7 +62,7 @@ _EXCLUDE = Kind(
     1000,
 )
 _OWN_EXCLUDE = Kind("a borg exclude pattern without braces", _TEXT + "+", 1000)
-_FILE = Kind("an absolute path without braces", rf"/{_TEXT}+", 4000)
+FILE = Kind("an absolute path without braces", rf"/{_TEXT}+", 4000)
 _GLOB = Kind("an archive name, which may end in *", r"[A-Za-z0-9][A-Za-z0-9_.:+@=-]{0,99}\*?|\*")
 # a job's glob and comment may hold the gate's own placeholders; judge expands them, then this is checked again
 _SORT = Kind("timestamp, name or id, joined by commas", r"(?:timestamp|name|id)(?:,(?:timestamp|name|id)){0,2}")
@@ -161,13 +161,13 @@ COMMANDS = {
                 "exclude": Option(_OWN_EXCLUDE, _EXCLUDE, repeats=True),
                 "filter": _both(_STATUS),
                 "chunker-params": _job(_CHUNKER),
-                "exclude-from": _job(_FILE, repeats=True),
+                "exclude-from": _job(FILE, repeats=True),
                 "exclude-if-present": _job(_TAG, repeats=True),
                 "files-cache": _job(_FILES_CACHE),
                 "files-changed": _job(_word("ctime", "mtime"), since="1.4"),
                 "keep-exclude-tags": _job(FLAG),
                 "pattern": _job(_OWN_EXCLUDE, repeats=True),
-                "patterns-from": _job(_FILE, repeats=True),
+                "patterns-from": _job(FILE, repeats=True),
                 "read-special": _job(FLAG),
                 "timestamp": _job(_TIMESTAMP),
             },

@@ -162,6 +162,12 @@ POLICY = (
         _ABSOLUTE,
     ),
     Key(
+        *("user", "name or number", "_borgctl", "user: _borgctl"),
+        "Whom borg runs as where the gate is root: a user of its own, who owns nothing. It may read every file "
+        "(`CAP_DAC_READ_SEARCH`) and has no other right of root's. Where the gate is an ordinary user, borg runs as that user.",
+        {"type": "string", "pattern": "^(?:[a-z_][a-z0-9_-]{0,31}|[1-9][0-9]{0,8})$"},
+    ),
+    Key(
         *("commands", "mapping of subcommand to {options, paths}", "{}", "commands:\n  list: {options: [json]}"),
         "What the server may spell out itself, beyond naming jobs: a subcommand, the options it may give to it (`[]` for none), and for "
         "`create` the paths that it must stay in. See [Words of a request](#words-of-a-request).",
@@ -206,21 +212,24 @@ POLICY = (
         {"enum": ["counts", "names"]},
     ),
     Key(
-        *("limits", "{runtime, sessions, nice, ionice}", "{runtime: 12h, sessions: 8, nice: 10, ionice: idle}"),
+        *("limits", "{runtime, hook, sessions, nice, ionice}"),
+        "{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle}",
         "limits: {runtime: 4h}",
-        "`runtime`: the longest time of a run with its first hooks (`90s`, `30m`, `12h`, `14d`). `sessions`: gates at work "
-        "at once. `nice` (0 to 19) and `ionice` (idle, best-effort, none): borg's priority.",
+        "`runtime`: the longest time of a run with its first hooks (`90s`, `30m`, `12h`, `14d`). `hook`: the longest time of "
+        "each hook. `sessions`: gates at work at once. `nice` (0 to 19) and `ionice` (idle, best-effort, none): borg's priority.",
         closed(
             runtime=_DURATION,
+            hook=_DURATION,
             sessions=numbers(1, 100),
             nice=numbers(0, 19),
             ionice={"enum": ["idle", "best-effort", "none"]},
         ),
     ),
     Key(
-        *("sandbox", "require, prefer or off", "require", "sandbox: off"),
-        "Whether the kernel must hold borg, too. This version has no sandbox and refuses to run where one is asked for, so "
-        "`off` has to be written.",
+        *("sandbox", "require, prefer or off", "require", "sandbox: prefer"),
+        "Whether the kernel must hold borg, too: Landlock (Linux 5.13 or later) leaves it the paths of the job, its own "
+        "programs and one place to write, and where the gate is root borg runs as `user`. `prefer` takes as much of that as "
+        "there is. See [sandbox.md](sandbox.md).",
         {"enum": ["require", "prefer", "off"]},
     ),
     Key(

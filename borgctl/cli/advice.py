@@ -9,7 +9,7 @@ import fnmatch
 import os
 from collections.abc import Callable, Iterator
 
-from borgctl import surroundings
+from borgctl import sandbox
 from borgctl.cli import premises
 from borgctl.errors import BorgctlError
 from borgctl.policy import Job, Policy
@@ -65,14 +65,19 @@ def _exposed(policy: Policy, find: Find) -> Iterator[Finding]:
 
 
 def _sandbox(policy: Policy, find: Find) -> Iterator[Finding]:
+    rights = "all rights of root" if os.geteuid() == 0 else "all rights of its user"
     try:
-        surroundings.require_sandbox(policy)
+        sandbox.hold("require", policy.user)
     except BorgctlError as error:
-        yield find("sandbox"), f"every run is refused: {error.hint}"
+        if policy.sandbox == "require":
+            yield find("sandbox"), f"every run is refused: {error.detail}"
+        elif policy.sandbox == "prefer":
+            yield find("sandbox"), f"the sandbox is not whole: {error.detail}"
+        else:
+            yield find("sandbox"), f"borg runs with {rights}; for 'require' there is missing: {error.detail}"
     else:
         if policy.sandbox != "require":
-            rights = "all rights of root" if os.geteuid() == 0 else "all rights of its user"
-            yield find("sandbox"), f"borg runs with {rights}: say 'require' as soon as your version has a sandbox"
+            yield find("sandbox"), f"borg may run with {rights}: say 'require', which this machine has all for"
 
 
 def _repositories(policy: Policy, find: Find) -> Iterator[Finding]:

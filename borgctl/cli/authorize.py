@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from enum import StrEnum
 
-from borgctl import policyfile
+from borgctl import policyfile, sandbox
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
 
@@ -235,8 +235,7 @@ def _remarks(order: Order, python: str) -> list[str]:
             found.append(
                 f"{order.policy} does not offer this transport: write 'transports: [stdio, {order.transport}]' there"
             )
-        if policy.sandbox != "off":
-            found.append(f"this version has no sandbox: write 'sandbox: off' in {order.policy}")
+        sandbox.hold(policy.sandbox, policy.user)
         if policy.passphrase.file:
             Pinned.at(policy.passphrase.file).close()
     except BorgctlError as error:

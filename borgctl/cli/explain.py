@@ -11,15 +11,16 @@ import shlex
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 
-from borgctl import argv, policyfile, request, sources, surroundings, transport
-from borgctl.base import Base
+from borgctl import argv, landlock, policyfile, relay, request, sandbox, sources, surroundings, transport
+from borgctl.base import Base, Version
 from borgctl.cli.verdict import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.launch import Launch
 from borgctl.policy import Policy
 from borgctl.request import Borg, Request
-from borgctl.run import check_version
+from borgctl.run import check_version, opened_besides
+from borgctl.sandbox import Held
 from borgctl.templates import Names
 
 
@@ -61,8 +62,8 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
     except BorgctlError as error:
         return refused(error, text, _forbidding(policy, asked, given, error.reason.code))
     if not isinstance(decision, Launch):
-        return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": _noted(policy)})
-    surroundings.require_sandbox(policy)
+        return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": _text(_noted(policy))})
+    held = sandbox.hold(policy.sandbox, policy.user)
     if decision.requested:
         sources.check(decision.paths)
     chosen = [*policy.environment.set, *surroundings.accepted(policy, sent)]
@@ -76,9 +77,10 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
         transport=decision.transport,
         argv=tuple(argv.build(decision, policy.borg)),
         environment=_environment(policy, chosen),
+        sandbox=tuple(_walls(policy, held, decision, version)),
         before=decision.before,
         after=decision.after,
-        notes=tuple(_notes(decision, version)),
+        notes=tuple(_notes(decision, _text(version))),
     )
 
 
@@ -93,7 +95,7 @@ def _forbidding(policy: Policy, asked: Request, given: Facts, reason: str) -> st
     return None
 
 
-def _noted(policy: Policy, launch: Launch | None = None) -> str | None:
+def _noted(policy: Policy, launch: Launch | None = None) -> Version | None:
     """Return borg's version if the gate has noted it; refuse the launch by what is noted, as the gate would."""
     base = Base.known(policy.base)
     if base is None:
@@ -104,9 +106,13 @@ def _noted(policy: Policy, launch: Launch | None = None) -> str | None:
             base.require_new(launch.repository)
         if launch and version:
             check_version(launch, version)
-        return version.text if version else None
+        return version
     finally:
         os.close(base.fd)
+
+
+def _text(version: Version | None) -> str | None:
+    return version.text if version else None
 
 
 def _environment(policy: Policy, chosen: list[tuple[str, str]]) -> dict[str, str]:
@@ -115,6 +121,22 @@ def _environment(policy: Policy, chosen: list[tuple[str, str]]) -> dict[str, str
     secret = policy.passphrase.file or shlex.join(policy.passphrase.program)
     env = argv.carried(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
     return env | ({"BORG_PASSPHRASE_FD": f"<from {secret}>"} if secret else {})
+
+
+def _walls(policy: Policy, held: Held | None, launch: Launch, version: Version | None) -> Iterator[str]:
+    """Yield what the kernel lets borg do."""
+    if held is None:
+        yield "off"
+        return
+    yield f"runs as uid {sandbox.owner(held)[0]}" + (", who may read every file" if held.account else "")
+    if not held.abi:
+        yield "without Landlock, which this kernel does not have"
+        return
+    yield f"Landlock ABI {held.abi}" + "".join(f", cannot forbid {what}" for what in landlock.lacking(held.abi))
+    writes = (f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp")
+    besides = opened_besides(launch, version) if version else ()
+    for what, path in held.rules(policy.borg, relay.__file__, writes, launch.reads, besides):
+        yield f"{what} {path}"
 
 
 def _notes(launch: Launch, version: str | None) -> Iterator[str]:

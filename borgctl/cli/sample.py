@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 
-from borgctl import policyfile
+from borgctl import landlock, policyfile
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue
 from borgctl.policyfile import repository_template
@@ -17,7 +17,7 @@ _TEXT = """\
 # Once, make the passphrase. It never leaves this machine; without it the backup cannot be read: keep a copy elsewhere.
 #   install -d -m 0700 {directory}
 #   (umask 077; head -c 33 /dev/urandom | base64 > {directory}/passphrase)
-
+{account}
 version: 1
 
 # Where on the server the repository is; the server must ask for this very path.
@@ -44,16 +44,20 @@ jobs:
     command: prune
     options: {{keep-daily: 7, keep-weekly: 4, keep-monthly: 12, glob-archives: "{{hostname}}-default-*"}}
 
-# This version of the gate has no sandbox yet; it refuses to run where one is asked for.
-sandbox: off
-
 # ---- everything below may be left out; the values shown are the defaults unless a comment says otherwise
 borg: {borg}
 # transports: [stdio]           # socket: the published way, see the README; local: the server is this machine
 # disclose: counts              # names: the server's progress display may show names of files
 # commands: {{}}                  # what the server may spell out itself, e.g. {{list: {{options: [json]}}}}
-# limits: {{runtime: 12h, sessions: 8, nice: 10, ionice: idle}}
+# limits: {{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle}}
+{sandbox}
 {audit}
+"""
+
+_ACCOUNT = """\
+#
+# Once, make the user whom borg runs as. It may read every file, and has no other right of root's.
+#   useradd --system --shell /usr/sbin/nologin _borgctl
 """
 
 
@@ -69,8 +73,17 @@ def sampled(repository: str, paths: list[str]) -> str:
         repository=repository,
         paths=", ".join(_quoted(path) for path in paths),
         borg=_borg(),
+        account=_ACCOUNT if os.geteuid() == 0 else "",
+        sandbox=_sandbox(),
         audit=_audit(),
     )
+
+
+def _sandbox() -> str:
+    """Return the default, or what this kernel can do."""
+    if landlock.abi():
+        return "# sandbox: require            # prefer: as much of it as there is; off: none"
+    return "sandbox: prefer               # this kernel has no Landlock: 'require' would refuse every run"
 
 
 def _quoted(path: str) -> str:

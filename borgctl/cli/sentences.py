@@ -10,7 +10,7 @@ import pwd
 import shlex
 from collections.abc import Iterable, Iterator
 
-from borgctl import surroundings
+from borgctl import sandbox
 from borgctl.errors import BorgctlError
 from borgctl.policy import Job, Offer, Policy
 from borgctl.templates import Names, Template
@@ -53,7 +53,7 @@ def paragraphs(policy: Policy, names: Names) -> dict[str, list[str]]:
 
 def _hindered(policy: Policy) -> Iterator[str]:
     try:
-        surroundings.require_sandbox(policy)
+        sandbox.hold(policy.sandbox, policy.user)
     except BorgctlError as error:
         yield f"nothing at all is run: {error.detail}; {error.hint}"
 
@@ -141,7 +141,8 @@ def _variables(policy: Policy) -> Iterator[str]:
 
 def _bounds(policy: Policy) -> Iterator[str]:
     limits = policy.limits
-    yield f"borg runs as {_user()}, {_WALLS[policy.sandbox]}, with nice {limits.nice} and ionice {limits.ionice}"
+    user = _user() if os.geteuid() != 0 or policy.sandbox == "off" else f"{policy.user}, who may read every file"
+    yield f"borg runs as {user}, {_WALLS[policy.sandbox]}, with nice {limits.nice} and ionice {limits.ionice}"
     yield f"a run is ended after {_time(limits.runtime)}; {limits.sessions} may run at once, one on each repository"
     places = policy.audit.file + (" and in syslog" if policy.audit.syslog else "")
     yield f"each request, granted or refused, is a line in {places}"

@@ -31,6 +31,7 @@ class Explanation:
     transport: str | None = None
     argv: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    sandbox: tuple[str, ...] = ()
     before: tuple[tuple[str, ...], ...] = ()
     after: tuple[tuple[str, ...], ...] = ()
     answer: Mapping[str, object] | None = None  # to hello
@@ -44,6 +45,7 @@ class Explanation:
             **{name: getattr(self, name) for name in names},
             "argv": list(self.argv),
             "environment": dict(self.environment),
+            "sandbox": list(self.sandbox),
             "hooks": {"before": [list(hook) for hook in self.before], "after": [list(hook) for hook in self.after]},
             "answer": self.answer,
             "notes": list(self.notes),
@@ -66,6 +68,7 @@ class Explanation:
             yield "argv", shlex.join(self.argv)
         yield from (("after", shlex.join(hook)) for hook in self.after)
         yield from (("environment", f"{name}={value}") for name, value in sorted(self.environment.items()))
+        yield from (("sandbox", text) for text in self.sandbox)
         yield from (("answer", f"{name}: {json.dumps(value)}") for name, value in (self.answer or {}).items())
         yield from (("note", text) for text in self.notes)
 

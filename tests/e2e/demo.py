@@ -40,8 +40,8 @@ borg: {borg}
 base: {client}/base
 transports: [stdio, socket]
 socket: {{directory: {client}/s}}
+user: "{user}"
 audit: {{file: {client}/log/audit.jsonl, syslog: no}}
-sandbox: off
 """
 
 
@@ -109,7 +109,11 @@ def tell(story: Story, directory: Path) -> None:
         Server(directory / "server"),
         Client(directory / "client", directory / "server/borg/web1", borg=BORG),
     )
-    client.policy(template=POLICY.format(client=client.directory, repository=server.repository, borg=BORG))
+    client.policy(
+        template=POLICY.format(
+            client=client.directory, repository=server.repository, borg=BORG, user=machines.BORG_USER
+        )
+    )
     grow(client.source)
     with Sshd(directory / "sshd") as sshd:
         print(f"A client and a server on this machine: S={server.directory} C={client.directory}")

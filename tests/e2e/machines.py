@@ -39,6 +39,8 @@ SSHD = "/usr/sbin/sshd"
 # Recognisable, so that a test can look for it in every log, argv and environment.
 PASSPHRASE = "passphrase-that-must-never-be-seen"
 PR_SET_CHILD_SUBREAPER = 36
+# Whom borg runs as where the gate is root: a number that nobody here has.
+BORG_USER = "64123"
 
 
 # ---- small things
@@ -425,7 +427,7 @@ class Client:
     def policy(self, template: str | None = None, **changes: Any) -> Path:
         """Write the policy: `template`, or version 1 with every key pointing into this directory.
 
-        A change is YAML text, or a value that becomes it; None leaves the key out: policy(sandbox="off", borg=None).
+        A change is YAML text, or a value that becomes it; None leaves the key out: policy(sandbox="off", user=None).
         """
         keys = {
             "version": 1,
@@ -438,7 +440,7 @@ class Client:
             },
             "borg": self.borg,
             "base": self.base,
-            "sandbox": "off",
+            "user": BORG_USER,
             "audit": {"file": self.audit_file, "syslog": False},
             "transports": ["stdio", "socket"],
             "socket": {"directory": self.socket_directory},

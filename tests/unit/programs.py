@@ -56,6 +56,26 @@ os.execv("/bin/sh", ["sh", "-c", sys.argv[1]])
 """
 
 
+# Code that makes the kernel answer Landlock's system calls with an error, as an old one does (seccomp(2)): refuse(38)
+WITHOUT_LANDLOCK = """
+import ctypes, struct
+def refuse(number):
+    def op(code, jt, jf, k):
+        return struct.pack("=HBBI", code, jt, jf, k)
+    program = b"".join((
+        op(0x20, 0, 0, 0),               # load the system call's number
+        op(0x35, 0, 2, 444),             # 444 to 446 are Landlock's on every architecture
+        op(0x25, 1, 0, 446),
+        op(0x06, 0, 0, 0x00050000 | number),
+        op(0x06, 0, 0, 0x7FFF0000),
+    ))
+    buffer = ctypes.create_string_buffer(program)
+    libc = ctypes.CDLL(None, use_errno=True)
+    described = struct.pack("=HxxxxxxQ", len(program) // 8, ctypes.addressof(buffer))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0 and libc.prctl(22, 2, described, 0, 0) == 0, ctypes.get_errno()
+"""
+
+
 def python(code, *arguments, timeout=30, **options):
     """Run Python code that may import borgctl; return the finished process with bytes."""
     lines = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"

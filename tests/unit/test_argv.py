@@ -122,7 +122,7 @@ def test_the_environment_is_built_from_nothing(monkeypatch):
     monkeypatch.setenv("BORG_PASSCOMMAND", "id")
     env = argv.environment("/base/borg", "/tmp/x", "borgctl@1")
     assert set(env) == {
-        *("PATH", "HOME", "LANG", "TZ", "TMPDIR", "BORG_HOST_ID", "BORG_BASE_DIR", "BORG_EXIT_CODES"),
+        *("PATH", "HOME", "LOGNAME", "LANG", "TZ", "TMPDIR", "BORG_HOST_ID", "BORG_BASE_DIR", "BORG_EXIT_CODES"),
         *("BORG_SHOW_SYSINFO", "BORG_JSON_INDENT", "BORG_RELOCATED_REPO_ACCESS_IS_OK"),
         *("BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK", "PYTHONNOUSERSITE", "PYTHONSAFEPATH"),
         "PYTHONDONTWRITEBYTECODE",

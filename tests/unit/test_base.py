@@ -13,6 +13,7 @@ from borgctl.base import Base
 from borgctl.errors import BorgctlError
 from borgctl.values import RepositoryPath
 
+US = (os.geteuid(), os.getegid())
 A, B = RepositoryPath("/srv/a"), RepositoryPath("/srv/b")
 
 
@@ -22,6 +23,10 @@ def base(tmp_path):
     base = Base.open(str(tmp_path / "base"))
     yield base
     os.close(base.fd)
+
+
+def free():
+    """Hold a borg by nothing."""
 
 
 def code_of(caught):
@@ -101,13 +106,14 @@ import os, sys
 from borgctl.base import Base
 from borgctl.values import RepositoryPath
 base = Base.open(sys.argv[1])
-with base.session(1), base.lock_repository(RepositoryPath("/srv/a")), base.run_directory("dead"):
+us = (os.geteuid(), os.getegid())
+with base.session(1), base.lock_repository(RepositoryPath("/srv/a")), base.run_directory("dead", *us):
     open(sys.argv[1] + "/runs/dead/tmp/x", "w").close()
     os.kill(os.getpid(), 9)
 """
     assert programs.python(code, base.path).returncode == -9
     assert os.listdir(f"{base.path}/runs") == ["dead"]
-    with base.session(1), base.lock_repository(A), base.run_directory("mine") as mine:
+    with base.session(1), base.lock_repository(A), base.run_directory("mine", *US) as mine:
         assert os.listdir(f"{base.path}/runs") == ["mine"]
         assert os.path.isdir(mine)
     assert os.listdir(f"{base.path}/runs") == []
@@ -123,7 +129,7 @@ def test_a_child_does_not_inherit_a_lock(base):
 
 
 def test_a_run_has_a_private_directory_and_leaves_nothing(base):
-    with base.run_directory("12ab") as path:
+    with base.run_directory("12ab", *US) as path:
         assert path == f"{base.path}/runs/12ab"
         for directory in (path, f"{path}/tmp"):
             assert stat.S_IMODE(os.stat(directory).st_mode) == 0o700
@@ -134,12 +140,12 @@ def test_a_run_has_a_private_directory_and_leaves_nothing(base):
 
 
 def test_the_directory_of_a_live_run_is_not_swept(base):
-    with base.run_directory("one") as one, base.run_directory("two") as two:
+    with base.run_directory("one", *US) as one, base.run_directory("two", *US) as two:
         assert os.path.isdir(one) and os.path.isdir(two)
 
 
 def test_what_goes_wrong_in_a_run_is_not_blamed_on_the_base(base):
-    with pytest.raises(BrokenPipeError), base.run_directory("12ab"):
+    with pytest.raises(BrokenPipeError), base.run_directory("12ab", *US):
         raise BrokenPipeError
     assert os.listdir(f"{base.path}/runs") == []
 
@@ -148,7 +154,7 @@ def test_a_run_directory_that_cannot_be_made_is_blamed_on_the_base(base):
     os.mkdir(f"{base.path}/runs/12ab")
     os.rmdir(f"{base.path}/runs/12ab")
     os.rmdir(f"{base.path}/runs")
-    with pytest.raises(BorgctlError) as caught, base.run_directory("12ab"):
+    with pytest.raises(BorgctlError) as caught, base.run_directory("12ab", *US):
         pass
     assert code_of(caught) == "base-unusable"
 
@@ -164,7 +170,7 @@ def test_two_sweeps_of_the_same_dead_run_do_not_disturb_each_other(base, monkeyp
             os.unlink(name)  # the other gate was faster
 
     monkeypatch.setattr(fcntl, "flock", raced)
-    with base.run_directory("mine"):
+    with base.run_directory("mine", *US):
         assert os.listdir(f"{base.path}/runs") == ["mine"]
 
 
@@ -173,7 +179,7 @@ def test_what_a_dead_run_linked_to_stays(base, tmp_path):
     (tmp_path / "precious/file").write_text("x")
     os.mkdir(f"{base.path}/runs/dead")
     os.symlink(tmp_path / "precious", f"{base.path}/runs/dead/link")
-    with base.run_directory("mine"):
+    with base.run_directory("mine", *US):
         pass
     assert (tmp_path / "precious/file").exists()
 
@@ -212,7 +218,7 @@ def calls(tmp_path):
     [("borg 1.4.5", (1, 4)), ("borg 1.2.4", (1, 2)), ("borg 1.4.5.dev3+g12ab", (1, 4)), ("borg 1.2.99-rc1", (1, 2))],
 )
 def test_a_release_of_a_known_series_is_taken(base, tmp_path, answer, series):
-    version = base.version(fake_borg(tmp_path, answer), {})
+    version = base.version(fake_borg(tmp_path, answer), {}, free)
     assert (f"borg {version.text}", version.series) == (answer, series)
 
 
@@ -222,32 +228,32 @@ def test_a_release_of_a_known_series_is_taken(base, tmp_path, answer, series):
 )
 def test_another_series_or_nonsense_is_unsupported(base, tmp_path, answer):
     with pytest.raises(BorgctlError) as caught:
-        base.version(fake_borg(tmp_path, answer), {})
+        base.version(fake_borg(tmp_path, answer), {}, free)
     assert code_of(caught) == "borg-unsupported"
 
 
 def test_borg_is_asked_once_for_each_file(base, tmp_path):
     borg = fake_borg(tmp_path, "borg 1.4.5")
     for _ in range(3):
-        assert base.version(borg, {}).text == "1.4.5"
+        assert base.version(borg, {}, free).text == "1.4.5"
     assert calls(tmp_path) == 1
     fake_borg(tmp_path, "borg 1.4.6")
     os.utime(borg, ns=(1, 1))
-    assert base.version(borg, {}).text == "1.4.6"
+    assert base.version(borg, {}, free).text == "1.4.6"
     assert calls(tmp_path) == 2
 
 
 def test_a_failure_is_not_kept(base, tmp_path):
     borg = programs.script(tmp_path / "borg", f"test -e {tmp_path}/ready || exit 1\necho borg 1.4.5")
     with pytest.raises(BorgctlError):
-        base.version(borg, {})
+        base.version(borg, {}, free)
     (tmp_path / "ready").touch()
-    assert base.version(borg, {}).text == "1.4.5"
+    assert base.version(borg, {}, free).text == "1.4.5"
 
 
 def test_a_missing_borg_is_missing(base, tmp_path):
     with pytest.raises(BorgctlError) as caught:
-        base.version(str(tmp_path / "none"), {})
+        base.version(str(tmp_path / "none"), {}, free)
     assert code_of(caught) == "borg-missing"
 
 
@@ -256,7 +262,7 @@ def test_a_borg_that_others_may_write_is_never_started(base, tmp_path, mode):
     borg = fake_borg(tmp_path, "borg 1.4.5")
     os.chmod(borg, mode)
     with pytest.raises(BorgctlError) as caught:
-        base.version(borg, {})
+        base.version(borg, {}, free)
     assert code_of(caught) == "borg-unsafe" and calls(tmp_path) == 0
 
 
@@ -265,7 +271,7 @@ def test_a_borg_in_a_directory_that_others_may_write_is_never_started(base, tmp_
     borg = fake_borg(tmp_path / "bin", "borg 1.4.5")
     (tmp_path / "bin").chmod(0o777)
     with pytest.raises(BorgctlError) as caught:
-        base.version(borg, {})
+        base.version(borg, {}, free)
     assert code_of(caught) == "borg-unsafe" and calls(tmp_path / "bin") == 0
 
 
@@ -273,12 +279,12 @@ def test_a_cache_that_lies_is_only_believed_for_the_very_file(base, tmp_path):
     with open(f"{base.path}/borg-version", "w") as file:
         file.write("1:2:3:4 1.4.5")
     with pytest.raises(BorgctlError) as caught:
-        base.version(fake_borg(tmp_path, "borg 2.0.0"), {})
+        base.version(fake_borg(tmp_path, "borg 2.0.0"), {}, free)
     assert code_of(caught) == "borg-unsupported"
 
 
 def test_what_is_kept_is_replaced_whole(base, tmp_path):
-    base.version(fake_borg(tmp_path, "borg 1.4.5"), {})
+    base.version(fake_borg(tmp_path, "borg 1.4.5"), {}, free)
     base.host_id()
     assert sorted(os.listdir(base.path)) == ["borg", "borg-version", "host-id", "locks", "runs"]
     assert stat.S_IMODE(os.stat(f"{base.path}/host-id").st_mode) == 0o600

@@ -117,8 +117,20 @@ def test_what_goes_wrong_before_exec_is_told():
     def refuse():
         raise PermissionError(errno.EPERM, "no")
 
-    with pytest.raises(PermissionError):
+    with pytest.raises(children.Unprepared, match=os.strerror(errno.EPERM)) as caught:
         spawn(["/bin/true"], {}, {}, refuse)
+    assert caught.value.errno == errno.EPERM
+
+
+def test_what_happens_before_exec_finds_nothing_of_ours_open():
+    leak = os.open("/etc/passwd", os.O_RDONLY)
+    inheritable = os.dup2(leak, 77, inheritable=True)
+    try:
+        with pytest.raises(children.Unprepared, match=os.strerror(errno.EBADF)):
+            spawn(["/bin/true"], {}, {}, lambda: os.fstat(77))
+    finally:
+        os.close(inheritable)
+        os.close(leak)
 
 
 @pytest.mark.parametrize("word", ["a\0b", "\ud800"])

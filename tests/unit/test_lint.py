@@ -22,7 +22,7 @@ def borgctl(*words):
 
 @pytest.fixture
 def sound(tmp_path):
-    """Write a policy with changed lines; return its path. Unchanged, there is nothing to warn of but the sandbox."""
+    """Write a policy with changed lines; return its path. Unchanged, there is nothing to warn of."""
     (tmp_path / "passphrase").touch(0o600)
     (tmp_path / "passphrase").write_text("x" * 32)
     (tmp_path / "data").mkdir()
@@ -43,7 +43,8 @@ def sound(tmp_path):
             f"base: {tmp_path}/base\n"
             f"audit: {{file: {tmp_path}/log/audit.jsonl}}\n"
             f"socket: {{directory: {tmp_path}/s}}\n"
-            "sandbox: off\n"
+            "sandbox: require\n"
+            "user: 64123\n"
         )
         for old, new in changes:
             assert old in text or not old, old
@@ -59,7 +60,7 @@ def sound(tmp_path):
 def warnings(file):
     report = lint.lint(str(file))
     assert report.errors == ()
-    return [(w.line, w.text) for w in report.warnings if "has a sandbox" not in w.text]
+    return [(w.line, w.text) for w in report.warnings]
 
 
 def test_nothing_is_said_of_a_sound_policy(sound):
@@ -69,16 +70,17 @@ def test_nothing_is_said_of_a_sound_policy(sound):
 ADVICE = [
     (
         (("", "published: yes\ntransports: [stdio, socket]\n"), ("  default:", "  other:")),
-        13,
+        14,
         "'default', which is not here",
     ),
-    ((("", "published: yes\n"),), 13, "announce a socket"),
-    ((("", "transports: [stdio, socket]\n"),), 13, "StreamLocalBindUnlink no"),
-    ((("", "disclose: names\n"),), 13, "names of files"),
-    ((("sandbox: off", "sandbox: require"),), 12, "every run is refused"),
-    ((("", "commands: {create: {options: [], paths: [/]}}\n"),), 13, "any file of this machine"),
-    ((("", "commands: {prune: {options: [keep-last]}}\n"),), 13, "its own rules for what to delete"),
-    ((("", "commands: {prune: {options: []}}\n"),), 13, "without a rule"),
+    ((("", "published: yes\n"),), 14, "announce a socket"),
+    ((("", "transports: [stdio, socket]\n"),), 14, "StreamLocalBindUnlink no"),
+    ((("", "disclose: names\n"),), 14, "names of files"),
+    ((("sandbox: require", "sandbox: off"),), 12, "which this machine has all for"),
+    ((("sandbox: require", "sandbox: prefer"),), 12, "which this machine has all for"),
+    ((("", "commands: {create: {options: [], paths: [/]}}\n"),), 14, "any file of this machine"),
+    ((("", "commands: {prune: {options: [keep-last]}}\n"),), 14, "its own rules for what to delete"),
+    ((("", "commands: {prune: {options: []}}\n"),), 14, "without a rule"),
     ((("{hostname}-default-*", "*"),), 7, "all archives count as one"),
     ((("{hostname}-default-*", "{hostname}-other-*"),), 7, "no job here makes archives"),
     (
@@ -187,7 +189,7 @@ def test_all_files_are_looked_at_whatever_the_first_one_is(sound, tmp_path):
     assert result.exit_code == 78
     assert f"{bad}:1:10: error: bad value '2'" in result.stdout
     assert f"{tmp_path}/none.yaml:1:1: error: " in result.stdout
-    assert "policy.yaml:13:1: warning: the server learns" in result.stdout
+    assert "policy.yaml:14:1: warning: the server learns" in result.stdout
 
 
 def test_a_policy_that_others_may_write_is_an_error(sound):

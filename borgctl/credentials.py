@@ -1,0 +1,86 @@
+"""Who a process is: another user with one capability and no way to more (credentials(7), capabilities(7)).
+
+It knows system calls, not who is to become whom. `become` is for a child that is about to exec.
+
+    become(Account(990, 990))        # from root: reads every file, and nothing else that is root's
+"""
+
+import ctypes
+import os
+import pwd
+import re
+import resource
+import struct
+from dataclasses import dataclass
+
+from borgctl.errors import BadValue
+
+_CAP_DAC_READ_SEARCH = 2
+_LAST_CAP = 63
+_PR_SET_KEEPCAPS, _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 8, 23, 24
+_PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 38, 47, 2
+_CAPABILITY_VERSION_3 = 0x20080522
+_MOST_FILES = 1024
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and his group, by number; never root."""
+
+    uid: int
+    gid: int
+
+
+def account(text: str) -> Account:
+    """Return the account that a name or a number means; raise BadValue for root and for a name that is not here.
+
+    A number needs no entry in the password database; its group is then the same number.
+    """
+    try:
+        found = pwd.getpwuid(int(text)) if re.fullmatch(r"[0-9]{1,10}", text) else pwd.getpwnam(text)
+    except (KeyError, OverflowError):
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            raise BadValue(f"no user {text!r} on this machine") from None
+        result = Account(int(text), int(text))
+    else:
+        result = Account(found.pw_uid, found.pw_gid)
+    if result.uid == 0:
+        raise BadValue(f"user {text!r} is root")
+    return result
+
+
+def limit() -> None:
+    """No core dumps, which would hold keys, and not more open files than borg needs."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def become(account: Account) -> None:
+    """Turn from root into another user who may read every file, for good; raise OSError where a step fails."""
+    _prctl(_PR_SET_KEEPCAPS, 1)
+    for capability in range(_LAST_CAP + 1):
+        if capability != _CAP_DAC_READ_SEARCH and _libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
+            _prctl(_PR_CAPBSET_DROP, capability)
+    os.setgroups([])
+    os.setresgid(account.gid, account.gid, account.gid)
+    os.setresuid(account.uid, account.uid, account.uid)
+    _set_capabilities(1 << _CAP_DAC_READ_SEARCH)
+    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_READ_SEARCH)
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def _set_capabilities(bits: int) -> None:
+    """Set the effective, permitted and inheritable capabilities (capset(2), version 3: two words of 32 bits each)."""
+    low, high = bits & 0xFFFFFFFF, bits >> 32
+    header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
+    if _libc.capset(header, struct.pack("=6I", low, low, low, high, high, high)) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def _prctl(option: int, *arguments: int) -> None:
+    words = [ctypes.c_ulong(value) for value in (*arguments, 0, 0, 0, 0)[:4]]
+    if _libc.prctl(option, *words) != 0:
+        raise OSError(ctypes.get_errno(), f"prctl {option}")

@@ -1,0 +1,101 @@
+"""What has to be there to start a program: its file, a script's interpreter, their ELF loaders, and their libraries.
+
+It reads the files that execve(2) would read, by their real paths. It does not know who starts them, nor why.
+
+    needed("/usr/bin/borg").files == ("/usr/bin/borg", "/usr/bin/python3.11", "/usr/lib/x86_64-linux-gnu/ld-…")
+"""
+
+import os
+import re
+import struct
+from dataclasses import dataclass
+
+from borgctl.errors import BadValue
+
+_HEAD = 4096  # bytes: a script's first line, or an ELF file's headers
+_PYTHON = re.compile(r"python[0-9.]*")
+_PT_INTERP = 3
+_LONGEST_PATH = 4096
+# Where the dynamic loader and Python look on every distribution.
+_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache")
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """`files` must be executable, `libraries` readable with all below them; real paths."""
+
+    files: tuple[str, ...]
+    libraries: tuple[str, ...]
+
+
+def needed(program: str) -> Needed:
+    """Return what this program needs: an ELF file, or a script of Python's. Raise BadValue for another, or OSError."""
+    script = os.path.realpath(program)
+    head = _head(script)
+    if not head.startswith(b"#!"):
+        return Needed((script, *_loader(script)), _LIBRARIES)
+    named = _interpreter(program, head)
+    interpreter = os.path.realpath(named)
+    environment = os.path.dirname(os.path.dirname(named))  # a virtual environment's root, if it is one
+    own = (environment,) if os.path.exists(f"{environment}/pyvenv.cfg") else ()
+    return Needed((script, interpreter, *_loader(interpreter)), (*_LIBRARIES, *own, *_prefix(interpreter)))
+
+
+def python(interpreter: str) -> Needed:
+    """Return what this Python needs to run a script that imports its standard library only."""
+    real = os.path.realpath(interpreter)
+    return Needed((real, *_loader(real)), (*_LIBRARIES, *_prefix(real)))
+
+
+def _prefix(interpreter: str) -> tuple[str, ...]:
+    """Return where a Python that was built elsewhere keeps its library; '/usr' has none of its own."""
+    library = f"{os.path.dirname(os.path.dirname(interpreter))}/lib"
+    return () if library in _LIBRARIES else (library,)
+
+
+def _interpreter(program: str, head: bytes) -> str:
+    line = head[2:].split(b"\n", 1)[0].decode("utf-8", "surrogateescape").strip(" \t")
+    name = line.split(" ", 1)[0].split("\t", 1)[0]
+    if not name.startswith("/") or not _PYTHON.fullmatch(os.path.basename(name)):
+        raise BadValue(f"{program!r} is a script of {name!r}: expected one that names its Python by absolute path")
+    return name
+
+
+def _loader(path: str) -> tuple[str, ...]:
+    """Return the program interpreter that an ELF file asks for (elf(5), PT_INTERP); nothing for a static one."""
+    head = _head(path)
+    if head[:4] != b"\x7fELF":
+        raise BadValue(f"{path!r} is neither an ELF file nor a script")
+    order = "<" if head[5:6] == b"\x01" else ">"
+    try:
+        if head[4:5] == b"\x02":  # 64 bits
+            (table,), (size, count) = (
+                struct.unpack_from(f"{order}Q", head, 32),
+                struct.unpack_from(f"{order}HH", head, 54),
+            )
+            layout, place = f"{order}IIQQQQ", 2
+        else:
+            (table,), (size, count) = (
+                struct.unpack_from(f"{order}I", head, 28),
+                struct.unpack_from(f"{order}HH", head, 42),
+            )
+            layout, place = f"{order}IIIII", 1
+        for index in range(count):
+            fields = struct.unpack_from(layout, head, table + index * size)
+            if fields[0] == _PT_INTERP:
+                length = fields[5] if place == 2 else fields[4]
+                return (os.path.realpath(_text(path, fields[place], length)),)
+    except (struct.error, OverflowError, ValueError):
+        raise BadValue(f"{path!r} has headers that cannot be read") from None
+    return ()
+
+
+def _text(path: str, offset: int, length: int) -> str:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(min(length, _LONGEST_PATH)).split(b"\0", 1)[0].decode()
+
+
+def _head(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read(_HEAD)

@@ -1,0 +1,73 @@
+"""borg's directory changes hands: all of it, and nothing else."""
+
+import os
+
+import pytest
+
+from borgctl.handover import hand_over
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+A, B, C = 64101, 64102, 64103
+
+
+@pytest.fixture
+def parent(tmp_path):
+    for name in ("borg/a/b", "outside"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("borg/file", "borg/a/b/file", "outside/file", "outside/other"):
+        (tmp_path / name).write_text("x")
+    fd = os.open(tmp_path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def owners(tmp_path, *names):
+    return [os.lstat(tmp_path / name).st_uid for name in names]
+
+
+def test_all_of_it_changes_hands(tmp_path, parent):
+    hand_over(parent, "borg", A, A)
+    assert owners(tmp_path, "borg", "borg/file", "borg/a", "borg/a/b", "borg/a/b/file") == [A] * 5
+    assert owners(tmp_path, "outside", "outside/file", ".") == [0, 0, 0]
+    hand_over(parent, "borg", 0, 0)
+    assert owners(tmp_path, "borg", "borg/file", "borg/a/b/file") == [0] * 3
+
+
+def test_what_another_user_has_put_there_is_left_alone(tmp_path, parent):
+    """The earlier user may have been an attacker: no link of his leads to a file that then belongs to another."""
+    hand_over(parent, "borg", A, A)
+    os.link(tmp_path / "outside/file", tmp_path / "borg/hard")
+    os.symlink(tmp_path / "outside/other", tmp_path / "borg/soft")
+    os.symlink(tmp_path / "outside", tmp_path / "borg/a/folder")
+    os.chown(tmp_path / "borg/a/b/file", C, C)
+    os.link(tmp_path / "borg/file", tmp_path / "outside/hard")
+    hand_over(parent, "borg", B, B)
+    assert owners(tmp_path, "outside", "outside/file", "outside/other") == [0, 0, 0]
+    assert owners(tmp_path, "borg", "borg/a", "borg/a/b") == [B] * 3
+    assert owners(tmp_path, "borg/a/b/file", "borg/file", "borg/hard") == [C, A, 0]
+
+
+def test_one_that_was_interrupted_is_done_again(tmp_path, parent, monkeypatch):
+    done = []
+
+    def chown(*arguments, **options):
+        done.append(arguments)
+        if len(done) > 2:
+            raise OSError(5, "no")
+        real(*arguments, **options)
+
+    real = os.chown
+    monkeypatch.setattr(os, "chown", chown)
+    with pytest.raises(OSError, match="no"):
+        hand_over(parent, "borg", A, A)
+    monkeypatch.undo()
+    hand_over(parent, "borg", A, A)
+    assert owners(tmp_path, "borg", "borg/file", "borg/a/b/file") == [A] * 3
+
+
+def test_a_link_in_its_place_is_refused(tmp_path, parent):
+    os.rename(tmp_path / "borg", tmp_path / "moved")
+    os.symlink("outside", tmp_path / "borg")
+    with pytest.raises(OSError, match=r"directory|symbolic"):
+        hand_over(parent, "borg", A, A)
+    assert owners(tmp_path, "outside", "outside/file") == [0, 0]

@@ -1,0 +1,102 @@
+"""The second wall: how it is had, what it tells, and that it fails closed."""
+
+import errno
+import os
+import sys
+
+import pytest
+
+from borgctl import children, landlock, relay, sandbox
+from borgctl.credentials import Account
+from borgctl.errors import BorgctlError
+from borgctl.sandbox import Held, hold
+
+ROOT = os.geteuid() == 0
+USER = "64123"
+
+
+def test_off_is_off():
+    assert hold("off", "no-such-user") is None
+    assert sandbox.owner(None) == (os.geteuid(), os.getegid())
+
+
+@pytest.mark.parametrize("mode", ["require", "prefer"])
+def test_what_this_machine_has_is_taken(mode):
+    held = hold(mode, USER)
+    assert held == Held(landlock.abi(), Account(64123, 64123) if ROOT else None)
+    assert held.told == {"landlock": landlock.abi(), "user": 64123 if ROOT else os.geteuid(), "lacks": []}
+
+
+def test_without_landlock_it_can_be_preferred_and_not_be_required(monkeypatch):
+    monkeypatch.setattr(landlock, "abi", lambda: 0)
+    assert hold("prefer", USER).told["landlock"] == 0 and hold("prefer", USER).told["lacks"]
+    with pytest.raises(BorgctlError, match="no Landlock") as caught:
+        hold("require", USER)
+    assert caught.value.reason.code == "sandbox-unavailable"
+
+
+@pytest.mark.skipif(not ROOT, reason="an ordinary user's borg runs as that user")
+def test_root_needs_another_user(monkeypatch):
+    with pytest.raises(BorgctlError, match="no user 'no-such-user' on this machine: make one with 'useradd"):
+        hold("require", "no-such-user")
+    assert hold("prefer", "no-such-user").account is None
+
+
+@pytest.mark.parametrize("abi", range(1, landlock.NEWEST))
+def test_what_an_abi_lacks_is_told(abi):
+    assert Held(abi, None).told["lacks"] == list(landlock.lacking(abi))
+
+
+def test_the_rules_name_what_is_read_written_listed_and_executed(tmp_path):
+    (tmp_path / "link").symlink_to("/etc")
+    rules = Held(7, None).rules(
+        sys.executable, relay.__file__, writes=["/w"], reads=["/r", f"{tmp_path}/link"], lists=["/l"]
+    )
+    assert {("write", "/w"), ("write", "/dev/null"), ("read", "/r"), ("list", "/l")} <= set(rules)
+    assert {path for what, path in rules if what == "write"} == {"/w", "/dev/null"}
+    assert ("read", relay.__file__) in rules and ("read", f"{tmp_path}/link") not in rules
+    executed = [path for what, path in rules if what == "execute"]
+    assert os.path.realpath(sys.executable) in executed and len(executed) == len(set(executed)) <= 4
+    secret = ("/etc", "/etc/shadow", "/root", "/home", "/", "/var", "/proc", "/usr", "/run")
+    assert not [path for what, path in rules if path in secret]
+
+
+def test_a_borg_that_cannot_be_told_has_no_rules(tmp_path):
+    (tmp_path / "borg").write_text("#!/bin/sh\n")
+    for program, code in ((f"{tmp_path}/borg", "sandbox-unavailable"), (f"{tmp_path}/none", "borg-missing")):
+        with pytest.raises(BorgctlError) as caught:
+            Held(7, None).rules(program, relay.__file__, writes=[])
+        assert caught.value.reason.code == code
+
+
+@pytest.mark.parametrize("abi", [0, *range(1, landlock.abi() + 1)])
+def test_a_child_is_held_by_every_abi(tmp_path, abi):
+    """`prefer` on an old kernel: as much of it as there is."""
+    (tmp_path / "secret").write_text("x")
+    tmp_path.chmod(0o755)
+    held = Held(abi, Account(64123, 64123) if ROOT else None)
+    script = f"cat {tmp_path}/secret; echo x >{tmp_path}/new"
+    rules = (
+        *(("execute", f"/usr/{name}") for name in ("bin", "lib", "lib64")),
+        ("execute", "/lib64"),
+        ("read", "/usr"),
+    )
+    status, output = children.capture(
+        ["/bin/sh", "-c", script], {"PATH": "/usr/bin:/bin"}, most=100, seconds=20, before_exec=lambda: held.lay(rules)
+    )
+    forbidden = bool(abi)
+    assert output == (b"" if forbidden else b"x")
+    assert (tmp_path / "new").exists() == (not forbidden and not ROOT)
+    assert (status != 0) == (forbidden or ROOT)
+
+
+def test_what_cannot_be_laid_is_never_run(tmp_path, monkeypatch):
+    def no(*_):
+        raise OSError(errno.EPERM, "no")
+
+    for step in ("Ruleset", "limit"):
+        monkeypatch.undo()
+        monkeypatch.setattr(landlock if step == "Ruleset" else sandbox.credentials, step, no)
+        with pytest.raises(children.Unprepared):
+            children.spawn(["/bin/touch", f"{tmp_path}/ran"], {}, {}, lambda: Held(1, None).lay(()))
+    assert not (tmp_path / "ran").exists()
