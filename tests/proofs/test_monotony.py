@@ -41,6 +41,8 @@ SOCKET = SocketPath("/run/borgctl/x.sock")
 KNOWN = {
     "prune": "a prune job that has lost a keep-… or its dry-run marks more archives as deleted, of those that its "
     "glob-archives names; under append-only nothing is lost by it",
+    "joined": "the line between two lists of one job is gone: words of the administrator's own that were left out are "
+    "now saved, say; it is the same order by the same administrator, and the server cannot choose them",
     "hook": "words of the administrator's own programs, which are taken out or joined",
     "limits": "a limit that was stricter than the default is gone; the defaults are limits too",
     "place": "base, log, borg or socket directory are the default ones again; a new base has forgotten which "
@@ -114,12 +116,15 @@ def gained(before, request, facts, after):
     fixed = ("command", "repository", "transport", "log", "requested", "job")
     if any(getattr(was, name) != getattr(after, name) for name in fixed) or after.disclosed > was.disclosed:
         yield f"{was} has become {after}"
+    words = {value for _, value in was.options} | set(map(str, was.paths))
     if not set(after.paths) <= set(was.paths) or (was.requested and after.archive != was.archive):
-        yield f"{after.paths} and not {was.paths}"
+        joined = not was.requested and set(map(str, after.paths)) <= words
+        yield "joined" if joined else f"{after.paths} and not {was.paths}"
     more = Counter(after.options) - Counter(was.options)
     less = Counter(was.options) - Counter(after.options)
     if more or (less and was.requested):
-        yield f"options {more} more and {less} less"
+        joined = not was.requested and {value for _, value in more} <= words
+        yield "joined" if joined else f"options {more} more and {less} less"
     if less and was.command == "prune":
         yield "prune"
     for hooks, earlier in ((after.before, was.before), (after.after, was.after)):
