@@ -1,0 +1,116 @@
+"""A program in borg's place that tries what a borg that was taken over might try; prints what succeeded, as JSON.
+
+Its script says `#!PYTHON -I` and this file's text; PLACE/facts.json says where things are. It is never run as borg but
+by the gate.
+"""
+# ruff: noqa: SIM115 - one line a try
+
+import contextlib
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import sys
+
+if "--version" in sys.argv:
+    print("borg 1.4.5")
+    sys.exit()
+FACTS = json.load(open("FACTS"))
+OWN, OTHER, FOLDER = FACTS["offered"], FACTS["other"], FACTS["folder"]
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def called(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "call")
+
+
+def traced():
+    called(libc.ptrace(0x4206, os.getppid(), 0, 0))  # PTRACE_SEIZE
+
+
+def mounted():
+    called(libc.mount(b"none", FOLDER.encode(), b"tmpfs", 0, None))
+    libc.umount2(FOLDER.encode(), 2)
+
+
+def connected():
+    with socket.socket() as client:
+        client.connect(("127.0.0.1", FACTS["port"]))
+
+
+def listened():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+
+
+def dialled():
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(FACTS["socket"])
+
+
+def abstract():
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect("\0" + FACTS["abstract"])
+
+
+def unshared():
+    """In a user namespace of its own a process is root, of nothing outside: also of no mount under Landlock."""
+    if (child := os.fork()) == 0:
+        with contextlib.suppress(OSError):
+            called(libc.unshare(0x10000000 | 0x00020000))  # CLONE_NEWUSER, CLONE_NEWNS
+            mounted()
+            os._exit(0)
+        os._exit(1)
+    if os.waitpid(child, 0)[1]:
+        raise OSError
+
+
+TRIES = {
+    "read": lambda: open(OWN).read(),  # has to work
+    "chmod": lambda: os.chmod(OWN, 0o4777),
+    "chown": lambda: os.chown(OWN, os.getuid(), -1),
+    "setxattr": lambda: os.setxattr(OWN, "user.x", b"x"),
+    "utime": lambda: os.utime(OWN, (1, 1)),
+    "truncate": lambda: os.truncate(OWN, 0),
+    "write": lambda: open(OWN, "a").close(),
+    "unlink": lambda: os.unlink(OWN),
+    "rename": lambda: os.rename(OWN, OWN + "x"),
+    "create": lambda: open(FOLDER + "/new", "w").close(),
+    "mkdir": lambda: os.mkdir(FOLDER + "/below"),
+    "symlink": lambda: os.symlink("x", FOLDER + "/link"),
+    "hard link": lambda: os.link(OWN, os.environ["TMPDIR"] + "/hard"),
+    "read elsewhere": lambda: open(OTHER).close(),
+    "list elsewhere": lambda: os.listdir(os.path.dirname(OTHER)),
+    "read the passphrase": lambda: open(FACTS["passphrase"]).close(),
+    "read the policy": lambda: open(FACTS["policy"]).close(),
+    "write the log": lambda: open(FACTS["log"], "a").close(),
+    "read our parent": lambda: open(f"/proc/{os.getppid()}/environ").close(),
+    "write our parent": lambda: open(f"/proc/{os.getppid()}/mem", "r+b").close(),
+    "kill": lambda: os.kill(os.getppid(), 0),
+    "ptrace": traced,
+    "mount": mounted,
+    "namespace": unshared,
+    "tcp": connected,
+    "tcp listen": listened,
+    "root's socket": dialled,
+    "abstract socket": abstract,
+    "setuid": lambda: os.setuid(0),
+    "shell": lambda: subprocess.run(["/bin/sh", "-c", "true"], check=True),
+    "copy and run": lambda: (
+        open(os.environ["TMPDIR"] + "/x", "wb").write(open(sys.executable, "rb").read()),
+        os.chmod(os.environ["TMPDIR"] + "/x", 0o700),
+        subprocess.run([os.environ["TMPDIR"] + "/x", "-c", ""], check=True),
+    ),
+    # and what has to work, too
+    "temporary": lambda: open(os.environ["TMPDIR"] + "/x", "w").close(),
+    "base": lambda: open(os.environ["BORG_BASE_DIR"] + "/x", "w").close(),
+    "python": lambda: subprocess.run([sys.executable, "-I", "-S", "-c", ""], check=True),
+}
+succeeded = []
+for name, act in TRIES.items():
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        act()
+        succeeded.append(name)
+print(json.dumps({"succeeded": succeeded, "uid": os.getuid(), "groups": os.getgroups()}))
