@@ -5,6 +5,7 @@ One question a line on stdin, one answer a line on stdout:
     {"cases": [{"argv": […], "meant": {"command", "options": [[name, value or null], …], "location": {…}, "paths": […]},
                 "untouched": […]}, …]}
     {"command": "create", "names": ["rsh", …]}
+    {"words": true}
 
 What is expected is made from borg's defaults (the namespace of an argv without any option), changed by borg's own
 actions for exactly the options that were meant, in that order: it does not go through argparse's reading of words,
@@ -151,7 +152,20 @@ def compared(case):
             yield f"--{name} is not at its default: {got[place]!r}"
 
 
+def words(one, above=""):
+    """Yield (subcommand, spellings of an option) for every option of every parser, and one without for each of these."""
+    nested = [action for action in one._actions if isinstance(action, argparse._SubParsersAction)]
+    for action in nested:
+        for name, below in action.choices.items():
+            yield from words(below, f"{above} {name}".strip())
+    if not nested or not above:
+        yield above, []
+        yield from ((above, action.option_strings) for action in one._actions if action.option_strings)
+
+
 def answer(question):
+    if "words" in question:
+        return {"words": list(words(parser))}
     if "names" in question:
         known = {name: action_of(question["command"], name) for name in question["names"]}
         return {"destinations": {name: destination(action) for name, action in known.items() if action}}
