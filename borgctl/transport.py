@@ -59,7 +59,7 @@ def pin(path: SocketPath, directory: str) -> int:
             fd = os.open(os.path.basename(path.text), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held.fd)
             try:
                 _check(os.fstat(fd), path.text, owners)
-                _unlink(held, os.path.basename(path.text), fd)
+                _remove(held.fd, os.path.basename(path.text), os.fstat(fd))
             except BaseException:
                 os.close(fd)
                 raise
@@ -91,12 +91,24 @@ def _check(status: os.stat_result, path: str, owners: frozenset[int]) -> None:
         raise Unsafe(f"{path!r} has {status.st_nlink} links")
 
 
-def _unlink(held: Pinned, name: str, fd: int) -> None:
-    """Remove the name only if it is still what we pinned."""
-    now, pinned = os.stat(name, dir_fd=held.fd, follow_symlinks=False), os.fstat(fd)
-    if (now.st_dev, now.st_ino) != (pinned.st_dev, pinned.st_ino):
-        raise Unsafe(f"{name!r} was replaced while we looked at it")
-    os.unlink(name, dir_fd=held.fd)
+def _remove(directory: int, name: str, meant: os.stat_result) -> None:
+    """Remove a name only if it is still the object that was looked at; raise Unsafe where it is another.
+
+    No call removes a name by what it names, so it is first moved to one that nobody can foresee, and looked at there.
+    """
+    aside = f".{os.urandom(16).hex()}"
+    os.rename(name, aside, src_dir_fd=directory, dst_dir_fd=directory)
+    now = os.stat(aside, dir_fd=directory, follow_symlinks=False)
+    if (now.st_dev, now.st_ino) == (meant.st_dev, meant.st_ino):
+        os.unlink(aside, dir_fd=directory)
+        return
+    with contextlib.suppress(OSError):  # put back what is not ours, unless its place is taken already
+        if stat.S_ISDIR(now.st_mode):
+            os.rename(aside, name, src_dir_fd=directory, dst_dir_fd=directory)
+        else:
+            os.link(aside, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+            os.unlink(aside, dir_fd=directory)
+    raise Unsafe(f"{name!r} was replaced while we looked at it")
 
 
 def _sweep(held: Pinned, owners: frozenset[int]) -> None:
@@ -107,11 +119,11 @@ def _sweep(held: Pinned, owners: frozenset[int]) -> None:
         with open("/proc/net/unix", "rb") as file:
             alive = {row.rpartition(b"/")[2] for row in file.read().split(b"\n")}
         for name in names:
-            with contextlib.suppress(FileNotFoundError):  # another gate swept it
+            with contextlib.suppress(FileNotFoundError, Unsafe):  # another gate swept it
                 status = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 ours = stat.S_ISSOCK(status.st_mode) and status.st_uid in owners
                 if ours and os.fsencode(name) not in alive and _refuses(fd, name):
-                    os.unlink(name, dir_fd=fd)
+                    _remove(fd, name, status)
     finally:
         os.close(fd)
 

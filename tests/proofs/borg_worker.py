@@ -153,7 +153,7 @@ def compared(case):
 
 
 def words(one, above=""):
-    """Yield (subcommand, spellings of an option) for every option of every parser, and one without for each of these."""
+    """Yield (subcommand, spellings) for every option of every parser, and one without spellings for each of these."""
     nested = [action for action in one._actions if isinstance(action, argparse._SubParsersAction)]
     for action in nested:
         for name, below in action.choices.items():

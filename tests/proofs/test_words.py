@@ -1,4 +1,4 @@
-"""Every word that either borg knows is classified: a new release's words fail here until somebody has looked at them."""
+"""Every word that either borg knows is classified: a new release's words fail here until somebody looks at them."""
 
 import json
 

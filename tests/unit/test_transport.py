@@ -177,20 +177,28 @@ def test_a_directory_behind_a_symlink_is_refused(room, announced):
     assert "symlink" in refused(link / "s")
 
 
-def test_a_name_that_changed_hands_is_not_removed(room, announced, monkeypatch):
-    original, calls = os.stat, []
+@pytest.mark.parametrize("kind", ["file", "directory", "symlink"])
+def test_a_name_that_changed_hands_is_not_removed(room, announced, monkeypatch, kind):
+    original, swapped = os.rename, []
 
-    def replaced(path, **options):
-        if path == "s" and options.get("dir_fd") and len(calls) < 2:
-            calls.append(path)
-            if len(calls) == 2:
-                os.rename(room / "s", room / "old")
-                (room / "s").write_text("precious")
-        return original(path, **options)
+    def replaced(source, target, **options):
+        if source == "s" and not swapped:
+            swapped.append(source)
+            original(room / "s", room / "old")
+            match kind:
+                case "file":
+                    (room / "s").write_text("precious")
+                case "directory":
+                    (room / "s").mkdir()
+                case "symlink":
+                    (room / "s").symlink_to("/etc/passwd")
+        return original(source, target, **options)
 
-    monkeypatch.setattr(transport.os, "stat", replaced)
+    monkeypatch.setattr(transport.os, "rename", replaced)
     assert "replaced" in refused(room / "s")
-    assert (room / "s").read_text() == "precious"
+    assert sorted(os.listdir(room)) == ["old", "s"]
+    found = (room / "s").is_symlink(), (room / "s").is_dir(), (room / "s").is_file() and (room / "s").read_text()
+    assert found[0 if kind == "symlink" else 1 if kind == "directory" else 2]
 
 
 def test_dead_sockets_are_swept_and_live_ones_are_not(room, announced):
