@@ -199,21 +199,28 @@ class Base:
 
     def _read(self, name: str) -> str:
         try:
-            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self.fd)
+            with os.fdopen(fd, "r", encoding="ascii", errors="replace") as file:
+                return file.read(1000)
         except FileNotFoundError:
             return ""
-        with os.fdopen(fd, "r", encoding="ascii", errors="replace") as file:
-            return file.read(1000)
+        except OSError as error:
+            raise _unusable(f"{self.path}/{name}", error) from None
 
     def _replace(self, name: str, text: str) -> None:
         """Write a file whole: a reader sees the old text or the new."""
         temporary = f"{name}.{os.getpid()}"
-        fd = os.open(temporary, _OPEN | os.O_TRUNC, 0o600, dir_fd=self.fd)
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        try:
+            fd = os.open(temporary, _OPEN | os.O_TRUNC, 0o600, dir_fd=self.fd)
+            with os.fdopen(fd, "w", encoding="ascii") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary, dir_fd=self.fd)
+            raise _unusable(f"{self.path}/{name}", error) from None
 
 
 def _mark(borg: str) -> str:

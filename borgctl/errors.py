@@ -118,7 +118,7 @@ _TABLE = (
         78,
         "refused",
         False,
-        "only root or the gate's user may own or write the base directory and those above",
+        "make room for the base directory; only root or the gate's user may own or write it and those above",
     ),
     Reason(
         "borg-unsafe",

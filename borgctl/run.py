@@ -205,6 +205,8 @@ def _ending(status: int, stopped: str | None, door: Door) -> Ending:
 def _verdict(status: int, stopped: str | None, door: Door) -> Ending:
     if stopped:
         return by_gate(stopped)
+    if door.failed:
+        return by_gate(door.failed.reason.code, door.failed.detail)
     if door.refused:
         return by_gate("repository-replaced")
     if door.strange:

@@ -165,8 +165,8 @@ class Door:
 
     `agree` is asked about the id of the repository and the hash of its key that the server shows, before borg sees
     them (its first argument tells which: "repository" or "key"); `identity` is that id, `refused` that one was not
-    agreed to, `strange` that the server did not speak as a borg server does; `counts` are the bytes to the server and
-    from it, None as long as the relay has not told them.
+    agreed to, `failed` that nobody could tell, `strange` that the server did not speak as a borg server does; `counts`
+    are the bytes to the server and from it, None as long as the relay has not told them.
     """
 
     def __init__(self, directory: str, connection: Connection, agree: Callable[[str, bytes], bool]) -> None:
@@ -174,6 +174,7 @@ class Door:
         self.counts: tuple[int, int] | None = None
         self.identity: bytes | None = None
         self.refused = False
+        self.failed: BorgctlError | None = None
         self.strange = False
         self._agree = agree
         self._connection = connection
@@ -211,8 +212,10 @@ class Door:
                     self.refused = False
                     client.sendall(b"y")
                     return
+        except BorgctlError as error:  # what is known could not be read, or the id not be kept
+            self.failed = error
         except OSError:
-            data = b""  # it was killed, or the id could not be kept
+            data = b""  # it was killed
         if len(data) == relay.COUNTS.size:
             sent, received = relay.COUNTS.unpack(data)
             self.strange = bool(sent & relay.STRANGE)

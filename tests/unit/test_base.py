@@ -1,8 +1,10 @@
 """The state directory: locks, places, runs' own directories, and what was learnt of borg."""
 
+import contextlib
 import fcntl
 import os
 import re
+import resource
 import stat
 
 import programs
@@ -288,3 +290,37 @@ def test_what_is_kept_is_replaced_whole(base, tmp_path):
     base.host_id()
     assert sorted(os.listdir(base.path)) == ["borg", "borg-version", "host-id", "locks", "runs"]
     assert stat.S_IMODE(os.stat(f"{base.path}/host-id").st_mode) == 0o600
+
+
+@pytest.mark.parametrize("make", [os.mkdir, lambda path: os.symlink("/etc/hostname", path)])
+@pytest.mark.parametrize("name", ["host-id", "borg-version"])
+def test_what_is_no_file_of_ours_in_the_base_is_no_defect_of_the_gate(base, tmp_path, name, make):
+    make(f"{base.path}/{name}")
+    with pytest.raises(BorgctlError, match=name) as caught:
+        (base.host_id(), base.version(fake_borg(tmp_path, "borg 1.4.5"), {}, free))
+    assert code_of(caught) == "base-unusable"
+
+
+def test_a_fifo_in_the_base_is_not_waited_for(base):
+    os.mkfifo(f"{base.path}/host-id")
+    assert base.host_id() == base.host_id()
+
+
+@contextlib.contextmanager
+def full():
+    """Let no file of ours grow, as on a full disk: write(2) fails with EFBIG."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_under_the_base_is_told_as_that_and_leaves_no_half_file(base):
+    before = sorted(os.listdir(base.path))
+    for keep in (base.host_id, lambda: base.keep("repository", A, "ab" * 32)):
+        with pytest.raises(BorgctlError) as caught, full():
+            keep()
+        assert code_of(caught) == "base-unusable"
+    assert sorted(os.listdir(base.path)) == before

@@ -457,6 +457,16 @@ def test_a_repository_with_another_id_than_before_is_refused(room):
     assert room.gate("run default").returncode == 0
 
 
+def test_what_is_known_and_cannot_be_read_is_not_called_another_repository(room):
+    room.gate("run default")
+    (kept,) = (room.path / "base").glob("repository-*")
+    kept.unlink()
+    kept.mkdir()
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (78, "base-unusable")
+    assert kept.name in room.records()[-1]["detail"] and room.records()[-1]["type"] == "exit"
+
+
 def test_a_repository_that_is_known_is_not_made_again(room):
     room.gate("run default")
     room.policy(jobs="init: {command: init, options: {encryption: repokey}}")
