@@ -46,6 +46,7 @@ demo:
 setup:
 	@sh tests/setup/venv.sh dev
 	@sh tests/setup/sshd-and-borg.sh
+	@sh tests/setup/sudo.sh
 	@sh tests/setup/borg-1.4.sh >/dev/null
 
 clean:
