@@ -11,7 +11,7 @@ import machines
 import pytest
 import yaml
 from machines import run
-from pulling import last_line, over_stdio
+from pulling import last_line, over_stdio, served_socket
 
 import borgctl
 
@@ -70,6 +70,37 @@ def test_root_behind_one_sudo_rule_of_an_unprivileged_login_user(client, server,
         assert other.returncode != 0
         wider = run(["runuser", "-u", USER, "--", "sudo", "-n", *client.command(key).split(), "--key", "x"])
         assert wider.returncode != 0
+
+
+def test_the_socket_of_an_unprivileged_login_user_reaches_root_behind_the_sudo_rule(
+    client, server, key, scratch, user, rule, one_borg
+):
+    """The socket is made by an sshd that has become that user, and connected by a gate that has become root again."""
+    directory = scratch / "run"
+    directory.mkdir(mode=0o700)
+    os.chown(directory, user.pw_uid, user.pw_gid)
+    client.policy(socket={"directory": directory})
+    with machines.Sshd(scratch / "sshd", user=USER) as sshd:
+        sshd.directory.chmod(0o711)
+        line, text = authorized(client.policy_file, key, sshd, "--login", "sudo", "--transport", "socket")
+        sshd.authorize(line)
+        block = text.partition("# 2.")[2].partition("# 3.")[0]
+        settings = [entry[1:].strip() for entry in block.splitlines() if entry.startswith("#   ")]
+        sshd.configure([setting.replace("Match User borgctl", f"Match User {USER}") for setting in settings])
+        printed = re.findall(r"^#   ((?:Defaults!|borgctl ALL=).*)$", text, re.M)
+        rule.write_text("".join(f"{entry.replace('borgctl ALL', f'{USER} ALL')}\n" for entry in printed))
+        rule.chmod(0o440)
+        local = scratch / "l.sock"
+        with served_socket(local, one_borg.path, server.repository, server.state) as serves:
+            for job, outcome in (("init", "ok"), ("default", "ok"), ("weekly", "refused")):
+                remote = directory / f"{job}.sock"
+                result = run([*sshd.ssh_argv(key, "-R", f"{remote}:{local}"), f"run {job} --socket={remote}"])
+                assert last_line(result)["outcome"] == outcome, result.stderr
+                assert not remote.exists()
+        assert len(serves) == 2
+        assert [record["transport"] for record in client.records("accept")] == ["socket", "socket"]
+        outsider = run(["runuser", "-u", USER, "--", "sh", "-c", f"ls {client.directory}"])
+        assert outsider.returncode != 0
 
 
 def interpreter(directory):
