@@ -12,6 +12,9 @@ from borgctl.pull.progress import position
 from borgctl.pull.text import elapsed
 from borgctl.pull.transcript import Transcript
 
+_MOST_ARCHIVES = 10_000
+_WIDEST_NAME = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -51,14 +54,20 @@ def summary(report: Report) -> str:
 
 
 def readable(transcript: Transcript) -> list[str]:
-    """Return a result for people: a list of archives as names and times, anything else as it came."""
+    """Return a result for people: a list of archives as names and times, anything else as it came.
+
+    A hostile client's many empty entries and one long name must not become a hundred times as much.
+    """
     document = transcript.document()
     archives = document.get("archives") if isinstance(document, dict) else None
     if not isinstance(archives, list) or not all(isinstance(archive, dict) for archive in archives):
         return transcript.result()
-    rows = [(str(archive.get("name")), str(archive.get("start"))) for archive in archives]
+    rows = [(str(archive.get("name")), str(archive.get("start"))) for archive in archives[:_MOST_ARCHIVES]]
     width = max((len(name) for name, _ in rows), default=0)
-    return [f"{name:{min(width, 200)}}  {start}" for name, start in rows] or ["no archives"]
+    lines = [f"{name:{min(width, _WIDEST_NAME)}}  {start}" for name, start in rows]
+    if len(archives) > _MOST_ARCHIVES:
+        lines.append(f"and {len(archives) - _MOST_ARCHIVES} more archives: 'borgpull run --json' has them all")
+    return lines or ["no archives"]
 
 
 def record(report: Report) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from borgctl.pull.borglog import Counts, Note, read
 from borgctl.pull.hearing import Hearing
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.progress import Plain
-from borgctl.pull.report import Report, record, summary
+from borgctl.pull.report import Report, readable, record, summary
 from borgctl.pull.stream import LONGEST, Exit, Hello, Lines, Output, Start, TooLong, Unframed, event
 from borgctl.pull.text import shown
 from borgctl.pull.transcript import MOST_MESSAGES, MOST_RESULT, Transcript
@@ -173,6 +173,15 @@ def test_a_large_result_is_cut_and_said() -> None:
     transcript, _ = heard(start() + piece * 10)
     assert transcript.result_cut
     assert sum(map(len, transcript.result())) <= MOST_RESULT
+
+
+def test_many_empty_archives_and_one_long_name_do_not_become_more_than_they_were() -> None:
+    listed = json.dumps({"archives": [{"name": "n" * 200}, *[{}] * 500_000]})
+    pieces = [listed[at : at + 60_000] for at in range(0, len(listed), 60_000)]
+    said = [output(piece, more=piece is not pieces[-1]) for piece in pieces]
+    lines = readable(heard(start() + b"".join(said))[0])
+    assert sum(map(len, lines)) < 1.1 * len(listed) and len(lines) < 20_000
+    assert lines[1].split() == ["None", "None"] and "490001 more archives" in lines[-1]
 
 
 def test_a_flood_of_messages_is_counted_and_said() -> None:
