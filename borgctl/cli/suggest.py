@@ -22,6 +22,8 @@ from borgctl.policy import Policy
 
 _MOST_SHOWN = 20
 _SECTIONS = ("repositories", "jobs", "commands", "transports")
+# refused for what was found on the machine or at the server: whatever a policy says, and however it is changed
+_FOUND = frozenset(("repository-known", "repository-replaced", "socket-refused", "source-refused"))
 
 
 @dataclass(slots=True)
@@ -153,7 +155,7 @@ def suggested(log: str, facts: Facts) -> Findings:
 
 def _asked(refusal: Refusal) -> request.Request:
     """Parse a request again; raise Unwise where it was cut, or where no entry of a policy is what it wants."""
-    if REASONS[refusal.reason].status != 77:
+    if REASONS[refusal.reason].status != 77 or refusal.reason in _FOUND:
         raise Unwise(REASONS[refusal.reason].advice)
     try:
         command = refusal.request.encode("ascii")

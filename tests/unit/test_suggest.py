@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from borgctl import policyfile
 from borgctl.cli.app import app
 from borgctl.cli.suggest import suggested
-from borgctl.errors import BorgctlError
+from borgctl.errors import REASONS, BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.request import Options, Request, parse, render
 from borgctl.values import RepositoryPath, SocketPath
@@ -150,6 +150,13 @@ def test_what_the_policy_allows_by_now_is_said_and_not_suggested(tmp_path):
     policy = stage.written(tmp_path, LEAN)
     found = found_in(tmp_path, refusal("run default", "unknown-job", policy.file))
     assert not found.suggestions and "allows it by now" in found.lines[-1]
+
+
+@pytest.mark.parametrize("reason", ["repository-known", "repository-replaced", "socket-refused", "source-refused"])
+def test_what_was_refused_for_what_was_found_is_not_said_to_be_allowed_by_now(tmp_path, reason):
+    policy = stage.written(tmp_path, LEAN)
+    found = found_in(tmp_path, refusal("run default", reason, policy.file))
+    assert found.suggestions == [] and found.log.refusals[0].why == REASONS[reason].advice
 
 
 # ---- never
