@@ -84,15 +84,18 @@ class Pinned:
 
 
 def _descend(path: str, owners: Collection[int], follow: bool) -> int | str:
-    """Return a descriptor of the last component, or the path to try instead where a symlink was met."""
+    """Return a descriptor of the last component, or the path to try instead where a symlink was met.
+
+    '..' is gone to, as the kernel does: behind a symlink it is another directory than the one that the text names.
+    """
     fd, walked = os.open("/", _PIN), ""
-    names = [name for name in path.split("/") if name]
+    names = [name for name in path.split("/") if name not in ("", ".")]
     try:
         for index, name in enumerate(names):
             _check_directory(os.fstat(fd), walked or "/", owners)
             below = os.open(name, _PIN, dir_fd=fd)
             os.close(fd)
-            fd, walked = below, f"{walked}/{name}"
+            fd, walked = below, os.path.dirname(walked).rstrip("/") if name == ".." else f"{walked}/{name}"
             status = os.fstat(fd)
             if status.st_uid not in owners:
                 raise Unsafe(f"{walked!r} is owned by uid {status.st_uid}")
@@ -102,7 +105,7 @@ def _descend(path: str, owners: Collection[int], follow: bool) -> int | str:
                 target = os.path.join(os.path.dirname(walked), os.readlink("", dir_fd=fd), *names[index + 1 :])
                 os.close(fd)
                 fd = -1
-                return os.path.normpath(target)
+                return target
         result, fd = fd, -1
         return result
     finally:

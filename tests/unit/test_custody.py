@@ -136,6 +136,17 @@ def test_two_dots_are_the_directory_above_and_checked_like_any(room):
     assert unsafe(room / "dir/../file")
 
 
+def test_two_dots_behind_a_symlink_lead_where_the_kernel_goes(room):
+    (room / "far/below").mkdir(parents=True)
+    (room / "far/file").write_text("what a program that is started by its path would get")
+    (room / "near").symlink_to("far/below")
+    (room / "link").symlink_to("near/../file")
+    assert content(room / "link") == (room / "link").read_bytes()
+    assert content(f"{room}/near/../file") == (room / "far/file").read_bytes()
+    (room / "far").chmod(0o777)
+    assert "far" in unsafe(room / "link")
+
+
 def test_what_is_opened_is_what_was_checked(room):
     with Pinned.at(str(room / "file")) as pinned:
         os.rename(room / "file", room / "old")
