@@ -55,6 +55,7 @@ def main() -> NoReturn:
     for name in list(environment):
         with contextlib.suppress(OSError, ValueError):  # a peer may send one without a name
             del os.environb[name]
+    time.tzset()  # the interpreter has read TZ, which may be the peer's
     run = os.urandom(8).hex()
     story = Story(run, Output(2, run), local=b"SSH_CONNECTION" not in environment)
     try:

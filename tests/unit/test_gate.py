@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import programs
@@ -240,6 +241,13 @@ def test_nonsense_ends_in_one_exit_line_and_one_record(room, command, status, re
     (record,) = room.records()
     assert (record["type"], record["reason"], record["run"]) == ("refuse", reason, end["run"])
     assert len(json.dumps(record)) < 5000 and not (room.path / "argv").exists()
+
+
+def test_a_time_zone_of_the_peers_names_no_archive(room):
+    exit_line(room.cold_gate("run default", TZ="XYZ-3:07"))
+    name = room.records()[0]["argv"][-2].rpartition("default-")[2]
+    minutes = (datetime.fromisoformat(name) - datetime.now()).total_seconds() / 60
+    assert abs(minutes - round(minutes / 15) * 15) < 5  # every real zone's offset is a multiple of 15 minutes
 
 
 def test_a_refusal_tells_the_peer_the_reason_and_not_the_detail(room):
