@@ -7,9 +7,11 @@ know where the values came from: they are of types that cannot hold anything els
     == ["/usr/bin/borg", "create", "--log-json", …, "--", "ssh://borgctl/srv/borg/web1::a", "/etc"]
 """
 
+import json
 import shlex
 from collections.abc import Iterable
 
+from borgctl.errors import BorgctlError
 from borgctl.launch import Launch
 
 # One host word for every transport: borg remembers locations, and another one would look like a moved repository.
@@ -17,18 +19,36 @@ _HOST = "borgctl"
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _LOCK_WAIT = 120  # seconds; the run lock keeps other gates out, so only a server's own compact is waited for
 _UMASK = "0077"
+# What a peer may spell out, as JSON: so much fits into a record whole, with room for the rest of it
+_MOST_RECORDED = 8 * 1024
+_LONGEST_RECORDED = 1024
 
 
 def build(launch: Launch, borg: str) -> list[str]:
-    """Return borg's argv for a launch."""
+    """Return borg's argv for a launch.
+
+    Raise BorgctlError where a peer spelled out more than its record would hold: padding must not hide what was asked.
+    """
     options = [*launch.options, *((name, None) for name in _presentation(launch))]
     location = f"ssh://{_HOST}{launch.repository}" + (f"::{launch.archive}" if launch.archive else "")
-    return [
+    words = [
         *(borg, launch.command, "--log-json", f"--umask={_UMASK}", f"--lock-wait={_LOCK_WAIT}"),
         *(f"--{name}" if value is None else f"--{name}={value}" for name, value in options),
         *("--", location),
         *map(str, launch.paths),
     ]
+    if launch.requested:
+        _require_recordable(words)
+    return words
+
+
+def _require_recordable(words: list[str]) -> None:
+    written = len(json.dumps(words))
+    if written > _MOST_RECORDED:
+        raise BorgctlError("request-too-long", f"what it asks for takes {written} characters of a record")
+    for word in words:
+        if len(json.dumps(word)) > _LONGEST_RECORDED:
+            raise BorgctlError("request-too-long", f"{word[:60]!r}… has {len(word)} characters")
 
 
 def _presentation(launch: Launch) -> list[str]:

@@ -23,7 +23,13 @@ class Reason:
 _TABLE = (
     # 76: the request is not in the language
     Reason("not-printable", 76, "malformed", False, "send printable ASCII only"),
-    Reason("request-too-long", 76, "malformed", False, "a request has at most 16 KiB and 128 words"),
+    Reason(
+        "request-too-long",
+        76,
+        "malformed",
+        False,
+        "a request has at most 16 KiB and 128 words; what it spells out, 8 KiB and 1000 characters a word",
+    ),
     Reason("bad-quoting", 76, "malformed", False, "quote a word with special characters in single quotes"),
     Reason("empty-request", 76, "malformed", False, "say 'hello', 'run JOB' or 'borg SUBCOMMAND ...'"),
     Reason("unknown-verb", 76, "malformed", False, "say 'hello', 'run JOB' or 'borg SUBCOMMAND ...'"),

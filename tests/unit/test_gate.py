@@ -250,6 +250,21 @@ def test_a_time_zone_of_the_peers_names_no_archive(room):
     assert abs(minutes - round(minutes / 15) * 15) < 5  # every real zone's offset is a multiple of 15 minutes
 
 
+def test_no_padding_keeps_what_was_asked_for_out_of_the_record(room):
+    room.policy("commands: {create: {paths: [/etc], options: [comment, exclude]}}\n")
+    pad = " ".join(f"--exclude={'x' * 900}{number}" for number in range(14))
+    long = "/".join(["x" * 100] * 20)
+    for request in (f"borg create {pad} ::a /etc/shadow", f"borg create ::a /etc/{long}/shadow"):
+        done = room.gate(request)
+        assert (done.returncode, exit_line(done)["reason"]) == (76, "request-too-long")
+    assert not (room.path / "argv").exists()
+    pad = " ".join(f"--exclude={'x' * 900}{number}" for number in range(8))
+    assert room.gate(f"borg create {pad} ::a /etc/shadow").returncode == 0
+    accept = room.records()[-2]
+    assert "cut" not in accept and accept["argv"][-1] == "/etc/shadow"
+    assert not [word for word in accept["argv"] if "\u2026" in word]
+
+
 def test_a_refusal_tells_the_peer_the_reason_and_not_the_detail(room):
     done = room.gate("run secretive-name")
     assert b"secretive" not in done.stderr and str(room.path).encode() not in done.stderr
