@@ -171,13 +171,14 @@ _SOCKET_ONLY = (
     "StreamLocalBindMask 0177",
     "UnusedConnectionTimeout 60         # OpenSSH 9.2 or later",
 )
+_NO_VARIABLES = "AcceptEnv NO_SUCH_VARIABLE"
 _COMMON = (
     "AllowAgentForwarding no",
     "X11Forwarding no",
     "PermitTunnel no",
     "PermitTTY no",
     "PermitUserRC no",
-    "AcceptEnv NO_SUCH_VARIABLE",
+    _NO_VARIABLES,
     "ClientAliveInterval 30",
     "ClientAliveCountMax 3",
 )
@@ -189,6 +190,10 @@ def _sshd(transport: Transport, user: str) -> list[str]:
         return [
             "#",
             "# 2. sshd needs nothing more: the key line closes forwarding, terminals and agents.",
+            "# Where sshd takes variables (Debian: LANG and LC_*), a login shell reads them before any forced command.",
+            "# This keeps them out, yours too: in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh",
+            f"#   Match User {user}",
+            f"#       {_NO_VARIABLES}",
         ]
     settings = (_SOCKET_ONLY if transport is Transport.SOCKET else _NO_FORWARDING) + _COMMON
     need = (

@@ -137,6 +137,18 @@ def test_variables_of_the_server_run_no_command(either, client, key, scratch, mo
     )
 
 
+def test_the_lock_printed_for_stdio_keeps_every_variable_out(client, key, sshd, monkeypatch):
+    line, lock = authorized(client, key, sshd, "--login", "root")
+    lock = [entry.replace("Match User root", f"Match User {sshd.user}") for entry in lock]
+    sshd.authorize(line)
+    client.policy(environment={"accept": ["COLUMNS"]})
+    monkeypatch.setenv("COLUMNS", "99")
+    for settings, came in ((["AcceptEnv COLUMNS LC_*"], True), (["AcceptEnv COLUMNS LC_*", *lock], False)):
+        sshd.configure(settings)
+        run([*sshd.ssh_argv(key, "-o", "SendEnv=COLUMNS"), "run default"])
+        assert ("COLUMNS" in client.records("accept")[-1]["environment"]) == came
+
+
 @pytest.mark.parametrize(
     "command",
     [
