@@ -18,6 +18,7 @@ from enum import StrEnum
 from borgctl import policyfile, sandbox
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.request import CARRIERS
 
 _TYPES = r"ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa|sk-ssh-ed25519@openssh\.com"
 _LINE = re.compile(rf"({_TYPES}) ([A-Za-z0-9+/]+={{0,2}})(?: ([A-Za-z0-9@._-]{{0,100}}))?")
@@ -111,12 +112,13 @@ def authorized(order: Order) -> str:
     ]
     home = "/root" if user == "root" else f"~{user}"
     remarks = _remarks(order, gate[0])
+    accepted = _accepted(order.policy)
     parts = [
         *(f"# Warning: {text}" for text in remarks),
         f"# 1. On this machine, add this line to {home}/.ssh/authorized_keys:",
         f"{key_options(order, gate, sudo=login is Login.SUDO)} {key}",
-        *(_sudo_rule(gate) if login is Login.SUDO else ()),
-        *_sshd(order.transport, user),
+        *(_sudo_rule(gate, accepted) if login is Login.SUDO else ()),
+        *_sshd(order.transport, user, accepted),
         *_trust(order.host_key, key.comment),
         *(_directory(order, user) if order.transport is Transport.SOCKET else ()),
     ]
@@ -150,13 +152,23 @@ def _plain(path: str) -> str:
     return path
 
 
-def _sudo_rule(gate: list[str]) -> list[str]:
+def _accepted(policy: str) -> tuple[str, ...]:
+    """Return the variables that the gate would take from the server; sshd and sudo have to let them through."""
+    try:
+        read = policyfile.read(policy)
+    except BorgctlError:
+        return ()
+    return (*(sorted(CARRIERS) if read.published else ()), *sorted(read.environment.accept))
+
+
+def _sudo_rule(gate: list[str], accepted: tuple[str, ...]) -> list[str]:
+    kept = " ".join(("SSH_ORIGINAL_COMMAND", "SSH_CONNECTION", *accepted))
     words = " ".join(re.sub(r"([,:=\\])", r"\\\1", word) for word in gate)
     return [
         "#",
         "# Make the user (no password, no other group) and the sudo rule, with visudo -f /etc/sudoers.d/borgctl:",
         "#   useradd --system --create-home --home-dir /var/lib/borgctl-login --shell /bin/sh --password '*' borgctl",
-        f'#   Defaults!{gate[0]} env_keep += "SSH_ORIGINAL_COMMAND SSH_CONNECTION", !use_pty',
+        f'#   Defaults!{gate[0]} env_keep += "{kept}", !use_pty',
         f"#   borgctl ALL=(root) NOPASSWD: {words}",
     ]
 
@@ -171,21 +183,23 @@ _SOCKET_ONLY = (
     "StreamLocalBindMask 0177",
     "UnusedConnectionTimeout 60         # OpenSSH 9.2 or later",
 )
-_NO_VARIABLES = "AcceptEnv NO_SUCH_VARIABLE"
 _COMMON = (
     "AllowAgentForwarding no",
     "X11Forwarding no",
     "PermitTunnel no",
     "PermitTTY no",
     "PermitUserRC no",
-    _NO_VARIABLES,
     "ClientAliveInterval 30",
     "ClientAliveCountMax 3",
 )
 
 
-def _sshd(transport: Transport, user: str) -> list[str]:
-    """Return the drop-in: needed for sockets; over stdio a second lock, for a login user of its own."""
+def _sshd(transport: Transport, user: str, accepted: tuple[str, ...]) -> list[str]:
+    """Return the drop-in: needed for sockets; over stdio a second lock, for a login user of its own.
+
+    In a Match block AcceptEnv stands for all others, so it names what the policy takes, or a variable that nobody has.
+    """
+    variables = f"AcceptEnv {' '.join(accepted) or 'NO_SUCH_VARIABLE'}"
     if transport is Transport.STDIO and user == "root":
         return [
             "#",
@@ -193,9 +207,9 @@ def _sshd(transport: Transport, user: str) -> list[str]:
             "# Where sshd takes variables (Debian: LANG and LC_*), a login shell reads them before any forced command.",
             "# This keeps them out, yours too: in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh",
             f"#   Match User {user}",
-            f"#       {_NO_VARIABLES}",
+            f"#       {variables}",
         ]
-    settings = (_SOCKET_ONLY if transport is Transport.SOCKET else _NO_FORWARDING) + _COMMON
+    settings = (*(_SOCKET_ONLY if transport is Transport.SOCKET else _NO_FORWARDING), *_COMMON, variables)
     need = (
         "These settings are needed: no key option closes what they close."
         if transport is Transport.SOCKET

@@ -141,7 +141,7 @@ def test_the_lock_printed_for_stdio_keeps_every_variable_out(client, key, sshd, 
     line, lock = authorized(client, key, sshd, "--login", "root")
     lock = [entry.replace("Match User root", f"Match User {sshd.user}") for entry in lock]
     sshd.authorize(line)
-    client.policy(environment={"accept": ["COLUMNS"]})
+    client.policy(environment={"accept": ["COLUMNS"]})  # from here on, not when the lock was printed
     monkeypatch.setenv("COLUMNS", "99")
     for settings, came in ((["AcceptEnv COLUMNS LC_*"], True), (["AcceptEnv COLUMNS LC_*", *lock], False)):
         sshd.configure(settings)

@@ -1,7 +1,7 @@
 """The published way: SendEnv, an empty command and ssh -R, with the policy saying `published: yes`."""
 
 import pytest
-from machines import key_line, run
+from machines import key_line, program, run
 from pulling import over_stdio, served_socket
 
 ACCEPT = "AcceptEnv BORG_SOCKET BORG_REPOPATH"
@@ -37,6 +37,30 @@ def test_a_plain_ssh_with_variables_and_no_command_runs_the_default_job(
     assert client.records("accept")[-1]["transport"] == "socket"
     assert len(serves) == 1  # connected once
     assert not remote.exists()
+
+
+def test_the_settings_that_authorize_prints_let_the_variables_through_and_no_others(
+    client, key, sshd, server, borg, scratch, monkeypatch
+):
+    client.policy(published=True, environment={"accept": ["COLUMNS"]})
+    argv = [program("borgctl"), "authorize", key.public, client.policy_file, "--host-key", sshd.host_key_file]
+    printed = run([*argv, "--transport", "socket"]).stdout
+    sshd.authorize(next(line for line in printed.splitlines() if not line.startswith("#")))
+    block = printed.partition("# 2.")[2].partition("# 3.")[0]
+    sshd.configure(["AcceptEnv LINES", *(line[1:].strip() for line in block.splitlines() if line.startswith("#   "))])
+    client.policy(published=True, environment={"accept": ["COLUMNS", "LINES"]})  # sshd knows only what was printed
+    monkeypatch.setenv("COLUMNS", "99")
+    monkeypatch.setenv("LINES", "99")
+    remote, local = client.socket_directory / "r0.sock", scratch / "l.sock"
+    also = ("-o", "SendEnv=COLUMNS LINES")
+    with served_socket(local, borg.path, server.repository, server.state):
+        made = run([*sshd.ssh_argv(key, "-R", f"{remote}:{local}"), f"run init --socket={remote}"])
+        assert made.returncode == 0, made.stderr
+        result = pull(sshd, key, remote, local, monkeypatch, server.repository, *also)
+    assert result.returncode == 0, result.stderr
+    accept = client.records("accept")[-1]
+    assert (accept["job"], accept["transport"]) == ("default", "socket")
+    assert "COLUMNS" in accept["environment"] and "LINES" not in accept["environment"]
 
 
 def test_without_published_in_the_policy_the_variables_mean_nothing(

@@ -118,6 +118,15 @@ def test_the_key_line_begins_with_restrict_and_forces_the_gate(policy):
     ]
 
 
+def test_what_a_policy_takes_from_the_server_gets_through_sshd_and_sudo(policy):
+    policy.write_text(policy.read_text() + "published: yes\nenvironment: {accept: [COLUMNS]}\n")
+    taken = "BORG_REPOPATH BORG_SOCKET COLUMNS"
+    for login in (Login.ROOT, Login.USER, Login.SUDO):
+        text = "\n".join(lines(policy, transport=Transport.SOCKET, login=login))
+        assert re.findall("AcceptEnv (.*)", text) == [taken]
+    assert f'env_keep += "SSH_ORIGINAL_COMMAND SSH_CONNECTION {taken}"' in text
+
+
 def test_the_fingerprint_is_the_one_that_ssh_keygen_shows():
     # ssh-keygen -l -f of this very key, OpenSSH 9.2
     known = PublicKey.read("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGtra2tra2tra2tra2tra2tra2tra2tra2tra2tra2tr x")
