@@ -162,6 +162,11 @@ def begun(pair):
     return any(record["job"] == "default" for record in pair.client.records("accept") if "job" in record)
 
 
+def ended(pair):
+    """Return the exit record of the first backup."""
+    return wait_for(lambda: [record for record in pair.client.records("exit") if record["job"] == "default"], 10)[0]
+
+
 def waiting(pair):
     """Make borg wait in the middle of a backup, for a FIFO that somebody feeds when the test is done with it."""
     fifo = pair.client.source / "fifo"
@@ -177,13 +182,13 @@ def waiting(pair):
 
 def test_a_timeout_ends_both_sides(pair):
     huge = slow(pair)
-    pair.set("timeout", "8s")
+    pair.set("jobs", "[default]")
+    pair.set("timeout", "10s")
     code, told = pair.told()
     assert code == 2
     assert told["reason"] == "timeout", told
     wait_for(lambda: not pair.sshd.sessions(), 45, f"the client to end: {pair.sshd.sessions()}")
-    record = wait_for(lambda: pair.client.records("exit")[1:], 5)[-1]
-    assert record["outcome"] in ("disconnected", "failed")
+    assert ended(pair)["outcome"] in ("disconnected", "failed")
     huge.unlink()
     pair.set("timeout", "5m")
     assert pair.run().returncode == 0
@@ -201,7 +206,7 @@ def test_a_launcher_that_is_ended_leaves_nothing_running_on_either_side(pair, nu
     process.communicate(timeout=60)
     assert process.returncode != 0
     wait_for(lambda: not pair.sshd.sessions(), 45, f"the client to end: {pair.sshd.sessions()}")
-    assert pair.client.records("exit")[-1]["outcome"] in ("disconnected", "failed")
+    assert ended(pair)["outcome"] in ("disconnected", "failed")
     huge.unlink()
     assert pair.run().returncode == 0
 
