@@ -14,6 +14,9 @@ from borgctl.cli import explain as explanation
 from borgctl.cli import lint as linter
 from borgctl.cli.authorize import Login, Order, Transport, authorized
 from borgctl.cli.description import Description, described
+from borgctl.cli.doctor.examine import Order as Examination
+from borgctl.cli.doctor.examine import examine
+from borgctl.cli.doctor.sshd import CONFIG
 from borgctl.cli.sample import sampled
 from borgctl.cli.suggest import suggested
 from borgctl.cli.verdict import Explanation
@@ -146,6 +149,34 @@ def suggest(
     """
     found = suggested(log, explanation.facts())
     _print(found.plain, found.lines, as_json)
+
+
+@app.command()
+def doctor(
+    policies: Annotated[
+        list[str] | None, typer.Argument(metavar="[POLICY]...", help="Without one: those that key lines name.")
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The server's public key, as text or as the name of its .pub file.")
+    ] = None,
+    login: Annotated[
+        str | None, typer.Option(metavar="USER", help="Who logs in. Without it: root and 'borgctl', or yourself.")
+    ] = None,
+    addr: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the server comes from.")] = None,
+    sshd_config: Annotated[str, typer.Option(metavar="FILE", help="The configuration that sshd was started with.")] = (
+        CONFIG
+    ),
+    as_json: AsJson = False,
+) -> None:
+    """Say what the holder of a key can do on this machine, and whether a pull will work. Nothing is changed.
+
+    Exit status 0: all is well; 1: something to mend, or not seen; 2: something is open or broken.
+
+    Example: borgctl doctor --addr 203.0.113.7
+    """
+    report = examine(Examination(tuple(policies or ()), key, login, addr, sshd_config))
+    _print(report.plain, report.lines, as_json)
+    raise typer.Exit(report.status)
 
 
 def main() -> None:

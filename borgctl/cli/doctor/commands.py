@@ -1,0 +1,42 @@
+"""Forced commands: which of them are the gate, and of which policy. It starts nothing.
+
+gate("exec /opt/borgctl/bin/python3 -I -m borgctl.gate --policy /etc/borgctl/web1.yaml --key SHA256:…")
+"""
+
+import re
+from dataclasses import dataclass
+
+# Words that mean themselves to every shell; what `authorize` prints has no others
+_WORD = re.compile(r"[A-Za-z0-9_./+:=@-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The gate's command line: its interpreter, its policy, the key that it was printed for, behind sudo or not."""
+
+    python: str
+    policy: str
+    key: str | None
+    sudo: bool
+
+
+def gate(command: str) -> Gate | None:
+    """Return what a forced command starts; None where it is not, word by word, the gate."""
+    words = command.split(" ")
+    if not all(_WORD.fullmatch(word) for word in words):
+        return None
+    if words[:1] == ["exec"]:
+        words = words[1:]
+    sudo = words[:2] == ["sudo", "-n"]
+    match words[2:] if sudo else words:
+        case [python, "-I", "-m", "borgctl.gate", "--policy", policy]:
+            return Gate(python, policy, None, sudo)
+        case [python, "-I", "-m", "borgctl.gate", "--policy", policy, "--key", key]:
+            return Gate(python, policy, key, sudo)
+        case _:
+            return None
+
+
+def names_gate(command: str | None) -> bool:
+    """Tell whether a command is meant to start the gate, well written or not."""
+    return command is not None and "borgctl.gate" in command

@@ -1,0 +1,98 @@
+"""Findings: what was looked at, how it is, why, and what to change; in sections, for people and for programs.
+
+It doesn't know what was examined. Exit status, as monitoring programs read it: 0 all is well, 1 warnings, or something
+could not be seen, 2 something is open or broken.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from borgctl.cli.lint import printable
+
+Level = Literal["ok", "warn", "unseen", "open", "error"]
+_STATUS = {"ok": 0, "warn": 1, "unseen": 1, "open": 2, "error": 2}
+_COUNTED = (("open", "open"), ("error", "broken"), ("warn", "to mend"), ("unseen", "not seen"))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing: `topic` is fixed for programs, `text` a sentence, `why` what decides it, `change` what to do."""
+
+    level: Level
+    topic: str
+    text: str
+    why: tuple[str, ...] = ()
+    change: str | None = None
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "level": self.level,
+            "topic": self.topic,
+            "text": self.text,
+            "why": list(self.why),
+            "change": self.change,
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Yield it for people; what is well has one line."""
+        word = self.level.upper() if self.level == "open" else self.level
+        yield f"  {word:<7} {self.topic:<12} {self.text}"
+        if self.level == "ok":
+            return
+        yield from (f"{'':23}because {reason}" for reason in self.why)
+        if self.change:
+            yield f"{'':23}-> {self.change}"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Findings about one thing: a key at one login, a login, a policy, the machine."""
+
+    title: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All sections."""
+
+    sections: tuple[Section, ...]
+
+    @property
+    def status(self) -> int:
+        """Return the exit status."""
+        return max((_STATUS[finding.level] for finding in self._findings()), default=0)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        sections = [
+            {"title": section.title, "findings": [finding.plain for finding in section.findings]}
+            for section in self.sections
+        ]
+        return {"status": self.status, "sections": sections}
+
+    @property
+    def lines(self) -> list[str]:
+        """Return it for people."""
+        return [printable(line) for line in self._lines()]
+
+    def _findings(self) -> Iterator[Finding]:
+        for section in self.sections:
+            yield from section.findings
+
+    def _lines(self) -> Iterator[str]:
+        for section in self.sections:
+            yield section.title
+            for finding in section.findings:
+                yield from finding.lines()
+        yield f"{_summary(finding.level for finding in self._findings())} (exit status {self.status})"
+
+
+def _summary(levels: Iterable[str]) -> str:
+    found = list(levels)
+    counts = [f"{found.count(level)} {word}" for level, word in _COUNTED if level in found]
+    return ", ".join(counts) or "all is well"

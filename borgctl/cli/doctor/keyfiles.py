@@ -1,0 +1,64 @@
+"""The files of authorized keys that sshd really reads for one login, and which of their lines count for one key.
+
+sshd takes the first line with the key whose options it understands and whose `from` and `expiry-time` hold; another
+file, or a line further down, is read only where none did (sshd(8), auth2-pubkey.c).
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from borgctl.cli.doctor import keyline
+from borgctl.cli.doctor.keyline import KeyLine
+from borgctl.cli.doctor.login import Login
+from borgctl.cli.doctor.sshd import Settings, Unseen
+
+_LARGEST = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line for a key; `winner` is the place of a line before it that always wins, so that this one never counts."""
+
+    line: KeyLine
+    winner: str | None
+
+
+def files(login: Login, settings: Settings) -> list[str]:
+    """Return the files' paths in their order; %h, %u, %U and %% mean what sshd_config(5) says."""
+    found = []
+    for word in settings.words("authorizedkeysfile"):
+        if word == "none":
+            continue
+        path = word.replace("%%", "\0").replace("%h", login.home).replace("%u", login.name)
+        path = path.replace("%U", str(login.uid)).replace("\0", "%")
+        found.append(os.path.normpath(os.path.join(login.home, path)))
+    return found
+
+
+def read(path: str) -> list[KeyLine]:
+    """Return the lines that hold a key; none where there is no file; raise Unseen where it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+            text = file.read(_LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Unseen(f"{path} cannot be read: {error.strerror}", "ask again as root") from None
+    if len(text) > _LARGEST:
+        raise Unseen(f"{path} is larger than 4 MiB")
+    lines = (keyline.parse(line, path, number) for number, line in enumerate(text.split("\n"), 1))
+    return [line for line in lines if line is not None]
+
+
+def places(lines: Iterable[KeyLine], blob: str) -> list[Place]:
+    """Return the lines of one key, in the order in which sshd tries them."""
+    found, winner = [], None
+    for line in lines:
+        if line.blob != blob:
+            continue
+        found.append(Place(line, winner))
+        options = line.options
+        if winner is None and options and not options.cert_authority and not (options.sources or options.expires):
+            winner = line.place
+    return found

@@ -1,0 +1,112 @@
+"""A policy and what it stands on: its mistakes, borg, the state directory, the room for them, the log's clock.
+
+The policy's own findings are those of `lint`. Nothing is kept: borg is asked for its version in a directory of its own.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from borgctl import policyfile
+from borgctl.base import Base
+from borgctl.cli import lint, premises
+from borgctl.cli.doctor.findings import Finding
+from borgctl.custody import Pinned, Unsafe
+from borgctl.errors import BorgctlError
+from borgctl.policy import Policy
+
+_LITTLE, _TOO_LITTLE = 1 << 30, 64 << 20  # bytes; borg's cache of a large backup has hundreds of MB
+_TAIL = 64 << 10
+
+
+def findings(path: str) -> Iterator[Finding]:
+    """Yield what is to be said of the policy at this path."""
+    report = lint.lint(path)
+    for problem in report.errors:
+        text = "the gate refuses every request"
+        yield Finding("error", "policy", text, (f"{path}:{problem.line}:{problem.column}: {problem.text}",))
+    for problem in report.warnings:
+        yield Finding("warn", "policy", problem.text, (f"{path}:{problem.line}",))
+    try:
+        policy = policyfile.read(path)
+    except BorgctlError:
+        return
+    if not report.warnings:
+        offers = [*policy.jobs, *(f"borg {name}" for name in policy.commands)]
+        yield Finding("ok", "policy", f"valid; the server may ask for {', '.join(offers) or 'nothing'}")
+    yield borg(policy)
+    yield from _room(policy)
+    yield from _log(policy)
+
+
+def borg(policy: Policy) -> Finding:
+    """Ask borg for its version, as the gate would."""
+    if problem := premises.program(policy.borg):
+        return Finding("error", "borg", f"borg cannot be used: {problem}", (), "apt-get install borgbackup, or 'borg:'")
+    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
+    try:
+        with tempfile.TemporaryDirectory(prefix="borgctl-doctor-") as directory:
+            version = Base.open(directory).version(policy.borg, {**env, "HOME": directory, "TMPDIR": directory})
+    except BorgctlError as error:
+        return Finding("error", "borg", f"borg cannot be used: {error.detail}", (), error.hint)
+    return Finding("ok", "borg", f"{policy.borg} is {version.text}")
+
+
+def _room(policy: Policy) -> Iterator[Finding]:
+    """Look at the space for borg's cache and for the log."""
+    for topic, path in (("state", policy.base), ("log", os.path.dirname(policy.audit.file))):
+        there = _existing(path)
+        try:
+            status = os.statvfs(there)
+        except OSError as error:
+            yield Finding("unseen", topic, f"{there}: {error.strerror}", (), "ask again as the gate's user")
+            continue
+        free = status.f_bavail * status.f_frsize if os.geteuid() else status.f_bfree * status.f_frsize
+        text = f"{free / 1e9:.1f} GB free for {path}"
+        if status.f_flag & os.ST_RDONLY:
+            yield Finding("error", topic, f"{there} is on a file system that is mounted read-only")
+        elif free < _TOO_LITTLE or (status.f_files and status.f_ffree < 100):
+            yield Finding("error", topic, f"no room: {text}", (), "make room: without a record there is no run")
+        elif free < _LITTLE:
+            yield Finding("warn", topic, f"little room: {text}", (), "make room")
+        else:
+            yield Finding("ok", topic, text)
+
+
+def _existing(path: str) -> str:
+    while path != "/" and not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _log(policy: Policy) -> Iterator[Finding]:
+    """Compare the clock with the last record: time must not have gone back."""
+    try:
+        with Pinned.at(policy.audit.file) as pinned, os.fdopen(pinned.open(os.O_RDONLY), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            last = file.read(_TAIL).splitlines()[-1:]
+    except FileNotFoundError:
+        yield Finding("ok", "records", "none yet")
+        return
+    except (OSError, Unsafe) as error:
+        text = error.strerror if isinstance(error, OSError) else str(error)
+        yield Finding("unseen", "records", f"{policy.audit.file}: {text}", (), "ask again as the gate's user")
+        return
+    when = _time(last[0]) if last else None
+    if last and when is None:
+        yield Finding("warn", "records", f"the last line of {policy.audit.file} is no record")
+    elif when and when > datetime.now(UTC):
+        text = f"the last record is of {when:%Y-%m-%d %H:%M:%S} UTC, which is still to come: the clock went back"
+        yield Finding("warn", "records", text, (), "set the clock")
+    elif when:
+        yield Finding("ok", "records", f"the last one is of {when:%Y-%m-%d %H:%M} UTC")
+
+
+def _time(line: bytes) -> datetime | None:
+    try:
+        when = datetime.fromisoformat(json.loads(line)["time"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
