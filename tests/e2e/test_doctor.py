@@ -350,6 +350,28 @@ def test_an_ordinary_user_sees_what_he_may_and_is_told_what_he_may_not(scratch, 
         assert (found["level"], found["change"]) == ("unseen", "ask again as root")
 
 
+def test_other_accounts_that_the_key_opens_are_found_and_choose_nothing_that_runs(scratch, key, user_with_home):
+    keys, proof, python = scratch / "keys", scratch / "proof", scratch / "home/python3"
+    keys.mkdir(mode=0o755)
+    python.write_text(f"#!/bin/sh\ntouch {proof}\n")
+    python.chmod(0o755)
+    shutil.chown(python, user_with_home)
+    line = machines.key_line(key, f"{python} -I -m borgctl.gate --policy /etc/shadow", "no-pty")
+    (keys / user_with_home).write_text(f"{line}\n")
+    (keys / "root").write_text(f"{machines.key_line(key, 'true')}\n")
+    shutil.chown(keys / user_with_home, user_with_home)
+    with machines.Sshd(scratch / "sshd", extra=f"AuthorizedKeysFile {keys}/%u") as sshd:
+        argv = [machines.program("borgctl"), "doctor", "--key", key.public, "--addr", "127.0.0.1", "--json"]
+        report = json.loads(run([*argv, "--sshd-config", sshd.directory / "sshd_config"]).stdout)
+    titles = [section["title"] for section in report["sections"]]
+    assert f"login {user_with_home}" in titles
+    own = next(section for section in report["sections"] if f"login {user_with_home} (" in section["title"])
+    assert {finding["topic"] for finding in own["findings"] if finding["level"] == "open"} >= {"tcp-out", "socket-out"}
+    assert topics(report, f"interpreter {python}")["python"]["level"] == "unseen"
+    assert topics(report, "policy /etc/shadow")["policy"]["level"] == "unseen"
+    assert not proof.exists()
+
+
 AS_USER = """
 import json, os, sys
 from borgctl.cli.doctor.examine import Order, examine

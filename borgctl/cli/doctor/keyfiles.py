@@ -5,6 +5,7 @@ file, or a line further down, is read only where none did (sshd(8), auth2-pubkey
 """
 
 import os
+import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -39,8 +40,11 @@ def files(login: Login, settings: Settings) -> list[str]:
 def read(path: str) -> list[KeyLine]:
     """Return the lines that hold a key; none where there is no file; raise Unseen where it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
-            text = file.read(_LARGEST + 1)
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise Unseen(f"{path} is no regular file")
+            text = file.read(_LARGEST + 1).decode("utf-8", "replace")
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

@@ -42,6 +42,8 @@ def _running(config: str) -> Iterator[Finding]:
     """Compare with what sshd was started with: its title has its arguments ('sshd: /usr/sbin/sshd -D [listener] …')."""
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         try:
+            if os.stat(path).st_uid != 0:
+                continue
             with open(path, encoding="utf-8", errors="replace") as file:
                 title = file.read(4096).replace("\0", " ").strip()
         except OSError:

@@ -1,17 +1,22 @@
 """The gate's interpreter and all that it would import: there, and in the hands of root or the gate's user.
 
-The interpreter is started, isolated as the gate is, only after its own path was found to be in safe hands.
+The interpreter is started, isolated as the gate is, only where its path is in hands that we trust ourselves: who may
+write a key line must not choose what root runs here.
 """
 
 import json
+import os
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
 
+from borgctl import custody
 from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.findings import Finding
 from borgctl.cli.doctor.login import trouble
 
+_PYTHON = re.compile(r"python3?(?:\.[0-9]+)?")
 _MOST = 3  # problems that are told one by one
 _ASK = """
 import glob, json, os, sys
@@ -32,6 +37,10 @@ def findings(gate: Gate, owners: frozenset[int]) -> Iterator[Finding]:
         if problem:
             text = f"another user can replace the gate's interpreter: {problem}"
             yield Finding("open", topic, text, (), f"install it as files of {owner}, in directories of theirs")
+            return
+        if not owners <= custody.ourselves() or not _PYTHON.fullmatch(os.path.basename(gate.python)):
+            text = f"{gate.python} is not started from here: it is another user's choice"
+            yield Finding("unseen", topic, text, (), "ask again as the user who logs in")
             return
         told = _ask(gate.python)
     except (OSError, ValueError, subprocess.SubprocessError) as error:

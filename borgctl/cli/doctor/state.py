@@ -38,7 +38,7 @@ def findings(path: str) -> Iterator[Finding]:
         yield Finding("ok", "policy", f"valid; the server may ask for {', '.join(offers) or 'nothing'}")
     yield borg(policy)
     yield from _room(policy)
-    yield from _log(policy)
+    yield from records(policy.audit.file)
 
 
 def borg(policy: Policy) -> Finding:
@@ -81,10 +81,10 @@ def _existing(path: str) -> str:
     return path
 
 
-def _log(policy: Policy) -> Iterator[Finding]:
+def records(path: str) -> Iterator[Finding]:
     """Compare the clock with the last record: time must not have gone back."""
     try:
-        with Pinned.at(policy.audit.file) as pinned, os.fdopen(pinned.open(os.O_RDONLY), "rb") as file:
+        with Pinned.at(path) as pinned, os.fdopen(pinned.open(os.O_RDONLY), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             last = file.read(_TAIL).splitlines()[-1:]
     except FileNotFoundError:
@@ -92,11 +92,11 @@ def _log(policy: Policy) -> Iterator[Finding]:
         return
     except (OSError, Unsafe) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
-        yield Finding("unseen", "records", f"{policy.audit.file}: {text}", (), "ask again as the gate's user")
+        yield Finding("unseen", "records", f"{path}: {text}", (), "ask again as the gate's user")
         return
     when = _time(last[0]) if last else None
     if last and when is None:
-        yield Finding("warn", "records", f"the last line of {policy.audit.file} is no record")
+        yield Finding("warn", "records", f"the last line of {path} is no record")
     elif when and when > datetime.now(UTC):
         text = f"the last record is of {when:%Y-%m-%d %H:%M:%S} UTC, which is still to come: the clock went back"
         yield Finding("warn", "records", text, (), "set the clock")

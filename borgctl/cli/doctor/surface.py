@@ -29,6 +29,7 @@ def variables(settings: Settings) -> Iterator[Finding]:
         if names:
             found = True
             text = f"variables that act before the gate starts are let in: {', '.join(names[:4])}"
+            text += f" and {len(names) - 4} more" if len(names) > 4 else ""
             change = "let in no more than AcceptEnv LANG LC_*; the gate needs none"
             yield Finding("open", "environment", text, (settings.said("acceptenv", pattern),), change)
     if not found:
