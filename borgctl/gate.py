@@ -15,11 +15,11 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from borgctl import argv, descriptors, policyfile, relay, request, sandbox, sources, surroundings, transport
+from borgctl import argv, descriptors, passphrase, policyfile, relay, request, sandbox, sources, surroundings, transport
 from borgctl.audit import Log
 from borgctl.base import Base
 from borgctl.descriptors import Wires
@@ -178,17 +178,23 @@ def _connected(launch: Launch, wires: Wires, pinned: int | None) -> transport.Co
 
 
 def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Ending:
-    """Answer hello."""
+    """Answer hello; `obstacles` are the reasons for which a run would fail at once."""
     _accept(story, {"command": "hello"})
-    version: str | None
+    version: str | None = None
+    obstacles = []
     with base.run_directory(story.run, *sandbox.owner(None)) as directory:
         env = argv.environment(base.borg, f"{directory}/tmp", base.host_id())
         try:
             wall = _wall(sandbox.hold(policy.sandbox, policy.user), policy, (base.borg, f"{directory}/tmp"))
             version = base.version(policy.borg, env, wall).text
-        except BorgctlError:
-            version = None
-    story.output.event("hello", **greeting.offer, borg=version)
+        except BorgctlError as error:
+            obstacles.append(error.reason.code)
+    try:
+        passphrase.require(policy.passphrase)
+    except BorgctlError as error:
+        obstacles.append(error.reason.code)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    story.output.event("hello", **greeting.offer, borg=version, time=now, obstacles=obstacles)
     return Ending("ok", "gate", 0)
 
 

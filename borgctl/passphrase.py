@@ -29,6 +29,22 @@ def obtain(passphrase: Passphrase, env: dict[str, str]) -> bytes | None:
     return secret
 
 
+def require(passphrase: Passphrase) -> None:
+    """Raise BorgctlError where the file or the program cannot be used; read nothing, and start nothing."""
+    try:
+        if passphrase.file:
+            with Pinned.at(passphrase.file) as pinned:
+                pinned.require(stat.S_IFREG, 0o077)
+        elif passphrase.program:
+            with Pinned.at(passphrase.program[0]) as pinned:
+                pinned.require(stat.S_IFREG)
+    except Unsafe as error:
+        raise BorgctlError("passphrase-unusable", str(error)) from None
+    except OSError as error:
+        source = passphrase.file or passphrase.program[0]
+        raise BorgctlError("passphrase-unusable", f"{source!r}: {error.strerror}") from None
+
+
 def _from_file(path: str) -> bytes:
     with Pinned.at(path) as pinned:
         return pinned.require(stat.S_IFREG, 0o077).read(_LONGEST)

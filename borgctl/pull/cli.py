@@ -10,7 +10,7 @@ import typer
 from borgctl import __version__
 from borgctl.errors import BadValue
 from borgctl.pull import folders as places
-from borgctl.pull import plan, progress, setup
+from borgctl.pull import plan, probe, progress, setup
 from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
@@ -180,6 +180,21 @@ def _print(report: Report, as_json: bool) -> None:
     elif report.transcript.start is not None and report.transcript.start.command != "create":
         for line in readable(report.transcript):
             print(shown(line))
+
+
+@app.command("test", short_help="Say whether a pull would work.")
+def would_work(context: typer.Context, target: TargetArgument, as_json: Json = False) -> None:
+    """Say whether a pull would work: ssh, keys, policy, jobs, repository, clocks. Nothing is run or changed.
+
+    Example: borgpull test web1
+    """
+    found = load(context.obj, TargetName(target))
+    levels = []
+    with Stop() as stop:
+        for check in probe.probe(Launcher(context.obj, progress.Quiet(), stop, Patience()), found):
+            levels.append(check.level)
+            print(json.dumps({"target": target, **check.plain}) if as_json else "\n".join(check.lines), flush=True)
+    raise typer.Exit(probe.status(levels) if stop.name is None else 2)
 
 
 @app.command(short_help="Free the space that pruning has marked.")

@@ -6,7 +6,7 @@ Peer.of(target, room="/…/run/1a2b").argv(Request(Hello(), Options(log="json"))
 import os
 import secrets
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from borgctl.pull import ssh
 from borgctl.pull.targets import Target
@@ -28,20 +28,27 @@ class Call:
     patience: float  # seconds from TERM to KILL: the gate ends borg in order, which takes it 30
 
 
-def hello(target: Target, room: str) -> Call:
-    """Return the call that asks what the client offers."""
-    return _call(target, Request(Hello(), Options(log="json")), room, None, (None, None))
+def hello(target: Target, room: str, *, forwarded: bool = False) -> Call:
+    """Return the call that asks what the client offers; `forwarded`: with the socket of a run, which nobody serves."""
+    forward = _forward(target, room, None) if forwarded else None
+    request = Request(Hello(), Options(socket=SocketPath(forward.remote) if forward else None, log="json"))
+    return replace(_call(target, request, room, forward, (None, None)), listen=None)
 
 
 def run(target: Target, job: JobName, room: str, nonce: str | None = None) -> Call:
     """Return the call that asks for a job; with transport socket under a fresh name, `nonce`."""
-    forward = None
-    if target.transport == "socket":
-        remote = f"{target.socket_directory}/borgpull-{nonce or secrets.token_hex(16)}.sock"
-        forward = ssh.Forward(remote, f"{room}/serve.sock")
+    forward = _forward(target, room, nonce)
     socket = SocketPath(forward.remote) if forward else None
     request = Request(Run(job), Options(repository=target.repository, socket=socket, log="json"))
     return _call(target, request, room, forward, (str(job), str(target.repository)))
+
+
+def _forward(target: Target, room: str, nonce: str | None) -> ssh.Forward | None:
+    if target.transport != "socket":
+        return None
+    return ssh.Forward(
+        f"{target.socket_directory}/borgpull-{nonce or secrets.token_hex(16)}.sock", f"{room}/serve.sock"
+    )
 
 
 def _call(

@@ -136,7 +136,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[JobName, ...]
     seconds = min(_HELLO, target.timeout)
     call = peer.hello(target, path)
     facts = _session(launcher, call, None, transcript, seconds).run()
-    verdict = _offer(facts, transcript)
+    verdict = unanswered(facts, transcript)
     offered = [job for job, command in transcript.hello.jobs if command == "create"] if transcript.hello else []
     jobs = tuple(dict.fromkeys(offered))
     if verdict is None and jobs:
@@ -148,7 +148,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[JobName, ...]
     return report
 
 
-def _offer(facts: Facts, transcript: Transcript) -> Verdict | None:
+def unanswered(facts: Facts, transcript: Transcript) -> Verdict | None:
     """Return why a hello is no answer; its one line is enough, an exit line may follow it."""
     if transcript.hello is not None and transcript.hello.protocol != PROTOCOL:
         return Verdict("failed", "launcher", None, "unknown-protocol")

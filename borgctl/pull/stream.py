@@ -8,16 +8,15 @@ were checked, or words that nobody framed, or, over LONGEST bytes, the end of tr
 
 import json
 import math
-import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from borgctl.errors import BadValue
+from borgctl.pull import fields
 from borgctl.values import JobName
 
 LONGEST = 1 << 20
 PROTOCOL = 1
-MOST_JOBS = 100
 OUTCOMES = (
     *("ok", "warning", "failed", "refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal"),
 )
@@ -29,11 +28,22 @@ class TooLong(Exception):  # noqa: N818 - reads as what it says where it is caug
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """What the client offers: jobs as (name, command); empty where the protocol is not ours."""
+    """What the client offers: jobs as (name, command); empty where the protocol is not ours.
+
+    `policy` is its digest, `time` its clock in seconds since the epoch, `obstacles` are reasons why a run would fail;
+    what a gate doesn't say is None or nothing.
+    """
 
     run: str
     protocol: int
     jobs: tuple[tuple[JobName, str], ...]
+    version: str | None = None
+    policy: str | None = None
+    transports: tuple[str, ...] = ()
+    repositories: tuple[str, ...] = ()
+    borg: str | None = None
+    time: float | None = None
+    obstacles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,64 +142,51 @@ def parse(text: str) -> object:
 
 
 def _event(frame: dict[str, Any]) -> Event:
-    run = _run(frame["run"])
+    run = fields.run(frame["run"])
     match frame["event"]:
         case "hello":
-            protocol = _number(frame["protocol"])
-            return Hello(run, protocol, _jobs(frame["jobs"]) if protocol == PROTOCOL else ())
+            protocol = fields.number(frame["protocol"])
+            return _hello(run, frame) if protocol == PROTOCOL else Hello(run, protocol, ())
         case "start":
-            job, repository = (frame.get(key) and _text(frame[key], 4096) for key in ("job", "repository"))
-            return Start(run, _text(frame["command"], 64), job or None, repository or None)
+            job, repository = (frame.get(key) and fields.text(frame[key], 4096) for key in ("job", "repository"))
+            return Start(run, fields.text(frame["command"], 64), job or None, repository or None)
         case "message":
-            return Said(run, _text(frame["text"], LONGEST))
+            return Said(run, fields.text(frame["text"], LONGEST))
         case "output":
-            source, stream = _word(frame["source"], ("borg", "hook")), _word(frame["stream"], ("stdout", "stderr"))
+            source, stream = (
+                fields.word(frame["source"], ("borg", "hook")),
+                fields.word(frame["stream"], ("stdout", "stderr")),
+            )
             more = frame.get("more", False)
             if not isinstance(more, bool):
                 raise TypeError
-            return Output(run, source, stream, _text(frame["data"], LONGEST), more)
+            return Output(run, source, stream, fields.text(frame["data"], LONGEST), more)
         case "exit":
-            outcome, origin = _word(frame["outcome"], OUTCOMES), _word(frame["origin"], ("borg", "gate"))
+            outcome, origin = fields.word(frame["outcome"], OUTCOMES), fields.word(frame["origin"], ("borg", "gate"))
             reason = frame.get("reason")
-            return Exit(run, outcome, origin, _number(frame["code"]), None if reason is None else _reason(reason))
+            return Exit(
+                run, outcome, origin, fields.number(frame["code"]), None if reason is None else fields.reason(reason)
+            )
         case _:
             raise TypeError
 
 
-def _jobs(value: object) -> tuple[tuple[JobName, str], ...]:
-    if not isinstance(value, list) or len(value) > MOST_JOBS:
-        raise TypeError
-    return tuple((JobName(_text(job["name"], 64)), _text(job["command"], 64)) for job in value)
-
-
-def _run(value: object) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", _text(value, 64)):
-        raise TypeError
-    return str(value)
-
-
-def _reason(value: object) -> str:
-    if not re.fullmatch(r"[a-z][a-z0-9-]{0,63}", _text(value, 64)):
-        raise TypeError
-    return str(value)
-
-
-def _text(value: object, longest: int) -> str:
-    if not isinstance(value, str) or len(value) > longest:
-        raise TypeError
-    return value
-
-
-def _word(value: object, words: tuple[str, ...]) -> str:
-    if value not in words:
-        raise TypeError
-    return str(value)
-
-
-def _number(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= 255:
-        raise TypeError
-    return value
+def _hello(run: str, frame: dict[str, Any]) -> Hello:
+    version, policy, borg, clock = (
+        fields.perhaps(frame.get(key), 100) for key in ("version", "policy", "borg", "time")
+    )
+    return Hello(
+        run,
+        PROTOCOL,
+        fields.jobs(frame["jobs"]),
+        version,
+        policy,
+        fields.texts(frame.get("transports", []), 64),
+        fields.texts(frame.get("repositories", []), 4096),
+        borg,
+        None if clock is None else fields.seconds(clock),
+        tuple(map(fields.reason, fields.texts(frame.get("obstacles", []), 64))),
+    )
 
 
 def _refuse(name: str) -> NoReturn:

@@ -6,6 +6,7 @@ It believes frames of one run only: the run of `start`, or the only one named. W
     transcript.ending()                 # the Exit to believe, or None
 """
 
+import time
 from dataclasses import dataclass
 
 from borgctl.pull.borglog import Counts, Note, Step, counts, read
@@ -36,6 +37,7 @@ class Transcript:
         self._result: list[str] = []
         self._held = 0
         self.hello: Hello | None = None
+        self.heard = 0.0  # when (time.time) hello came
         self.start: Start | None = None
         self.astray = False  # the frames contradict each other or the request
         self.result_cut = False
@@ -61,6 +63,7 @@ class Transcript:
             self._runs.add(event.run)
         match event:
             case Hello():
+                self.heard = self.heard or time.time()
                 self.hello = self.hello or event
             case Start():
                 self.astray |= self.start is not None or (event.job, event.repository) != self._asked

@@ -73,6 +73,8 @@ def play(step: list) -> None:
             say("start", command="hello")
             offered = [{"name": job, "command": "create"} for job in jobs]
             say("hello", protocol=1, version="0", policy="sha256:0", jobs=offered, commands={}, transports=["stdio"])
+        case ["say", event, fields]:
+            say(event, **fields)
         case ["protocol", number]:
             say("hello", protocol=number, jobs=[])
         case ["start", command]:

@@ -36,6 +36,8 @@ FIELDS = (
     "more",
     "outcome",
     "code",
+    "time",
+    "obstacles",
 )
 FRAMES = st.builds(
     lambda kind, run, extra: json.dumps({"type": "borgctl", "event": kind, "run": run, **extra}).encode(),
@@ -119,6 +121,8 @@ def test_frames_are_read_with_their_types() -> None:
     assert event(start()) == Start("r1", "create", "default", ASKED[1])
     assert event(output("a")) == Output("r1", "borg", "stdout", "a", False)
     assert event(exit_line()) == Exit("r1", "ok", "borg", 0, None)
+    full = event(frame("hello", protocol=1, jobs=[], time="2026-01-01T00:00:00.500Z", obstacles=["borg-missing"]))
+    assert (full.time, full.obstacles, full.borg) == (1767225600.5, ("borg-missing",), None)
     assert event(frame("hello", protocol=2, jobs="of another kind")) == Hello("r1", 2, ())
 
 
@@ -131,6 +135,18 @@ def test_frames_are_read_with_their_types() -> None:
 )
 def test_a_frame_that_is_wrong_in_one_type_is_only_words(fields: dict[str, object]) -> None:
     assert isinstance(event(exit_line(**fields)), Unframed)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        *({"time": 1}, {"time": "2026-01-01T00:00:00"}, {"time": "2026-13-01T00:00:00Z"}, {"time": "x" * 200}),
+        *({"obstacles": "borg-missing"}, {"obstacles": ["\x1b"]}, {"obstacles": ["a"] * 101}, {"version": 1}),
+        *({"repositories": [1]}, {"transports": {"stdio": 1}}, {"policy": "x" * 101}, {"borg": ["1.4"]}),
+    ],
+)
+def test_a_hello_that_is_wrong_in_one_type_is_only_words(fields: dict[str, object]) -> None:
+    assert isinstance(event(frame("hello", **{"protocol": 1, "jobs": [], **fields})), Unframed)
 
 
 @pytest.mark.parametrize(

@@ -525,7 +525,17 @@ def test_hello_is_answered_in_one_line_and_runs_nothing(room):
 def test_hello_works_where_borg_is_missing(room):
     (room.path / "borg").unlink()
     done = room.gate("hello")
-    assert done.returncode == 0 and json.loads(done.stderr.splitlines()[-2])["borg"] is None
+    hello = json.loads(done.stderr.splitlines()[-2])
+    assert done.returncode == 0 and hello["borg"] is None
+    assert hello["obstacles"] == ["borg-missing"]
+
+
+def test_hello_tells_the_time_and_what_a_run_would_fail_for(room):
+    hello = json.loads(room.gate("hello").stderr.splitlines()[-2])
+    assert hello["obstacles"] == []
+    assert abs(time.time() - datetime.fromisoformat(hello["time"]).timestamp()) < 60
+    (room.path / "passphrase").chmod(0o644)
+    assert json.loads(room.gate("hello").stderr.splitlines()[-2])["obstacles"] == ["passphrase-unusable"]
 
 
 @pytest.mark.parametrize(

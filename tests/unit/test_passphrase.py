@@ -107,3 +107,19 @@ def test_the_pipe_holds_the_passphrase_and_ends(size):
     assert not os.get_inheritable(fd)
     assert programs.read_all(fd) == b"x" * size
     os.close(fd)
+
+
+def test_what_can_be_used_is_told_without_reading_or_starting_it(file, tmp_path):
+    proof = tmp_path / "proof"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {proof}\n")
+    program.chmod(0o755)
+    for good in (Passphrase(), Passphrase(str(file)), Passphrase(None, (str(program),))):
+        passphrase.require(good)
+    assert not proof.exists()
+    file.chmod(0o640)
+    program.chmod(0o777)
+    for bad in (Passphrase(str(file)), Passphrase(None, (str(program),)), Passphrase(str(tmp_path / "none"))):
+        with pytest.raises(BorgctlError) as caught:
+            passphrase.require(bad)
+        assert caught.value.reason.code == "passphrase-unusable"

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 
-from borgctl.cli import landlock
+from borgctl import landlock
 from borgctl.cli.doctor.findings import Finding
 
 _TIMEX = 512  # bytes; struct timex has 208

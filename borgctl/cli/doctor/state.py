@@ -8,14 +8,16 @@ import os
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 
-from borgctl import policyfile
+from borgctl import argv, landlock, policyfile, relay, sandbox
 from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BorgctlError
 from borgctl.policy import Policy
+from borgctl.sandbox import Held
 
 _LITTLE, _TOO_LITTLE = 1 << 30, 64 << 20  # bytes; borg's cache of a large backup has hundreds of MB
 _TAIL = 64 << 10
@@ -36,22 +38,48 @@ def findings(path: str) -> Iterator[Finding]:
     if not report.warnings:
         offers = [*policy.jobs, *(f"borg {name}" for name in policy.commands)]
         yield Finding("ok", "policy", f"valid; the server may ask for {', '.join(offers) or 'nothing'}")
-    yield borg(policy)
+    yield from borg(policy)
     yield from _room(policy)
     yield from records(policy.audit.file)
 
 
-def borg(policy: Policy) -> Finding:
-    """Ask borg for its version, as the gate would."""
+def borg(policy: Policy) -> Iterator[Finding]:
+    """Ask borg for its version, held by the sandbox as the gate would hold it."""
     if problem := premises.program(policy.borg):
-        return Finding("error", "borg", f"borg cannot be used: {problem}", (), "apt-get install borgbackup, or 'borg:'")
-    env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
+        yield Finding("error", "borg", f"borg cannot be used: {problem}", (), "apt-get install borgbackup, or 'borg:'")
+        return
     try:
-        with tempfile.TemporaryDirectory(prefix="borgctl-doctor-") as directory:
-            version = Base.open(directory).version(policy.borg, {**env, "HOME": directory, "TMPDIR": directory})
+        held = sandbox.hold(policy.sandbox, policy.user)
+        version = _version(policy.borg, held)
     except BorgctlError as error:
-        return Finding("error", "borg", f"borg cannot be used: {error.detail}", (), error.hint)
-    return Finding("ok", "borg", f"{policy.borg} is {version.text}")
+        topic = "sandbox" if error.reason.code == "sandbox-unavailable" else "borg"
+        yield Finding("error", topic, f"no run can start: {error.detail}", (), error.hint)
+        return
+    yield Finding("ok", "borg", f"{policy.borg} is {version}")
+    if held is None:
+        yield Finding("warn", "sandbox", "borg is not held", ("sandbox: off",), "say 'sandbox: require' in the policy")
+    elif not held.abi:
+        yield Finding("warn", "sandbox", "borg is held without Landlock, which this kernel does not have")
+    else:
+        user, without = sandbox.owner(held)[0], landlock.lacking(held.abi)
+        lacks = f"; this kernel cannot forbid {', '.join(without)}" if without else ""
+        yield Finding("ok", "sandbox", f"borg runs as uid {user} with Landlock ABI {held.abi}{lacks}")
+
+
+def _version(path: str, held: Held | None) -> str:
+    """Start borg once; what it writes goes with the directory."""
+    owner = sandbox.owner(held)
+    with tempfile.TemporaryDirectory(prefix="borgctl-doctor-") as directory:
+        base = Base.open(directory)
+        try:
+            base.give_borg(*owner)
+            with base.run_directory("doctor", *owner) as room:
+                env = argv.environment(base.borg, f"{room}/tmp", base.host_id())
+                writes = (base.borg, f"{room}/tmp")
+                wall = partial(held.lay, held.rules(path, relay.__file__, writes)) if held else (lambda: None)
+                return base.version(path, env, wall).text
+        finally:
+            os.close(base.fd)
 
 
 def _room(policy: Policy) -> Iterator[Finding]:

@@ -1,0 +1,75 @@
+"""Fields: the values in a frame of the client's, each checked for its type and its length; TypeError for any other.
+
+fields.text(frame["data"], 4096)        fields.word(frame["stream"], ("stdout", "stderr"))
+"""
+
+import re
+from datetime import datetime
+
+from borgctl.values import JobName
+
+_MOST = 100
+
+
+def jobs(value: object) -> tuple[tuple[JobName, str], ...]:
+    """Return jobs as (name, command)."""
+    if not isinstance(value, list) or len(value) > _MOST:
+        raise TypeError
+    return tuple((JobName(text(job["name"], 64)), text(job["command"], 64)) for job in value)
+
+
+def run(value: object) -> str:
+    """Return a run's id."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", text(value, 64)):
+        raise TypeError
+    return str(value)
+
+
+def reason(value: object) -> str:
+    """Return a reason's code."""
+    if not re.fullmatch(r"[a-z][a-z0-9-]{0,63}", text(value, 64)):
+        raise TypeError
+    return str(value)
+
+
+def text(value: object, longest: int) -> str:
+    """Return a text."""
+    if not isinstance(value, str) or len(value) > longest:
+        raise TypeError
+    return value
+
+
+def perhaps(value: object, longest: int) -> str | None:
+    """Return a text that may be missing."""
+    return None if value is None else text(value, longest)
+
+
+def texts(value: object, longest: int) -> tuple[str, ...]:
+    """Return a short list of texts."""
+    if not isinstance(value, list) or len(value) > _MOST:
+        raise TypeError
+    return tuple(text(item, longest) for item in value)
+
+
+def seconds(text: str) -> float:
+    """Read a time as the gate writes it, UTC with a Z at its end."""
+    if not re.fullmatch(r"[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:\.[0-9]{1,6})?Z", text):
+        raise TypeError
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        raise TypeError from None
+
+
+def word(value: object, words: tuple[str, ...]) -> str:
+    """Return one of these words."""
+    if value not in words:
+        raise TypeError
+    return str(value)
+
+
+def number(value: object) -> int:
+    """Return a number of one byte."""
+    if type(value) is not int or not 0 <= value <= 255:
+        raise TypeError
+    return value

@@ -1,0 +1,194 @@
+"""probe: would a pull of this target work? Asks hello, and looks at our own side. The story of `borgpull test`.
+
+A check is a name, a level (ok, warn, error), a sentence, and what to do. What the client says is believed as far as it
+says that something is wrong; everything is the client's own words and is escaped where it is shown.
+
+    for check in probe(launcher, target): …
+"""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from borgctl.errors import REASONS
+from borgctl.pull import peer
+from borgctl.pull.folders import room
+from borgctl.pull.outcome import ADVICE, Verdict
+from borgctl.pull.run import Launcher, obstacle, unanswered
+from borgctl.pull.session import Session
+from borgctl.pull.stream import Hello
+from borgctl.pull.targets import Target
+from borgctl.pull.text import elapsed, shown, size
+from borgctl.pull.transcript import Transcript
+
+_SECONDS = 60.0
+_ASTRAY = 30.0  # seconds between two clocks: archives are named and pruned by the client's
+_LITTLE = 1_000_000_000
+# What ssh says, and which check failed by it
+_WORDS = (
+    (r"Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known", "host-key"),
+    (r"Permission denied|Too many authentication failures", "key"),
+    (r"[Rr]emote port forwarding failed|forwarding failed", "socket"),
+)
+_DO = {
+    "host-key": "compare with 'borgctl authorize' on the client, then: borgpull trust TARGET HOSTKEY --replace",
+    "key": "put the line that 'borgctl authorize' prints into the client's authorized_keys; look with 'borgctl doctor'",
+    "socket": "the client's sshd doesn't forward: look with 'borgctl doctor' there, or take transport stdio",
+    "ssh": "can the client be reached under this name and port?",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    level: str
+    text: str
+    hint: str | None = None
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {"check": self.name, "level": self.level, "text": self.text, "hint": self.hint}
+
+    @property
+    def lines(self) -> list[str]:
+        """Return it for people."""
+        lines = [f"{self.level:<6} {self.name:<11} {shown(self.text)}"]
+        return [*lines, f"{'':19}-> {self.hint}"] if self.hint and self.level != "ok" else lines
+
+
+def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
+    """Yield the checks, those of our own side first; a client that doesn't answer has no others."""
+    yield from _own_side(target)
+    if (unready := obstacle(target)) and unready.reason == "host-key-missing":
+        yield Check("host-key", "error", "the target file has none", ADVICE["host-key-missing"])
+        return
+    with room(launcher.folders) as path:
+        peer.prepare(target, path)
+        transcript = Transcript()
+        call = peer.hello(target, path, forwarded=True)
+        session = Session(
+            call,
+            None,
+            transcript=transcript,
+            screen=launcher.screen,
+            stop=launcher.stop,
+            seconds=min(_SECONDS, target.timeout),
+            patience=launcher.patience,
+        )
+        verdict = unanswered(session.run(), transcript)
+    hello = transcript.hello
+    if verdict is not None or hello is None:
+        yield _silent(verdict or Verdict("failed", "launcher", None, "no-hello"), transcript)
+        return
+    if target.transport != "local":
+        yield Check("ssh", "ok", f"{target.host} answers, with the host key and the key of this target")
+    yield from _offers(target, hello)
+    yield from _far_side(hello, transcript.heard)
+
+
+def status(levels: list[str]) -> int:
+    """Return the exit status: 0 all ok, 1 warnings, 2 errors."""
+    return 2 if "error" in levels else 1 if "warn" in levels else 0
+
+
+def _own_side(target: Target) -> Iterator[Check]:
+    try:
+        asked = [target.borg, "--version"]
+        env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+        done = subprocess.run(
+            asked, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
+        said = done.stdout.strip() if done.returncode == 0 else f"status {done.returncode}"
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
+        said = str(error)
+    if re.fullmatch(r"borg 1\.[24]\.\S{1,40}", said):
+        yield Check("serve", "ok", f"{target.borg} is {said.removeprefix('borg ')}")
+    else:
+        yield Check(
+            "serve", "error", f"{target.borg}: {said[:200]}", "install borg 1.2 or 1.4, or name it with 'borg:'"
+        )
+    yield from _repository(target)
+
+
+def _repository(target: Target) -> Iterator[Check]:
+    path = str(target.repository)
+    there = path
+    while not os.path.isdir(there):
+        there = os.path.dirname(there)
+    made = os.path.isfile(f"{path}/config")
+    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        yield Check("repository", "error", f"{there} cannot be written by uid {os.geteuid()}", f"chown it: {there}")
+    elif not made:
+        init = f"borgpull run {target.name} --job init"
+        yield Check("repository", "warn", f"{path} is not made yet", f"once, where the client offers it: {init}")
+    else:
+        locked = os.path.isdir(f"{path}/lock.exclusive")
+        yield Check("repository", "ok", f"{path}, quota {target.quota}" + (", in use just now" if locked else ""))
+    free = os.statvfs(there)
+    room_left = free.f_bavail * free.f_frsize
+    if room_left < _LITTLE:
+        yield Check("space", "warn", f"{size(room_left)} free at {there}", "make room, or borgpull compact TARGET")
+    else:
+        yield Check("space", "ok", f"{size(room_left)} free")
+
+
+def _silent(verdict: Verdict, transcript: Transcript) -> Check:
+    """Return what keeps the client from answering, from ssh's own words where there are some."""
+    words = [message.text for message in transcript.messages if message.source in ("unframed", "gate")]
+    if verdict.reason == "ssh-failed":
+        name = next((name for pattern, name in _WORDS if any(re.search(pattern, text) for text in words)), "ssh")
+        return Check(name, "error", " / ".join(words[-3:]) or "ssh failed and said nothing", _DO[name])
+    text = f"{verdict.origin} says {verdict.reason or verdict.outcome}"
+    return Check("hello", "error", " / ".join([text, *words[-2:]]), verdict.advice)
+
+
+def _offers(target: Target, hello: Hello) -> Iterator[Check]:
+    """Compare what the client offers with what the target wants."""
+    yield Check("hello", "ok", f"protocol {hello.protocol}, borgctl {hello.version}, policy {hello.policy}")
+    offered = {str(name): command for name, command in hello.jobs}
+    wanted = [str(job) for job in target.jobs or ()]
+    missing = [job for job in wanted if job not in offered]
+    if missing:
+        text = f"the client's policy has no {', '.join(missing)}; it has {', '.join(offered) or 'none'}"
+        yield Check("jobs", "error", text, "correct 'jobs' here, or the policy there")
+    elif not wanted and "create" not in offered.values():
+        yield Check("jobs", "error", "the client's policy has no job with command create", ADVICE["no-jobs"])
+    else:
+        told = ", ".join(f"{name} ({command})" for name, command in offered.items())
+        yield Check("jobs", "ok", f"on offer: {told}")
+    if target.transport not in hello.transports:
+        text = f"the client's policy has no {target.transport!r} in 'transports'"
+        yield Check("transport", "error", text, REASONS["transport-not-offered"].advice)
+    else:
+        yield Check("transport", "ok", target.transport)
+    if str(target.repository) not in hello.repositories:
+        text = f"the client's policy names {', '.join(hello.repositories) or 'none'}, not {target.repository}"
+        yield Check("path", "error", text, "let both files name the same path")
+
+
+def _far_side(hello: Hello, heard: float) -> Iterator[Check]:
+    """Say what the client's gate found out about itself."""
+    for code in hello.obstacles:
+        advice = REASONS[code].advice if code in REASONS else None
+        yield Check("ready", "error", f"a run would fail there: {code}", advice)
+    if not hello.obstacles and hello.time is not None:
+        yield Check("ready", "ok", "the client's gate knows of nothing that keeps a run from starting")
+    if hello.borg is not None:
+        yield Check("borg", "ok", f"the client has borg {hello.borg}")
+    elif not hello.obstacles:
+        yield Check("borg", "error", "the client has no borg that works", REASONS["borg-missing"].advice)
+    if hello.time is None:
+        yield Check("clock", "warn", "the client doesn't tell its time", "bring both sides to the same version")
+        return
+    astray = hello.time - heard
+    text = f"the client's clock is {elapsed(abs(astray))} {'ahead' if astray > 0 else 'behind'}"
+    if abs(astray) > _ASTRAY:
+        yield Check("clock", "warn", text, "synchronise both clocks: archives are named and pruned by the client's")
+    else:
+        yield Check("clock", "ok", f"{text}, as far as ssh lets one tell" if abs(astray) >= 1 else "the clocks agree")
