@@ -12,11 +12,12 @@ import typer
 from borgctl import __version__
 from borgctl.cli import explain as explanation
 from borgctl.cli import lint as linter
-from borgctl.cli.authorize import Login, Order, Transport, authorized
+from borgctl.cli.authorize import Login, Order, authorized
 from borgctl.cli.description import Description, described
 from borgctl.cli.doctor.examine import Order as Examination
 from borgctl.cli.doctor.examine import examine
 from borgctl.cli.doctor.sshd import CONFIG
+from borgctl.cli.dropin import Transport
 from borgctl.cli.sample import sampled
 from borgctl.cli.suggest import suggested
 from borgctl.cli.verdict import Explanation

@@ -4,33 +4,29 @@ Nothing is written; the text says for each piece in which file it belongs. Sourc
 sshd_config(5), sudoers(5); each line printed is tried against a real sshd in tests/e2e.
 """
 
-import base64
-import binascii
-import hashlib
+import contextlib
 import os
 import pwd
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
 from borgctl import policyfile, sandbox
+from borgctl.cli import dropin
+from borgctl.cli.doctor import keyfiles
+from borgctl.cli.doctor.login import Login as Account
+from borgctl.cli.doctor.sshd import Unseen
+from borgctl.cli.dropin import Transport
+from borgctl.cli.publickey import PublicKey
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.request import CARRIERS
 
-_TYPES = r"ssh-ed25519|ecdsa-sha2-nistp(?:256|384|521)|ssh-rsa|sk-ssh-ed25519@openssh\.com"
-_LINE = re.compile(rf"({_TYPES}) ([A-Za-z0-9+/]+={{0,2}})(?: ([A-Za-z0-9@._-]{{0,100}}))?")
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
 _PLAIN = re.compile(r"/[A-Za-z0-9_./+-]*")
-
-
-class Transport(StrEnum):
-    """The two transports that go over ssh."""
-
-    STDIO = "stdio"
-    SOCKET = "socket"
 
 
 class Login(StrEnum):
@@ -40,45 +36,6 @@ class Login(StrEnum):
     ROOT = "root"
     USER = "user"
     SUDO = "sudo"
-
-
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """A public key, checked: the type that its text says is the one inside."""
-
-    kind: str
-    blob: str
-    comment: str
-
-    @classmethod
-    def read(cls, text: str) -> "PublicKey":
-        """Read a key's text, or the file of that name."""
-        if not text.startswith(("ssh-", "ecdsa-", "sk-")):
-            try:
-                with open(text, encoding="ascii") as file:
-                    text = file.read(16384)
-            except (OSError, UnicodeDecodeError):
-                raise BadValue(f"{text[:60]!r} is neither a public key nor a file that holds one") from None
-        match = _LINE.fullmatch(text.strip())
-        if match is None:
-            raise BadValue("not a public key: expected 'ssh-ed25519 AAAA… comment', without options before it")
-        kind, blob, comment = match.groups(default="")
-        try:
-            inside = base64.b64decode(blob, validate=True)
-        except binascii.Error:
-            raise BadValue("not a public key: its base64 is damaged") from None
-        if inside[4 : 4 + int.from_bytes(inside[:4], "big")] != kind.encode():
-            raise BadValue(f"not a public key: it does not hold the {kind!r} that it says")
-        return cls(kind, blob, comment)
-
-    @property
-    def fingerprint(self) -> str:
-        """Return the fingerprint as ssh-keygen -l prints it."""
-        digest = hashlib.sha256(base64.b64decode(self.blob)).digest()
-        return f"SHA256:{base64.b64encode(digest).decode().rstrip('=')}"
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.blob} {self.comment}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +68,17 @@ def authorized(order: Order) -> str:
         key.fingerprint,
     ]
     home = "/root" if user == "root" else f"~{user}"
-    remarks = _remarks(order, gate[0])
+    remarks = [*_remarks(order, gate[0]), *_rivals(key, user)]
     accepted = _accepted(order.policy)
     parts = [
         *(f"# Warning: {text}" for text in remarks),
         f"# 1. On this machine, add this line to {home}/.ssh/authorized_keys:",
         f"{key_options(order, gate, sudo=login is Login.SUDO)} {key}",
-        *(_sudo_rule(gate, accepted) if login is Login.SUDO else ()),
-        *_sshd(order.transport, user, accepted),
+        *(dropin.sudo_rule(gate, accepted) if login is Login.SUDO else ()),
+        *dropin.sshd(order.transport, user, accepted),
         *_trust(order.host_key, key.comment),
-        *(_directory(order, user) if order.transport is Transport.SOCKET else ()),
+        *(dropin.directory(_sockets(order.policy), user) if order.transport is Transport.SOCKET else ()),
+        *_proof(order, user),
     ]
     return "\n".join(parts) + "\n"
 
@@ -159,73 +117,6 @@ def _accepted(policy: str) -> tuple[str, ...]:
     except BorgctlError:
         return ()
     return (*(sorted(CARRIERS) if read.published else ()), *sorted(read.environment.accept))
-
-
-def _sudo_rule(gate: list[str], accepted: tuple[str, ...]) -> list[str]:
-    kept = " ".join(("SSH_ORIGINAL_COMMAND", "SSH_CONNECTION", *accepted))
-    words = " ".join(re.sub(r"([,:=\\])", r"\\\1", word) for word in gate)
-    return [
-        "#",
-        "# Make the user (no password, no other group) and the sudo rule, with visudo -f /etc/sudoers.d/borgctl:",
-        "#   useradd --system --create-home --home-dir /var/lib/borgctl-login --shell /bin/sh --password '*' borgctl",
-        f'#   Defaults!{gate[0]} env_keep += "{kept}", !use_pty',
-        f"#   borgctl ALL=(root) NOPASSWD: {words}",
-    ]
-
-
-_NO_FORWARDING = ("DisableForwarding yes",)
-_SOCKET_ONLY = (
-    "AllowTcpForwarding remote          # 'no' would close the one forwarding that is wanted",
-    "AllowStreamLocalForwarding remote",
-    "PermitListen none",
-    "PermitOpen none",
-    "StreamLocalBindUnlink no           # 'yes' lets the server delete any file of this user",
-    "StreamLocalBindMask 0177",
-    "UnusedConnectionTimeout 60         # OpenSSH 9.2 or later",
-)
-_COMMON = (
-    "AllowAgentForwarding no",
-    "X11Forwarding no",
-    "PermitTunnel no",
-    "PermitTTY no",
-    "PermitUserRC no",
-    "ClientAliveInterval 30",
-    "ClientAliveCountMax 3",
-)
-
-
-def _sshd(transport: Transport, user: str, accepted: tuple[str, ...]) -> list[str]:
-    """Return the drop-in: needed for sockets; over stdio a second lock, for a login user of its own.
-
-    In a Match block AcceptEnv stands for all others, so it names what the policy takes, or a variable that nobody has.
-    """
-    variables = f"AcceptEnv {' '.join(accepted) or 'NO_SUCH_VARIABLE'}"
-    if transport is Transport.STDIO and user == "root":
-        return [
-            "#",
-            "# 2. sshd needs nothing more: the key line closes forwarding, terminals and agents.",
-            "# Where sshd takes variables (Debian: LANG and LC_*), a login shell reads them before any forced command.",
-            "# This keeps them out, yours too: in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh",
-            f"#   Match User {user}",
-            f"#       {variables}",
-        ]
-    settings = (*(_SOCKET_ONLY if transport is Transport.SOCKET else _NO_FORWARDING), *_COMMON, variables)
-    need = (
-        "These settings are needed: no key option closes what they close."
-        if transport is Transport.SOCKET
-        else "Optional: the key line alone closes all this; a second lock does no harm."
-    )
-    mind = (
-        ["# Mind: they take terminals and forwarding from every login of root, yours too. Rather use --login sudo."]
-        if user == "root"
-        else []
-    )
-    return [
-        *("#", "# 2. For sshd, in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh", f"# {need}"),
-        *mind,
-        f"#   Match User {user}",
-        *(f"#       {setting}" for setting in settings),
-    ]
 
 
 def _trust(path: str, comment: str) -> list[str]:
@@ -268,14 +159,35 @@ def _remarks(order: Order, python: str) -> list[str]:
     return found
 
 
-def _directory(order: Order, user: str) -> list[str]:
-    """Return how the socket directory comes back after each start of the machine (tmpfiles.d(5))."""
+def _sockets(policy: str) -> str:
+    """Return the policy's directory for sockets, or the usual one where it cannot be read."""
     try:
-        directory = policyfile.read(order.policy).socket_directory
+        return policyfile.read(policy).socket_directory
     except BorgctlError:
-        directory = "/run/borgctl"
+        return "/run/borgctl"
+
+
+def _rivals(key: PublicKey, user: str) -> Iterator[str]:
+    """Yield lines of the same key that would come before the one to be added: sshd takes the first."""
+    try:
+        home = Account.named(user).home
+    except BadValue:
+        return  # still to be made
+    for file in (f"{home}/.ssh/authorized_keys", f"{home}/.ssh/authorized_keys2"):
+        with contextlib.suppress(Unseen):
+            for line in keyfiles.read(file):
+                if line.blob == key.blob:
+                    yield f"{line.place} has this key already and would come first: put the new line in its place"
+
+
+def _proof(order: Order, user: str) -> list[str]:
+    """Return how to see afterwards that nothing else is open."""
+    login = "" if user in ("root", "borgctl") or os.geteuid() != 0 else f" --login {user}"
+    address = order.source if order.source and re.fullmatch(r"[0-9a-fA-F.:]+", order.source) else "ADDRESS"
     return [
         "#",
-        "# 4. The directory for sockets, which must be there after each start: in /etc/tmpfiles.d/borgctl.conf",
-        f"#   d {directory} 0700 {user} -",
+        "# Then see what this key can do, and whether a pull will work; ADDRESS is the server's:"
+        if address == "ADDRESS"
+        else "# Then see what this key can do, and whether a pull will work:",
+        f"#   borgctl doctor{login} --addr {address}",
     ]

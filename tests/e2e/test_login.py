@@ -1,10 +1,12 @@
 """Each login of the design: root, an ordinary user, and a user whose forced command is one sudo rule."""
 
+import json
 import os
 import pwd
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import machines
@@ -112,6 +114,63 @@ def interpreter(directory):
     return directory / "bin/python3"
 
 
+def opened(sshd, key):
+    """Return what doctor calls open or broken for this key, by topic."""
+    argv = [machines.program("borgctl"), "doctor", "--key", key.public, "--login", sshd.user, "--addr", "127.0.0.1"]
+    report = json.loads(run([*argv, "--sshd-config", sshd.directory / "sshd_config", "--json"]).stdout)
+    findings = [finding for section in report["sections"] for finding in section["findings"]]
+    return {finding["topic"] for finding in findings if finding["level"] in ("open", "error")}
+
+
+def settings(text):
+    """Return the settings for sshd that authorize printed, without their comment signs."""
+    block = text.partition("# 2.")[2].partition("# 3.")[0]
+    return [line[1:].strip() for line in block.splitlines() if line.startswith("#   ")]
+
+
+def test_root_behind_forced_commands_only(server, key, scratch, one_borg):
+    if os.geteuid() != 0:
+        pytest.skip("only root's sshd lets root in")
+    client = machines.Client(scratch / "client", server.repository, borg=one_borg.path)
+    with machines.Sshd(scratch / "sshd", root_login="forced-commands-only") as sshd:
+        line, text = authorized(client.policy_file, key, sshd, "--from", "127.0.0.1,192.0.2.0/24")
+        assert "PermitRootLogin forced-commands-only    #" in text
+        other = machines.keypair(scratch, "other")
+        sshd.authorize(f"restrict {other.public}")
+        assert run([*sshd.ssh_argv(other), "true"]).returncode == 255
+        sshd.authorize(line)
+        assert last_line(run([*sshd.ssh_argv(key), "hello"]))["outcome"] == "ok"
+        assert opened(sshd, key) == set()
+
+
+@pytest.mark.parametrize("transport", ["stdio", "socket"])
+def test_what_is_printed_for_an_unprivileged_login_leaves_nothing_open(
+    server, key, scratch, user, rule, one_borg, transport
+):
+    client = machines.Client(scratch / "client", server.repository, borg=one_borg.path)
+    with machines.Sshd(scratch / "sshd", user=USER) as sshd:
+        sshd.directory.chmod(0o711)
+        line, text = authorized(client.policy_file, key, sshd, "--login", "sudo", "--transport", transport)
+        sshd.configure([setting.replace("User borgctl", f"User {USER}") for setting in settings(text)])
+        sshd.authorize(line)
+        printed = re.findall(r"^#   ((?:Defaults!|borgctl ALL=).*)$", text, re.M)
+        rule.write_text("".join(f"{entry.replace('borgctl ALL', f'{USER} ALL')}\n" for entry in printed))
+        rule.chmod(0o440)
+        assert last_line(run([*sshd.ssh_argv(key), "hello"]))["outcome"] == "ok"
+        assert opened(sshd, key) == set()
+
+
+AUTHORIZE = """
+import encodings.ascii, os, sys
+from borgctl.cli.authorize import Order, authorized
+gid, uid, key, policy, host_key = sys.argv[1:]
+os.setgroups([])
+os.setgid(int(gid))
+os.setuid(int(uid))
+print(authorized(Order(key, policy, host_key=host_key)))
+"""
+
+
 def test_an_ordinary_user_backs_up_what_he_can_read(server, key, scratch, user):
     home = Path(user.pw_dir)
     client = machines.Client(home / "client", server.repository, borg="/usr/bin/borg")
@@ -120,10 +179,13 @@ def test_an_ordinary_user_backs_up_what_he_can_read(server, key, scratch, user):
     secret.chmod(0)
     os.chown(secret, 0, 0)
     python = interpreter(scratch / "python")
-    command = " ".join([str(python), *client.command(key).split()[1:]])
     with machines.Sshd(scratch / "sshd", user=USER) as sshd:
         sshd.directory.chmod(0o711)
-        sshd.authorize(machines.key_line(key, command))
+        words = (user.pw_gid, user.pw_uid, key.public, client.policy_file, sshd.host_key_file)
+        printed = run([sys.executable, "-I", "-c", AUTHORIZE, *words])
+        assert f"add this line to ~{USER}/.ssh/authorized_keys" in printed.stdout, printed.stderr
+        (line,) = [line for line in printed.stdout.splitlines() if line and not line.startswith("#")]
+        sshd.authorize(line.replace(sys.executable, str(python)))
         for request, outcome in (("run init", "ok"), ("run default", "warning")):
             result = over_stdio(sshd.ssh_argv(key), request, "/usr/bin/borg", server.repository, server.state)
             assert last_line(result)["outcome"] == outcome, result.stderr

@@ -12,8 +12,11 @@ import yaml
 from typer.testing import CliRunner
 
 from borgctl import __version__
+from borgctl.cli import authorize
 from borgctl.cli.app import app
-from borgctl.cli.authorize import Login, Order, PublicKey, Transport, authorized
+from borgctl.cli.authorize import Login, Order, authorized
+from borgctl.cli.dropin import Transport
+from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
 
 
@@ -262,3 +265,13 @@ def test_authorize_prints_and_writes_nothing(policy, tmp_path, monkeypatch):
 @pytest.mark.parametrize("arguments", [("authorize",), ("authorize", KEY), ("nonsense",), ("sample", "--nonsense")])
 def test_a_bad_command_line_is_2(arguments):
     assert run(*arguments).exit_code == 2
+
+
+def test_a_line_of_the_same_key_that_would_come_first_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        authorize.Account, "named", lambda name: authorize.Account(name, os.geteuid(), str(tmp_path), "/bin/sh")
+    )
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/authorized_keys").write_text(f"# mine\n{KEY}\n")
+    text = authorized(Order(KEY, "/etc/borgctl/web1.yaml", login=Login.ROOT))
+    assert f"# Warning: {tmp_path}/.ssh/authorized_keys:2 has this key already and would come first" in text

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from borgctl.cli import lint
-from borgctl.cli.authorize import PublicKey
 from borgctl.cli.doctor import commands, keyfiles, lines, logins, machine, programs, sshd, state, surface
 from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.findings import Finding, Report, Section
 from borgctl.cli.doctor.keyline import KeyLine
 from borgctl.cli.doctor.login import Login
 from borgctl.cli.doctor.sshd import Question, Settings, Unseen
+from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
 
 ELSEWHERE = "192.0.2.1"  # an address for documentation (RFC 5737): nobody's

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from borgctl import policyfile
-from borgctl.cli.authorize import PublicKey
 from borgctl.cli.doctor import commands, doors, logins, surface
 from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.findings import Finding, Section
@@ -15,6 +14,7 @@ from borgctl.cli.doctor.keyfiles import Place
 from borgctl.cli.doctor.keyline import KeyLine, Options
 from borgctl.cli.doctor.login import Login
 from borgctl.cli.doctor.sshd import Settings
+from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BorgctlError
 
 _AUTHORIZE = "give the line the command that 'borgctl authorize' prints"

@@ -1,0 +1,94 @@
+"""What the system needs around a key line: settings for sshd, a sudo rule, a directory. Text only; nothing is written.
+
+Sources: sshd_config(5), sudoers(5), tmpfiles.d(5). All lines are comments, so that they can stand beside the key line.
+"""
+
+import re
+from enum import StrEnum
+
+
+class Transport(StrEnum):
+    """The two transports that go over ssh."""
+
+    STDIO = "stdio"
+    SOCKET = "socket"
+
+
+def sudo_rule(gate: list[str], accepted: tuple[str, ...]) -> list[str]:
+    """Return the rule for this very command line; `accepted` are the variables that the policy takes."""
+    kept = " ".join(("SSH_ORIGINAL_COMMAND", "SSH_CONNECTION", *accepted))
+    words = " ".join(re.sub(r"([,:=\\])", r"\\\1", word) for word in gate)
+    return [
+        "#",
+        "# Make the user (no password, no other group) and the sudo rule, with visudo -f /etc/sudoers.d/borgctl:",
+        "#   useradd --system --create-home --home-dir /var/lib/borgctl-login --shell /bin/sh --password '*' borgctl",
+        f'#   Defaults!{gate[0]} env_keep += "{kept}", !use_pty',
+        f"#   borgctl ALL=(root) NOPASSWD: {words}",
+    ]
+
+
+_NO_FORWARDING = ("DisableForwarding yes",)
+_SOCKET_ONLY = (
+    "AllowTcpForwarding remote          # 'no' would close the one forwarding that is wanted",
+    "AllowStreamLocalForwarding remote",
+    "PermitListen none",
+    "PermitOpen none",
+    "StreamLocalBindUnlink no           # 'yes' lets the server delete any file of this user",
+    "StreamLocalBindMask 0177",
+    "UnusedConnectionTimeout 60         # OpenSSH 9.2 or later",
+)
+_COMMON = (
+    "AllowAgentForwarding no",
+    "X11Forwarding no",
+    "PermitTunnel no",
+    "PermitTTY no",
+    "PermitUserRC no",
+    "ClientAliveInterval 30",
+    "ClientAliveCountMax 3",
+)
+
+
+def sshd(transport: Transport, user: str, accepted: tuple[str, ...]) -> list[str]:
+    """Return the drop-in: needed for sockets; over stdio a second lock, for a login user of its own.
+
+    In a Match block AcceptEnv stands for all others, so it names what the policy takes, or a variable that nobody has.
+    """
+    variables = f"AcceptEnv {' '.join(accepted) or 'NO_SUCH_VARIABLE'}"
+    if transport is Transport.STDIO and user == "root":
+        return [
+            "#",
+            "# 2. The line closes forwarding, terminals and agents. sshd must let root in by key and make no tunnels",
+            "# (no key option closes those), so its configuration must not say otherwise than:",
+            "#   PermitRootLogin forced-commands-only    # or prohibit-password, where root logs in by other keys, too",
+            "#   PermitTunnel no                         # the default",
+            "# Where sshd takes variables (Debian: LANG and LC_*), a login shell reads them before any forced command.",
+            "# This keeps them out, yours too: in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh",
+            f"#   Match User {user}",
+            f"#       {variables}",
+        ]
+    settings = (*(_SOCKET_ONLY if transport is Transport.SOCKET else _NO_FORWARDING), *_COMMON, variables)
+    need = (
+        "These settings are needed: no key option closes what they close."
+        if transport is Transport.SOCKET
+        else "Optional: the key line alone closes all this but tunnels; a second lock does no harm."
+    )
+    mind = (
+        ["# Mind: they take terminals and forwarding from every login of root, yours too. Rather use --login sudo."]
+        if user == "root"
+        else []
+    )
+    return [
+        *("#", "# 2. For sshd, in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh", f"# {need}"),
+        *mind,
+        f"#   Match User {user}",
+        *(f"#       {setting}" for setting in settings),
+    ]
+
+
+def directory(path: str, user: str) -> list[str]:
+    """Return how the socket directory comes back after each start of the machine (tmpfiles.d(5))."""
+    return [
+        "#",
+        "# 4. The directory for sockets, which must be there after each start: in /etc/tmpfiles.d/borgctl.conf",
+        f"#   d {path} 0700 {user} -",
+    ]
