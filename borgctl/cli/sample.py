@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 
-from borgctl import landlock, policyfile
+from borgctl import credentials, landlock, policyfile
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue
 from borgctl.policyfile import repository_template
@@ -73,10 +73,21 @@ def sampled(repository: str, paths: list[str]) -> str:
         repository=repository,
         paths=", ".join(_quoted(path) for path in paths),
         borg=_borg(),
-        account=_ACCOUNT if os.geteuid() == 0 else "",
+        account=_account(),
         sandbox=_sandbox(),
         audit=_audit(),
     )
+
+
+def _account() -> str:
+    """Return how the user is made whom borg runs as, where the gate is root's and there is none yet."""
+    if os.geteuid() != 0:
+        return ""
+    try:
+        credentials.account("_borgctl")
+    except BadValue:
+        return _ACCOUNT
+    return ""
 
 
 def _sandbox() -> str:
