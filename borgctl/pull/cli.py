@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from typing import Annotated
 
@@ -190,10 +191,13 @@ def would_work(context: typer.Context, target: TargetArgument, as_json: Json = F
     """
     found = load(context.obj, TargetName(target))
     levels = []
+    width = max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 100_000
     with Stop() as stop:
         for check in probe.probe(Launcher(context.obj, progress.Quiet(), stop, Patience()), found):
             levels.append(check.level)
-            print(json.dumps({"target": target, **check.plain}) if as_json else "\n".join(check.lines), flush=True)
+            print(
+                json.dumps({"target": target, **check.plain}) if as_json else "\n".join(check.lines(width)), flush=True
+            )
     raise typer.Exit(probe.status(levels) if stop.name is None else 2)
 
 

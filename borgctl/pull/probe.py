@@ -9,6 +9,7 @@ says that something is wrong; everything is the client's own words and is escape
 import os
 import re
 import subprocess
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -55,11 +56,15 @@ class Check:
         """Return it for JSON."""
         return {"check": self.name, "level": self.level, "text": self.text, "hint": self.hint}
 
-    @property
-    def lines(self) -> list[str]:
-        """Return it for people."""
-        lines = [f"{self.level:<6} {self.name:<11} {shown(self.text)}"]
-        return [*lines, f"{'':19}-> {self.hint}"] if self.hint and self.level != "ok" else lines
+    def lines(self, width: int) -> list[str]:
+        """Return it for people, wrapped."""
+        lines = _wrapped(f"{self.level:<6} {self.name:<11} ", shown(self.text), width)
+        return [*lines, *_wrapped(f"{'':19}-> ", self.hint, width)] if self.hint and self.level != "ok" else lines
+
+
+def _wrapped(head: str, text: str, width: int) -> list[str]:
+    indent = " " * len(head)
+    return textwrap.wrap(head + text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
 
 
 def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
@@ -150,7 +155,8 @@ def _silent(verdict: Verdict, transcript: Transcript) -> Check:
 
 def _offers(target: Target, hello: Hello) -> Iterator[Check]:
     """Compare what the client offers with what the target wants."""
-    yield Check("hello", "ok", f"protocol {hello.protocol}, borgctl {hello.version}, policy {hello.policy}")
+    yield Check("hello", "ok", f"protocol {hello.protocol}, borgctl {hello.version or 'of an unknown version'}")
+    yield Check("policy", "ok", hello.policy or "the client tells no digest")
     offered = {str(name): command for name, command in hello.jobs}
     wanted = [str(job) for job in target.jobs or ()]
     missing = [job for job in wanted if job not in offered]

@@ -11,6 +11,8 @@ import probes
 import pytest
 from machines import run
 
+from borgctl.cli.doctor.examine import Order, examine
+
 FORWARDING = "restrict,port-forwarding"
 NOBODY = 'permitopen="localhost:1"', 'permitlisten="localhost:1"'
 
@@ -81,7 +83,8 @@ def test_forwarding_is_open_where_doctor_says_so_and_nowhere_else(sshd, key, scr
     options, settings = ROWS[row]
     sshd.configure(settings.format(user=sshd.user))
     sshd.authorize(machines.key_line(key, "true", options))
-    found = topics(doctor(sshd, key), "key ")
+    config = str(sshd.directory / "sshd_config")
+    found = topics(examine(Order(key=key.public, login=sshd.user, addr="127.0.0.1", config=config)).plain, "key ")
     made = probes.listens_on_socket(sshd, key, scratch)
     really = {
         "tcp-out": probes.dials_tcp(sshd, key),
@@ -268,6 +271,18 @@ class TestTheCommand:
     def test_is_open_to_a_shell_that_is_called_like_the_gate(self, sshd, key, scratch, client):
         sshd.authorize(machines.key_line(key, f'eval "$SSH_ORIGINAL_COMMAND"; {client.command(key)}'))
         assert self.asked(sshd, key, scratch)[0]
+
+    def test_is_open_where_the_key_may_sign_certificates_for_itself(self, sshd, key, scratch, client):
+        sshd.authorize(machines.key_line(key, client.command(key)))
+        sshd.authorize(f"cert-authority {key.public}")
+        other = machines.keypair(scratch, "other")
+        run(["ssh-keygen", "-q", "-s", key.path, "-I", "x", "-n", sshd.user, f"{other.path}.pub"])
+        assert probes.runs_a_command(sshd, other, scratch)
+        last = [section for section in doctor(sshd, key)["sections"] if section["title"].startswith("key ")][-1]
+        assert {finding["topic"] for finding in last["findings"] if finding["level"] == "open"} >= {
+            "command",
+            "tcp-out",
+        }
 
     def test_certificates_open_what_the_key_line_closes(self, sshd, key, scratch, client):
         sshd.configure(f"TrustedUserCAKeys {key.path}.pub")

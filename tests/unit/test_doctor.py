@@ -42,6 +42,12 @@ def test_the_first_line_of_a_key_wins_if_nothing_can_make_sshd_pass_it(tmp_path,
     assert last.winner == (f"{file}:2" if wins else None)
 
 
+def test_a_line_for_certificates_counts_whatever_comes_first(tmp_path):
+    (tmp_path / "keys").write_text(f"{KEY}\ncert-authority {KEY}\n")
+    _, last = keyfiles.places(keyfiles.read(str(tmp_path / "keys")), KEY.split()[1])
+    assert last.winner is None
+
+
 def test_a_file_of_keys_that_is_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "keys")
     with pytest.raises(Unseen, match="no regular file"):

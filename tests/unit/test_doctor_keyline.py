@@ -68,6 +68,11 @@ def test_the_name_of_a_key_type_in_a_command_is_no_key():
     assert parse(f'command="{KEY}" {KEY}', "/k", 1).options.command == KEY
 
 
+def test_a_key_is_its_bytes_however_its_base64_ends():
+    one, other = (parse(f"ssh-ed25519 AAAA{end}", "/k", 1).blob for end in ("QQ==", "QR=="))
+    assert one == other
+
+
 @given(st.text(alphabet='restrict,pty="\\ no-command:*#@\n\t\x00', max_size=60))
 def test_reading_is_total(text):
     parse(f"{text} {KEY}", "/k", 1)

@@ -75,16 +75,14 @@ def _closing(door: Door, direction: str, keyword: str) -> str:
     for setting in (keyword, "allowtcpforwarding"):
         if settings.one(setting, "yes") not in ("yes", "all", direction):
             return settings.said(setting)
-    option, limit = ("permitopen", "permitopen") if direction == "local" else ("permitlisten", "permitlisten")
-    named = getattr(options, option)
-    if named:
-        return f"{option}={','.join(named)} ({door.line.place})"
-    return settings.said(limit)
+    limit = "permitopen" if direction == "local" else "permitlisten"  # the same word on both sides
+    named = getattr(options, limit)
+    return f"{limit}={','.join(named)} ({door.line.place})" if named else settings.said(limit)
 
 
 def _written(door: Door, flag: str) -> str:
     """Return what of the line decides a flag."""
-    permitted = getattr(door.options, flag.replace("-", "_").replace("x11_", "x11_"))
+    permitted = getattr(door.options, flag.replace("-", "_"))
     if permitted:
         return f"'{flag}'" if door.options.restricted else "no 'restrict' in the key line"
     return "restrict" if door.options.restricted else f"no-{flag}"

@@ -122,10 +122,13 @@ def _login(order: Order, visit: Visit) -> Iterator[Finding]:
     yield from logins.findings(visit.account, settings, list(visit.lines), list(visit.paths))
     yield from surface.variables(settings)
     yield from surface.start_up(visit.account, user_rc=settings.yes("permituserrc"))
-    matched = settings.configuration.matched_on("address", "host", "localaddress", "localport", "rdomain")
-    if order.addr is None and matched:
+    if order.addr is None and (matched := settings.configuration.matched_on("address", "host")):
         text = f"sshd's answer depends on where the key comes from; it was asked for {ELSEWHERE}"
         yield Finding("unseen", "address", text, (f"Match at {', '.join(matched)}",), "say --addr ADDRESS")
+    names = ("host",) if settings.yes("usedns") else ()
+    if matched := settings.configuration.matched_on("localaddress", "localport", "rdomain", *names):
+        text = "sshd's answer depends on what cannot be said here"
+        yield Finding("unseen", "address", text, (f"Match at {', '.join(matched)}",), "read those blocks")
     if settings.configuration.unread:
         files = ", ".join(settings.configuration.unread)
         yield Finding("unseen", "sshd", f"lines of {files} are not named here", (), "ask again as root")

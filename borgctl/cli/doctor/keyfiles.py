@@ -61,8 +61,9 @@ def places(lines: Iterable[KeyLine], blob: str) -> list[Place]:
     for line in lines:
         if line.blob != blob:
             continue
-        found.append(Place(line, winner))
         options = line.options
+        authority = options is not None and options.cert_authority  # asked for certificates only, and for all of them
+        found.append(Place(line, None if authority else winner))
         if winner is None and options and not options.cert_authority and not (options.sources or options.expires):
             winner = line.place
     return found

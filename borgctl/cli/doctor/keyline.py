@@ -6,6 +6,8 @@ The rules are OpenSSH's own (auth2-pubkeyfile.c, auth-options.c): options in any
     parse('restrict,command="x" ssh-ed25519 AAAA… me', "/root/.ssh/authorized_keys", 1).options.pty == False
 """
 
+import base64
+import binascii
 import re
 from dataclasses import dataclass, replace
 from typing import Any
@@ -95,7 +97,15 @@ def parse(line: str, file: str, number: int) -> KeyLine | None:
         options = parse_options(before)
     except BadValue as error:
         problem = str(error)
-    return KeyLine(file, number, before, options, problem, key[1], key[2], key[3] or "")
+    return KeyLine(file, number, before, options, problem, key[1], _canonical(key[2]), key[3] or "")
+
+
+def _canonical(blob: str) -> str:
+    """Return base64 in its one form: sshd compares the bytes."""
+    try:
+        return base64.b64encode(base64.b64decode(blob)).decode("ascii")
+    except binascii.Error:
+        return blob
 
 
 def _past_options(text: str) -> tuple[str, str]:

@@ -50,8 +50,7 @@ def _findings(place: Place, account: Login, settings: Settings, fingerprint: str
         yield Finding("open", "certificates", text, (f"TrustedUserCAKeys has it ({signed})",), "take it out there")
     started = gate(line, settings)
     if place.winner:
-        level = "error" if started else "ok"
-        yield Finding("error" if level == "error" else "ok", "key-line", f"never used: {place.winner} comes first")
+        yield Finding("error" if started else "ok", "key-line", f"never used: {place.winner} comes first")
         return
     if options.sources:
         yield Finding("ok", "from", f"counts for connections from {options.sources}")
