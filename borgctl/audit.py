@@ -1,51 +1,54 @@
-"""The audit log: one JSON object a line, on disk before anything runs.
+"""The audit log: one JSON object a line, each chained to the one before, on disk before anything runs.
 
-No record, no run: whatever keeps a record from the disk is an error. A record holds what a peer sent only as escaped,
-capped text. This module knows the log's file, not what a policy says.
+No record, no run: whatever keeps a record from the disk is an error. All gates of a user share one log, by a lock on
+the tally beside it (LOG.head), which no logrotate(8) moves away; the log itself is opened by its name each time, so a
+record always goes where the name leads. Its place in the chain is read from the log, and from the tally only where the
+log is new or was cut. This module knows files; lines are `records`, their order is `chain`, how many is `tally`.
 
     log = Log.open("/var/log/borgctl/audit.jsonl", syslog=True)
-    log.append({"type": "accept", "run": "3f2a…", …})
+    head = log.append({"type": "accept", "run": "3f2a…", …})
 """
 
+import contextlib
 import errno
-import fcntl
-import json
 import os
-import stat
 import syslog
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from borgctl import history, tally
+from borgctl.chain import START, digest
 from borgctl.custody import Pinned, Unsafe, directory
 from borgctl.errors import BorgctlError
-
-LARGEST = 16 * 1024  # bytes of one record
-_LONGEST_TEXT = 1024
-_MOST_ITEMS = 256
-_PATIENCE = 10.0  # seconds: an append takes a few milliseconds
+from borgctl.lock import held, opened
+from borgctl.records import render
+from borgctl.tally import REFUSALS, RUNS, Tally
+from borgctl.values import Head
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """An open audit log; `fd` is None where records go to syslog alone."""
+    """An audit log; `above` is its directory's descriptor, None where records go to syslog alone."""
 
-    fd: int | None
+    path: str
+    above: int | None
     syslog: bool
 
     @classmethod
     def open(cls, path: str, *, syslog: bool) -> "Log":
         """Open the log, making it (0600) and up to two directories (0700); raise BorgctlError where it is not safe."""
         try:
-            with directory(os.path.dirname(path), missing=2) as above:
-                name = os.path.basename(path)
-                flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-                fd = os.open(name, flags, 0o600, dir_fd=above.fd)
-            return cls(_checked(fd, path), syslog)
+            with directory(os.path.dirname(path), missing=2) as pinned:
+                above = pinned.open(os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                with opened(above, os.path.basename(path), os.O_APPEND):
+                    return cls(path, above, syslog)
+            except BaseException:
+                os.close(above)
+                raise
         except (OSError, Unsafe) as error:
-            text = error.strerror if isinstance(error, OSError) else str(error)
-            raise BorgctlError("log-unusable", f"{path!r}: {text}") from None
+            raise _unusable(path, error) from None
 
     @classmethod
     def fallback(cls, path: str) -> "Log":
@@ -54,92 +57,127 @@ class Log:
             with Pinned.at(os.path.dirname(path)):
                 return cls.open(path, syslog=True)
         except (OSError, Unsafe, BorgctlError):
-            return cls(None, syslog=True)
+            return cls(path, None, syslog=True)
 
-    def append(self, record: dict[str, Any]) -> None:
-        """Write one record and wait until it is on disk; raise BorgctlError where that fails."""
-        line = render(record)
-        if self.syslog:
-            syslog.openlog("borgctl", syslog.LOG_PID, syslog.LOG_AUTH)
-            syslog.syslog(syslog.LOG_INFO, line)
-        if self.fd is None:
-            return
+    def close(self) -> None:
+        """Give the directory back."""
+        if self.above is not None:
+            os.close(self.above)
+
+    @property
+    def name(self) -> str:
+        """Return the log's name in its directory."""
+        return os.path.basename(self.path)
+
+    def append(self, record: dict[str, Any]) -> Head | None:
+        """Write one record, wait until it is on disk, and return the log's head; None where it went to syslog alone.
+
+        A refusal beyond its key's rate is counted instead. Raise BorgctlError where the record cannot be written, and
+        'asked-too-often' for an accept beyond the rate.
+        """
+        said: list[str] = []
         try:
-            _write(self.fd, line.encode("ascii") + b"\n")
-        except OSError as error:
-            raise BorgctlError("log-unusable", f"the audit log: {error.strerror}") from None
+            if self.above is None:
+                said.append(render(record))
+                return None
+            with held(self.above, f"{self.name}.head") as fd:
+                return self._append(self.above, fd, record, said)
+        except (OSError, Unsafe) as error:
+            raise _unusable(self.path, error) from None
+        finally:
+            self._say(said)
 
-
-def _checked(fd: int, path: str) -> int:
-    status = os.fstat(fd)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid not in (0, os.geteuid()):
-        os.close(fd)
-        raise Unsafe(f"{path!r} is not a regular file of ours with one link")
-    if status.st_mode & 0o022:
-        os.close(fd)
-        raise Unsafe(f"{path!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may write it")
-    return fd
-
-
-def _write(fd: int, line: bytes) -> None:
-    """Append whole or not at all; a torn line of a killed writer is ended first."""
-    _lock(fd)
-    try:
-        size = os.fstat(fd).st_size
-        if size and os.pread(fd, 1, size - 1) != b"\n":
-            line = b"\n" + line
+    def holds(self, head: Head) -> bool | None:
+        """Tell whether the log still holds exactly this record; None where that takes too long, or cannot be read."""
         try:
-            if os.write(fd, line) != len(line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(fd)
+            return None if self.above is None else history.holds(self.above, self.name, head)
         except OSError:
-            os.ftruncate(fd, size)
-            raise
-    finally:
-        fcntl.lockf(fd, fcntl.LOCK_UN)
+            return None
+
+    def _append(self, above: int, fd: int, record: dict[str, Any], said: list[str]) -> Head | None:
+        """Decide what gets a line, write it, and keep the tally; `fd` is the tally, locked."""
+        kept, now = Tally.read(os.pread(fd, tally.LARGEST, 0)), time.time()
+        records = [*kept.due(now), *_admitted(kept, record, now)]
+        if records:
+            with opened(above, self.name, os.O_APPEND) as log:
+                kept.head = _written(log, above, self.name, kept.head, records, said)
+            with contextlib.suppress(OSError):  # the record is on disk; a tally that is behind does no harm
+                _keep(fd, kept)
+        else:
+            _keep(fd, kept)
+        return kept.head
+
+    def _say(self, lines: list[str]) -> None:
+        if self.syslog and lines:
+            syslog.openlog("borgctl", syslog.LOG_PID, syslog.LOG_AUTH)
+            for line in lines:
+                syslog.syslog(syslog.LOG_INFO, line)
 
 
-def _lock(fd: int) -> None:
-    """Wait for the lock, but not for ever.
+def _admitted(kept: Tally, record: dict[str, Any], now: float) -> list[dict[str, Any]]:
+    """Return the record if its key has room left; an alert, or nothing, for a refusal that is only counted."""
+    account = kept.account(record, now)
+    match record.get("type"):
+        case "accept" if not tally.take(account, RUNS):
+            raise BorgctlError("asked-too-often", f"more than {RUNS.most} requests, and {RUNS.hourly} an hour")
+        case "refuse" if not tally.take(account, REFUSALS):
+            return tally.count(account, now)
+    return [record]
 
-    lockf(3), as it needs a descriptor for writing: whoever may only read the log could hold a flock(2) on it.
-    """
-    end = time.monotonic() + _PATIENCE
-    while not _locked(fd):
-        if time.monotonic() > end:
-            raise OSError(errno.EAGAIN, "another process keeps it locked")
-        time.sleep(0.005)
+
+def _written(
+    fd: int, above: int, name: str, known: Head | None, records: list[dict[str, Any]], said: list[str]
+) -> Head | None:
+    """Append records to the chain and return its new head; `known` is the last record as the tally has it."""
+    last, head = history.ending(fd)
+    if last is None:  # a new log, or one that was copied and truncated
+        head = max(filter(None, (known, history.newest(above, name))), key=lambda one: one.sequence, default=None)
+        previous = head.digest if head else START
+    else:
+        previous = digest(last)
+        if known and (head is None or known.sequence > head.sequence or _differ(known, head)):
+            found = {"kept": str(known), "found": head and str(head)}
+            records = [{"type": "alert", "reason": "log-cut", **found}, *records]
+            head = max(known, head or known, key=lambda one: one.sequence)
+    lines = b""
+    for record in records:
+        number = head.sequence + 1 if head else 1
+        line = render(record, sequence=number, previous=previous)
+        said.append(line)
+        previous = digest(line.encode("ascii"))
+        head, lines = Head(number, previous), lines + line.encode("ascii") + b"\n"
+    _write(fd, lines)
+    if last is None:
+        os.fsync(above)  # a new file's name has to last, too
+    return head
 
 
-def _locked(fd: int) -> bool:
+def _differ(known: Head, found: Head) -> bool:
+    return known.sequence == found.sequence and known.digest != found.digest
+
+
+def _write(fd: int, lines: bytes) -> None:
+    """Append whole or not at all, and wait for the disk; a torn line of a killed writer is ended first."""
+    size = os.fstat(fd).st_size
+    if size and os.pread(fd, 1, size - 1) != b"\n":
+        lines = b"\n" + lines
     try:
-        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
+        if os.write(fd, lines) != len(lines):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(fd)
+    except OSError:
+        if os.fstat(fd).st_size > size:
+            os.ftruncate(fd, size)
+        raise
 
 
-def render(record: dict[str, Any]) -> str:
-    """Return the record's line: ASCII, in the given order after the time, never longer than LARGEST.
-
-    A program that uses structlog's JSONRenderer would write the same.
-    """
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = json.dumps({"time": now, **{key: _capped(value) for key, value in record.items()}})
-    if len(line) >= LARGEST:
-        kept = {key: value for key, value in record.items() if isinstance(value, (int, str, type(None)))}
-        line = json.dumps({"time": now, **{key: _capped(value) for key, value in kept.items()}, "cut": True})
-    return line
+def _keep(fd: int, kept: Tally) -> None:
+    """Write the tally in its place, where the lock is; a newline ends what counts."""
+    line = kept.line()
+    os.pwrite(fd, line, 0)
+    os.ftruncate(fd, len(line))
 
 
-def _capped(value: Any) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(value, str):
-        kept = value[:_LONGEST_TEXT]
-        while len(json.dumps(kept)) > _LONGEST_TEXT + 2:  # in ASCII, a character may take twelve
-            kept = kept[: len(kept) * 3 // 4]
-        return value if kept == value else f"{kept}… ({len(value)} characters)"
-    if isinstance(value, (list, tuple)):
-        return [_capped(item) for item in value[:_MOST_ITEMS]]
-    if isinstance(value, dict):
-        return {key: _capped(item) for key, item in value.items()}
-    return value
+def _unusable(path: str, error: Exception) -> BorgctlError:
+    text = error.strerror if isinstance(error, OSError) else str(error)
+    return BorgctlError("log-unusable", f"{path!r}: {text}")

@@ -143,6 +143,9 @@ _TABLE = (
         "install borg, or name its path with 'borg:' in the policy; see that it runs",
     ),
     Reason("repository-busy", 69, "busy", True, "wait until the run that uses this repository has ended"),
+    Reason(
+        "asked-too-often", 69, "busy", True, "wait: a key may make 1000 requests at once, and 120 an hour after that"
+    ),
     Reason("sessions-full", 69, "busy", True, "wait, or raise 'limits: sessions' in the client's policy"),
     Reason(
         "transport-failed",

@@ -31,6 +31,7 @@ from borgctl.policy import Policy
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import Held
 from borgctl.templates import Names
+from borgctl.values import Head
 
 Wall = Callable[[], None]
 
@@ -43,6 +44,7 @@ class Story:
     output: Output
     local: bool
     log: Log | None = None
+    seen: Head | None = None  # what the server kept of this log
     accepted: float | None = None  # when (time.monotonic), once the accept record is on disk
     known: dict[str, Any] = field(default_factory=dict)
 
@@ -78,7 +80,7 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
     announced = request.announced_socket(command, carriers) if "socket" in policy.transports else None
     pinned = transport.pin(announced, policy.socket_directory) if announced else None
     asked = request.parse(command, carriers)
-    story.output.json = asked.options.log == "json"
+    story.output.json, story.seen = asked.options.log == "json", asked.options.seen
     if announced and asked.options.socket not in (None, announced):
         raise BorgctlError("conflicting-values", f"two sockets are named: {announced} and {asked.options.socket}")
     decision = judge(policy, asked, Facts(Names(surroundings.hostname(), "", datetime.now().astimezone()), story.local))
@@ -230,8 +232,9 @@ def _end(story: Story, ending: Ending) -> int:
     seconds = round(time.monotonic() - story.accepted, 3)
     more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
     more["repository_id"] = ending.identity
-    story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
-    story.output.event("exit", **{key: value for key, value in told.items() if value is not None})
+    head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
+    said = {**told, "audit": _chained(story, story.log, head)}
+    story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code
 
 
@@ -245,15 +248,24 @@ def _refuse(story: Story, error: BorgctlError) -> int:
     ending = by_gate(error.reason.code)
     kind = {"type": "refuse"} if story.accepted is None else {"type": "exit", "outcome": ending.outcome}
     record = {**kind, "run": story.run, **story.known, "reason": error.reason.code, "detail": error.detail}
+    log, audit = story.log or Log.fallback(policyfile.default_log()), None
     try:
-        (story.log or Log.fallback(policyfile.default_log())).append({**record, "code": ending.code})
+        audit = _chained(story, log, log.append({**record, "code": ending.code}))
     except BorgctlError as failure:
         story.output.say(f"this refusal could not be recorded: {failure.reason.code}")
     detail = f"{error.detail}; " if story.local else ""
     story.output.say(f"{ending.outcome}: {error.reason.code}: {detail}{error.hint} (run {story.run})")
     told = {"outcome": ending.outcome, "origin": "gate", "code": ending.code, "reason": error.reason.code}
-    story.output.event("exit", **told)
+    story.output.event("exit", **told, **({"audit": audit} if audit else {}))
     return ending.code
+
+
+def _chained(story: Story, log: Log, head: Head | None) -> dict[str, Any] | None:
+    """Return what the server may keep of the log, and whether that continues what it kept before."""
+    if head is None:
+        return None
+    continues = log.holds(story.seen) if story.seen else None
+    return {"sequence": head.sequence, "head": head.digest, "continues": continues}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, assert_never
 
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.values import ArchiveName, JobName, RepositoryPath, Seen, SocketPath, SourcePath, choice
+from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath, choice
 from borgctl.vocabulary import COMMANDS, Command
 
 LARGEST = 16 * 1024
@@ -37,7 +37,7 @@ class Options:
     repository: RepositoryPath | None = None
     socket: SocketPath | None = None
     log: str = "text"
-    seen: Seen | None = None
+    seen: Head | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "repository": RepositoryPath,
     "socket": SocketPath,
     "log": lambda text: choice(text, ("text", "json")),
-    "seen": Seen.read,
+    "seen": Head.read,
 }
 
 

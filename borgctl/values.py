@@ -119,21 +119,21 @@ class SourcePath:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the server kept of this client's audit log: a record's sequence number and the SHA-256 of that record."""
+class Head:
+    """A record of a client's audit log, named so that it cannot be another: its sequence number and its SHA-256."""
 
     sequence: int
-    head: str
+    digest: str
 
     @classmethod
-    def read(cls, text: str) -> "Seen":
+    def read(cls, text: str) -> "Head":
         """Read 'SEQUENCE:HEAD'."""
         _require(text, r"[0-9]{1,15}:[0-9a-f]{64}", 80, "sequence and head", "SEQUENCE:HEAD, 64 hexadecimal digits")
-        sequence, _, head = text.partition(":")
-        return cls(int(sequence), head)
+        sequence, _, digest = text.partition(":")
+        return cls(int(sequence), digest)
 
     def __str__(self) -> str:
-        return f"{self.sequence}:{self.head}"
+        return f"{self.sequence}:{self.digest}"
 
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

@@ -4,12 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from borgctl import __version__
+from borgctl.cli import audit, pulled
 from borgctl.cli import explain as explanation
 from borgctl.cli import lint as linter
 from borgctl.cli.authorize import Login, Order, authorized
@@ -22,6 +24,7 @@ from borgctl.cli.sample import sampled
 from borgctl.cli.suggest import suggested
 from borgctl.cli.verdict import Explanation
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.values import duration
 
 app = typer.Typer(
     name="borgctl",
@@ -178,6 +181,29 @@ def doctor(
     report = examine(Examination(tuple(policies or ()), key, login, addr, sshd_config))
     _print(report.plain, report.lines, as_json)
     raise typer.Exit(report.status)
+
+
+@app.command("status")
+def status_(
+    policies: Annotated[
+        list[str] | None, typer.Argument(metavar="[POLICY]...", help="Without one: all in /etc/borgctl.")
+    ] = None,
+    max_age: Annotated[str, typer.Option(metavar="DURATION", help="Older than this is overdue.")] = "26h",
+    as_json: AsJson = False,
+) -> None:
+    """Say whether anyone still pulls this machine: the last good run of each job, from its own log.
+
+    Exit status 0: all well, 1: the last run had warnings or failed, 2: overdue, or never.
+
+    Example: borgctl status --max-age 26h
+    """
+    files = [os.path.abspath(file) for file in policies or linter.usual_policies()]
+    found = pulled.status(files, duration(max_age), datetime.now(UTC))
+    _print(found.plain, found.lines, as_json)
+    raise typer.Exit(found.status)
+
+
+app.add_typer(audit.app)
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from borgctl.errors import BadValue
 from borgctl.launch import Launch
 from borgctl.request import LARGEST, MOST_WORDS, Borg, Hello, Options, Request, Run, Window, render, split
-from borgctl.values import ArchiveName, JobName, RepositoryPath, Seen, SocketPath, SourcePath
+from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath
 from borgctl.vocabulary import COMMANDS, FLAG, Kind
 
 # For what takes long to draw
@@ -68,7 +68,7 @@ SOURCES = _paths(SourcePath, _PRINTABLE.translate(dict.fromkeys(map(ord, "/{}"))
 ARCHIVES = st.builds(
     lambda first, rest: f"{first}{rest}", st.sampled_from(_HARMLESS), st.text("aZ0_.:+@=-", max_size=30)
 ).filter(lambda text: "::" not in text and ".checkpoint" not in text)
-SEEN = st.builds(Seen, st.integers(0, 10**15 - 1), st.text("0123456789abcdef", min_size=64, max_size=64))
+SEEN = st.builds(Head, st.integers(0, 10**15 - 1), st.text("0123456789abcdef", min_size=64, max_size=64))
 OPTIONS = st.builds(
     Options,
     st.none() | REPOSITORIES,

@@ -4,28 +4,25 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import stat
+import subprocess
 import threading
+import time
 
-import draws
 import programs
 import pytest
 import stage
-import structlog
-from hypothesis import given
-from hypothesis import strategies as st
 
-from borgctl.audit import LARGEST, Log, render
+from borgctl.audit import Log
+from borgctl.chain import digest
+from borgctl.cli.logs import lines
+from borgctl.cli.verify import verified
 from borgctl.errors import BorgctlError
+from borgctl.values import Head
 
 OTHER = 54321
 only_root = pytest.mark.skipif(not stage.ROOT, reason="only root gives files away")
-SCALARS = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(max_size=50)
-RECORDS = st.dictionaries(
-    st.text("abcdefgh", min_size=1, max_size=8),
-    SCALARS | st.lists(SCALARS, max_size=4) | st.dictionaries(st.text(max_size=5), SCALARS, max_size=3),
-    max_size=10,
-)
 
 
 @pytest.fixture
@@ -53,59 +50,30 @@ def appended(path, *records):
         for record in records:
             log.append(record)
     finally:
-        os.close(log.fd)
+        log.close()
 
 
 def test_a_record_is_one_line_of_json_with_the_time_first(path):
     appended(path, {"type": "accept", "run": "1"}, {"type": "exit", "run": "1", "code": 0})
     one, other = map(json.loads, path.read_text("ascii").splitlines())
-    assert list(one) == ["time", "type", "run"]
+    assert list(one) == ["time", "sequence", "previous", "type", "run"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one["time"])
     assert other["code"] == 0
 
 
-@given(RECORDS)
-def test_structlogs_renderer_would_have_written_the_same(record):
-    written = render(record)
-    value = json.loads(written)
-    again = structlog.processors.JSONRenderer()(None, "info", dict(value))
-    assert written == again
-    assert {key: value[key] for key in record if key != "time"} == {k: v for k, v in record.items() if k != "time"}
+def test_each_record_tells_the_hash_of_the_line_before(path):
+    appended(path, *({"type": "x", "n": number} for number in range(3)))
+    written = path.read_bytes().splitlines()
+    records = [json.loads(line) for line in written]
+    assert [one["sequence"] for one in records] == [1, 2, 3]
+    assert [one["previous"] for one in records] == ["0" * 64, *map(digest, written[:2])]
 
 
-@draws.FEWER
-@given(RECORDS | st.fixed_dictionaries({"request": st.text(min_size=1000, max_size=3000)}))
-def test_a_line_is_printable_ascii_and_never_too_long(record):
-    line = render(record)
-    assert line.isascii() and line.isprintable() and len(line) < LARGEST
-
-
-@pytest.mark.parametrize("character", ["x", "\n", "\x1b", "\udcff", "é", "日", "\U0001f4be", '"', "\\"])
-def test_whatever_a_peer_sends_the_record_stays_small(character):
-    flood = character * 200_000
-    line = render(
-        {
-            "type": "refuse",
-            "run": "1",
-            "request": flood,
-            "detail": flood,
-            "policy": flood,
-            "peer": flood,
-            "argv": [flood] * 300,
-            "environment": {flood: flood},
-            "rule": flood,
-            "job": flood,
-        }
-    )
-    assert len(line) < LARGEST and line.isascii()
-    assert json.loads(line)["type"] == "refuse"
-
-
-def test_what_was_cut_says_so():
-    long = json.loads(render({"request": "x" * 5000}))["request"]
-    assert long.startswith("x" * 1000) and long.endswith("… (5000 characters)")
-    many = json.loads(render({"run": "1", "argv": ["x" * 1000] * 200}))
-    assert many["cut"] is True and many["run"] == "1" and "argv" not in many
+def test_the_head_is_that_of_the_record_that_was_written(path):
+    log = opened(path)
+    assert log.append({"type": "x"}) == Head(1, digest(path.read_bytes().rstrip()))
+    assert log.append({"type": "x"}) == Head(2, digest(path.read_bytes().splitlines()[1]))
+    log.close()
 
 
 def test_the_log_is_made_private_with_its_directories(tmp_path):
@@ -129,6 +97,165 @@ def test_a_line_that_was_torn_is_ended_first(path):
     lines = path.read_text().splitlines()
     assert lines[:2] == ['{"old":1}', '{"torn":']
     assert [json.loads(line)["type"] for line in lines[2:]] == ["a", "b"]
+    assert json.loads(lines[2])["previous"] == digest(b'{"torn":')
+
+
+def test_a_torn_record_is_in_the_chain_and_its_number_is_not_used_up(path):
+    appended(path, {"type": "a"}, {"type": "b"})
+    whole = path.read_bytes()
+    with path.open("ab") as file:
+        file.write(whole.splitlines()[1].replace(b'"sequence": 2', b'"sequence": 3')[:-9])
+    appended(path, {"type": "c"})
+    assert [json.loads(line).get("sequence") for line in path.read_bytes().splitlines() if line.endswith(b"}")] == [
+        1,
+        2,
+        3,
+    ]
+    assert verified([str(path)], []).status == 1  # odd, and no more
+
+
+# ---- rotation
+
+
+@pytest.mark.parametrize("rename", ["audit.jsonl.1", "audit.jsonl-20261123", "audit-20261123.jsonl"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("beside", ["kept", "lost", "torn"])
+def test_a_new_log_continues_the_old_one(path, rename, packed, beside):
+    appended(path, {"type": "a"}, {"type": "b"})
+    os.rename(path, path.parent / rename)
+    if packed:
+        subprocess.run(["/bin/gzip", path.parent / rename], check=True)
+    if beside == "lost":
+        os.unlink(f"{path}.head")
+    if beside == "torn":
+        os.truncate(f"{path}.head", 20)
+    appended(path, {"type": "c"})
+    assert [one["type"] for one in chained(path)] == ["a", "b", "c"]
+
+
+def test_a_log_whose_old_part_went_elsewhere_goes_on(path, tmp_path):
+    appended(path, {"type": "a"}, {"type": "b"})
+    os.rename(path, tmp_path / "elsewhere")
+    appended(path, {"type": "c"})
+    assert verified([str(tmp_path / "elsewhere"), str(path)], []).status == 0
+
+
+def test_a_log_that_is_copied_and_truncated_goes_on(path):
+    appended(path, {"type": "a"}, {"type": "b"})
+    shutil.copyfile(path, f"{path}.1")
+    os.chmod(f"{path}.1", 0o600)
+    os.truncate(path, 0)
+    appended(path, {"type": "c"})
+    assert [one["type"] for one in chained(path)] == ["a", "b", "c"]
+
+
+def test_what_is_lost_between_copy_and_truncation_is_found(path):
+    appended(path, {"type": "a"}, {"type": "b"})
+    shutil.copyfile(path, f"{path}.1")
+    os.chmod(f"{path}.1", 0o600)
+    appended(path, {"type": "lost"})
+    os.truncate(path, 0)
+    appended(path, {"type": "c"})
+    (bad,) = verified([str(path)], []).walk.bad
+    assert (bad.sequence, bad.text) == (3, "missing before record 4: 3")
+
+
+def test_a_log_that_was_cut_says_so_itself(path):
+    appended(path, {"type": "a"}, {"type": "b"}, {"type": "c"})
+    first = path.read_bytes().splitlines(keepends=True)[0]
+    path.write_bytes(first)
+    appended(path, {"type": "d"})
+    told = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert [(one["sequence"], one["type"]) for one in told] == [(1, "a"), (4, "alert"), (5, "d")]
+    assert told[1]["reason"] == "log-cut" and told[1]["kept"].startswith("3:")
+
+
+def test_a_log_whose_last_record_was_changed_says_so_itself(path):
+    appended(path, {"type": "a", "n": 1})
+    path.write_bytes(path.read_bytes().replace(b'"n": 1', b'"n": 2'))
+    appended(path, {"type": "b"})
+    assert [json.loads(line)["type"] for line in path.read_bytes().splitlines()] == ["a", "alert", "b"]
+
+
+def test_a_log_that_ends_in_an_endless_line_is_no_log(path):
+    path.write_bytes(b"x" * (3 << 20))
+    path.chmod(0o600)
+    log = opened(path)
+    with pytest.raises(BorgctlError):
+        log.append({"type": "x"})
+    log.close()
+
+
+# ---- floods
+
+
+def refusal(key="SHA256:a", **more):
+    return {"type": "refuse", "policy": "/p", "key": key, "request": "x" * 100_000, "reason": "unknown-verb", **more}
+
+
+def test_a_flood_of_refusals_is_counted_and_the_log_stays_small(path):
+    log = opened(path)
+    heads = [log.append(refusal()) for _ in range(2000)]
+    log.append(refusal(key="SHA256:b"))
+    log.close()
+    told = chained(path)
+    assert [one["type"] for one in told] == ["refuse"] * 100 + ["alert", "refuse"]
+    assert told[100]["reason"] == "refusals-counted" and told[101]["key"] == "SHA256:b"
+    assert path.stat().st_size < 200_000 and heads[-1].sequence == 101
+    assert verified([str(path)], []).counted == 1899
+
+
+def test_the_count_is_told_within_the_hour(path, monkeypatch):
+    log, now = opened(path), time.time()
+    monkeypatch.setattr(time, "time", lambda: now)
+    for _ in range(150):
+        log.append(refusal())
+    now += 3700
+    log.append({"type": "exit", "policy": "/q"})
+    log.close()
+    alerts = [one for one in chained(path) if one["type"] == "alert"]
+    assert [one["count"] for one in alerts] == [1, 49]
+
+
+def test_who_asks_too_often_is_refused_and_nobody_else(path):
+    log = opened(path)
+    for _ in range(1000):
+        log.append({"type": "accept", "policy": "/p", "key": "SHA256:a"})
+    with pytest.raises(BorgctlError) as caught:
+        log.append({"type": "accept", "policy": "/p", "key": "SHA256:a"})
+    assert caught.value.reason.code == "asked-too-often"
+    assert log.append({"type": "accept", "policy": "/p", "key": "SHA256:b"}).sequence == 1001
+    log.close()
+
+
+# ---- whether it holds what a server saw
+
+
+def test_the_log_holds_what_it_wrote_and_nothing_else(path):
+    log = opened(path)
+    heads = [log.append({"type": "x", "n": number}) for number in range(5)]
+    assert [log.holds(head) for head in heads] == [True] * 5
+    assert log.holds(Head(6, "0" * 64)) is False and log.holds(Head(0, "0" * 64)) is False
+    assert log.holds(Head(3, heads[3].digest)) is False
+    os.rename(path, f"{path}.1")
+    later = log.append({"type": "x"})
+    subprocess.run(["/bin/gzip", f"{path}.1"], check=True)
+    assert [log.holds(head) for head in (*heads, later)] == [True] * 6
+    assert log.holds(Head(3, heads[3].digest)) is False
+    os.unlink(f"{path}.1.gz")
+    assert [log.holds(head) for head in (*heads, later)] == [False] * 5 + [True]
+    log.close()
+
+
+def test_a_log_that_was_written_anew_does_not_hold_it(path):
+    log = opened(path)
+    kept = [log.append({"type": "x", "n": number}) for number in range(5)]
+    os.unlink(path)
+    os.unlink(f"{path}.head")
+    for number in range(9):
+        log.append({"type": "x", "n": number})
+    assert [log.holds(head) for head in kept] == [False] * 5
+    log.close()
 
 
 def test_a_symlink_a_fifo_a_directory_and_a_device_are_refused(path):
@@ -169,8 +296,9 @@ def test_a_log_that_others_may_read_works(path, mode):
 def test_whoever_may_only_read_the_log_cannot_stop_it(path):
     """flock(2) needs no more than a descriptor for reading."""
     appended(path, {"type": "x"})
-    with path.open() as reader:
+    with path.open() as reader, open(f"{path}.head") as beside:
         fcntl.flock(reader, fcntl.LOCK_EX)
+        fcntl.flock(beside, fcntl.LOCK_EX)
         appended(path, {"type": "y"})
     assert len(path.read_text().splitlines()) == 2
 
@@ -194,26 +322,58 @@ def test_a_log_in_a_directory_that_is_missing_three_times_is_refused(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_many_writers_at_once_keep_every_line_whole(path):
-    code = """
+WRITER = """
 import sys
 from borgctl.audit import Log
+from borgctl.chain import digest
+from borgctl.cli.logs import lines
+from borgctl.cli.verify import verified
 log = Log.open(sys.argv[1], syslog=False)
-for number in range(50):
+for number in range(int(sys.argv[3])):
     log.append({"type": "x", "writer": sys.argv[2], "number": number, "pad": "x" * 500})
 """
-    writers = [programs.started(code, path, number) for number in range(4)]
-    assert [writer.wait(30) for writer in writers] == [0] * 4
-    seen = [json.loads(line) for line in path.read_text("ascii").splitlines()]
-    assert len({(one["writer"], one["number"]) for one in seen}) == len(seen) == 200
-    for writer in "0123":
+
+
+def chained(path):
+    """Return the records of a log and its older parts, after checking that they are one chain."""
+    proof = verified([str(path)], [])
+    assert proof.walk.bad == [], proof.lines
+    return [record for line in lines(list(proof.files)) if (record := json.loads(line.text))]
+
+
+def test_twenty_writers_at_once_make_one_chain_of_whole_lines(path):
+    writers = [programs.started(WRITER, path, number, 50) for number in range(20)]
+    assert [writer.wait(120) for writer in writers] == [0] * 20
+    seen = chained(path)
+    assert [one["sequence"] for one in seen] == list(range(1, 1001))
+    assert len({(one["writer"], one["number"]) for one in seen}) == 1000
+    for writer in map(str, range(20)):
         assert [one["number"] for one in seen if one["writer"] == writer] == list(range(50))
+
+
+def test_a_log_that_is_rotated_while_they_write_is_one_chain(path):
+    """As logrotate renames it, at any moment; the older parts are compressed later (delaycompress)."""
+    appended(path, {"type": "first"})
+    writers = [programs.started(WRITER, path, number, 60) for number in range(6)]
+    number = 0
+    while any(writer.poll() is None for writer in writers):
+        number += 1
+        os.rename(path, f"{path}.{1000 - number}")
+        programs.wait_for(lambda: path.exists() or all(writer.poll() is not None for writer in writers))
+    assert [writer.wait() for writer in writers] == [0] * 6
+    appended(path, {"type": "last"})
+    assert number > 1
+    assert len(chained(path)) == 6 * 60 + 2
 
 
 FULL = """
 import resource, sys
 from borgctl.audit import Log
+from borgctl.chain import digest
+from borgctl.cli.logs import lines
+from borgctl.cli.verify import verified
 from borgctl.errors import BorgctlError
+from borgctl.values import Head
 log = Log.open(sys.argv[1], syslog=False)
 log.append({"type": "first"})
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), -1))
@@ -239,7 +399,11 @@ def test_a_really_full_file_system_leaves_no_part_of_a_line(tmp_path):
     code = """
 import ctypes, json, os, sys
 from borgctl.audit import Log
+from borgctl.chain import digest
+from borgctl.cli.logs import lines
+from borgctl.cli.verify import verified
 from borgctl.errors import BorgctlError
+from borgctl.values import Head
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.unshare(0x20000) or libc.mount(b"none", b"/", None, 0x44000, None):  # CLONE_NEWNS, MS_REC | MS_PRIVATE
     sys.exit(f"no mounts here: {os.strerror(ctypes.get_errno())}")
@@ -265,7 +429,7 @@ assert lines.endswith("\\n") and len([json.loads(line) for line in lines.splitli
 def test_a_writer_that_was_killed_holds_nobody_up(path):
     code = """
 import fcntl, os, sys, time
-fd = os.open(sys.argv[1], os.O_RDWR | os.O_APPEND)
+fd = os.open(sys.argv[1] + ".head", os.O_RDWR)
 fcntl.lockf(fd, fcntl.LOCK_EX)
 print("held", flush=True)
 time.sleep(60)
@@ -281,7 +445,7 @@ time.sleep(60)
 
 def test_a_closed_descriptor_is_an_error_of_ours(path):
     log = opened(path)
-    os.close(log.fd)
+    log.close()
     with pytest.raises(BorgctlError) as caught:
         log.append({"type": "x"})
     assert caught.value.reason.code == "log-unusable"
@@ -289,19 +453,19 @@ def test_a_closed_descriptor_is_an_error_of_ours(path):
 
 def test_where_nothing_is_there_the_fallback_writes_no_file(tmp_path):
     log = Log.fallback(str(tmp_path / "none/audit.jsonl"))
-    assert log.fd is None and log.syslog
+    assert log.above is None and log.syslog
     assert os.listdir(tmp_path) == []
 
 
 def test_where_the_directory_is_there_the_fallback_is_the_usual_file(path):
     log = Log.fallback(str(path))
-    assert os.readlink(f"/proc/self/fd/{log.fd}") == str(path)
-    os.close(log.fd)
+    assert log.above is not None and log.path == str(path)
+    log.close()
 
 
 def test_a_log_that_is_not_safe_is_no_fallback(path):
     path.parent.chmod(0o777)
-    assert Log.fallback(str(path)).fd is None
+    assert Log.fallback(str(path)).above is None
 
 
 def test_a_record_goes_to_syslog_as_the_same_line(path, monkeypatch):
@@ -312,5 +476,5 @@ def test_a_record_goes_to_syslog_as_the_same_line(path, monkeypatch):
     monkeypatch.setattr(syslog, "syslog", lambda priority, line: said.append(line))
     log = Log.open(str(path), syslog=True)
     log.append({"type": "x"})
-    os.close(log.fd)
+    log.close()
     assert said == path.read_text().splitlines()

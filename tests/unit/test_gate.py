@@ -1,5 +1,6 @@
 """The gate as a process: what it loads, and that nonsense of any kind ends in one exit line and no traceback."""
 
+import hashlib
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from pathlib import Path
 import programs
 import pytest
 import stage
+
+from borgctl.cli.verify import verified
 
 FORBIDDEN = ("typer", "rich", "structlog", "logging", "asyncio", "subprocess", "pydantic", "click", "borgctl.cli")
 KEY = "SHA256:" + "a" * 43
@@ -706,3 +709,67 @@ def test_the_python_that_starts_the_relay_is_the_gates(room):
     words = env["BORG_RSH"].split()
     assert words[0] == sys.executable and words[1:3] == ["-I", "-S"]
     assert Path(words[3]).name == "relay.py" and words[4].startswith(str(room.path / "base/runs"))
+
+
+# ---- the chain
+
+
+def test_the_last_line_tells_the_head_of_the_log(room):
+    for command, answer in (("hello", None), ("run default", None), ("run weekly", None), ("nonsense", None)):
+        audit = exit_line(room.gate(command))["audit"]
+        line = room.log.read_bytes().splitlines()[-1]
+        assert audit == {"sequence": len(room.records()), "head": hashlib.sha256(line).hexdigest(), "continues": answer}
+
+
+def test_the_last_line_tells_whether_the_log_continues_what_the_server_saw(room):
+    kept = exit_line(room.gate("hello"))["audit"]
+    seen = f"--seen={kept['sequence']}:{kept['head']}"
+    assert exit_line(room.gate(f"run default {seen}"))["audit"]["continues"] is True
+    assert exit_line(room.gate(f"run weekly {seen}"))["audit"]["continues"] is True
+    room.log.rename(f"{room.log}.1")
+    assert exit_line(room.gate(f"hello {seen}"))["audit"]["continues"] is True
+    assert exit_line(room.gate(f"hello --seen={kept['sequence']}:{'0' * 64}"))["audit"]["continues"] is False
+    assert exit_line(room.gate(f"hello --seen=999999:{kept['head']}"))["audit"]["continues"] is False
+    Path(f"{room.log}.1").unlink()
+    assert exit_line(room.gate(f"hello {seen}"))["audit"]["continues"] is False
+
+
+def test_a_run_that_was_killed_is_unfinished_in_the_log_and_the_chain_goes_on(room):
+    room.borg("exec sleep 30")
+    with programs.ended(started(room)) as one:
+        programs.wait_for((room.path / "argv").exists)
+        one.kill()
+        one.wait()
+    room.borg()
+    programs.wait_for(lambda: room.gate("run default").returncode == 0, 30)
+    proof = verified([str(room.log)], [])
+    assert proof.walk.bad == [] and len(proof.walk.unfinished) == 1
+
+
+def test_a_flood_of_requests_leaves_a_small_log_and_another_key_its_room(room):
+    for _ in range(150):
+        assert room.gate("x" * 3000).returncode == 76
+    assert [record["type"] for record in room.records()] == ["refuse"] * 100 + ["alert"]
+    assert room.log.stat().st_size < 400_000
+    done = room.gate("nonsense", "--policy", room.file, "--key", "SHA256:" + "b" * 43)
+    assert done.returncode == 76 and room.records()[-1]["reason"] == "unknown-verb"
+    assert room.gate("run default").returncode == 0
+
+
+def test_a_key_that_asks_too_often_is_told_so(room):
+    room.gate("hello")
+    tally = json.loads(Path(f"{room.log}.head").read_text())
+    for account in tally["accounts"].values():
+        account["used"]["runs"] = 1000
+    Path(f"{room.log}.head").write_text(json.dumps(tally) + "\n")
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (69, "asked-too-often")
+    assert not (room.path / "argv").exists() and room.records()[-1]["type"] == "refuse"
+
+
+def test_a_passphrase_in_a_request_or_a_hooks_output_is_not_in_the_log(room):
+    room.gate("run 'BORG_PASSPHRASE=my-own-words'")
+    hooks(room, before="echo PGPASSWORD=my-own-words >&2; exit 1")
+    room.gate("run default")
+    text = room.log.read_text()
+    assert "my-own-words" not in text and text.count("***") >= 2

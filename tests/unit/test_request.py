@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from borgctl.errors import BorgctlError
 from borgctl.request import LARGEST, Borg, Hello, Options, Request, Run, announced_socket, parse, render, split
-from borgctl.values import ArchiveName, JobName, RepositoryPath, Seen, SocketPath, SourcePath
+from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath
 
 ANYTHING = st.binary(max_size=300) | st.text("runbog helo-=/:'\"\\{}~$;\n\0", max_size=80).map(str.encode)
 CARRIERS = st.none() | st.dictionaries(st.sampled_from(("BORG_SOCKET", "BORG_REPOPATH")), st.text(max_size=40))
@@ -69,7 +69,7 @@ def test_options_of_the_run_are_typed():
     head = "0123456789abcdef" * 4
     asked = parse(f"run default --repository=/srv/a --socket=/run/b --log=json --seen=7:{head}".encode())
     assert asked == Request(
-        Run(JobName("default")), Options(RepositoryPath("/srv/a"), SocketPath("/run/b"), "json", Seen(7, head))
+        Run(JobName("default")), Options(RepositoryPath("/srv/a"), SocketPath("/run/b"), "json", Head(7, head))
     )
 
 

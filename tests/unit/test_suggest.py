@@ -1,7 +1,6 @@
 """suggest: what is suggested makes that request allowed, is never unwise, and a hostile log is only counted."""
 
 import json
-import os
 
 import draws
 import pytest
@@ -313,7 +312,7 @@ def test_a_log_of_a_real_refusal_is_understood(tmp_path):
 
     log = Log.open(str(tmp_path / "a.jsonl"), syslog=False)
     log.append({key: value for key, value in refusal("run weekly", "unknown-job").items() if key != "time"})
-    os.close(log.fd)
+    log.close()
     assert [one.name for one in suggested(str(tmp_path / "a.jsonl"), stage.FACTS).suggestions] == ["weekly"]
 
 

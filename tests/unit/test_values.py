@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from borgctl.errors import BadValue
 from borgctl.values import (
     ArchiveName,
+    Head,
     JobName,
     RepositoryPath,
-    Seen,
     SocketPath,
     SourcePath,
     boolean,
@@ -22,7 +22,7 @@ from borgctl.values import (
 )
 
 HEAD = "0123456789abcdef" * 4
-TYPES = (JobName, RepositoryPath, SocketPath, ArchiveName, SourcePath, Seen.read, duration, boolean)
+TYPES = (JobName, RepositoryPath, SocketPath, ArchiveName, SourcePath, Head.read, duration, boolean)
 NOT_ASCII_DIGITS = ["١", "１", "²", "߀"]
 
 
@@ -137,7 +137,7 @@ def test_inside_is_meant_by_components(one, other, inside):
 @pytest.mark.parametrize("text", ["1", f"1:{HEAD[:-1]}", f"1:{HEAD}0", f"x:{HEAD}", f"1:{HEAD.upper()}", f"+1:{HEAD}"])
 def test_a_mark_of_the_log_is_a_number_and_a_digest(text):
     with pytest.raises(BadValue):
-        Seen.read(text)
+        Head.read(text)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,144 @@
+"""`borgctl status`: is anyone still pulling this machine? The last good run of each job, from the audit log.
+
+Judged are the jobs of the policies that make archives, and what a server may spell out where there are none. The log is
+believed; whether it may be is `borgctl audit verify`'s.
+
+    status(["/etc/borgctl/web1.yaml"], 26 * 3600, now).status      0 all well, 1 look at it, 2 overdue
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from borgctl import policyfile
+from borgctl.cli import logs
+from borgctl.cli.lint import printable
+from borgctl.cli.show import moment, record
+from borgctl.errors import BadValue, BorgctlError
+from borgctl.policy import Policy
+
+_GOOD = ("ok", "warning")
+_STATUS = {"ok": 0, "warning": 1, "failing": 1, "overdue": 2, "never": 2, "unusable": 2}
+
+
+@dataclass(slots=True)
+class Pulled:
+    """One job of a policy: its last run and its last good one, as records; `error`: the policy cannot be used."""
+
+    policy: str
+    job: str | None
+    last: dict[str, Any] | None = None
+    good: dict[str, Any] | None = None
+    error: str | None = None
+    state: str = "never"
+    age: float | None = None
+
+    def judge(self, longest: float, now: datetime) -> None:
+        """Say how it stands."""
+        time = moment(self.good) if self.good else None
+        self.age = max(0.0, (now - time).total_seconds()) if time else None
+        if self.error:
+            self.state = "unusable"
+        elif self.age is None:
+            self.state = "never"
+        elif self.age > longest:
+            self.state = "overdue"
+        elif self.last is not self.good:
+            self.state = "failing"
+        else:
+            self.state = "warning" if self.good and self.good.get("outcome") == "warning" else "ok"
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON; `age` in seconds."""
+        told = [one and {key: one.get(key) for key in ("time", "run", "outcome", "reason")} for one in _both(self)]
+        names = {"policy": self.policy, "job": self.job, "state": self.state, "error": self.error}
+        return {**names, "age": self.age and round(self.age), "good": told[0], "last": told[1]}
+
+    def __str__(self) -> str:
+        title = f"{self.policy} {self.job or '(spelled out)'}: {self.state}"
+        if self.error:
+            return f"{self.policy}: {self.state}: {self.error}"
+        parts = [f"{title}, last good {self.good.get('time')} ({_hours(self.age)} ago)" if self.good else title]
+        if self.last is not None and self.last is not self.good:
+            told = [str(self.last[key]) for key in ("outcome", "reason") if self.last.get(key)]
+            parts.append(f"last run {self.last.get('time')} {' '.join(told)}")
+        return ", ".join(parts)
+
+
+def _both(one: Pulled) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    return one.good, one.last
+
+
+def _hours(seconds: float | None) -> str:
+    return f"{(seconds or 0) / 3600:.1f} h"
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All jobs of all policies."""
+
+    jobs: list[Pulled] = field(default_factory=list)
+
+    @property
+    def status(self) -> int:
+        """Return the exit status."""
+        return max((_STATUS[one.state] for one in self.jobs), default=2)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {"status": self.status, "jobs": [one.plain for one in self.jobs]}
+
+    @property
+    def lines(self) -> list[str]:
+        """Return it for people."""
+        return [printable(str(one)) for one in self.jobs] or ["no job that makes archives"]
+
+
+def status(files: Sequence[str], longest: float, now: datetime) -> Findings:
+    """Return how each job of these policies stands, where `longest` seconds may have passed since its last good run."""
+    findings = Findings()
+    read: dict[str, list[Pulled]] = {}
+    for file in files:
+        try:
+            policy = policyfile.read(file)
+        except BorgctlError as error:
+            findings.jobs.append(Pulled(file, None, error=error.detail))
+            continue
+        read.setdefault(policy.audit.file, []).extend(Pulled(file, job) for job in _jobs(policy))
+    for log, jobs in read.items():
+        findings.jobs.extend(jobs)
+        _fill({(one.policy, one.job): one for one in jobs}, log)
+    for one in findings.jobs:
+        one.judge(longest, now)
+    return findings
+
+
+def _jobs(policy: Policy) -> Iterator[str | None]:
+    made = [name for name, job in policy.jobs.items() if job.command == "create"]
+    yield from made
+    if not made and "create" in policy.commands:
+        yield None
+
+
+def _fill(jobs: dict[tuple[str, str | None], Pulled], log: str) -> None:
+    """Find each job's last records; a log that is not there has none."""
+    try:
+        lines = logs.lines(logs.parts(log))
+        for line in lines:
+            if b'"exit"' in line.text:
+                _take(jobs, record(line.text))
+    except BadValue:
+        return
+
+
+def _take(jobs: dict[tuple[str, str | None], Pulled], told: dict[str, Any]) -> None:
+    policy, job = told.get("policy"), told.get("job")
+    if told["type"] != "exit" or told.get("command") != "create" or not isinstance(policy, str):
+        return
+    found = jobs.get((policy, job)) if job is None or isinstance(job, str) else None
+    if found is not None:
+        found.last = told
+        found.good = told if told.get("outcome") in _GOOD else found.good

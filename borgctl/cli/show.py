@@ -1,0 +1,143 @@
+"""`borgctl audit show`: the audit log as a table. Whatever is in the log, only printable characters come out.
+
+A record is read as far as its values have the types that the gate gives them; what does not is left out. It proves
+nothing (`proof`).
+
+    rows = (row(record) for record in records(lines) if chosen(record, wanted))
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from borgctl.cli.lint import printable
+from borgctl.errors import REASONS, BadValue
+from borgctl.values import duration
+
+COLUMNS = ("time", "no", "what", "who", "asked", "run", "about")
+_LONGEST = 200  # characters of a cell
+_STYLES = {"alert": "bold red", "refused": "red", "malformed": "red", "ok": "green"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records to show; None or empty: all of them."""
+
+    since: datetime | None = None
+    outcome: str | None = None
+    peer: str | None = None
+    run: str | None = None
+
+    def includes(self, record: dict[str, Any]) -> bool:
+        """Tell whether a record is one of those."""
+        if self.since and (moment(record) or datetime.max.replace(tzinfo=UTC)) < self.since:
+            return False
+        if self.outcome and self.outcome not in (outcome(record), record.get("type")):
+            return False
+        if self.peer and (record.get("peer") or "local") != self.peer:
+            return False
+        return not self.run or str(record.get("run", "")).startswith(self.run)
+
+
+def since(text: str, now: datetime) -> datetime:
+    """Read '2h' (before now) or a date or time as ISO 8601 writes it, local where it names no zone."""
+    try:
+        return now - timedelta(seconds=duration(text))
+    except BadValue:
+        pass
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadValue(f"bad time {text[:40]!r}: expected 2h, 14d, 2026-11-23 or '2026-11-23 04:05'") from None
+
+
+def record(line: bytes) -> dict[str, Any]:
+    """Return a line as a record; one of type 'unreadable' where it is none."""
+    try:
+        value = json.loads(line.decode("utf-8"))
+        json.dumps(value, allow_nan=False)
+    except (ValueError, RecursionError):
+        value = None
+    if isinstance(value, dict) and isinstance(value.get("type"), str):
+        return value
+    return {"type": "unreadable", "line": line[:1000].decode("utf-8", "backslashreplace")}
+
+
+def moment(record: dict[str, Any]) -> datetime | None:
+    """Return a record's time, if it has one."""
+    try:
+        return datetime.fromisoformat(str(record.get("time"))).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def outcome(record: dict[str, Any]) -> str | None:
+    """Return how it ended: as an exit record says, or as a refusal's reason means."""
+    reason = REASONS.get(str(record.get("reason")))
+    if record.get("type") == "refuse" and reason:
+        return reason.outcome
+    return record["outcome"] if isinstance(record.get("outcome"), str) else None
+
+
+def row(record: dict[str, Any]) -> list[str]:
+    """Return a record's cells for COLUMNS, printable."""
+    kind, reason = record["type"], record.get("reason")
+    told = outcome(record)
+    what = f"{kind} {told}" if told else kind
+    asked = [record.get(name) for name in ("command", "job", "repository")]
+    about = {
+        "accept": record.get("request"),
+        "refuse": _both(reason, record.get("request") if reason is None else record.get("detail")),
+        "exit": _both(reason, record.get("detail")),
+        "unreadable": record.get("line"),
+    }.get(kind, _both(reason, {key: value for key, value in record.items() if key not in _USUAL}))
+    who = record.get("peer") or ("local" if kind in ("accept", "refuse", "exit") else "")
+    cells = (record.get("time"), record.get("sequence"), what, who, " ".join(_text(one) for one in asked if one))
+    return [_cell(one) for one in (*cells, record.get("run"), about)]
+
+
+_USUAL = frozenset(("time", "sequence", "previous", "type", "reason", "run", "peer", "command", "job", "repository"))
+
+
+def _both(reason: object, more: object) -> str:
+    return ": ".join(_text(one) for one in (reason, more) if one)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{key}={item if isinstance(item, str) else json.dumps(item)}" for key, item in value.items())
+    return value if isinstance(value, str) else "" if value is None else json.dumps(value)
+
+
+def _cell(value: object) -> str:
+    text = _text(value)
+    return printable(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…")
+
+
+def console() -> Console:
+    """Return a console that takes text for text, and does not fold what goes into a file or a pipe."""
+    found = Console(markup=False, highlight=False, emoji=False)
+    return found if found.is_terminal else Console(markup=False, highlight=False, emoji=False, width=400)
+
+
+def table(records: Iterable[dict[str, Any]], to: Console) -> None:
+    """Print records as a table."""
+    shown = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold")
+    for one in records:
+        shown.add_row(*map(Text, row(one)), style=_style(one))
+    to.print(shown)
+
+
+def line(record: dict[str, Any], to: Console) -> None:
+    """Print one record as a line."""
+    to.print(Text("  ".join(row(record)), style=_style(record)), soft_wrap=True)
+
+
+def _style(record: dict[str, Any]) -> str:
+    return _STYLES.get(str(record["type"])) or _STYLES.get(outcome(record) or "") or ""

@@ -1,0 +1,68 @@
+"""A file of ours in a directory that we hold, and the lock on it.
+
+It knows hands and locks, not what a file is for.
+
+    with held(directory, "audit.jsonl.head") as fd: …
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+import time
+from collections.abc import Iterator
+
+from borgctl.custody import Unsafe
+
+_PATIENCE = 10.0  # seconds: whoever holds it needs a few milliseconds
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+@contextlib.contextmanager
+def opened(above: int, name: str, more: int = 0) -> Iterator[int]:
+    """Open a file of ours in a directory, making it (0600); raise Unsafe where it is somebody else's as well."""
+    fd = os.open(name, _FLAGS | more, 0o600, dir_fd=above)
+    try:
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid not in (0, os.geteuid()):
+            raise Unsafe(f"{name!r} is not a regular file of ours with one link")
+        if status.st_mode & 0o022:
+            raise Unsafe(f"{name!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may write it")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def held(above: int, name: str) -> Iterator[int]:
+    """Hold the lock on a file, waiting but not for ever; raise Unsafe or OSError.
+
+    lockf(3), as it needs a descriptor for writing: whoever may only read the file could hold a flock(2) on it.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:
+        with opened(above, name) as fd:
+            while not _locked(fd):
+                if time.monotonic() > end:
+                    raise OSError(errno.EAGAIN, "another process keeps it locked")
+                time.sleep(0.005)
+            if _named(above, name, fd):
+                yield fd
+                return
+
+
+def _named(above: int, name: str, fd: int) -> bool:
+    """Tell whether the name still leads to this file: somebody may have removed it while we waited."""
+    try:
+        return os.path.samestat(os.stat(name, dir_fd=above, follow_symlinks=False), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

@@ -1,0 +1,107 @@
+"""Is anyone still pulling this machine? The log tells, and the policies say what should be."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from typer.testing import CliRunner
+
+from borgctl.audit import Log
+from borgctl.cli.app import app
+from borgctl.cli.pulled import status
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def policy(tmp_path):
+    return make(tmp_path)
+
+
+def make(directory, name="p", jobs="default: {paths: [/etc]}\n  prune: {command: prune, options: {keep-daily: 7}}"):
+    directory.chmod(0o700)
+    file = directory / f"{name}.yaml"
+    file.write_text(
+        f"version: 1\nrepositories: {{/srv/a: {{encryption: required}}}}\npassphrase: {{file: /etc/borgctl/x}}\n"
+        f"jobs:\n  {jobs}\naudit: {{file: {directory}/audit.jsonl, syslog: no}}\nsandbox: off\n"
+    )
+    file.chmod(0o600)
+    return file
+
+
+def ran(policy, outcome="ok", job="default", command="create", **more):
+    log = Log.open(str(policy.parent / "audit.jsonl"), syslog=False)
+    log.append({"type": "exit", "policy": str(policy), "command": command, "job": job, "outcome": outcome, **more})
+    log.close()
+
+
+def stands(policy, hours=0.0):
+    found = status([str(policy)], 26 * 3600, NOW + timedelta(hours=hours))
+    return found.status, [(one.job, one.state) for one in found.jobs]
+
+
+def test_a_job_that_nobody_ever_pulled_is_critical(policy):
+    assert stands(policy) == (2, [("default", "never")])
+
+
+def test_a_job_that_was_pulled_is_well_until_it_is_overdue(policy):
+    ran(policy)
+    assert stands(policy) == (0, [("default", "ok")])
+    assert stands(policy, 25) == (0, [("default", "ok")])
+    assert stands(policy, 27) == (2, [("default", "overdue")])
+
+
+def test_a_last_run_that_failed_is_a_warning_while_the_last_good_one_is_young(policy):
+    ran(policy)
+    ran(policy, "failed", reason="disconnected")
+    assert stands(policy) == (1, [("default", "failing")])
+    assert stands(policy, 27)[0] == 2
+    ran(policy, "warning")
+    assert stands(policy) == (1, [("default", "warning")])
+
+
+def test_only_what_made_an_archive_for_this_policy_counts(policy):
+    ran(policy, command="prune")
+    ran(policy.parent / "other.yaml")
+    ran(policy, job="prune")
+    ran(policy, "refused")
+    assert stands(policy) == (2, [("default", "never")])
+
+
+def test_older_parts_are_looked_at(policy):
+    ran(policy)
+    os.rename(policy.parent / "audit.jsonl", policy.parent / "audit.jsonl.1")
+    assert stands(policy)[0] == 0
+    ran(policy, "failed")
+    assert stands(policy) == (1, [("default", "failing")])
+
+
+def test_a_policy_that_cannot_be_used_is_critical(policy):
+    ran(policy)
+    policy.write_text("version: 9\n")
+    assert stands(policy) == (2, [(None, "unusable")])
+
+
+def test_a_policy_without_jobs_is_judged_by_what_the_server_spelled_out(tmp_path):
+    file = make(tmp_path, jobs="prune: {command: prune, options: {keep-daily: 7}}")
+    file.write_text(file.read_text() + "commands: {create: {paths: [/etc], options: [comment]}}\n")
+    assert stands(file) == (2, [(None, "never")])
+    ran(file, job=None)
+    assert stands(file) == (0, [(None, "ok")])
+
+
+def test_the_command_says_it_to_people_and_programs(policy):
+    ran(policy)
+    done = CliRunner().invoke(app, ["status", "--json", str(policy)])
+    (job,) = json.loads(done.stdout)["jobs"]
+    assert done.exit_code == 0 and (job["job"], job["state"]) == ("default", "ok") and job["good"]["outcome"] == "ok"
+    done = CliRunner().invoke(app, ["status", "--max-age", "26h", str(policy)])
+    assert done.exit_code == 0 and "default: ok, last good" in done.stdout
+
+
+def test_what_is_in_the_log_reaches_no_terminal(policy):
+    ran(policy, "ok")
+    ran(policy, "\x1b[2J", reason="\u202e")
+    found = status([str(policy)], 26 * 3600, NOW)
+    assert all(character.isprintable() for line in found.lines for character in line)
