@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+import time
 from typing import Annotated
 
 import typer
@@ -16,10 +17,12 @@ from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.hostkey import HostKey
+from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status
 from borgctl.pull.report import Report, readable, record
 from borgctl.pull.run import Launcher, run_all
 from borgctl.pull.session import Patience
+from borgctl.pull.status import nagios, standings
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import load, names
 from borgctl.pull.text import shown
@@ -157,7 +160,7 @@ def run(
     outcomes = []
     with Stop() as stop:
         for report in run_all(Launcher(context.obj, progress.screen(as_json), stop, Patience()), chosen, jobs):
-            outcomes.append(report.verdict.outcome)
+            outcomes.append("warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome)
             _print(report, as_json)
         if stop.name is not None:
             outcomes.append("stopped")
@@ -209,6 +212,47 @@ def compact(context: typer.Context, target: TargetArgument) -> None:
             context.obj, load(context.obj, TargetName(target)), progress.screen(json=False), stop
         )
     raise typer.Exit(status)
+
+
+@app.command(short_help="Say how old each job's last good run is, and what is alarming.")
+def status(
+    context: typer.Context,
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="TARGET", help="names [every target]", show_default=False)
+    ] = None,
+    as_json: Json = False,
+    as_nagios: Annotated[bool, typer.Option("--nagios", help="print one line, as a monitoring plugin does")] = False,
+) -> None:
+    """Say how old each job's last good run is, whether that is overdue ('expect' in the target file), and the alerts.
+
+    Exit status: 0 ok, 1 warnings, 2 overdue, alerts, or a target that cannot be used.
+    """
+    if as_json and as_nagios:
+        raise PullError("choose --json or --nagios, one of the two")
+    chosen = list(dict.fromkeys(targets or names(context.obj)))
+    found = list(standings(context.obj, chosen, time.time()))
+    if as_nagios:
+        print(nagios(found))
+    for standing in found if not as_nagios else ():
+        print(json.dumps(standing.plain) if as_json else "\n".join(standing.lines))
+    if not found and not as_json and not as_nagios:
+        print(f"no target in {context.obj.targets}; make one with: borgpull add TARGET HOST", file=sys.stderr)
+    raise typer.Exit(max((standing.level for standing in found), default=2))
+
+
+@app.command()
+def accept(
+    context: typer.Context,
+    target: TargetArgument,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="why it is all right; is kept", show_default=False)],
+) -> None:
+    """Take a target's alerts away, once you have looked; who said why is kept.
+
+    Example: borgpull accept web1 --reason 'log was moved to a new disk'
+    """
+    name = TargetName(target)
+    for alert in accepted(context.obj, load(context.obj, name).name, reason, time.time()):
+        print(f"{name}: accepted: {alerted(alert)}")
 
 
 @app.command("targets")

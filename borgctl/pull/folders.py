@@ -1,6 +1,7 @@
 """Folders: where the launcher keeps what it knows and what it needs while it runs.
 
-    CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub    STATE/NAME.lock    STATE/NAME/borg    STATE/run/…
+    CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub
+    STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json    STATE/run/…
 
 `STATE/run` has one private directory for each launcher that is alive, with a file `owner` that it keeps locked; what a
 launcher that was killed left behind is cleared by the next one.
@@ -67,6 +68,10 @@ class Folders:
     def key(self, name: TargetName) -> str:
         """Return the path of the key that `add` makes."""
         return f"{self.config}/keys/{name}"
+
+    def memory(self, name: TargetName) -> str:
+        """Return the path of the target's state."""
+        return f"{self.state}/{name}/state.json"
 
     def borg(self, name: TargetName) -> str:
         """Return BORG_BASE_DIR and HOME of the target's serve and compact."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from borgctl.pull import ssh
 from borgctl.pull.targets import Target
 from borgctl.request import Hello, Options, Request, Run, render
-from borgctl.values import JobName, SocketPath
+from borgctl.values import Head, JobName, SocketPath
 
 GATE = (sys.executable, "-I", "-m", "borgctl.gate")
 
@@ -28,18 +28,22 @@ class Call:
     patience: float  # seconds from TERM to KILL: the gate ends borg in order, which takes it 30
 
 
-def hello(target: Target, room: str, *, forwarded: bool = False) -> Call:
+def hello(target: Target, room: str, seen: Head | None = None, *, forwarded: bool = False) -> Call:
     """Return the call that asks what the client offers; `forwarded`: with the socket of a run, which nobody serves."""
     forward = _forward(target, room, None) if forwarded else None
-    request = Request(Hello(), Options(socket=SocketPath(forward.remote) if forward else None, log="json"))
+    socket = SocketPath(forward.remote) if forward else None
+    request = Request(Hello(), Options(socket=socket, log="json", seen=seen))
     return replace(_call(target, request, room, forward, (None, None)), listen=None)
 
 
-def run(target: Target, job: JobName, room: str, nonce: str | None = None) -> Call:
-    """Return the call that asks for a job; with transport socket under a fresh name, `nonce`."""
+def run(target: Target, job: JobName, room: str, seen: Head | None = None, nonce: str | None = None) -> Call:
+    """Return the call that asks for a job; with transport socket under a fresh name, `nonce`.
+
+    `seen` is what is kept of the client's audit log.
+    """
     forward = _forward(target, room, nonce)
     socket = SocketPath(forward.remote) if forward else None
-    request = Request(Run(job), Options(repository=target.repository, socket=socket, log="json"))
+    request = Request(Run(job), Options(repository=target.repository, socket=socket, log="json", seen=seen))
     return _call(target, request, room, forward, (str(job), str(target.repository)))
 
 

@@ -11,6 +11,7 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.outcome import ADVICE
 from borgctl.pull.run import obstacle
+from borgctl.pull.state import load as load_state
 from borgctl.pull.targets import Target, load, names
 from borgctl.pull.text import shown
 from borgctl.values import JobName
@@ -22,10 +23,11 @@ def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: 
         raise PullError(f"target {str(target.name)!r} cannot run: {unready.reason}", unready.advice)
     room = f"{folders.state}/run/RUN"
     chosen = jobs or target.jobs
+    seen = load_state(folders, target.name).head
     calls = (
-        [(None, peer.hello(target, room))]
+        [(None, peer.hello(target, room, seen))]
         if chosen is None
-        else [(job, peer.run(target, job, room, "NONCE")) for job in chosen]
+        else [(job, peer.run(target, job, room, seen, "NONCE")) for job in chosen]
     )
     served = serve.argv(target)
     for job, call in calls:

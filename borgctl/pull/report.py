@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.progress import position
+from borgctl.pull.state import Alert
 from borgctl.pull.text import elapsed
 from borgctl.pull.transcript import Transcript
 
@@ -27,6 +29,7 @@ class Report:
     duration: float
     transcript: Transcript
     serve: int | None
+    alerts: tuple[Alert, ...] = ()
 
 
 def summary(report: Report) -> str:
@@ -49,8 +52,13 @@ def summary(report: Report) -> str:
         parts.append(elapsed(report.duration))
     if transcript.dropped:
         parts.append(f"{transcript.dropped} more messages not kept")
-    line = ", ".join(parts)
-    return f"{line}\nhint: {verdict.advice}" if verdict.advice else line
+    lines = [", ".join(parts)]
+    if verdict.advice:
+        lines.append(f"hint: {verdict.advice}")
+    if report.alerts:
+        lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
+        lines.append(f"hint: look at the client, then: borgpull accept {report.target} --reason TEXT")
+    return "\n".join(lines)
 
 
 def readable(transcript: Transcript) -> list[str]:
@@ -81,6 +89,7 @@ def record(report: Report) -> dict[str, Any]:
     if transcript.dropped:
         text = f"{transcript.dropped} more messages not kept"
         messages.append({"source": "borgpull", "level": "WARNING", "text": text, "msgid": None})
+    told = transcript.ending()
     command = transcript.start.command if transcript.start else None
     return {
         "target": report.target,
@@ -96,4 +105,6 @@ def record(report: Report) -> dict[str, Any]:
         "result": (transcript.document() if command == "create" else None) or transcript.result(),
         "messages": messages,
         "serve": report.serve,
+        "audit": told.audit and {"head": str(told.audit.head), "continues": told.audit.continues} if told else None,
+        "alerts": [{"reason": alert.reason, "text": alert.text} for alert in report.alerts],
     }

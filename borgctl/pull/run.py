@@ -17,10 +17,13 @@ from borgctl.pull import peer, serve
 from borgctl.pull.children import Child
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make, room
+from borgctl.pull.memory import Ended, alerted, remember
 from borgctl.pull.outcome import Facts, Verdict, judge
 from borgctl.pull.progress import Screen
 from borgctl.pull.report import Report, summary
 from borgctl.pull.session import Patience, Session
+from borgctl.pull.state import Alert
+from borgctl.pull.state import load as load_state
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import PROTOCOL
 from borgctl.pull.targets import Target, load
@@ -76,17 +79,20 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
         yield _refused(launcher, str(target.name), unready)
         return
     peer.prepare(target, path)
+    early: tuple[Alert, ...] = ()
     chosen = jobs or target.jobs
     if chosen is None:
         offered = _hello(launcher, target, path)
         if isinstance(offered, Report):
             yield offered
             return
-        chosen = offered
+        chosen, early = offered
     end = time.monotonic() + target.timeout  # for all of them: no client keeps the others waiting longer
     for job in chosen:
         if launcher.stop.name is None:
-            yield _job(launcher, target, job, path, max(1.0, end - time.monotonic()))
+            report = _job(launcher, target, job, path, max(1.0, end - time.monotonic()))
+            yield replace(report, alerts=(*early, *report.alerts))
+            early = ()
 
 
 def obstacle(target: Target) -> Verdict | None:
@@ -99,7 +105,8 @@ def obstacle(target: Target) -> Verdict | None:
 
 
 def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float) -> Report:
-    call = peer.run(target, job, path)
+    seen = load_state(launcher.folders, target.name).head
+    call = peer.run(target, job, path, seen)
     base = launcher.folders.borg(target.name)
     make(base)
     env = serve.environment(launcher.folders, target, path)
@@ -110,7 +117,9 @@ def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: f
     facts = session.run()
     if session.serve is not None and session.serve_status == -SIGKILL and serve.release(target, env, session.serve.pid):
         transcript.keep(Message("borgpull", "WARNING", "borg serve was killed; the lock that it left was broken"))
-    report = Report(str(target.name), str(job), judge(facts), begun, time.monotonic() - clock, transcript, facts.serve)
+    verdict, seconds = judge(facts), time.monotonic() - clock
+    alerts = remember(launcher.folders, target.name, Ended(str(job), verdict, transcript, seen, time.time()))
+    report = Report(str(target.name), str(job), verdict, begun, seconds, transcript, facts.serve, alerts)
     launcher.screen.end(summary(report))
     return report
 
@@ -129,21 +138,26 @@ def _session(
     )
 
 
-def _hello(launcher: Launcher, target: Target, path: str) -> tuple[JobName, ...] | Report:
-    """Ask what the client offers; return its jobs of command create, or the report of why there are none."""
+def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName, ...], tuple[Alert, ...]] | Report:
+    """Ask what the client offers; return its jobs of command create and alerts, or the report of why it has none."""
     transcript, begun, clock = Transcript(), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} hello")
     seconds = min(_HELLO, target.timeout)
-    call = peer.hello(target, path)
+    seen = load_state(launcher.folders, target.name).head
+    call = peer.hello(target, path, seen)
     facts = _session(launcher, call, None, transcript, seconds).run()
     verdict = unanswered(facts, transcript)
+    said = verdict or Verdict("ok", "gate")
+    alerts = remember(launcher.folders, target.name, Ended(None, said, transcript, seen, time.time()))
     offered = [job for job, command in transcript.hello.jobs if command == "create"] if transcript.hello else []
     jobs = tuple(dict.fromkeys(offered))
     if verdict is None and jobs:
+        for alert in alerts:
+            launcher.screen.end(f"{target.name} hello: {alerted(alert)}")
         launcher.screen.end(f"{target.name} hello: offers {', '.join(map(str, jobs))}")
-        return jobs
+        return jobs, alerts
     verdict = verdict or Verdict("failed", "launcher", None, "no-jobs")
-    report = Report(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None)
+    report = Report(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None, alerts)
     launcher.screen.end(summary(report))
     return report
 

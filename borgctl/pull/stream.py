@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from borgctl.errors import BadValue
 from borgctl.pull import fields
-from borgctl.values import JobName
+from borgctl.values import Head, JobName
 
 LONGEST = 1 << 20
 PROTOCOL = 1
@@ -76,6 +76,14 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """What the client says of its audit log: its last record, and whether it holds the one that was sent as --seen."""
+
+    head: Head
+    continues: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """The gate's last word on a run."""
 
@@ -84,6 +92,7 @@ class Exit:
     origin: str
     code: int
     reason: str | None
+    audit: Audit | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +173,8 @@ def _event(frame: dict[str, Any]) -> Event:
         case "exit":
             outcome, origin = fields.word(frame["outcome"], OUTCOMES), fields.word(frame["origin"], ("borg", "gate"))
             reason = frame.get("reason")
-            return Exit(
-                run, outcome, origin, fields.number(frame["code"]), None if reason is None else fields.reason(reason)
-            )
+            code, reason = fields.number(frame["code"]), None if reason is None else fields.reason(reason)
+            return Exit(run, outcome, origin, code, reason, _audit(frame.get("audit")))
         case _:
             raise TypeError
 
@@ -187,6 +195,17 @@ def _hello(run: str, frame: dict[str, Any]) -> Hello:
         None if clock is None else fields.seconds(clock),
         tuple(map(fields.reason, fields.texts(frame.get("obstacles", []), 64))),
     )
+
+
+def _audit(value: object) -> Audit | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or type(value["sequence"]) is not int:
+        raise TypeError
+    continues = value["continues"]
+    if continues is not None and not isinstance(continues, bool):
+        raise TypeError
+    return Audit(Head.read(f"{value['sequence']}:{fields.text(value['head'], 64)}"), continues)
 
 
 def _refuse(name: str) -> NoReturn:

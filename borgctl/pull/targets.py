@@ -21,7 +21,7 @@ from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration
 from borgctl.yamlnodes import Notes, Problem, Problems
 
 KEYS = (
-    *("host", "port", "identity", "host_key", "repository", "jobs", "quota", "timeout"),
+    *("host", "port", "identity", "host_key", "repository", "jobs", "expect", "quota", "timeout"),
     *("transport", "socket_directory", "policy", "borg"),
 )
 TRANSPORTS = ("stdio", "socket", "local")
@@ -31,7 +31,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One client: `host` and `policy` may be None as `transport` has it, `jobs` is None for what `hello` offers."""
+    """One client: `host` and `policy` may be None as `transport` has it, `jobs` is None for what `hello` offers.
+
+    `timeout` and `expect` are seconds; `expect` is None where nothing is ever overdue.
+    """
 
     name: TargetName
     host: str | None
@@ -42,6 +45,7 @@ class Target:
     jobs: tuple[JobName, ...] | None
     quota: str
     timeout: int
+    expect: int | None
     transport: str
     socket_directory: str
     policy: str | None
@@ -96,6 +100,7 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
         jobs=_jobs(notes, found["jobs"]) if "jobs" in found else None,
         quota=value("quota", quota, ""),
         timeout=value("timeout", duration, 12 * 3600),
+        expect=value("expect", duration, None),
         transport=transport,
         socket_directory=value("socket_directory", lambda word: SocketPath(word).text, "/run/borgctl"),
         policy=value("policy", plain_path, None),

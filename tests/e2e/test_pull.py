@@ -278,3 +278,31 @@ def test_a_server_that_backs_itself_up_over_the_local_transport(client, server, 
     result = run(server.borgpull("run", "self", "--json"))
     assert result.returncode == 0, result.stderr
     assert client.records("accept")[-1]["transport"] == "local"
+
+
+def test_a_log_that_was_cut_or_written_anew_is_noticed_on_the_other_machine(pair):
+    borgctl = [machines.program("borgctl"), "audit", "verify", pair.client.audit_file]
+
+    def head():
+        return json.loads(pair.borgpull("status", "--json").stdout)["head"]
+
+    assert pair.told()[1]["audit"]["continues"] is True
+    assert run([*borgctl, "--head", head()]).returncode == 0
+    os.rename(pair.client.audit_file, f"{pair.client.audit_file}.1")  # as logrotate does
+    code, told = pair.told()
+    assert (code, told["audit"]["continues"], told["alerts"]) == (0, True, [])
+    assert pair.borgpull("status").returncode == 0
+    seen = head()
+    for path in pair.client.audit_file.parent.iterdir():  # whoever did it left no trace on the client
+        path.unlink()
+    code, told = pair.told()
+    assert (code, told["outcome"]) == (1, "ok")
+    assert [alert["reason"] for alert in told["alerts"]] == ["audit-broken"]
+    assert run(borgctl).returncode == 0 and run([*borgctl, "--head", seen]).returncode == 2
+    assert pair.told()[0] == 0
+    status = pair.borgpull("status")
+    assert status.returncode == 2 and "ALERT: audit-broken" in status.stdout and seen in status.stdout
+    assert pair.borgpull("accept", "web1", "--reason", "it was me").returncode == 0
+    assert pair.borgpull("status").returncode == 0
+    well = run([machines.program("borgctl"), "status", pair.client.policy_file])
+    assert well.returncode == 0 and "default: ok" in well.stdout

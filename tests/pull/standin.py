@@ -106,6 +106,12 @@ def play(step: list) -> None:
         case ["exit", outcome, code]:
             say("exit", outcome=outcome, origin="borg", code=code)
             sys.exit(code)
+        case ["exit", outcome, code, audit]:
+            say("exit", outcome=outcome, origin="borg", code=code, audit=audit)
+            sys.exit(code)
+        case ["asked", path]:
+            with open(path, "a", encoding="ascii") as file:
+                print(os.environ["SSH_ORIGINAL_COMMAND"], file=file)
         case ["refuse", outcome, code, reason]:
             say("exit", outcome=outcome, origin="gate", code=code, reason=reason)
             sys.exit(code)

@@ -1,0 +1,125 @@
+"""Memory: what of a run is kept in the target's state, and what in the client's answer is alarming.
+
+The client's word is believed about nothing but itself: that its audit log continues what it showed before is its own
+claim, and a claim that contradicts what it said earlier is an alert. What a client sends takes a bounded place.
+
+    alerts = remember(folders, target.name, Ended("default", verdict, transcript, now))
+"""
+
+import os
+import pwd
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from borgctl.pull.errors import PullError
+from borgctl.pull.folders import Folders, TargetName, lock
+from borgctl.pull.outcome import GOOD, Verdict
+from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State, load, save
+from borgctl.pull.stream import Audit
+from borgctl.pull.text import shown
+from borgctl.pull.transcript import Message, Transcript
+from borgctl.values import Head
+
+_LONGEST_REASON = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A call that has ended, at `time`; `job` is None for hello, `seen` is what was sent as --seen."""
+
+    job: str | None
+    verdict: Verdict
+    transcript: Transcript
+    seen: Head | None
+    time: float
+
+
+def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, ...]:
+    """Keep what is worth keeping and return what is alarming now; a state that cannot be written is alarming too."""
+    try:
+        state = load(folders, name)
+        alerts = [*(state.alerts.values() if state.lost else ()), *_heard(state, ended)]
+        _count(state, ended)
+        save(folders, name, state)
+    except OSError as error:
+        text = f"{error.filename or folders.memory(name)}: {error.strerror}"
+        ended.transcript.keep(Message("borgpull", "ERROR", text))
+        return (Alert("state-unwritable", text, ended.time),)
+    return tuple(alerts)
+
+
+def accepted(folders: Folders, name: TargetName, reason: str, now: float) -> tuple[Alert, ...]:
+    """Take a target's alerts away for a person's reason, under its lock; raise PullError where there is none."""
+    if not reason.strip() or len(reason) > _LONGEST_REASON:
+        raise PullError(f"--reason needs 1 to {_LONGEST_REASON} characters")
+    with lock(folders, name):
+        state = load(folders, name)
+        alerts = state.accept(_person(), reason, now)
+        if not alerts:
+            raise PullError(f"target {str(name)!r} has no alert")
+        save(folders, name, state)
+    return alerts
+
+
+def _person() -> str:
+    """Return who we are, and who that was before sudo(8)."""
+    account = pwd.getpwuid(os.getuid()).pw_name
+    before = os.environ.get("SUDO_USER", "")
+    return f"{account} (sudo: {before})" if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", before) else account
+
+
+def _heard(state: State, ended: Ended) -> list[Alert]:
+    """Compare what the client says of its audit log with what is kept, and keep what it says now."""
+    told = ended.transcript.ending()
+    if told is None:
+        return []
+    if told.audit is None:
+        if state.head is None or ended.verdict.outcome not in GOOD:
+            return []
+        return [
+            state.alert("audit-silent", f"the client says no more of its audit log; kept: {state.head}", ended.time)
+        ]
+    text = _doubt(ended.seen, told.audit)
+    state.head = told.audit.head
+    return [state.alert("audit-broken", text, ended.time)] if text else []
+
+
+def _doubt(seen: Head | None, told: Audit) -> str | None:
+    """Return what is wrong with the log that the client tells of, if anything."""
+    if seen is None:
+        return None
+    if told.continues is None:
+        return f"the client cannot say whether its audit log still holds record {seen}"
+    if not told.continues:
+        return f"the client's audit log does not hold record {seen} any more; it ends with {told.head}"
+    if told.head.sequence < seen.sequence or (told.head.sequence == seen.sequence and told.head != seen):
+        return f"the client's audit log went back from record {seen} to {told.head}"
+    return None
+
+
+def _count(state: State, ended: Ended) -> None:
+    """Note how the run ended; a client cannot add jobs without end."""
+    past = Past(ended.time, ended.verdict.outcome, ended.verdict.reason)
+    if ended.job is None and past.outcome in GOOD:
+        return
+    state.last = past
+    if ended.job is None or (ended.job not in state.jobs and len(state.jobs) >= MOST_JOBS):
+        return
+    job = state.jobs.setdefault(ended.job, Job(past))
+    job.last = past
+    if ended.transcript.start is not None:
+        job.command = ended.transcript.start.command
+    if past.outcome in GOOD:
+        job.good = past
+
+
+def alerted(alert: Alert) -> str:
+    """Write an alert for people."""
+    again = f", {alert.count} times" if alert.count > 1 else ""
+    return f"ALERT: {shown(f'{alert.reason}: {alert.text}')} (first {iso(alert.time)}{again})"
+
+
+def iso(time: float) -> str:
+    """Write a time as ISO 8601, in UTC."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")

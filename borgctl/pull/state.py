@@ -1,0 +1,175 @@
+"""State: what the launcher remembers of one target, in one JSON file that is replaced whole.
+
+    STATE/NAME/state.json      the head of the client's audit log, each job's last and last good run, alerts
+
+Whoever changes it holds the target's lock; a reader sees the old file or the new. One that cannot be read is put aside
+and is an alert itself, and keeps no backup from being made.
+
+    state = load(folders, name); save(folders, name, state)
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from borgctl.errors import BadValue
+from borgctl.pull.folders import Folders, TargetName, make
+from borgctl.values import Head, JobName
+
+LARGEST = 1 << 20
+MOST_JOBS = 200
+MOST_ACCEPTED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A run that has ended, at `time` (seconds since the epoch)."""
+
+    time: float
+    outcome: str
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class Job:
+    """A job's last run and its last good one; `command` is borg's, as the client last said."""
+
+    last: Past
+    good: Past | None = None
+    command: str | None = None
+
+
+@dataclass(slots=True)
+class Alert:
+    """What is alarming about a client, until a person accepts it: when it first happened, and how often since."""
+
+    reason: str
+    text: str
+    time: float
+    count: int = 1
+    latest: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """A person's word on alerts."""
+
+    time: float
+    by: str
+    reason: str
+    alerts: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class State:
+    """All of it; `last` is the last attempt, also one that did not come to a job."""
+
+    head: Head | None = None
+    last: Past | None = None
+    jobs: dict[str, Job] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    accepted: list[Acceptance] = field(default_factory=list)
+    lost: bool = False  # there was a file that cannot be read
+
+    def alert(self, reason: str, text: str, now: float) -> Alert:
+        """Add an alert, or count it to the one that is there; return it as it is now."""
+        new = Alert(reason, text, now, latest=now)
+        kept = self.alerts.setdefault(reason, new)
+        if kept is not new:
+            kept.count, kept.latest = kept.count + 1, now
+        return new
+
+    def accept(self, by: str, reason: str, now: float) -> tuple[Alert, ...]:
+        """Take all alerts away, keeping who said why; return them."""
+        taken = tuple(self.alerts.values())
+        if taken:
+            told = tuple(f"{alert.reason}: {alert.text}" for alert in taken)
+            self.accepted = [*self.accepted, Acceptance(now, by, reason, told)][-MOST_ACCEPTED:]
+            self.alerts = {}
+        return taken
+
+
+def load(folders: Folders, name: TargetName) -> State:
+    """Read a target's state; an empty one where there is none, and one with an alert where it cannot be read."""
+    path = folders.memory(name)
+    try:
+        with open(path, "rb") as file:
+            return _read(file.read(LARGEST + 1))
+    except FileNotFoundError:
+        return State()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, BadValue) as error:
+        state = State(lost=True)
+        state.alert("state-lost", f"{path} cannot be read: {type(error).__name__}", os.path.getmtime(path))
+        return state
+
+
+def save(folders: Folders, name: TargetName, state: State) -> None:
+    """Write a target's state, on disk when this returns; one that could not be read is kept as state.json.broken."""
+    path = folders.memory(name)
+    make(os.path.dirname(path))
+    if state.lost:
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(path, f"{path}.broken")
+    told = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
+    del told["lost"]
+    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    with open(fd, "w", encoding="ascii") as file:
+        json.dump(told, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(f"{path}.new", path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read(data: bytes) -> State:
+    told = json.loads(data.decode("ascii"))
+    if told["version"] != 1:
+        raise ValueError
+    return State(
+        head=None if told["head"] is None else Head.read(told["head"]),
+        last=_past(told["last"]),
+        jobs={str(JobName(name)): _job(job) for name, job in told["jobs"].items()},
+        alerts={_text(name): _alert(alert) for name, alert in told["alerts"].items()},
+        accepted=[
+            Acceptance(_number(one["time"]), _text(one["by"]), _text(one["reason"]), tuple(map(_text, one["alerts"])))
+            for one in told["accepted"]
+        ],
+    )
+
+
+def _past(told: Any) -> Past | None:  # noqa: ANN401 - JSON
+    if told is None:
+        return None
+    reason = told["reason"]
+    return Past(_number(told["time"]), _text(told["outcome"]), None if reason is None else _text(reason))
+
+
+def _job(told: Any) -> Job:  # noqa: ANN401
+    last, command = _past(told["last"]), told["command"]
+    if last is None:
+        raise ValueError
+    return Job(last, _past(told["good"]), None if command is None else _text(command))
+
+
+def _alert(told: Any) -> Alert:  # noqa: ANN401
+    numbers = (_number(told["time"]), int(_number(told["count"])), _number(told["latest"]))
+    return Alert(_text(told["reason"]), _text(told["text"]), *numbers)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e12:
+        raise TypeError
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

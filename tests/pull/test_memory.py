@@ -1,0 +1,206 @@
+"""What the launcher remembers of a client, and what of the client's words is alarming."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from borgctl.pull import state as states
+from borgctl.pull.folders import TargetName
+from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
+from borgctl.pull.stream import Audit, Exit, Unframed, event
+from borgctl.values import Head
+
+NAME = TargetName("web1")
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+
+
+def quiet_serve(world) -> str:
+    path = world.root / "serve"
+    path.write_text("#!/bin/sh\nexec cat >/dev/null\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def audit(sequence: int, head: str, continues: bool | None = None) -> dict:
+    return {"sequence": sequence, "head": head, "continues": continues}
+
+
+def told(world, *steps: list, **keys: object) -> list:
+    """Run a target whose client plays the steps after its start."""
+    return world.run(
+        world.local([["asked", f"{world.root}/asked"], ["start"], *steps], borg=quiet_serve(world), **keys)
+    )
+
+
+def reasons(reports: list) -> list[str]:
+    return [alert.reason for report in reports for alert in report.alerts]
+
+
+def kept(world) -> State:
+    return states.load(world.folders, NAME)
+
+
+def test_the_head_that_a_client_tells_is_kept_and_sent_with_the_next_request(world) -> None:
+    assert reasons(told(world, ["exit", "ok", 0, audit(7, A)])) == []
+    assert kept(world).head == Head(7, A)
+    assert reasons(told(world, ["exit", "ok", 0, audit(9, B, True)])) == []
+    assert kept(world).head == Head(9, B)
+    first, second = (world.root / "asked").read_text().splitlines()
+    assert "--seen" not in first and f"--seen=7:{A}" in second.split()
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (audit(9, B, False), "audit-broken"),
+        (audit(9, B, None), "audit-broken"),
+        (audit(6, B, True), "audit-broken"),
+        (audit(7, B, True), "audit-broken"),
+        (None, "audit-silent"),
+    ],
+)
+def test_a_log_that_does_not_continue_is_an_alert_that_stands_until_it_is_accepted(
+    world, borgpull, answer, reason
+) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    assert reasons(told(world, ["exit", "ok", 0, answer])) == [reason]
+    assert "ALERT: " + reason in world.screen.getvalue() and "borgpull accept web1" in world.screen.getvalue()
+    later = kept(world).head
+    assert reasons(told(world, ["exit", "ok", 0, audit(later.sequence + 1, C, True)])) == []
+    status, out, _ = borgpull("status")
+    assert status == 2 and f"web1: ALERT: {reason}" in out and (reason == "audit-silent" or f"7:{A}" in out)
+    assert borgpull("accept", "web1", "--reason", " ")[0] == 2
+    status, out, _ = borgpull("accept", "web1", "--reason", "moved\x1b[2J the log")
+    assert status == 0 and f"accepted: ALERT: {reason}" in out
+    status, out, _ = borgpull("status", "--json")
+    one = json.loads(out)
+    assert (status, one["status"], one["alerts"]) == (0, 0, [])
+    assert one["accepted"][0]["reason"] == "moved\x1b[2J the log" and "\x1b" not in out
+    assert borgpull("accept", "web1", "--reason", "again")[0] == 2
+
+
+def test_the_same_alert_again_is_counted_and_its_first_words_are_kept(world) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    for number in (8, 9, 10):
+        told(world, ["exit", "ok", 0, audit(number, B, False)])
+    (alert,) = kept(world).alerts.values()
+    assert alert.count == 3 and f"7:{A}" in alert.text
+
+
+def test_the_same_head_again_is_no_alert(world) -> None:
+    """A refusal that is only counted has no record of its own."""
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    assert reasons(told(world, ["refuse", "refused", 77, "unknown-job"])) == []
+    assert reasons(told(world, ["exit", "ok", 0, audit(7, A, True)])) == []
+
+
+def test_a_run_with_an_alert_is_a_warning_for_whoever_started_it(world, borgpull) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    world.local([["start"], ["exit", "ok", 0, audit(9, B, False)]], borg=quiet_serve(world))
+    status, out, _ = borgpull("run", "--json", "web1")
+    report = json.loads(out)
+    assert status == 1 and report["outcome"] == "ok"
+    assert report["audit"] == {"head": f"9:{B}", "continues": False}
+    assert [alert["reason"] for alert in report["alerts"]] == ["audit-broken"]
+
+
+def test_hello_tells_a_head_too(world) -> None:
+    steps = {"hello": [["hello", "default"], ["exit", "ok", 0, audit(3, A)]], "run": [["start"], ["exit", "ok", 0]]}
+    target = world.local(steps, jobs=None, borg=quiet_serve(world))
+    assert reasons(world.run(target)) == ["audit-silent"]
+    assert kept(world).head == Head(3, A)
+
+
+def test_what_hello_finds_is_told_with_the_first_run(world, borgpull) -> None:
+    steps = {
+        "hello": [["hello", "a", "b"], ["exit", "ok", 0, audit(3, A)]],
+        "run": [["start"], ["exit", "ok", 0, audit(4, B)]],
+    }
+    world.run(world.local(steps, jobs=None, borg=quiet_serve(world)))
+    steps["hello"][1][3] = audit(9, C, False)
+    steps["run"][1][3] = audit(10, A, True)
+    world.local(steps, jobs=None, borg=quiet_serve(world))
+    status, _, err = borgpull("run", "web1")
+    assert status == 1 and err.count("ALERT: audit-broken") == 1
+    assert borgpull("status")[0] == 2
+
+
+BAD = [7, "x", [], {}, {"sequence": 1}, audit(-1, A), audit(True, A), audit(10**15, A), audit(1, "A" * 64)]
+BAD += [audit(1, "a" * 65), audit(1, A, "yes"), audit(1, A, 1), audit(1.0, A), audit("1", A), audit(1, f"{A}\n")]
+
+
+@pytest.mark.parametrize("value", BAD, ids=range(len(BAD)))
+def test_an_exit_line_with_a_head_that_is_none_is_no_exit_line(value) -> None:
+    frame = {"type": "borgctl", "event": "exit", "run": "r1", "outcome": "ok", "origin": "borg", "code": 0}
+    assert isinstance(event(json.dumps({**frame, "audit": value}).encode()), Unframed)
+    assert event(json.dumps({**frame, "audit": audit(1, A, True)}).encode()).audit == Audit(Head(1, A), True)
+    assert isinstance(event(json.dumps(frame).encode()), Exit)
+
+
+# ---- the file
+
+
+TEXTS = st.text(max_size=30)
+TIMES = st.floats(0, 1e11)
+PASTS = st.builds(Past, TIMES, TEXTS, st.none() | TEXTS)
+ALERTS = st.builds(Alert, TEXTS, TEXTS, TIMES, st.integers(1, 1000), TIMES)
+STATES = st.builds(
+    State,
+    st.none() | st.just(Head(7, A)),
+    st.none() | PASTS,
+    st.dictionaries(
+        st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
+        st.builds(Job, PASTS, st.none() | PASTS, st.none() | TEXTS),
+        max_size=3,
+    ),
+    st.dictionaries(TEXTS, ALERTS, max_size=3),
+    st.lists(st.builds(states.Acceptance, TIMES, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)), max_size=2),
+)
+
+
+@given(state=STATES)
+def test_what_is_saved_is_loaded(tmp_path_factory, state) -> None:
+    top = tmp_path_factory.mktemp("s")
+    folders = states.Folders(f"{top}/config", f"{top}/state")
+    states.save(folders, NAME, state)
+    assert states.load(folders, NAME) == state
+    assert os.listdir(f"{top}/state/web1") == ["state.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b'{"version": 2}', b"[" * 100_000, b"9" * 5000])
+def test_a_state_that_cannot_be_read_is_put_aside_and_told_and_the_backup_is_made(world, borgpull, content) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    path = Path(world.folders.memory(NAME))
+    path.write_bytes(content)
+    assert borgpull("status")[0] == 2
+    (report,) = told(world, ["exit", "ok", 0, audit(8, B)])
+    assert (report.verdict.outcome, reasons([report])) == ("ok", ["state-lost"])
+    assert Path(f"{path}.broken").read_bytes() == content
+    assert kept(world).head == Head(8, B) and "state-lost" in kept(world).alerts
+    assert reasons(told(world, ["exit", "ok", 0, audit(9, C, True)])) == []
+
+
+def test_a_state_that_cannot_be_written_is_told_with_the_run(world) -> None:
+    (world.root / "state").mkdir()
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    os.mkdir(f"{world.folders.memory(NAME)}.new")
+    (report,) = told(world, ["exit", "ok", 0, audit(8, B, True)])
+    assert (report.verdict.outcome, reasons([report])) == ("ok", ["state-unwritable"])
+    assert any("state.json.new" in message.text for message in report.transcript.messages)
+    assert kept(world).head == Head(7, A)
+
+
+def test_a_client_cannot_make_the_state_grow_without_end(world) -> None:
+    state = State(jobs={f"job-{number}": Job(Past(1.0, "ok")) for number in range(MOST_JOBS)})
+    states.save(world.folders, NAME, state)
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    assert len(kept(world).jobs) == MOST_JOBS and "default" not in kept(world).jobs
+    for number in range(100):
+        kept_state = kept(world)
+        kept_state.alert("audit-broken", "x" * 300, float(number))
+        states.save(world.folders, NAME, kept_state)
+    assert len(kept(world).alerts) == 1

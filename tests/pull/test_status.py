@@ -1,0 +1,120 @@
+"""How targets stand: overdue, failing, alarming; for people, programs and monitoring."""
+
+import json
+import re
+import time
+
+import pytest
+
+from borgctl.pull import state as states
+from borgctl.pull.folders import TargetName
+from borgctl.pull.state import Job, Past, State
+
+NAME = TargetName("web1")
+HOUR = 3600.0
+
+
+def remembered(world, name: TargetName = NAME, **jobs: tuple) -> None:
+    """Save a state: each job as (hours since the last good run or None, outcome of the last run, command)."""
+    now, state = time.time(), State()
+    for job, (hours, outcome, command) in jobs.items():
+        good = None if hours is None else Past(now - hours * HOUR, "ok")
+        last = good if outcome == "ok" and good else Past(now, outcome, None if outcome == "warning" else "ssh-failed")
+        state.jobs[job] = Job(last, good, command)
+        state.last = last
+    states.save(world.folders, name, state)
+
+
+@pytest.mark.parametrize(
+    ("expect", "job", "status", "word"),
+    [
+        ("26h", (1, "ok", "create"), 0, "ok"),
+        ("26h", (25, "ok", "create"), 0, "ok"),
+        ("26h", (27, "ok", "create"), 2, "overdue"),
+        ("26h", (27, "failed", "create"), 2, "overdue"),
+        ("26h", (1, "failed", "create"), 1, "failing"),
+        ("26h", (None, "failed", "create"), 2, "never"),
+        (None, (1000, "ok", "create"), 0, "ok"),
+        (None, (None, "failed", "create"), 1, "never"),
+    ],
+)
+def test_a_job_stands_as_its_runs_and_what_is_expected_say(world, borgpull, expect, job, status, word) -> None:
+    world.local([], **({"expect": expect} if expect else {}))
+    remembered(world, default=job)
+    code, out, _ = borgpull("status")
+    assert (code, out.split(",")[0].strip()) == (status, f"web1 default: {word}")
+    code, out, _ = borgpull("status", "--json")
+    one = json.loads(out)
+    assert (code, one["status"], one["jobs"][0]["state"]) == (status, status, word)
+
+
+def test_a_last_run_with_warnings_is_a_warning(world, borgpull) -> None:
+    world.local([], expect="26h")
+    now = time.time()
+    states.save(world.folders, NAME, State(jobs={"default": Job(Past(now, "warning"), Past(now, "warning"), "create")}))
+    code, out, _ = borgpull("status")
+    assert code == 1 and out.startswith("web1 default: warning")
+
+
+def test_a_target_that_was_never_run_is_told(world, borgpull) -> None:
+    world.local([], expect="26h")
+    assert borgpull("status")[:2] == (2, "web1 default: never\n")
+    world.local([], jobs=None)
+    assert borgpull("status")[:2] == (1, "web1: never\n")
+
+
+def test_without_jobs_in_the_file_those_count_that_made_archives(world, borgpull) -> None:
+    world.local([], jobs=None, expect="26h")
+    remembered(world, default=(1, "ok", "create"), dumps=(30, "ok", "create"), prune=(900, "ok", "prune"))
+    code, out, _ = borgpull("status")
+    assert code == 2 and "web1 dumps: overdue" in out and "web1 prune: ok" in out
+
+
+def test_another_job_counts_once_it_has_gone_well_and_init_never_does(world, borgpull) -> None:
+    world.local([], expect="26h")
+    remembered(world, default=(1, "ok", "create"), init=(5, "refused", "init"), typo=(None, "refused", None))
+    assert borgpull("status")[0] == 0
+    remembered(world, default=(1, "ok", "create"), prune=(5, "failed", "prune"))
+    assert borgpull("status")[0] == 1
+
+
+def test_a_target_file_that_is_wrong_is_critical_and_keeps_no_other_back(world, borgpull) -> None:
+    world.local([], name="web2", expect="26h")
+    remembered(world, TargetName("web2"), default=(1, "ok", "create"))
+    (world.root / "config/targets/web1.yaml").write_text("bogus: 1\n")
+    code, out, _ = borgpull("status")
+    assert code == 2 and "web1: invalid" in out and "web2 default: ok" in out
+    assert borgpull("status", "web2")[0] == 0
+
+
+def test_without_a_target_there_is_nothing_good_to_say(world, borgpull) -> None:
+    assert borgpull("status")[0] == 2
+    assert borgpull("status", "--nagios")[0] == 2
+
+
+def test_monitoring_gets_one_line_with_ages(world, borgpull) -> None:
+    world.local([], expect="26h")
+    remembered(world, default=(1, "ok", "create"))
+    code, out, _ = borgpull("status", "--nagios")
+    assert code == 0 and re.fullmatch(r"BORGPULL OK - 1 targets \| 'web1_default'=360\ds;;93600\n", out)
+    remembered(world, default=(30, "ok", "create"))
+    state = states.load(world.folders, NAME)
+    state.alert("audit-broken", "evil | 'x'=1\n\x1b[2J", time.time())
+    states.save(world.folders, NAME, state)
+    code, out, _ = borgpull("status", "--nagios")
+    assert code == 2 and out.startswith("BORGPULL CRITICAL - web1 default: overdue") and "ALERT audit-broken" in out
+    assert out.count("|") == 1 and out.count("\n") == 1 and "\x1b" not in out
+    assert borgpull("status", "--nagios", "--json")[0] == 2
+
+
+def test_no_control_character_of_a_state_reaches_a_terminal(world, borgpull) -> None:
+    world.local([])
+    states.save(
+        world.folders, NAME, State(last=Past(1.0, "\x1b[2J"), jobs={"default": Job(Past(1.0, "\x1b[2J", "\u202e"))})
+    )
+    state = states.load(world.folders, NAME)
+    state.alert("\x1b", "\x1b[2J\u2028", 1.0)
+    states.save(world.folders, NAME, state)
+    for more in ((), ("--json",), ("--nagios",)):
+        out = borgpull("status", *more)[1]
+        assert all(character.isprintable() or character == "\n" for character in out)
