@@ -58,11 +58,10 @@ def holds(directory: int, name: str, head: Head) -> bool | None:
     Numbers only grow from line to line, so the first one that is not greater decides.
     """
     left = _MOST
-    for part in [name, *older(directory, name)[:_MOST_PARTS]]:
+    for part in _parts(directory, name):
         try:
             with reading(directory, part) as fd:
-                lines = forwards(fd, packed=True, most=left) if packed(part) else backwards(fd, left)
-                found, left = _look(lines, head, left, rising=packed(part))
+                found, left = (_packed if packed(part) else _plain)(fd, head, left)
         except OSError:
             continue
         if found is not None:
@@ -72,20 +71,29 @@ def holds(directory: int, name: str, head: Head) -> bool | None:
     return False
 
 
-def _look(lines: Iterator[bytes], head: Head, left: int, *, rising: bool) -> tuple[bool | None, int]:
-    """Return whether these lines hold the record (None: they do not tell), and how many bytes may yet be looked at."""
-    below = False
-    for whole in lines:
-        line = whole.rstrip(b"\n") if rising else whole
-        left -= len(line) + 1
+def _parts(directory: int, name: str) -> Iterator[str]:
+    yield name
+    yield from older(directory, name)[:_MOST_PARTS]
+
+
+def _plain(fd: int, head: Head, left: int) -> tuple[bool | None, int]:
+    """Return whether this part holds the record (None: it does not tell), and how many bytes may yet be looked at."""
+    for line in backwards(fd, left, lambda first: (sequence(first) or 0) > head.sequence):
         number = sequence(line)
-        if number is None:
-            continue
+        if number is not None and number <= head.sequence:
+            return number == head.sequence and digest(line) == head.digest, left
+    return None, left - os.fstat(fd).st_size
+
+
+def _packed(fd: int, head: Head, left: int) -> tuple[bool | None, int]:
+    below = False
+    for whole in forwards(fd, packed=True, most=left):
+        left -= len(whole)
+        line = whole.rstrip(b"\n")
+        number = sequence(line)
         if number == head.sequence:
             return digest(line) == head.digest, left
-        if not rising and number < head.sequence:
-            return False, left
-        if rising and number > head.sequence:
+        if number is not None and number > head.sequence:
             return (False if below else None), left
-        below = rising
+        below |= number is not None
     return (False if below and left > 0 else None), left

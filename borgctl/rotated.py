@@ -10,7 +10,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from borgctl.custody import ourselves
@@ -50,10 +50,11 @@ def reading(directory: int | None, name: str) -> Iterator[int]:
         os.close(fd)
 
 
-def backwards(fd: int, most: int) -> Iterator[bytes]:
+def backwards(fd: int, most: int, skip: Callable[[bytes], bool] = lambda _: False) -> Iterator[bytes]:
     """Yield a file's lines from the last to the first, without newlines, from at most `most` bytes.
 
-    The last line is yielded as it is where it has no newline yet. A line longer than LONGEST ends it.
+    The last line is yielded as it is where it has no newline yet. A line longer than LONGEST ends it. Where `skip` says
+    so of the earliest whole line of a block, the whole lines of that block are left out.
     """
     at, rest, newest = os.fstat(fd).st_size, b"", True
     while at and most > 0 and len(rest) <= LONGEST:
@@ -65,7 +66,8 @@ def backwards(fd: int, most: int) -> Iterator[bytes]:
         if newest and lines and not lines[-1]:
             lines.pop()
         newest, at, most = newest and not lines and not rest, start, most - len(block)
-        yield from reversed(lines)
+        if lines and not skip(lines[0]):
+            yield from reversed(lines)
     if not at and not newest:
         yield rest
 

@@ -6,6 +6,7 @@ believed; whether it may be is `borgctl audit verify`'s.
     status(["/etc/borgctl/web1.yaml"], 26 * 3600, now).status      0 all well, 1 look at it, 2 overdue
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -130,8 +131,10 @@ def _fill(jobs: dict[tuple[str, str | None], Pulled], log: str) -> None:
         for line in lines:
             if b'"exit"' in line.text:
                 _take(jobs, record(line.text))
-    except BadValue:
-        return
+    except BadValue as error:
+        if os.path.lexists(log):  # else nobody has come yet
+            for one in jobs.values():
+                one.error = str(error)
 
 
 def _take(jobs: dict[tuple[str, str | None], Pulled], told: dict[str, Any]) -> None:

@@ -43,6 +43,7 @@ class Collection:
     records: int = 0
     unreadable: int = 0  # lines that are no record
     malformed: int = 0  # requests that are not in the language
+    counted: int = 0  # refusals that have no record of their own
     beyond: int = 0  # refusals that are not told apart any more
     refusals: list[Refusal] = field(default_factory=list)
 
@@ -57,6 +58,8 @@ def collected(log: BinaryIO) -> Collection:
             found.unreadable += 1
             continue
         found.records += 1
+        if record["type"] == "alert" and record.get("reason") == "refusals-counted":
+            found.counted += record["count"] if type(record.get("count")) is int else 0
         if record["type"] != "refuse":
             continue
         if REASONS[record["reason"]].status == 76:

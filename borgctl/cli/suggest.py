@@ -60,6 +60,8 @@ class Findings:
         yield f"## {self.log.records} records: {count} refused requests, and {self.log.malformed} malformed ones"
         if self.log.unreadable:
             yield f"## {self.log.unreadable} lines are no record of the gate's, and were skipped"
+        if self.log.counted:
+            yield f"## {self.log.counted} refusals of a flood were only counted"
         if self.log.beyond:
             yield f"## {self.log.beyond} refusals were not looked at: too many different ones"
         section = None

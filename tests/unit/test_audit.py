@@ -14,6 +14,7 @@ import programs
 import pytest
 import stage
 
+from borgctl import history
 from borgctl.audit import Log
 from borgctl.chain import digest
 from borgctl.cli.logs import lines
@@ -324,6 +325,7 @@ def test_a_log_in_a_directory_that_is_missing_three_times_is_refused(tmp_path):
 
 WRITER = """
 import sys
+from borgctl import history
 from borgctl.audit import Log
 from borgctl.chain import digest
 from borgctl.cli.logs import lines
@@ -368,6 +370,7 @@ def test_a_log_that_is_rotated_while_they_write_is_one_chain(path):
 
 FULL = """
 import resource, sys
+from borgctl import history
 from borgctl.audit import Log
 from borgctl.chain import digest
 from borgctl.cli.logs import lines
@@ -398,6 +401,7 @@ def test_a_full_disk_leaves_no_part_of_a_line(path, limit):
 def test_a_really_full_file_system_leaves_no_part_of_a_line(tmp_path):
     code = """
 import ctypes, json, os, sys
+from borgctl import history
 from borgctl.audit import Log
 from borgctl.chain import digest
 from borgctl.cli.logs import lines
@@ -478,3 +482,22 @@ def test_a_record_goes_to_syslog_as_the_same_line(path, monkeypatch):
     log.append({"type": "x"})
     log.close()
     assert said == path.read_text().splitlines()
+
+
+def test_a_record_is_found_among_very_many_and_the_work_ends_somewhere(path, monkeypatch):
+    log = opened(path)
+    heads = [log.append({"type": "x"}) for _ in range(3)]
+    line = path.read_bytes().splitlines(keepends=True)[-1]
+    with path.open("ab") as file:
+        file.writelines(line.replace(b'"sequence": 3', b'"sequence": %d' % number) for number in range(4, 50_000))
+    assert [log.holds(head) for head in heads] == [True] * 3
+    assert log.holds(Head(2, "0" * 64)) is False
+    last = line.replace(b'"sequence": 3', b'"sequence": 20000').rstrip()
+    assert log.holds(Head(20_000, digest(last))) is True
+    monkeypatch.setattr(history, "_MOST", 1 << 20)
+    assert log.holds(heads[0]) is None and log.holds(Head(49_999, "0" * 64)) is False
+    subprocess.run(["/bin/gzip", "-k", path], check=True)
+    os.rename(f"{path}.gz", f"{path}.1.gz")
+    os.truncate(path, 0)
+    assert log.holds(heads[0]) is True and log.holds(Head(49_999, "0" * 64)) is None
+    log.close()

@@ -19,7 +19,11 @@ def policy(tmp_path):
     return make(tmp_path)
 
 
-def make(directory, name="p", jobs="default: {paths: [/etc]}\n  prune: {command: prune, options: {keep-daily: 7}}"):
+def make(
+    directory,
+    name="p",
+    jobs="default: {paths: [/etc]}\n  prune: {command: prune, options: {keep-daily: 7, glob-archives: a-*}}",
+):
     directory.chmod(0o700)
     file = directory / f"{name}.yaml"
     file.write_text(
@@ -84,7 +88,7 @@ def test_a_policy_that_cannot_be_used_is_critical(policy):
 
 
 def test_a_policy_without_jobs_is_judged_by_what_the_server_spelled_out(tmp_path):
-    file = make(tmp_path, jobs="prune: {command: prune, options: {keep-daily: 7}}")
+    file = make(tmp_path, jobs="prune: {command: prune, options: {keep-daily: 7, glob-archives: a-*}}")
     file.write_text(file.read_text() + "commands: {create: {paths: [/etc], options: [comment]}}\n")
     assert stands(file) == (2, [(None, "never")])
     ran(file, job=None)
@@ -105,3 +109,8 @@ def test_what_is_in_the_log_reaches_no_terminal(policy):
     ran(policy, "\x1b[2J", reason="\u202e")
     found = status([str(policy)], 26 * 3600, NOW)
     assert all(character.isprintable() for line in found.lines for character in line)
+
+
+def test_a_log_that_cannot_be_read_is_not_taken_for_one_without_pulls(policy):
+    (policy.parent / "audit.jsonl").mkdir()
+    assert stands(policy) == (2, [("default", "unusable")])
