@@ -44,13 +44,17 @@ def parts(log: str) -> list[str]:
             raise BadValue(f"no audit log {log!r}") from None
     except OSError as error:
         raise BadValue(f"cannot read {log!r}: {error.strerror}") from None
-    found = [part for part in found if not (rotated.packed(part) and part.removesuffix(".gz") in found)]
     return ordered([f"{directory}/{part}" for part in found])
 
 
 def ordered(paths: Sequence[str]) -> list[str]:
-    """Return the paths in the order of their first records; what has none comes first."""
-    return sorted(paths, key=_first)
+    """Return the paths in the order of their first records; what has none comes first.
+
+    A part that is being compressed is there twice, and taken once.
+    """
+    first = {path: _first(path) for path in paths}
+    twice = [path for path in paths if first[path] == first.get(path.removesuffix(".gz")) and rotated.packed(path)]
+    return sorted((path for path in paths if path not in twice), key=lambda path: first[path])
 
 
 def _first(path: str) -> int:

@@ -221,3 +221,14 @@ def test_a_compressed_part_that_is_damaged_is_an_error(path):
     written(path)
     with pytest.raises(Exception, match="cannot read"):
         verified([str(path)], [])
+
+
+def test_a_part_that_is_being_compressed_counts_once_and_another_of_that_name_counts(path):
+    written(path, 4)
+    os.rename(path, f"{path}.1")
+    written(path, 4)
+    subprocess.run(["/bin/gzip", "-k", f"{path}.1"], check=True)
+    assert "records 1 to 8 in 2 files" in verify(path).output
+    os.rename(path, f"{path}.1")
+    written(path, 4)
+    assert "records 1 to 12 in 3 files" in verify(path).output
