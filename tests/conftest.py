@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 HERE = Path(__file__).parent
-REAL = {"borg", "one_borg", "sshd", "repository"}  # fixtures that stand for real programs
+REAL = {"borg", "one_borg", "borg_14", "borg_12", "sshd", "repository"}  # fixtures that stand for real programs
 
 LONGEST = 180  # seconds for one test; what hangs must fail with its name and place, not stall CI
 

@@ -102,6 +102,21 @@ def test_another_repository_at_the_same_path_is_refused(pull, client, server, bo
         assert state(server.repository) == before
 
 
+def test_an_empty_place_and_an_emptied_repository_get_nothing(pull, client, server):
+    assert pull("run default").returncode == 0
+    config = (server.repository / "config").read_text()
+    for emptied in (False, True):
+        shutil.rmtree(server.repository)
+        server.repository.mkdir()
+        if emptied:
+            (server.repository / "config").write_text(config)
+            (server.repository / "data").mkdir()
+            (server.repository / "README").write_text("This is a Borg Backup repository.\n")
+        result = last_line(pull("run default"))
+        assert result["outcome"] == "failed", (emptied, result)
+        assert not any(path.stat().st_size > 1000 for path in server.repository.rglob("*") if path.is_file())
+
+
 def test_an_older_copy_of_the_same_repository_is_borgs_own_refusal(pull, client, server, scratch):
     assert pull("run default").returncode == 0
     shutil.copytree(server.repository, scratch / "older")
