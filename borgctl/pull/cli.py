@@ -43,6 +43,7 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON, one object a lin
 
 def main() -> None:
     """Run the command line; the one place where errors become text and exit status 2."""
+    _fill_descriptors()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -52,11 +53,18 @@ def main() -> None:
         complain(error)
         sys.exit(2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        progress.silence(sys.stdout)
         sys.exit(2)
     except OSError as error:
         complain(PullError(f"{error.filename or 'borgpull'}: {error.strerror}"))
         sys.exit(2)
+
+
+def _fill_descriptors() -> None:
+    """Open /dev/null in the place of a closed stdin, stdout or stderr, where else some file of ours would be."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 def complain(error: Exception) -> None:
@@ -157,11 +165,16 @@ def run(
         raise PullError(f"no target in {context.obj.targets}", "make one with: borgpull add TARGET HOST")
     if dry_run:
         raise typer.Exit(_dry_run(context.obj, chosen, jobs, as_json))
-    outcomes = []
+    outcomes, view = [], progress.screen(as_json)
     with Stop() as stop:
-        for report in run_all(Launcher(context.obj, progress.screen(as_json), stop, Patience()), chosen, jobs):
+        for report in run_all(Launcher(context.obj, view, stop, Patience()), chosen, jobs):
             outcomes.append("warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome)
-            _print(report, as_json)
+            try:
+                _print(report, as_json)
+            except OSError as error:  # nobody reads on, or the disk is full: what is left to do is done all the same
+                progress.silence(sys.stdout)
+                view.end(f"error: stdout: {error.strerror}")
+                outcomes.append("untold")
         if stop.name is not None:
             outcomes.append("stopped")
     raise typer.Exit(exit_status(outcomes))

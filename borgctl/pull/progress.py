@@ -6,8 +6,10 @@ the end, and each warning as it comes. With --json there is nothing. All of the 
     with screen(json=False) as view: view.begin("web1 default"); view.show(message); view.tick(now); view.end("web1 …")
 """
 
+import os
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from borgctl.pull.borglog import Counts, Step
@@ -146,16 +148,58 @@ class Live:
         return Text(line)
 
 
+class Forgiving:
+    """Say it on another screen, until that cannot be written to any more: no run ends because nobody looks on."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def begin(self, title: str) -> None:
+        """Say that a run starts."""
+        self._say(lambda: self._screen.begin(title))
+
+    def show(self, said: Message | Counts | Step | None) -> None:
+        """Say one thing of the client's."""
+        self._say(lambda: self._screen.show(said))
+
+    def tick(self, now: float) -> None:
+        """Draw again."""
+        self._say(lambda: self._screen.tick(now))
+
+    def due(self) -> float | None:
+        """Return when `tick` wants to be called next."""
+        return self._screen.due()
+
+    def end(self, line: str) -> None:
+        """Say how the run ended."""
+        self._say(lambda: self._screen.end(line))
+
+    def _say(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except OSError:
+            self._screen = Quiet()
+            silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Let what else goes to a stream that cannot be written to go nowhere, also what is in its buffer."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
+
+
 def screen(json: bool) -> Screen:
     """Return the screen that fits: none for --json, a moving line on a terminal, lines elsewhere."""
-    if json:
+    if json or sys.stderr is None:
         return Quiet()
     if not sys.stderr.isatty():
-        return Plain(sys.stderr)
+        return Forgiving(Plain(sys.stderr))
     from rich.console import Console  # noqa: PLC0415
 
     console = Console(stderr=True, highlight=False)
-    return Live(console) if console.is_terminal and not console.is_dumb_terminal else Plain(sys.stderr)
+    live = console.is_terminal and not console.is_dumb_terminal
+    return Forgiving(Live(console) if live else Plain(sys.stderr))
 
 
 def sentence(message: Message) -> str:

@@ -12,17 +12,23 @@ _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """Catch SIGINT, SIGTERM and SIGHUP while it is entered; what was ignored before (nohup) stays ignored."""
+    """Catch SIGINT, SIGTERM and SIGHUP while it is entered; what was ignored before (nohup) stays ignored.
+
+    What our starter has blocked is not, and a SIGCHLD that it ignored is not either: with that one ignored nobody can
+    learn how a child ended (wait(2)), and every end would look like a good one.
+    """
 
     def __init__(self) -> None:
         self.name: str | None = None
 
     def __enter__(self) -> Self:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self.fd, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         asked = [number for number in _ASKING if signal.getsignal(number) is not signal.SIG_IGN]
         self._handlers = {number: signal.signal(number, self._note) for number in asked}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -71,13 +71,21 @@ class World:
         """Return a command line of borgpull in these folders."""
         return ["borgpull", "--config-dir", self.folders.config, "--state-dir", self.folders.state, *words]
 
-    def start(self, *words: str, stderr: int = subprocess.PIPE, env: dict[str, str] | None = None) -> subprocess.Popen:
-        """Start borgpull as a process of its own, whose gate is the stand-in."""
+    def start(
+        self,
+        *words: str,
+        stderr: int = subprocess.PIPE,
+        env: dict[str, str] | None = None,
+        closed: bool = False,
+    ) -> subprocess.Popen:
+        """Start borgpull as a process of its own, whose gate is the stand-in; its 0, 1 and 2 may be closed."""
         driver = (
             "import sys; from borgctl.pull import cli, peer\n"
             f"peer.GATE = (sys.executable, '-I', {str(STANDIN)!r})\nsys.argv = {self.argv(*words)!r}\ncli.main()"
         )
         argv, pipe = [sys.executable, "-c", driver], subprocess.PIPE
+        if closed:
+            argv = ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *argv]
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=stderr, env=env)
 
 

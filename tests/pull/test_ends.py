@@ -3,11 +3,17 @@
 import json
 import os
 import signal
+import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from borgctl.pull.progress import Plain
+from borgctl.pull.run import Launcher, run_all
+from borgctl.pull.session import Patience
+from borgctl.pull.stop import Stop
 
 
 def appears(path: Path) -> int:
@@ -171,6 +177,151 @@ def test_a_room_of_a_living_launcher_is_left_alone(world, borg) -> None:
     assert len(list((world.root / "state" / "run").iterdir())) == 1
     _, err = first.communicate(timeout=20)
     assert first.returncode == 0, err
+
+
+def test_a_serve_that_outlives_a_killed_launcher_is_ended_by_the_next_one(world, borg) -> None:
+    note, serves = world.root / "pid", world.root / "serves"
+    stubborn = stand_in_serve(world, f"echo $$ >> {serves}\ncat")
+    world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=stubborn)
+    launcher = world.start("run", "web1")
+    appears(note)
+    serve = appears(serves)
+    os.kill(serve, signal.SIGSTOP)
+    launcher.kill()
+    launcher.communicate(timeout=20)
+    time.sleep(0.3)
+    assert not gone(serve, 0.1)  # it has been told to end, and is stopped
+    (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=stubborn))
+    assert report.verdict.outcome == "ok"
+    assert gone(serve, 0.1)
+
+
+def test_the_lock_of_a_serve_that_was_killed_with_its_launcher_is_removed_by_the_next_run(
+    world, borg, repository: Path
+) -> None:
+    note, out = world.root / "pid", world.root / "locked"
+    script = world.root / "borg"
+    script.write_text(f'#!/bin/sh\n[ $1 = serve ] && echo $$ > {note}\nexec {borg} "$@"\n')
+    script.chmod(0o755)
+    steps = [["start"], ["borg", borg, "with-lock", "REPO", "/bin/sh", "-c", f"echo $$ > {out}; sleep 60"]]
+    world.local(steps, borg=script)
+    launcher = world.start("run", "web1")
+    holder = appears(out)
+    launcher.kill()
+    os.kill(appears(note), signal.SIGKILL)
+    launcher.communicate(timeout=20)
+    os.kill(holder, signal.SIGKILL)
+    (lock,) = (repository / "lock.exclusive").iterdir()
+    assert lock.name.startswith("borgpull@")
+    lock.rename(lock.with_name(lock.name.replace(f".{note.read_text().strip()}-", f".{os.getpid()}-")))  # number in use
+    source = world.root / "data"
+    source.mkdir()
+    steps = [["start"], ["borg", borg, "create", "--json", "REPO::monday", str(source)]]
+    (report,) = world.run(world.local(steps, borg=borg))
+    assert report.verdict.outcome == "ok", world.screen.getvalue()
+    assert "an earlier borg serve was killed; the lock that it left was removed" in world.screen.getvalue()
+    assert not list(repository.glob("lock.exclusive*"))
+
+
+def test_a_serve_that_is_stopped_ends_at_the_limit_and_in_order(world) -> None:
+    bye = world.root / "bye"
+    stopped = f"trap 'echo bye > {bye}; exit 1' TERM; kill -STOP $$; while :; do sleep 0.1; done"
+    (report,) = world.run(world.local([["start"], ["sleep", 60]], borg=stand_in_serve(world, stopped), timeout="1s"))
+    assert verdict(report)[0] == "timeout"
+    assert report.serve == 1
+    assert bye.exists()
+
+
+def test_signals_that_the_starter_blocked_or_ignored_end_the_run_all_the_same(world, borg) -> None:
+    note = world.root / "pid"
+    world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=stand_in_serve(world, "cat"))
+    all_of_them = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, all_of_them)
+    try:
+        launcher = world.start("run", "--json", "web1")
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, all_of_them)
+    appears(note)
+    begun = time.monotonic()
+    launcher.terminate()
+    out, _ = launcher.communicate(timeout=40)
+    assert json.loads(out)["reason"] == "stopped"
+    assert time.monotonic() - begun < 10  # nobody had to be killed after a patience of 45 s
+
+
+def test_a_failed_serve_is_noticed_where_the_starter_ignored_the_ends_of_children(world) -> None:
+    world.local([["start"], ["sleep", 0.3], ["exit", "ok", 0]], borg=stand_in_serve(world, "exit 3"))
+    old = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        launcher = world.start("run", "--json", "web1")
+    finally:
+        signal.signal(signal.SIGCHLD, old)
+    out, _ = launcher.communicate(timeout=20)
+    assert (json.loads(out)["outcome"], json.loads(out)["serve"]) == ("failed", 3)
+
+
+def two_targets(world) -> Path:
+    """Make two targets whose runs each leave a line in a file, which is returned."""
+    note = world.root / "pid"
+    for name in ("web1", "web2"):
+        steps = [["start"], ["note", str(note)], ["err", "words"], ["exit", "ok", 0]]
+        world.local(steps, name=name, borg=stand_in_serve(world, "cat"))
+    return note
+
+
+def test_a_reader_of_stderr_that_goes_away_ends_no_run(world) -> None:
+    note = two_targets(world)
+    reader, writer = os.pipe()
+    os.close(reader)
+    launcher = world.start("run", "web1", "web2", stderr=writer)
+    os.close(writer)
+    launcher.communicate(timeout=20)
+    assert launcher.returncode == 0
+    assert len(note.read_text().split()) == 2
+
+
+def test_a_report_that_cannot_be_written_ends_no_run_and_is_a_failure(world) -> None:
+    note = two_targets(world)
+    launcher = world.start("run", "--json", "web1", "web2")
+    launcher.stdout.close()
+    launcher.stdout = None
+    launcher.communicate(timeout=20)
+    assert launcher.returncode == 2
+    assert len(note.read_text().split()) == 2
+
+
+def test_closed_descriptors_are_nobodys_file(world) -> None:
+    note = two_targets(world)
+    launcher = world.start("run", "web1", "web2", closed=True)
+    launcher.communicate(timeout=20)
+    assert launcher.returncode == 0
+    assert len(note.read_text().split()) == 2
+    assert (Path(world.folders.state) / "web1.lock").read_bytes() == b""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_under_the_state_is_told_and_the_next_run_succeeds(world) -> None:
+    target = world.local([["start"], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat"))
+    state = Path(world.folders.state)
+    state.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=4", "none", str(state)]
+    subprocess.run(mount, check=True)
+    try:
+
+        def again() -> list:
+            with Stop() as stop:
+                return list(run_all(Launcher(world.folders, Plain(world.screen), stop, Patience()), ["web1"], ()))
+
+        (report,) = again()
+        assert verdict(report)[3] == "not-started"
+        assert "No space left on device" in world.screen.getvalue()
+        subprocess.run(["mount", "-o", "remount,nr_inodes=100", str(state)], check=True)
+        (report,) = again()
+        assert report.verdict.outcome == "ok"
+        assert list((state / "run").iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(state)], check=True)
+    assert target.jobs
 
 
 def test_no_end_of_a_pipe_stays_with_the_launcher(world, borg) -> None:
