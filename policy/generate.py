@@ -332,6 +332,10 @@ def target_page() -> str:
         "`~/.config/borgpull`; locks, caches and states are in `/var/lib/borgpull` or `~/.local/state/borgpull`. Unknown keys are",
         "errors, and `borgpull targets` shows all of a file's. Schema: [target.schema.json](../policy/target.schema.json).",
         "",
+        "However a `borgpull` ends, ssh and `borg serve` end with it. What one that was killed could not put in order, the",
+        "next `borgpull run` does: its private directory and whatever still runs in it, the repository's lock of its dead",
+        "`borg serve`, half written files. What belongs to a `borgpull` that is alive is never touched.",
+        "",
         "| key | type | default | what it is |",
         "|---|---|---|---|",
         *(

@@ -8,9 +8,10 @@ from contextlib import closing
 from borgctl.pull import serve
 from borgctl.pull.borglog import read
 from borgctl.pull.children import Child, Ending
-from borgctl.pull.folders import Folders, lock, make, room
+from borgctl.pull.folders import Folders, lock, make
 from borgctl.pull.poll import Poll
 from borgctl.pull.progress import Screen
+from borgctl.pull.rooms import room
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import Lines, TooLong
 from borgctl.pull.targets import Target
@@ -23,11 +24,13 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
         make(folders.borg(target.name))
         screen.begin(f"{target.name} compact")
         env = serve.environment(folders, target, path)
+        serve.release(folders, target)
         child = Child(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
         try:
             status = _wait(child, screen, stop)
         finally:
             child.close()
+            serve.release(folders, target)
     match status:
         case 0:
             outcome, result = "ok", 0

@@ -1,21 +1,20 @@
 """Folders: where the launcher keeps what it knows and what it needs while it runs.
 
     CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub
-    STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json    STATE/run/…
+    STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
+    STATE/host-id               STATE/run/…
 
-`STATE/run` has one private directory for each launcher that is alive, with a file `owner` that it keeps locked; what a
-launcher that was killed left behind is cleared by the next one.
+What is in `STATE/run` is told in `rooms`.
 
-    with room(folders) as path: …           # 0700, gone afterwards
     with lock(folders, TargetName("web1")): …
 """
 
+import contextlib
 import fcntl
 import os
 import pwd
 import re
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -65,9 +64,14 @@ class Folders:
         """Return the path of a target's file."""
         return f"{self.targets}/{name}.yaml"
 
+    @property
+    def keys(self) -> str:
+        """Return the folder of keys."""
+        return f"{self.config}/keys"
+
     def key(self, name: TargetName) -> str:
         """Return the path of the key that `add` makes."""
-        return f"{self.config}/keys/{name}"
+        return f"{self.keys}/{name}"
 
     def memory(self, name: TargetName) -> str:
         """Return the path of the target's state."""
@@ -121,43 +125,23 @@ def make(path: str) -> list[str]:
     return made
 
 
-@contextmanager
-def room(folders: Folders) -> Iterator[str]:
-    """Hold a private directory below STATE/run, after clearing those of launchers that are gone."""
-    parent = f"{folders.state}/run"
-    make(parent)
-    path = f"{parent}/{secrets.token_hex(4)}"
-    gate = os.open(parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(gate, fcntl.LOCK_EX)
-        for name in os.listdir(gate):
-            _clear(f"{parent}/{name}")
-        os.mkdir(path, 0o700)
-        owner = os.open(f"{path}/owner", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        fcntl.flock(owner, fcntl.LOCK_EX)
-    finally:
-        os.close(gate)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
-        os.close(owner)
-
-
-def _clear(path: str) -> None:
-    """Remove a room if nobody holds its owner file; a room without one was left half made."""
-    try:
-        owner = os.open(f"{path}/owner", os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
-        shutil.rmtree(path, ignore_errors=True)
-        return
-    try:
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(path, ignore_errors=True)
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(owner)
+def host_id(folders: Folders) -> str:
+    """Return who this launcher is in borg's locks, made once; the machine's name and network card may change."""
+    path = f"{folders.state}/host-id"
+    while True:
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:
+            known = file.read(100)
+            if re.fullmatch(r"borgpull@[0-9a-f]{32}", known):
+                return known
+            raise PullError(f"{path} is damaged: {known[:40]!r}", "remove it while no borgpull runs")
+        draft = f"{path}.{secrets.token_hex(4)}"
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+                file.write(f"borgpull@{secrets.token_hex(16)}")
+            with contextlib.suppress(FileExistsError):  # another launcher was first
+                os.link(draft, path)
+        finally:
+            os.unlink(draft)
 
 
 class Busy(PullError):  # noqa: N818 - reads as what it says where it is caught

@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass, replace
+from signal import SIGKILL, SIGTERM
 
 from borgctl.pull import ssh
 from borgctl.pull.targets import Target
@@ -26,6 +27,7 @@ class Call:
     asked: tuple[str | None, str | None]
     name: str
     patience: float  # seconds from TERM to KILL: the gate ends borg in order, which takes it 30
+    orphaned: int = SIGKILL  # what it gets when the launcher dies: ssh has nothing to put in order
 
 
 def hello(target: Target, room: str, seen: Head | None = None, *, forwarded: bool = False) -> Call:
@@ -61,8 +63,8 @@ def _call(
     line = render(request)
     if target.transport == "local":
         assert target.policy is not None
-        env = {"PATH": ssh.PATH, "SSH_ORIGINAL_COMMAND": line}
-        return Call([*GATE, "--policy", target.policy], env, None, asked, "gate", 45)
+        env = {"PATH": ssh.PATH, "TMPDIR": room, "SSH_ORIGINAL_COMMAND": line}  # TMPDIR: whose it is (`rooms`)
+        return Call([*GATE, "--policy", target.policy], env, None, asked, "gate", 45, SIGTERM)
     argv = ssh.argv(target, line, f"{room}/known_hosts", ssh.processor_has_aes(), forward)
     return Call(argv, ssh.environment(), forward.local if forward else None, asked, "ssh", 10)
 

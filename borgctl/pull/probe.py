@@ -16,8 +16,8 @@ from typing import Any
 
 from borgctl.errors import REASONS
 from borgctl.pull import peer
-from borgctl.pull.folders import room
 from borgctl.pull.outcome import ADVICE, Verdict
+from borgctl.pull.rooms import room
 from borgctl.pull.run import Launcher, obstacle, unanswered
 from borgctl.pull.session import Session
 from borgctl.pull.stream import Hello

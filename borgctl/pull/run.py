@@ -10,17 +10,17 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from signal import SIGKILL
 
 from borgctl.errors import BadValue
-from borgctl.pull import peer, serve
+from borgctl.pull import drafts, peer, serve
 from borgctl.pull.children import Child
 from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Busy, Folders, TargetName, lock, make, room
+from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
 from borgctl.pull.memory import Ended, alerted, remember
 from borgctl.pull.outcome import Facts, Verdict, judge
 from borgctl.pull.progress import Screen
 from borgctl.pull.report import Report, summary
+from borgctl.pull.rooms import room
 from borgctl.pull.session import Patience, Session
 from borgctl.pull.state import Alert
 from borgctl.pull.state import load as load_state
@@ -56,6 +56,7 @@ def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> I
 
 def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[Report]:
     """Run targets by name; one that cannot be run is a report like the others, and does not keep them back."""
+    drafts.sweep(launcher.folders)
     for text in texts:
         if launcher.stop.name is not None:
             return
@@ -113,15 +114,21 @@ def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: f
     transcript, begun, clock = Transcript(call.asked), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")
     start_serve = partial(Child, serve.argv(target), env)
-    session = _session(launcher, call, start_serve, transcript, seconds)
-    facts = session.run()
-    if session.serve is not None and session.serve_status == -SIGKILL and serve.release(target, env, session.serve.pid):
-        transcript.keep(Message("borgpull", "WARNING", "borg serve was killed; the lock that it left was broken"))
+    _release(launcher, target, transcript, "an earlier borg serve")
+    facts = _session(launcher, call, start_serve, transcript, seconds).run()
+    _release(launcher, target, transcript, "borg serve")
     verdict, seconds = judge(facts), time.monotonic() - clock
     alerts = remember(launcher.folders, target.name, Ended(str(job), verdict, transcript, seen, time.time()))
     report = Report(str(target.name), str(job), verdict, begun, seconds, transcript, facts.serve, alerts)
     launcher.screen.end(summary(report))
     return report
+
+
+def _release(launcher: Launcher, target: Target, transcript: Transcript, whose: str) -> None:
+    """Remove the repository's lock of a serve that could not do it itself, and say so."""
+    if serve.release(launcher.folders, target):
+        told = Message("borgpull", "WARNING", f"{whose} was killed; the lock that it left was removed")
+        launcher.screen.show(transcript.keep(told))
 
 
 def _session(

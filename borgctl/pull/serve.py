@@ -1,16 +1,13 @@
 """serve: the borg of the server, which gives one client one repository and nothing else.
 
-argv(target)    environment(folders, target, temporary)    compact_argv(target)    release(…) after a SIGKILL
+argv(target)    environment(folders, target, room)    compact_argv(target)    release(folders, target)
 """
 
-import contextlib
-import json
-import os
-import re
-import subprocess
-import uuid
+from functools import partial
 
-from borgctl.pull.folders import Folders
+from borgctl.pull import borglock
+from borgctl.pull.folders import Folders, host_id
+from borgctl.pull.rooms import lives
 from borgctl.pull.targets import Target
 
 
@@ -29,15 +26,19 @@ def compact_argv(target: Target) -> list[str]:
     return [target.borg, "compact", "--info", "--umask=0077", "--", str(target.repository)]
 
 
-def environment(folders: Folders, target: Target, temporary: str) -> dict[str, str]:
-    """Return borg's environment, from nothing: no SSH_ORIGINAL_COMMAND (borg serve would take options from it)."""
+def environment(folders: Folders, target: Target, room: str) -> dict[str, str]:
+    """Return borg's environment, from nothing: no SSH_ORIGINAL_COMMAND (borg serve would take options from it).
+
+    TMPDIR tells `rooms` which launcher it belongs to, BORG_HOST_ID tells `borglock`.
+    """
     base = folders.borg(target.name)
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": base,
         "LANG": "C.UTF-8",
-        "TMPDIR": temporary,
+        "TMPDIR": room,
         "BORG_BASE_DIR": base,
+        "BORG_HOST_ID": host_id(folders),
         "BORG_EXIT_CODES": "modern",
         "BORG_SHOW_SYSINFO": "no",
         "PYTHONNOUSERSITE": "1",
@@ -45,34 +46,9 @@ def environment(folders: Folders, target: Target, temporary: str) -> dict[str, s
     }
 
 
-def release(target: Target, env: dict[str, str], pid: int) -> bool:
-    """Break the repository's lock if it is that of our serve `pid`, which is dead, and of nobody else.
+def release(folders: Folders, target: Target) -> bool:
+    """Remove the locks of those of our serves that are dead; return whether there were any.
 
-    borg's lock is a directory `lock.exclusive` with a file HOST@NODE.PID-THREAD, and a JSON file `lock.roster`
-    of [HOST@NODE, PID, THREAD] (borg/locking.py). An end by any signal but SIGKILL leaves none behind.
+    Whoever calls this holds the target's lock, but another target may name the same repository.
     """
-    ours, others = _holders(str(target.repository), pid)
-    if not ours or others:
-        return False
-    broken = subprocess.run(
-        [target.borg, "break-lock", "--", str(target.repository)],
-        env=env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
-    return broken.returncode == 0
-
-
-def _holders(repository: str, pid: int) -> tuple[int, int]:
-    """Count the locks that are the process `pid` of this host's, and all others."""
-    holders = []
-    with contextlib.suppress(OSError):  # not locked
-        holders += [name.rpartition("-")[0] for name in os.listdir(f"{repository}/lock.exclusive")]
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):  # nobody shares it
-        with open(f"{repository}/lock.roster", encoding="utf-8") as file:
-            roster = json.loads(file.read(1 << 20))
-        holders += [f"{host}.{number}" for host, number, _ in [*roster.get("shared", ()), *roster.get("exclusive", ())]]
-    ours = [holder for holder in holders if re.fullmatch(rf".*@{uuid.getnode()}\.{pid}", holder)]
-    return len(ours), len(holders) - len(ours)
+    return borglock.release(str(target.repository), host_id(folders), partial(lives, folders)) > 0

@@ -110,7 +110,7 @@ class Session:
             self._attend(self.serve)
 
     def _start_peer(self, stdin: int, stdout: int) -> Child:
-        return Child(self._call.argv, self._call.env, stdin, stdout)
+        return Child(self._call.argv, self._call.env, stdin, stdout, self._call.orphaned)
 
     def _attend(self, serve: Child) -> None:
         """Watch serve, and be ready to end it."""

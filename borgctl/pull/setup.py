@@ -9,12 +9,11 @@ import os
 import re
 import shlex
 import subprocess
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
-from borgctl.pull import targets
+from borgctl.pull import drafts, targets
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, make
 from borgctl.pull.hostkey import HostKey
@@ -64,12 +63,15 @@ def add(
         if os.path.lexists(taken):
             raise PullError(f"{taken} is there already", "choose another name, or remove that one first")
     with ExitStack() as undo:
-        for folder in (folders.targets, os.path.dirname(key), os.path.dirname(str(target.repository))):
-            for made in _done(make, folder):
-                undo.callback(_remove, os.rmdir, made)
-        public = None if transport == "local" else _new_key(key, name, undo)
-        _place(path, text, undo)
-        undo.pop_all()
+        for made in _done(make, folders.config):
+            undo.callback(_remove, os.rmdir, made)
+        with drafts.alone(folders):
+            for folder in (folders.targets, folders.keys, os.path.dirname(str(target.repository))):
+                for made in _done(make, folder):
+                    undo.callback(_remove, os.rmdir, made)
+            public = None if transport == "local" else _new_key(key, name, undo)
+            drafts.place(path, text)
+            undo.pop_all()
     return public
 
 
@@ -86,7 +88,7 @@ def check_words(host: str | None, repository: str, quota: str, transport: str, p
 
 def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
     """Make a key without a passphrase (nobody is there to type it) at `path`; return the public line."""
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=os.path.dirname(path)) as private:
+    with drafts.directory(path) as private:
         argv = [KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", f"borgpull-{name}", "-f", f"{private}/key"]
         try:
             made = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -101,18 +103,14 @@ def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
             return file.read().strip()
 
 
-def _place(path: str, text: str, undo: ExitStack) -> None:
-    """Write a new file that nobody sees half written."""
-    temporary = _temporary(path, text, 0o600)
-    try:
-        _done(os.link, temporary, path)
-        undo.callback(_remove, os.unlink, path)
-    finally:
-        os.unlink(temporary)
-
-
 def trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> bool:
     """Write the host's key into the target file; return False if it stood there already."""
+    load(folders, name)  # before there is a folder to lock
+    with drafts.alone(folders):
+        return _trust(folders, name, key, replace)
+
+
+def _trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> bool:
     target, path = load(folders, name), folders.target(name)
     if target.transport == "local":
         raise PullError(f"target {str(name)!r} has transport local, and no host to know")
@@ -130,12 +128,7 @@ def trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> bo
         good = False
     if not good:
         raise PullError(f"cannot write host_key into {path}", f"write this line yourself: host_key: {key}")
-    temporary = _temporary(path, changed, mode)
-    try:
-        os.rename(temporary, path)
-    except OSError as error:
-        os.unlink(temporary)
-        raise PullError(f"{path}: {error.strerror}") from None
+    drafts.replace(path, changed, mode)
     return True
 
 
@@ -153,17 +146,6 @@ def authorize(public: str, policy: str, transport: str) -> str:
     """Return the command for the client's admin."""
     words = ["borgctl", "authorize", public, policy, *(["--transport", transport] if transport == "socket" else [])]
     return shlex.join(words)
-
-
-def _temporary(path: str, text: str, mode: int) -> str:
-    """Write `text` to a hidden file beside `path`, on disk before anybody may rename it."""
-    fd, temporary = tempfile.mkstemp(prefix=".", suffix=".new", dir=os.path.dirname(path))
-    with open(fd, "w", encoding="utf-8", newline="") as file:
-        os.fchmod(fd, mode)
-        file.write(text)
-        file.flush()
-        os.fsync(fd)
-    return temporary
 
 
 def _done(act: Callable[..., T], *words: str) -> T:

@@ -30,7 +30,8 @@ OPTIONS = [
     ),
     *("KnownHostsCommand=none", "VerifyHostKeyDNS=no", "HostKeyAlias=borgpull-web1", "CheckHostIP=no"),
     *("UpdateHostKeys=no", "PreferredAuthentications=publickey", "IdentitiesOnly=yes", "IdentityAgent=none"),
-    *("IdentityFile=/etc/borgpull/keys/web1", "ExitOnForwardFailure=yes", "ServerAliveInterval=30"),
+    *("IdentityFile=/etc/borgpull/keys/web1", "ExitOnForwardFailure=yes"),
+    *("ConnectTimeout=60", "ServerAliveInterval=30"),
     *("ServerAliveCountMax=3", "ControlMaster=no", "ControlPath=none", "Tunnel=no", "PermitLocalCommand=no"),
     *("RemoteCommand=none", "EscapeChar=none", "Compression=no", "LogLevel=ERROR"),
 ]
@@ -67,12 +68,12 @@ def test_hello_needs_no_socket() -> None:
     assert call.listen is None
 
 
-def test_the_gate_of_a_local_target_gets_two_variables() -> None:
+def test_the_gate_of_a_local_target_gets_three_variables() -> None:
     text = "transport: local\npolicy: /etc/borgctl/me.yaml\nrepository: /srv/borg/me\nquota: 1G\n"
     call = peer.run(read(text, TargetName("me"), FOLDERS), JobName("default"), "/r")
     assert call.argv == [sys.executable, "-I", "-m", "borgctl.gate", "--policy", "/etc/borgctl/me.yaml"]
     request = "run default --repository=/srv/borg/me --log=json"
-    assert call.env == {"PATH": "/usr/bin:/bin", "SSH_ORIGINAL_COMMAND": request}
+    assert call.env == {"PATH": "/usr/bin:/bin", "TMPDIR": "/r", "SSH_ORIGINAL_COMMAND": request}
 
 
 def test_ssh_gets_the_accounts_variables_and_no_agent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,15 +89,17 @@ def test_serve_is_always_append_only_restricted_and_within_its_quota() -> None:
     ]
 
 
-def test_serves_environment_is_built_from_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serves_environment_is_built_from_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SSH_ORIGINAL_COMMAND", "borg serve --debug")
-    base = "/var/lib/borgpull/web1/borg"
-    assert serve.environment(FOLDERS, target(), "/r") == {
+    (tmp_path / "host-id").write_text(f"borgpull@{'0af1' * 8}")
+    base = f"{tmp_path}/web1/borg"
+    assert serve.environment(Folders("/etc/borgpull", str(tmp_path)), target(), "/r") == {
         "PATH": "/usr/bin:/bin",
         "HOME": base,
         "LANG": "C.UTF-8",
         "TMPDIR": "/r",
         "BORG_BASE_DIR": base,
+        "BORG_HOST_ID": f"borgpull@{'0af1' * 8}",
         "BORG_EXIT_CODES": "modern",
         "BORG_SHOW_SYSINFO": "no",
         "PYTHONNOUSERSITE": "1",

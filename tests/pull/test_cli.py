@@ -167,12 +167,12 @@ def test_the_lock_of_a_killed_serve_is_broken_and_no_other(world, borg, reposito
     (report,) = world.run(world.local(steps, borg=script))
     assert report.verdict.outcome == "failed"
     assert report.serve == -signal.SIGKILL
-    assert any("the lock that it left was broken" in message.text for message in report.transcript.messages)
-    assert not list(repository.glob("lock.*"))
+    assert any("the lock that it left was removed" in message.text for message in report.transcript.messages)
+    assert not list(repository.glob("lock.exclusive*"))
     foreign = repository / "lock.exclusive"
     foreign.mkdir()
     (foreign / "elsewhere@1.4711-0").touch()
-    assert serve.release(world.local(steps, borg=borg), {}, 4711) is False
+    assert serve.release(world.folders, world.local(steps, borg=borg)) is False
     assert foreign.exists()
 
 

@@ -1,0 +1,128 @@
+"""Rooms: one private directory below STATE/run for each launcher that is alive, and an end for those of dead ones.
+
+A launcher keeps the file `owner` of its room locked; a room whose owner nobody locks is a dead launcher's. What still
+runs in such a room (its TMPDIR is the room, as in `serve.environment`) is ended first, then the room is removed. A
+living launcher's room is never touched, nor what runs in it. This module does not know what a program is for.
+
+    with room(folders) as path: …           # 0700, gone afterwards
+    lives(folders, pid)                     # is this process one that a launcher of ours started?
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import select
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from borgctl.pull.folders import Folders, make
+
+PATIENCE = 10.0  # seconds from TERM to KILL, and from KILL to giving up
+
+
+@contextmanager
+def room(folders: Folders) -> Iterator[str]:
+    """Hold a private directory below STATE/run, after clearing those of launchers that are gone."""
+    parent = _parent(folders)
+    make(parent)
+    path = f"{parent}/{secrets.token_hex(4)}"
+    with _alone(parent):
+        for name in os.listdir(parent):
+            _clear(f"{parent}/{name}")
+        os.mkdir(path, 0o700)
+        owner = os.open(f"{path}/owner", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(owner, fcntl.LOCK_EX)
+    try:
+        yield path
+    finally:
+        with _alone(parent):  # or somebody who clears would be at it at the same time
+            shutil.rmtree(path, ignore_errors=True)
+        os.close(owner)
+
+
+def lives(folders: Folders, pid: int) -> bool:
+    """Tell whether `pid` runs now, and in a room of these folders."""
+    return _place(pid).startswith(f"{_parent(folders)}/")
+
+
+def _parent(folders: Folders) -> str:
+    return f"{folders.state}/run"
+
+
+@contextmanager
+def _alone(parent: str) -> Iterator[None]:
+    """Hold the lock under which rooms come and go."""
+    held = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
+
+
+def _clear(path: str) -> None:
+    """Remove a room if nobody holds its owner file; a room without one was left half made, or half removed."""
+    try:
+        owner = os.open(f"{path}/owner", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        owner = None
+    try:
+        if owner is not None:
+            fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _ended(path):
+            shutil.rmtree(path, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        if owner is not None:
+            os.close(owner)
+
+
+def _ended(path: str) -> bool:
+    """End what still runs in a dead launcher's room; return False where something will not go, not even now."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + PATIENCE
+        for pidfd in _inhabitants(path):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(pidfd, number)
+                signal.pidfd_send_signal(pidfd, signal.SIGCONT)  # a stopped one would not hear it
+            select.select([pidfd], [], [], max(0.0, end - time.monotonic()))
+            os.close(pidfd)
+    left = list(_inhabitants(path))
+    for pidfd in left:
+        os.close(pidfd)
+    return not left
+
+
+def _inhabitants(path: str) -> Iterator[int]:
+    """Yield a pidfd of each process whose TMPDIR is the room, by then checked to be that very process."""
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or _place(int(name)) != path:
+            continue
+        with contextlib.suppress(ProcessLookupError):
+            pidfd = os.pidfd_open(int(name))
+            if _place(int(name)) == path:
+                yield pidfd
+            else:
+                os.close(pidfd)
+
+
+def _place(pid: int) -> str:
+    """Return the TMPDIR that a process of our own user was started with (proc(5)), "" where there is none."""
+    try:
+        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with os.fdopen(fd, "rb") as file:
+        try:
+            if os.fstat(fd).st_uid != os.geteuid():
+                return ""
+            variables = file.read(1 << 20).split(b"\0")
+        except OSError:
+            return ""
+    found = [variable.removeprefix(b"TMPDIR=") for variable in variables if variable.startswith(b"TMPDIR=")]
+    return os.fsdecode(found[0]) if found else ""

@@ -1,0 +1,131 @@
+"""Rooms of launchers: a dead one's is cleared with what still runs in it, a living one's is left alone."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from borgctl.pull import rooms
+from borgctl.pull.rooms import lives, room
+
+
+@pytest.fixture
+def parent(world, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(rooms, "PATIENCE", 1.0)
+    path = Path(world.folders.state, "run")
+    path.mkdir(parents=True)
+    return path
+
+
+def dead_room(parent: Path, name: str = "dead") -> Path:
+    path = parent / name
+    path.mkdir()
+    (path / "owner").touch()
+    (path / "serve.sock").touch()
+    return path
+
+
+def inhabitant(path: Path, *argv: str) -> subprocess.Popen:
+    return subprocess.Popen(argv or ("sleep", "60"), env={"PATH": "/usr/bin:/bin", "TMPDIR": str(path)})
+
+
+def test_a_dead_room_goes_and_with_it_whatever_still_runs_in_it(world, parent) -> None:
+    dead = dead_room(parent)
+    ordinary = inhabitant(dead)
+    stopped = inhabitant(dead)
+    stopped.send_signal(signal.SIGSTOP)
+    script = "import os, signal; signal.signal(15, signal.SIG_IGN); os.write(1, b'x'); signal.pause()"
+    deaf = subprocess.Popen([sys.executable, "-c", script], env={"TMPDIR": str(dead)}, stdout=subprocess.PIPE)
+    deaf.stdout.read(1)
+    assert lives(world.folders, stopped.pid)
+    with room(world.folders) as path:
+        assert os.listdir(parent) == [os.path.basename(path)]
+    deaf.stdout.close()
+    assert [process.wait(5) for process in (ordinary, stopped, deaf)] == [-15, -15, -9]
+    assert not lives(world.folders, stopped.pid)
+    assert os.listdir(parent) == []
+
+
+def test_a_living_room_is_left_alone_and_what_runs_in_it_too(world, parent) -> None:
+    with room(world.folders) as first:
+        living = inhabitant(Path(first))
+        with room(world.folders) as second:
+            assert set(os.listdir(parent)) == {os.path.basename(first), os.path.basename(second)}
+        assert living.poll() is None
+        living.kill()
+        living.wait()
+
+
+def test_what_runs_elsewhere_is_left_alone(world, parent) -> None:
+    dead = dead_room(parent)
+    others = [inhabitant(Path(f"{dead}2")), inhabitant(dead.parent), inhabitant(Path("/tmp"))]
+    with room(world.folders):
+        assert not dead.exists()
+    assert [process.poll() for process in others] == [None, None, None]
+    for process in others:
+        process.kill()
+        process.wait()
+
+
+def test_a_room_that_was_left_half_made_is_cleared(world, parent) -> None:
+    (parent / "half").mkdir()
+    with room(world.folders):
+        assert not (parent / "half").exists()
+
+
+def test_an_owner_that_is_a_symlink_makes_nothing_outside_go(world, parent) -> None:
+    outside = world.root / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    dead = parent / "dead"
+    dead.mkdir()
+    (dead / "owner").symlink_to(outside / "kept")
+    (dead / "link").symlink_to(outside)
+    with room(world.folders):
+        assert not dead.exists()
+    assert (outside / "kept").exists()
+
+
+def test_rooms_that_come_and_go_at_the_same_time_do_not_disturb_each_other(world, parent) -> None:
+    failed: list[BaseException] = []
+
+    def come_and_go() -> None:
+        try:
+            for _ in range(40):
+                with room(world.folders) as path:
+                    Path(path, "known_hosts").write_text("x")
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert os.listdir(parent) == []
+
+
+def test_what_cannot_be_ended_keeps_its_room_and_no_other_launcher(world, parent, monkeypatch) -> None:
+    dead = dead_room(parent)
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)  # as with one that the kernel keeps waiting
+    monkeypatch.setattr(rooms, "PATIENCE", 0.1)
+    process = inhabitant(dead)
+    with room(world.folders) as path:
+        assert dead.exists()
+        assert path != str(dead)
+    process.kill()
+    process.wait()
+    monkeypatch.undo()
+    with room(world.folders):
+        assert not dead.exists()
+
+
+def test_the_owner_file_stays_locked_as_long_as_the_room_is_held(world, parent) -> None:
+    with room(world.folders) as path, open(f"{path}/owner") as owner, pytest.raises(BlockingIOError):
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
