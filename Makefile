@@ -3,7 +3,7 @@
 #
 #   make check   lints and the tests that need no other program: under a minute
 #   make test    all tests, those with a real sshd and two real borgs too
-#   make prove   the long proofs of the policy language at their full size: half an hour
+#   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
 #   make setup   only what 'make test' sets up          make lint, make documents, make clean
 

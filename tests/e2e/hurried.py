@@ -1,0 +1,40 @@
+"""The real gate and the real launcher with less patience, so that a test sees how they end what does not end by itself.
+
+    python -I hurried.py gate --policy FILE --key SHA256:…          python hurried.py borgpull run web1
+
+Nothing else is different: what is changed here are numbers of seconds, each by its name in the module that uses it.
+"""
+
+import sys
+from functools import partial
+from signal import SIGINT, SIGKILL, SIGTERM
+
+
+def change(module, name, value):
+    """Give a constant another value; one that is not there any more is an error, not another name."""
+    getattr(module, name)
+    setattr(module, name, value)
+
+
+def gate():
+    from borgctl import gate, run
+
+    change(run, "BORG_ENDING", ((0.0, SIGINT), (2.0, SIGTERM), (4.0, SIGKILL)))
+    change(run, "HOOK_ENDING", ((0.0, SIGTERM), (2.0, SIGKILL)))
+    gate.main()
+
+
+def borgpull():
+    from borgctl.pull import cli, rooms, ssh
+
+    change(ssh, "ALIVE_INTERVAL", 2)
+    change(ssh, "ALIVE_COUNT", 2)
+    change(ssh, "PATIENCE", 5)
+    change(rooms, "PATIENCE", 2.0)
+    change(cli, "Patience", partial(cli.Patience, end_of_file=2, terminated=2, last_word=3, orphaned=5))
+    cli.main()
+
+
+if __name__ == "__main__":
+    which = sys.argv.pop(1)
+    {"gate": gate, "borgpull": borgpull}[which]()
