@@ -43,9 +43,11 @@ _COMMON = (
     "PermitTunnel no",
     "PermitTTY no",
     "PermitUserRC no",
+)
+_ALIVE = (
     "ClientAliveInterval 30",
     "ClientAliveCountMax 3",
-)
+)  # else a run whose network has gone goes on until its limit
 
 
 def sshd(transport: Transport, user: str, accepted: tuple[str, ...]) -> list[str]:
@@ -62,11 +64,12 @@ def sshd(transport: Transport, user: str, accepted: tuple[str, ...]) -> list[str
             "#   PermitRootLogin forced-commands-only    # or prohibit-password, where root logs in by other keys, too",
             "#   PermitTunnel no                         # the default",
             "# Where sshd takes variables (Debian: LANG and LC_*), a login shell reads them before any forced command.",
-            "# This keeps them out, yours too: in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh",
+            "# This keeps them out, yours too, and ends a run soon when the network goes:",
+            "# in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh",
             f"#   Match User {user}",
-            f"#       {variables}",
+            *(f"#       {setting}" for setting in (variables, *_ALIVE)),
         ]
-    settings = (*(_SOCKET_ONLY if transport is Transport.SOCKET else _NO_FORWARDING), *_COMMON, variables)
+    settings = (*(_SOCKET_ONLY if transport is Transport.SOCKET else _NO_FORWARDING), *_COMMON, *_ALIVE, variables)
     need = (
         "These settings are needed: no key option closes what they close."
         if transport is Transport.SOCKET

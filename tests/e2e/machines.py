@@ -136,6 +136,13 @@ def _process(pid: int) -> Process | None:
     return Process(pid, int(fields[1]), fields[0], fields[19], argv or name.partition("(")[2])
 
 
+def may(capability: int) -> bool:
+    """Tell whether we have a capability (capabilities(7)): 12 is CAP_NET_ADMIN, 21 CAP_SYS_ADMIN; a container's root
+    may have neither."""
+    status = Path("/proc/self/status").read_text()
+    return bool(int(re.search(r"CapEff:\s*([0-9a-f]+)", status)[1], 16) >> capability & 1)
+
+
 def alive(pid: int) -> bool:
     """Tell whether `pid` runs; a zombie does not."""
     process = _process(pid)
@@ -205,17 +212,25 @@ class Sshd:
 
     `extra` holds lines of sshd_config (text or a list); a keyword in it replaces our line, a Match block may end it; a
     LogLevel must be INFO or more, since the log tells when sshd listens. Root logs in by key alone;
-    `root_login="forced-commands-only"` is what a production client would say.
+    `root_login="forced-commands-only"` is what a production client would say; `within` are words before sshd's own,
+    such as those of ip-netns(8).
     """
 
     def __init__(
-        self, directory: Path, *, extra: str | list[str] = "", root_login: str = "yes", user: str | None = None
+        self,
+        directory: Path,
+        *,
+        extra: str | list[str] = "",
+        root_login: str = "yes",
+        user: str | None = None,
+        within: tuple[str, ...] = (),
     ) -> None:
         self.directory = Path(directory)
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.user = user or getpass.getuser()
         self.port = 0
         self._root_login = root_login
+        self._within = within
         self._extra = extra if isinstance(extra, str) else "\n".join(extra)
         self._keeper: subprocess.Popen[bytes] | None = None
         self._keys = self.directory / "authorized_keys"
@@ -313,7 +328,7 @@ class Sshd:
         self._log.write_text("")
         with self._log.open("ab") as log:
             self._keeper = subprocess.Popen(
-                [sys.executable, "-I", __file__, "keep", SSHD, "-D", "-e", "-f", str(self._config)],
+                [sys.executable, "-I", __file__, "keep", *self._within, SSHD, "-D", "-e", "-f", str(self._config)],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -1,6 +1,7 @@
 """What the proofs share: how long they go on, where the two real borgs are, and one line about what was done.
 
-Small by default. `BORGCTL_PROVE=1` makes them long (minutes each, the storm of faults a quarter of an hour), `BORGCTL_SEED=NUMBER` draws other cases.
+Small by default. `BORGCTL_PROVE=1` makes them long (minutes each; the storm a quarter of an hour),
+`BORGCTL_SEED=NUMBER` draws other cases.
 """
 
 import importlib.util

@@ -1,6 +1,5 @@
 """A storm of faults over both transports and both borgs: nothing is left, every record tells the truth, pulls go on."""
 
-import os
 import random
 
 import machines
@@ -50,7 +49,7 @@ def test_pulls_survive_whatever_is_killed_stopped_or_cut(proof, pairs):
     made, link = pairs
     dice = random.Random(proof.seed)
     storm = Storm(made, link, dice)
-    faults = deck(full_disks=os.geteuid() == 0)
+    faults = deck(full_disks=machines.may(21))
     wanted = drawn(faults, dice, proof.size(10, 4 * len(faults)), proof.size(1, 4 * len(faults)))
     for number, fault in enumerate(wanted):
         for _ in range(3):

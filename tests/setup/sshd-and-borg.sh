@@ -1,5 +1,6 @@
 #!/bin/sh
-# Install what the end-to-end tests and the demo run for real: sshd, ssh, sudo, and the distribution's borg.
+# Install what the end-to-end tests and the demo run for real: sshd, ssh, sudo, the distribution's borg, and ip for a link
+# that can be taken down.
 here=$(dirname "$0")
 . "$here/common.sh"
-need_packages openssh-server openssh-client borgbackup sudo
+need_packages openssh-server openssh-client borgbackup sudo iproute2
