@@ -16,6 +16,7 @@ import os
 import re
 import shutil
 import stat
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -26,6 +27,8 @@ from borgctl.handover import hand_over
 from borgctl.values import RepositoryPath
 
 _SERIES = ((1, 2), (1, 4))
+_KEPT = "(?:host-id|borg-version|(?:repository|key)-[0-9a-f]{32})"
+_OLD = 60.0  # seconds: to write a draft, or to come from a lock to a directory, takes a few milliseconds
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -135,11 +138,24 @@ class Base:
         self._replace(_name(repository, kind), text)
 
     def _sweep(self) -> None:
-        """Remove what runs that were killed have left: those whose lock nobody holds."""
+        """Remove what runs that were killed have left: those whose lock nobody holds, and names half made."""
         for run in os.listdir(f"{self.path}/runs"):
             fd = self._try_lock(f"locks/run-{run}")
             if fd is not None:
                 self._forget(run, fd)
+        for folder, form in (("", rf"{_KEPT}\.[0-9]+"), ("locks/", "run-[0-9a-f]{16}")):
+            for name in filter(re.compile(form).fullmatch, os.listdir(f"{self.path}/{folder}")):
+                with contextlib.suppress(FileNotFoundError):
+                    self._forget_old(f"{folder}{name}")
+
+    def _forget_old(self, name: str) -> None:
+        """Remove a draft, or the lock of a run that came to no directory, unless a gate may be at it now."""
+        if time.time() - os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mtime > _OLD:
+            fd = self._try_lock(name)
+            if fd is not None and not os.path.exists(f"{self.path}/runs/{name.removeprefix('locks/run-')}"):
+                os.unlink(name, dir_fd=self.fd)
+            if fd is not None:
+                os.close(fd)
 
     def _forget(self, run: str, lock: int | None) -> None:
         shutil.rmtree(f"{self.path}/runs/{run}", ignore_errors=True)

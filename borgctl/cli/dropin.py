@@ -47,7 +47,7 @@ _COMMON = (
 _ALIVE = (
     "ClientAliveInterval 30",
     "ClientAliveCountMax 3",
-)  # else a run whose network has gone goes on until its limit
+)  # else a run whose network has gone goes on
 
 
 def sshd(transport: Transport, user: str, accepted: tuple[str, ...]) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import re
 import resource
 import stat
+from pathlib import Path
 
 import programs
 import pytest
@@ -174,6 +175,29 @@ def test_two_sweeps_of_the_same_dead_run_do_not_disturb_each_other(base, monkeyp
     monkeypatch.setattr(fcntl, "flock", raced)
     with base.run_directory("mine", *US):
         assert os.listdir(f"{base.path}/runs") == ["mine"]
+
+
+def test_names_that_a_killed_gate_left_half_made_go_when_they_are_old(base):
+    draft, lock, living = "host-id.4711", f"locks/run-{'a' * 16}", f"locks/run-{'b' * 16}"
+    kept = ["host-id", "borg-version.x", "precious.4711", "locks/session-1", "locks/run-x"]
+    for name in (draft, lock, living, *kept):
+        Path(base.path, name).touch()
+    os.mkdir(f"{base.path}/runs/{'b' * 16}")
+    with base.run_directory("mine", *US):
+        assert Path(base.path, draft).exists() and Path(base.path, lock).exists()  # somebody may be at it
+    Path(base.path, living).touch()
+    with open(f"{base.path}/{living}") as held:
+        os.makedirs(f"{base.path}/runs/{'b' * 16}", exist_ok=True)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        for name in (draft, lock, living, *kept):
+            if Path(base.path, name).exists():
+                os.utime(f"{base.path}/{name}", (1, 1))
+        with base.run_directory("mine", *US):
+            pass
+    assert not Path(base.path, draft).exists()
+    assert not Path(base.path, lock).exists()
+    assert os.path.isdir(f"{base.path}/runs/{'b' * 16}")
+    assert all(Path(base.path, name).exists() for name in kept)
 
 
 def test_what_a_dead_run_linked_to_stays(base, tmp_path):
