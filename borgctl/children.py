@@ -159,6 +159,12 @@ def kill_group(child: Child) -> None:
         os.killpg(child.pid, signal.SIGKILL)
 
 
+def wake_group(child: Child) -> None:
+    """Let a child's whole process group go on where it was stopped; as `kill_group`, before `reap`."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGCONT)
+
+
 def kill_descendants(seconds: float = 5.0) -> None:
     """Kill and reap whatever descends from us and still lives; orphans have become our children."""
     end = time.monotonic() + seconds

@@ -172,6 +172,7 @@ def _tell(child: Child, number: int) -> None:
     if number == signal.SIGKILL:
         children.kill_group(child)
     child.signal(number)
+    children.wake_group(child)  # one that was stopped would not hear it, nor would borg write without its relay
 
 
 def _read(open_streams: dict[int, Stream], fd: int) -> None:

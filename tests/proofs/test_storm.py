@@ -58,6 +58,8 @@ def test_pulls_survive_whatever_is_killed_stopped_or_cut(proof, pairs):
         if number % 10 == 9:
             for pair in made:
                 pair.tidy()
+            if proof.full:
+                print(f"{number + 1} of {len(wanted)} faults", flush=True)
     for pair in made:
         checked = pair.check()
         assert checked.returncode == 0, checked.stderr

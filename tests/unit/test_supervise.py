@@ -66,6 +66,17 @@ def watched():
             assert not programs.alive(one.child)
 
 
+@pytest.mark.parametrize("ending", ["borg", "hook"])
+def test_a_child_that_is_stopped_hears_the_first_signal_that_ends_it(watched, ending):
+    code = "trap 'exit 9' INT TERM; kill -STOP $$; while :; do sleep 0.05; done"
+    assert watched(0.3, ending, code).end()[:2] == (9, "runtime-limit")
+
+
+def test_a_stopped_process_of_the_childs_group_goes_on_when_the_child_is_ended(watched):
+    code = "sh -c 'kill -STOP $$; exit 3' & trap 'wait; exit 9' INT; while :; do sleep 0.05; done"
+    assert watched(0.5, "borg", code).end()[:2] == (9, "runtime-limit")
+
+
 def test_a_child_that_ends_is_told_as_it_ended(watched):
     one = watched(60, "borg", "echo a; echo b >&2; exit 7")
     status, stopped, _, taken = one.end()
