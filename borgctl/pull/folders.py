@@ -138,6 +138,8 @@ def host_id(folders: Folders) -> str:
         try:
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
                 file.write(f"borgpull@{secrets.token_hex(16)}")
+                file.flush()
+                os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):  # another launcher was first
                 os.link(draft, path)
         finally:

@@ -4,6 +4,8 @@ import getpass
 import json
 import os
 import shlex
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -160,6 +162,27 @@ def test_sshd_going_away_in_the_middle_is_a_failure_of_ssh(world, sshd, borg, re
     report = json.loads(out)
     assert (report["outcome"], report["origin"], report["code"]) == ("failed", "ssh", 255)
     assert launcher.returncode == 2
+
+
+def test_an_ssh_that_is_stopped_does_not_outlive_a_killed_launcher(world, sshd, borg, repository) -> None:
+    sshd.add(borg, jobs="[default]")
+    sshd.plays([["start"], ["note", str(world.root / "pid")], ["sleep", 60]])
+    launcher = world.start("run", "web1")
+    gate = int(appears(world.root / "pid"))
+    ours = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    (ssh,) = [int(pid) for pid in ours if b"/usr/bin/ssh\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(ssh, signal.SIGSTOP)
+    launcher.kill()
+    launcher.communicate(timeout=20)
+    for _ in range(200):
+        if not Path(f"/proc/{ssh}/cmdline").exists() or not Path(f"/proc/{ssh}/cmdline").read_bytes():
+            break
+        time.sleep(0.05)
+    else:
+        os.kill(ssh, signal.SIGKILL)
+        raise AssertionError("ssh lives on")
+    os.kill(gate, signal.SIGKILL)
+    shutil.rmtree(world.root / "state" / "run")  # what the next run would do
 
 
 def appears(path: Path) -> str:

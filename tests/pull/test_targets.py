@@ -1,6 +1,8 @@
 """Target files: what is read, and every mistake at its place."""
 
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from borgctl.errors import BadValue
 from borgctl.pull import targets
 from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName, choose
+from borgctl.pull.folders import Folders, TargetName, choose, host_id
 from borgctl.pull.hostkey import HostKey
 from borgctl.yamlnodes import Problems
 
@@ -105,3 +107,14 @@ def test_an_ordinary_user_has_folders_of_the_xdg_directories(monkeypatch: pytest
     assert choose(None, None, {"XDG_STATE_HOME": "/s"}).state == "/s/borgpull"
     nobody.pw_name = "borgpull"
     assert choose(None, None, {}) == Folders("/etc/borgpull", "/var/lib/borgpull")
+
+
+def test_the_launcher_is_one_and_the_same_in_borgs_locks_and_a_damaged_name_is_told(world) -> None:
+    os.makedirs(world.folders.state)
+    with ThreadPoolExecutor(8) as pool:
+        names = set(pool.map(lambda _: host_id(world.folders), range(32)))
+    assert len(names) == 1
+    assert os.listdir(world.folders.state) == ["host-id"]
+    Path(world.folders.state, "host-id").write_text("web1")
+    with pytest.raises(PullError, match="damaged"):
+        host_id(world.folders)
