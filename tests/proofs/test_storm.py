@@ -59,7 +59,7 @@ def test_pulls_survive_whatever_is_killed_stopped_or_cut(proof, pairs):
             for pair in made:
                 pair.tidy()
             if proof.full:
-                print(f"{number + 1} of {len(wanted)} faults", flush=True)
+                print(f"\nafter {number + 1} of {len(wanted)}:\n{storm.table()}", flush=True)
     for pair in made:
         checked = pair.check()
         assert checked.returncode == 0, checked.stderr
