@@ -7,6 +7,7 @@ the number by now, it cannot. Only entries of `host` are looked at, and each is 
 that somebody takes meanwhile stays.
 
     release("/srv/borg/web1", "borgpull@3f…", lives)      # returns how many were removed
+    sweep("/srv/borg/web1", "borgpull@3f…")               # drafts that nobody will finish
 """
 
 import contextlib
@@ -15,7 +16,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 _LARGEST = 1 << 20  # bytes of a roster
@@ -51,31 +53,58 @@ def _dead(name: str, host: str, lives: Callable[[int], bool]) -> bool:
 
 
 def _shared(repository: str, host: str, lives: Callable[[int], bool]) -> int:
-    """Take the dead out of the roster, under the lock that borg would take for it; later where somebody has that."""
+    """Take the dead out of the roster; later where somebody has the lock."""
     if not _dead_entries(_roster(repository), host, lives):
         return 0
-    with contextlib.suppress(OSError):
-        made = tempfile.mkdtemp(".tmp", "lock.exclusive.", repository)
-        name = f"{host}.{os.getpid()}-{_OURS}"
+    with _held(repository, host) as ours:
+        roster = _roster(repository)
+        dead = _dead_entries(roster, host, lives)
+        if not ours or not dead:
+            return 0
+        kept = {kind: [entry for entry in entries if entry not in dead] for kind, entries in roster.items()}
+        draft = f"{repository}/lock.roster.new"
         try:
-            os.close(os.open(f"{made}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-            os.rename(made, f"{repository}/lock.exclusive")  # fails where that has something in it
-            made = f"{repository}/lock.exclusive"
-            roster = _roster(repository)
-            dead = _dead_entries(roster, host, lives)
-            kept = {kind: [entry for entry in entries if entry not in dead] for kind, entries in roster.items()}
-            with open(f"{repository}/lock.roster.new", "w", encoding="utf-8") as file:
+            with open(draft, "w", encoding="utf-8") as file:
                 json.dump(kept, file)
-            os.rename(f"{repository}/lock.roster.new", f"{repository}/lock.roster")
-            return len(dead)
-        finally:
+            os.rename(draft, f"{repository}/lock.roster")
+        except OSError:
             with contextlib.suppress(OSError):
-                os.unlink(f"{repository}/lock.roster.new")
+                os.unlink(draft)
+            return 0
+        return len(dead)
+
+
+def sweep(repository: str, host: str) -> None:
+    """Remove drafts of small files that a killed borg serve has left: only who has the lock writes such."""
+    drafts = [name for name in _listed(repository) if re.fullmatch(r"(?:nonce|config)-[A-Za-z0-9_]{8}\.tmp", name)]
+    if drafts:
+        with _held(repository, host) as ours:
+            for name in drafts if ours else ():
+                with contextlib.suppress(OSError):
+                    os.unlink(f"{repository}/{name}")
+
+
+@contextmanager
+def _held(repository: str, host: str) -> Iterator[bool]:
+    """Hold borg's exclusive lock, made as borg makes it; False where somebody else has it, or it cannot be made."""
+    name = f"{host}.{os.getpid()}-{_OURS}"
+    place = None
+    try:
+        place = tempfile.mkdtemp(".tmp", "lock.exclusive.", repository)
+        os.close(os.open(f"{place}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.rename(place, f"{repository}/lock.exclusive")  # fails where that has something in it
+        place = f"{repository}/lock.exclusive"
+        ours = True
+    except OSError:
+        ours = False
+    try:
+        yield ours
+    finally:
+        if place is not None:
             with contextlib.suppress(OSError):
-                os.unlink(f"{made}/{name}")
+                os.unlink(f"{place}/{name}")
             with contextlib.suppress(OSError):
-                os.rmdir(made)
-    return 0
+                os.rmdir(place)
 
 
 def _dead_entries(roster: dict[str, list[Any]], host: str, lives: Callable[[int], bool]) -> list[Any]:

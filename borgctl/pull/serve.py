@@ -47,8 +47,11 @@ def environment(folders: Folders, target: Target, room: str) -> dict[str, str]:
 
 
 def release(folders: Folders, target: Target) -> bool:
-    """Remove the locks of those of our serves that are dead; return whether there were any.
+    """Remove the locks, and drafts, of those of our serves that are dead; return whether there were any locks.
 
     Whoever calls this holds the target's lock, but another target may name the same repository.
     """
-    return borglock.release(str(target.repository), host_id(folders), partial(lives, folders)) > 0
+    repository, host = str(target.repository), host_id(folders)
+    freed = borglock.release(repository, host, partial(lives, folders))
+    borglock.sweep(repository, host)
+    return freed > 0

@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,6 +171,11 @@ class Pair:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
 
+    def remove(self, path: Path) -> None:
+        """Remove what should have gone."""
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)
+
     # ---- what it has left
 
     def leftovers(self) -> list[Path]:
@@ -183,7 +189,11 @@ class Pair:
         found += (client.base / "locks").glob("run-*")
         for top in (server.directory, client.base):
             found += [path for path in top.rglob("*") if _temporary(path)]
-        return found
+        return [path for path in found if path not in self.borg_drafts()]
+
+    def borg_drafts(self) -> list[Path]:
+        """Return what a borg that was killed on the client was writing in its cache; borg leaves it, and so do we."""
+        return [path for path in (self.client.base / "borg").rglob("*-????????.tmp") if path.is_file()]
 
 
 def _temporary(path: Path) -> bool:

@@ -150,7 +150,10 @@ class Storm:
         with contextlib.suppress(AssertionError):
             wait_for(lambda: not pair.processes() and not pair.leftovers(), SOON)
         wounds += [f"left running by the next pull: {process}" for process in pair.processes()]
-        return wounds + [f"left after the next pull: {path}" for path in pair.leftovers()]
+        for path in pair.leftovers():
+            wounds.append(f"left after the next pull: {path}")
+            pair.remove(path)  # so that no later fault is blamed for it
+        return wounds
 
     def table(self) -> str:
         """Return the faults, how often each was injected and survived, and how the struck pulls ended."""
@@ -164,7 +167,8 @@ class Storm:
         injected = sum(counts.total() for counts in self.outcomes.values())
         rows.append(
             f"{'all':24}{injected:>9}{self.survived.total():>9}  {self.pulls} pulls, {self.missed} parts missed, "
-            f"{self.unfinished} runs marked unfinished"
+            f"{self.unfinished} runs marked unfinished, "
+            f"{sum(len(pair.borg_drafts()) for pair in self.pairs)} drafts left in the client's cache by killed borgs"
         )
         return "\n".join(rows)
 
@@ -182,6 +186,8 @@ def excused(path: Path, fault: Fault, accepted: set[str]) -> bool:
             return not accepted
         case [_, _, "lock.exclusive" | "lock.roster"]:  # of borg's cache on the client: borg itself clears it
             return ".cache" in path.parts and (fault.act in ("KILL", "STOP") or fault.part == "client's disk")
+        case [_, _, name] if name.endswith(".tmp"):  # in the repository: the next serve's, or the next launcher's work
+            return fault in (Fault("KILL", "serve"), Fault("fill", "server's disk"))
         case _:
             return False
 

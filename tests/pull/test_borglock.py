@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull.borglock import release
+from borgctl.pull.borglock import release, sweep
 
 HOST = "borgpull@0af1"
 DEAD, ALIVE = 4711, 4712
@@ -78,6 +78,18 @@ def test_a_roster_that_makes_no_sense_is_left_alone(tmp_path: Path, text: str) -
     (tmp_path / "lock.roster").write_text(text)
     assert release(str(tmp_path), HOST, lives) == 0
     assert (tmp_path / "lock.roster").read_text() == text
+
+
+def test_drafts_of_a_killed_serve_go_unless_somebody_has_the_lock(tmp_path: Path) -> None:
+    drafts, kept = {"nonce-uyr_mv52.tmp", "config-abcdefgh.tmp"}, {"nonce", "config", "index.5.tmp", "x-abcdefgh.tmp"}
+    for name in drafts | kept:
+        (tmp_path / name).touch()
+    hold(tmp_path, "elsewhere@1.4711-0")
+    sweep(str(tmp_path), HOST)
+    assert set(os.listdir(tmp_path)) == drafts | kept | {"lock.exclusive"}
+    (tmp_path / "lock.exclusive" / "elsewhere@1.4711-0").unlink()
+    sweep(str(tmp_path), HOST)
+    assert set(os.listdir(tmp_path)) == kept
 
 
 def test_a_repository_that_is_not_there_has_no_lock(tmp_path: Path) -> None:
