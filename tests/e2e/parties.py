@@ -19,7 +19,7 @@ from machines import Client, Process, Server, Sshd, descendants, key_line, run
 
 HURRIED = Path(__file__).with_name("hurried.py")
 _SOCKETS = 'restrict,port-forwarding,permitopen="localhost:1",permitlisten="localhost:1"'
-_SECONDS = {"hook": 0.3, "ssh": 2.0, "serve": 2.0, "launcher": 2.5, "relay": 0.8, "borg": 1.2}  # how long a part lives
+_SECONDS = {"hook": 0.15, "ssh": 2.0, "serve": 2.0, "launcher": 2.5, "relay": 0.8, "borg": 1.2}  # how long a part lives
 
 
 class Pair:
@@ -39,7 +39,7 @@ class Pair:
         self.server = Server(directory / name / "server", name)
         self.client = Client(directory / name / "client", self.server.repository, borg=borgs[0])
         self._hook = self.client.directory / "hook"
-        self._hook.write_text("#!/bin/sh\nsleep 0.2\n")
+        self._hook.write_text("#!/bin/sh\nsleep 0.3\n")
         self._hook.chmod(0o700)
         prune = {"keep-last": 2, "glob-archives": "{hostname}-default-*"}
         self.client.policy(

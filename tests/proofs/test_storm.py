@@ -17,7 +17,7 @@ def pairs(borg_14, borg_12):
     """Two pairs of machines behind one link: each transport, and each borg on either side."""
     watch = machines.Watch()
     with machines.scratch() as directory:
-        alive = "StreamLocalBindUnlink no\nClientAliveInterval 2\nClientAliveCountMax 2"
+        alive = "StreamLocalBindUnlink no\nClientAliveInterval 2\nClientAliveCountMax 2\nLoginGraceTime 8"
         with machines.Sshd(directory / "sshd", extra=alive) as sshd, Link(to=sshd.port) as link:
             made = []
             try:
