@@ -13,6 +13,7 @@ from collections.abc import Iterable
 
 from borgctl.errors import BorgctlError
 from borgctl.launch import Launch
+from borgctl.values import RepositoryPath
 
 # One host word for every transport: borg remembers locations, and another one would look like a moved repository.
 _HOST = "borgctl"
@@ -30,11 +31,11 @@ def build(launch: Launch, borg: str) -> list[str]:
     Raise BorgctlError where a peer spelled out more than its record would hold: padding must not hide what was asked.
     """
     options = [*launch.options, *((name, None) for name in _presentation(launch))]
-    location = f"ssh://{_HOST}{launch.repository}" + (f"::{launch.archive}" if launch.archive else "")
+    where = location(launch.repository) + (f"::{launch.archive}" if launch.archive else "")
     words = [
         *(borg, launch.command, "--log-json", f"--umask={_UMASK}", f"--lock-wait={_LOCK_WAIT}"),
         *(f"--{name}" if value is None else f"--{name}={value}" for name, value in options),
-        *("--", location),
+        *("--", where),
         *map(str, launch.paths),
     ]
     if launch.requested:
@@ -51,6 +52,11 @@ def _require_recordable(words: list[str]) -> None:
             raise BorgctlError("request-too-long", f"{word[:60]!r}… has {len(word)} characters")
 
 
+def location(repository: RepositoryPath) -> str:
+    """Return a repository's location as borg knows it."""
+    return f"ssh://{_HOST}{repository}"
+
+
 def _presentation(launch: Launch) -> list[str]:
     """Return the flags that show the server what it may see: JSON for programs, and where names stay here."""
     chosen = {name for name, _ in launch.options}
@@ -65,10 +71,18 @@ def _presentation(launch: Launch) -> list[str]:
             return progress
 
 
-def environment(base: str, temporary: str, host_id: str, chosen: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+def environment(
+    base: str,
+    temporary: str,
+    host_id: str,
+    chosen: Iterable[tuple[str, str]] = (),
+    *,
+    relocated: bool = False,
+) -> dict[str, str]:
     """Return borg's environment without transport and passphrase; `chosen` is the policy's and checked there.
 
-    `base` is where borg keeps cache, keys and its security database; `temporary` must be writable (borg's selftest).
+    `base` is where borg keeps cache, keys and its security database; `temporary` must be writable (borg's selftest);
+    `relocated`: the admin has said that the repository was moved.
     """
     standard = {
         "PATH": _PATH,
@@ -84,7 +98,7 @@ def environment(base: str, temporary: str, host_id: str, chosen: Iterable[tuple[
         "BORG_EXIT_CODES": "modern",
         "BORG_SHOW_SYSINFO": "no",
         "BORG_JSON_INDENT": "none",
-        "BORG_RELOCATED_REPO_ACCESS_IS_OK": "no",
+        "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes" if relocated else "no",
         "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "no",
         "PYTHONNOUSERSITE": "1",
         "PYTHONSAFEPATH": "1",

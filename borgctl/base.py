@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from borgctl import children
 from borgctl.custody import Pinned, Unsafe, directory
 from borgctl.errors import BorgctlError
-from borgctl.handover import hand_over
+from borgctl.handover import foreign_link, hand_back, hand_over
 from borgctl.values import RepositoryPath
 
 _SERIES = ((1, 2), (1, 4))
@@ -109,8 +109,20 @@ class Base:
         """Give borg's own directory to the user whom borg runs as; raise BorgctlError where that fails."""
         try:
             hand_over(self.fd, "borg", uid, gid)
+            hand_back(self.fd, "borg")
         except OSError as error:
             raise _unusable(self.borg, error) from None
+
+    def require_own_borg(self) -> bool:
+        """Return whether borg's directory is ours; where it is another user's, raise where that one has set a trap."""
+        try:
+            link = foreign_link(self.fd, "borg")
+            own = os.stat("borg", dir_fd=self.fd, follow_symlinks=False).st_uid == os.geteuid()
+        except OSError as error:
+            raise _unusable(self.borg, error) from None
+        if link is not None:
+            raise BorgctlError("base-unusable", f"{self.path}/{link} is a symlink that borg's user has made")
+        return own
 
     @contextlib.contextmanager
     def run_directory(self, run: str, uid: int, gid: int) -> Iterator[str]:
@@ -136,6 +148,15 @@ class Base:
     def keep(self, kind: str, repository: RepositoryPath, text: str) -> None:
         """Keep it, on disk when this returns."""
         self._replace(_name(repository, kind), text)
+
+    def noted(self, kind: str, repository: RepositoryPath) -> str:
+        """Return what was kept with another kind of note, '' where there is none."""
+        return self._read(_name(repository, kind))
+
+    def forget(self, kind: str, repository: RepositoryPath) -> None:
+        """Keep it no longer."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_name(repository, kind), dir_fd=self.fd)
 
     def _sweep(self) -> None:
         """Remove what runs that were killed have left: those whose lock nobody holds, and names half made."""

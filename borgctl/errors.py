@@ -86,9 +86,14 @@ _TABLE = (
         77,
         "refused",
         False,
-        "the server showed another repository or key than before; if you replaced it or changed its passphrase, remove repository-* and key-* in the policy's base",
+        "the server showed another repository or key than before; only if that was you: 'borgctl moved POLICY --forget' for another repository, 'borgctl passphrase POLICY --adopt' for another key",
     ),
-    Reason("window-closed", 77, "refused", False, "this version of the gate has no windows"),
+    Reason(
+        "window-closed", 77, "refused", False, "the client's policy has to say how long a window may be: 'window: 30m'"
+    ),
+    Reason(
+        "window-too-long", 77, "refused", False, "ask for less: 'window' in the client's policy is the longest time"
+    ),
     # 78: the client's own set-up is not usable
     Reason("not-isolated", 78, "refused", False, "start the gate as: python3 -I -m borgctl.gate --policy FILE"),
     Reason("usage", 78, "refused", False, "start the gate as: python3 -I -m borgctl.gate --policy FILE"),
@@ -167,6 +172,9 @@ _TABLE = (
     Reason("internal", 70, "internal", False, "a defect of the gate: please report it with the run id"),
     Reason(
         "hook-failed", 74, "hook-failed", True, "the client's audit log has the end of its output, under this run's id"
+    ),
+    Reason(
+        "window-over", 124, "limit", True, "the window's time was over before the command had ended: open a longer one"
     ),
     Reason("runtime-limit", 124, "limit", True, "raise 'limits: runtime' in the client's policy, or run more often"),
     Reason("output-limit", 124, "limit", False, "ask for less output: --first, --last or --glob-archives"),

@@ -25,13 +25,14 @@ from borgctl.base import Base
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.launch import Greeting, Launch
+from borgctl.launch import Greeting, Launch, Opening
 from borgctl.output import Output
 from borgctl.policy import Policy
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import Held
 from borgctl.templates import Names
 from borgctl.values import Head
+from borgctl.window import Window
 
 Wall = Callable[[], None]
 
@@ -88,6 +89,8 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
     with base.session(policy.limits.sessions):
         if isinstance(decision, Greeting):
             return _greet(story, policy, base, decision)
+        if isinstance(decision, Opening):
+            return _hold(story, base, decision, wires, pinned)
         held = sandbox.hold(policy.sandbox, policy.user)
         if decision.requested:
             sources.check(decision.paths)
@@ -97,7 +100,8 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             base.give_borg(*owner)
             agree = _identity(decision, base)
             connection = _connected(decision, wires, pinned)
-            env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), chosen)
+            moved = bool(base.noted("moved", decision.repository))
+            env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), chosen, relocated=moved)
             own = (base.borg, f"{directory}/tmp")
             version = base.version(policy.borg, env, _wall(held, policy, own))
             check_version(decision, version)
@@ -110,6 +114,8 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             story.known["said"] = runner.said or None
             if decision.command == "init" and ending.outcome in ("ok", "warning") and ending.identity:
                 base.keep("repository", decision.repository, ending.identity)
+            if moved and ending.outcome in ("ok", "warning"):
+                base.forget("moved", decision.repository)
             return ending
 
 
@@ -147,7 +153,7 @@ def _policy(story: Story, file: str) -> Policy:
     return policy
 
 
-def _identity(launch: Launch, base: Base) -> Callable[[str, bytes], bool]:
+def _identity(launch: Launch | Opening, base: Base) -> Callable[[str, bytes], bool]:
     """Return what says whether the server's claim about its repository is agreed to; refuse to make one that is known.
 
     The first id and key are kept before borg acts on them, but the id of a new repository only when it is made.
@@ -171,7 +177,7 @@ def _wall(held: Held | None, policy: Policy, *places: Iterable[str]) -> Wall:
     return partial(held.lay, held.rules(policy.borg, relay.__file__, *places))
 
 
-def _connected(launch: Launch, wires: Wires, pinned: int | None) -> transport.Connection:
+def _connected(launch: Launch | Opening, wires: Wires, pinned: int | None) -> transport.Connection:
     """Return the connection that was judged, whatever else the peer announced."""
     if launch.transport != "socket":
         return transport.stdio(wires.source, wires.sink)
@@ -198,6 +204,21 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     story.output.event("hello", **greeting.offer, borg=version, time=now, obstacles=obstacles)
     return Ending("ok", "gate", 0)
+
+
+def _hold(story: Story, base: Base, opening: Opening, wires: Wires, pinned: int | None) -> Ending:
+    """Hold a window open for one command of the client's own admin."""
+
+    def record(claim: dict[str, Any]) -> None:
+        assert story.log is not None
+        story.log.append({"type": "window", "run": story.run, **_brief(story), **claim})
+
+    with base.run_directory(story.run, os.geteuid(), os.getegid()) as directory:
+        agree = _identity(opening, base)
+        connection = _connected(opening, wires, pinned)
+        told = {"command": opening.command, "repository": str(opening.repository), "rule": opening.rule}
+        _accept(story, {**told, "transport": opening.transport, "seconds": opening.seconds})
+        return Window(opening, base, directory, connection, story.output, agree, record).run()
 
 
 def _told(launch: Launch, words: list[str], env: Mapping[str, str]) -> dict[str, Any]:

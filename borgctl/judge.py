@@ -1,7 +1,7 @@
 """The decision: may this request have what it asks for, and what exactly is that?
 
 `judge(policy, request, facts)` is pure: files, environment and time come in as facts, so that `explain` and the gate
-agree. It returns a Launch or a Greeting, or raises BorgctlError with a reason of status 77. Default: no.
+agree. It returns a Launch, a Greeting or an Opening, or raises BorgctlError with a reason of status 77. Default: no.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import assert_never
 
 from borgctl import __version__
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.launch import Greeting, Launch
+from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Job, Policy, Repository
 from borgctl.request import Borg, Hello, Request, Run, Window
 from borgctl.templates import Names, Template
@@ -27,7 +27,7 @@ class Facts:
     local: bool = False
 
 
-def judge(policy: Policy, request: Request, facts: Facts) -> Launch | Greeting:
+def judge(policy: Policy, request: Request, facts: Facts) -> Launch | Greeting | Opening:
     """Return what is to be run or answered, or raise BorgctlError."""
     match request.order:
         case Hello():
@@ -43,10 +43,20 @@ def judge(policy: Policy, request: Request, facts: Facts) -> Launch | Greeting:
             transport = _transport(policy, request, facts)
             repository, path = _repository(policy, request, facts)
             return _spelled_out(policy, order, repository, path, transport, request)
-        case Window():
-            raise BorgctlError("window-closed", "no window is open")
+        case Window(seconds):
+            return _opening(policy, seconds, request, facts)
         case _:
             assert_never(request.order)
+
+
+def _opening(policy: Policy, seconds: int | None, request: Request, facts: Facts) -> Opening:
+    if not policy.window:
+        raise BorgctlError("window-closed", f"{policy.file} says 'window: no'")
+    if seconds is not None and seconds > policy.window:
+        raise BorgctlError("window-too-long", f"{seconds} s are asked for; {policy.file} allows {policy.window} s")
+    transport = _transport(policy, request, facts)
+    _, path = _repository(policy, request, facts)
+    return Opening(policy.file, path, transport, seconds or policy.window)
 
 
 def _transport(policy: Policy, request: Request, facts: Facts) -> str:

@@ -41,3 +41,14 @@ class Greeting:
     """The answer to hello: what this policy offers, as plain values for JSON."""
 
     offer: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A window to be held open for `seconds` at most, for one command of the client's own admin."""
+
+    rule: str
+    repository: RepositoryPath
+    transport: str
+    seconds: int
+    command: str = "window"

@@ -99,3 +99,4 @@ class Policy:
     names_disclosed: bool = False
     limits: Limits = Limits()
     sandbox: str = "require"
+    window: int = 0  # the longest time in seconds, 0: none

@@ -24,7 +24,7 @@ from borgctl.yamlnodes import LARGEST, Node, Notes, Problem, Problems, parse
 
 KEYS = (
     *("version", "repositories", "passphrase", "jobs", "borg", "base", "user", "commands", "environment", "transports"),
-    *("socket", "published", "disclose", "limits", "sandbox", "audit"),
+    *("socket", "published", "disclose", "window", "limits", "sandbox", "audit"),
 )
 _REQUIRED = ("version", "repositories", "jobs")
 _NOWHERE = Node(1, 1, "")
@@ -116,6 +116,7 @@ def _policy(notes: Notes, root: Node, path: str, digest: str) -> Policy:
         names_disclosed=_choice(notes, fields, "disclose", ("counts", "names")) == "names",
         limits=_limits(notes, fields["limits"]) if "limits" in fields else Limits(),
         sandbox=_choice(notes, fields, "sandbox", ("require", "prefer", "off")),
+        window=notes.scalar(fields["window"], longest_window, 0) if "window" in fields else 0,
     )
 
 
@@ -138,6 +139,14 @@ def _file(notes: Notes, fields: Mapping[str, Node], key: str, default: str) -> s
 def _choice(notes: Notes, fields: Mapping[str, Node], key: str, choices: tuple[str, ...]) -> str:
     """Read one of the choices; the first is the default."""
     return notes.scalar(fields.get(key, Node(1, 1, choices[0])), lambda text: choice(text, choices), choices[0])
+
+
+def longest_window(text: str) -> int:
+    """Read 'no' as 0, or the longest time of a window in seconds: a day at most, as somebody is to be there."""
+    seconds = 0 if text in ("no", "false") else duration(text)
+    if seconds > 86400:
+        raise BadValue(f"bad time {text!r}: a window is open for a day (24h) at most")
+    return seconds
 
 
 def _repositories(notes: Notes, node: Node) -> tuple[Repository, ...]:

@@ -1,6 +1,6 @@
 """The wire, both ways: what a server may ask, parsed into a typed value, and written out again.
 
-    hello [OPTION…] | run JOB [OPTION…] | borg [OPTION…] SUBCOMMAND [WORD…] | window [OPTION…]
+    hello [OPTION…] | run JOB [OPTION…] | borg [OPTION…] SUBCOMMAND [WORD…] | window [--for=30m] [OPTION…]
     OPTION: --repository=/abs/path --socket=/abs/path --log=text|json --seen=SEQUENCE:HEAD
 
 Printable ASCII, at most 16 KiB and 128 words, split the POSIX way, no shell ever. `parse` is total: it returns a
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, assert_never
 
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath, choice
+from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath, choice, duration
 from borgctl.vocabulary import COMMANDS, Command
 
 LARGEST = 16 * 1024
@@ -64,7 +64,9 @@ class Borg:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One command of the client's own admin."""
+    """One command of the client's own admin, within so many seconds; None: as long as the policy allows."""
+
+    seconds: int | None = None
 
 
 Order = Hello | Run | Borg | Window
@@ -142,7 +144,7 @@ def _order(verb: str, words: Iterator[str]) -> tuple[Order, dict[str, Any]]:
         case "hello":
             return Hello(), _options(words)
         case "window":
-            return Window(), _options(words)
+            return _window_order(list(words))
         case "run":
             job = next(words, None)
             if job is None:
@@ -152,6 +154,15 @@ def _order(verb: str, words: Iterator[str]) -> tuple[Order, dict[str, Any]]:
             return _borg_order(words)
         case _:
             raise BorgctlError("unknown-verb", f"unknown verb {verb!r}")
+
+
+def _window_order(words: list[str]) -> tuple[Window, dict[str, Any]]:
+    """Read --for= among the options, once."""
+    times = [word.removeprefix("--for=") for word in words if word.startswith("--for=")]
+    options = _options(iter([word for word in words if not word.startswith("--for=")]))
+    if len(times) > 1:
+        raise BorgctlError("conflicting-values", "--for is given twice")
+    return Window(_value(duration, times[0]) if times else None), options
 
 
 def _value(reader: Callable[[str], T], text: str) -> T:
@@ -252,8 +263,8 @@ def render(request: Request) -> str:
     match request.order:
         case Hello():
             words = ["hello", *options]
-        case Window():
-            words = ["window", *options]
+        case Window(seconds):
+            words = ["window", *([] if seconds is None else [f"--for={seconds}s"]), *options]
         case Run(job):
             words = ["run", str(job), *options]
         case Borg(command, chosen, archive, paths):

@@ -166,7 +166,8 @@ class Door:
     `agree` is asked about the id of the repository and the hash of its key that the server shows, before borg sees
     them (its first argument tells which: "repository" or "key"); `identity` is that id, `refused` that one was not
     agreed to, `failed` that nobody could tell, `strange` that the server did not speak as a borg server does; `counts`
-    are the bytes to the server and from it, None as long as the relay has not told them.
+    are the bytes to the server and from it, None as long as the relay has not told them; `relay` is its pid, once it
+    is in.
     """
 
     def __init__(self, directory: str, connection: Connection, agree: Callable[[str, bytes], bool]) -> None:
@@ -176,6 +177,7 @@ class Door:
         self.refused = False
         self.failed: BorgctlError | None = None
         self.strange = False
+        self.relay = 0
         self._agree = agree
         self._connection = connection
         self._fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -234,7 +236,7 @@ class Door:
         with contextlib.suppress(ConnectionError):  # it was killed
             client.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         self._listener.close()
-        self._listener, self._relay = None, client
+        self._listener, self._relay, self.relay = None, client, pid
         os.close(self._connection.sink)  # the server must see the end of file when the relay goes
 
     def close(self) -> None:

@@ -212,6 +212,12 @@ POLICY = (
         {"enum": ["counts", "names"]},
     ),
     Key(
+        *("window", "no or duration", "no", "window: 30m"),
+        "Whether the server may open a window, through which this machine's own admin uses the repository (`borgctl window`, "
+        "see [restore.md](restore.md)), and the longest time that one may be open: a day at most. The server cannot use it for anything.",
+        {"anyOf": [{"enum": ["no", "false", False]}, _DURATION]},
+    ),
+    Key(
         *("limits", "{runtime, hook, sessions, nice, ionice}"),
         "{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle}",
         "limits: {runtime: 4h}",

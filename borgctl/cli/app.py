@@ -10,21 +10,25 @@ from typing import Annotated
 
 import typer
 
-from borgctl import __version__
-from borgctl.cli import audit, pulled
+from borgctl import __version__, policyfile
+from borgctl.cli import audit, places, pulled, rekey
 from borgctl.cli import explain as explanation
 from borgctl.cli import lint as linter
+from borgctl.cli import moved as relocation
+from borgctl.cli import visit as visiting
 from borgctl.cli.authorize import Login, Order, authorized
 from borgctl.cli.description import Description, described
 from borgctl.cli.doctor.examine import Order as Examination
 from borgctl.cli.doctor.examine import examine
 from borgctl.cli.doctor.sshd import CONFIG
 from borgctl.cli.dropin import Transport
+from borgctl.cli.recovery import printed_page
 from borgctl.cli.sample import sampled
 from borgctl.cli.suggest import suggested
 from borgctl.cli.verdict import Explanation
+from borgctl.cli.window import admit, shell
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.values import duration
+from borgctl.values import RepositoryPath, duration
 
 app = typer.Typer(
     name="borgctl",
@@ -201,6 +205,84 @@ def status_(
     found = pulled.status(files, duration(max_age), datetime.now(UTC))
     _print(found.plain, found.lines, as_json)
     raise typer.Exit(found.status)
+
+
+RepositoryOption = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Which of the policy's repositories, where it has several.")
+]
+Wait = Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for a window.")]
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def window(
+    words: Annotated[list[str] | None, typer.Argument(metavar="[-- borg ...]", help="Nothing: a shell.")] = None,
+    policy: Annotated[str | None, typer.Option(help="Without it: the one in /etc/borgctl with 'window:'.")] = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Let borg ask for the passphrase.")] = False,
+    wait: Wait = visiting.WAIT,
+) -> None:
+    """Run one borg command of your own through a window that the server holds open, or a shell with such a 'borg'.
+
+    The repository is filled in: say ::NAME for an archive, and nothing for the repository. The exit status is borg's.
+
+    Example: borgctl window -- borg extract ::web1-default-2026-11-23T04:05:06 etc/fstab
+    """
+    raise typer.Exit(admit(policy, words, ask=ask, wait=wait) if words else shell(policy))
+
+
+@app.command()
+def recovery(
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy.")],
+    repository: RepositoryOption = None,
+    wait: Wait = visiting.WAIT,
+) -> None:
+    """Print one page for the safe: location, id, passphrase, key and what to do with them. Needs an open window.
+
+    Example: borgctl recovery /etc/borgctl/web1.yaml | lp
+    """
+    read = policyfile.read(os.path.abspath(policy))
+    typer.echo(printed_page(read, places.repository(read, repository), wait), nl=False)
+
+
+@app.command()
+def passphrase(
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy.")],
+    repository: RepositoryOption = None,
+    ask: Annotated[bool, typer.Option("--ask", help="Type the new one; without it, a random one.")] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="It is changed already: know the new key from now on.")
+    ] = False,
+    wait: Wait = visiting.WAIT,
+) -> None:
+    """Change the passphrase, in borg and in the policy's file. Needs an open window; can be called again at any time.
+
+    Example: borgctl passphrase /etc/borgctl/web1.yaml
+    """
+    read = policyfile.read(os.path.abspath(policy))
+    path = places.repository(read, repository)
+    if adopt:
+        typer.echo(rekey.adopted(read, path, wait))
+        return
+    new = typer.prompt("new passphrase", hide_input=True, confirmation_prompt=True).encode() if ask else None
+    for line in rekey.changed(read, path, new, wait):
+        typer.echo(line)
+
+
+@app.command()
+def moved(
+    policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy, with the new path.")],
+    repository: RepositoryOption = None,
+    old: Annotated[
+        str | None, typer.Option("--from", metavar="PATH", help="Where the same repository was before.")
+    ] = None,
+    forget: Annotated[bool, typer.Option("--forget", help="Another one stands there now: forget the old one.")] = False,
+) -> None:
+    """Say that the repository has another path, or that another one has taken its place.
+
+    Example: borgctl moved /etc/borgctl/web1.yaml --from /srv/borg/old
+    """
+    read = policyfile.read(os.path.abspath(policy))
+    before = None if old is None else RepositoryPath(old)
+    typer.echo(relocation.moved(read, places.repository(read, repository), before, forget=forget))
 
 
 app.add_typer(audit.app)

@@ -16,7 +16,7 @@ from borgctl.base import Base, Version
 from borgctl.cli.verdict import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.launch import Launch
+from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Policy
 from borgctl.request import Borg, Request
 from borgctl.run import check_version, opened_besides
@@ -61,7 +61,10 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
         decision = judge(policy, asked, given)
     except BorgctlError as error:
         return refused(error, text, _forbidding(policy, asked, given, error.reason.code))
-    if not isinstance(decision, Launch):
+    if isinstance(decision, Opening):
+        path = str(decision.repository)
+        return Explanation(text, "allow", rule=decision.rule, repository=path, transport=decision.transport)
+    if isinstance(decision, Greeting):
         return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": _text(_noted(policy))})
     held = sandbox.hold(policy.sandbox, policy.user)
     if decision.requested:

@@ -39,7 +39,7 @@ def paragraphs(policy: Policy, names: Names) -> dict[str, list[str]]:
     """Return sentences by the words they begin with; `names` are those of the next run."""
     found = {
         "As it stands,": list(_hindered(policy)),
-        "The server may": [*_jobs(policy, names), *_commands(policy)],
+        "The server may": [*_jobs(policy, names), *_commands(policy), *_windows(policy)],
         "It cannot": list(_impossible(policy)),
         "It can always": ["refuse to take a backup, and lose or delete what it keeps: it holds the repository"],
         "Its backups are kept": list(_repositories(policy, names)),
@@ -82,6 +82,11 @@ def _does(job: Job, names: Names) -> str:
     rest = [(name, value) for name, value in options.items() if name not in _SAID and not name.startswith("keep-")]
     words = [name if value is None else f"{name} {_quoted(value)}" for name, value in rest]
     return text + (f"; with {_listed(words)}" if words else "")
+
+
+def _windows(policy: Policy) -> Iterator[str]:
+    if policy.window:
+        yield f"open a window of up to {_time(policy.window)}, which only {_user()} of this machine can use, to restore"
 
 
 def _commands(policy: Policy) -> Iterator[str]:

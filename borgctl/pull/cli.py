@@ -13,12 +13,14 @@ from borgctl import __version__
 from borgctl.errors import BadValue
 from borgctl.pull import folders as places
 from borgctl.pull import plan, probe, progress, setup
+from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.hostkey import HostKey
 from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status
+from borgctl.pull.remove import remove as remove_target
 from borgctl.pull.report import Report, readable, record
 from borgctl.pull.run import Launcher, run_all
 from borgctl.pull.session import Patience
@@ -26,7 +28,7 @@ from borgctl.pull.status import nagios, standings
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import load, names
 from borgctl.pull.text import shown
-from borgctl.values import JobName
+from borgctl.values import JobName, duration
 
 app = typer.Typer(
     name="borgpull",
@@ -266,6 +268,33 @@ def accept(
     name = TargetName(target)
     for alert in accepted(context.obj, load(context.obj, name).name, reason, time.time()):
         print(f"{name}: accepted: {alerted(alert)}")
+
+
+@app.command(short_help="Let the client's own admin use the repository.")
+def window(
+    context: typer.Context,
+    target: TargetArgument,
+    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="how long, 90s or 30m")] = "30m",
+) -> None:
+    """Let the client's own admin use the repository for a while, one command after the other; Ctrl-C closes it.
+
+    Example: borgpull window web1 --for 30m, and on the client: borgctl window -- borg list
+    """
+    name, seconds = TargetName(target), duration(lasting)
+    with Stop() as stop:
+        launcher = Launcher(context.obj, progress.screen(json=False), stop, Patience())
+        status = windows.hold(launcher, load(context.obj, name), seconds)
+    raise typer.Exit(status)
+
+
+@app.command(short_help="Forget a target: its key, file and state.")
+def remove(context: typer.Context, target: TargetArgument) -> None:
+    """Remove a target's key, file and state, never the repository; say what is left to do.
+
+    Example: borgpull remove web1
+    """
+    for line in remove_target(context.obj, TargetName(target)):
+        print(line)
 
 
 @app.command("targets")

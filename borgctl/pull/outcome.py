@@ -15,6 +15,7 @@ GOOD = ("ok", "warning")
 ADVICE = {
     "timeout": "raise 'timeout' in the target file, or run more often",
     "stopped": "run again: borg goes on from its last checkpoint",
+    "window-cut": "a command of the client's admin was cut short: open another window",
     "stream-limit": "the client sent a line of more than 1 MiB: look at what it runs",
     "ssh-failed": "read ssh's own words above: can the client be reached, is the key authorized, is host_key right?",
     "no-exit-line": "the gate did not say how it ended: is it the key's forced command? was it killed?",

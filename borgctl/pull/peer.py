@@ -11,7 +11,7 @@ from signal import SIGKILL, SIGTERM
 
 from borgctl.pull import ssh
 from borgctl.pull.targets import Target
-from borgctl.request import Hello, Options, Request, Run, render
+from borgctl.request import Hello, Options, Order, Request, Run, Window, render
 from borgctl.values import Head, JobName, SocketPath
 
 GATE = (sys.executable, "-I", "-m", "borgctl.gate")
@@ -19,7 +19,10 @@ GATE = (sys.executable, "-I", "-m", "borgctl.gate")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to one client, ready to start; `listen` is the socket that serve is reached through, if any."""
+    """One request to one client, ready to start; `listen` is the socket that serve is reached through, if any.
+
+    `idle`: perhaps nobody opens the repository, and then what serve says about that is no news.
+    """
 
     argv: list[str]
     env: dict[str, str]
@@ -28,6 +31,7 @@ class Call:
     name: str
     patience: float  # seconds from TERM to KILL: the gate ends borg in order, which takes it 30
     orphaned: int = SIGKILL  # what it gets when the launcher dies: ssh has nothing to put in order
+    idle: bool = False
 
 
 def hello(target: Target, room: str, seen: Head | None = None, *, forwarded: bool = False) -> Call:
@@ -43,10 +47,27 @@ def run(target: Target, job: JobName, room: str, seen: Head | None = None, nonce
 
     `seen` is what is kept of the client's audit log.
     """
+    return _carrying(target, Run(job), room, (str(job), str(target.repository)), seen, nonce)
+
+
+def window(target: Target, seconds: int, room: str, seen: Head | None = None) -> Call:
+    """Return the call that offers a window for so many seconds."""
+    return replace(_carrying(target, Window(seconds), room, (None, str(target.repository)), seen), idle=True)
+
+
+def _carrying(
+    target: Target,
+    order: Order,
+    room: str,
+    asked: tuple[str | None, str | None],
+    seen: Head | None,
+    nonce: str | None = None,
+) -> Call:
+    """Return a call that reaches serve."""
     forward = _forward(target, room, nonce)
     socket = SocketPath(forward.remote) if forward else None
-    request = Request(Run(job), Options(repository=target.repository, socket=socket, log="json", seen=seen))
-    return _call(target, request, room, forward, (str(job), str(target.repository)))
+    request = Request(order, Options(repository=target.repository, socket=socket, log="json", seen=seen))
+    return _call(target, request, room, forward, asked)
 
 
 def _forward(target: Target, room: str, nonce: str | None) -> ssh.Forward | None:

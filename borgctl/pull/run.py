@@ -7,7 +7,7 @@ A run that cannot start, or whose client says no, is a report like any other.
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -30,7 +30,7 @@ from borgctl.pull.targets import Target, load
 from borgctl.pull.text import shown
 from borgctl.pull.transcript import Message, Transcript
 from borgctl.pull.wiring import Start
-from borgctl.values import JobName
+from borgctl.values import Head, JobName
 
 _HELLO = 120.0  # seconds
 
@@ -107,7 +107,20 @@ def obstacle(target: Target) -> Verdict | None:
 
 def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float) -> Report:
     seen = load_state(launcher.folders, target.name).head
-    call = peer.run(target, job, path, seen)
+    return carry(launcher, target, peer.run(target, job, path, seen), path, seconds, str(job), seen)
+
+
+def carry(
+    launcher: Launcher,
+    target: Target,
+    call: peer.Call,
+    path: str,
+    seconds: float,
+    job: str,
+    seen: Head | None,
+    verdict: Callable[[Facts, Transcript], Verdict] = lambda facts, _: judge(facts),
+) -> Report:
+    """Serve the repository to one call, and report; `job` is what to call it, `seen` what was sent as --seen."""
     base = launcher.folders.borg(target.name)
     make(base)
     env = serve.environment(launcher.folders, target, path)
@@ -117,9 +130,9 @@ def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: f
     _release(launcher, target, transcript, "an earlier borg serve")
     facts = _session(launcher, call, start_serve, transcript, seconds).run()
     _release(launcher, target, transcript, "borg serve")
-    verdict, seconds = judge(facts), time.monotonic() - clock
-    alerts = remember(launcher.folders, target.name, Ended(str(job), verdict, transcript, seen, time.time()))
-    report = Report(str(target.name), str(job), verdict, begun, seconds, transcript, facts.serve, alerts)
+    said, seconds = verdict(facts, transcript), time.monotonic() - clock
+    alerts = remember(launcher.folders, target.name, Ended(call.asked[0], said, transcript, seen, time.time()))
+    report = Report(str(target.name), job, said, begun, seconds, transcript, facts.serve, alerts)
     launcher.screen.end(summary(report))
     return report
 

@@ -6,6 +6,7 @@ clock. To end early, ssh gets TERM; once it is gone serve sees the end of file, 
     ended = Session(call, serve, transcript, screen, stop, seconds=target.timeout).run()
 """
 
+import os
 import signal
 import socket
 import subprocess
@@ -195,6 +196,8 @@ class Session:
         self._poll.forget(self._listener.fileno())
         self._listener.close()
         self._listener = None
+        assert self._call.listen is not None
+        os.unlink(self._call.listen)  # the next job of this launcher listens there
 
     def _hear(self) -> None:
         try:
@@ -209,5 +212,5 @@ class Session:
         assert self.serve is not None
         data = self._poll.read(self.serve.stderr)
         told = self._transcript.ending()
-        if self._peer_lives() or (told is not None and told.outcome in GOOD):
+        if self._peer_lives() or (told is not None and told.outcome in GOOD and not self._call.idle):
             self._hearing.serve(data)  # else it only complains that nobody is there any more

@@ -84,6 +84,14 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Opened:
+    """A window's state: open, or used by a command of the client's own admin."""
+
+    run: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """The gate's last word on a run."""
 
@@ -102,7 +110,7 @@ class Unframed:
     text: str
 
 
-Event = Hello | Start | Said | Output | Exit | Unframed
+Event = Hello | Start | Said | Output | Opened | Exit | Unframed
 
 
 class Lines:
@@ -170,6 +178,8 @@ def _event(frame: dict[str, Any]) -> Event:
             if not isinstance(more, bool):
                 raise TypeError
             return Output(run, source, stream, fields.text(frame["data"], LONGEST), more)
+        case "window":
+            return Opened(run, fields.word(frame["state"], ("open", "used")))
         case "exit":
             outcome, origin = fields.word(frame["outcome"], OUTCOMES), fields.word(frame["origin"], ("borg", "gate"))
             reason = frame.get("reason")

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from borgctl.pull.borglog import Counts, Note, Step, counts, read
-from borgctl.pull.stream import LONGEST, Event, Exit, Hello, Output, Said, Start, Unframed, parse
+from borgctl.pull.stream import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
 
 MOST_RESULT = 4 << 20
 MOST_MESSAGES = 1000
@@ -41,6 +41,7 @@ class Transcript:
         self.start: Start | None = None
         self.astray = False  # the frames contradict each other or the request
         self.result_cut = False
+        self.used = False  # a window was used
         self.messages: list[Message] = []
         self.dropped = 0
         self.counts: Counts | None = None
@@ -70,6 +71,9 @@ class Transcript:
                 self.start = self.start or event
             case Exit():
                 self._exit = event
+            case Opened():
+                self.used |= event.state == "used"
+                return self.keep(Message("gate", "INFO", f"the window is {event.state}"))
             case Said():
                 return self.keep(Message("gate", "WARNING", event.text))
             case Output():

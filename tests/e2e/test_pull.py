@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -10,61 +9,7 @@ import time
 import machines
 import pytest
 from machines import run, same_tree, wait_for
-
-
-class Pair:
-    """A client and a server that know each other, set up by the two pastes of the README."""
-
-    def __init__(self, client, server, sshd, borg, transport):
-        self.client, self.server, self.sshd, self.borg, self.transport = client, server, sshd, borg, transport
-        policy = client.policy_file
-        added = self.borgpull(
-            *("add", "web1", f"{sshd.user}@127.0.0.1", "--port", sshd.port, "--repository", server.repository),
-            *("--quota", "1G", "--transport", transport, "--client-policy", policy),
-        )
-        assert added.returncode == 0, added.stderr
-        pasted = re.search(r"borgctl authorize '([^']+)' (\S+)", added.stdout)
-        assert pasted[2] == str(policy)
-        argv = [machines.program("borgctl"), "authorize", pasted[1], policy, "--transport", transport]
-        printed = run([*argv, "--host-key", sshd.host_key_file])
-        assert printed.returncode == 0, printed.stderr
-        assert "Warning" not in printed.stdout or not str(policy).startswith("/root"), printed.stdout
-        (line,) = [line for line in printed.stdout.splitlines() if line and not line.startswith("#")]
-        sshd.authorize(line)
-        trust = re.search(r"borgpull trust web1 '([^']+)'", printed.stdout)
-        trusted = self.borgpull("trust", "web1", trust[1])
-        assert trusted.returncode == 0, trusted.stderr
-        if transport == "socket":
-            sshd.configure("StreamLocalBindUnlink no")
-            self.set("socket_directory", client.socket_directory)
-        self.set("borg", borg.path)
-
-    def set(self, key, value):
-        target = self.server.config / "targets/web1.yaml"
-        lines = [line for line in target.read_text().splitlines() if not line.startswith(f"{key}:")]
-        target.write_text("\n".join([*lines, f"{key}: {value}", ""]))
-
-    def borgpull(self, *words, **options):
-        return run(self.server.borgpull(*words), **options)
-
-    def run(self, *words, **options):
-        return self.borgpull("run", "web1", *words, **options)
-
-    def told(self, *words):
-        """Run with --json; return the exit status and the last run's object."""
-        result = self.run("--json", *words)
-        assert result.stdout, result.stderr
-        return result.returncode, json.loads(result.stdout.splitlines()[-1])
-
-    def borg_local(self, *words):
-        """Run borg on the repository itself, with the passphrase, as somebody who holds both."""
-        env = {
-            "PATH": "/usr/bin:/bin",
-            "BORG_PASSPHRASE": machines.PASSPHRASE,
-            "BORG_BASE_DIR": str(self.server.directory / "admin"),
-            "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
-        }
-        return run([self.borg.path, *words], env=env, cwd=self.server.directory)
+from pair import Pair
 
 
 @pytest.fixture(params=["stdio", "socket"])
@@ -118,6 +63,12 @@ def test_a_whole_life_set_up_backups_prune_compact_and_restore(pair):
     exits = pair.client.records("exit")
     assert [record["outcome"] for record in exits].count("ok") >= 4
     assert all(record["sent"] > 0 and record["received"] > 0 for record in exits if record["command"] == "create")
+
+
+def test_several_jobs_of_one_call_run_one_after_the_other(pair):
+    result = pair.run("--job", "default", "--job", "prune", "--json")
+    assert result.returncode == 0, result.stderr
+    assert [json.loads(line)["job"] for line in result.stdout.splitlines()] == ["default", "prune"]
 
 
 def test_the_passphrase_is_in_no_log_argument_or_answer(pair):

@@ -38,10 +38,11 @@ FIELDS = (
     "code",
     "time",
     "obstacles",
+    "state",
 )
 FRAMES = st.builds(
     lambda kind, run, extra: json.dumps({"type": "borgctl", "event": kind, "run": run, **extra}).encode(),
-    st.sampled_from(["hello", "start", "message", "output", "exit", "x"]),
+    st.sampled_from(["hello", "start", "message", "output", "window", "exit", "x"]),
     st.sampled_from(["r1", "r2"]) | JSON,
     st.dictionaries(st.sampled_from(FIELDS), JSON | st.sampled_from(["borg", "stdout", "ok", "default", "r1"])),
 )
@@ -227,3 +228,15 @@ def test_borgs_lines_are_told_apart() -> None:
 @given(JSON)
 def test_any_json_of_borgs_is_read(value: object) -> None:
     read(json.dumps(value))
+
+
+def test_a_window_is_open_and_then_used_and_nothing_else():
+    transcript = Transcript((None, ASKED[1]))
+    hearing = Hearing(transcript, Plain(io.StringIO()))
+    hearing.client(start(job=None, command="window") + frame("window", state="open", seconds=60))
+    assert not transcript.used
+    hearing.client(frame("window", state="used") + frame("exit", outcome="ok", origin="borg", code=0))
+    assert transcript.used and not transcript.astray
+    assert transcript.ending() is not None
+    for state in ("closed", 7, None):
+        assert isinstance(event(frame("window", state=state).strip()), Unframed)

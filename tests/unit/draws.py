@@ -110,7 +110,8 @@ def orders(draw: st.DrawFn) -> Borg:
 def asked(draw: st.DrawFn) -> Request:
     """Draw a request that fits on the wire."""
     names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True).map(JobName)
-    order = draw(st.just(Hello()) | st.just(Window()) | st.builds(Run, names) | orders())
+    windows = st.builds(Window, st.none() | st.integers(1, 366 * 86400))
+    order = draw(st.just(Hello()) | windows | st.builds(Run, names) | orders())
     request = Request(order, draw(OPTIONS))
     line = render(request).encode()
     assume(len(line) <= LARGEST and len(split(line)) <= MOST_WORDS)

@@ -18,7 +18,7 @@ from borgctl.cli.description import described
 from borgctl.cli.explain import explained, facts, variables
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.launch import Launch
+from borgctl.launch import Launch, Opening
 from borgctl.request import announced_socket, parse
 
 ALLOWED = stage.requests("allowed.txt")
@@ -62,6 +62,9 @@ def test_what_is_allowed_is_explained_as_the_judge_decides_it(policies, name, nu
         assert list(found.argv) == argv.build(decision, policy.borg)
         assert (found.rule, found.job, found.transport) == (decision.rule, decision.job, decision.transport)
         assert (found.before, found.after) == (decision.before, decision.after)
+    elif isinstance(decision, Opening):
+        said = (str(decision.repository), decision.transport, decision.rule)
+        assert (found.repository, found.transport, found.rule) == said and found.argv == ()
     else:
         assert found.answer.items() >= decision.offer.items() and found.argv == ()
 
@@ -105,7 +108,8 @@ def timeless(words):
     return [re.sub(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", "TIME", word) for word in words]
 
 
-SAMPLE = [(name, line.partition("  =>  ")[0]) for name, _, line in ALLOWED[::6]]
+SAMPLE = [(name, line.partition("  =>  ")[0]) for name, _, line in ALLOWED[::6] if not line.startswith("window")]
+SAMPLE += [("several", "window --for=1s --repository=/srv/open")]  # the others would be open for as long as they say
 SAMPLE += [(name, line[22:]) for name, _, line in DENIED[::12] if "\\x00" not in line]
 
 
@@ -122,6 +126,10 @@ def test_a_real_gate_decides_as_explained(policies, name, line):
     if records[0]["command"] == "hello":
         return
     record = records[0]
+    if record["command"] == "window":
+        assert (record["rule"], record["repository"]) == (found.rule, found.repository)
+        assert records[-1]["outcome"] == "ok"
+        return
     assert timeless(record["argv"]) == timeless(found.argv)
     assert (record["rule"], record["job"], record["repository"], record["transport"]) == (
         *(found.rule, found.job, found.repository, found.transport),

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from borgctl.handover import hand_over
+from borgctl.handover import foreign_link, hand_back, hand_over
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 A, B, C = 64101, 64102, 64103
@@ -71,3 +71,32 @@ def test_a_link_in_its_place_is_refused(tmp_path, parent):
     with pytest.raises(OSError, match=r"directory|symbolic"):
         hand_over(parent, "borg", A, A)
     assert owners(tmp_path, "outside", "outside/file") == [0, 0]
+
+
+def test_what_roots_borg_has_made_goes_back_to_the_directorys_owner_and_nothing_else_does(tmp_path, parent):
+    hand_over(parent, "borg", A, A)
+    (tmp_path / "borg/new").mkdir()
+    for name in ("borg/new/file", "borg/a/made", "borg/a/linked"):
+        (tmp_path / name).write_text("x")
+    os.link(tmp_path / "borg/a/linked", tmp_path / "outside/hard")
+    os.link(tmp_path / "outside/file", tmp_path / "borg/hard")
+    os.symlink(tmp_path / "outside/other", tmp_path / "borg/soft")
+    os.symlink(tmp_path / "outside", tmp_path / "borg/a/folder")
+    os.mkfifo(tmp_path / "borg/fifo")
+    os.chown(tmp_path / "borg/file", C, C)
+    hand_back(parent, "borg")
+    assert owners(tmp_path, "borg/new", "borg/new/file", "borg/a/made") == [A] * 3
+    assert owners(tmp_path, "borg/a/linked", "borg/hard", "borg/fifo", "borg/soft", "borg/file") == [0, 0, 0, 0, C]
+    assert owners(tmp_path, "outside", "outside/file", "outside/other", ".") == [0] * 4
+    hand_over(parent, "borg", 0, 0)
+    hand_back(parent, "borg")
+    assert owners(tmp_path, "borg", "borg/a") == [0, 0]
+
+
+def test_a_symlink_in_the_directory_of_another_user_is_found(tmp_path, parent):
+    os.symlink("/etc", tmp_path / "borg/a/b/trap")
+    assert foreign_link(parent, "borg") is None  # ours: we may have made it
+    hand_over(parent, "borg", A, A)
+    assert foreign_link(parent, "borg") == "borg/a/b/trap"
+    os.unlink(tmp_path / "borg/a/b/trap")
+    assert foreign_link(parent, "borg") is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from borgctl import argv
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.launch import Greeting, Launch
+from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Audit, Environment, Job, Offer, Passphrase, Policy, Repository
 from borgctl.request import Borg, Hello, Options, Request, Run, parse
 from borgctl.templates import Names, Template
@@ -29,6 +29,8 @@ def summary(policy, decision):
     """Return what stands in allowed.txt for a decision."""
     if isinstance(decision, Greeting):
         return "hello"
+    if isinstance(decision, Opening):
+        return f"window {decision.repository} {decision.seconds} {decision.transport}"
     words = argv.build(decision, policy.borg)
     assert words[0] == policy.borg
     assert words[2:5] == ["--log-json", "--umask=0077", "--lock-wait=120"]

@@ -1,0 +1,91 @@
+"""`borgctl recovery`: one page for the safe, with all that is needed when this machine is gone, or the server is.
+
+It is printed and never kept; that it was printed, and for which key, is noted in the base (`borgctl.recovery`).
+"""
+
+import os
+from datetime import datetime
+
+from borgctl import claim, recovery, surroundings
+from borgctl.base import Base
+from borgctl.claim import Claim
+from borgctl.cli import visit
+from borgctl.errors import BadValue
+from borgctl.policy import Policy
+from borgctl.values import RepositoryPath
+
+_EXPORT = ("key", "export")
+
+_PAGE = """\
+BORG RECOVERY PAGE                                                     KEEP IT SECRET
+machine          {host}, printed {today}
+policy           {policy}
+repository       {path} on the server
+repository id    {identity}
+passphrase       {passphrase}
+
+key (in a file, these lines and nothing before or after them):
+{key}
+RESTORE ON THIS MACHINE, with the server's help
+  server:  borgpull window TARGET --for 30m
+  here:    borgctl window -- borg list
+           cd /tmp/restore && borgctl window -- borg extract ::NAME etc/fstab
+
+RESTORE ON A NEW MACHINE
+  1. install borgctl and borg; make /etc/borgctl (0700); write the passphrase into
+     /etc/borgctl/passphrase (0600)
+  2. borgctl sample --repository {path} > {policy}
+     then add to it:  window: 30m
+  3. borgctl authorize KEY {policy}   (KEY: on the server, borgpull's TARGET.pub)
+     and on the server:  borgpull trust --replace TARGET 'THE NEW HOST KEY'
+  4. compare the id above with what 'borgctl window -- borg info' shows; then restore as above
+{keyfile}
+RESTORE WITH THE SERVER ALONE (its admin then knows the passphrase and can read all of it)
+  on it:   borg list {path}         with the passphrase typed in{with_key}
+           cd /tmp/restore && borg extract {path}::NAME etc/fstab
+If the server's copy of the key is lost:  borg key import {path} FILE
+"""
+_KEYFILE = """\
+  5. the key is kept on the client, so before the first 'borg list':
+     borgctl window -- borg key import :: FILE
+"""
+
+
+def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
+    """Return the page for one repository, and note that it was printed."""
+    base = Base.open(policy.base)
+    try:
+        key = recovery.keyfile(base, path)
+        kept_here = key is not None
+        if key is None:
+            key = _exported(policy, path, wait)
+        identity = base.kept("repository", path)
+        if identity is None:
+            raise BadValue(f"no id is known of {path.text!r}: run a job first")
+        secret = visit.secret_of(policy)
+        recovery.note(base, path)
+    finally:
+        os.close(base.fd)
+    return _PAGE.format(
+        host=surroundings.hostname(),
+        today=datetime.now().astimezone().strftime("%Y-%m-%d"),
+        policy=policy.file,
+        path=path.text,
+        identity=identity,
+        passphrase="(none)" if secret is None else secret.decode("utf-8", "backslashreplace"),
+        key=key.decode("ascii", "replace"),
+        keyfile=_KEYFILE if kept_here else "",
+        with_key=", and BORG_KEY_FILE naming the file of the key" if kept_here else "",
+    )
+
+
+def _exported(policy: Policy, path: RepositoryPath, wait: float) -> bytes:
+    """Return the key as it stands in the repository, still locked by the passphrase; the gate compares its hash."""
+    what = Claim(("borg", *_EXPORT), claim.login_uid(), path.text)
+    with visit.enter(policy, what, wait) as entered, visit.memory() as said:
+        status = entered.borg(_EXPORT, None, given=b"", stdout=said)
+        said.seek(0)
+        key = said.read()
+    if status != 0 or not key.startswith(b"BORG_KEY "):
+        raise BadValue(f"borg did not export the key: status {status}")
+    return key

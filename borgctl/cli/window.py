@@ -1,0 +1,69 @@
+"""`borgctl window`: one borg command of the admin's, or a shell in which `borg` is such a command each time.
+
+admit(None, ["borg", "extract", "::web1-default-2026-11-23", "etc/fstab"])          shell("/etc/borgctl/web1.yaml")
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+
+import typer
+
+from borgctl import claim, policyfile
+from borgctl.claim import Claim
+from borgctl.cli import lint, visit
+from borgctl.errors import BadValue, BorgctlError
+from borgctl.policy import Policy
+
+
+def admit(policy: str | None, words: Sequence[str], *, ask: bool, wait: float) -> int:
+    """Run `borg …` through an open window; return borg's exit status. `ask`: borg asks for the passphrase itself."""
+    if words[0] != "borg":
+        raise BadValue(f"bad command {words[0]!r}: expected 'borg …', or nothing for a shell")
+    chosen = find(policy)
+    secret = None if ask else visit.secret_of(chosen)
+    with visit.enter(chosen, Claim(claim.words(words), claim.login_uid()), wait) as entered:
+        status = entered.borg(words[1:], secret)
+    return 128 - status if status < 0 else status
+
+
+def shell(policy: str | None) -> int:
+    """Run the admin's shell with a `borg` that goes through a window each time; return the shell's exit status."""
+    chosen = find(policy)
+    with tempfile.TemporaryDirectory(prefix="borgctl-") as directory:
+        ours = [sys.executable, "-I", "-c", "from borgctl.cli import main; main()", "window", "--policy", chosen.file]
+        with open(f"{directory}/borg", "w", encoding="utf-8") as file:
+            file.write(f'#!/bin/sh\nexec {shlex.join([*ours, "--", "borg"])} "$@"\n')
+            os.fchmod(file.fileno(), 0o700)
+        env = {**os.environ, "PATH": f"{directory}:{os.environ.get('PATH', '/usr/local/bin:/usr/bin:/bin')}"}
+        program = os.environ.get("SHELL") or "/bin/sh"
+        typer.echo("borgctl: in this shell 'borg' uses the window; leave it with 'exit'", err=True)
+        try:
+            return subprocess.run([program], env=env, check=False).returncode
+        except OSError as error:
+            raise BadValue(f"shell {program!r}: {error.strerror}") from None
+
+
+def find(policy: str | None) -> Policy:
+    """Read the policy that is named, else the only one here that has windows."""
+    if policy is not None:
+        return _with_window(policyfile.read(os.path.abspath(policy)))
+    found = []
+    for file in lint.usual_policies():
+        try:
+            found.append(_with_window(policyfile.read(file)))
+        except BorgctlError:
+            continue
+    if len(found) != 1:
+        what = "several policies have" if found else "no policy has"
+        raise BadValue(f"{what} 'window:' in {os.path.dirname(file)}: name one with --policy")
+    return found[0]
+
+
+def _with_window(policy: Policy) -> Policy:
+    if not policy.window:
+        raise BorgctlError("window-closed", f"{policy.file} says 'window: no'")
+    return policy

@@ -1,0 +1,57 @@
+"""window: sessions that the client's own admin may use, one after the other until the time is over.
+
+Each has an ssh and a `borg serve` of its own, append-only as ever: one serve for several commands would keep its lock.
+Runs of the same target are not kept waiting by a window that nobody uses, so the target's lock is not taken.
+
+    status = hold(launcher, target, seconds=1800)
+"""
+
+import select
+import time
+from dataclasses import replace
+
+from borgctl.pull import peer
+from borgctl.pull.errors import PullError
+from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
+from borgctl.pull.rooms import room
+from borgctl.pull.run import Launcher, carry, obstacle
+from borgctl.pull.state import load as load_state
+from borgctl.pull.targets import Target
+from borgctl.pull.transcript import Transcript
+
+_IN_ORDER = 60.0  # seconds: the client closes the window itself, and ends borg in order, which takes it 40
+_PACE = 1.0  # seconds that a session takes at least, whatever a client does
+_CUT = ("window-over", "timeout", "disconnected", "no-exit-line", "ssh-failed", "stream-limit", "frames-astray")
+
+
+def hold(launcher: Launcher, target: Target, seconds: int) -> int:
+    """Offer windows until `seconds` have passed or we are told to stop.
+
+    Return 0, also where nobody came; 2 where a window could not be opened, or its end cut a command short.
+    """
+    if unready := obstacle(target):
+        raise PullError(f"target {str(target.name)!r} has no window: {unready.reason}", unready.advice)
+    end = time.monotonic() + seconds
+    while (left := int(end - time.monotonic())) >= 1:
+        with room(launcher.folders) as path:
+            peer.prepare(target, path)
+            seen = load_state(launcher.folders, target.name).head
+            call = peer.window(target, left, path, seen)
+            report = carry(launcher, target, call, path, left + _IN_ORDER, "window", seen, _verdict)
+        good = report.verdict.outcome in GOOD
+        if launcher.stop.name is not None or not report.transcript.used:
+            return 0 if good else 2
+        if report.verdict.reason in _CUT:
+            return 2  # all else is the admin's business: how the command ended, and what it was
+        select.select([launcher.stop.fd], [], [], max(0.0, _PACE - report.duration))
+    return 0
+
+
+def _verdict(facts: Facts, transcript: Transcript) -> Verdict:
+    """Judge one session: closed by us where nobody used it is well, and serve may complain that nobody came."""
+    if facts.ended == "stopped" and not transcript.used:
+        return Verdict("ok", "launcher")
+    if facts.ended == "stopped" and facts.exit is None:
+        return Verdict("failed", "launcher", None, "window-cut")
+    facts = replace(facts, ended=None) if facts.ended == "stopped" else facts
+    return judge(facts if facts.serve is None or facts.serve_first else replace(facts, serve=0))

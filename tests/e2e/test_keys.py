@@ -1,0 +1,251 @@
+"""The passphrase changed through windows, however that is interrupted; repositories moved, replaced and swapped."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import machines
+import pytest
+from machines import PASSPHRASE, Client, run
+from pair import Pair
+from windows import archives, assert_nothing_is_left, borg, borgctl, opened
+
+
+def made(client, server, sshd, borg, mode="repokey-blake2"):
+    pair = Pair(client, server, sshd, borg, "stdio")
+    init = {"command": "init", "options": {"encryption": mode}}
+    client.policy(window="30m", jobs={"default": {"paths": [client.source]}, "init": init})
+    for words in (("--job", "init"), ()):
+        code, told = pair.told(*words)
+        assert (code, told["outcome"]) == (0, "ok"), told
+    return pair
+
+
+@pytest.fixture(params=["repokey-blake2", "keyfile-blake2"])
+def pair(client, server, sshd, borg, request):
+    return made(client, server, sshd, borg, request.param)
+
+
+@pytest.fixture
+def one_pair(scratch, server, sshd, one_borg):
+    return made(Client(scratch / "client", server.repository, borg=one_borg.path), server, sshd, one_borg)
+
+
+def change(client, *words, **options):
+    return borgctl("passphrase", client.policy_file, "--wait", "60", *words, **options)
+
+
+def test_a_new_passphrase_takes_the_place_of_the_old_one_everywhere(pair):
+    file = pair.client.passphrase_file
+    with opened(pair):
+        result = change(pair.client)
+        assert result.returncode == 0, result.stderr
+        new = file.read_text()
+        assert new.strip() not in (PASSPHRASE, "") and len(new.strip()) >= 40
+        assert new.strip() not in result.stdout + result.stderr + pair.client.audit_file.read_text()
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert not os.path.lexists(f"{file}.new")
+        assert len(archives(pair.client)) == 1
+        file.write_text(f"{PASSPHRASE}\n")
+        assert borg(pair.client, "list").returncode != 0
+        file.write_text(new)
+    assert pair.told()[0] == 0
+    assert_nothing_is_left(pair)
+
+
+def test_a_passphrase_of_the_admins_own_is_typed_twice(one_pair):
+    with opened(one_pair):
+        result = change(one_pair.client, "--ask", input="own words\nown words\n")
+        assert result.returncode == 0, result.stderr
+    assert one_pair.client.passphrase_file.read_text() == "own words\n"
+    assert one_pair.told()[0] == 0
+
+
+def test_a_change_that_was_interrupted_before_borg_did_anything_is_carried_through(one_pair):
+    file = one_pair.client.passphrase_file
+    waiting = file.with_name("passphrase.new")
+    waiting.touch(mode=0o600)
+    waiting.write_text("the one that waits\n")
+    assert one_pair.told()[0] == 0  # backups go on
+    with opened(one_pair):
+        result = change(one_pair.client)
+        assert result.returncode == 0, result.stderr
+    assert file.read_text() == "the one that waits\n"
+    assert not waiting.exists()
+    assert one_pair.told()[0] == 0
+
+
+def test_a_change_that_was_interrupted_after_borg_had_changed_the_key_is_finished(pair):
+    """As if killed after borg's change: the file holds the old passphrase still, and the gate knows the old key."""
+    file = pair.client.passphrase_file
+    pins = {pin: pin.read_text() for pin in pair.client.base.glob("key-*")}
+    with opened(pair):
+        assert change(pair.client).returncode == 0
+        file.rename(f"{file}.new")
+        file.touch(mode=0o600)
+        file.write_text(f"{PASSPHRASE}\n")
+        for pin, text in pins.items():
+            pin.write_text(text)
+        assert pair.told()[0] == 2
+        result = change(pair.client)
+        assert result.returncode == 0, result.stderr
+        assert "interrupted" in result.stdout
+    assert file.read_text().strip() != PASSPHRASE
+    assert not os.path.lexists(f"{file}.new")
+    assert pair.told()[0] == 0
+
+
+def test_at_no_moment_is_the_passphrase_lost_however_a_change_is_killed(one_pair, scratch):
+    """Kill the change at random moments; one of the two files opens the repository, and calling again finishes it."""
+    dice = random.Random(5)
+    file = one_pair.client.passphrase_file
+    with opened(one_pair, 170):
+        for _ in range(5):
+            argv = [machines.program("borgctl"), "passphrase", str(one_pair.client.policy_file), "--wait", "60"]
+            process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            time.sleep(dice.uniform(0.5, 7))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            files = [path for path in (file, file.with_name("passphrase.new")) if path.exists()]
+            assert any(opens(one_pair, path.read_text().strip()) for path in files), files
+    with opened(one_pair):
+        result = change(one_pair.client)
+        assert result.returncode == 0, result.stderr
+    assert opens(one_pair, file.read_text().strip())
+    assert not os.path.lexists(f"{file}.new")
+    assert one_pair.told()[0] == 0
+
+
+def opens(pair, passphrase):
+    """Tell whether this passphrase opens the repository, on the server itself and without disturbing anybody."""
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "BORG_PASSPHRASE": passphrase,
+        "BORG_BASE_DIR": str(pair.server.directory / "admin"),
+        "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
+    }
+    return run([pair.borg.path, "list", "--bypass-lock", pair.server.repository], env=env).returncode == 0
+
+
+def test_a_passphrase_that_repositories_share_or_a_program_gives_is_not_changed(one_pair, scratch):
+    client = one_pair.client
+    text = client.policy_file.read_text()
+    program = scratch / "pass"
+    program.write_text(f"#!/bin/sh\necho {PASSPHRASE}\n")
+    program.chmod(0o700)
+    client.policy_file.write_text(text.replace(f"{{file: {client.passphrase_file}}}", f"{{program: [{program}]}}"))
+    assert change(client).returncode == 78
+    one = f"{one_pair.server.repository}: {{encryption: required}}"
+    client.policy_file.write_text(text.replace(one, f"{one}, /srv/other: {{encryption: required}}"))
+    several = change(client, "--repository", one_pair.server.repository)
+    assert several.returncode == 78
+    assert "several repositories" in several.stderr
+
+
+def test_a_key_that_the_admin_changed_by_other_means_is_adopted_if_the_passphrase_opens_it(one_pair):
+    """With a server that shows another key nothing is adopted: neither by a run, nor by asking for it."""
+    new = {"BORG_NEW_PASSPHRASE": "by other means", "BORG_PASSPHRASE": PASSPHRASE}
+    env = {"PATH": "/usr/bin:/bin", "BORG_BASE_DIR": str(one_pair.server.directory / "admin"), **new}
+    changed = run([one_pair.borg.path, "key", "change-passphrase", one_pair.server.repository], env=env)
+    assert changed.returncode == 0, changed.stderr
+    assert one_pair.told()[1]["reason"] == "repository-replaced"
+    with opened(one_pair):
+        wrong = change(one_pair.client, "--adopt")
+        assert wrong.returncode == 2
+        assert "does not open" in wrong.stderr
+        assert one_pair.told()[1]["reason"] == "repository-replaced"
+        one_pair.client.passphrase_file.write_text("by other means\n")
+        right = change(one_pair.client, "--adopt")
+        assert right.returncode == 0, right.stderr
+    assert one_pair.told()[0] == 0
+
+
+# ---- moved
+
+
+def moved(client, *words):
+    return borgctl("moved", client.policy_file, *words)
+
+
+def relocate(pair, name="elsewhere"):
+    """Move the repository on the server, and say so in target and policy."""
+    old, new = pair.server.repository, pair.server.repositories / name
+    old.rename(new)
+    pair.set("repository", new)
+    pair.server.repository = new
+    pair.client.policy_file.write_text(pair.client.policy_file.read_text().replace(str(old), str(new)))
+    return old, new
+
+
+def test_a_repository_that_was_moved_is_used_when_the_admin_says_so_and_not_before(pair):
+    old, _ = relocate(pair)
+    told = pair.told()[1]
+    assert told["outcome"] == "failed", told
+    result = moved(pair.client, "--from", old)
+    assert result.returncode == 0, result.stderr
+    code, told = pair.told()
+    assert (code, told["outcome"]) == (0, "ok"), told
+    assert not list(pair.client.base.glob("moved-*"))  # once
+    assert pair.told()[0] == 0
+
+
+def test_a_move_can_be_seen_through_a_window_too(one_pair):
+    old, _ = relocate(one_pair)
+    assert moved(one_pair.client, "--from", old).returncode == 0
+    with opened(one_pair):
+        assert len(archives(one_pair.client)) == 1
+        assert not list(one_pair.client.base.glob("moved-*"))
+        assert len(archives(one_pair.client)) == 1
+
+
+def test_another_repository_at_the_new_path_is_refused_after_a_move(one_pair, scratch):
+    old, new = relocate(one_pair)
+    assert moved(one_pair.client, "--from", old).returncode == 0
+    new.rename(scratch / "hidden")
+    env = {"PATH": "/usr/bin:/bin", "BORG_PASSPHRASE": PASSPHRASE, "BORG_BASE_DIR": str(scratch / "b")}
+    assert run([one_pair.borg.path, "init", "-e", "repokey-blake2", new], env=env).returncode == 0
+    assert one_pair.told()[1]["reason"] == "repository-replaced"
+    assert list(one_pair.client.base.glob("moved-*"))  # it is still to be said yes to the right one
+    (scratch / "swapped").mkdir()
+    new.rename(scratch / "swapped/repository")
+    (scratch / "hidden").rename(new)
+    assert one_pair.told()[0] == 0
+
+
+def test_a_server_that_lost_everything_begins_anew_when_the_admin_says_so(one_pair, scratch):
+    one_pair.server.repository.rename(scratch / "gone")
+    assert one_pair.told("--job", "init")[1]["reason"] == "repository-known"
+    assert "nothing has to be done" in moved(one_pair.client).stdout
+    result = moved(one_pair.client, "--forget")
+    assert result.returncode == 0
+    assert "trust" in result.stdout
+    assert one_pair.told("--job", "init")[0] == 0
+    assert one_pair.told()[0] == 0
+
+
+def test_a_move_that_makes_no_sense_changes_nothing(one_pair):
+    before = {path.name: path.read_text() for path in one_pair.client.base.glob("*-*") if path.is_file()}
+    for words in (("--from", "/never/known"), ("--from", one_pair.server.repository), ("--from", "/x", "--forget")):
+        assert moved(one_pair.client, *words).returncode == 2, words
+    assert {path.name: path.read_text() for path in one_pair.client.base.glob("*-*") if path.is_file()} == before
+
+
+# ---- remove
+
+
+def test_a_removed_target_is_gone_and_its_repository_is_not(one_pair):
+    result = one_pair.borgpull("remove", "web1")
+    assert result.returncode == 0, result.stderr
+    assert str(one_pair.server.repository) in result.stdout
+    assert "authorized_keys" in result.stdout
+    assert (one_pair.server.repository / "config").exists()
+    left = [
+        path for path in one_pair.server.directory.rglob("*web1*") if one_pair.server.repositories not in path.parents
+    ]
+    assert left == []
+    assert one_pair.run().returncode == 2
+    assert one_pair.borgpull("remove", "web1").returncode == 2

@@ -1,0 +1,160 @@
+"""Restores from end to end, as docs/restore.md tells them: here, on a new machine, and with the server alone."""
+
+import os
+import re
+import shutil
+
+import machines
+import pytest
+from machines import PASSPHRASE, Client, Sshd, run, same_tree
+from pair import Pair
+from windows import archives, borgctl, opened
+from windows import borg as through_window
+
+MODES = ("repokey-blake2", "keyfile-blake2")
+
+
+@pytest.fixture(params=MODES)
+def mode(request):
+    return request.param
+
+
+@pytest.fixture
+def pair(client, server, sshd, borg, mode):
+    pair = Pair(client, server, sshd, borg, "stdio")
+    policy(client, mode)
+    for words in (("--job", "init"), ()):
+        code, told = pair.told(*words)
+        assert (code, told["outcome"]) == (0, "ok"), told
+    return pair
+
+
+def policy(client, mode):
+    init = {"command": "init", "options": {"encryption": mode}}
+    client.policy(window="30m", jobs={"default": {"paths": [client.source]}, "init": init})
+
+
+def page(client):
+    """Print the recovery page; return its text, the passphrase on it and the key."""
+    result = borgctl("recovery", client.policy_file, "--wait", "60")
+    assert result.returncode == 0, result.stderr
+    passphrase = re.search(r"(?m)^passphrase +(.+)$", result.stdout)[1]
+    key = re.search(r"(?ms)^BORG_KEY [0-9a-f]{64}\n.+?\n\n", result.stdout)[0].rstrip("\n") + "\n"
+    return result.stdout, passphrase, key
+
+
+def test_a_file_and_the_whole_tree_come_back_byte_for_byte(pair, scratch):
+    with opened(pair):
+        (archive,) = archives(pair.client)
+        name = str(pair.client.source / "data.bin").lstrip("/")
+        assert through_window(pair.client, "extract", f"::{archive}", name, cwd=scratch).returncode == 0
+        assert (scratch / name).read_bytes() == (pair.client.source / "data.bin").read_bytes()
+        whole = scratch / "whole"
+        whole.mkdir()
+        assert through_window(pair.client, "extract", f"::{archive}", cwd=whole).returncode == 0
+    assert same_tree(pair.client.source, whole / str(pair.client.source).lstrip("/")) == []
+
+
+def test_a_new_machine_restores_with_the_recovery_page_after_the_loss_of_the_old_one(pair, scratch, borg, mode):
+    with opened(pair):
+        text, passphrase, key = page(pair.client)
+    source = scratch / "kept"
+    shutil.copytree(pair.client.source, source, symlinks=True)
+    place = str(pair.client.source).lstrip("/")
+    shutil.rmtree(pair.client.directory)
+    pair.sshd.stop()
+    with Sshd(scratch / "new-sshd") as sshd:
+        client = Client(scratch / "new", pair.server.repository, borg=borg.path)
+        assert f"repository       {pair.server.repository} on the server" in text
+        client.passphrase_file.write_text(passphrase + "\n")
+        policy(client, mode)
+        public = (pair.server.config / "keys/web1.pub").read_text().strip()
+        argv = [machines.program("borgctl"), "authorize", public, client.policy_file, "--host-key", sshd.host_key_file]
+        printed = run(argv).stdout
+        (line,) = [line for line in printed.splitlines() if line and not line.startswith("#")]
+        sshd.authorize(line)
+        trusted = pair.borgpull("trust", "--replace", "web1", sshd.host_key)
+        assert trusted.returncode == 0, trusted.stderr
+        pair.set("port", sshd.port)
+        new = Renewed(pair, client, sshd)
+        with opened(new):
+            if mode.startswith("keyfile"):
+                (scratch / "key").write_text(key)
+                imported = through_window(client, "key", "import", "::", scratch / "key")
+                assert imported.returncode == 0, imported.stderr
+            (archive,) = archives(client)
+            out = scratch / "out"
+            out.mkdir()
+            result = through_window(client, "extract", f"::{archive}", cwd=out)
+            assert result.returncode == 0, result.stderr
+            told = through_window(client, "info", "--json").stdout
+        assert same_tree(source, out / place) == []
+        assert re.search(r"(?m)^repository id +([0-9a-f]{64})$", text)[1] in told
+        code, report = new.told()  # and backups go on from here
+        assert (code, report["outcome"]) == (0, "ok"), report
+
+
+class Renewed(Pair):
+    """The same server with a new client."""
+
+    def __init__(self, old, client, sshd):
+        self.client, self.sshd = client, sshd
+        self.server, self.borg, self.transport = old.server, old.borg, old.transport
+
+
+def test_the_server_alone_restores_where_the_admin_hands_it_the_page(pair, scratch, mode):
+    with opened(pair):
+        _, passphrase, key = page(pair.client)
+    (scratch / "key").write_text(key)
+    out = scratch / "out"
+    out.mkdir()
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "BORG_PASSPHRASE": passphrase,
+        "BORG_BASE_DIR": str(pair.server.directory / "admin"),
+        **({"BORG_KEY_FILE": str(scratch / "key")} if mode.startswith("keyfile") else {}),
+    }
+    names = run([pair.borg.path, "list", "--short", pair.server.repository], env=env)
+    assert names.returncode == 0, names.stderr
+    result = run([pair.borg.path, "extract", f"{pair.server.repository}::{names.stdout.strip()}"], env=env, cwd=out)
+    assert result.returncode == 0, result.stderr
+    assert same_tree(pair.client.source, out / str(pair.client.source).lstrip("/")) == []
+
+
+@pytest.mark.parametrize("mode", ["repokey-blake2"])
+def test_a_key_that_the_server_has_lost_comes_back_from_the_page(pair, scratch, mode):
+    with opened(pair):
+        _, passphrase, key = page(pair.client)
+    (scratch / "key").write_text(key)
+    config = pair.server.repository / "config"
+    config.write_text(re.sub(r"(?ms)^key = .*\Z", "", config.read_text()))
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "BORG_PASSPHRASE": passphrase,
+        "BORG_BASE_DIR": str(pair.server.directory / "admin"),
+    }
+    assert run([pair.borg.path, "list", pair.server.repository], env=env).returncode != 0
+    imported = run([pair.borg.path, "key", "import", pair.server.repository, scratch / "key"], env=env)
+    assert imported.returncode == 0, imported.stderr
+    assert pair.told()[0] == 0  # the very key that the client knows
+
+
+def test_the_recovery_page_holds_the_passphrase_and_leaves_a_note(pair, mode):
+    from borgctl import recovery
+    from borgctl.base import Base
+    from borgctl.values import RepositoryPath
+
+    path = RepositoryPath(str(pair.server.repository))
+    base = Base.open(str(pair.client.base))
+    try:
+        assert "never printed" in recovery.due(base, path)
+        with opened(pair):
+            assert page(pair.client)[1] == PASSPHRASE
+            assert recovery.due(base, path) is None
+            changed = borgctl("passphrase", pair.client.policy_file, "--wait", "60")
+            assert changed.returncode == 0, changed.stderr
+            assert "has changed since" in recovery.due(base, path)
+            assert page(pair.client)[1] == pair.client.passphrase_file.read_text().strip()
+            assert recovery.due(base, path) is None
+    finally:
+        os.close(base.fd)

@@ -1,0 +1,314 @@
+"""Windows with real programs: what the admin can do through one, how it ends, and that nothing is left of it."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import hostile_serve
+import machines
+import pytest
+from machines import run, wait_for
+from pair import Pair
+from windows import archives, assert_nothing_is_left, borg, borgctl, opened, started
+
+LASTING = ("with-lock", "::", "sleep", "600")
+STUCK = ("extract", "--stdout", "::{archive}")  # into a pipe that nobody reads, so that borg cannot end in peace
+
+
+def made(client, server, sshd, borg, transport):
+    pair = Pair(client, server, sshd, borg, transport)
+    client.policy(window="30m")
+    for words in (("--job", "init"), ()):
+        code, told = pair.told(*words)
+        assert (code, told["outcome"]) == (0, "ok"), told
+    return pair
+
+
+@pytest.fixture(params=["stdio", "socket"])
+def pair(client, server, sshd, borg, request):
+    return made(client, server, sshd, borg, request.param)
+
+
+@pytest.fixture
+def with_one_borg(scratch, server, sshd, one_borg):
+    """Make a pair over one transport, for what does not depend on borg's version."""
+
+    def pair(transport):
+        client = machines.Client(scratch / "client", server.repository, borg=one_borg.path)
+        return made(client, server, sshd, one_borg, transport)
+
+    return pair
+
+
+@pytest.fixture
+def one_pair(with_one_borg):
+    return with_one_borg("stdio")
+
+
+@pytest.fixture(params=["stdio", "socket"])
+def either_pair(with_one_borg, request):
+    return with_one_borg(request.param)
+
+
+def lasting(pair, words=LASTING):
+    """Start a command that goes on until somebody ends it; return it, and the pid of its borg."""
+    process = started(pair.client, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(lambda: [p for p in machines.descendants(process.pid) if "relay.py" in p.command], 30, "the relay")
+    wait_for(lambda: list(pair.server.repository.glob("lock.*")), 30, "borg to lock the repository")
+    return process, next(p.pid for p in machines.descendants(process.pid) if p.command.endswith(words[-1]))
+
+
+def ended(process):
+    """Wait for the end of a stuck command without taking what it writes; return what it has said."""
+    process.wait(90)
+    process.stdout.close()
+    with process.stderr as stderr:
+        return stderr.read().decode()
+
+
+def test_commands_go_through_one_window_after_the_other_and_each_is_recorded(pair, scratch):
+    with opened(pair) as window:
+        (archive,) = archives(pair.client)
+        name = f"{pair.client.source}/etc/secret".lstrip("/")
+        result = borg(pair.client, "extract", f"::{archive}", name, cwd=scratch)
+        assert result.returncode == 0, result.stderr
+        assert (scratch / name).read_text() == (pair.client.source / "etc/secret").read_text()
+        assert borg(pair.client, "list", "::none").returncode != 0
+        assert borg(pair.client, "--version").stdout.startswith("borg 1.")
+        wait_for(lambda: window.said().count("the window is open") == 5, 30, "the next window")
+        window.send_signal(signal.SIGINT)
+        assert window.wait(60) == 0, window.said()
+    assert [record["argv"][1] for record in pair.client.records("window")] == ["list", "extract", "list", "--version"]
+    for record in pair.client.records("window"):
+        assert (record["uid"], record["command"], record["repository"]) == (
+            os.geteuid(),
+            "window",
+            str(pair.server.repository),
+        )
+        assert "login" in record and record["key"].startswith("SHA256:")
+    ended = [record for record in pair.client.records("exit") if record["command"] == "window"]
+    assert [record["outcome"] for record in ended][:4] == ["ok", "ok", "failed", "ok"]
+    assert ended[1]["received"] > ended[1]["sent"] > 0
+    assert "secret" not in window.said()
+    assert_nothing_is_left(pair)
+
+
+def test_the_server_serves_a_window_append_only(one_pair):
+    log = one_pair.server.repository / "transactions"  # only an append-only repository has this file
+    before = log.read_text()
+    with opened(one_pair):
+        (archive,) = archives(one_pair.client)
+        assert borg(one_pair.client, "delete", f"::{archive}").returncode == 0
+        assert archives(one_pair.client) == []
+    assert log.read_text().startswith(before) and log.read_text() != before
+    assert one_pair.run().returncode == 0
+
+
+def test_a_backup_runs_beside_a_window_that_nobody_uses(either_pair):
+    with opened(either_pair) as window:
+        wait_for(lambda: "the window is open" in window.said(), 30)
+        code, told = either_pair.told()
+        assert (code, told["outcome"]) == (0, "ok"), told
+        assert window.poll() is None
+        assert len(archives(either_pair.client)) == 2
+
+
+def test_a_repository_in_use_is_an_answer_and_the_window_stays_open(one_pair):
+    with opened(one_pair) as window:
+        wait_for(lambda: "the window is open" in window.said(), 30)
+        fifo = one_pair.client.source / "fifo"
+        os.mkfifo(fifo)
+        jobs = {"default": {"paths": [one_pair.client.source], "options": {"read-special": True}}}
+        one_pair.client.policy(window="30m", jobs=jobs)
+        before = len(one_pair.client.records("accept"))
+        backup = subprocess.Popen(
+            one_pair.server.borgpull("run", "web1", "--job", "default"), stderr=subprocess.DEVNULL
+        )
+        try:
+            wait_for(lambda: len(one_pair.client.records("accept")) > before, 30, "the run to start")
+            busy = borg(one_pair.client, "list")
+            assert busy.returncode == 69
+            assert "another run uses" in busy.stderr
+            with open(fifo, "w") as feed:
+                feed.write("fed\n")
+            assert backup.wait(60) == 0
+        finally:
+            backup.kill()
+            backup.wait()
+        assert len(archives(one_pair.client)) == 2
+
+
+def test_a_window_that_nobody_uses_closes_at_its_time_and_that_is_well(either_pair):
+    result = either_pair.borgpull("window", "web1", "--for", "3s", timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr + result.stdout
+    record = either_pair.client.records("exit")[-1]
+    assert (record["outcome"], record["origin"], record["code"]) == ("ok", "gate", 0)
+    assert_nothing_is_left(either_pair)
+
+
+def test_a_window_closes_at_its_time_in_the_middle_of_a_command(pair):
+    with opened(pair, 25) as window:
+        (archive,) = archives(pair.client)
+        process, _ = lasting(pair, [word.format(archive=archive) for word in STUCK])
+        said = ended(process)
+        assert "window-over" in said
+        assert process.returncode not in (0, 1)
+        assert window.wait(90) == 2, window.said()
+    record = pair.client.records("exit")[-1]
+    assert (record["outcome"], record["reason"], record["code"]) == ("limit", "window-over", 124)
+    assert_nothing_is_left(pair)
+    assert pair.run().returncode == 0
+
+
+def test_the_policy_bounds_the_time_and_says_whether_there_are_windows(one_pair):
+    one_pair.client.policy(window="5m")
+    result = one_pair.borgpull("window", "web1", "--for", "6m")
+    assert result.returncode == 2
+    assert "window-too-long" in result.stderr
+    one_pair.client.policy()
+    result = one_pair.borgpull("window", "web1", "--for", "1m")
+    assert result.returncode == 2
+    assert "window-closed" in result.stderr
+    assert [record["reason"] for record in one_pair.client.records("refuse")] == ["window-too-long", "window-closed"]
+    refused = borg(one_pair.client, "list")
+    assert refused.returncode == 77
+    assert "window: no" in refused.stderr
+
+
+def test_without_a_window_the_admin_is_told_what_to_do(one_pair):
+    result = borgctl("window", "--policy", one_pair.client.policy_file, "--wait", "0", "--", "borg", "list")
+    assert result.returncode == 77
+    assert "borgpull window" in result.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+def test_a_launcher_that_is_ended_in_the_middle_of_a_command_leaves_nothing(either_pair, number):
+    with opened(either_pair) as window:
+        process, borg = lasting(either_pair)
+        window.send_signal(number)
+        ended(process)
+        assert process.returncode not in (0, 1)
+        assert window.wait(60) != 0
+        wait_for(lambda: not machines.alive(borg), 10, "borg to end")
+    assert_nothing_is_left(either_pair)
+    assert either_pair.client.records("exit")[-1]["outcome"] in ("disconnected", "failed")
+    assert either_pair.run().returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_an_admin_whose_command_is_killed_loses_that_command_and_not_the_window(either_pair, number):
+    with opened(either_pair) as window:
+        process, borg = lasting(either_pair)
+        process.send_signal(number)
+        ended(process)
+        wait_for(lambda: not machines.alive(borg), 40, "borg to end")
+        assert len(archives(either_pair.client)) == 1
+        assert window.poll() is None, window.said()
+    assert_nothing_is_left(either_pair)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_gate_that_is_ended_in_the_middle_of_a_command_takes_borg_along(one_pair, number):
+    with opened(one_pair) as window:
+        process, borg = lasting(one_pair)
+        gate = wait_for(lambda: [p.pid for p in one_pair.sshd.sessions() if "borgctl.gate" in p.command], 5)[-1]
+        os.kill(gate, number)
+        ended(process)
+        assert process.returncode not in (0, 1)
+        wait_for(lambda: not machines.alive(borg), 40, "borg to end")
+        if number == signal.SIGKILL:  # no last word: the launcher cannot know that all is well
+            assert window.wait(90) == 2, window.said()
+    wait_for(lambda: not one_pair.sshd.sessions(), 60)
+    assert one_pair.run().returncode == 0
+    assert_nothing_is_left(one_pair)
+
+
+def test_interrupting_a_command_on_the_terminal_ends_borg_and_the_window_goes_on(one_pair):
+    """A terminal sends SIGINT to its whole foreground group: the admin's program, borg and relay."""
+    with opened(one_pair):
+        process, _ = lasting(one_pair)
+        os.killpg(process.pid, signal.SIGINT)
+        ended(process)
+        assert process.returncode not in (0, 1)
+        assert len(archives(one_pair.client)) == 1
+    assert_nothing_is_left(one_pair)
+
+
+def test_a_server_that_shows_another_repository_is_refused_in_a_window_too(one_pair, scratch):
+    serve = scratch / "serve"
+    hostile = [sys.executable, "-I", str(Path(hostile_serve.__file__)), "forged", one_pair.borg.path]
+    serve.write_text(f'#!/bin/sh\nexec {shlex.join(hostile)} "$@"\n')
+    serve.chmod(0o755)
+    one_pair.set("borg", serve)
+    with opened(one_pair):
+        assert borg(one_pair.client, "list").returncode not in (0, 1)
+    ended = [record["reason"] for record in one_pair.client.records("exit")]
+    assert "repository-replaced" in ended
+    assert not list(one_pair.client.base.glob(f"borg/.config/borg/security/{hostile_serve.FORGED.hex()}"))
+
+
+def test_in_a_shell_borg_is_a_command_of_the_window(one_pair, scratch):
+    script = scratch / "shell"
+    script.write_text('#!/bin/sh\nborg list --short && cd "$0.d" && borg extract "::$(borg list --short)" && exit 7\n')
+    script.chmod(0o755)
+    (scratch / "shell.d").mkdir()
+    env = {**os.environ, "SHELL": str(script)}
+    with opened(one_pair):
+        result = borgctl("window", "--policy", one_pair.client.policy_file, env=env)
+    assert result.returncode == 7, result.stderr
+    assert (
+        machines.same_tree(one_pair.client.source, scratch / "shell.d" / str(one_pair.client.source).lstrip("/")) == []
+    )
+    assert len(one_pair.client.records("window")) == 3
+    assert_nothing_is_left(one_pair)
+
+
+def test_the_passphrase_is_in_no_log_argument_or_environment_of_a_window(one_pair):
+    with opened(one_pair) as window:
+        process, borg = lasting(one_pair)
+        for pid in (process.pid, borg, *(p.pid for p in machines.descendants(process.pid))):
+            assert machines.PASSPHRASE.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+            assert machines.PASSPHRASE.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+        process.terminate()
+        ended(process)
+    assert machines.PASSPHRASE not in one_pair.client.audit_file.read_text() + one_pair.sshd.log() + window.said()
+
+
+def test_a_client_that_plays_with_windows_is_not_asked_faster_than_once_a_second(server, one_borg, scratch):
+    """A hostile client says that its window was used, again and again: the launcher keeps its pace."""
+    fake = scratch / "gate"
+    lines = [
+        {"event": "start", "command": "window", "repository": str(server.repository)},
+        {"event": "window", "state": "used"},
+        {"event": "exit", "outcome": "ok", "origin": "borg", "code": 0},
+    ]
+    printed = "".join(json.dumps({"type": "borgctl", "run": "aa", **line}) + "\n" for line in lines)
+    (scratch / "said").write_text(printed)
+    fake.write_text(f"#!/bin/sh\necho >> {scratch}/calls\ncat {scratch}/said >&2\n")
+    fake.chmod(0o755)
+    script = (
+        "import sys; from borgctl.pull import peer; peer.GATE = (sys.argv.pop(1),)\n"
+        "from borgctl.pull.cli import main; main()"
+    )
+    (server.config / "targets").mkdir()
+    (server.config / "targets/self.yaml").write_text(
+        f"transport: local\npolicy: /p\nrepository: {server.repository}\nquota: 1G\nborg: {one_borg.path}\n"
+    )
+    words = server.borgpull("window", "self", "--for", "4s")[1:]
+    result = run([sys.executable, "-c", script, fake, *words])
+    assert result.returncode == 0, result.stderr
+    assert 2 <= len((scratch / "calls").read_text()) <= 4
+
+
+def test_two_windows_at_once_serve_two_commands_in_turn(one_pair):
+    with opened(one_pair) as first, opened(one_pair) as second:
+        for window in (first, second):
+            wait_for(lambda said=window.said: "the window is open" in said(), 30)
+        assert len(archives(one_pair.client)) == 1
+        assert len(archives(one_pair.client)) == 1
+    assert_nothing_is_left(one_pair)

@@ -1,0 +1,217 @@
+"""A window as the gate holds it: who may claim it, what is said then, and how it ends where nobody does."""
+
+import json
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from borgctl import claim
+from borgctl.base import Base
+from borgctl.claim import Claim
+from borgctl.errors import BorgctlError
+from borgctl.launch import Opening
+from borgctl.output import Output
+from borgctl.transport import stdio
+from borgctl.values import RepositoryPath
+from borgctl.window import Window
+
+PATH = RepositoryPath("/srv/borg/web1")
+
+
+class Room:
+    """A window's surroundings: a base, a run's directory, pipes to a server, an output that is read at the end."""
+
+    def __init__(self, directory):
+        directory.chmod(0o700)
+        self.base = Base.open(str(directory / "base"))
+        self.directory = f"{self.base.path}/runs/abc"
+        os.mkdir(self.directory, 0o700)
+        self.server = (*os.pipe(), *os.pipe())
+        self.told, write_end = os.pipe()
+        self.output = Output(write_end, "abc")
+        self.output.json = True
+        self.records = []
+
+    def window(self, seconds=30.0, record=None):
+        connection = stdio(self.server[0], self.server[3])
+        opening = Opening("policy.yaml", PATH, "stdio", seconds)
+        agree = lambda kind, shown: True  # noqa: E731
+        return Window(opening, self.base, self.directory, connection, self.output, agree, record or self.records.append)
+
+    def states(self):
+        self.output.flush()
+        lines = os.read(self.told, 65536).splitlines()
+        return [event["state"] for event in map(json.loads, lines) if event["event"] == "window"]
+
+
+@pytest.fixture
+def room(tmp_path):
+    return Room(tmp_path)
+
+
+def beside(act):
+    """Run `act` in a thread, which is joined and whose result is `.result` afterwards."""
+    thread = threading.Thread(target=lambda: setattr(thread, "result", act()), daemon=True)
+    thread.start()
+    return thread
+
+
+def met(room):
+    """Return a connection to the window, as soon as there is one."""
+    end = time.monotonic() + 20
+    while not (found := list(claim.windows(room.base.fd))) and time.monotonic() < end:
+        time.sleep(0.01)
+    connection = found[0][1]
+    connection.settimeout(20)
+    return connection
+
+
+def told(room, status):
+    """Claim the window and say that borg ended so."""
+    with met(room) as connection:
+        claim.send(connection, Claim(("borg",)).message)
+        claim.receive(connection)
+        claim.send(connection, {"status": status})
+        claim.receive(connection)
+
+
+def claimed(room, *what):
+    """Send each message on a connection of its own, as soon as there is a window; return the answers."""
+    answers = []
+    for message in what:
+        with met(room) as connection:
+            connection.send(message) if isinstance(message, bytes) else claim.send(connection, message)
+            answers.append(claim.receive(connection))
+            if answers[-1] and "run" in answers[-1]:
+                claim.send(connection, {"status": 0})
+                while claim.receive(connection) is not None:
+                    pass
+    return answers
+
+
+def test_a_claim_is_recorded_before_it_is_granted_and_its_end_is_the_windows(room):
+    thread = beside(lambda: claimed(room, Claim(("borg", "list"), 1000).message))
+    ending = room.window().run()
+    thread.join(20)
+    assert thread.result == [{"run": "abc", "repository": "/srv/borg/web1"}]
+    assert room.records == [{"argv": ["borg", "list"], "login": 1000, "uid": os.geteuid(), "pid": os.getpid()}]
+    assert (ending.outcome, ending.origin, ending.code) == ("ok", "borg", 0)
+    assert room.states() == ["open", "used"]
+    assert os.listdir(room.directory) == [] or os.listdir(room.directory) == ["door"]
+
+
+def test_what_is_no_claim_and_a_claim_for_another_repository_leave_the_window_open(room):
+    other = Claim(("borg",), repository="/srv/other").message
+    good = Claim(("borg",), repository=PATH.text).message
+    thread = beside(lambda: claimed(room, b"nonsense", {"argv": 1}, other, good))
+    assert room.window().run().outcome == "ok"
+    thread.join(20)
+    assert thread.result[:2] == [None, None]
+    assert thread.result[2] == {"other": PATH.text}
+    assert "run" in thread.result[3]
+    assert len(room.records) == 1
+
+
+def test_a_repository_that_a_run_uses_is_an_answer(room):
+    def act():
+        with room.base.lock_repository(PATH):
+            first = claimed(room, Claim(("borg",)).message)
+        return first + claimed(room, Claim(("borg",)).message)
+
+    thread = beside(act)
+    assert room.window().run().outcome == "ok"
+    thread.join(20)
+    assert thread.result[0]["refused"] == "repository-busy"
+    assert "run" in thread.result[1]
+    assert len(room.records) == 1
+
+
+def test_without_a_record_nothing_is_granted(room):
+    def record(_):
+        raise BorgctlError("log-unusable", "no room")
+
+    thread = beside(lambda: claimed(room, Claim(("borg",)).message))
+    with pytest.raises(BorgctlError) as caught:
+        room.window(record=record).run()
+    thread.join(20)
+    assert caught.value.reason.code == "log-unusable"
+    assert thread.result == [{"refused": "log-unusable", "detail": "no room"}]
+    with room.base.lock_repository(PATH):  # and it is free again
+        assert room.states() == ["open"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
+    for path in (room.directory, f"{room.base.path}/runs", room.base.path, os.path.dirname(room.base.path)):
+        os.chmod(path, 0o755)
+    above = os.path.dirname(room.base.path)
+    while (above := os.path.dirname(above)) not in ("/", "/tmp"):
+        os.chmod(above, os.stat(above).st_mode | 0o011)
+
+    def act():
+        end = time.monotonic() + 20
+        while not os.path.exists(f"{room.directory}/{claim.DOOR}") and time.monotonic() < end:
+            time.sleep(0.01)
+        os.chmod(f"{room.directory}/{claim.DOOR}", 0o777)
+        pid = os.fork()
+        if pid == 0:
+            os.setgroups([])
+            os.setuid(65534)
+            found = list(claim.windows(room.base.fd))
+            answer = claim.send(found[0][1], Claim(("borg",)).message) and claim.receive(found[0][1])
+            os._exit(0 if found and not answer else 1)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    thread = beside(act)
+    ending = room.window(4.0).run()
+    thread.join(20)
+    assert thread.result == 0
+    assert room.records == []
+    assert (ending.outcome, ending.origin) == ("ok", "gate")
+
+
+def test_a_window_that_nobody_uses_ends_well_at_its_time(room):
+    ending = room.window(0.2).run()
+    assert (ending.outcome, ending.origin, ending.code, ending.reason) == ("ok", "gate", 0, None)
+    assert room.states() == ["open"]
+
+
+def test_a_server_that_goes_ends_it(room):
+    os.close(room.server[1])
+    assert room.window().run().outcome == "disconnected"
+
+
+def test_a_signal_ends_it(room):
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    timer.start()
+    assert room.window().run().reason == "stopped"
+
+
+def test_an_admin_who_goes_without_a_word_has_not_succeeded(room):
+    def act():
+        with met(room) as connection:
+            claim.send(connection, Claim(("borg",)).message)
+            claim.receive(connection)
+
+    beside(act)
+    ending = room.window().run()
+    assert (ending.outcome, ending.origin, ending.reason) == ("failed", "gate", "stopped")
+
+
+@pytest.mark.parametrize("status", [0, 1, 2, 100, 107, 126, 255, -9, -2])
+def test_borgs_status_is_the_windows(room, status):
+    beside(lambda: told(room, status))
+    ending = room.window().run()
+    expected = "ok" if status == 0 else "warning" if status == 1 or 100 <= status < 126 else "failed"
+    assert (ending.outcome, ending.origin) == (expected, "borg")
+    assert 0 <= ending.code <= 255
+    assert ending.signal == (-status if status < 0 else None)
+
+
+@pytest.mark.parametrize("status", ["0", None, 10**30, -1000, [], {}])
+def test_a_status_that_is_none_is_no_success(room, status):
+    beside(lambda: told(room, status))
+    assert room.window().run().reason == "stopped"
