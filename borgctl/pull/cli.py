@@ -32,8 +32,7 @@ from borgctl.values import JobName, duration
 
 app = typer.Typer(
     name="borgpull",
-    help="Back up clients with BorgBackup, started from the server; neither side has to trust the other.",
-    epilog="Exit status: 0 ok, 1 warnings, 2 anything else.",
+    help="Back up clients, from the server. Exit status: 0 ok, 1 warnings, 2 else.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,

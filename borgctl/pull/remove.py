@@ -26,9 +26,8 @@ def remove(folders: Folders, name: TargetName) -> list[str]:
                 _done(file)
                 told.append(f"removed {file}")
         shutil.rmtree(f"{folders.state}/{name}", ignore_errors=True)
-        for file in (folders.memory(name), f"{folders.state}/{name}.lock"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(file)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{folders.state}/{name}.lock")
     return [
         *told,
         f"kept the repository{repository}: remove it yourself when nobody needs it any more",
