@@ -22,7 +22,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "borgctl"))
 
 
 def pytest_configure(config):
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started us with nohup: what we start must not inherit it
+    # whoever started us with nohup, or in a shell's background: what we start must not inherit what is ignored there
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "e2e: needs a real sshd or a real borg ('make test', not 'make check')")
 
 
