@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
-modules="request yamlnodes vocabulary policy policyfile judge launch templates values"
+modules="request yamlnodes vocabulary policy policyfile orders judge launch templates values"
 
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT

@@ -118,6 +118,8 @@ def policy(dice: random.Random, files: dict[str, str]) -> dict:
         "sandbox": dice.choice(("require", "prefer", "off")),
         "borg": "/opt/borg/bin/borg",
         "base": "/var/lib/borgctl/other",
+        "user": "nobody",
+        "window": "30m",
     }
     tree |= _some(dice, optional)
     names = list(tree)

@@ -93,7 +93,7 @@ TOLD = [
     ("jobs", "", "empty-request", "the request is empty"),
     ("jobs", "hello 'a", "bad-quoting", """special characters outside single quotes near "'a\""""),
     ("jobs", "run a(b", "bad-quoting", "special characters outside single quotes near 'a(b'"),
-    ("jobs", "window", "window-closed", "no window is open"),
+    ("jobs", "window", "window-closed", "FILE says 'window: no'"),
     ("jobs", "a " * 129, "request-too-long", "the request has 129 words"),
     ("jobs", "a" * 16385, "request-too-long", "the request has 16385 bytes"),
     ("jobs", "hello\t", "not-printable", "the request has bytes that are not printable ASCII"),

@@ -45,7 +45,7 @@ KNOWN = {
     "now saved, say; it is the same order by the same administrator, and the server cannot choose them",
     "hook": "words of the administrator's own programs, which are taken out or joined",
     "limits": "a limit that was stricter than the default is gone; the defaults are limits too",
-    "place": "base, log, borg or socket directory are the default ones again; a new base has forgotten which "
+    "place": "base, log, user, borg or socket directory are the default ones again; a new base has forgotten which "
     "repository was known",
     "variable": "a variable that the policy had set has borg's own default again, or what the server sends if accepted",
 }
@@ -152,7 +152,9 @@ def loosened(before, after):
         yield "limits"
     if gentle.index(new.ionice) < gentle.index(old.ionice):
         yield f"ionice {new.ionice}"
-    places = ("base", "borg", "socket_directory")
+    if after.window > before.window:
+        yield f"window {after.window}"
+    places = ("base", "borg", "socket_directory", "user")
     if after.audit.file != before.audit.file or any(getattr(after, name) != getattr(before, name) for name in places):
         yield "place"
 

@@ -21,7 +21,7 @@ repositories: {/srv/a: {encryption: required}}
 passphrase: {file: /etc/borgctl/passphrase}
 jobs: {default: {paths: [/etc]}}
 """
-# Design, section 5, word for word; `window` came later
+# Design, section 5, word for word
 DESIGN = """\
 version: 1
 repositories:
@@ -40,12 +40,14 @@ jobs:                                              # written here, asked for by 
 # ---- everything below may be left out
 borg: /usr/bin/borg
 base: /var/lib/borgctl/web1                        # $XDG_STATE_HOME/borgctl/… for an ordinary user
+user: _borgctl                                     # whom borg runs as when the gate is root (name or number)
 commands: {}                                       # what the server may spell out: list: {options: [json]} …
 environment: {set: {}, accept: []}
 transports: [stdio]
 socket: {directory: /run/borgctl}
 published: no
 disclose: counts                                   # counts | names: what the server learns beyond numbers
+window: no                                         # or the longest time, 30m
 limits: {runtime: 12h, sessions: 8, nice: 10, ionice: idle}
 sandbox: require                                   # require | prefer | off
 audit: {file: /var/log/borgctl/audit.jsonl, syslog: yes}
@@ -102,7 +104,18 @@ def test_the_example_of_the_design_is_read_and_says_the_defaults(tmp_path):
     assert policy.limits == Limits()
     assert policy.sandbox == "require" and not policy.published and not policy.names_disclosed
     default = stage.written(tmp_path, SMALLEST, "web1.yaml")
-    for name in ("borg", "transports", "published", "names_disclosed", "limits", "sandbox", "commands", "environment"):
+    for name in (
+        "borg",
+        "user",
+        "window",
+        "transports",
+        "published",
+        "names_disclosed",
+        "limits",
+        "sandbox",
+        "commands",
+        "environment",
+    ):
         assert getattr(default, name) == getattr(policy, name), name
     if stage.ROOT:
         assert (default.base, default.audit, default.socket_directory) == (
