@@ -120,9 +120,9 @@ def test_a_private_directory_is_short_and_ours_alone(scratch):
 
 def test_a_policy_has_the_changes_and_only_them(client):
     before = yaml.safe_load(client.policy_file.read_text())
-    client.policy(sandbox="off", limits={"runtime": "1h", "sessions": 2}, transports=None)
+    client.policy(sandbox="prefer", limits={"runtime": "1h", "sessions": 2}, transports=None)
     after = yaml.safe_load(client.policy_file.read_text())
-    assert after["sandbox"] == "off" and "sandbox" not in before
+    assert after["sandbox"] == "prefer" and "sandbox" not in before
     assert after["limits"] == {"runtime": "1h", "sessions": 2}
     assert before.keys() ^ after.keys() == {"limits", "transports", "sandbox"}
     assert after["repositories"] == {str(client.repository): {"encryption": "required"}}
