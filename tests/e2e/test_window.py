@@ -151,18 +151,18 @@ def test_a_window_that_nobody_uses_closes_at_its_time_and_that_is_well(either_pa
     assert_nothing_is_left(either_pair)
 
 
-def test_a_window_closes_at_its_time_in_the_middle_of_a_command(pair):
-    with opened(pair, 25) as window:
-        (archive,) = archives(pair.client)
-        process, _ = lasting(pair, [word.format(archive=archive) for word in STUCK])
+def test_a_window_closes_at_its_time_in_the_middle_of_a_command(either_pair):
+    with opened(either_pair, 25) as window:
+        (archive,) = archives(either_pair.client)
+        process, _ = lasting(either_pair, [word.format(archive=archive) for word in STUCK])
         said = ended(process)
         assert "window-over" in said
         assert process.returncode not in (0, 1)
         assert window.wait(90) == 2, window.said()
-    record = pair.client.records("exit")[-1]
+    record = either_pair.client.records("exit")[-1]
     assert (record["outcome"], record["reason"], record["code"]) == ("limit", "window-over", 124)
-    assert_nothing_is_left(pair)
-    assert pair.run().returncode == 0
+    assert_nothing_is_left(either_pair)
+    assert either_pair.run().returncode == 0
 
 
 def test_the_policy_bounds_the_time_and_says_whether_there_are_windows(one_pair):
