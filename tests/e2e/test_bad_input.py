@@ -7,9 +7,17 @@ import re
 import socket
 import subprocess
 
+import machines
 import pytest
 from machines import key_line, run
 from pulling import last_line, over_stdio, served_socket
+
+
+@pytest.fixture
+def client(scratch, server, one_borg, request):
+    """The gate's own refusals do not depend on borg's version; where borg answers, a test asks for both by name."""
+    borg = request.getfixturevalue("borg") if "borg" in request.fixturenames else one_borg
+    return machines.Client(scratch / "client", server.repository, borg=borg.path)
 
 
 @pytest.fixture
