@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from borgctl import __version__, policyfile
-from borgctl.cli import audit, places, pulled, rekey
+from borgctl.cli import audit, completion, places, pulled, rekey
 from borgctl.cli import explain as explanation
 from borgctl.cli import lint as linter
 from borgctl.cli import moved as relocation
@@ -34,6 +34,7 @@ app = typer.Typer(
     name="borgctl",
     help="Say what a backup server may make happen on this machine.",
     no_args_is_help=True,
+    add_completion=False,  # typer's own asks what shell it runs in, and writes into its files
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -51,11 +52,12 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    shell: completion.Option = None,
 ) -> None:
     """Say what a backup server may make happen on this machine."""
 
 
-@app.command()
+@app.command(short_help="Print a commented policy to start from.")
 def sample(
     repository: Annotated[
         str, typer.Option(help="The repository's absolute path on the server; {hostname} stands for this host.")
@@ -69,7 +71,7 @@ def sample(
     typer.echo(sampled(repository, paths or ["/etc", "/home"]), nl=False)
 
 
-@app.command()
+@app.command(short_help="Print the key line, the settings for sshd and the server's line.")
 def authorize(
     key: Annotated[str, typer.Argument(help="The server's public key, as text or as the name of its .pub file.")],
     policy: Annotated[Path, typer.Argument(help="The policy that this key is to have: an absolute path.")],
@@ -99,7 +101,7 @@ def _print(plain: object, lines: Iterable[str], as_json: bool) -> None:
     typer.echo(json.dumps(plain, indent=2) if as_json else "\n".join(lines))
 
 
-@app.command()
+@app.command(short_help="Say all that is wrong or unwise in policies.")
 def lint(
     policies: Annotated[
         list[str] | None, typer.Argument(metavar="[POLICY]...", help="Without one: all in /etc/borgctl.")
@@ -119,7 +121,7 @@ def lint(
     raise typer.Exit(linter.status(reports))
 
 
-@app.command()
+@app.command(short_help="Say what a policy allows, or how it decides one request.")
 def explain(
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy.")],
     request: Annotated[
@@ -146,7 +148,7 @@ def explain(
     raise typer.Exit(found.status)
 
 
-@app.command()
+@app.command(short_help="Print the policy lines that refused requests would have needed.")
 def suggest(
     log: Annotated[str, typer.Argument(metavar="LOG", help="An audit log: /var/log/borgctl/audit.jsonl")],
     as_json: AsJson = False,
@@ -159,7 +161,7 @@ def suggest(
     _print(found.plain, found.lines, as_json)
 
 
-@app.command()
+@app.command(short_help="Say what a key can do here, and whether a pull will work.")
 def doctor(
     policies: Annotated[
         list[str] | None, typer.Argument(metavar="[POLICY]...", help="Without one: those that key lines name.")
@@ -187,7 +189,7 @@ def doctor(
     raise typer.Exit(report.status)
 
 
-@app.command("status")
+@app.command("status", short_help="Say how old the last good pull of each job is.")
 def status_(
     policies: Annotated[
         list[str] | None, typer.Argument(metavar="[POLICY]...", help="Without one: all in /etc/borgctl.")
@@ -213,7 +215,10 @@ RepositoryOption = Annotated[
 Wait = Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait for a window.")]
 
 
-@app.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@app.command(
+    short_help="Run borg, or a shell, through a window that the server holds.",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+)
 def window(
     words: Annotated[list[str] | None, typer.Argument(metavar="[-- borg ...]", help="Nothing: a shell.")] = None,
     policy: Annotated[str | None, typer.Option(help="Without it: the one in /etc/borgctl with 'window:'.")] = None,
@@ -229,7 +234,7 @@ def window(
     raise typer.Exit(admit(policy, words, ask=ask, wait=wait) if words else shell(policy))
 
 
-@app.command()
+@app.command(short_help="Print one page for the safe.")
 def recovery(
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy.")],
     repository: RepositoryOption = None,
@@ -243,7 +248,7 @@ def recovery(
     typer.echo(printed_page(read, places.repository(read, repository), wait), nl=False)
 
 
-@app.command()
+@app.command(short_help="Change the passphrase, in borg and in the policy's file.")
 def passphrase(
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy.")],
     repository: RepositoryOption = None,
@@ -267,7 +272,7 @@ def passphrase(
         typer.echo(line)
 
 
-@app.command()
+@app.command(short_help="Say that a repository has moved or was replaced.")
 def moved(
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy, with the new path.")],
     repository: RepositoryOption = None,
@@ -292,6 +297,7 @@ def main() -> None:
     """Run the command line; errors of ours are one line and a hint."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    completion.prepare()
     try:
         app()
     except BadValue as error:

@@ -14,13 +14,18 @@ from borgctl.cli.follow import Follower
 from borgctl.cli.verify import verified
 from borgctl.values import Head
 
-app = typer.Typer(name="audit", help="Show the audit log, and prove its chain.", no_args_is_help=True)
+app = typer.Typer(
+    name="audit",
+    help="Show the audit log, and prove its chain.\n\nExample: borgctl audit show --since 2d",
+    short_help="Show the audit log, and prove its chain.",
+    no_args_is_help=True,
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 _MOST_KNOWN = 100
 _USUAL = "Without one: /var/log/borgctl/audit.jsonl, or an ordinary user's own."
 
 
-@app.command()
+@app.command(short_help="Prove that nobody changed the log.")
 def verify(
     files: Annotated[list[str] | None, typer.Argument(metavar="[LOG]...", help=_USUAL)] = None,
     head: Annotated[
@@ -41,7 +46,7 @@ def verify(
     raise typer.Exit(proof.status)
 
 
-@app.command("show")
+@app.command("show", short_help="Show the log as a table.")
 def show_(
     log: Annotated[str | None, typer.Argument(metavar="[LOG]", help=_USUAL)] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="From here on: 2h, 14d, 2026-11-23.")] = None,
@@ -54,7 +59,7 @@ def show_(
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON, one a line.")] = False,
 ) -> None:
-    """Show the audit log as a table.
+    """Show the audit log as a table, or its records as JSON.
 
     Example: borgctl audit show --since 2d --outcome refused
     """

@@ -11,8 +11,8 @@ import typer
 
 from borgctl import __version__
 from borgctl.errors import BadValue
+from borgctl.pull import completion, plan, probe, progress, setup
 from borgctl.pull import folders as places
-from borgctl.pull import plan, probe, progress, setup
 from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.errors import PullError
@@ -34,6 +34,7 @@ app = typer.Typer(
     name="borgpull",
     help="Back up clients, from the server. Exit status: 0 ok, 1 warnings, 2 else.",
     no_args_is_help=True,
+    add_completion=False,  # typer's own asks what shell it runs in, and writes into its files
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -48,6 +49,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    completion.prepare()
     try:
         app()
     except (PullError, BadValue) as error:
@@ -92,6 +94,7 @@ def _globals(
         str | None, typer.Option(metavar="DIR", help="locks, caches [/var/lib/borgpull, or XDG]")
     ] = None,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+    __: completion.Option = None,
 ) -> None:
     context.obj = places.choose(config_dir, state_dir, dict(os.environ))
 
@@ -129,7 +132,7 @@ def add(
     print(f"then: borgpull run {name} --job init, and borgpull run {name}")
 
 
-@app.command()
+@app.command(short_help="Write the client's host key into the target file.")
 def trust(
     context: typer.Context,
     target: TargetArgument,
@@ -220,7 +223,10 @@ def would_work(context: typer.Context, target: TargetArgument, as_json: Json = F
 
 @app.command(short_help="Free the space that pruning has marked.")
 def compact(context: typer.Context, target: TargetArgument) -> None:
-    """Free the space that pruning has marked; borg's compact, by the server itself."""
+    """Free the space that pruning has marked; borg's compact, by the server itself.
+
+    Example: borgpull compact web1
+    """
     with Stop() as stop:
         status = compact_repository(
             context.obj, load(context.obj, TargetName(target)), progress.screen(json=False), stop
@@ -240,6 +246,8 @@ def status(
     """Say how old each job's last good run is, whether that is overdue ('expect' in the target file), and the alerts.
 
     Exit status: 0 ok, 1 warnings, 2 overdue, alerts, or a target that cannot be used.
+
+    Example: borgpull status --nagios
     """
     if as_json and as_nagios:
         raise PullError("choose --json or --nagios, one of the two")
@@ -254,7 +262,7 @@ def status(
     raise typer.Exit(max((standing.level for standing in found), default=2))
 
 
-@app.command()
+@app.command(short_help="Take a target's alerts away, once you have looked.")
 def accept(
     context: typer.Context,
     target: TargetArgument,
@@ -296,9 +304,12 @@ def remove(context: typer.Context, target: TargetArgument) -> None:
         print(line)
 
 
-@app.command("targets")
+@app.command("targets", short_help="List the targets, and what is wrong in their files.")
 def targets_(context: typer.Context, as_json: Json = False) -> None:
-    """List the targets, and what is wrong in their files."""
+    """List the targets, and what is wrong in their files.
+
+    Example: borgpull targets --json
+    """
     found = list(plan.overview(context.obj))
     for entry in found:
         print(json.dumps(entry) if as_json else plan.sentence(entry))

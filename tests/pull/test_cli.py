@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -193,6 +194,8 @@ def test_a_terminal_gets_a_moving_line_and_no_escapes_of_the_clients(world) -> N
     assert "evil \\x1b]0;owned\\x07 [red]x[/red]" in shown.replace("\r\n", "")
     shown, _ = on_a_terminal(world, {"TERM": "dumb"})
     assert "\x1b" not in shown
+    shown, _ = on_a_terminal(world, {"TERM": "xterm-256color", "NO_COLOR": "1"})
+    assert "3 files" in shown and not re.search(r"\x1b\[[0-9;]*[0-9]m", shown.replace("\x1b[0m", "")), shown
 
 
 def on_a_terminal(world, env: dict[str, str]) -> tuple[str, int]:
