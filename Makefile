@@ -6,8 +6,9 @@
 #   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
 #   make setup   only what 'make test' sets up          make lint, make documents, make clean
+#   make man     the manual pages, in dist/man (an installed package has them: man borgctl)
 
-.PHONY: help check lint test prove demo setup documents clean
+.PHONY: help check lint test prove demo setup documents man clean
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -38,6 +39,10 @@ documents:
 	@sh tests/setup/venv.sh dev
 	$(BIN)/python policy/generate.py
 
+man:
+	@sh tests/setup/venv.sh dev
+	$(BIN)/python docs/man/pages.py dist
+
 demo:
 	@sh tests/setup/venv.sh cli
 	@sh tests/setup/sshd-and-borg.sh
@@ -47,6 +52,7 @@ setup:
 	@sh tests/setup/venv.sh dev
 	@sh tests/setup/sshd-and-borg.sh
 	@sh tests/setup/sudo.sh
+	@sh tests/setup/manual.sh
 	@sh tests/setup/borg-1.4.sh >/dev/null
 
 clean:
