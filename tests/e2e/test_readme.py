@@ -129,6 +129,10 @@ class Story:
         for name in project["scripts"]:
             assert os.access(program(name), os.X_OK)
 
+    def manual(self, words):
+        name = words.split()[1]
+        assert Path(program(name)).parent.with_name("share").joinpath(f"man/man1/{name}.1").exists()  # see manpath(1)
+
     def add_target(self, words):
         there = words.replace("root@web1.example.org", f"{self.sshd.user}@127.0.0.1")
         self.printed = self.backup.type(f"{there} --port {self.sshd.port} --repository {self.backup.top}/srv/borg/web1")
@@ -265,6 +269,7 @@ FOLLOWED = {
     ("web1", r"apt-get install openssh-server"): Story.packages,
     ("web1", r"useradd .+"): Story.add_user,
     ("both", r"python3 -m venv /opt/borgctl && /opt/borgctl/bin/pip install '/root/borgctl\[cli\]'"): Story.install,
+    ("both", r"man borgctl"): Story.manual,
     ("backup", r"useradd .+ borgpull"): Story.add_server_user,
     ("backup", r"install .+ /etc/borgpull /srv/borg"): Story.make_server_directories,
     ("backup", r"runuser .+ borgpull …"): Story.become,
