@@ -212,7 +212,7 @@ class Door:
                 self.refused = True
                 if self._agree(kind, data):
                     self.refused = False
-                    client.sendall(b"y")
+                    client.send(b"y", socket.MSG_DONTWAIT)  # who does not listen is no relay, and not waited for
                     return
         except BorgctlError as error:  # what is known could not be read, or the id not be kept
             self.failed = error

@@ -8,6 +8,7 @@ import stat
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import programs
@@ -347,6 +348,18 @@ def test_an_id_is_agreed_to_or_the_door_is_shut(room, door, letter, agreed):
         if agreed:
             answered(door, os.getpid())
         assert door.fileno() == -1 and door.counts == ((5, 7) if agreed else None)
+
+
+FLOODING = VISITOR.replace("door.send(struct", "[door.send(b'i' * 32) for _ in range(2000)]; door.send(struct")
+
+
+def test_a_relay_that_asks_and_does_not_listen_is_not_waited_for(room, door):
+    """A borg that was taken over could otherwise keep the gate in one call, beyond its time and all signals."""
+    with programs.ended(visitor(room, FLOODING)):
+        end = time.monotonic() + 60
+        while door.fileno() >= 0 and time.monotonic() < end:
+            answered(door, os.getpid())
+        assert door.fileno() == -1
 
 
 def test_a_strange_server_is_told_beside_the_counts(room, door):
