@@ -14,13 +14,13 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from borgctl import children
+from borgctl.clearing import clear
 from borgctl.custody import Pinned, Unsafe, directory
 from borgctl.errors import BorgctlError
 from borgctl.handover import foreign_link, hand_back, hand_over
@@ -107,6 +107,8 @@ class Base:
 
     def give_borg(self, uid: int, gid: int) -> None:
         """Give borg's own directory to the user whom borg runs as; raise BorgctlError where that fails."""
+        if uid == os.geteuid():
+            self.require_own_borg()  # else a borg of ours would follow what another user has left there
         try:
             hand_over(self.fd, "borg", uid, gid)
             hand_back(self.fd, "borg")
@@ -179,7 +181,7 @@ class Base:
                 os.close(fd)
 
     def _forget(self, run: str, lock: int | None) -> None:
-        shutil.rmtree(f"{self.path}/runs/{run}", ignore_errors=True)
+        clear(self.fd, f"runs/{run}")
         if lock is not None:
             with contextlib.suppress(FileNotFoundError):  # another gate swept it too
                 os.unlink(f"locks/run-{run}", dir_fd=self.fd)

@@ -38,7 +38,8 @@ def opened(above: int, name: str, more: int = 0) -> Iterator[int]:
 def held(above: int, name: str) -> Iterator[int]:
     """Hold the lock on a file, waiting but not for ever; raise Unsafe or OSError.
 
-    lockf(3), as it needs a descriptor for writing: whoever may only read the file could hold a flock(2) on it.
+    lockf(3), so that nobody who may only read the file can hold our lock, as with flock(2). He can still keep us from
+    it, with a shared one (fcntl(2) F_RDLCK); what is then not written is not done either.
     """
     end = time.monotonic() + _PATIENCE
     while True:

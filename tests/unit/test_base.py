@@ -210,6 +210,32 @@ def test_what_a_dead_run_linked_to_stays(base, tmp_path):
     assert (tmp_path / "precious/file").exists()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_borg_is_not_to_be_ours_where_another_user_has_left_a_link(base, tmp_path):
+    """The sandbox was switched off: the borg that starts now may write wherever that link leads."""
+    base.give_borg(64101, 64101)
+    os.symlink(tmp_path, f"{base.borg}/.config")
+    base.give_borg(64102, 64102)
+    with pytest.raises(BorgctlError) as caught:
+        base.give_borg(*US)
+    assert code_of(caught) == "base-unusable" and ".config is a symlink" in caught.value.detail
+    os.unlink(f"{base.borg}/.config")
+    base.give_borg(*US)
+    assert os.stat(base.borg).st_uid == 0
+
+
+def test_what_a_run_left_is_removed_however_deep_and_never_in_the_next_ones_way(base):
+    with base.run_directory("12ab", *US) as path:
+        kept = os.open(".", os.O_RDONLY)
+        os.chdir(f"{path}/tmp")
+        for _ in range(2000):
+            os.mkdir("d")
+            os.chdir("d")
+        os.fchdir(kept)
+        os.close(kept)
+    assert os.listdir(f"{base.path}/runs") == []
+
+
 # ---- identity and version
 
 

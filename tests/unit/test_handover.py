@@ -1,9 +1,11 @@
 """borg's directory changes hands: all of it, and nothing else."""
 
 import os
+import stat
 
 import pytest
 
+from borgctl.clearing import clear
 from borgctl.handover import foreign_link, hand_back, hand_over
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -100,3 +102,55 @@ def test_a_symlink_in_the_directory_of_another_user_is_found(tmp_path, parent):
     assert foreign_link(parent, "borg") == "borg/a/b/trap"
     os.unlink(tmp_path / "borg/a/b/trap")
     assert foreign_link(parent, "borg") is None
+
+
+def deep(directory, levels):
+    """Make directories in directories, as deep as a path could not name them."""
+    kept = os.open(".", os.O_RDONLY)
+    os.chdir(directory)
+    try:
+        for _ in range(levels):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.fchdir(kept)
+        os.close(kept)
+
+
+@pytest.mark.parametrize("act", [lambda fd: hand_over(fd, "borg", B, B), lambda fd: hand_back(fd, "borg")])
+def test_directories_without_end_are_told_as_that(tmp_path, parent, act):
+    hand_over(parent, "borg", A, A)
+    deep(tmp_path / "borg", 1500)
+    with pytest.raises(OSError, match="levels deep"):
+        act(parent)
+    with pytest.raises(OSError, match="levels deep"):
+        foreign_link(parent, "borg")
+    clear(parent, "borg")
+
+
+def test_names_that_come_and_go_meanwhile_and_turn_into_fifos_disturb_nothing(tmp_path, parent, monkeypatch):
+    """Another run of the same policy is at work in it, and perhaps not in good faith."""
+    hand_over(parent, "borg", A, A)
+    real = os.listdir
+
+    def raced(fd):
+        names = real(fd)
+        if "file" in names and "a" in names:
+            os.unlink("file", dir_fd=fd)
+            os.rename("a", "away", src_dir_fd=fd, dst_dir_fd=fd)
+            os.mkfifo("a", dir_fd=fd)
+        return names
+
+    monkeypatch.setattr(os, "listdir", raced)
+    hand_back(parent, "borg")
+    monkeypatch.setattr(os, "listdir", lambda fd: [*real(fd), "gone"])
+    assert foreign_link(parent, "borg") is None
+    hand_over(parent, "borg", B, B)
+
+
+def test_directories_that_another_run_of_the_user_has_shut_are_opened_again(tmp_path, parent):
+    hand_over(parent, "borg", A, A)
+    os.chmod(tmp_path / "borg/a", 0o500)
+    os.chmod(tmp_path / "borg", 0)
+    hand_back(parent, "borg")
+    assert [stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("borg", "borg/a")] == [0o700] * 2

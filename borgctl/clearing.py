@@ -1,0 +1,56 @@
+"""An end for a directory, whatever is in it and however deep: what is in there was another user's to make.
+
+Names are taken on descriptors and no link is followed, as in shutil.rmtree; that, though, gives up where directories in
+directories are deeper than Python's stack, and would be in every later run's way.
+
+    clear(base, "runs/3f2a…")
+"""
+
+import contextlib
+import os
+import time
+
+_PATIENCE = 10.0  # seconds: somebody may still be making what is removed
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def clear(above: int, path: str) -> None:
+    """Remove the directory `path` (below the descriptor `above`) as far as that can be done."""
+    end, before = time.monotonic() + _PATIENCE, None
+    with contextlib.suppress(OSError):
+        top = os.open(path, _DIRECTORY, dir_fd=above)
+        try:
+            while (names := sorted(os.listdir(top))) and names != before and time.monotonic() < end:
+                before = names
+                for name in names:
+                    _remove(top, name)
+        finally:
+            os.close(top)
+        os.rmdir(path, dir_fd=above)
+
+
+def _remove(top: int, name: str) -> None:
+    """Remove one name; the directories in a directory come up to `top` first, so nothing has to go down after them."""
+    with contextlib.suppress(OSError):
+        try:
+            os.unlink(name, dir_fd=top)
+        except IsADirectoryError:
+            _remove_directory(top, name)
+
+
+def _remove_directory(top: int, name: str) -> None:
+    fd = os.open(name, _DIRECTORY, dir_fd=top)
+    try:
+        for inner in os.listdir(fd):
+            _lift(fd, inner, top)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=top)
+
+
+def _lift(fd: int, name: str, top: int) -> None:
+    with contextlib.suppress(OSError):
+        try:
+            os.unlink(name, dir_fd=fd)
+        except IsADirectoryError:
+            os.rename(name, os.urandom(16).hex(), src_dir_fd=fd, dst_dir_fd=top)
