@@ -4,6 +4,7 @@ It is printed and never kept; that it was printed, and for which key, is noted i
 """
 
 import os
+import re
 from datetime import datetime
 
 from borgctl import claim, recovery, surroundings
@@ -15,6 +16,9 @@ from borgctl.policy import Policy
 from borgctl.values import RepositoryPath
 
 _EXPORT = ("key", "export")
+_KEY = re.compile(
+    rb"BORG_KEY [0-9a-f]{64}\n[A-Za-z0-9+/=\n]+"
+)  # a server or a borg that was taken over may have made it
 
 _PAGE = """\
 BORG RECOVERY PAGE                                                     KEEP IT SECRET
@@ -57,8 +61,10 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
     try:
         key = recovery.keyfile(base, path)
         kept_here = key is not None
-        if key is None:
+        if key is None or base.kept("key", path) is not None:  # the gate knows that one, and compares
             key = _exported(policy, path, wait)
+        if not _KEY.fullmatch(key):
+            raise BadValue("what should be the key has other characters than a key has: nothing is printed")
         identity = base.kept("repository", path)
         if identity is None:
             raise BadValue(f"no id is known of {path.text!r}: run a job first")
