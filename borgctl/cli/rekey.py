@@ -70,11 +70,16 @@ def _own_file(policy: Policy) -> str:
     if len(policy.repositories) > 1:
         hint = "give each repository a policy and a passphrase file of its own"
         raise BorgctlError("passphrase-unusable", f"{policy.file} has several repositories with one passphrase", hint)
-    others = [other for other in _policies() if other.file != policy.file and other.passphrase.file == file]
+    real = os.path.realpath(file)
+    others = [other for other in _policies() if other.file != policy.file and _leads_to(other.passphrase.file, real)]
     if others:
         hint = "copy that file, and name the copy in this policy"
         raise BorgctlError("passphrase-unusable", f"{file!r} is the passphrase of {others[0].file} too", hint)
-    return os.path.realpath(file)
+    return real
+
+
+def _leads_to(file: str | None, real: str) -> bool:
+    return file is not None and os.path.realpath(file) == real
 
 
 def _policies() -> Iterator[Policy]:
