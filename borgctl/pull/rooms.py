@@ -50,7 +50,8 @@ def lives(folders: Folders, pid: int) -> bool:
 
 
 def _parent(folders: Folders) -> str:
-    return f"{folders.state}/run"
+    """Return where rooms are, by the one name that all launchers with this state use: others may come by a symlink."""
+    return f"{os.path.realpath(folders.state)}/run"
 
 
 @contextmanager

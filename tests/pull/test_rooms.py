@@ -1,5 +1,6 @@
 """Rooms of launchers: a dead one's is cleared with what still runs in it, a living one's is left alone."""
 
+import dataclasses
 import fcntl
 import os
 import signal
@@ -129,3 +130,18 @@ def test_what_cannot_be_ended_keeps_its_room_and_no_other_launcher(world, parent
 def test_the_owner_file_stays_locked_as_long_as_the_room_is_held(world, parent) -> None:
     with room(world.folders) as path, open(f"{path}/owner") as owner, pytest.raises(BlockingIOError):
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_launchers_that_name_the_same_state_by_a_symlink_know_each_others_processes(world, tmp_path) -> None:
+    """Else one would take the lock of a borg serve that lives for a dead one's, and remove it."""
+    (tmp_path / "name").symlink_to(world.folders.state)
+    other = dataclasses.replace(world.folders, state=str(tmp_path / "name"))
+    os.makedirs(world.folders.state, exist_ok=True)
+    with room(world.folders) as one, room(other) as two:
+        for path in (one, two):
+            running = inhabitant(Path(path), "/bin/sleep", "60")
+            try:
+                assert lives(world.folders, running.pid) and lives(other, running.pid)
+            finally:
+                running.kill()
+                running.wait()
