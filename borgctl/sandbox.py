@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from borgctl import credentials, executables, landlock
+from borgctl import credentials, executables, landlock, sockets
 from borgctl.credentials import Account
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.landlock import EXECUTE, LIST, READ, WRITE
@@ -81,6 +81,7 @@ class Held:
             credentials.become(self.account)
         if ruleset:
             ruleset.restrict()
+            sockets.forbid_streams()
 
 
 def owner(held: Held | None) -> tuple[int, int]:
