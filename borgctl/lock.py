@@ -39,11 +39,13 @@ def held(above: int, name: str) -> Iterator[int]:
     """Hold the lock on a file, waiting but not for ever; raise Unsafe or OSError.
 
     lockf(3), so that nobody who may only read the file can hold our lock, as with flock(2). He can still keep us from
-    it, with a shared one (fcntl(2) F_RDLCK); what is then not written is not done either.
+    it, with a shared one (fcntl(2) F_RDLCK), so nobody else may read it: what is then not written is not done either.
     """
     end = time.monotonic() + _PATIENCE
     while True:
         with opened(above, name) as fd:
+            if os.fstat(fd).st_mode & 0o077 and os.fstat(fd).st_uid == os.geteuid():
+                os.fchmod(fd, 0o600)
             while not _locked(fd):
                 if time.monotonic() > end:
                     raise OSError(errno.EAGAIN, "another process keeps it locked")

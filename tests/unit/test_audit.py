@@ -304,6 +304,14 @@ def test_whoever_may_only_read_the_log_cannot_stop_it(path):
     assert len(path.read_text().splitlines()) == 2
 
 
+def test_the_file_of_the_lock_is_nobody_elses_to_read(path):
+    """Whoever may read it can hold a shared lock on it (fcntl(2)), which keeps every record out."""
+    appended(path, {"type": "x"})
+    os.chmod(f"{path}.head", 0o644)
+    appended(path, {"type": "y"})
+    assert stat.S_IMODE(os.stat(f"{path}.head").st_mode) == 0o600
+
+
 @only_root
 def test_a_log_of_another_user_is_refused(path):
     appended(path, {"type": "x"})
