@@ -36,6 +36,8 @@ _ONCE = {
     "tunnel": "tunnel",
 }
 _MANY = ("environment", "permitopen", "permitlisten")
+_LONGEST_NAME = 40  # of an option, with its '='
+_QUOTED = re.compile(r'"((?:\\"|[^"])*)"')
 _CLOSED: dict[str, Any] = dict.fromkeys(
     ("port_forwarding", "agent_forwarding", "x11_forwarding", "pty", "user_rc"), False
 )
@@ -122,52 +124,52 @@ def _past_options(text: str) -> tuple[str, str]:
 
 def parse_options(text: str) -> Options:
     """Read the options of a line; raise BadValue where sshd would refuse them."""
-    options, rest = Options(), text
-    while rest:
-        options, rest = _option(options, rest)
-        if not rest:
-            break
-        if rest[0] != ",":
-            raise BadValue("unknown key option")
-        rest = rest[1:]
-        if not rest:
-            raise BadValue("unexpected end of options")
-    return options
+    options, many, at = Options(), {word: list[str]() for word in _MANY}, 0
+    while at < len(text):  # a user may write a line of megabytes, and root reads it: no step looks at all of it
+        options, at = _option(options, many, text, at)
+        if at < len(text):
+            if text[at] != ",":
+                raise BadValue("unknown key option")
+            at += 1
+            if at == len(text):
+                raise BadValue("unexpected end of options")
+    environment, permitopen, permitlisten = (tuple(many[word]) for word in _MANY)
+    return replace(options, environment=environment, permitopen=permitopen, permitlisten=permitlisten)
 
 
-def _option(options: Options, text: str) -> tuple[Options, str]:
-    """Read the first option; return what it makes of `options`, and what stands behind it."""
-    lower = text.lower()
+def _option(options: Options, many: dict[str, list[str]], text: str, at: int) -> tuple[Options, int]:
+    """Read the option at a place; return what it makes of `options` or adds to `many`, and the place behind it."""
+    lower = text[at : at + _LONGEST_NAME].lower()
     if lower.startswith("restrict"):
-        return replace(options, restricted=True, **_CLOSED), text[8:]
+        return replace(options, restricted=True, **_CLOSED), at + 8
     if lower.startswith("cert-authority"):
-        return replace(options, cert_authority=True), text[14:]
+        return replace(options, cert_authority=True), at + 14
     no = 3 if lower.startswith("no-") else 0
     for flag, name in _FLAGS.items():
         if lower.startswith(flag, no):
-            return (_with(options, name, not no) if name else options), text[no + len(flag) :]
-    word = lower.partition("=")[0]
-    if "=" not in text or word not in (*_ONCE, *_MANY):
+            return (_with(options, name, not no) if name else options), at + no + len(flag)
+    word, equals, _ = lower.partition("=")
+    if not equals or word not in (*_ONCE, *_MANY):
         raise BadValue("unknown key option")
-    value, rest = _unquoted(text[len(word) + 1 :])
+    value, behind = _unquoted(text, at + len(word) + 1)
     if word in _MANY:
-        entry = value if word == "environment" else _host_port(value, bare=word == "permitlisten")
-        return _with(options, word, (*getattr(options, word), entry)), rest
+        many[word].append(value if word == "environment" else _host_port(value, bare=word == "permitlisten"))
+        return options, behind
     if word in ("command", "from", "principals") and getattr(options, _ONCE[word]) is not None:
         raise BadValue(f"multiple {word!r} clauses")
-    return _with(options, _ONCE[word], value), rest
+    return _with(options, _ONCE[word], value), behind
 
 
 def _with(options: Options, name: str, value: Any) -> Options:  # noqa: ANN401 - of the field's own type
     return replace(options, **{name: value})
 
 
-def _unquoted(text: str) -> tuple[str, str]:
-    r"""Return a value in double quotes, in which \" is a quote, and what stands behind it."""
-    match = re.match(r'"((?:\\"|[^"])*)"', text)
+def _unquoted(text: str, at: int) -> tuple[str, int]:
+    r"""Return a value in double quotes, in which \" is a quote, and the place behind it."""
+    match = _QUOTED.match(text, at)
     if match is None:
         raise BadValue("missing start or end quote")
-    return match[1].replace('\\"', '"'), text[match.end() :]
+    return match[1].replace('\\"', '"'), match.end()
 
 
 def _host_port(text: str, *, bare: bool) -> str:
