@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,9 @@ def test_launchers_that_name_the_same_state_by_a_symlink_know_each_others_proces
         for path in (one, two):
             running = inhabitant(Path(path), "/bin/sleep", "60")
             try:
+                end = time.monotonic() + 20  # a program that is just starting has no environment yet
+                while not lives(world.folders, running.pid) and time.monotonic() < end:
+                    time.sleep(0.01)
                 assert lives(world.folders, running.pid) and lives(other, running.pid)
             finally:
                 running.kill()
