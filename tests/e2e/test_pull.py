@@ -257,3 +257,27 @@ def test_a_log_that_was_cut_or_written_anew_is_noticed_on_the_other_machine(pair
     assert pair.borgpull("status").returncode == 0
     well = run([machines.program("borgctl"), "status", pair.client.policy_file])
     assert well.returncode == 0 and "default: ok" in well.stdout
+
+
+def test_a_server_that_is_gone_is_noticed_within_seconds(pair):
+    """sshd sends no signal; a hook tells when it was told to end."""
+    told, hook = pair.client.directory / "told", pair.client.directory / "hook"
+    hook.write_text(f"#!/bin/sh\ntrap 'date +%s.%N >{told}; exit 1' TERM\ntouch {told}.begun\nsleep 300 &\nwait\n")
+    hook.chmod(0o700)
+    pair.client.policy(jobs={"default": {"paths": [pair.client.source], "before": [[hook]]}})
+    launcher = subprocess.Popen(
+        pair.server.borgpull("run", "web1", "--job", "default"),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for(told.with_name("told.begun").exists, 60, "the hook to begin")
+    (ssh,) = [process for process in machines.descendants(launcher.pid) if process.command.startswith("/usr/bin/ssh ")]
+    os.kill(ssh.pid, signal.SIGKILL)
+    began = time.time()
+    launcher.wait(60)
+    wait_for(lambda: told.exists() and told.read_text(), 30, "the hook to be told")
+    seconds = float(told.read_text()) - began
+    print(f"noticed after {seconds:.1f} s")
+    assert seconds < 5 + 5, "5 s, and as many for a machine that has other work"
+    assert ended(pair)["outcome"] == "disconnected"
