@@ -45,6 +45,18 @@ def borg(request):
 
 
 @pytest.fixture(scope="session")
+def find_borg():
+    """What returns one of the two by its name in the parameters of `borg`."""
+    return _find_borg
+
+
+@pytest.fixture(params=[("borg-1.4", "stdio"), ("borg-debian", "socket")], ids="-".join)
+def way(request):
+    """Each borg, over one of the transports each: (name, transport). A test of both together asks for all four."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
 def one_borg():
     """One real borg, for what does not depend on its version."""
     return _find_borg("borg-1.4")

@@ -23,9 +23,19 @@ def made(client, server, sshd, borg, mode="repokey-blake2"):
     return pair
 
 
-@pytest.fixture(params=["repokey-blake2", "keyfile-blake2"])
-def pair(client, server, sshd, borg, request):
-    return made(client, server, sshd, borg, request.param)
+@pytest.fixture(params=[("borg-1.4", "repokey-blake2"), ("borg-debian", "keyfile-blake2")], ids="-".join)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(name="borg")
+def chosen_borg(kind, find_borg):
+    return find_borg(kind[0])
+
+
+@pytest.fixture
+def pair(client, server, sshd, borg, kind):
+    return made(client, server, sshd, borg, kind[1])
 
 
 @pytest.fixture

@@ -11,10 +11,17 @@ import pytest
 from machines import run, same_tree, wait_for
 from pair import Pair
 
+EVERY_WAY = [(borg, transport) for borg in ("borg-1.4", "borg-debian") for transport in ("stdio", "socket")]
 
-@pytest.fixture(params=["stdio", "socket"])
-def transport(request):
-    return request.param
+
+@pytest.fixture
+def borg(way, find_borg):
+    return find_borg(way[0])
+
+
+@pytest.fixture
+def transport(way):
+    return way[1]
 
 
 @pytest.fixture
@@ -25,6 +32,7 @@ def pair(client, server, sshd, borg, transport):
     return pair
 
 
+@pytest.mark.parametrize("way", EVERY_WAY, ids="-".join, indirect=True)
 def test_a_whole_life_set_up_backups_prune_compact_and_restore(pair):
     code, told = pair.told()
     assert (code, told["outcome"], told["job"]) == (0, "ok", "default"), told

@@ -20,6 +20,11 @@ def mode(request):
 
 
 @pytest.fixture
+def borg(mode, find_borg):
+    return find_borg("borg-1.4" if mode.startswith("repokey") else "borg-debian")
+
+
+@pytest.fixture
 def pair(client, server, sshd, borg, mode):
     pair = Pair(client, server, sshd, borg, "stdio")
     policy(client, mode)

@@ -28,9 +28,14 @@ def made(client, server, sshd, borg, transport):
     return pair
 
 
-@pytest.fixture(params=["stdio", "socket"])
-def pair(client, server, sshd, borg, request):
-    return made(client, server, sshd, borg, request.param)
+@pytest.fixture(name="borg")
+def chosen_borg(way, find_borg):
+    return find_borg(way[0])
+
+
+@pytest.fixture
+def pair(client, server, sshd, borg, way):
+    return made(client, server, sshd, borg, way[1])
 
 
 @pytest.fixture

@@ -589,6 +589,16 @@ def test_a_hook_that_fails_before_keeps_borg_from_running_and_after_still_runs(r
     assert "BORGCTL_OUTCOME=hook-failed\n" in (room.path / "after.env").read_text()
 
 
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_a_hook_that_takes_too_long_is_ended(room, which):
+    hooks(room, **{which: "exec sleep 60"})
+    room.file.write_text(room.file.read_text() + "limits: {hook: 1s}\n")
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (74, "hook-failed")
+    assert b"after 1 s" in done.stderr or b"a hook ended with status -15" in done.stderr
+    assert (room.path / "argv").exists() == (which == "after")
+
+
 def test_a_hook_that_fails_after_is_told(room):
     hooks(room, after="exit 3")
     done = room.gate("run default")
