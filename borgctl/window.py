@@ -125,6 +125,7 @@ class Window:
         if ending.outcome in ("ok", "warning") and door.identity is not None:
             if self._renewed:
                 self.base.keep("key", self.opening.repository, self._renewed)
+                self._tell("renewed")
             self.base.forget("moved", self.opening.repository)
             claim.send(connection, {"kept": self._renewed is not None})
         return ending

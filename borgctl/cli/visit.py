@@ -10,13 +10,15 @@ is ended in the same order as in a run.
 import contextlib
 import ctypes
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from socket import socket
 from types import FrameType
 from typing import IO
@@ -27,10 +29,12 @@ from borgctl import argv, claim, passphrase, relay
 from borgctl.base import Base
 from borgctl.claim import Claim
 from borgctl.errors import REASONS, BorgctlError
+from borgctl.floor import COMMANDS as FORBIDDEN
 from borgctl.policy import Policy
 from borgctl.policyfile import home
 from borgctl.supervise import BORG_ENDING
 from borgctl.values import RepositoryPath
+from borgctl.vocabulary import COMMANDS
 
 WAIT = 15.0  # seconds: between two commands the server opens the next window
 _EVERY = 0.2
@@ -38,6 +42,8 @@ _TO_ANSWER = 30.0  # seconds: the gate writes a record first
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _FOREGROUND = {"mount": "--foreground"}  # what goes on in the background would outlive its window
+_SUBCOMMANDS = COMMANDS.keys() | FORBIDDEN.keys()
+_INTERRUPT = b"i"
 _SHUT = "no window is open"
 _HINT = "on the server: borgpull window TARGET --for 30m"
 
@@ -73,7 +79,8 @@ class Visit:
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(env, carrier, fds[0] if fds else None)
-        with _Told() as told:
+        mounted = _mounted(words)
+        with _Told(interrupts=mounted is not None) as told:
             try:
                 process = subprocess.Popen(
                     [self.policy.borg, *_in_foreground(words)],
@@ -93,7 +100,9 @@ class Visit:
             if process.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                     stdin.write(given or b"")
-            status = self._wait(process, told)
+            unmount = partial(_unmount, self.policy.borg, env, mounted)
+            status = self._wait(process, told, unmount)
+            unmount()  # a borg that was killed has left it, and nobody serves it
         claim.send(self.connection, {"status": status})
         while self.ended is None and (message := claim.receive(self.connection)) is not None:
             self.kept |= message.get("kept") is True
@@ -111,7 +120,7 @@ class Visit:
         own = {name: os.environ[name] for name in ("TERM", "TZ") if name in os.environ}
         return {**own, **env, "BORG_REPO": argv.location(self.repository), "BORG_DISPLAY_PASSPHRASE": "no"}
 
-    def _wait(self, process: "subprocess.Popen[bytes]", told: "_Told") -> int:
+    def _wait(self, process: "subprocess.Popen[bytes]", told: "_Told", unmount: Callable[[], None]) -> int:
         """Wait for borg's end, and bring it about where the window ends or a signal comes."""
         pidfd = os.pidfd_open(process.pid)
         poll = select.poll()
@@ -121,12 +130,17 @@ class Visit:
         try:
             while pidfd not in (ready := {fd for fd, _ in poll.poll(200 if self.ended else None)}):
                 if told.fd in ready:
+                    if os.read(told.fd, 1) == _INTERRUPT:
+                        unmount()
+                        continue
                     poll.unregister(told.fd)
                     self._end("stopped")
                 if self.connection.fileno() in ready:
                     poll.unregister(self.connection)
                     self._end((claim.receive(self.connection) or {}).get("end"))
-                since = since or (time.monotonic() if self.ended else 0.0)
+                if self.ended and not since:
+                    since = time.monotonic()
+                    unmount()
                 while self.ended and steps and time.monotonic() - since >= steps[0][0]:
                     process.send_signal(steps.pop(0)[1])
             return process.wait()
@@ -142,7 +156,13 @@ class Visit:
 
 
 class _Told:
-    """SIGTERM and SIGHUP, as something to poll; SIGINT is borg's business: the terminal sends it to both of us."""
+    """SIGTERM and SIGHUP, as something to poll, and SIGINT where `interrupts` says so.
+
+    Else SIGINT is borg's business: the terminal sends it to both of us. A mounted borg does not heed it.
+    """
+
+    def __init__(self, *, interrupts: bool) -> None:
+        self._interrupts = interrupts
 
     def __enter__(self) -> "_Told":
         self.fd, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -156,9 +176,9 @@ class _Told:
         os.close(self._writer)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        if number != signal.SIGINT:
+        if number != signal.SIGINT or self._interrupts:
             with contextlib.suppress(BlockingIOError):
-                os.write(self._writer, b"x")
+                os.write(self._writer, _INTERRUPT if number == signal.SIGINT else b"x")
 
 
 def secret_of(policy: Policy) -> bytes | None:
@@ -214,12 +234,29 @@ def _answer(connection: socket, what: Claim) -> dict[str, str] | None:
 
 
 def _in_foreground(words: Sequence[str]) -> list[str]:
+    """Add the option that keeps borg's subcommand, the first word that is one, from going on behind our back."""
     found = list(words)
-    for index, word in enumerate(found):
-        if not word.startswith("-"):
-            extra = _FOREGROUND.get(word)
-            return [*found[: index + 1], *([extra] if extra else []), *found[index + 1 :]]
+    at = next((index for index, word in enumerate(found) if word in _SUBCOMMANDS), None)
+    if at is not None and found[at] in _FOREGROUND:
+        found.insert(at + 1, _FOREGROUND[found[at]])
     return found
+
+
+def _mounted(words: Sequence[str]) -> str | None:
+    """Return where `borg mount` mounts, which is its last word or the one after the location; None for another."""
+    if next((word for word in words if word in _SUBCOMMANDS), None) != "mount":
+        return None
+    operands = [word for word in words[words.index("mount") + 1 :] if not word.startswith("-")]
+    places = [word for word in operands if not word.startswith("::")]
+    return os.path.abspath(places[0]) if places else None
+
+
+def _unmount(borg: str, env: Mapping[str, str], place: str | None) -> None:
+    """Unmount it the way borg does, if it is mounted; borg then ends by itself."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        mounted = {re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), row.split(" ")[4]) for row in file}
+    if place in mounted:
+        subprocess.run([borg, "umount", place], env=env, stdin=subprocess.DEVNULL, check=False)
 
 
 def _end_with(parent: int) -> Callable[[], None]:

@@ -22,6 +22,8 @@ from borgctl.pull.transcript import Message, Transcript
 from borgctl.values import Head
 
 _LONGEST_REASON = 500
+_SILENT = "the repository's config, which holds its key, was changed; no new key was announced so far"
+_ANNOUNCED = "the repository's key was changed in a window, as the client announced: ask its admin, then accept it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +35,14 @@ class Ended:
     transcript: Transcript
     seen: Head | None
     time: float
+    config: str | None = None  # the hash of the repository's config, afterwards
 
 
 def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, ...]:
     """Keep what is worth keeping and return what is alarming now; a state that cannot be written is alarming too."""
     try:
         state = load(folders, name)
-        alerts = [*(state.alerts.values() if state.lost else ()), *_heard(state, ended)]
+        alerts = [*(state.alerts.values() if state.lost else ()), *_heard(state, ended), *_changed(state, ended)]
         _count(state, ended)
         save(folders, name, state)
     except OSError as error:
@@ -83,6 +86,20 @@ def _heard(state: State, ended: Ended) -> list[Alert]:
     text = _doubt(ended.seen, told.audit)
     state.head = told.audit.head
     return [state.alert("audit-broken", text, ended.time)] if text else []
+
+
+def _changed(state: State, ended: Ended) -> list[Alert]:
+    """Look whether the repository's config is another than before, and keep it.
+
+    A new key is announced by the window after the one that changed it, in which the client's admin tries it.
+    """
+    known, state.config = state.config, ended.config or state.config
+    standing = state.alerts.get("config-changed")
+    if standing is not None and ended.transcript.renewed:
+        standing.text = _ANNOUNCED
+    if known in (None, state.config):
+        return []
+    return [state.alert("config-changed", _ANNOUNCED if ended.transcript.renewed else _SILENT, ended.time)]
 
 
 def _doubt(seen: Head | None, told: Audit) -> str | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from borgctl.errors import BadValue
-from borgctl.pull import drafts, peer, serve
+from borgctl.pull import config, drafts, peer, serve
 from borgctl.pull.children import Child
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
@@ -131,7 +131,8 @@ def carry(
     facts = _session(launcher, call, start_serve, transcript, seconds).run()
     _release(launcher, target, transcript, "borg serve")
     said, seconds = verdict(facts, transcript), time.monotonic() - clock
-    alerts = remember(launcher.folders, target.name, Ended(call.asked[0], said, transcript, seen, time.time()))
+    ended = Ended(call.asked[0], said, transcript, seen, time.time(), config.digest(str(target.repository)))
+    alerts = remember(launcher.folders, target.name, ended)
     report = Report(str(target.name), job, said, begun, seconds, transcript, facts.serve, alerts)
     launcher.screen.end(summary(report))
     return report

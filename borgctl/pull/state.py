@@ -72,6 +72,7 @@ class State:
     jobs: dict[str, Job] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
     accepted: list[Acceptance] = field(default_factory=list)
+    config: str | None = None  # the hash of the repository's config
     lost: bool = False  # there was a file that cannot be read
 
     def alert(self, reason: str, text: str, now: float) -> Alert:
@@ -141,6 +142,7 @@ def _read(data: bytes) -> State:
             Acceptance(_number(one["time"]), _text(one["by"]), _text(one["reason"]), tuple(map(_text, one["alerts"])))
             for one in told["accepted"]
         ],
+        config=None if told.get("config") is None else _text(told["config"]),
     )
 
 

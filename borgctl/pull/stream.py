@@ -85,7 +85,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A window's state: open, or used by a command of the client's own admin."""
+    """A window's state: open, used by a command of the client's own admin, or renewed: that has changed the key."""
 
     run: str
     state: str
@@ -179,7 +179,7 @@ def _event(frame: dict[str, Any]) -> Event:
                 raise TypeError
             return Output(run, source, stream, fields.text(frame["data"], LONGEST), more)
         case "window":
-            return Opened(run, fields.word(frame["state"], ("open", "used")))
+            return Opened(run, fields.word(frame["state"], ("open", "used", "renewed")))
         case "exit":
             outcome, origin = fields.word(frame["outcome"], OUTCOMES), fields.word(frame["origin"], ("borg", "gate"))
             reason = frame.get("reason")

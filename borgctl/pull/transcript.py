@@ -42,6 +42,7 @@ class Transcript:
         self.astray = False  # the frames contradict each other or the request
         self.result_cut = False
         self.used = False  # a window was used
+        self.renewed = False  # and the key was changed in it
         self.messages: list[Message] = []
         self.dropped = 0
         self.counts: Counts | None = None
@@ -73,6 +74,7 @@ class Transcript:
                 self._exit = event
             case Opened():
                 self.used |= event.state == "used"
+                self.renewed |= event.state == "renewed"
                 return self.keep(Message("gate", "INFO", f"the window is {event.state}"))
             case Said():
                 return self.keep(Message("gate", "WARNING", event.text))

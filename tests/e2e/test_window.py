@@ -102,6 +102,39 @@ def test_commands_go_through_one_window_after_the_other_and_each_is_recorded(pai
     assert_nothing_is_left(pair)
 
 
+def test_an_archive_is_mounted_until_the_admin_ends_it(scratch, server, sshd, find_borg):
+    """With the distribution's borg, which has a FUSE binding (python3-pyfuse3)."""
+    debian, place = find_borg("borg-debian"), scratch / "mounted"
+    place.mkdir()
+    pair = made(machines.Client(scratch / "client", server.repository, borg=debian.path), server, sshd, debian, "stdio")
+    with opened(pair):
+        (archive,) = archives(pair.client)
+        process = started(pair.client, "mount", f"::{archive}", place, stderr=subprocess.PIPE, text=True)
+        try:
+            wait_for(lambda: os.path.ismount(place) or process.poll() is not None, 60, "the mount")
+            assert os.path.ismount(place), process.stderr.read()
+            different = machines.same_tree(pair.client.source, place / str(pair.client.source).lstrip("/"))
+            assert not different
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=60)
+        assert not os.path.ismount(place)
+    assert_nothing_is_left(pair)
+
+
+def test_a_mount_ends_with_its_window(scratch, server, sshd, find_borg):
+    debian, place = find_borg("borg-debian"), scratch / "mounted"
+    place.mkdir()
+    pair = made(machines.Client(scratch / "client", server.repository, borg=debian.path), server, sshd, debian, "stdio")
+    with opened(pair, 30) as window:
+        process = started(pair.client, "mount", "::", place, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: os.path.ismount(place) or process.poll() is not None, 29, "the mount")
+        assert "window-over" in process.communicate(timeout=90)[1]
+        assert window.wait(90) == 2
+    assert not os.path.ismount(place) and os.listdir(place) == []
+    assert_nothing_is_left(pair)
+
+
 def test_the_server_serves_a_window_append_only(one_pair):
     log = one_pair.server.repository / "transactions"  # only an append-only repository has this file
     before = log.read_text()

@@ -1,5 +1,6 @@
 """What the launcher remembers of a client, and what of the client's words is alarming."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -8,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from borgctl.pull import config, memory
 from borgctl.pull import state as states
 from borgctl.pull.folders import TargetName
+from borgctl.pull.outcome import Verdict
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.stream import Audit, Exit, Unframed, event
+from borgctl.pull.transcript import Transcript
 from borgctl.values import Head
 
 NAME = TargetName("web1")
@@ -159,6 +163,7 @@ STATES = st.builds(
     ),
     st.dictionaries(TEXTS, ALERTS, max_size=3),
     st.lists(st.builds(states.Acceptance, TIMES, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)), max_size=2),
+    st.none() | st.just(B),
 )
 
 
@@ -204,3 +209,36 @@ def test_a_client_cannot_make_the_state_grow_without_end(world) -> None:
         kept_state.alert("audit-broken", "x" * 300, float(number))
         states.save(world.folders, NAME, kept_state)
     assert len(kept(world).alerts) == 1
+
+
+# ---- the repository's config
+
+
+def session(folders, config, *, renewed=False):
+    transcript = Transcript()
+    transcript.renewed = renewed
+    ended = memory.Ended("window", Verdict("ok", "borg", 0), transcript, None, 1.0, config)
+    return [alert.text for alert in memory.remember(folders, NAME, ended)]
+
+
+def test_a_config_that_was_changed_is_an_alert_and_a_new_key_that_is_announced_says_so(tmp_path) -> None:
+    folders = states.Folders(f"{tmp_path}/config", f"{tmp_path}/state")
+    assert session(folders, A) == session(folders, A) == session(folders, None) == []
+    (text,) = session(folders, B)
+    assert "no new key was announced" in text
+    assert session(folders, B, renewed=True) == []
+    (alert,) = states.load(folders, NAME).alerts.values()
+    assert alert.reason == "config-changed" and "as the client announced" in alert.text
+    memory.accepted(folders, NAME, "the admin said so", 2.0)
+    assert session(folders, B) == [] and not states.load(folders, NAME).alerts
+    (text,) = session(folders, A, renewed=True)
+    assert "as the client announced" in text
+
+
+def test_a_config_is_told_by_its_hash_and_no_link_is_followed(tmp_path) -> None:
+    assert config.digest(str(tmp_path)) is None
+    (tmp_path / "config").write_text("[repository]\n")
+    assert config.digest(str(tmp_path)) == hashlib.sha256(b"[repository]\n").hexdigest()
+    (tmp_path / "config").rename(tmp_path / "other")
+    (tmp_path / "config").symlink_to("other")
+    assert config.digest(str(tmp_path)) is None

@@ -236,7 +236,11 @@ def test_a_window_is_open_and_then_used_and_nothing_else():
     hearing.client(start(job=None, command="window") + frame("window", state="open", seconds=60))
     assert not transcript.used
     hearing.client(frame("window", state="used") + frame("exit", outcome="ok", origin="borg", code=0))
-    assert transcript.used and not transcript.astray
+    assert transcript.used and not transcript.renewed and not transcript.astray
     assert transcript.ending() is not None
+    renewed = Transcript((None, ASKED[1]))
+    hearing = Hearing(renewed, Plain(io.StringIO()))
+    hearing.client(start(job=None, command="window") + frame("window", state="renewed"))
+    assert renewed.renewed and not renewed.used
     for state in ("closed", 7, None):
         assert isinstance(event(frame("window", state=state).strip()), Unframed)

@@ -3,4 +3,4 @@
 # that can be taken down.
 here=$(dirname "$0")
 . "$here/common.sh"
-need_packages openssh-server openssh-client borgbackup sudo iproute2
+need_packages openssh-server openssh-client borgbackup sudo iproute2 python3-pyfuse3 fuse3

@@ -4,7 +4,10 @@ import dataclasses
 import os
 
 import pytest
+import stage
 
+from borgctl import recovery
+from borgctl.base import Base
 from borgctl.cli.doctor import commands, keyfiles, machine, places, programs, sshd, state, surface
 from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.findings import Finding, Report, Section
@@ -12,6 +15,7 @@ from borgctl.cli.doctor.keyline import parse_options
 from borgctl.cli.doctor.login import Login, trouble
 from borgctl.cli.doctor.sshd import Settings, Unseen
 from borgctl.cli.doctor.table import opened
+from borgctl.values import RepositoryPath
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA7WpYGMtbf0ScUbUnlRWr"
 ME = Login("alice", os.geteuid(), "/home/alice", "/bin/sh")
@@ -188,3 +192,25 @@ def test_the_report_s_status_is_its_worst_finding_and_no_control_character_is_pr
     assert report.status == 2
     assert "".join(report.lines).isprintable()
     assert report.lines[-1] == "1 open, 1 to mend (exit status 2)"
+
+
+def test_a_recovery_page_that_was_never_printed_or_has_another_key_is_a_warning(tmp_path):
+    tmp_path.chmod(0o700)
+    text = f"version: 1\nrepositories: {{/srv/a: {{encryption: none}}}}\njobs: {{}}\nbase: {tmp_path}/base\n"
+    policy = stage.written(tmp_path, text)
+    assert list(state.pages(policy)) == []  # nothing was run yet
+    base = Base.open(policy.base)
+    repository = RepositoryPath("/srv/a")
+    try:
+        assert list(state.pages(policy)) == []
+        base.keep("repository", repository, "a" * 64)
+        base.keep("key", repository, "b" * 64)
+        (found,) = state.pages(policy)
+        assert (found.level, found.topic) == ("warn", "recovery") and "never printed" in found.text
+        recovery.note(base, repository)
+        assert list(state.pages(policy)) == []
+        base.keep("key", repository, "c" * 64)
+        (found,) = state.pages(policy)
+        assert "has changed since" in found.text
+    finally:
+        os.close(base.fd)

@@ -111,11 +111,19 @@ def test_a_repository_that_was_moved_is_accepted_as_in_a_run(visit, ends, tmp_pa
     assert not visit.kept
 
 
-def test_a_mount_stays_in_the_foreground(visit, ends, tmp_path):
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--info mount ::a /mnt", "--info mount --foreground ::a /mnt"),
+        ("--lock-wait 5 mount ::a /mnt", "--lock-wait 5 mount --foreground ::a /mnt"),
+        ("extract ::a mount", "extract ::a mount"),
+    ],
+)
+def test_a_mount_stays_in_the_foreground(visit, ends, tmp_path, words, expected):
     stand_in(tmp_path, TELLING)
     threading.Thread(target=lambda: answered(ends[1], {})).start()
-    visit.borg(["--info", "mount", "::a", "/mnt"], None, given=b"")
-    assert (tmp_path / "argv").read_text().split() == ["--info", "mount", "--foreground", "::a", "/mnt"]
+    visit.borg(words.split(), None, given=b"")
+    assert (tmp_path / "argv").read_text().split() == expected.split()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give directories away")

@@ -10,14 +10,16 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 
-from borgctl import argv, landlock, policyfile, relay, sandbox
+from borgctl import argv, landlock, policyfile, recovery, relay, sandbox, surroundings
 from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
 from borgctl.custody import Pinned, Unsafe
-from borgctl.errors import BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Policy
 from borgctl.sandbox import Held
+from borgctl.templates import Names
+from borgctl.values import RepositoryPath
 
 _LITTLE, _TOO_LITTLE = 1 << 30, 64 << 20  # bytes; borg's cache of a large backup has hundreds of MB
 _TAIL = 64 << 10
@@ -39,6 +41,7 @@ def findings(path: str) -> Iterator[Finding]:
         offers = [*policy.jobs, *(f"borg {name}" for name in policy.commands)]
         yield Finding("ok", "policy", f"valid; the server may ask for {', '.join(offers) or 'nothing'}")
     yield from borg(policy)
+    yield from pages(policy)
     yield from _room(policy)
     yield from records(policy.audit.file)
 
@@ -64,6 +67,23 @@ def borg(policy: Policy) -> Iterator[Finding]:
         user, without = sandbox.owner(held)[0], landlock.lacking(held.abi)
         lacks = f"; this kernel cannot forbid {', '.join(without)}" if without else ""
         yield Finding("ok", "sandbox", f"borg runs as uid {user} with Landlock ABI {held.abi}{lacks}")
+
+
+def pages(policy: Policy) -> Iterator[Finding]:
+    """Look whether the recovery page was printed for the key that each repository has now."""
+    base = Base.known(policy.base)
+    if base is None:
+        return  # nothing was run yet, or `lint` says what is wrong
+    try:
+        names = Names(surroundings.hostname(), "", datetime.now(UTC))
+        for repository in policy.repositories:
+            if why := recovery.due(base, RepositoryPath(repository.path.expand(names))):
+                command = f"borgctl recovery {policy.file}, and put the page where the machine's end cannot reach it"
+                yield Finding("warn", "recovery", why, (), command)
+    except (BadValue, BorgctlError, OSError):
+        yield Finding("unseen", "recovery", "the state directory cannot be read", (), "ask again as the gate's user")
+    finally:
+        os.close(base.fd)
 
 
 def _version(path: str, held: Held | None) -> str:

@@ -1,0 +1,21 @@
+"""config: the repository's own file of settings and of its key, as a hash, for which no key is needed.
+
+What a client can change there, through borg serve, is the key. Whether its own admin did it is not to be seen here.
+
+    digest("/srv/borg/web1") == "9f86d081…"
+"""
+
+import hashlib
+import os
+
+_LARGEST = 1 << 20
+
+
+def digest(repository: str) -> str | None:
+    """Return the SHA-256 of the repository's config; None where there is none, or none that can be read."""
+    try:
+        fd = os.open(f"{repository}/config", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            return hashlib.sha256(file.read(_LARGEST)).hexdigest()
+    except OSError:
+        return None
