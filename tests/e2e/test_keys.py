@@ -235,7 +235,8 @@ def test_another_repository_at_the_new_path_is_refused_after_a_move(one_pair, sc
     (scratch / "swapped").mkdir()
     new.rename(scratch / "swapped/repository")
     (scratch / "hidden").rename(new)
-    assert one_pair.told()[0] == 0
+    assert one_pair.told()[1]["outcome"] == "ok"
+    assert [alert["reason"] for alert in alerted(one_pair)] == ["config-changed"]  # the server's own launcher saw both
 
 
 def test_a_server_that_lost_everything_begins_anew_when_the_admin_says_so(one_pair, scratch):
@@ -245,7 +246,9 @@ def test_a_server_that_lost_everything_begins_anew_when_the_admin_says_so(one_pa
     result = moved(one_pair.client, "--forget")
     assert result.returncode == 0
     assert "trust" in result.stdout
-    assert one_pair.told("--job", "init")[0] == 0
+    code, told = one_pair.told("--job", "init")
+    assert (code, told["outcome"]) == (1, "ok")  # and the launcher tells that this is another repository
+    assert [alert["reason"] for alert in told["alerts"]] == ["config-changed"]
     assert one_pair.told()[0] == 0
 
 
