@@ -141,7 +141,9 @@ def test_a_key_that_the_server_has_lost_comes_back_from_the_page(pair, scratch, 
     assert run([pair.borg.path, "list", pair.server.repository], env=env).returncode != 0
     imported = run([pair.borg.path, "key", "import", pair.server.repository, scratch / "key"], env=env)
     assert imported.returncode == 0, imported.stderr
-    assert pair.told()[0] == 0  # the very key that the client knows
+    code, told = pair.told()
+    assert (code, told["outcome"]) == (1, "ok")  # the very key that the client knows, and the launcher saw the change
+    assert [alert["reason"] for alert in told["alerts"]] == ["config-changed"]
 
 
 def test_the_recovery_page_holds_the_passphrase_and_leaves_a_note(pair, mode):
