@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from dataclasses import dataclass
 
 ENV = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "BORG_EXIT_CODES": "modern"}
@@ -21,8 +22,18 @@ class Result:
     stderr: str
 
 
+_named: set[int] = set()  # the last second in which a pull may have named its archive
+
+
+def _in_a_new_second():
+    """Wait until an archive's name, in which the time has seconds, cannot be that of the pull before."""
+    while int(time.time()) in _named:
+        time.sleep(0.02)
+
+
 def over_stdio(ssh_argv, request, borg, repository, base, timeout=120):
     """Join `borg serve` with ssh by two pipes; return ssh's (that is the gate's) exit status and stderr."""
+    _in_a_new_second()
     argv, env = serve_argv(borg, repository, base)
     to_serve, from_ssh = os.pipe()
     to_ssh, from_serve = os.pipe()
@@ -39,6 +50,9 @@ def over_stdio(ssh_argv, request, borg, repository, base, timeout=120):
             process.kill()
             process.wait()
         ssh.stderr.close()
+    if request != "run init":
+        _named.clear()
+        _named.add(int(time.time()))
     return Result(ssh.returncode, err.decode(errors="backslashreplace"))
 
 
