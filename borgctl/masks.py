@@ -1,7 +1,8 @@
 """Masks: what looks like a secret does not get into the log, whoever wrote it there.
 
 A passphrase never reaches a record by the gate's own doing. What a peer asks for, and what a hook prints, may hold one:
-words that follow a telling name, the password of a URL, a bearer token, a private key. It is a net, and no proof.
+words that follow a telling name, the password of a URL, a bearer token, a private key. It is a net, and no proof: where
+a value's end is in doubt, more is masked. What is known to be secret is masked wherever it stands (`without`).
 
     masked("BORG_PASSPHRASE=hunter2 borg list") == "BORG_PASSPHRASE=*** borg list"
 """
@@ -10,28 +11,43 @@ import functools
 import re
 
 MASK = "***"
-_NAMES = r"pass(?:phrase|wd|word|code)?|passcommand|pwd|secret|token|api_?key|credentials?"
+_NAMES = (
+    r"(?:pass(?:phrase|wd|word|code)?|passcommand|pwd|secret|token|credential"
+    r"|(?:api|access|private|encryption|signing)[_-]?key)[a-z0-9_-]{0,30}"
+)
 # One of these words is in whatever is masked, and so is one of the marks: quick to see
 _TELLING = ("pass", "pwd", "secret", "token", "key", "credential", "://", "bearer", "basic")
 _MARKS = re.compile(r"[=:\s]")
+# Quoted as a shell, JSON or Python would, with backslashes before a quote that is part of it; or without an end
+_QUOTED = r"""(?:"(?:\\.|[^"\\])*(?:"|\\?\Z)|'(?:\\.|[^'\\])*(?:'|\\?\Z))"""
+_VALUE = (
+    r"""(?:(?P<quote>\\+["']).*?(?:(?<!\\)(?P=quote)|\Z)"""  # a text within a quoted text
+    rf"""|{_QUOTED}(?:{_QUOTED}|\\.|[^\s,;&"'\\\]}})])*"""
+    rf"""|(?:{_QUOTED}|\\.|[^\s"'\\])+)"""
+)
+_SHORTEST = 8  # characters of a secret that is looked for: a shorter one is part of other words
 
 
 @functools.cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
     """Return what to look for; made when it is first needed, as that takes longer than most records."""
     return (
-        # NAME=VALUE, NAME: VALUE, "NAME": "VALUE", --NAME VALUE; a quoted value up to its quote
+        # NAME=VALUE, NAME: VALUE, "NAME": "VALUE", --NAME VALUE
         (
             re.compile(
-                rf"(?i)((?:(?:{_NAMES})\"?'?\s{{0,3}}[=:]|--[a-z-]{{0,30}}(?:{_NAMES})(?=\s))\s{{0,3}})"
-                r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&]+)"
+                rf"(?is)((?:{_NAMES}\\{{0,9}}[\"']?\s{{0,3}}[=:]|--[a-z-]{{0,30}}{_NAMES}(?=\s))\s{{0,3}}){_VALUE}"
             ),
             rf"\1{MASK}",
         ),
-        (re.compile(r"(://[^\s:/@]{0,100}:)[^\s@/]+(?=@)"), rf"\1{MASK}"),
+        (re.compile(r"(://[^\s:/@]*:)[^\s/]+(?=@)"), rf"\1{MASK}"),
         (re.compile(r"(?i)(\b(?:bearer|basic)\s{1,3})[A-Za-z0-9+/=._~-]{8,}"), rf"\1{MASK}"),
         (re.compile(r"(-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----).*?(-----END|\Z)", re.DOTALL), rf"\1{MASK}\2"),
     )
+
+
+@functools.cache
+def _telling() -> re.Pattern[str]:
+    return re.compile(rf"(?i)[a-z0-9_-]{{0,60}}{_NAMES}:?")
 
 
 def masked(text: str) -> str:
@@ -42,3 +58,14 @@ def masked(text: str) -> str:
     for pattern, replacement in _patterns():
         text = pattern.sub(replacement, text)
     return text
+
+
+def tells(name: str) -> bool:
+    """Tell whether a key, or an option that is a word by itself, says that a secret follows."""
+    lower = name.lower()
+    return any(word in lower for word in _TELLING) and _telling().fullmatch(name) is not None
+
+
+def without(text: str, secret: str | None) -> str:
+    """Return text with MASK in the place of a secret that is known."""
+    return text.replace(secret, MASK) if secret and len(secret) >= _SHORTEST else text

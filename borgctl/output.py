@@ -17,7 +17,7 @@ from collections.abc import Callable
 PIECE = 64 * 1024  # bytes of one line in one object; a longer line goes on in the next
 LONGEST = 16 * 1024 * 1024  # bytes of one line that has to be judged whole
 _TAIL = 5  # lines
-_LONGEST_TAIL = 300  # characters
+_LONGEST_TAIL = 8 * 1024  # characters: more than a passphrase has, which must not be cut before it is masked
 _FULL = 256 * 1024
 _ATOMIC = select.PIPE_BUF  # poll(2) promises room for this much
 STALLED = 60.0  # seconds without a byte taken: as good as gone

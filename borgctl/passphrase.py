@@ -1,5 +1,6 @@
 """The passphrase: read where the policy says, handed to borg through a pipe, in no argv and no environment."""
 
+import contextlib
 import os
 import stat
 
@@ -43,6 +44,14 @@ def require(passphrase: Passphrase) -> None:
     except OSError as error:
         source = passphrase.file or passphrase.program[0]
         raise BorgctlError("passphrase-unusable", f"{source!r}: {error.strerror}") from None
+
+
+def known(passphrase: Passphrase, obtained: bytes | None) -> str | None:
+    """Return what must be in no record, as text: the passphrase that was obtained, or else what the file holds now."""
+    if obtained is None and passphrase.file:
+        with contextlib.suppress(BorgctlError):
+            obtained = obtain(passphrase, {})
+    return obtained.decode("utf-8", "surrogateescape") if obtained else None
 
 
 def _from_file(path: str) -> bytes:

@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.masks import masked
+from borgctl.masks import MASK, masked, tells
 
 LARGEST = 16 * 1024  # bytes of one line, with its newline
 _LONGEST_TEXT = 1024
@@ -42,10 +42,19 @@ def _capped(value: Any, longest: int) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
         return _text(value, longest)
     if isinstance(value, (list, tuple)):
-        return [_capped(item, longest) for item in value[:_MOST_ITEMS]]
+        before = [
+            "",
+            *(item if isinstance(item, str) and item.startswith("-") else "" for item in value),
+        ]  # an option in an argv
+        return [_named(name, item, longest) for name, item in zip(before, value[:_MOST_ITEMS], strict=False)]
     if isinstance(value, dict):
-        return {_text(key, longest): _capped(item, longest) for key, item in list(value.items())[:_MOST_ITEMS]}
+        return {_text(key, longest): _named(key, item, longest) for key, item in list(value.items())[:_MOST_ITEMS]}
     return value
+
+
+def _named(name: str, value: Any, longest: int) -> Any:  # noqa: ANN401 - JSON
+    """Mask a text whole whose name tells."""
+    return MASK if isinstance(value, str) and tells(name) else _capped(value, longest)
 
 
 def _text(text: str, longest: int) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import argv, children, disclosure, passphrase, priority, relay
+from borgctl import argv, children, disclosure, masks, passphrase, priority, relay
 from borgctl.base import Version
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import REASONS, BorgctlError
@@ -25,6 +25,7 @@ from borgctl.vocabulary import COMMANDS
 
 _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
 _PASSPHRASE_FD = 3
+_LONGEST_SAID = 300  # characters of a line in the log
 _WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell's
 
 
@@ -63,7 +64,7 @@ def opened_besides(launch: Launch, version: Version) -> tuple[str, ...]:
     return tuple(os.path.dirname(path.text) for path in launch.paths)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Runner:
     """What a run needs: built by the gate once everything is decided and recorded."""
 
@@ -78,6 +79,7 @@ class Runner:
     agree: Callable[[str, bytes], bool]
     hold: Callable[[], None]
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
+    _obtained: bytes | None = None  # the passphrase, once it was
 
     def run(self) -> Ending:
         """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
@@ -136,7 +138,7 @@ class Runner:
     def _borg(self, watch: Watch) -> Ending:
         if watch.stopped:
             return by_gate(watch.stopped)
-        secret = passphrase.obtain(self.secret, argv.hook_environment(home(), self.launch.job, ""))
+        secret = self._obtained = passphrase.obtain(self.secret, argv.hook_environment(home(), self.launch.job, ""))
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
         door = Door(self.directory, self.connection, self.agree)
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
@@ -163,7 +165,9 @@ class Runner:
         self.hold()
 
     def _keep(self, source: str, streams: Sequence[Stream]) -> None:
-        self.said.extend(f"{source}: {line}" for stream in streams for line in stream.lines.tail)
+        secret = passphrase.known(self.secret, self._obtained)
+        lines = [masks.without(line, secret)[:_LONGEST_SAID] for stream in streams for line in stream.lines.tail]
+        self.said.extend(f"{source}: {line}" for line in lines)
 
     def _disclose(self, stream: str) -> Callable[[str], str | None] | None:
         return None if self.launch.disclosed else partial(disclosure.counts, stream)

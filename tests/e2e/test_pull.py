@@ -222,6 +222,17 @@ def test_hooks_run_around_borg_and_a_failed_one_is_the_end(pair):
     assert proof.read_text() == "before default \nafter default hook-failed\n"
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_passphrase_that_a_hook_prints_is_in_no_record(pair, when):
+    hook = pair.client.directory / "hook"
+    hook.write_text(f"#!/bin/sh\necho 'it says' \"$(cat {pair.client.passphrase_file})\", and so on >&2\nexit 3\n")
+    hook.chmod(0o700)
+    pair.client.policy(jobs={"default": {"paths": [pair.client.source], when: [[hook]]}})
+    assert pair.run().returncode == 2
+    assert pair.client.records()[-1]["said"] == ["hook: it says ***, and so on"]
+    assert machines.PASSPHRASE not in "".join(map(str, pair.client.records()))
+
+
 def test_a_server_that_backs_itself_up_over_the_local_transport(client, server, borg):
     client.policy(transports=["stdio", "local"])
     made = run(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.masks import masked
+from borgctl.masks import masked, without
 from borgctl.records import render
 
 SECRET = "hunter2-secret-hunter2"
@@ -29,6 +29,19 @@ SECRET = "hunter2-secret-hunter2"
         f"-----BEGIN PRIVATE KEY-----\n{SECRET}",
         f"BORG_PASSCOMMAND=cat\t{SECRET}".replace("cat\t", ""),
         f"run 'BORG_PASSPHRASE={SECRET}'",
+        f'{{"password": "a\\"{SECRET} {SECRET}"}}',
+        f"password='a\\'{SECRET} {SECRET}'",
+        f"PGPASSWORD='a b'\\''{SECRET} {SECRET}'",
+        f'{{\\"password\\": \\"a {SECRET}\\"}}',
+        f'{{\\"password\\": \\"a\\\\\\" {SECRET}\\"}}',
+        f'password="without an end {SECRET}',
+        f'password="without an end {SECRET}\\',
+        f"PGPASSWORD=a,b;c&{SECRET}",
+        f"https://me:a@{SECRET}@example.org/",
+        f"ftp://{'m' * 200}:{SECRET}@example.org/",
+        f"AWS_SECRET_ACCESS_KEY={SECRET}",
+        f"private-key: {SECRET}",
+        f"passphrase-old: {SECRET}",
     ],
 )
 def test_what_looks_like_a_secret_is_masked(text):
@@ -36,6 +49,24 @@ def test_what_looks_like_a_secret_is_masked(text):
     for field in ("request", "detail", "said", "argv", "anything"):
         for value in (text, [text], {"x": text}):
             assert SECRET not in render({"type": "refuse", field: value})
+
+
+def test_a_word_after_a_telling_option_and_a_value_of_a_telling_key_are_masked():
+    for value in (["mysql", "--password", SECRET, "-u"], {"password": SECRET}, [{"api_key": SECRET}]):
+        line = render({"type": "window", "argv": value})
+        assert SECRET not in line and "***" in line
+    line = render({"type": "accept", "environment": ["BORG_PASSPHRASE_FD", "BORG_RELOCATED_REPO_ACCESS_IS_OK"]})
+    assert "***" not in line
+
+
+def test_what_is_after_a_quoted_secret_stays():
+    assert masked('{"password": "a\\"b", "user": "me"}') == '{"password": ***, "user": "me"}'
+    assert masked(r"{\"password\": \"a b\", \"user\": 1}") == r"{\"password\": ***, \"user\": 1}"
+
+
+def test_a_known_secret_is_masked_wherever_it_stands_unless_it_is_a_part_of_words():
+    assert without(f"a{SECRET}b{SECRET}", SECRET) == "a***b***"
+    assert without("a line", None) == without("a line", "") == without("a line", "line") == "a line"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +90,21 @@ def test_masking_again_changes_no_length_much(text):
 
 
 @pytest.mark.parametrize(
-    "piece", ["password=", "://a:", "bearer ", "-----BEGIN PRIVATE KEY-----", "--pass", 'token="', "a"]
+    "piece",
+    [
+        "password=",
+        "://a:",
+        "bearer ",
+        "-----BEGIN PRIVATE KEY-----",
+        "--pass",
+        'token="',
+        "a",
+        "pass",
+        "\\",
+        'pass=\\"',
+        "pass='\\'",
+        "://",
+    ],
 )
 def test_a_text_made_to_be_slow_is_not(piece):
     begun = time.process_time()
