@@ -32,6 +32,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -478,6 +479,12 @@ class Client:
             return []
         records = [json.loads(line) for line in self.audit_file.read_text().splitlines()]
         return [record for record in records if not types or record["type"] in types]
+
+    def wait_for_a_new_name(self) -> None:
+        """Wait until an archive's name, in which the time has seconds, cannot be that of the last run's archive."""
+        log = self.audit_file.read_text(errors="replace") if self.audit_file.exists() else ""
+        if times := re.findall(r'^\{"time": "([0-9T:-]{19})[^"]*".*"type": "accept"', log, re.MULTILINE):
+            wait_for(lambda: datetime.now(UTC).isoformat()[:19] > times[-1], what="the next second")
 
 
 class Server:

@@ -43,6 +43,7 @@ class Pair:
         return run(self.server.borgpull(*words), **options)
 
     def run(self, *words, **options):
+        self.client.wait_for_a_new_name()
         return self.borgpull("run", "web1", *words, **options)
 
     def told(self, *words):
