@@ -111,17 +111,27 @@ def save(folders: Folders, name: TargetName, state: State) -> None:
     """Write a target's state, on disk when this returns; one that could not be read is kept as state.json.broken."""
     path = folders.memory(name)
     make(os.path.dirname(path))
-    if state.lost:
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(path, f"{path}.broken")
     told = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
     del told["lost"]
-    fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with open(fd, "w", encoding="ascii") as file:
-        json.dump(told, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(f"{path}.new", path)
+    _replace(path, json.dumps(told, indent=1), aside=state.lost)
+
+
+def _replace(path: str, text: str, *, aside: bool) -> None:
+    """Put text into a file's place; where that cannot be written the file stays, and no draft."""
+    draft = f"{path}.new"
+    try:
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if aside:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(path, f"{path}.broken")
+        os.rename(draft, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
     folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -1,8 +1,11 @@
 """What the launcher remembers of a client, and what of the client's words is alarming."""
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -197,6 +200,32 @@ def test_a_state_that_cannot_be_written_is_told_with_the_run(world) -> None:
     assert (report.verdict.outcome, reasons([report])) == ("ok", ["state-unwritable"])
     assert any("state.json.new" in message.text for message in report.transcript.messages)
     assert kept(world).head == Head(7, A)
+
+
+@contextlib.contextmanager
+def full():
+    """Let no file of ours grow, as on a full disk: write(2) fails with EFBIG."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("before", ['{"version": 1, "head": null', None])
+def test_on_a_full_disk_the_state_stays_as_it_was_and_no_draft_beside_it(world, before) -> None:
+    path = Path(world.folders.memory(NAME))
+    states.save(world.folders, NAME, State(head=Head(7, A)))
+    if before is not None:
+        path.write_text(before)
+    content, state = path.read_text(), kept(world)
+    with full(), pytest.raises(OSError, match="too large"):
+        states.save(world.folders, NAME, state)
+    assert path.read_text() == content
+    assert os.listdir(path.parent) == ["state.json"]
+    states.save(world.folders, NAME, state)
+    assert kept(world) == dataclasses.replace(state, lost=False)
 
 
 def test_a_client_cannot_make_the_state_grow_without_end(world) -> None:
