@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from borgctl import __version__, policyfile
-from borgctl.cli import audit, completion, places, pulled, rekey
+from borgctl import __version__, completion, policyfile
+from borgctl.cli import audit, places, pulled, rekey
 from borgctl.cli import explain as explanation
 from borgctl.cli import lint as linter
 from borgctl.cli import moved as relocation
@@ -27,6 +27,7 @@ from borgctl.cli.sample import sampled
 from borgctl.cli.suggest import suggested
 from borgctl.cli.verdict import Explanation
 from borgctl.cli.window import admit, shell
+from borgctl.completion import Shell
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.values import RepositoryPath, duration
 
@@ -52,7 +53,9 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    shell: completion.Option = None,
+    shell: Annotated[
+        Shell | None, completion.option("borgctl", "Print the completion script for bash, zsh or fish.")
+    ] = None,
 ) -> None:
     """Say what a backup server may make happen on this machine."""
 
@@ -297,7 +300,6 @@ def main() -> None:
     """Run the command line; errors of ours are one line and a hint."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    completion.prepare()
     try:
         app()
     except BadValue as error:

@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from borgctl import __version__
+from borgctl import __version__, completion
+from borgctl.completion import Shell
 from borgctl.errors import BadValue
-from borgctl.pull import completion, plan, probe, progress, setup
 from borgctl.pull import folders as places
+from borgctl.pull import plan, probe, progress, setup
 from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.errors import PullError
@@ -49,7 +50,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    completion.prepare()
     try:
         app()
     except (PullError, BadValue) as error:
@@ -94,7 +94,9 @@ def _globals(
         str | None, typer.Option(metavar="DIR", help="locks, caches [/var/lib/borgpull, or XDG]")
     ] = None,
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
-    __: completion.Option = None,
+    __: Annotated[
+        Shell | None, completion.option("borgpull", "print the completion script for bash, zsh or fish")
+    ] = None,
 ) -> None:
     context.obj = places.choose(config_dir, state_dir, dict(os.environ))
 
