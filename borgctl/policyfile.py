@@ -76,6 +76,11 @@ def home() -> str:
         return "/"
 
 
+def policy_directory() -> str:
+    """Return where policies are usually kept."""
+    return "/etc/borgctl" if os.geteuid() == 0 else f"{home().rstrip('/')}/.config/borgctl"
+
+
 def state_directory() -> str:
     """Return where an unnamed base and log lie."""
     return "/var/lib/borgctl" if os.geteuid() == 0 else f"{home().rstrip('/')}/.local/state/borgctl"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from borgctl import __version__, completion, policyfile
+from borgctl import __version__, completion
 from borgctl.cli import audit, places, pulled, rekey
 from borgctl.cli import explain as explanation
 from borgctl.cli import lint as linter
@@ -42,6 +42,9 @@ app = typer.Typer(
 )
 
 
+_USUAL = "/etc/borgctl (~/.config/borgctl)"  # root's; an ordinary user's
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"borgctl {__version__}")
@@ -65,13 +68,18 @@ def sample(
     repository: Annotated[
         str, typer.Option(help="The repository's absolute path on the server; {hostname} stands for this host.")
     ] = "/srv/borg/{hostname}",
-    paths: Annotated[list[str] | None, typer.Option("--path", help="A directory to back up; may be repeated.")] = None,
+    paths: Annotated[
+        list[str] | None,
+        typer.Option("--path", help="A directory to back up; may be repeated. Without it: /etc and /home, or yours."),
+    ] = None,
 ) -> None:
     """Print a commented policy, and how to make its passphrase. Nothing is written.
 
+    For an ordinary user it is about his home directory, and its files lie there.
+
     Example: borgctl sample --repository /srv/borg/web1 > /etc/borgctl/web1.yaml
     """
-    typer.echo(sampled(repository, paths or ["/etc", "/home"]), nl=False)
+    typer.echo(sampled(repository, paths or []), nl=False)
 
 
 @app.command(short_help="Print the key line, the settings for sshd and the server's line.")
@@ -107,7 +115,7 @@ def _print(plain: object, lines: Iterable[str], as_json: bool) -> None:
 @app.command(short_help="Say all that is wrong or unwise in policies.")
 def lint(
     policies: Annotated[
-        list[str] | None, typer.Argument(metavar="[POLICY]...", help="Without one: all in /etc/borgctl.")
+        list[str] | None, typer.Argument(metavar="[POLICY]...", help=f"Without one: all in {_USUAL}.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -195,7 +203,7 @@ def doctor(
 @app.command("status", short_help="Say how old the last good pull of each job is.")
 def status_(
     policies: Annotated[
-        list[str] | None, typer.Argument(metavar="[POLICY]...", help="Without one: all in /etc/borgctl.")
+        list[str] | None, typer.Argument(metavar="[POLICY]...", help=f"Without one: all in {_USUAL}.")
     ] = None,
     max_age: Annotated[str, typer.Option(metavar="DURATION", help="Older than this is overdue.")] = "26h",
     as_json: AsJson = False,
@@ -224,7 +232,7 @@ Wait = Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait f
 )
 def window(
     words: Annotated[list[str] | None, typer.Argument(metavar="[-- borg ...]", help="Nothing: a shell.")] = None,
-    policy: Annotated[str | None, typer.Option(help="Without it: the one in /etc/borgctl with 'window:'.")] = None,
+    policy: Annotated[str | None, typer.Option(help=f"Without it: the one in {_USUAL} with 'window:'.")] = None,
     ask: Annotated[bool, typer.Option("--ask", help="Let borg ask for the passphrase.")] = False,
     wait: Wait = visiting.WAIT,
 ) -> None:
@@ -247,7 +255,7 @@ def recovery(
 
     Example: borgctl recovery /etc/borgctl/web1.yaml | lp
     """
-    read = policyfile.read(os.path.abspath(policy))
+    read = places.read(policy)
     typer.echo(printed_page(read, places.repository(read, repository), wait), nl=False)
 
 
@@ -265,7 +273,7 @@ def passphrase(
 
     Example: borgctl passphrase /etc/borgctl/web1.yaml
     """
-    read = policyfile.read(os.path.abspath(policy))
+    read = places.read(policy)
     path = places.repository(read, repository)
     if adopt:
         typer.echo(rekey.adopted(read, path, wait))
@@ -288,7 +296,7 @@ def moved(
 
     Example: borgctl moved /etc/borgctl/web1.yaml --from /srv/borg/old
     """
-    read = policyfile.read(os.path.abspath(policy))
+    read = places.read(policy)
     before = None if old is None else RepositoryPath(old)
     typer.echo(relocation.moved(read, places.repository(read, repository), before, forget=forget))
 

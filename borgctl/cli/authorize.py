@@ -75,7 +75,7 @@ def authorized(order: Order) -> str:
         f"# 1. On this machine, add this line to {home}/.ssh/authorized_keys:",
         f"{key_options(order, gate, sudo=login is Login.SUDO)} {key}",
         *(dropin.sudo_rule(gate, accepted) if login is Login.SUDO else ()),
-        *dropin.sshd(order.transport, user, accepted),
+        *dropin.sshd(order.transport, user, accepted, shared=login is not Login.SUDO),
         *_trust(order.host_key, key.comment),
         *(dropin.directory(_sockets(order.policy), user) if order.transport is Transport.SOCKET else ()),
         *_proof(order, user),

@@ -37,6 +37,10 @@ _SOCKET_ONLY = (
     "StreamLocalBindMask 0177",
     "UnusedConnectionTimeout 60         # OpenSSH 9.2 or later",
 )
+_FILE = "in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh"
+_ROOT_LOGIN = (
+    "#   PermitRootLogin forced-commands-only    # or prohibit-password, where root logs in by other keys, too",
+)
 _COMMON = (
     "AllowAgentForwarding no",
     "X11Forwarding no",
@@ -50,22 +54,24 @@ _ALIVE = (
 )  # else a run whose network has gone goes on
 
 
-def sshd(transport: Transport, user: str, accepted: tuple[str, ...]) -> list[str]:
+def sshd(transport: Transport, user: str, accepted: tuple[str, ...], *, shared: bool) -> list[str]:
     """Return the drop-in: needed for sockets; over stdio a second lock, for a login user of its own.
+
+    `shared`: somebody logs in as this user to work, and wants to keep a terminal.
 
     In a Match block AcceptEnv stands for all others, so it names what the policy takes, or a variable that nobody has.
     """
     variables = f"AcceptEnv {' '.join(accepted) or 'NO_SUCH_VARIABLE'}"
-    if transport is Transport.STDIO and user == "root":
+    if transport is Transport.STDIO and shared:
         return [
             "#",
-            "# 2. The line closes forwarding, terminals and agents. sshd must let root in by key and make no tunnels",
-            "# (no key option closes those), so its configuration must not say otherwise than:",
-            "#   PermitRootLogin forced-commands-only    # or prohibit-password, where root logs in by other keys, too",
+            f"# 2. The line closes forwarding, terminals and agents. sshd must let {user} in by key and make no",
+            "# tunnels (no key option closes those), so its configuration must not say otherwise than:",
+            *(_ROOT_LOGIN if user == "root" else ()),
             "#   PermitTunnel no                         # the default",
             "# Where sshd takes variables (Debian: LANG and LC_*), a login shell reads them before any forced command.",
             "# This keeps them out, yours too, and ends a run soon when the network goes:",
-            "# in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh",
+            f"# {_FILE if user == 'root' else f'as root, {_FILE}'}",
             f"#   Match User {user}",
             *(f"#       {setting}" for setting in (variables, *_ALIVE)),
         ]
@@ -75,13 +81,14 @@ def sshd(transport: Transport, user: str, accepted: tuple[str, ...]) -> list[str
         if transport is Transport.SOCKET
         else "Optional: the key line alone closes all this but tunnels; a second lock does no harm."
     )
+    instead = "--login sudo" if user == "root" else "stdio"
     mind = (
-        ["# Mind: they take terminals and forwarding from every login of root, yours too. Rather use --login sudo."]
-        if user == "root"
+        [f"# Mind: they take terminals and forwarding from every login of {user}, yours too. Rather use {instead}."]
+        if shared
         else []
     )
     return [
-        *("#", "# 2. For sshd, in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh", f"# {need}"),
+        *("#", f"# 2. For sshd, {_FILE}", f"# {need}"),
         *mind,
         f"#   Match User {user}",
         *(f"#       {setting}" for setting in settings),

@@ -76,7 +76,7 @@ def _root(path: str) -> Node:
 
 def usual_policies() -> list[str]:
     """Return the policies that lie where they are usually kept; raise BadValue where there is none."""
-    directory = "/etc/borgctl" if os.geteuid() == 0 else f"{policyfile.home()}/.config/borgctl"
+    directory = policyfile.policy_directory()
     found = sorted(glob.glob(f"{glob.escape(directory)}/*.yaml"))
     if not found:
         raise BadValue(f"no policy in {directory}: name one, or make one with 'borgctl sample'")

@@ -1,12 +1,31 @@
-"""Which of a policy's repositories a command of the admin's is about.
+"""What a command of the admin's is about: the policy that he names, and which of its repositories.
 
-repository(policy, None) == RepositoryPath("/srv/borg/web1")
+policy = read("web1.yaml"); repository(policy, None) == RepositoryPath("/srv/borg/web1")
 """
 
+import contextlib
+import os
+import pwd
+
+from borgctl import policyfile
 from borgctl.cli.explain import facts
 from borgctl.errors import BorgctlError
 from borgctl.policy import Policy
 from borgctl.values import RepositoryPath
+
+
+def read(file: str) -> Policy:
+    """Read the policy that is named; tell root, who must not be led by another user's file, to become that user."""
+    path = os.path.abspath(file)
+    try:
+        return policyfile.read(path)
+    except BorgctlError as error:
+        if os.geteuid() == 0 and error.reason.code == "policy-unsafe":
+            with contextlib.suppress(OSError, KeyError):
+                if owner := os.stat(path).st_uid:
+                    hint = f"{error.hint}; as its owner: runuser -u {pwd.getpwuid(owner).pw_name} -- borgctl …"
+                    raise BorgctlError(error.reason.code, error.detail, hint) from None
+        raise
 
 
 def repositories(policy: Policy) -> list[RepositoryPath]:

@@ -7,7 +7,7 @@ import os
 import re
 from datetime import datetime
 
-from borgctl import claim, recovery, surroundings
+from borgctl import claim, policyfile, recovery, surroundings
 from borgctl.base import Base
 from borgctl.claim import Claim
 from borgctl.cli import visit
@@ -36,10 +36,9 @@ RESTORE ON THIS MACHINE, with the server's help
            cd /tmp/restore && borgctl window -- borg extract ::NAME etc/fstab
 
 RESTORE ON A NEW MACHINE
-  1. install borgctl and borg; make /etc/borgctl (0700); write the passphrase into
-     /etc/borgctl/passphrase (0600)
+  1. install borgctl and borg; make {directory} (0700); write the passphrase into
+     {directory}/passphrase (0600)
   2. borgctl sample --repository {path} > {policy}
-     then add to it:  window: 30m
   3. borgctl authorize KEY {policy}   (KEY: on the server, borgpull's TARGET.pub)
      and on the server:  borgpull trust --replace TARGET 'THE NEW HOST KEY'
   4. compare the id above with what 'borgctl window -- borg info' shows; then restore as above
@@ -75,6 +74,7 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
     return _PAGE.format(
         host=surroundings.hostname(),
         today=datetime.now().astimezone().strftime("%Y-%m-%d"),
+        directory=policyfile.policy_directory(),
         policy=policy.file,
         path=path.text,
         identity=identity,

@@ -31,7 +31,7 @@ jobs:
   # The backup. Archives are called HOST-default-TIME.
   default:
     paths: [{paths}]
-    exclude: ["*/.cache", "*.tmp", {directory}/passphrase]
+    exclude: [{excluded}]
     options: {{compression: zstd, one-file-system: true}}
     # before: [[/usr/local/bin/dump-databases]]   # run first; if one fails, there is no backup
     # after: [[/usr/local/bin/thaw]]              # run last, always
@@ -63,9 +63,13 @@ _ACCOUNT = """\
 
 
 def sampled(repository: str, paths: list[str]) -> str:
-    """Return the policy's text; raise BadValue for a repository or path that no policy could hold."""
+    """Return the policy's text; raise BadValue for a repository or path that no policy could hold.
+
+    Without a path it is about what root, or this ordinary user, would miss.
+    """
     repository_template(repository)
-    directory = "/etc/borgctl" if os.geteuid() == 0 else f"{os.path.expanduser('~')}/.config/borgctl"
+    paths = paths or (["/etc", "/home"] if os.geteuid() == 0 else [policyfile.home()])
+    directory = policyfile.policy_directory()
     for path in paths:
         SourcePath(path)
     return _TEXT.format(
@@ -73,11 +77,18 @@ def sampled(repository: str, paths: list[str]) -> str:
         owner="root" if os.geteuid() == 0 else "you",
         repository=repository,
         paths=", ".join(_quoted(path) for path in paths),
+        excluded=", ".join(['"*/.cache"', '"*.tmp"', *_own(directory)]),
         borg=_borg(),
         account=_account(),
         sandbox=_sandbox(),
         audit=_audit(),
     )
+
+
+def _own(directory: str) -> list[str]:
+    """Return what of the gate's own is left out; an ordinary user's state lies in his home, with the rest."""
+    state = [] if os.geteuid() == 0 else [_quoted(policyfile.state_directory())]
+    return [_quoted(f"{directory}/passphrase"), *state]
 
 
 def _account() -> str:

@@ -14,7 +14,7 @@ import typer
 
 from borgctl import claim, policyfile
 from borgctl.claim import Claim
-from borgctl.cli import lint, visit
+from borgctl.cli import lint, places, visit
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Policy
 
@@ -50,7 +50,7 @@ def shell(policy: str | None) -> int:
 def find(policy: str | None) -> Policy:
     """Read the policy that is named, else the only one here that has windows."""
     if policy is not None:
-        return _with_window(policyfile.read(os.path.abspath(policy)))
+        return _with_window(places.read(policy))
     found = []
     for file in lint.usual_policies():
         try:

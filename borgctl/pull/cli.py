@@ -128,7 +128,7 @@ def add(
     )
     if public is not None:
         print("run this on the client, as its admin:\n")
-        print(f"    {setup.authorize(public, client_policy or f'/etc/borgctl/{name}.yaml', transport)}\n")
+        print(f"    {setup.authorize(public, host, name, client_policy, transport)}\n")
         print("it prints the line for authorized_keys there, and this line, with its host key, to run here:\n")
         print(f"    borgpull trust {name} 'ssh-ed25519 AAAA…'\n")
     print(f"then: borgpull run {name} --job init, and borgpull run {name}")

@@ -142,10 +142,13 @@ def with_host_key(text: str, key: HostKey) -> str:
     return re.sub(r"(?m)^(host *:[^\r\n]*)(\r?\n|\Z)", lambda found: f"{found[1]}\n{line}{found[2]}", text, count=1)
 
 
-def authorize(public: str, policy: str, transport: str) -> str:
-    """Return the command for the client's admin."""
-    words = ["borgctl", "authorize", public, policy, *(["--transport", transport] if transport == "socket" else [])]
-    return shlex.join(words)
+def authorize(public: str, host: str | None, name: TargetName, policy: str | None, transport: str) -> str:
+    """Return the command for the client's admin; a policy that is not named lies where that login's usually does."""
+    user = (host or "").rpartition("@")[0]
+    directory = "/etc/borgctl" if user in ("", "root", "borgctl") else "~/.config/borgctl"
+    socket = " --transport socket" if transport == "socket" else ""
+    file = f"{directory}/{name}.yaml" if policy is None else shlex.quote(policy)
+    return f"borgctl authorize {shlex.quote(public)} {file}{socket}"
 
 
 def _done(act: Callable[..., T], *words: str) -> T:

@@ -135,7 +135,10 @@ class Story:
 
     def add_target(self, words):
         there = words.replace("root@web1.example.org", f"{self.sshd.user}@127.0.0.1")
-        self.printed = self.backup.type(f"{there} --port {self.sshd.port} --repository {self.backup.top}/srv/borg/web1")
+        more = f"--port {self.sshd.port} --repository {self.backup.top}/srv/borg/web1"
+        if os.geteuid() != 0:  # root's policy is elsewhere than that of the user whom this one logs in as
+            more += " --client-policy /etc/borgctl/web1.yaml"
+        self.printed = self.backup.type(f"{there} {more}")
 
     def sample(self, words):
         self.web1.type(self.here(words))
@@ -143,6 +146,7 @@ class Story:
             "[/etc, /home]", f"[{self.web1.top}/etc, {self.web1.top}/home]"
         )
         if os.geteuid() != 0:  # an ordinary user's is elsewhere than the README, which is for root, made it
+            text = re.sub(r"paths: \[.*\]", f"paths: [{self.web1.top}/etc, {self.web1.top}/home]", text)
             text = re.sub(r"/\S*/\.config/borgctl\b", f"{self.web1.top}/etc/borgctl", text)
         text += (
             f"base: {self.web1.top}/var/lib\naudit: {{file: {self.audit}, syslog: no}}\nuser: '{machines.BORG_USER}'\n"

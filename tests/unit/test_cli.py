@@ -2,6 +2,7 @@
 
 import base64
 import os
+import pwd
 import re
 import shlex
 import struct
@@ -11,13 +12,14 @@ import stage
 import yaml
 from typer.testing import CliRunner
 
-from borgctl import __version__
-from borgctl.cli import authorize
+from borgctl import __version__, policyfile
+from borgctl.cli import authorize, places
 from borgctl.cli.app import app
 from borgctl.cli.authorize import Login, Order, authorized
 from borgctl.cli.dropin import Transport
+from borgctl.cli.lint import lint
 from borgctl.cli.publickey import PublicKey
-from borgctl.errors import BadValue
+from borgctl.errors import BadValue, BorgctlError
 
 
 def blob(kind="ssh-ed25519", body=b"\0\0\0\x20" + b"k" * 32):
@@ -49,10 +51,28 @@ def test_the_sample_is_a_policy(arguments, tmp_path):
     done = run("sample", *arguments)
     assert done.exit_code == 0, done.output
     policy = stage.written(tmp_path, done.stdout)
-    expected = [word for word in arguments if word.startswith("/")] if "--path" in arguments else ["/etc", "/home"]
+    usual = ["/etc", "/home"] if stage.ROOT else [policyfile.home()]
+    expected = [word for word in arguments if word.startswith("/")] if "--path" in arguments else usual
     assert [str(path) for path in policy.jobs["default"].paths] == expected
     assert {"default", "init", "prune"} <= set(policy.jobs)
     assert yaml.safe_load(done.stdout)["version"] == 1
+
+
+def ordinary(monkeypatch, home):
+    """Be an ordinary user with this home; who is one stays himself."""
+    if stage.ROOT:
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(policyfile, "home", lambda: str(home))
+
+
+def test_an_ordinary_users_sample_is_about_his_home_without_what_the_gate_keeps_there(tmp_path, monkeypatch):
+    ordinary(monkeypatch, tmp_path)
+    policy = stage.written(tmp_path, run("sample").stdout)
+    assert [str(path) for path in policy.jobs["default"].paths] == [str(tmp_path)]
+    assert policy.passphrase.file == f"{tmp_path}/.config/borgctl/passphrase"
+    assert policy.base.startswith(f"{tmp_path}/.local/state/borgctl/")
+    warnings = [problem.text for problem in lint(policy.file).warnings]
+    assert warnings and not [text for text in warnings if "in the backup" in text]
 
 
 @pytest.mark.parametrize(
@@ -223,6 +243,22 @@ def test_a_public_key_may_be_in_a_file(tmp_path):
 def test_an_unusable_policy_is_a_warning_in_the_text(tmp_path):
     text = authorized(Order(KEY, str(tmp_path / "none.yaml")))
     assert "# Warning: the gate would refuse" in text
+
+
+@pytest.mark.parametrize("login", [Login.ROOT, Login.USER, Login.SUDO])
+def test_no_terminal_is_taken_from_who_works_as_the_login_user(policy, login):
+    text = "\n".join(lines(policy, login=login))
+    assert ("PermitTTY no" in text) == (login is Login.SUDO)
+    assert "AcceptEnv NO_SUCH_VARIABLE" in text and "PermitTunnel no" in text
+
+
+def test_root_is_told_to_become_the_owner_of_another_users_policy(policy):
+    if not stage.ROOT:
+        pytest.skip("for root alone is that a danger")
+    os.chown(policy, pwd.getpwnam("nobody").pw_uid, -1)
+    with pytest.raises(BorgctlError) as caught:
+        places.read(str(policy))
+    assert caught.value.reason.code == "policy-unsafe" and "runuser -u nobody -- borgctl" in caught.value.hint
 
 
 def test_a_transport_that_the_policy_does_not_offer_is_a_warning(policy):

@@ -1,11 +1,15 @@
 """What is printed on the recovery page: no key that somebody else has put in the way, and nothing but a key."""
 
 import os
+import re
 
 import pytest
 import stage
+from typer.testing import CliRunner
 
+from borgctl import policyfile
 from borgctl.base import Base
+from borgctl.cli.app import app
 from borgctl.cli.recovery import printed_page
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.values import RepositoryPath
@@ -49,6 +53,18 @@ def test_a_keyfile_is_on_the_page(policy, base):
     planted(base, "hqlhbGdvcml0aG2m\nc2hh+/A=")
     page = printed_page(policy, PATH, 0)
     assert "hqlhbGdvcml0aG2m\nc2hh+/A=\n" in page and "key import :: FILE" in page
+
+
+def test_what_the_page_says_of_a_new_machine_makes_a_policy_with_windows(policy, base, tmp_path):
+    """Where the page's own user keeps policies, and with no line of it to add that the sample has already."""
+    planted(base, "hqlhbGdvcml0aG2m")
+    page = printed_page(policy, PATH, 0)
+    directory = "/etc/borgctl" if stage.ROOT else f"{policyfile.home()}/.config/borgctl"
+    assert f"make {directory} (0700)" in page and f"     {directory}/passphrase (0600)" in page
+    (words,) = re.findall(r"borgctl sample (.*) > ", page)
+    made = CliRunner().invoke(app, ["sample", *words.split()])
+    assert stage.written(tmp_path, made.stdout).window > 0
+    assert "window: 30m" not in page
 
 
 @pytest.mark.parametrize("text", ["\x1b]0;title\x07abc", "ab\rcd", "rm -rf /"])
