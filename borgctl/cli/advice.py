@@ -24,6 +24,7 @@ _SOCKET = (
     "socket: the server can make sockets wherever the login user may write, and so could delete files: it needs {user}"
     "'StreamLocalBindUnlink no' in sshd_config; 'stdio' needs neither"
 )
+_BELOW = "it would save nothing of that; name what is in it, or use borg 1.4"
 
 Find = Callable[..., Node]
 Finding = tuple[Node, str]
@@ -115,6 +116,8 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
     for path in job.paths:
         if premises.absent(path.text):
             yield f"path {path.text!r} is not here, so each run ends with a warning: correct it, or leave it out"
+        elif premises.closed_above(path.text) and premises.opens_above(policy):
+            yield f"borg 1.2 opens the directory above {path.text!r}, which you cannot read: {_BELOW}"
     if _OPAQUE & options.keys():
         return
     for noun, place in _own_places(policy):

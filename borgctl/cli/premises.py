@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator
 
 from borgctl import custody
+from borgctl.base import Base
 from borgctl.custody import Pinned, Unsafe
 from borgctl.policy import Policy
 
@@ -76,6 +77,23 @@ def _sockets(path: str) -> str | None:
 
 def _said(path: str, error: Exception) -> str:
     return f"{path!r}: {error.strerror}" if isinstance(error, OSError) else str(error)
+
+
+def closed_above(path: str) -> bool:
+    """Tell whether a path is there in a directory that we may go through and not read (a shared host's /home)."""
+    return os.path.lexists(path) and not os.access(os.path.dirname(path), os.R_OK)
+
+
+def opens_above(policy: Policy) -> bool:
+    """Tell whether borg opens the directory above a path to be saved, as 1.2 does; it may, until it has been asked."""
+    base = Base.known(policy.base)
+    if base is None:
+        return True
+    try:
+        version = base.known_version(policy.borg)
+    finally:
+        os.close(base.fd)
+    return version is None or version.series == (1, 2)
 
 
 def absent(path: str) -> bool:

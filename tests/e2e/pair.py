@@ -8,9 +8,13 @@ from machines import run
 
 
 class Pair:
-    """A client and a server that know each other, set up by the two pastes of the README."""
+    """A client and a server that know each other, set up by the two pastes of the README.
 
-    def __init__(self, client, server, sshd, borg, transport):
+    `borgctl` runs that program with words as the client's admin; without it, as we are.
+    """
+
+    def __init__(self, client, server, sshd, borg, transport, borgctl=None):
+        borgctl = borgctl or (lambda *words: run([machines.program("borgctl"), *words]))
         self.client, self.server, self.sshd, self.borg, self.transport = client, server, sshd, borg, transport
         policy = client.policy_file
         added = self.borgpull(
@@ -20,8 +24,8 @@ class Pair:
         assert added.returncode == 0, added.stderr
         pasted = re.search(r"borgctl authorize '([^']+)' (\S+)", added.stdout)
         assert pasted[2] == str(policy)
-        argv = [machines.program("borgctl"), "authorize", pasted[1], policy, "--transport", transport]
-        printed = run([*argv, "--host-key", sshd.host_key_file])
+        words = ("authorize", pasted[1], policy, "--transport", transport, "--host-key", sshd.host_key_file)
+        printed = borgctl(*words)
         assert printed.returncode == 0, printed.stderr
         assert "Warning" not in printed.stdout or not str(policy).startswith("/root"), printed.stdout
         (line,) = [line for line in printed.stdout.splitlines() if line and not line.startswith("#")]

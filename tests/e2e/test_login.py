@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 
 import machines
+import people
 import pytest
-import yaml
 from machines import run
 from pulling import last_line, over_stdio, served_socket
-
-import borgctl
 
 USER = "borgctl-test"
 
@@ -105,15 +103,6 @@ def test_the_socket_of_an_unprivileged_login_user_reaches_root_behind_the_sudo_r
         assert outsider.returncode != 0
 
 
-def interpreter(directory):
-    """Make an installation of the gate alone, with the system's Python, that every user can run."""
-    assert run(["/usr/bin/python3", "-m", "venv", "--without-pip", directory]).returncode == 0
-    (packages,) = directory.glob("lib/python3.*/site-packages")
-    for module in (borgctl, yaml):
-        shutil.copytree(Path(module.__file__).parent, packages / module.__name__, ignore=shutil.ignore_patterns("*.so"))
-    return directory / "bin/python3"
-
-
 def opened(sshd, key):
     """Return what doctor calls open or broken for this key, by topic."""
     argv = [machines.program("borgctl"), "doctor", "--key", key.public, "--login", sshd.user, "--addr", "127.0.0.1"]
@@ -178,7 +167,7 @@ def test_an_ordinary_user_backs_up_what_he_can_read(server, key, scratch, user):
     subprocess.run(["chown", "-R", USER, home], check=True)
     secret.chmod(0)
     os.chown(secret, 0, 0)
-    python = interpreter(scratch / "python")
+    python = people.install(scratch / "python", gate_alone=True) / "python3"
     with machines.Sshd(scratch / "sshd", user=USER) as sshd:
         sshd.directory.chmod(0o711)
         words = (user.pw_gid, user.pw_uid, key.public, client.policy_file, sshd.host_key_file)
