@@ -1,7 +1,7 @@
-"""Reads the set-up out of the README: what is to be typed, on which machine, in which order.
+"""Reads a set-up out of the README, or of a page like it: what is to be typed, on which machine, in which order.
 
-It knows how the README writes: a numbered step a list item, `backup` and `web1` for the machines, what is typed in code
-spans or in indented lines. It knows nothing of what the commands do.
+It knows how they are written: a numbered step a list item, `backup` and `web1` or `laptop` for the machines, what is
+typed in code spans or in indented lines. It knows nothing of what the commands do.
 """
 
 import re
@@ -12,7 +12,8 @@ README = Path(__file__).parents[2] / "README.md"
 TITLE = "## Set up two machines"
 
 _PIECE = re.compile(
-    r"^(?P<step>\d+)\. |\b[Oo]n\s+(?P<both>both)\b|\b[Oo]n\s+`(?P<machine>backup|web1)`|`(?P<span>[^`]+)`", re.MULTILINE
+    r"^(?P<step>\d+)\. |\b[Oo]n\s+(?P<both>both)\b|\b[Oo]n\s+`(?P<machine>backup|web1|laptop)`|`(?P<span>[^`]+)`",
+    re.MULTILINE,
 )
 _LINE = re.compile(r"^ {4}(\S.*)$", re.MULTILINE)
 
@@ -22,14 +23,14 @@ class Said:
     """Something in code: in which step (0: before or after them), for which machine, the words."""
 
     step: int
-    machine: str  # 'both', 'backup' or 'web1'
+    machine: str  # 'both', or a machine's name
     words: str
 
 
-def section() -> str:
+def section(page: Path = README, wanted: str = TITLE) -> str:
     """Return the text of the set-up, from its title to the next."""
-    _, title, rest = README.read_text().partition(f"\n{TITLE}\n")
-    assert title, f"no {TITLE!r} in the README"
+    _, title, rest = page.read_text().partition(f"\n{wanted}\n")
+    assert title, f"no {wanted!r} in {page}"
     return rest.partition("\n## ")[0]
 
 
