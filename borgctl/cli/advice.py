@@ -116,6 +116,8 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
     for path in job.paths:
         if premises.absent(path.text):
             yield f"path {path.text!r} is not here, so each run ends with a warning: correct it, or leave it out"
+        elif os.path.islink(path.text):
+            yield f"path {path.text!r} is a symlink, and borg saves only the link: name what it leads to"
         elif premises.closed_above(path.text) and premises.opens_above(policy):
             yield f"borg 1.2 opens the directory above {path.text!r}, which you cannot read: {_BELOW}"
     if _OPAQUE & options.keys():
@@ -126,9 +128,13 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
 
 
 def _own_places(policy: Policy) -> Iterator[tuple[str, str]]:
-    yield "borg's own state, keyfiles too,", policy.base
+    """Yield what is the gate's, where it really is: borg finds it there, behind whatever links."""
+    yield "borg's own state, keyfiles too,", os.path.realpath(policy.base)
     if policy.passphrase.file:
-        yield "the passphrase, and so in the hands of whoever is given a restore,", policy.passphrase.file
+        yield (
+            "the passphrase, and so in the hands of whoever is given a restore,",
+            os.path.realpath(policy.passphrase.file),
+        )
 
 
 def _left_out(job: Job, place: str) -> bool:

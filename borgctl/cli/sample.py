@@ -68,7 +68,7 @@ def sampled(repository: str, paths: list[str]) -> str:
     Without a path it is about what root, or this ordinary user, would miss.
     """
     repository_template(repository)
-    paths = paths or (["/etc", "/home"] if os.geteuid() == 0 else [policyfile.home()])
+    paths = paths or (["/etc", "/home"] if os.geteuid() == 0 else [os.path.realpath(policyfile.home())])
     directory = policyfile.policy_directory()
     for path in paths:
         SourcePath(path)
@@ -87,8 +87,13 @@ def sampled(repository: str, paths: list[str]) -> str:
 
 def _own(directory: str) -> list[str]:
     """Return what of the gate's own is left out; an ordinary user's state lies in his home, with the rest."""
-    state = [] if os.geteuid() == 0 else [_quoted(policyfile.state_directory())]
-    return [_quoted(f"{directory}/passphrase"), *state]
+    if os.geteuid() == 0:
+        return [f"{directory}/passphrase"]
+    # borg knows them by the path that it came on, and saves a symlink as a link
+    return [
+        _quoted(f"{os.path.realpath(directory)}/passphrase"),
+        _quoted(os.path.realpath(policyfile.state_directory())),
+    ]
 
 
 def _account() -> str:

@@ -65,14 +65,19 @@ def ordinary(monkeypatch, home):
     monkeypatch.setattr(policyfile, "home", lambda: str(home))
 
 
-def test_an_ordinary_users_sample_is_about_his_home_without_what_the_gate_keeps_there(tmp_path, monkeypatch):
-    ordinary(monkeypatch, tmp_path)
+@pytest.mark.parametrize("form", ["plain", "with a slash", "a symlink"])
+def test_an_ordinary_users_sample_is_about_his_home_without_what_the_gate_keeps_there(tmp_path, monkeypatch, form):
+    (tmp_path / "link").symlink_to(tmp_path)
+    home = {"plain": tmp_path, "with a slash": f"{tmp_path}/", "a symlink": tmp_path / "link"}[form]
+    ordinary(monkeypatch, home)
     policy = stage.written(tmp_path, run("sample").stdout)
     assert [str(path) for path in policy.jobs["default"].paths] == [str(tmp_path)]
-    assert policy.passphrase.file == f"{tmp_path}/.config/borgctl/passphrase"
-    assert policy.base.startswith(f"{tmp_path}/.local/state/borgctl/")
+    assert os.path.realpath(policy.passphrase.file) == f"{tmp_path}/.config/borgctl/passphrase"
+    assert os.path.realpath(policy.base).startswith(f"{tmp_path}/.local/state/borgctl/")
+    excluded = {value for name, value in policy.jobs["default"].options if name == "exclude"}
+    assert {f"{tmp_path}/.config/borgctl/passphrase", f"{tmp_path}/.local/state/borgctl"} <= excluded
     warnings = [problem.text for problem in lint(policy.file).warnings]
-    assert warnings and not [text for text in warnings if "in the backup" in text]
+    assert warnings and not [text for text in warnings if "in the backup" in text or "only the link" in text]
 
 
 @pytest.mark.parametrize(

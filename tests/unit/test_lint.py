@@ -111,6 +111,12 @@ def test_what_is_valid_and_unwise_is_said_where_it_stands(sound, tmp_path, chang
     assert [place for place, text in found if said in text] == [line], found
 
 
+def test_a_path_that_is_a_symlink_is_warned_of(sound, tmp_path):
+    (tmp_path / "link").symlink_to("data")
+    ((line, text),) = warnings(sound(("/data]", "/link]")))
+    assert line == 5 and "saves only the link" in text
+
+
 def test_what_is_left_out_of_a_backup_is_not_warned_of(sound, tmp_path):
     excluded = f"{tmp_path}], exclude: [{tmp_path}/base, 'pp:{tmp_path}/passphrase']"
     assert warnings(sound((f"{tmp_path}/data]", excluded))) == []
