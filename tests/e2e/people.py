@@ -52,7 +52,7 @@ class Person:
             "USER": self.name,
             "LANG": "C.UTF-8",
         }
-        become = {"user": self.uid, "group": self.gid, "extra_groups": []} if os.geteuid() == 0 != self.uid else {}
+        become = {"user": self.uid, "group": self.gid, "extra_groups": []} if os.geteuid() == 0 else {}
         return {"env": env | more, "cwd": self.home, "umask": 0o022, **become}
 
     def run(self, argv: list[Any], **options: Any) -> subprocess.CompletedProcess[str]:
