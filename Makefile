@@ -15,6 +15,8 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 # no caches in the clone
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+# tests wait for other programs much of the time: several at once, and few of them, as each may have a handful
+AT_ONCE := -n auto --maxprocesses 4
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -30,7 +32,7 @@ lint:
 	$(BIN)/lint-imports --no-cache
 
 test: setup
-	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg $(PYTEST)
+	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg $(PYTEST) $(AT_ONCE)
 
 prove: setup
 	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg BORGCTL_PROVE=1 $(PYTEST) -s -q tests/proofs

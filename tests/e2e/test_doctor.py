@@ -337,7 +337,7 @@ def user_with_home(scratch):
     """A user of this test's own, with a home that he owns; root alone can make one."""
     if os.geteuid() != 0:
         pytest.skip("only root can make a user")
-    name, home = "borgctl-doctor", scratch / "home"
+    name, home = f"bt{os.getpid()}-doctor", scratch / "home"
     scratch.chmod(0o711)
     made = ["useradd", "--system", "--create-home", "--home-dir", home, "--shell", "/bin/sh", "--password", "*", name]
     assert run(made).returncode == 0

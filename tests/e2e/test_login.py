@@ -15,7 +15,7 @@ import pytest
 from machines import run
 from pulling import last_line, over_stdio, served_socket
 
-USER = "borgctl-test"
+USER = f"bt{os.getpid()}-login"
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def authorized(policy, key, sshd, *options):
 def rule():
     """A file in /etc/sudoers.d for this test."""
     assert shutil.which("sudo"), "no sudo: run 'make setup', or 'apt-get install sudo'"
-    path = Path("/etc/sudoers.d/borgctl-test")
+    path = Path(f"/etc/sudoers.d/{USER}")
     yield path
     path.unlink(missing_ok=True)
 
