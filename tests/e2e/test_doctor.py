@@ -263,6 +263,26 @@ class TestTheCommand:
         assert runs
         assert topics(report, "key ")["key-line"]["text"] == "sshd ignores this line: unknown key option"
 
+    @pytest.mark.parametrize("options", ['environment="=x"', 'tunnel="x"', 'from=""', 'permitopen="x:65536"'])
+    def test_is_open_where_sshd_does_not_like_a_value_of_the_gate_s_line(self, sshd, key, scratch, client, options):
+        sshd.authorize(machines.key_line(key, client.command(key), f"restrict,{options}"))
+        sshd.authorize(key.public)
+        assert self.asked(sshd, key, scratch)[0]
+
+    @pytest.mark.parametrize("written", ["{}\0x", "{}\f", "\t{}\v", ", {}"])
+    def test_is_open_by_a_line_that_is_written_oddly(self, sshd, key, scratch, client, written):
+        sshd.authorize(written.format(" ".join(key.public.split()[:2])))
+        sshd.authorize(machines.key_line(key, client.command(key)))
+        assert self.asked(sshd, key, scratch)[0]
+
+    @pytest.mark.parametrize("written", ["\r{}", "{}="])
+    def test_is_open_where_the_gate_s_line_is_none_to_sshd(self, sshd, key, scratch, client, written):
+        line = machines.key_line(key, client.command(key)).rpartition(" ")[0]
+        assert line.split()[-1] == key.public.split()[1]
+        sshd.authorize(written.format(line))
+        sshd.authorize(key.public)
+        assert self.asked(sshd, key, scratch)[0]
+
     def test_is_what_sshd_forces_whatever_the_line_says(self, sshd, key, scratch, client):
         sshd.configure(f"ForceCommand {client.command(key)}")
         sshd.authorize(key.public)

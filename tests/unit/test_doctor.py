@@ -17,7 +17,7 @@ from borgctl.cli.doctor.sshd import Settings, Unseen
 from borgctl.cli.doctor.table import opened
 from borgctl.values import RepositoryPath
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA7WpYGMtbf0ScUbUnlRWr"
+KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A7WpYGMtbf0ScUbUnlRWr'.ljust(43, 'x')}"
 ME = Login("alice", os.geteuid(), "/home/alice", "/bin/sh")
 
 
@@ -36,14 +36,43 @@ def test_the_files_of_keys_are_those_that_sshd_names():
 
 @pytest.mark.parametrize(
     ("first", "wins"),
-    [(KEY, True), (f'from="192.0.2.1" {KEY}', False), (f"bad-option {KEY}", False), (f"cert-authority {KEY}", False)],
+    [
+        (KEY, True),
+        (f'command="x",permitopen="localhost:1",,permitlisten="1" {KEY}', True),
+        (f'from="192.0.2.1" {KEY}', False),
+        (f"bad-option {KEY}", False),
+        (f"cert-authority {KEY}", False),
+        # sshd looks closer at these, and takes the next line where it does not like them
+        *((f"{option} {KEY}", False) for option in ('from=""', 'environment="=x"', 'tunnel="x"', 'principals=""')),
+        (f'expiry-time="soon" {KEY}', False),
+        (f'permitopen="x:no-such-service" {KEY}', False),
+        (f'permitopen="{"x" * 2000}:1" {KEY}', False),
+        (f"{','.join(['permitopen=' + chr(34) + 'x:1' + chr(34)] * 5000)} {KEY}", False),
+        (f"{KEY}=", False),
+        (KEY.replace("ssh-ed25519", "ssh-rsa"), False),
+        (f"\r{KEY}", False),
+    ],
 )
 def test_the_first_line_of_a_key_wins_if_nothing_can_make_sshd_pass_it(tmp_path, first, wins):
     file = tmp_path / "keys"
     file.write_text(f"# mine\n{first}\nrestrict {KEY}\n")
     blob = KEY.split()[1]
-    _, last = keyfiles.places(keyfiles.read(str(file)), blob)
+    last = keyfiles.places(keyfiles.read(str(file)), blob)[-1]
     assert last.winner == (f"{file}:2" if wins else None)
+
+
+def test_no_line_wins_over_one_of_another_file(tmp_path):
+    """sshd reads as the user who logs in, and may refuse a file: then it goes on with the next."""
+    for name in "ab":
+        (tmp_path / name).write_text(f"{KEY}\n")
+    read = [line for name in "ab" for line in keyfiles.read(str(tmp_path / name))]
+    assert [place.winner for place in keyfiles.places(read, KEY.split()[1])] == [None, None]
+
+
+def test_a_file_of_keys_of_which_only_a_part_was_read_is_not_seen(tmp_path):
+    (tmp_path / "keys").write_text(f"# {'é' * (3 << 20)}\n{KEY}\n")
+    with pytest.raises(Unseen, match="larger than 4 MiB"):
+        keyfiles.read(str(tmp_path / "keys"))
 
 
 def test_a_line_for_certificates_counts_whatever_comes_first(tmp_path):

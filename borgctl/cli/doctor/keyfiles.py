@@ -1,7 +1,8 @@
 """The files of authorized keys that sshd really reads for one login, and which of their lines count for one key.
 
 sshd takes the first line with the key whose options it understands and whose `from` and `expiry-time` hold; another
-file, or a line further down, is read only where none did (sshd(8), auth2-pubkey.c).
+file, or a line further down, is read only where none did (sshd(8), auth2-pubkey.c). A file may be closed to sshd, which
+reads it as the user who logs in, so no line of it keeps another file from being read.
 """
 
 import os
@@ -19,7 +20,7 @@ _LARGEST = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line for a key; `winner` is the place of a line before it that always wins, so that this one never counts."""
+    """A line for a key; `winner` is the place of a line of its file that always wins, so that this one never counts."""
 
     line: KeyLine
     winner: str | None
@@ -44,26 +45,26 @@ def read(path: str) -> list[KeyLine]:
         with os.fdopen(fd, "rb") as file:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise Unseen(f"{path} is no regular file")
-            text = file.read(_LARGEST + 1).decode("utf-8", "replace")
+            content = file.read(_LARGEST + 1)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise Unseen(f"{path} cannot be read: {error.strerror}", "ask again as root") from None
-    if len(text) > _LARGEST:
+    if len(content) > _LARGEST:
         raise Unseen(f"{path} is larger than 4 MiB")
-    lines = (keyline.parse(line, path, number) for number, line in enumerate(text.split("\n"), 1))
+    texts = content.decode("utf-8", "replace").split("\n")
+    lines = (keyline.parse(line, path, number) for number, line in enumerate(texts, 1))
     return [line for line in lines if line is not None]
 
 
 def places(lines: Iterable[KeyLine], blob: str) -> list[Place]:
     """Return the lines of one key, in the order in which sshd tries them."""
-    found, winner = [], None
+    found, winners = [], dict[str, str]()
     for line in lines:
         if line.blob != blob:
             continue
-        options = line.options
-        authority = options is not None and options.cert_authority  # asked for certificates only, and for all of them
-        found.append(Place(line, None if authority else winner))
-        if winner is None and options and not options.cert_authority and not (options.sources or options.expires):
-            winner = line.place
+        authority = line.options is not None and line.options.cert_authority  # asked for certificates only, and for all
+        found.append(Place(line, None if authority else winners.get(line.file)))
+        if line.certain:
+            winners.setdefault(line.file, line.place)
     return found

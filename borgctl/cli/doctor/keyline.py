@@ -1,7 +1,8 @@
 """One line of authorized_keys, read as sshd reads it: options, key, comment.
 
 The rules are OpenSSH's own (auth2-pubkeyfile.c, auth-options.c): options in any case; flags in order, so that a later
-`restrict` takes back what stood before it; a line with an option that sshd doesn't know counts for nothing.
+`restrict` takes back what stood before it; a line with an option that sshd doesn't know counts for nothing. Where sshd
+looks closer at a line than we do, the line is taken for one that counts, and not for one that surely does (`certain`).
 
     parse('restrict,command="x" ssh-ed25519 AAAA… me', "/root/.ssh/authorized_keys", 1).options.pty == False
 """
@@ -14,11 +15,11 @@ from typing import Any
 
 from borgctl.errors import BadValue
 
-_KINDS = (
-    r"ssh-ed25519|ssh-rsa|ssh-dss|ecdsa-sha2-nistp(?:256|384|521)"
-    r"|sk-ssh-ed25519@openssh\.com|sk-ecdsa-sha2-nistp256@openssh\.com"
+_KINDS = (  # names of signatures are taken for their key's kind (sshkey.c, peek_type_nid)
+    r"ssh-ed25519|ssh-rsa|rsa-sha2-(?:256|512)|ssh-dss|ecdsa-sha2-nistp(?:256|384|521)"
+    r"|sk-ssh-ed25519@openssh\.com|(?:webauthn-)?sk-ecdsa-sha2-nistp256@openssh\.com"
 )
-_KEY = re.compile(rf"({_KINDS})[ \t]+([A-Za-z0-9+/]+={{0,2}})(?:[ \t]+(.*))?")
+_KEY = re.compile(rf"({_KINDS})[ \t]+([A-Za-z0-9+/=\v\f\r]+)(?:[ \t]+(.*))?")
 _FLAGS = {  # the field that a flag sets; None: nothing that matters here
     "port-forwarding": "port_forwarding",
     "agent-forwarding": "agent_forwarding",
@@ -36,6 +37,8 @@ _ONCE = {
     "tunnel": "tunnel",
 }
 _MANY = ("environment", "permitopen", "permitlisten")
+_CHECKED = ("principals", "from", "expiry-time", "tunnel", "environment")  # sshd refuses some of their values
+_MOST_CERTAIN, _LONGEST_CERTAIN = 100, 1000  # permissions, and characters of one; sshd has limits beyond
 _LONGEST_NAME = 40  # of an option, with its '='
 _QUOTED = re.compile(r'"((?:\\"|[^"])*)"')
 _CLOSED: dict[str, Any] = dict.fromkeys(
@@ -45,7 +48,10 @@ _CLOSED: dict[str, Any] = dict.fromkeys(
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a line permits; `permitopen` and `permitlisten` hold HOST:PORT, none means any."""
+    """What a line permits; `permitopen` and `permitlisten` hold HOST:PORT, none means any.
+
+    `certain`: sshd takes a line with these options from everywhere and at any time.
+    """
 
     restricted: bool = False
     port_forwarding: bool = True
@@ -62,11 +68,15 @@ class Options:
     environment: tuple[str, ...] = ()
     permitopen: tuple[str, ...] = ()
     permitlisten: tuple[str, ...] = ()
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class KeyLine:
-    """A line with a key; `options` is None where sshd refuses them, and `problem` says why."""
+    """A line with a key; `options` is None where sshd refuses them, and `problem` says why.
+
+    `certain`: sshd reads no line of this key after it in the same file.
+    """
 
     file: str
     number: int
@@ -76,6 +86,7 @@ class KeyLine:
     kind: str
     blob: str
     comment: str
+    certain: bool = False
 
     @property
     def place(self) -> str:
@@ -85,7 +96,7 @@ class KeyLine:
 
 def parse(line: str, file: str, number: int) -> KeyLine | None:
     """Read a line; None where it holds no key."""
-    text = line.strip(" \t\r\n")
+    text = line.partition("\0")[0].lstrip(" \t").rstrip(" \t\r\n")
     if not text or text.startswith("#"):
         return None
     before, key = "", _KEY.fullmatch(text)
@@ -99,7 +110,10 @@ def parse(line: str, file: str, number: int) -> KeyLine | None:
         options = parse_options(before)
     except BadValue as error:
         problem = str(error)
-    return KeyLine(file, number, before, options, problem, key[1], _canonical(key[2]), key[3] or "")
+    blob = _canonical(re.sub(r"[\v\f\r]", "", key[2]))  # b64_pton(3) skips them
+    certain = options is not None and options.certain and not options.cert_authority
+    certain = certain and blob == key[2] and _kind(blob) == key[1]
+    return KeyLine(file, number, before, options, problem, key[1], blob, key[3] or "", certain)
 
 
 def _canonical(blob: str) -> str:
@@ -108,6 +122,15 @@ def _canonical(blob: str) -> str:
         return base64.b64encode(base64.b64decode(blob)).decode("ascii")
     except binascii.Error:
         return blob
+
+
+def _kind(blob: str) -> str | None:
+    """Return the kind that a key itself says, which for sshd has to be the one before it; None for what is no key."""
+    try:
+        inside = base64.b64decode(blob, validate=True)
+    except binascii.Error:
+        return None
+    return inside[4 : 4 + int.from_bytes(inside[:4], "big")].decode("ascii", "replace")
 
 
 def _past_options(text: str) -> tuple[str, str]:
@@ -131,15 +154,16 @@ def parse_options(text: str) -> Options:
             if text[at] != ",":
                 raise BadValue("unknown key option")
             at += 1
-            if at == len(text):
-                raise BadValue("unexpected end of options")
     environment, permitopen, permitlisten = (tuple(many[word]) for word in _MANY)
-    return replace(options, environment=environment, permitopen=permitopen, permitlisten=permitlisten)
+    certain = options.certain and len(permitopen) + len(permitlisten) <= _MOST_CERTAIN
+    return replace(options, environment=environment, permitopen=permitopen, permitlisten=permitlisten, certain=certain)
 
 
 def _option(options: Options, many: dict[str, list[str]], text: str, at: int) -> tuple[Options, int]:
     """Read the option at a place; return what it makes of `options` or adds to `many`, and the place behind it."""
     lower = text[at : at + _LONGEST_NAME].lower()
+    if lower.startswith(","):  # none between two commas, as none after the last
+        return options, at
     if lower.startswith("restrict"):
         return replace(options, restricted=True, **_CLOSED), at + 8
     if lower.startswith("cert-authority"):
@@ -152,9 +176,15 @@ def _option(options: Options, many: dict[str, list[str]], text: str, at: int) ->
     if not equals or word not in (*_ONCE, *_MANY):
         raise BadValue("unknown key option")
     value, behind = _unquoted(text, at + len(word) + 1)
-    if word in _MANY:
-        many[word].append(value if word == "environment" else _host_port(value, bare=word == "permitlisten"))
+    if word in _CHECKED:
+        options = _with(options, "certain", False)
+    if word == "environment":
+        many[word].append(value)
         return options, behind
+    if word in _MANY:
+        many[word].append(_host_port(value, bare=word == "permitlisten"))
+        usual = len(value) < _LONGEST_CERTAIN and (many[word][-1] == value or value.isdigit())
+        return options if usual else _with(options, "certain", False), behind
     if word in ("command", "from", "principals") and getattr(options, _ONCE[word]) is not None:
         raise BadValue(f"multiple {word!r} clauses")
     return _with(options, _ONCE[word], value), behind
@@ -173,9 +203,17 @@ def _unquoted(text: str, at: int) -> tuple[str, int]:
 
 
 def _host_port(text: str, *, bare: bool) -> str:
-    """Return HOST:PORT; a bare port of permitlisten means every host."""
+    """Return HOST:PORT as sshd reads it (misc.c, hpdelim2 and a2port); a bare port of permitlisten means every host.
+
+    The name of a service may be any port: it is not looked up, as there may be many of them.
+    """
     if bare and ":" not in text:
         text = f"*:{text}"
-    if not re.fullmatch(r"[^:/\s]+:(?:\*|[1-9][0-9]{0,4})|\[[^\]]+\]:(?:\*|[1-9][0-9]{0,4})", text):
+    match = re.fullmatch(r"(\[[^\]]*\]|[^\[:/][^:/]*|)[:/](\*|[A-Za-z0-9_.+-]+)", text)
+    if match is None:
         raise BadValue("invalid permission")
-    return text
+    if not re.fullmatch(r"[+-]?[0-9]+", match[2]):
+        return f"{match[1]}:*"
+    if len(match[2]) > _LONGEST_NAME or not 0 < int(match[2]) < 1 << 16:
+        raise BadValue("invalid permission")
+    return f"{match[1]}:{int(match[2])}"
