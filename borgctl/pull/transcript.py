@@ -7,13 +7,14 @@ It believes frames of one run only: the run of `start`, or the only one named. W
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from borgctl.pull.borglog import Counts, Note, Step, counts, read
 from borgctl.pull.stream import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
 
-MOST_RESULT = 4 << 20
+MOST_RESULT = 4 << 20  # bytes
 MOST_MESSAGES = 1000
+LONGEST_MESSAGE = 4000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,9 @@ class Transcript:
     def __init__(self, asked: tuple[str | None, str | None] = (None, None)) -> None:
         self._asked = asked
         self._runs: set[str] = set()
-        self._parts: dict[tuple[str, str], str] = {}
+        self._parts: dict[tuple[str, str], bytearray] = {}  # bytes: as text, many small pieces would take far more room
         self._exit: Exit | None = None
-        self._result: list[str] = []
-        self._held = 0
+        self._result = bytearray()
         self.hello: Hello | None = None
         self.heard = 0.0  # when (time.time) hello came
         self.start: Start | None = None
@@ -87,20 +87,22 @@ class Transcript:
         return self._exit if self._exit and self._exit.run == self.run and not self.astray else None
 
     def keep(self, message: Message) -> Message | None:
-        """Keep a message while there is room; return it if it was kept."""
+        """Keep a message while there is room, cut if it is long; return it as it was kept."""
         if len(self.messages) >= MOST_MESSAGES:
             self.dropped += 1
             return None
+        if (more := len(message.text) - LONGEST_MESSAGE) > 0:
+            message = replace(message, text=f"{message.text[:LONGEST_MESSAGE]}… ({more} more characters)")
         self.messages.append(message)
         return message
 
     def result(self) -> list[str]:
         """Return the lines of borg's stdout."""
-        return "".join(self._result).splitlines()
+        return _text(self._result).splitlines()
 
     def document(self) -> object:
         """Return borg's stdout as the one JSON object that it is, else None."""
-        value = parse("".join(self._result)) if not self.result_cut else None
+        value = parse(_text(self._result)) if not self.result_cut else None
         return value if isinstance(value, dict) else None
 
     def totals(self) -> Counts | None:
@@ -116,10 +118,12 @@ class Transcript:
             self._add(event.data + ("" if event.more else "\n"))
             return None
         key = (event.source, event.stream)
-        line = (self._parts.pop(key, "") + event.data)[: LONGEST + 1]
+        held = self._parts.pop(key, bytearray())
+        held += _bytes(event.data[: max(0, LONGEST + 1 - len(held))])
         if event.more:
-            self._parts[key] = line
+            self._parts[key] = held
             return None
+        line = _text(held)
         if event.source == "hook":
             return self.keep(Message("hook", "INFO", line)) if line.strip() else None
         said = read(line)
@@ -130,8 +134,16 @@ class Transcript:
         return said
 
     def _add(self, text: str) -> None:
-        if self._held + len(text) > MOST_RESULT:
+        data = _bytes(text)
+        if len(self._result) + len(data) > MOST_RESULT:
             self.result_cut = True
         else:
-            self._result.append(text)
-            self._held += len(text)
+            self._result += data
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(data: bytearray) -> str:
+    return data.decode("utf-8", "surrogatepass")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from borgctl.pull.progress import Plain
 from borgctl.pull.report import Report, readable, record, summary
 from borgctl.pull.stream import LONGEST, Exit, Hello, Lines, Output, Start, TooLong, Unframed, event
 from borgctl.pull.text import shown
-from borgctl.pull.transcript import MOST_MESSAGES, MOST_RESULT, Transcript
+from borgctl.pull.transcript import LONGEST_MESSAGE, MOST_MESSAGES, MOST_RESULT, Message, Transcript
 
 ASKED = ("default", "/srv/borg/web1")
 JSON = st.recursive(
@@ -208,6 +209,29 @@ def test_a_flood_of_messages_is_counted_and_said() -> None:
     report = Report("web1", "default", Verdict("failed", "ssh", 255), 0.0, 1.0, transcript, 0)
     assert "5 more messages not kept" in summary(report)
     assert record(report)["messages"][-1]["text"] == "5 more messages not kept"
+
+
+def test_a_thousand_messages_of_a_megabyte_each_do_not_take_a_gigabyte() -> None:
+    transcript = Transcript(ASKED)
+    kept = transcript.keep(Message("unframed", "WARNING", "x" * LONGEST))
+    assert kept is not None and kept.text == f"{'x' * LONGEST_MESSAGE}… ({LONGEST - LONGEST_MESSAGE} more characters)"
+    assert transcript.keep(Message("gate", "WARNING", "y" * LONGEST_MESSAGE)) is transcript.messages[1]
+
+
+@pytest.mark.parametrize(("data", "count"), [("", 3_000_000), ("\U0001f600", 1_100_000)])
+def test_a_result_in_millions_of_small_pieces_takes_no_more_room_than_its_bytes(data: str, count: int) -> None:
+    transcript, piece = Transcript(ASKED), Output("a", "borg", "stdout", data, more=True)
+    tracemalloc.start()
+    for _ in range(count):
+        transcript.take(piece)
+    assert tracemalloc.get_traced_memory()[1] < 3 * MOST_RESULT
+    tracemalloc.stop()
+    assert transcript.result_cut is (len(data.encode()) * count > MOST_RESULT)
+
+
+def test_halves_of_a_character_are_kept_as_they_came() -> None:
+    stream = output("\ud83d", more=True) + output("\ude00")
+    assert heard(start() + stream)[0].result() == ["\ud83d\ude00"]
 
 
 def test_borgs_lines_are_told_apart() -> None:
