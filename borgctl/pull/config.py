@@ -8,14 +8,15 @@ What a client can change there, through borg serve, is the key. Whether its own 
 import hashlib
 import os
 
-_LARGEST = 1 << 20
-
 
 def digest(repository: str) -> str | None:
-    """Return the SHA-256 of the repository's config; None where there is none, or none that can be read."""
+    """Return the SHA-256 of the repository's config, however long a key the client has put there.
+
+    None where there is none, or none that can be read.
+    """
     try:
         fd = os.open(f"{repository}/config", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
-            return hashlib.sha256(file.read(_LARGEST)).hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return None

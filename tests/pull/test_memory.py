@@ -264,6 +264,15 @@ def test_a_config_that_was_changed_is_an_alert_and_a_new_key_that_is_announced_s
     assert "as the client announced" in text
 
 
+def test_a_key_that_was_changed_behind_its_first_megabyte_is_noticed(tmp_path) -> None:
+    long = f"[repository]\nkey = {'A' * (2 << 20)}"
+    found = set()
+    for end in "xy":
+        (tmp_path / "config").write_text(long + end)
+        found.add(config.digest(str(tmp_path)))
+    assert len(found) == 2
+
+
 def test_a_config_is_told_by_its_hash_and_no_link_is_followed(tmp_path) -> None:
     assert config.digest(str(tmp_path)) is None
     (tmp_path / "config").write_text("[repository]\n")
