@@ -140,7 +140,7 @@ class Walk:
         if time is None or time.tzinfo is None:
             self._find("odd", found.sequence, f"record {found.sequence} has no time")
             return
-        if self._time and time < self._time - _TOLERANCE:
+        if self._time and self._time - time > _TOLERANCE:
             seconds = round((self._time - time).total_seconds())
             self._find("odd", found.sequence, f"the clock was set back {seconds} s before record {found.sequence}")
         self._time = time

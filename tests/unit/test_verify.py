@@ -167,6 +167,18 @@ def test_a_run_that_was_killed_shows_as_unfinished(path):
     assert [(one["run"], one["over"]) for one in json.loads(done.stdout)["unfinished"]] == [("killed", True)]
 
 
+@pytest.mark.parametrize(
+    "time", ["0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"]
+)
+def test_a_log_that_was_changed_is_not_proved_whatever_time_stands_in_it(path, time):
+    written(path, 3)
+    first, *rest = lines(path)
+    stood = json.loads(first)["time"].encode()
+    path.write_bytes(b"".join([first.replace(stood, time.encode()), *rest]))
+    done = verify("--json", path)
+    assert (done.exit_code, json.loads(done.stdout)["proved"]) == (2, False)
+
+
 def test_a_clock_that_was_set_back_is_told(path, monkeypatch):
     written(path, 2)
     line = lines(path)[-1].strip()
