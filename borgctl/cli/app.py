@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,8 +29,10 @@ from borgctl.cli.suggest import suggested
 from borgctl.cli.verdict import Explanation
 from borgctl.cli.window import admit, shell
 from borgctl.completion import Shell
-from borgctl.errors import BadValue, BorgctlError
+from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.values import RepositoryPath, duration
+
+_INTERNAL = REASONS["internal"].status
 
 app = typer.Typer(
     name="borgctl",
@@ -305,7 +308,10 @@ app.add_typer(audit.app)
 
 
 def main() -> None:
-    """Run the command line; errors of ours are one line and a hint."""
+    """Run the command line; errors of ours are one line and a hint.
+
+    What nobody foresaw has a status of its own: Python's is 1, which here means that all is well but for a warning.
+    """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
@@ -316,3 +322,6 @@ def main() -> None:
     except BorgctlError as error:
         typer.echo(f"borgctl: {error.detail}\nhint: {error.hint}", err=True)
         sys.exit(error.reason.status)
+    except Exception:
+        typer.echo("\n".join(map(linter.printable, traceback.format_exc().splitlines())), err=True)
+        sys.exit(_INTERNAL)

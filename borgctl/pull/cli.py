@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 from typing import Annotated
 
 import typer
@@ -45,7 +46,10 @@ Json = Annotated[bool, typer.Option("--json", help="print JSON, one object a lin
 
 
 def main() -> None:
-    """Run the command line; the one place where errors become text and exit status 2."""
+    """Run the command line; the one place where errors become text and exit status 2.
+
+    Also those that nobody foresaw: Python's own status is 1, which here means warnings.
+    """
     _fill_descriptors()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -60,6 +64,9 @@ def main() -> None:
         sys.exit(2)
     except OSError as error:
         complain(PullError(f"{error.filename or 'borgpull'}: {error.strerror}"))
+        sys.exit(2)
+    except Exception:
+        complain(PullError(traceback.format_exc().rstrip()))
         sys.exit(2)
 
 

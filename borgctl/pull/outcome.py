@@ -29,6 +29,7 @@ ADVICE = {
     "target-busy": "wait for the other borgpull to end",
     "target-invalid": "correct the target file",
     "not-started": "see the error above",
+    "internal": "a defect of borgpull: please report it with the error above",
     "host-key-missing": "write the host's key into the target file: borgpull trust TARGET 'ssh-ed25519 AAAA…'",
     "unknown-protocol": "the gate speaks another protocol: bring both sides to the same version",
     "no-hello": "the client did not answer 'hello': is the gate the key's forced command?",

@@ -7,6 +7,7 @@ A run that cannot start, or whose client says no, is a report like any other.
 
 import os
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -73,6 +74,11 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
             if isinstance(error, PullError) and error.hint:
                 launcher.screen.end(f"hint: {shown(error.hint)}")
             yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
+        except Exception as error:
+            transcript = Transcript()
+            transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
+            launcher.screen.end(f"error: {shown(f'{type(error).__name__}: {error}')}")
+            yield _refused(launcher, text, Verdict("failed", "launcher", None, "internal"), transcript)
 
 
 def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: str) -> Iterator[Report]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import serve
+from borgctl.pull import cli, run, serve
 from borgctl.pull.folders import TargetName, lock
 
 
@@ -227,3 +227,25 @@ def test_without_a_result_the_last_progress_is_called_a_lower_bound(world, borgp
     progress = {"type": "archive_progress", "nfiles": 3, "original_size": 5_000_000, "deduplicated_size": 1}
     world.local([["start"], ["err", json.dumps(progress)], ["exit", "ok", 0]], borg=quiet_serve(world))
     assert "web1 default: ok, at least 3 files, 5.0 MB original" in borgpull("run", "web1")[2]
+
+
+def test_what_nobody_foresaw_is_no_warning_and_keeps_no_other_target_back(world, borgpull, monkeypatch) -> None:
+    world.local([["start"], ["exit", "ok", 0]], "web1", borg=quiet_serve(world))
+    world.local([["start"], ["exit", "ok", 0]], "web2", borg=quiet_serve(world))
+    real = run.remember
+
+    def broken(folders, name, ended):
+        if str(name) == "web1":
+            raise RuntimeError("a client's \x1b[2J words")
+        return real(folders, name, ended)
+
+    monkeypatch.setattr(run, "remember", broken)
+    status, out, err = borgpull("run", "--json", "--all")
+    assert status == 2
+    first, second = map(json.loads, out.splitlines())
+    assert (first["outcome"], first["reason"]) == ("failed", "internal")
+    assert "RuntimeError" in first["messages"][-1]["text"]
+    assert (second["target"], second["outcome"]) == ("web2", "ok")
+    monkeypatch.setattr(cli, "names", broken)
+    status, out, err = borgpull("run", "--all")
+    assert status == 2 and "TypeError" in err and "\x1b" not in err

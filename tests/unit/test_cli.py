@@ -13,6 +13,7 @@ import yaml
 from typer.testing import CliRunner
 
 from borgctl import __version__, policyfile
+from borgctl.cli import app as command_line
 from borgctl.cli import authorize, places
 from borgctl.cli.app import app
 from borgctl.cli.authorize import Login, Order, authorized
@@ -316,3 +317,17 @@ def test_a_line_of_the_same_key_that_would_come_first_is_told(tmp_path, monkeypa
     (tmp_path / ".ssh/authorized_keys").write_text(f"# mine\n{KEY}\n")
     text = authorized(Order(KEY, "/etc/borgctl/web1.yaml", login=Login.ROOT))
     assert f"# Warning: {tmp_path}/.ssh/authorized_keys:2 has this key already and would come first" in text
+
+
+def test_what_nobody_foresaw_has_a_status_that_means_neither_good_nor_a_warning(monkeypatch, capsys):
+    """Python's own is 1, and that is 'proved' to whoever asks 'audit verify', and 'warnings' to who asks 'status'."""
+
+    def broken():
+        raise RuntimeError("a peer's \x1b[2J words")
+
+    monkeypatch.setattr(command_line, "app", broken)
+    with pytest.raises(SystemExit) as end:
+        command_line.main()
+    said = capsys.readouterr().err
+    assert end.value.code == 70
+    assert "RuntimeError" in said and "\x1b" not in said
