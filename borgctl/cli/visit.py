@@ -10,13 +10,12 @@ is ended in the same order as in a run.
 import contextlib
 import ctypes
 import os
-import re
 import select
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from socket import socket
@@ -28,6 +27,7 @@ import typer
 from borgctl import argv, claim, passphrase, relay
 from borgctl.base import Base
 from borgctl.claim import Claim
+from borgctl.cli.mounts import Mount
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.floor import COMMANDS as FORBIDDEN
 from borgctl.policy import Policy
@@ -79,8 +79,8 @@ class Visit:
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(env, carrier, fds[0] if fds else None)
-        mounted = _mounted(words)
-        with _Told(interrupts=mounted is not None) as told:
+        mount = _mounting(words)
+        with _Told(interrupts=mount is not None) as told:
             try:
                 process = subprocess.Popen(
                     [self.policy.borg, *_in_foreground(words)],
@@ -100,9 +100,10 @@ class Visit:
             if process.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                     stdin.write(given or b"")
-            unmount = partial(_unmount, self.policy.borg, env, mounted)
-            status = self._wait(process, told, unmount)
-            unmount()  # a borg that was killed has left it, and nobody serves it
+            undo = partial(mount.undo, self.policy.borg, env) if mount is not None else lambda: None
+            status = self._wait(process, told, undo)
+            if mount is not None:
+                mount.undo(self.policy.borg, env, lazily=True)  # a borg that was killed has left it
         claim.send(self.connection, {"status": status})
         while self.ended is None and (message := claim.receive(self.connection)) is not None:
             self.kept |= message.get("kept") is True
@@ -242,21 +243,11 @@ def _in_foreground(words: Sequence[str]) -> list[str]:
     return found
 
 
-def _mounted(words: Sequence[str]) -> str | None:
-    """Return where `borg mount` mounts, which is its last word or the one after the location; None for another."""
+def _mounting(words: Sequence[str]) -> Mount | None:
+    """Return what `borg mount` may mount; None for another subcommand."""
     if next((word for word in words if word in _SUBCOMMANDS), None) != "mount":
         return None
-    operands = [word for word in words[words.index("mount") + 1 :] if not word.startswith("-")]
-    places = [word for word in operands if not word.startswith("::")]
-    return os.path.abspath(places[0]) if places else None
-
-
-def _unmount(borg: str, env: Mapping[str, str], place: str | None) -> None:
-    """Unmount it the way borg does, if it is mounted; borg then ends by itself."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        mounted = {re.sub(r"\\([0-7]{3})", lambda m: chr(int(m[1], 8)), row.split(" ")[4]) for row in file}
-    if place in mounted:
-        subprocess.run([borg, "umount", place], env=env, stdin=subprocess.DEVNULL, check=False)
+    return Mount.of(words[words.index("mount") + 1 :])
 
 
 def _end_with(parent: int) -> Callable[[], None]:

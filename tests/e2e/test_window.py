@@ -122,6 +122,28 @@ def test_an_archive_is_mounted_until_the_admin_ends_it(scratch, server, sshd, fi
     assert_nothing_is_left(pair)
 
 
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="an ordinary user mounts what others may use only where fuse.conf says so"
+)
+def test_a_mount_ends_with_its_window_whatever_options_it_has_and_whoever_uses_it(scratch, server, sshd, find_borg):
+    debian, place = find_borg("borg-debian"), scratch / "mounted"
+    place.mkdir()
+    link = scratch / "link"
+    link.symlink_to(place)
+    pair = made(machines.Client(scratch / "client", server.repository, borg=debian.path), server, sshd, debian, "stdio")
+    with opened(pair, 30) as window:
+        process = started(pair.client, "mount", "-o", "allow_other", "::", link, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: os.path.ismount(place) or process.poll() is not None, 29, "the mount")
+        with subprocess.Popen(["sleep", "120"], cwd=place) as user:
+            try:
+                assert "window-over" in process.communicate(timeout=90)[1]
+                assert window.wait(90) == 2
+                assert not os.path.ismount(place) and os.listdir(place) == []
+            finally:
+                user.kill()
+    assert_nothing_is_left(pair)
+
+
 def test_a_mount_ends_with_its_window(scratch, server, sshd, find_borg):
     debian, place = find_borg("borg-debian"), scratch / "mounted"
     place.mkdir()
