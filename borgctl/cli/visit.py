@@ -1,8 +1,8 @@
 """A visit: the client's admin runs borg through a window that a gate holds open.
 
-borg runs here, as the admin's own child with the admin's terminal, with the gate's environment for borg and with the
-gate's relay as its remote shell. When the gate says that the window ends, or is gone, or when we are told to end, borg
-is ended in the same order as in a run.
+borg runs here, as the admin's own child with the admin's terminal (where only what is printable is shown), with the
+gate's environment for borg and with the gate's relay as its remote shell. When the gate says that the window ends, is
+gone, or when we are told to end, borg is ended in the same order as in a run.
 
     with enter(policy, Claim(("borg", "list")), wait=15) as visit: status = visit.borg(["list"], secret)
 """
@@ -28,6 +28,7 @@ from borgctl import argv, claim, passphrase, relay
 from borgctl.base import Base
 from borgctl.claim import Claim
 from borgctl.cli.mounts import Mount
+from borgctl.cli.terminal import Shown
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.floor import COMMANDS as FORBIDDEN
 from borgctl.policy import Policy
@@ -79,7 +80,7 @@ class Visit:
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(env, carrier, fds[0] if fds else None)
-        mount = _mounting(words)
+        mount, shown = _mounting(words), (Shown(stdout, 1), Shown(stderr, 2))
         with _Told(interrupts=mount is not None) as told:
             try:
                 process = subprocess.Popen(
@@ -87,8 +88,8 @@ class Visit:
                     env=env,
                     pass_fds=fds,
                     stdin=None if given is None else subprocess.PIPE,
-                    stdout=stdout,
-                    stderr=stderr,
+                    stdout=shown[0].target,
+                    stderr=shown[1].target,
                     start_new_session=given is not None,
                     preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 - there are no threads
                 )
@@ -97,6 +98,8 @@ class Visit:
             finally:
                 for fd in fds:
                     os.close(fd)
+                for stream in shown:
+                    stream.begin()
             if process.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                     stdin.write(given or b"")
@@ -104,6 +107,8 @@ class Visit:
             status = self._wait(process, told, undo)
             if mount is not None:
                 mount.undo(self.policy.borg, env, lazily=True)  # a borg that was killed has left it
+            for stream in shown:
+                stream.finish()
         claim.send(self.connection, {"status": status})
         while self.ended is None and (message := claim.receive(self.connection)) is not None:
             self.kept |= message.get("kept") is True

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import socket
 import threading
@@ -162,3 +163,24 @@ def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, end
     said = {"gate": "window-over", "gone": "disconnected", "signal": "stopped"}[by]
     assert said in capsys.readouterr().err
     assert visit.ended == said
+
+
+def test_a_servers_escapes_in_borgs_words_do_not_reach_the_admins_terminal(visit, ends, tmp_path):
+    stand_in(
+        tmp_path,
+        "#!/bin/sh\n[ $1 = --version ] && exec echo borg 1.4.5\nprintf '\\033[2Jout' ; printf '\\033[2Jerr' >&2\n",
+    )
+    threading.Thread(target=lambda: answered(ends[1], {})).start()
+    (master, slave), kept = pty.openpty(), (os.dup(1), os.dup(2))
+    try:
+        for fd in (1, 2):
+            os.dup2(slave, fd)
+        visit.borg(["list"], None, given=b"")
+    finally:
+        for fd, own in zip((1, 2), kept, strict=True):
+            os.dup2(own, fd)
+            os.close(own)
+        os.close(slave)
+    said = os.read(master, 4096)
+    os.close(master)
+    assert sorted(said.split(b"\\x1b[2J")) == [b"", b"err", b"out"]
