@@ -34,6 +34,14 @@ def test_the_files_of_keys_are_those_that_sshd_names():
     ]
 
 
+def test_a_file_of_keys_with_a_blank_in_its_name_is_not_taken_for_two_that_are_not_there(tmp_path):
+    """sshd -T prints it without quotes."""
+    (tmp_path / "sshd_config").write_text(f'AuthorizedKeysFile .ssh/authorized_keys "{tmp_path}/my keys/%u"\n')
+    answer = sshd.settings(f"authorizedkeysfile .ssh/authorized_keys {tmp_path}/my keys/%u")
+    with pytest.raises(Unseen, match="blank in its name"):
+        keyfiles.files(ME, Settings(answer, places.read(str(tmp_path / "sshd_config"))))
+
+
 @pytest.mark.parametrize(
     ("first", "wins"),
     [

@@ -27,7 +27,13 @@ class Place:
 
 
 def files(login: Login, settings: Settings) -> list[str]:
-    """Return the files' paths in their order; %h, %u, %U and %% mean what sshd_config(5) says."""
+    """Return the files' paths in their order; %h, %u, %U and %% mean what sshd_config(5) says.
+
+    Raise Unseen where sshd's answer, which has no quotes, does not tell where one ends.
+    """
+    for line in settings.configuration.lines:
+        if line.keyword == "authorizedkeysfile" and any(len(word.split()) > 1 for word in line.words):
+            raise Unseen(f"a file of keys has a blank in its name ({line.place})", "name it without one")
     found = []
     for word in settings.words("authorizedkeysfile"):
         if word == "none":
