@@ -359,7 +359,7 @@ def target_page() -> str:
         "judges the jobs that the target file names, or where it names none those that have made archives; and each other job",
         "that has ever gone well, `init` aside. Exit status 0: all well, 1: a last run failed or had warnings, 2: overdue, never",
         "run though expected, a target file that is wrong, or an alert. `--json` prints one object for each target, `--nagios`",
-        "one line with ages.",
+        "one line with ages. A good run that is still to come, by a clock that was set back since, counts as overdue.",
         "",
         "An alert stands until a person has looked and says `borgpull accept TARGET --reason TEXT`, which is kept in the state:",
         "",

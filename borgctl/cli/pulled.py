@@ -20,6 +20,7 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Policy
 
 _GOOD = ("ok", "warning")
+_AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
 _STATUS = {"ok": 0, "warning": 1, "failing": 1, "overdue": 2, "never": 2, "unusable": 2}
 
 
@@ -38,12 +39,13 @@ class Pulled:
     def judge(self, longest: float, now: datetime) -> None:
         """Say how it stands."""
         time = moment(self.good) if self.good else None
-        self.age = max(0.0, (now - time).total_seconds()) if time else None
+        age = (now - time).total_seconds() if time else None
+        self.age = None if age is None else max(0.0, age)
         if self.error:
             self.state = "unusable"
-        elif self.age is None:
+        elif age is None:
             self.state = "never"
-        elif self.age > longest:
+        elif not -_AHEAD <= age <= longest:
             self.state = "overdue"
         elif self.last is not self.good:
             self.state = "failing"

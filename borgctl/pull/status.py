@@ -22,6 +22,7 @@ from borgctl.pull.targets import Target, load
 from borgctl.pull.text import elapsed, shown
 
 _LEVELS = {"ok": 0, "seen": 0, "warning": 1, "failing": 1, "not-ready": 1, "overdue": 2, "never": 2, "invalid": 2}
+_AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
 _NAGIOS = ("OK", "WARNING", "CRITICAL")
 
 
@@ -132,14 +133,17 @@ def _archiving(state: State) -> list[str]:
 def _row(target: str, name: str, job: Job | None, expect: int | None, now: float) -> Row:
     if job is None or job.good is None:
         return Row(target, name, "never", expect=expect, last=job.last if job else None)
-    age = max(0.0, now - job.good.time)
-    if expect is not None and age > expect:
+    age, ahead = max(0.0, now - job.good.time), job.good.time > now + _AHEAD
+    if expect is not None and (age > expect or ahead):
         found = "overdue"
     elif job.last.outcome not in GOOD:
         found = "failing"
     else:
         found = job.last.outcome
-    return Row(target, name, found, age, expect, job.last, job.good)
+    text = (
+        f"the last good run is of {iso(job.good.time)}, which is still to come: the clock went back" if ahead else None
+    )
+    return Row(target, name, found, age, expect, job.last, job.good, text)
 
 
 def nagios(found: list[Standing]) -> str:

@@ -34,6 +34,8 @@ def remembered(world, name: TargetName = NAME, **jobs: tuple) -> None:
         ("26h", (27, "failed", "create"), 2, "overdue"),
         ("26h", (1, "failed", "create"), 1, "failing"),
         ("26h", (None, "failed", "create"), 2, "never"),
+        ("26h", (-1, "ok", "create"), 2, "overdue"),  # the clock was set back since: how old it is nobody knows
+        ("26h", (-0.01, "ok", "create"), 0, "ok"),
         (None, (1000, "ok", "create"), 0, "ok"),
         (None, (None, "failed", "create"), 1, "never"),
     ],

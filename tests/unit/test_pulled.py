@@ -11,8 +11,6 @@ from borgctl.audit import Log
 from borgctl.cli.app import app
 from borgctl.cli.pulled import status
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture
 def policy(tmp_path):
@@ -41,7 +39,7 @@ def ran(policy, outcome="ok", job="default", command="create", **more):
 
 
 def stands(policy, hours=0.0):
-    found = status([str(policy)], 26 * 3600, NOW + timedelta(hours=hours))
+    found = status([str(policy)], 26 * 3600, datetime.now(UTC) + timedelta(hours=hours))
     return found.status, [(one.job, one.state) for one in found.jobs]
 
 
@@ -54,6 +52,12 @@ def test_a_job_that_was_pulled_is_well_until_it_is_overdue(policy):
     assert stands(policy) == (0, [("default", "ok")])
     assert stands(policy, 25) == (0, [("default", "ok")])
     assert stands(policy, 27) == (2, [("default", "overdue")])
+
+
+def test_a_job_whose_last_good_run_is_still_to_come_is_not_well_for_years(policy):
+    ran(policy)
+    assert stands(policy, -0.05) == (0, [("default", "ok")])
+    assert stands(policy, -1) == (2, [("default", "overdue")])
 
 
 def test_a_last_run_that_failed_is_a_warning_while_the_last_good_one_is_young(policy):
@@ -107,7 +111,7 @@ def test_the_command_says_it_to_people_and_programs(policy):
 def test_what_is_in_the_log_reaches_no_terminal(policy):
     ran(policy, "ok")
     ran(policy, "\x1b[2J", reason="\u202e")
-    found = status([str(policy)], 26 * 3600, NOW)
+    found = status([str(policy)], 26 * 3600, datetime.now(UTC))
     assert all(character.isprintable() for line in found.lines for character in line)
 
 
