@@ -24,6 +24,7 @@ from borgctl.values import Head
 _LONGEST_REASON = 500
 _SILENT = "the repository's config, which holds its key, was changed; no new key was announced so far"
 _ANNOUNCED = "the repository's key was changed in a window, as the client announced: ask its admin, then accept it"
+_OFTEN = "the repository's config, which holds its key, was changed more often than a new key was announced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,22 @@ def _changed(state: State, ended: Ended) -> list[Alert]:
     A new key is announced by the window after the one that changed it, in which the client's admin tries it.
     """
     known, state.config = state.config, ended.config or state.config
+    changed, announced = known not in (None, state.config), ended.transcript.renewed
     standing = state.alerts.get("config-changed")
-    if standing is not None and ended.transcript.renewed:
-        standing.text = _ANNOUNCED
-    if known in (None, state.config):
-        return []
-    return [state.alert("config-changed", _ANNOUNCED if ended.transcript.renewed else _SILENT, ended.time)]
+    text = _changes(None if standing is None else standing.text, changed=changed, announced=announced)
+    alerts = [state.alert("config-changed", text, ended.time)] if changed else []
+    if changed or standing is not None:
+        state.alerts["config-changed"].text = text
+    return alerts
+
+
+def _changes(stood: str | None, *, changed: bool, announced: bool) -> str:
+    """Return what the alert says from now on: an announcement is for one change, and makes no other one good."""
+    if not changed:
+        return _ANNOUNCED if announced and stood == _SILENT else stood or ""
+    if stood not in (None, _ANNOUNCED):
+        return _OFTEN
+    return _ANNOUNCED if announced else _SILENT
 
 
 def _doubt(seen: Head | None, told: Audit) -> str | None:

@@ -264,6 +264,27 @@ def test_a_config_that_was_changed_is_an_alert_and_a_new_key_that_is_announced_s
     assert "as the client announced" in text
 
 
+def test_a_silent_change_does_not_hide_behind_one_that_was_announced(tmp_path) -> None:
+    folders = states.Folders(f"{tmp_path}/config", f"{tmp_path}/state")
+
+    def stands() -> str:
+        (alert,) = states.load(folders, NAME).alerts.values()
+        return alert.text
+
+    session(folders, A)
+    session(folders, B)
+    session(folders, B, renewed=True)
+    assert "as the client announced" in stands()
+    session(folders, A)
+    assert "no new key was announced" in stands()
+    session(folders, A, renewed=True)
+    assert "as the client announced" in stands()
+    session(folders, B)
+    session(folders, A)
+    session(folders, A, renewed=True)
+    assert "more often than a new key was announced" in stands()
+
+
 def test_a_key_that_was_changed_behind_its_first_megabyte_is_noticed(tmp_path) -> None:
     long = f"[repository]\nkey = {'A' * (2 << 20)}"
     found = set()
