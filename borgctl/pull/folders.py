@@ -27,14 +27,14 @@ _OWN = ("root", "borgpull")  # accounts whose folders are the system's, not some
 
 @dataclass(frozen=True, slots=True)
 class TargetName:
-    """A target's name: 1 to 64 of a-z A-Z 0-9 _ . -, beginning with a letter or digit; 'run' is a folder of ours."""
+    """A target's name: 1 to 64 of a-z A-Z 0-9 _ . -, beginning with a letter or digit; not a name of ours."""
 
     text: str
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.text):
             raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 letters, digits, '_', '.', '-'")
-        if self.text == "run" or self.text.endswith((".lock", ".pub", ".yaml")):
+        if self.text in ("run", "host-id") or self.text.endswith((".lock", ".pub", ".yaml")):
             raise BadValue(f"bad target name {self.text!r}: it is kept for the launcher's own files")
 
     def __str__(self) -> str:
