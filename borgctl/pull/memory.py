@@ -84,6 +84,8 @@ def _heard(state: State, ended: Ended) -> list[Alert]:
         return [
             state.alert("audit-silent", f"the client says no more of its audit log; kept: {state.head}", ended.time)
         ]
+    if ended.seen and told.audit.continues is None and ended.verdict.outcome not in GOOD:
+        return []  # refused before our question was read: the same is asked again, of the head that is kept
     text = _doubt(ended.seen, told.audit)
     state.head = told.audit.head
     return [state.alert("audit-broken", text, ended.time)] if text else []

@@ -105,6 +105,14 @@ def test_the_same_head_again_is_no_alert(world) -> None:
     assert reasons(told(world, ["exit", "ok", 0, audit(7, A, True)])) == []
 
 
+def test_a_gate_that_could_not_read_the_question_is_asked_again_of_the_same_record(world) -> None:
+    """A policy with a typing error is refused before the request is read; nothing is forgotten for it."""
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    assert reasons(told(world, ["exit", "refused", 78, audit(3, C)])) == []
+    assert kept(world).head == Head(7, A)
+    assert reasons(told(world, ["exit", "refused", 78, audit(9, C, False)])) == ["audit-broken"]
+
+
 def test_a_run_with_an_alert_is_a_warning_for_whoever_started_it(world, borgpull) -> None:
     told(world, ["exit", "ok", 0, audit(7, A)])
     world.local([["start"], ["exit", "ok", 0, audit(9, B, False)]], borg=quiet_serve(world))
