@@ -1,7 +1,8 @@
 """status: how all targets stand, from their files and states alone; asks nobody.
 
 Overdue is what `expect` in the target file says. Judged are the target's jobs, or where it names none those that have
-made archives; and each other job that has ever gone well. Alerts stand until a person accepts them.
+made archives; and each other job that has ever gone well; and the last attempt, if it failed before it came to a job.
+Alerts stand until a person accepts them.
 
     report = standing(folders, ["web1"], now); report.status      0 all well, 1 warnings, 2 critical
 """
@@ -121,9 +122,11 @@ def _rows(target: Target, state: State, now: float) -> Iterator[Row]:
             row = _row(name, job, kept, None, now)
             judged = kept.good is not None and kept.command != "init"
             yield row if judged else Row(name, job, "seen", row.age, last=kept.last, good=kept.good)
+    failed = state.last if state.last and state.last.outcome not in GOOD else None
     if not expected:
-        failed = state.last if state.last and state.last.outcome not in GOOD else None
         yield Row(name, None, "never", expect=target.expect, last=failed)
+    elif failed and failed not in [job.last for job in state.jobs.values()]:  # it came to no job
+        yield Row(name, None, "failing", text=f"tried {elapsed(max(0.0, now - failed.time))} ago", last=failed)
 
 
 def _archiving(state: State) -> list[str]:
@@ -151,7 +154,7 @@ def nagios(found: list[Standing]) -> str:
     level = max((one.level for one in found), default=2)
     wrong = [str(row) for one in found for row in one.rows if row.level]
     wrong += [f"{one.target}: ALERT {alert.reason}" for one in found for alert in one.state.alerts.values()]
-    told = "; ".join(wrong) or f"{len(found)} targets"
+    told = "; ".join(wrong) or f"{len(found)} target{'s' if len(found) != 1 else ''}"
     ages = [
         f"'{row.target}_{row.job}'={round(row.age)}s;;{row.expect or ''}"
         for one in found

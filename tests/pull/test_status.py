@@ -80,6 +80,21 @@ def test_another_job_counts_once_it_has_gone_well_and_init_never_does(world, bor
     assert borgpull("status")[0] == 1
 
 
+def test_a_last_attempt_that_came_to_no_job_is_told(world, borgpull) -> None:
+    world.local([], jobs=None)
+    remembered(world, default=(1, "ok", "create"))
+    state = states.load(world.folders, NAME)
+    state.last = Past(time.time() - 120, "failed", "ssh-failed")
+    states.save(world.folders, NAME, state)
+    code, out, _ = borgpull("status")
+    assert code == 1 and out.startswith("web1 default: ok,")
+    assert "web1: failing, tried 2 min 0 s ago, last run failed (ssh-failed)\n" in out
+    code, out, _ = borgpull("status", "--nagios")
+    assert code == 1 and out.startswith("BORGPULL WARNING - web1: failing")
+    remembered(world, default=(1, "failed", "create"))
+    assert "tried" not in borgpull("status")[1]
+
+
 def test_a_target_file_that_is_wrong_is_critical_and_keeps_no_other_back(world, borgpull) -> None:
     world.local([], name="web2", expect="26h")
     remembered(world, TargetName("web2"), default=(1, "ok", "create"))
@@ -98,7 +113,7 @@ def test_monitoring_gets_one_line_with_ages(world, borgpull) -> None:
     world.local([], expect="26h")
     remembered(world, default=(1, "ok", "create"))
     code, out, _ = borgpull("status", "--nagios")
-    assert code == 0 and re.fullmatch(r"BORGPULL OK - 1 targets \| 'web1_default'=360\ds;;93600\n", out)
+    assert code == 0 and re.fullmatch(r"BORGPULL OK - 1 target \| 'web1_default'=360\ds;;93600\n", out)
     remembered(world, default=(30, "ok", "create"))
     state = states.load(world.folders, NAME)
     state.alert("audit-broken", "evil | 'x'=1\n\x1b[2J", time.time())
