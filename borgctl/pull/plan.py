@@ -7,9 +7,9 @@ from typing import Any
 
 from borgctl.errors import BadValue
 from borgctl.pull import peer, serve
+from borgctl.pull.diagnosis import advice, named
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.outcome import ADVICE
 from borgctl.pull.run import obstacle
 from borgctl.pull.state import load as load_state
 from borgctl.pull.targets import Target, load, names
@@ -20,7 +20,9 @@ from borgctl.values import JobName
 def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: bool) -> Iterator[str]:
     """Yield each call's argv and serve's; RUN and NONCE stand for what is chosen anew for every run."""
     if unready := obstacle(target):
-        raise PullError(f"target {str(target.name)!r} cannot run: {unready.reason}", unready.advice)
+        raise PullError(
+            f"target {str(target.name)!r} cannot run: {unready.reason}", advice(unready, (), str(target.name))
+        )
     room = f"{folders.state}/run/RUN"
     chosen = jobs or target.jobs
     seen = load_state(folders, target.name).head
@@ -78,8 +80,7 @@ def sentence(entry: dict[str, Any]) -> str:
     jobs = ", ".join(entry["jobs"]) if entry["jobs"] else "all that the client offers"
     where = f"{entry['host'] or 'this host'}, {entry['transport']}, {entry['repository']}, quota {entry['quota']}"
     line = f"{entry['target']}: {where}, jobs: {jobs}"
-    return (
-        line
-        if entry["ready"]
-        else f"{line}\n{entry['target']}: not ready: {entry['missing']}\nhint: {ADVICE[entry['missing']]}"
-    )
+    if entry["ready"]:
+        return line
+    hint = named(entry["missing"], entry["target"])
+    return f"{line}\n{entry['target']}: not ready: {entry['missing']}\nhint: {hint}"

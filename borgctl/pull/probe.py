@@ -16,6 +16,7 @@ from typing import Any
 
 from borgctl.errors import REASONS
 from borgctl.pull import peer
+from borgctl.pull.diagnosis import ailment, named
 from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.rooms import room
 from borgctl.pull.run import Launcher, obstacle, unanswered
@@ -28,18 +29,6 @@ from borgctl.pull.transcript import Transcript
 _SECONDS = 60.0
 _ASTRAY = 30.0  # seconds between two clocks: archives are named and pruned by the client's
 _LITTLE = 1_000_000_000
-# What ssh says, and which check failed by it
-_WORDS = (
-    (r"Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known", "host-key"),
-    (r"Permission denied|Too many authentication failures", "key"),
-    (r"[Rr]emote port forwarding failed|forwarding failed", "socket"),
-)
-_DO = {
-    "host-key": "compare with 'borgctl authorize' on the client, then: borgpull trust TARGET HOSTKEY --replace",
-    "key": "put the line that 'borgctl authorize' prints into the client's authorized_keys; look with 'borgctl doctor'",
-    "socket": "the client's sshd doesn't forward: look with 'borgctl doctor' there, or take transport stdio",
-    "ssh": "can the client be reached under this name and port?",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +60,7 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
     """Yield the checks, those of our own side first; a client that doesn't answer has no others."""
     yield from _own_side(target)
     if (unready := obstacle(target)) and unready.reason == "host-key-missing":
-        yield Check("host-key", "error", "the target file has none", ADVICE["host-key-missing"])
+        yield Check("host-key", "error", "the target file has none", named("host-key-missing", str(target.name)))
         return
     with room(launcher.folders) as path:
         peer.prepare(target, path)
@@ -89,7 +78,7 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
         verdict = unanswered(session.run(), transcript)
     hello = transcript.hello
     if verdict is not None or hello is None:
-        yield _silent(verdict or Verdict("failed", "launcher", None, "no-hello"), transcript)
+        yield _silent(target, verdict or Verdict("failed", "launcher", None, "no-hello"), transcript)
         return
     if target.transport != "local":
         yield Check("ssh", "ok", f"{target.host} answers, with the host key and the key of this target")
@@ -138,17 +127,18 @@ def _repository(target: Target) -> Iterator[Check]:
     free = os.statvfs(there)
     room_left = free.f_bavail * free.f_frsize
     if room_left < _LITTLE:
-        yield Check("space", "warn", f"{size(room_left)} free at {there}", "make room, or borgpull compact TARGET")
+        hint = f"make room, or: borgpull compact {target.name}"
+        yield Check("space", "warn", f"{size(room_left)} free at {there}", hint)
     else:
         yield Check("space", "ok", f"{size(room_left)} free")
 
 
-def _silent(verdict: Verdict, transcript: Transcript) -> Check:
+def _silent(target: Target, verdict: Verdict, transcript: Transcript) -> Check:
     """Return what keeps the client from answering, from ssh's own words where there are some."""
     words = [message.text for message in transcript.messages if message.source in ("unframed", "gate")]
     if verdict.reason == "ssh-failed":
-        name = next((name for pattern, name in _WORDS if any(re.search(pattern, text) for text in words)), "ssh")
-        return Check(name, "error", " / ".join(words[-3:]) or "ssh failed and said nothing", _DO[name])
+        name, said = ailment(words), words[-1].strip() if words else "ssh failed and said nothing"
+        return Check(name, "error", said, named(name, str(target.name)))
     text = f"{verdict.origin} says {verdict.reason or verdict.outcome}"
     return Check("hello", "error", " / ".join([text, *words[-2:]]), verdict.advice)
 

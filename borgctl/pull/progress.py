@@ -205,7 +205,7 @@ def screen(json: bool) -> Screen:
 def sentence(message: Message) -> str:
     """Write a message for people."""
     if message.source == "unframed":
-        return f"unframed: {shown(message.text)}"
+        return f"ssh or client: {shown(message.text)}"
     return f"{message.source}: {message.level.lower()}: {shown(message.text)}"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from borgctl.pull.diagnosis import advice
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.progress import position
@@ -53,8 +54,8 @@ def summary(report: Report) -> str:
     if transcript.dropped:
         parts.append(f"{transcript.dropped} more messages not kept")
     lines = [", ".join(parts)]
-    if verdict.advice:
-        lines.append(f"hint: {verdict.advice}")
+    if hint := advice(verdict, transcript.messages, report.target):
+        lines.append(f"hint: {hint}")
     if report.alerts:
         lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
         lines.append(f"hint: look at the client, then: borgpull accept {report.target} --reason TEXT")

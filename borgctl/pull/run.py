@@ -15,10 +15,11 @@ from functools import partial
 from borgctl.errors import BadValue
 from borgctl.pull import config, drafts, peer, serve
 from borgctl.pull.children import Child
+from borgctl.pull.diagnosis import full
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
 from borgctl.pull.memory import Ended, alerted, remember
-from borgctl.pull.outcome import Facts, Verdict, judge
+from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
 from borgctl.pull.progress import Screen
 from borgctl.pull.report import Report, summary
 from borgctl.pull.rooms import room
@@ -137,6 +138,8 @@ def carry(
     facts = _session(launcher, call, start_serve, transcript, seconds).run()
     _release(launcher, target, transcript, "borg serve")
     said, seconds = verdict(facts, transcript), time.monotonic() - clock
+    if said.outcome not in GOOD and (crowded := full(str(target.repository))):
+        launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", crowded)))
     ended = Ended(call.asked[0], said, transcript, seen, time.time(), config.digest(str(target.repository)))
     alerts = remember(launcher.folders, target.name, ended)
     report = Report(str(target.name), job, said, begun, seconds, transcript, facts.serve, alerts)

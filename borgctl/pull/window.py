@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 from borgctl.pull import peer
+from borgctl.pull.diagnosis import advice
 from borgctl.pull.errors import PullError
 from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
 from borgctl.pull.rooms import room
@@ -30,7 +31,9 @@ def hold(launcher: Launcher, target: Target, seconds: int) -> int:
     Return 0, also where nobody came; 2 where a window could not be opened, or its end cut a command short.
     """
     if unready := obstacle(target):
-        raise PullError(f"target {str(target.name)!r} has no window: {unready.reason}", unready.advice)
+        raise PullError(
+            f"target {str(target.name)!r} has no window: {unready.reason}", advice(unready, (), str(target.name))
+        )
     end = time.monotonic() + seconds
     while (left := int(end - time.monotonic())) >= 1:
         with room(launcher.folders) as path:

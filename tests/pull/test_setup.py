@@ -182,4 +182,4 @@ def test_a_run_without_host_key_says_how_to_trust(world, borgpull) -> None:
     status, _, err = borgpull("run", "web1")
     assert status == 2
     assert "host-key-missing" in err
-    assert "borgpull trust TARGET" in err
+    assert "borgpull trust web1 'ssh-ed25519" in err

@@ -1,0 +1,60 @@
+"""What to do about a run that failed, from what ssh and borg said."""
+
+import pytest
+
+from borgctl.pull import diagnosis
+from borgctl.pull.diagnosis import advice, ailment, full, named
+from borgctl.pull.outcome import ADVICE, Verdict
+from borgctl.pull.transcript import Message
+
+SSH = Verdict("failed", "ssh", 255, "ssh-failed")
+BORG = Verdict("failed", "borg", 2)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        (["@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @", "Host key verification failed."], "host-key"),
+        (["No ED25519 host key is known for borgpull-web1"], "host-key"),
+        (["root@web1: Permission denied (publickey,password)."], "key"),
+        (["Error: remote port forwarding failed for listen path /run/x"], "socket"),
+        (["ssh: connect to host web1 port 22: Connection refused"], "ssh"),
+        ([], "ssh"),
+    ],
+)
+def test_the_words_of_ssh_say_what_failed_and_the_hint_what_to_do(said, name) -> None:
+    assert ailment(said) == name
+    messages = [Message("unframed", "WARNING", text) for text in said]
+    assert advice(SSH, messages, "web1") == named(name, "web1")
+
+
+@pytest.mark.parametrize(
+    ("msgid", "word"),
+    [
+        ("Repository.DoesNotExist", "borgpull run web1 --job init"),
+        ("StorageQuotaExceeded", "borgpull compact web1"),
+        ("Cache.RepositoryAccessAborted", "borgctl moved POLICY --from OLD-PATH"),
+        ("PassphraseWrong", "passphrase"),
+    ],
+)
+def test_the_names_of_borgs_messages_lead_to_a_sentence_of_our_own(msgid, word) -> None:
+    said = [Message("borg", "ERROR", "text", "OSError"), Message("borg", "ERROR", "evil", msgid)]
+    hint = advice(BORG, said, "web1")
+    assert hint is not None and word in hint and "evil" not in hint
+    assert advice(Verdict("ok", "borg", 0), said, "web1") is None
+    assert advice(BORG, said[:1], "web1") is None
+    assert advice(BORG, [Message("serve", "ERROR", "text", msgid)], "web1") is None
+
+
+def test_no_hint_speaks_of_a_target_by_another_name() -> None:
+    for name in (*diagnosis.SSH, *ADVICE):
+        assert "TARGET" not in named(name, "web1")
+    assert advice(Verdict("failed", "launcher", None, "host-key-missing"), (), "web1") == named(
+        "host-key-missing", "web1"
+    )
+
+
+def test_a_file_system_without_room_is_told_and_one_that_cannot_be_asked_is_not(tmp_path, monkeypatch) -> None:
+    assert full(str(tmp_path / "nowhere")) is None
+    monkeypatch.setattr(diagnosis, "_FULL", 1 << 62)
+    assert f"free at {tmp_path}: make room there" in (full(str(tmp_path)) or "")
