@@ -155,6 +155,12 @@ class Base:
         """Return what was kept with another kind of note, '' where there is none."""
         return self._read(_name(repository, kind))
 
+    def known_elsewhere(self, kind: str, repository: RepositoryPath) -> bool:
+        """Tell whether what is known of this repository is known of one at another path, too."""
+        known, own = self.kept(kind, repository), _name(repository, kind)
+        others = (name for name in os.listdir(self.fd) if re.fullmatch(rf"{kind}-[0-9a-f]{{32}}", name) and name != own)
+        return known is not None and any(self._read(name) == known for name in others)
+
     def forget(self, kind: str, repository: RepositoryPath) -> None:
         """Keep it no longer."""
         with contextlib.suppress(FileNotFoundError):

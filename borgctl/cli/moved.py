@@ -61,6 +61,8 @@ def _told(base: Base, path: RepositoryPath) -> str:
     known = base.kept("repository", path)
     if known is None:
         raise BadValue(f"nothing is known of {path.text!r}: say --from OLD-PATH, or --forget where there is none")
+    if base.known_elsewhere("repository", path):  # seen here by a run whose borg refused it
+        raise BadValue(f"the repository {known} was at another path before: say --from OLD-PATH")
     return (
         f"nothing has to be done: a server that has the repository {known} at {path.text} is taken for the old one; "
         "if another repository stands there now, say --forget"

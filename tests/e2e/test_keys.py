@@ -207,6 +207,9 @@ def test_a_repository_that_was_moved_is_used_when_the_admin_says_so_and_not_befo
     old, _ = relocate(pair)
     told = pair.told()[1]
     assert told["outcome"] == "failed", told
+    assert "borgctl moved" in pair.run().stderr
+    asked = moved(pair.client)
+    assert (asked.returncode, "say --from OLD-PATH" in asked.stderr) == (2, True)
     result = moved(pair.client, "--from", old)
     assert result.returncode == 0, result.stderr
     code, told = pair.told()

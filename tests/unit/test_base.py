@@ -374,3 +374,13 @@ def test_a_full_disk_under_the_base_is_told_as_that_and_leaves_no_half_file(base
             keep()
         assert code_of(caught) == "base-unusable"
     assert sorted(os.listdir(base.path)) == before
+
+
+def test_one_id_that_is_kept_for_two_paths_is_noticed(base):
+    base.keep("repository", A, "a" * 64)
+    assert not base.known_elsewhere("repository", A) and not base.known_elsewhere("repository", B)
+    base.keep("repository", B, "b" * 64)
+    base.keep("key", B, "a" * 64)
+    assert not base.known_elsewhere("repository", A)
+    base.keep("repository", B, "a" * 64)
+    assert base.known_elsewhere("repository", A) and base.known_elsewhere("repository", B)
