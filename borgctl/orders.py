@@ -82,7 +82,9 @@ def _job_options(notes: Notes, command: str, node: Node) -> tuple[tuple[str, str
     chosen: list[tuple[str, str | None]] = []
     for key, value in notes.entries(node):
         name = str(key.value)
-        if name not in known:
+        if name not in known and name.lstrip("-") in known:
+            notes.add(key, f"{name!r} is written without its dashes here: {name.lstrip('-')}")
+        elif name not in known:
             notes.add(key, f"{name!r} is not an option that a job may give to {command!r}{why(OPTIONS, name)}")
         elif known[name].job is FLAG:
             chosen += [(name, None)] if notes.scalar(value, boolean, False) else []

@@ -21,6 +21,9 @@ from borgctl.errors import BadValue
 LARGEST = 64 * 1024
 DEEPEST = 8
 
+_FROM_ITS_BEGINNING = ("while scanning a simple key", "while scanning an alias", "while scanning a quoted scalar")
+_QUOTE = ": a value that begins with one of *&!@%` has to be in quotes"
+
 T = TypeVar("T")
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
@@ -121,11 +124,24 @@ def parse(text: str) -> Node:
     try:
         return _tree(text)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise Problems([Problem(*place, f"not YAML: {error.problem or error.context}")]) from None
+        raise Problems([_misspelt(text, error)]) from None
     except (yaml.YAMLError, UnicodeError):
         raise Problems([Problem(1, 1, "not YAML: a character that YAML does not admit")]) from None
+
+
+def _misspelt(text: str, error: yaml.MarkedYAMLError) -> Problem:
+    """Say what is no YAML where it begins, which is not always where the parser gave up, and what to do if we know."""
+    begun, ended = error.context_mark, error.problem_mark
+    mark = begun if error.context in _FROM_ITS_BEGINNING or ended is None else ended
+    place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    told = f"not YAML: {error.problem or error.context}"
+    if error.context == "while scanning an alias":
+        told += _QUOTE
+    elif "cannot start any token" in told:
+        told += ": a tab: indent with spaces" if mark and text[mark.index : mark.index + 1] == "\t" else _QUOTE
+    elif begun and error.context and error.context.startswith("while parsing a flow"):
+        told += f" of what begins at {begun.line + 1}:{begun.column + 1}"
+    return Problem(*place, told)
 
 
 def _tree(text: str) -> Node:
@@ -137,7 +153,7 @@ def _tree(text: str) -> Node:
             continue  # the stream's and the document's own beginning and end
         line, column = _place(event)
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) or getattr(event, "tag", None):
-            raise Problems([Problem(line, column, "anchors, aliases and tags are not allowed")])
+            raise Problems([Problem(line, column, f"anchors, aliases and tags are not allowed{_QUOTE}")])
         if isinstance(event, yaml.CollectionStartEvent):
             open_nodes.append((event, []))
             if len(open_nodes) > DEEPEST:
