@@ -7,6 +7,7 @@ nothing (`proof`).
 """
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,8 @@ from borgctl.errors import REASONS, BadValue
 from borgctl.values import duration
 
 COLUMNS = ("time", "no", "what", "who", "asked", "run", "about")
+NARROW = ("time", "no", "what", "run", "about")  # of a terminal that is not wide
+_WIDE = 140
 _LONGEST = 200  # characters of a cell
 _STYLES = {"alert": "bold red", "refused": "red", "malformed": "red", "ok": "green"}
 
@@ -94,12 +97,24 @@ def row(record: dict[str, Any]) -> list[str]:
     about = {
         "accept": record.get("request"),
         "refuse": _both(reason, record.get("request") if reason is None else record.get("detail")),
-        "exit": _both(reason, record.get("detail")),
+        "exit": _both(reason, record.get("detail") or _last(record.get("said"))),
         "unreadable": record.get("line"),
     }.get(kind, _both(reason, {key: value for key, value in record.items() if key not in _USUAL}))
     who = record.get("peer") or ("local" if kind in ("accept", "refuse", "exit") else "")
     cells = (record.get("time"), record.get("sequence"), what, who, " ".join(_text(one) for one in asked if one))
     return [_cell(one) for one in (*cells, record.get("run"), about)]
+
+
+def brief(record: dict[str, Any]) -> list[str]:
+    """Return a record's cells for NARROW: to the second, the beginning of the run, and what is most to the point."""
+    time, number, what, _, asked, run, about = row(record)
+    told = asked or about if record["type"] == "accept" else about or asked
+    return [re.sub(r"\.[0-9]+", "", time), number, what, run[:8], told]
+
+
+def _last(said: object) -> object:
+    """Return the last line of what a run that failed said; the whole where it is no list of lines."""
+    return said[-1] if isinstance(said, list) and said else said
 
 
 _USUAL = frozenset(("time", "sequence", "previous", "type", "reason", "run", "peer", "command", "job", "repository"))
@@ -127,10 +142,13 @@ def console() -> Console:
 
 
 def table(records: Iterable[dict[str, Any]], to: Console) -> None:
-    """Print records as a table."""
-    shown = Table(*COLUMNS, box=None, pad_edge=False, header_style="bold")
+    """Print records as a table, on a narrow terminal with fewer columns."""
+    headers, cells = (COLUMNS, row) if to.width >= _WIDE else (NARROW, brief)
+    shown = Table(box=None, pad_edge=False, header_style="bold")
+    for header in headers:
+        shown.add_column(header, no_wrap=header in ("time", "no", "what", "run"))
     for one in records:
-        shown.add_row(*map(Text, row(one)), style=_style(one))
+        shown.add_row(*map(Text, cells(one)), style=_style(one))
     to.print(shown)
 
 

@@ -77,6 +77,23 @@ def test_on_a_terminal_nothing_but_our_own_colours_is_added(path):
     assert harmless(plain) and "[bold red]markup[/]" in plain and ":smile:" in plain
 
 
+def test_on_a_narrow_terminal_times_differ_and_a_failure_has_its_last_words(path):
+    run = {"run": "0123456789abcdef", "command": "create", "job": "default", "repository": "/srv/borg/web1"}
+    append(path, {"type": "accept", **run, "request": "run default --log=json"})
+    append(path, {"type": "exit", "outcome": "failed", **run, "said": ["borg: first", "borg: no such repository"]})
+    for width, cells in (
+        (80, ("01234567", "no such", "create default")),
+        (200, ("0123456789abcdef", "borg: no such repository")),
+    ):
+        screen = io.StringIO()
+        show.table(
+            (show.record(line) for line in path.read_bytes().splitlines()), Console(file=screen, width=width, height=9)
+        )
+        times = [json.loads(line)["time"][:19] for line in path.read_bytes().splitlines()]
+        assert all(time in screen.getvalue() for time in times), screen.getvalue()
+        assert all(cell in screen.getvalue() for cell in cells) and "first" not in screen.getvalue()
+
+
 LINES = [
     b"",
     b"\0" * 1000,
