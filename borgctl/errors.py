@@ -97,9 +97,7 @@ _TABLE = (
     # 78: the client's own set-up is not usable
     Reason("not-isolated", 78, "refused", False, "start the gate as: python3 -I -m borgctl.gate --policy FILE"),
     Reason("usage", 78, "refused", False, "start the gate as: python3 -I -m borgctl.gate --policy FILE"),
-    Reason(
-        "policy-unreadable", 78, "refused", False, "check that the file named after --policy exists and can be read"
-    ),
+    Reason("policy-unreadable", 78, "refused", False, "check that the policy is there under this name and can be read"),
     Reason(
         "policy-unsafe",
         78,

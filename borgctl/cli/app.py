@@ -87,8 +87,12 @@ def sample(
 
 @app.command(short_help="Print the key line, the settings for sshd and the server's line.")
 def authorize(
-    key: Annotated[str, typer.Argument(help="The server's public key, as text or as the name of its .pub file.")],
-    policy: Annotated[Path, typer.Argument(help="The policy that this key is to have: an absolute path.")],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="The server's public key, as text or as the name of its .pub file.")
+    ],
+    policy: Annotated[
+        Path, typer.Argument(metavar="POLICY", help="The policy that this key is to have: an absolute path.")
+    ],
     transport: Annotated[Transport, typer.Option(help="How borg's protocol is to travel.")] = Transport.STDIO,
     login: Annotated[
         Login, typer.Option(help="Who logs in: root, this ordinary user, or a user 'borgctl' with one sudo rule.")
@@ -118,7 +122,7 @@ def _print(plain: object, lines: Iterable[str], as_json: bool) -> None:
 @app.command(short_help="Say all that is wrong or unwise in policies.")
 def lint(
     policies: Annotated[
-        list[str] | None, typer.Argument(metavar="[POLICY]...", help=f"Without one: all in {_USUAL}.")
+        list[str] | None, typer.Argument(metavar="POLICY", help=f"Without one: all in {_USUAL}.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -139,7 +143,7 @@ def lint(
 def explain(
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy.")],
     request: Annotated[
-        str | None, typer.Argument(metavar="[REQUEST]", help="What the server would send, as one word: 'run default'.")
+        str | None, typer.Argument(metavar="REQUEST", help="What the server would send, as one word: 'run default'.")
     ] = None,
     env: Annotated[
         list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="A variable that it sends; may be repeated.")
@@ -178,7 +182,7 @@ def suggest(
 @app.command(short_help="Say what a key can do here, and whether a pull will work.")
 def doctor(
     policies: Annotated[
-        list[str] | None, typer.Argument(metavar="[POLICY]...", help="Without one: those that key lines name.")
+        list[str] | None, typer.Argument(metavar="POLICY", help="Without one: those that key lines name.")
     ] = None,
     key: Annotated[
         str | None, typer.Option(help="The server's public key, as text or as the name of its .pub file.")
@@ -186,7 +190,7 @@ def doctor(
     login: Annotated[
         str | None, typer.Option(metavar="USER", help="Who logs in. Without it: root and 'borgctl', or yourself.")
     ] = None,
-    addr: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Where the server comes from.")] = None,
+    addr: Annotated[str | None, typer.Option(metavar="ADDRESS", help="The IP address the server comes from.")] = None,
     sshd_config: Annotated[str, typer.Option(metavar="FILE", help="The configuration that sshd was started with.")] = (
         CONFIG
     ),
@@ -206,7 +210,7 @@ def doctor(
 @app.command("status", short_help="Say how old the last good pull of each job is.")
 def status_(
     policies: Annotated[
-        list[str] | None, typer.Argument(metavar="[POLICY]...", help=f"Without one: all in {_USUAL}.")
+        list[str] | None, typer.Argument(metavar="POLICY", help=f"Without one: all in {_USUAL}.")
     ] = None,
     max_age: Annotated[str, typer.Option(metavar="DURATION", help="Older than this is overdue.")] = "26h",
     as_json: AsJson = False,
@@ -234,7 +238,7 @@ Wait = Annotated[float, typer.Option(metavar="SECONDS", help="How long to wait f
     context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
 )
 def window(
-    words: Annotated[list[str] | None, typer.Argument(metavar="[-- borg ...]", help="Nothing: a shell.")] = None,
+    words: Annotated[list[str] | None, typer.Argument(metavar="-- borg ...", help="Nothing: a shell.")] = None,
     policy: Annotated[str | None, typer.Option(help=f"Without it: the one in {_USUAL} with 'window:'.")] = None,
     ask: Annotated[bool, typer.Option("--ask", help="Let borg ask for the passphrase.")] = False,
     wait: Wait = visiting.WAIT,

@@ -27,7 +27,7 @@ _USUAL = "Without one: /var/log/borgctl/audit.jsonl, or an ordinary user's own."
 
 @app.command(short_help="Prove that nobody changed the log.")
 def verify(
-    files: Annotated[list[str] | None, typer.Argument(metavar="[LOG]...", help=_USUAL)] = None,
+    files: Annotated[list[str] | None, typer.Argument(metavar="LOG", help=_USUAL)] = None,
     head: Annotated[
         list[str] | None,
         typer.Option(metavar="SEQUENCE:HEAD", help="What a server kept of this log; may be repeated."),
@@ -48,7 +48,7 @@ def verify(
 
 @app.command("show", short_help="Show the log as a table.")
 def show_(
-    log: Annotated[str | None, typer.Argument(metavar="[LOG]", help=_USUAL)] = None,
+    log: Annotated[str | None, typer.Argument(metavar="LOG", help=_USUAL)] = None,
     since: Annotated[str | None, typer.Option(metavar="TIME", help="From here on: 2h, 14d, 2026-11-23.")] = None,
     outcome: Annotated[str | None, typer.Option(metavar="WORD", help="ok, warning, failed, refused, alert, …")] = None,
     peer: Annotated[str | None, typer.Option(metavar="ADDRESS", help="From this address, or 'local'.")] = None,

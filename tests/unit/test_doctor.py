@@ -10,11 +10,13 @@ from borgctl import recovery
 from borgctl.base import Base
 from borgctl.cli.doctor import commands, keyfiles, machine, places, programs, sshd, state, surface
 from borgctl.cli.doctor.commands import Gate
+from borgctl.cli.doctor.examine import Order, examine
 from borgctl.cli.doctor.findings import Finding, Report, Section
 from borgctl.cli.doctor.keyline import parse_options
 from borgctl.cli.doctor.login import Login, trouble
 from borgctl.cli.doctor.sshd import Settings, Unseen
 from borgctl.cli.doctor.table import opened
+from borgctl.errors import BadValue
 from borgctl.values import RepositoryPath
 
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A7WpYGMtbf0ScUbUnlRWr'.ljust(43, 'x')}"
@@ -219,6 +221,12 @@ def test_a_clock_that_went_back_shows_in_the_log(tmp_path, line, level):
     log.write_bytes(b'{"time": "2020-01-01T00:00:00Z"}\n' + line + b"\n")
     (found,) = state.records(str(log))
     assert found.level == level
+
+
+@pytest.mark.parametrize("addr", ["backup.example.org", "10.0.0.0/8", "10.1.1", " 10.0.0.1"])
+def test_a_name_is_not_taken_for_an_address(addr):
+    with pytest.raises(BadValue, match="IP address"):
+        examine(Order(addr=addr))
 
 
 def test_the_report_s_status_is_its_worst_finding_and_no_control_character_is_printed():

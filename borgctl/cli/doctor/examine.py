@@ -3,6 +3,7 @@
 examine(Order()).status
 """
 
+import ipaddress
 import os
 import pwd
 from collections.abc import Iterable, Iterator
@@ -44,7 +45,8 @@ class Visit:
 
 
 def examine(order: Order) -> Report:
-    """Look, and report; raise BadValue for a key or a user that is none."""
+    """Look, and report; raise BadValue for a key, a user or an address that is none."""
+    _require_address(order.addr)
     key = PublicKey.read(order.key) if order.key else None
     visits = [_visit(order, account) for account in _accounts(order)]
     blobs = {key.blob} if key else set(_keys_of_gates(visits))
@@ -64,6 +66,14 @@ def examine(order: Order) -> Report:
         sections.append(Section("keys", (_nobody(visits, key),)))
     sections += [*_programs(gates), *_policies(order, gates)]
     return Report((*sections, Section("this machine", tuple(machine.findings(order.config)))))
+
+
+def _require_address(addr: str | None) -> None:
+    """Refuse a name: sshd would compare it with addresses, and every Match Address would seem not to apply."""
+    try:
+        ipaddress.ip_address(addr or ELSEWHERE)
+    except ValueError:
+        raise BadValue(f"bad address {addr!r}: expected the server's IP address, like 203.0.113.7") from None
 
 
 def _accounts(order: Order) -> list[Login]:
