@@ -298,14 +298,18 @@ def moved(
         str | None, typer.Option("--from", metavar="PATH", help="Where the same repository was before.")
     ] = None,
     forget: Annotated[bool, typer.Option("--forget", help="Another one stands there now: forget the old one.")] = False,
+    earlier: Annotated[
+        bool, typer.Option("--earlier", help="The same one was put back to an earlier state: take that.")
+    ] = False,
 ) -> None:
-    """Say that the repository has another path, or that another one has taken its place.
+    """Say that the repository has another path, that another one has taken its place, or an earlier state of it.
 
     Example: borgctl moved /etc/borgctl/web1.yaml --from /srv/borg/old
     """
     read = places.read(policy)
     before = None if old is None else RepositoryPath(old)
-    typer.echo(relocation.moved(read, places.repository(read, repository), before, forget=forget))
+    path = places.repository(read, repository)
+    typer.echo(relocation.moved(read, path, before, forget=forget, earlier=earlier))
 
 
 app.add_typer(audit.app)

@@ -1,25 +1,31 @@
-"""`borgctl moved`: the repository is reached under another path, or another one stands in its place.
+"""`borgctl moved`: the repository has another path, another one stands in its place, or an older state of it.
 
 borg asks before it uses a repository under a new location; the gate says no, and yes once after this. What is known of
-the repository (its id and key) goes along, so that another one is still refused; with `forget` it is given up.
+the repository (its id and key) goes along, so that another one is still refused; with `forget` it is given up. borg
+refuses a repository that is older than what it saw; with `earlier` it forgets how new that was, and nothing else: above
+all not the nonces that were used.
 
-    moved(policy, path, old=RepositoryPath("/srv/borg/old"), forget=False) == "…"
+    moved(policy, path, old=RepositoryPath("/srv/borg/old"), forget=False, earlier=False) == "…"
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from borgctl.base import Base
+from borgctl.clearing import clear
 from borgctl.errors import BadValue
 from borgctl.policy import Policy
 from borgctl.values import RepositoryPath
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _KINDS = ("repository", "key", "recovery")
 
 
-def moved(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *, forget: bool) -> str:
+def moved(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *, forget: bool, earlier: bool) -> str:
     """Note what the admin says about the repository at `path`; return a sentence about what follows from it."""
-    if old is not None and forget:
-        raise BadValue("say --from or --forget, not both")
+    if (old is not None) + forget + earlier > 1:
+        raise BadValue("say --from, --forget or --earlier, one of them")
     base = Base.open(policy.base)
     try:
         with base.lock_repository(path):
@@ -27,6 +33,8 @@ def moved(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *, f
                 return _carried(base, path, old)
             if forget:
                 return _forgotten(base, path)
+            if earlier:
+                return _older(base, path)
             return _told(base, path)
     finally:
         os.close(base.fd)
@@ -55,6 +63,44 @@ def _forgotten(base: Base, path: RepositoryPath) -> str:
         f"nothing is known any more of the repository at {path.text}: what the server shows next is taken for it, "
         "so start the next run ('init' for a new one) when you have reason to trust that server"
     )
+
+
+def _older(base: Base, path: RepositoryPath) -> str:
+    known = base.kept("repository", path)
+    if known is None:
+        raise BadValue(f"nothing is known of {path.text!r}: was it ever used?")
+    with _below(base.fd, "borg", ".config", "borg", "security", known) as security:
+        if security is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink("manifest-timestamp", dir_fd=security)
+    with _below(base.fd, "borg", ".cache", "borg") as cache:
+        if cache is not None:
+            clear(cache, known)
+    return (
+        f"the state of the repository {known} that the server shows next is taken, also if it is older than what was "
+        "seen here: archives made since then are gone"
+    )
+
+
+@contextlib.contextmanager
+def _below(top: int, *names: str) -> Iterator[int | None]:
+    """Open a directory of borg's user step by step, following no link; None where there is none."""
+    fd = os.dup(top)
+    try:
+        for name in names:
+            above, fd = fd, os.open(name, _DIRECTORY, dir_fd=fd)
+            os.close(above)
+    except FileNotFoundError:
+        os.close(fd)
+        yield None
+        return
+    except OSError as error:
+        os.close(fd)
+        raise BadValue(f"{'/'.join(names)!r} in the policy's 'base': {error.strerror}") from None
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _told(base: Base, path: RepositoryPath) -> str:

@@ -36,6 +36,8 @@ _BORG = {
     "borgpull compact TARGET",
     "Cache.RepositoryAccessAborted": "the client's borg knows this repository under another path: if it was moved, its "
     "admin says so there: borgctl moved POLICY --from OLD-PATH",
+    "Cache.RepositoryReplay": "the repository is older than what the client last saw: was it restored from a backup? "
+    "then the client's admin says so there: borgctl moved POLICY --earlier",
     "PassphraseWrong": "the client's passphrase does not open the repository's key: has one of them been changed?",
 }
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -253,6 +254,34 @@ def test_a_server_that_lost_everything_begins_anew_when_the_admin_says_so(one_pa
     assert (code, told["outcome"]) == (1, "ok")  # and the launcher tells that this is another repository
     assert [alert["reason"] for alert in told["alerts"]] == ["config-changed"]
     assert one_pair.told()[0] == 0
+
+
+def test_an_earlier_state_of_a_repository_is_taken_when_the_admin_says_so_and_not_before(pair, scratch):
+    repository, security = pair.server.repository, pair.client.base / "borg/.config/borg/security"
+    shutil.copytree(repository, scratch / "earlier")
+    assert pair.told()[1]["outcome"] == "ok"
+    shutil.rmtree(repository)
+    (scratch / "earlier").rename(repository)
+    for _ in range(2):
+        result = pair.run()
+        assert (result.returncode, "borgctl moved POLICY --earlier" in result.stderr) == (2, True), result.stderr
+    nonces = [path.read_text() for path in security.glob("*/nonce")]
+    assert nonces
+    result = moved(pair.client, "--earlier")
+    assert (result.returncode, "archives made since then are gone" in result.stdout) == (0, True), result.stderr
+    assert [path.read_text() for path in security.glob("*/nonce")] == nonces
+    for _ in range(2):
+        assert pair.told()[1]["outcome"] == "ok"
+
+
+def test_no_link_in_borgs_own_rooms_is_followed_to_forget_how_new_a_repository_is(one_pair, scratch):
+    security, known = one_pair.client.base / "borg/.config/borg/security", scratch / "security"
+    security.rename(known)
+    security.symlink_to(known)
+    before = sorted(path.name for path in known.glob("*/*"))
+    result = moved(one_pair.client, "--earlier")
+    assert (result.returncode, "in the policy's 'base'" in result.stderr) == (2, True)
+    assert sorted(path.name for path in known.glob("*/*")) == before
 
 
 def test_a_move_that_makes_no_sense_changes_nothing(one_pair):

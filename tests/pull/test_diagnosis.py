@@ -34,6 +34,7 @@ def test_the_words_of_ssh_say_what_failed_and_the_hint_what_to_do(said, name) ->
         ("Repository.DoesNotExist", "borgpull run web1 --job init"),
         ("StorageQuotaExceeded", "borgpull compact web1"),
         ("Cache.RepositoryAccessAborted", "borgctl moved POLICY --from OLD-PATH"),
+        ("Cache.RepositoryReplay", "borgctl moved POLICY --earlier"),
         ("PassphraseWrong", "passphrase"),
     ],
 )
