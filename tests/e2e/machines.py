@@ -21,6 +21,7 @@ import getpass
 import json
 import os
 import re
+import resource
 import select
 import shlex
 import shutil
@@ -55,6 +56,17 @@ def scratch() -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def full_disk() -> Iterator[None]:
+    """Let no file of ours grow, as on a full disk: write(2) fails with EFBIG."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def free_port() -> int:

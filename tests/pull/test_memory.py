@@ -1,16 +1,15 @@
 """What the launcher remembers of a client, and what of the client's words is alarming."""
 
-import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-import resource
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machines import full_disk
 
 from borgctl.pull import config, memory
 from borgctl.pull import state as states
@@ -210,17 +209,6 @@ def test_a_state_that_cannot_be_written_is_told_with_the_run(world) -> None:
     assert kept(world).head == Head(7, A)
 
 
-@contextlib.contextmanager
-def full():
-    """Let no file of ours grow, as on a full disk: write(2) fails with EFBIG."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("before", ['{"version": 1, "head": null', None])
 def test_on_a_full_disk_the_state_stays_as_it_was_and_no_draft_beside_it(world, before) -> None:
     path = Path(world.folders.memory(NAME))
@@ -228,7 +216,7 @@ def test_on_a_full_disk_the_state_stays_as_it_was_and_no_draft_beside_it(world, 
     if before is not None:
         path.write_text(before)
     content, state = path.read_text(), kept(world)
-    with full(), pytest.raises(OSError, match="too large"):
+    with full_disk(), pytest.raises(OSError, match="too large"):
         states.save(world.folders, NAME, state)
     assert path.read_text() == content
     assert os.listdir(path.parent) == ["state.json"]

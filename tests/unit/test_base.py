@@ -1,16 +1,15 @@
 """The state directory: locks, places, runs' own directories, and what was learnt of borg."""
 
-import contextlib
 import fcntl
 import os
 import re
-import resource
 import stat
 from pathlib import Path
 
 import programs
 import pytest
 import stage
+from machines import full_disk
 
 from borgctl.base import Base
 from borgctl.errors import BorgctlError
@@ -356,21 +355,10 @@ def test_a_fifo_in_the_base_is_not_waited_for(base):
     assert base.host_id() == base.host_id()
 
 
-@contextlib.contextmanager
-def full():
-    """Let no file of ours grow, as on a full disk: write(2) fails with EFBIG."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 def test_a_full_disk_under_the_base_is_told_as_that_and_leaves_no_half_file(base):
     before = sorted(os.listdir(base.path))
     for keep in (base.host_id, lambda: base.keep("repository", A, "ab" * 32)):
-        with pytest.raises(BorgctlError) as caught, full():
+        with pytest.raises(BorgctlError) as caught, full_disk():
             keep()
         assert code_of(caught) == "base-unusable"
     assert sorted(os.listdir(base.path)) == before
