@@ -15,8 +15,8 @@ BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE := 1
 # no caches in the clone
 PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
-# tests wait for other programs much of the time: several at once, and few of them, as each may have a handful
-AT_ONCE := -n auto --maxprocesses 4
+# tests wait for other programs much of the time, so more at once than there are cores; some take a minute, most no time
+AT_ONCE := -n 4 --dist worksteal
 
 help:
 	@sed -n 's/^#   //p' Makefile
