@@ -2,7 +2,8 @@
 
 `counts(stream, text)` is given one line of borg's log, or all of its result, and returns what of it may leave, or None.
 It is an allow-list: what is not known to hold numbers and fixed words only stays here; the text of a warning is
-replaced by its kind.
+replaced by its kind, unless it is, from the first character to the last, one of a few sentences of borg's own. Those
+stand below, so no name can pass but one that is such a sentence as a whole.
 """
 
 import json
@@ -60,6 +61,37 @@ _RESULT = frozenset(
     ]
 )
 
+# Whole messages of borg 1.2 and 1.4 in which nothing is filled in
+_KEEP_THE_KEY_14 = (
+    "\nIMPORTANT: you will need both KEY AND PASSPHRASE to access this repo!\n\n"
+    "Key storage location depends on the mode:\n"
+    "- repokey modes: key is stored in the repository directory.\n"
+    "- keyfile modes: key is stored in the home directory of this user.\n\n"
+    "For any mode, you should:\n"
+    "1. Export the borg key and store the result at a safe place:\n"
+    "   borg key export           REPOSITORY encrypted-key-backup\n"
+    "   borg key export --paper   REPOSITORY encrypted-key-backup.txt\n"
+    "   borg key export --qr-html REPOSITORY encrypted-key-backup.html\n"
+    "2. Write down the borg key passphrase and store it at safe place.\n"
+)
+_KEEP_THE_KEY_12 = (
+    "\nIMPORTANT: you will need both KEY AND PASSPHRASE to access this repo!\n"
+    "If you used a repokey mode, the key is stored in the repo, but you should back it up separately.\n"
+    'Use "borg key export" to export the key, optionally in printable format.\n'
+    "Write down the passphrase. Store both at safe place(s).\n"
+)
+_SENTENCES = frozenset(
+    [
+        _KEEP_THE_KEY_14,
+        _KEEP_THE_KEY_12,
+        "Cache integrity data not available: old Borg version modified the cache.",
+        "Continuing without files cache - expect lower performance.",
+        "Discarding incompatible or corrupted cache and forcing a cache rebuild",
+        "Archive consistency check complete, problems found.",
+        "Repository manifest not found!",
+    ]
+)
+
 
 def counts(stream: str, line: str) -> str | None:
     """Return what of a line may leave, as JSON; None where nothing may."""
@@ -85,7 +117,8 @@ def _message(value: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"type": kind, "levelname": "INFO", "message": text}  # the server's own words
     if kind == "log_message" and value.get("levelname") not in ("INFO", "DEBUG"):
         kept = {key: item for key, item in value.items() if key in _LOG and _plain(item)}
-        return {**kept, "message": str(kept.get("msgid") or "text withheld by the client's policy")}
+        sentence = text if isinstance(text, str) and text in _SENTENCES else "text withheld by the client's policy"
+        return {**kept, "message": str(kept.get("msgid") or sentence)}
     return None  # also INFO, which is all names and numbers in words
 
 

@@ -208,7 +208,7 @@ POLICY = (
     Key(
         *("disclose", "counts or names", "counts", "disclose: names"),
         "What the server learns beyond numbers. With `counts`, names of files, command lines and local paths stay here; "
-        "warnings are told by their kind. Names of archives are told with either.",
+        "warnings are told by their kind, or are one of a few sentences of borg's in which no name has a place. Names of archives are told with either.",
         {"enum": ["counts", "names"]},
     ),
     Key(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _EVERY = 30.0
 _REFRESH = 0.125
+_MOST_LINES = 20
 
 
 class Screen(Protocol):
@@ -69,7 +70,8 @@ class Plain:
     def show(self, said: Message | Counts | Step | None) -> None:
         """Say a message now, and a count later."""
         if isinstance(said, Message):
-            self._write(f"{self._title}: {sentence(said)}")
+            for line in sentences(said):
+                self._write(f"{self._title}: {line}")
         elif said is not None:
             self._now = said
 
@@ -115,7 +117,8 @@ class Live:
     def show(self, said: Message | Counts | Step | None) -> None:
         """Write a message above the line, and keep a count for it."""
         if isinstance(said, Message):
-            self._write(f"{self._title}: {sentence(said)}")
+            for line in sentences(said):
+                self._write(f"{self._title}: {line}")
         elif said is not None:
             self._now = said
 
@@ -202,11 +205,11 @@ def screen(json: bool) -> Screen:
     return Forgiving(Live(console) if live else Plain(sys.stderr))
 
 
-def sentence(message: Message) -> str:
-    """Write a message for people."""
-    if message.source == "unframed":
-        return f"ssh or client: {shown(message.text)}"
-    return f"{message.source}: {message.level.lower()}: {shown(message.text)}"
+def sentences(message: Message) -> list[str]:
+    """Write a message for people; one of several lines is as many, each saying whose words it is."""
+    whose = "ssh or client" if message.source == "unframed" else f"{message.source}: {message.level.lower()}"
+    lines = [shown(line) for line in message.text.split("\n", _MOST_LINES - 1)]  # what is too much stays one, escaped
+    return [f"{whose}: {line}" for line in lines if line] or [f"{whose}: "]
 
 
 def position(now: Counts | Step) -> str:

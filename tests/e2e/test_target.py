@@ -37,7 +37,9 @@ def pair(client, server, sshd, one_borg):
 def test_a_pair_that_is_set_up_is_ready(pair, client, server, sshd):
     code, found = pair()
     assert (code, found["repository"]["level"]) == (1, "warn")  # not made yet
-    assert run(server.borgpull("run", "web1", "--job", "init"), timeout=120).returncode == 0
+    made = run(server.borgpull("run", "web1", "--job", "init"), timeout=120)
+    assert made.returncode == 0
+    assert "borg: warning: IMPORTANT: you will need both KEY AND PASSPHRASE to access this repo!\n" in made.stderr
     code, found = pair()
     assert code == 0, found
     assert found["borg"]["text"].startswith("the client has borg 1.")

@@ -102,6 +102,20 @@ def test_shown_text_is_printable_and_keeps_what_was(text: str) -> None:
     assert not text.isprintable() or shown(text) == text
 
 
+def test_a_message_of_several_lines_is_shown_as_such_and_each_says_whose_it_is() -> None:
+    text = "\nkeep the key!\n\n   borg key export\n"
+    line = json.dumps({"type": "log_message", "levelname": "WARNING", "message": text})
+    _, screen = heard(output(line, "stderr"))
+    assert screen.splitlines() == [": borg: warning: keep the key!", ": borg: warning:    borg key export"]
+
+
+def test_a_message_of_very_many_lines_becomes_a_few() -> None:
+    line = json.dumps({"type": "log_message", "levelname": "ERROR", "message": "x\n" * 1500})
+    _, screen = heard(output(line, "stderr"))
+    assert len(screen.splitlines()) == 20 and len(screen) < 6000
+    assert all(": borg: error: x" in one for one in screen.splitlines())
+
+
 def test_escapes_and_bidi_of_every_source_are_escaped() -> None:
     evil = "\x1b[2J\u202e\u2066\r\n\x07\x9b\ud800"
     line = json.dumps({"type": "log_message", "levelname": "ERROR", "message": evil})

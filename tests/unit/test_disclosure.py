@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from borgctl import disclosure
 from borgctl.disclosure import counts
 
 SECRET = "home/jörg/secret-name"
@@ -95,6 +96,56 @@ def test_a_warning_leaves_as_its_kind():
     kept = json.loads(counts("stderr", json.dumps(STDERR[3])))
     assert kept["message"] == "BackupPermissionError"
     assert kept["levelname"] == "WARNING"
+
+
+FIXED = """
+import ast, glob, json, os, borg
+found = set()
+for file in glob.glob(os.path.dirname(borg.__file__) + "/*.py"):
+    for node in ast.walk(ast.parse(open(file).read())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) == 1:
+            text, levels = node.args[0], {"warning": "WARNING", "error": "ERROR"}
+            if node.func.attr in levels and isinstance(text, ast.Constant) and isinstance(text.value, str):
+                found.add((levels[node.func.attr], text.value))
+print(json.dumps(sorted(found)))
+"""
+
+
+def written_in(borg):
+    """Return what this borg says in words that all stand in its source: (level, text)."""
+    done = subprocess.run([borg.python, "-c", FIXED], capture_output=True, text=True, check=True, timeout=60)
+    return [(level, text) for level, text in json.loads(done.stdout) if "%" not in text]
+
+
+def told(level, text, **more):
+    line = {"type": "log_message", "time": 1.5, "levelname": level, "name": "borg.archiver", "message": text, **more}
+    return json.loads(counts("stderr", json.dumps(line)))["message"]
+
+
+def test_sentences_of_borgs_own_leave_as_they_stand_in_its_source(borg_14, borg_12):
+    written = {text: level for borg in (borg_14, borg_12) for level, text in written_in(borg)}
+    assert len(written) > 20
+    assert {text for text, level in written.items() if told(level, text) == text} == disclosure._SENTENCES
+    for borg in (borg_14, borg_12):
+        assert [text for level, text in written_in(borg) if "IMPORTANT" in text and told(level, text) == text]
+
+
+@pytest.mark.parametrize("text", sorted(disclosure._SENTENCES), ids=lambda text: text.strip()[:30])
+def test_what_is_named_like_a_sentence_of_borgs_stays_here(text):
+    for message in (
+        f"{text}: file changed while we backed it up",
+        f"{text}\n/{SECRET}",
+        f"/{SECRET}\n{text}",
+        f"{SECRET} {text}",
+        f" {text}",
+        text.upper(),
+        text.replace("e", "\N{CYRILLIC SMALL LETTER IE}"),
+        f"{text}\0",
+    ):
+        assert told("WARNING", message) == "text withheld by the client's policy"
+    assert told("WARNING", text, msgid="BackupPermissionError") == "BackupPermissionError"
+    assert counts("stderr", json.dumps({"type": "log_message", "levelname": "INFO", "message": text})) is None
+    assert counts("stderr", json.dumps({"type": "file_status", "status": "A", "path": text})) is None
 
 
 def test_the_servers_own_words_go_back_to_it():
