@@ -1,6 +1,7 @@
 """`borgctl recovery`: one page for the safe, with all that is needed when this machine is gone, or the server is.
 
-It is printed and never kept; that it was printed, and for which key, is noted in the base (`borgctl.recovery`).
+It is at most 76 columns wide, but for long names and passphrases, which no end of a line may cut in two. It is printed
+and never kept; that it was printed, and for which key, is noted in the base (`borgctl.recovery`).
 """
 
 import os
@@ -21,32 +22,40 @@ _KEY = re.compile(
 )  # a server or a borg that was taken over may have made it
 
 _PAGE = """\
-BORG RECOVERY PAGE                                                     KEEP IT SECRET
-machine          {host}, printed {today}
-policy           {policy}
-repository       {path} on the server
-repository id    {identity}
-passphrase       {passphrase}
+BORG RECOVERY PAGE                                            KEEP IT SECRET
+machine     {host}, printed {today}
+policy      {policy}
+repository  {path} on the server
+id          {identity}
+passphrase  {passphrase}
 
 key (in a file, these lines and nothing before or after them):
 {key}
 RESTORE ON THIS MACHINE, with the server's help
   server:  borgpull window TARGET --for 30m
   here:    borgctl window -- borg list
-           cd /tmp/restore && borgctl window -- borg extract ::NAME etc/fstab
+           cd /tmp/restore
+           borgctl window -- borg extract ::NAME etc/fstab
 
 RESTORE ON A NEW MACHINE
-  1. install borgctl and borg; make {directory} (0700); write the passphrase into
-     {directory}/passphrase (0600)
-  2. borgctl sample --repository {path} > {policy}
-  3. borgctl authorize KEY {policy}   (KEY: on the server, borgpull's TARGET.pub)
-     and on the server:  borgpull trust --replace TARGET 'THE NEW HOST KEY'
-  4. compare the id above with what 'borgctl window -- borg info' shows; then restore as above
+  1. install borgctl and borg; make {directory} (0700);
+     write the passphrase into {directory}/passphrase (0600)
+  2. borgctl sample --repository {path} \\
+       > {policy}
+  3. borgctl authorize KEY {policy}
+     (KEY: on the server, borgpull's TARGET.pub), and on the server:
+     borgpull trust --replace TARGET 'THE NEW HOST KEY'
+  4. compare the id above with what 'borgctl window -- borg info' shows;
+     then restore as above
 {keyfile}
-RESTORE WITH THE SERVER ALONE (its admin then knows the passphrase and can read all of it)
-  on it:   borg list {path}         with the passphrase typed in{with_key}
-           cd /tmp/restore && borg extract {path}::NAME etc/fstab
-If the server's copy of the key is lost:  borg key import {path} FILE
+RESTORE WITH THE SERVER ALONE
+(its admin then knows the passphrase and can read all of it)
+  on it, with the passphrase typed in{with_key}:
+           borg list {path}
+           cd /tmp/restore
+           borg extract {path}::NAME etc/fstab
+If the server's copy of the key is lost:
+           borg key import {path} FILE
 """
 _KEYFILE = """\
   5. the key is kept on the client, so before the first 'borg list':
@@ -81,7 +90,7 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
         passphrase="(none)" if secret is None else secret.decode("utf-8", "backslashreplace"),
         key=key.decode("ascii", "replace"),
         keyfile=_KEYFILE if kept_here else "",
-        with_key=", and BORG_KEY_FILE naming the file of the key" if kept_here else "",
+        with_key="\n  and BORG_KEY_FILE naming the file of the key" if kept_here else "",
     )
 
 

@@ -70,7 +70,7 @@ def test_a_new_machine_restores_with_the_recovery_page_after_the_loss_of_the_old
     pair.sshd.stop()
     with Sshd(scratch / "new-sshd") as sshd:
         client = Client(scratch / "new", pair.server.repository, borg=borg.path)
-        assert f"repository       {pair.server.repository} on the server" in text
+        assert f"repository  {pair.server.repository} on the server" in text
         client.passphrase_file.write_text(passphrase + "\n")
         policy(client, mode)
         public = (pair.server.config / "keys/web1.pub").read_text().strip()
@@ -94,7 +94,7 @@ def test_a_new_machine_restores_with_the_recovery_page_after_the_loss_of_the_old
             assert result.returncode == 0, result.stderr
             told = through_window(client, "info", "--json").stdout
         assert same_tree(source, out / place) == []
-        assert re.search(r"(?m)^repository id +([0-9a-f]{64})$", text)[1] in told
+        assert re.search(r"(?m)^id +([0-9a-f]{64})$", text)[1] in told
         code, report = new.told()  # and backups go on from here
         assert (code, report["outcome"]) == (0, "ok"), report
 

@@ -1,14 +1,18 @@
 """What is printed on the recovery page: no key that somebody else has put in the way, and nothing but a key."""
 
+import base64
 import os
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import stage
 from typer.testing import CliRunner
 
-from borgctl import policyfile
+from borgctl import policyfile, recovery, surroundings
 from borgctl.base import Base
+from borgctl.cli import recovery as printing
 from borgctl.cli.app import app
 from borgctl.cli.recovery import printed_page
 from borgctl.errors import BadValue, BorgctlError
@@ -55,13 +59,31 @@ def test_a_keyfile_is_on_the_page(policy, base):
     assert "hqlhbGdvcml0aG2m\nc2hh+/A=\n" in page and "key import :: FILE" in page
 
 
+@pytest.mark.parametrize("kept", ["here", "in the repository"])
+def test_the_page_is_76_columns_wide(policy, base, monkeypatch, kept):
+    """With names as the README's, the longest passphrase of ours, and a key as borg writes it."""
+    secret = base64.b64encode(bytes(33)).decode()
+    Path(policy.passphrase.file).write_text(f"{secret}\n")
+    monkeypatch.setattr(policyfile, "policy_directory", lambda: "/etc/borgctl")
+    monkeypatch.setattr(surroundings, "hostname", lambda: "backup-client-17")
+    key = "\n".join(["A" * 70] * 8)
+    planted(base, key)
+    if kept != "here":
+        monkeypatch.setattr(recovery, "keyfile", lambda *_: None)
+        monkeypatch.setattr(printing, "_exported", lambda *_: f"BORG_KEY {ONE}\n{key}\n".encode())
+    printed = printed_page(replace(policy, file="/etc/borgctl/web1.yaml"), PATH, 0)
+    assert secret in printed and key in printed and ("key import ::" in printed) == (kept == "here")
+    assert [line for line in printed.splitlines() if len(line) > 76] == []
+    assert max(map(len, printed.splitlines())) == 76
+
+
 def test_what_the_page_says_of_a_new_machine_makes_a_policy_with_windows(policy, base, tmp_path):
     """Where the page's own user keeps policies, and with no line of it to add that the sample has already."""
     planted(base, "hqlhbGdvcml0aG2m")
     page = printed_page(policy, PATH, 0)
     directory = "/etc/borgctl" if stage.ROOT else f"{policyfile.home()}/.config/borgctl"
-    assert f"make {directory} (0700)" in page and f"     {directory}/passphrase (0600)" in page
-    (words,) = re.findall(r"borgctl sample (.*) > ", page)
+    assert f"make {directory} (0700)" in page and f" into {directory}/passphrase (0600)" in page
+    (words,) = re.findall(r"borgctl sample (.*) \\\n +> ", page)
     made = CliRunner().invoke(app, ["sample", *words.split()])
     assert stage.written(tmp_path, made.stdout).window > 0
     assert "window: 30m" not in page
