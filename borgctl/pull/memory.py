@@ -29,7 +29,10 @@ _OFTEN = "the repository's config, which holds its key, was changed more often t
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A call that has ended, at `time`; `job` is None for hello, `seen` is what was sent as --seen."""
+    """A call that has ended, at `time`; `job` is None for hello, `seen` is what was sent as --seen.
+
+    `by_hand`: a person named the job, and neither the target's file nor the client's own offer does.
+    """
 
     job: str | None
     verdict: Verdict
@@ -37,6 +40,7 @@ class Ended:
     seen: Head | None
     time: float
     config: str | None = None  # the hash of the repository's config, afterwards
+    by_hand: bool = False
 
 
 def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, ...]:
@@ -133,6 +137,10 @@ def _count(state: State, ended: Ended) -> None:
     past = Past(ended.time, ended.verdict.outcome, ended.verdict.reason)
     if ended.job is None and past.outcome in GOOD:
         return
+    if ended.by_hand and _mistyped(state.jobs.get(ended.job or ""), past):
+        forgotten = state.jobs.pop(ended.job or "", None)
+        state.last = None if forgotten and forgotten.last == state.last else state.last
+        return
     state.last = past
     if ended.job is None or (ended.job not in state.jobs and len(state.jobs) >= MOST_JOBS):
         return
@@ -142,6 +150,11 @@ def _count(state: State, ended: Ended) -> None:
         job.command = ended.transcript.start.command
     if past.outcome in GOOD:
         job.good = past
+
+
+def _mistyped(kept: Job | None, past: Past) -> bool:
+    """Tell whether a job that a person named is none, and never was: that says nothing of how the target stands."""
+    return (past.outcome, past.reason) == ("refused", "unknown-job") and (kept is None or kept.good is None)
 
 
 def alerted(alert: Alert) -> str:

@@ -98,7 +98,8 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
     end = time.monotonic() + target.timeout  # for all of them: no client keeps the others waiting longer
     for job in chosen:
         if launcher.stop.name is None:
-            report = _job(launcher, target, job, path, max(1.0, end - time.monotonic()))
+            by_hand = bool(jobs) and job not in (target.jobs or ())
+            report = _job(launcher, target, job, path, max(1.0, end - time.monotonic()), by_hand=by_hand)
             yield replace(report, alerts=(*early, *report.alerts))
             early = ()
 
@@ -112,9 +113,10 @@ def obstacle(target: Target) -> Verdict | None:
     return None
 
 
-def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float) -> Report:
+def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> Report:
     seen = load_state(launcher.folders, target.name).head
-    return carry(launcher, target, peer.run(target, job, path, seen), path, seconds, str(job), seen)
+    call = peer.run(target, job, path, seen)
+    return carry(launcher, target, call, path, seconds, str(job), seen, by_hand=by_hand)
 
 
 def carry(
@@ -126,8 +128,12 @@ def carry(
     job: str,
     seen: Head | None,
     verdict: Callable[[Facts, Transcript], Verdict] = lambda facts, _: judge(facts),
+    by_hand: bool = False,
 ) -> Report:
-    """Serve the repository to one call, and report; `job` is what to call it, `seen` what was sent as --seen."""
+    """Serve the repository to one call, and report; `job` is what to call it, `seen` what was sent as --seen.
+
+    `by_hand`: nothing but the command line names this job.
+    """
     base = launcher.folders.borg(target.name)
     make(base)
     env = serve.environment(launcher.folders, target, path)
@@ -140,7 +146,7 @@ def carry(
     said, seconds = verdict(facts, transcript), time.monotonic() - clock
     if said.outcome not in GOOD and (crowded := full(str(target.repository))):
         launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", crowded)))
-    ended = Ended(call.asked[0], said, transcript, seen, time.time(), config.digest(str(target.repository)))
+    ended = Ended(call.asked[0], said, transcript, seen, time.time(), config.digest(str(target.repository)), by_hand)
     alerts = remember(launcher.folders, target.name, ended)
     report = Report(str(target.name), job, said, begun, seconds, transcript, facts.serve, alerts)
     launcher.screen.end(summary(report))

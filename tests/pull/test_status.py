@@ -135,3 +135,45 @@ def test_no_control_character_of_a_state_reaches_a_terminal(world, borgpull) -> 
     for more in ((), ("--json",), ("--nagios",)):
         out = borgpull("status", *more)[1]
         assert all(character.isprintable() or character == "\n" for character in out)
+
+
+def quiet_serve(world) -> str:
+    path = world.root / "serve"
+    path.write_text("#!/bin/sh\nexec cat >/dev/null\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_mistyped_job_is_not_remembered(world, borgpull) -> None:
+    world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=quiet_serve(world))
+    remembered(world, default=(1, "ok", "create"), defualt=(None, "failed", None))  # as an earlier version kept it
+    for _ in range(2):
+        assert borgpull("run", "web1", "--job", "defualt")[0] == 2
+        assert list(states.load(world.folders, NAME).jobs) == ["default"]
+        code, out, _ = borgpull("status")
+        assert (code, out.splitlines()) == (0, ["web1 default: ok, last good 1 h 0 min ago"])
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_a_job_of_the_target_that_the_client_does_not_know_is_remembered(world, borgpull, by_hand) -> None:
+    world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=quiet_serve(world))
+    assert borgpull("run", "web1", *(["--job", "default"] if by_hand else []))[0] == 2
+    assert states.load(world.folders, NAME).jobs["default"].last.reason == "unknown-job"
+    code, out, _ = borgpull("status")
+    assert code == 2 and out.startswith("web1 default: never, last run refused (unknown-job)")
+
+
+def test_a_job_that_went_well_once_and_is_unknown_now_is_remembered(world, borgpull) -> None:
+    world.local([["refuse", "refused", 77, "unknown-job"]], borg=quiet_serve(world))
+    remembered(world, default=(1, "ok", "create"), prune=(2, "ok", "prune"))
+    assert borgpull("run", "web1", "--job", "prune")[0] == 2
+    code, out, _ = borgpull("status")
+    assert code == 1 and "web1 prune: failing" in out and "unknown-job" in out
+
+
+@pytest.mark.parametrize("reason", ["repository-not-offered", "internal"])
+def test_a_job_by_hand_that_fails_otherwise_is_remembered(world, borgpull, reason) -> None:
+    world.local([["refuse", "refused", 77, reason]], borg=quiet_serve(world))
+    remembered(world, default=(1, "ok", "create"))
+    assert borgpull("run", "web1", "--job", "init")[0] == 2
+    assert states.load(world.folders, NAME).jobs["init"].last.reason == reason
