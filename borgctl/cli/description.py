@@ -14,6 +14,7 @@ from borgctl.cli.verdict import Explanation, refused
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.launch import Greeting
+from borgctl.prose import width, wrapped
 from borgctl.request import Hello, Request
 
 
@@ -37,11 +38,13 @@ class Description:
 
     @property
     def lines(self) -> list[str]:
-        """Return it for people: each beginning once, and below it how it goes on."""
-        lines = []
+        """Return it for people: each beginning once, and below it how it goes on, as wide as their terminal."""
+        lines, columns = [], width()
         for beginning, found in self.paragraphs.items():
-            lines += [beginning, *(f"  - {rest}" for rest in found)]
-        return [printable(line) for line in lines]
+            lines.append(beginning)
+            for rest in found:
+                lines += wrapped("  - ", printable(rest), columns)
+        return lines
 
 
 def described(file: str, facts: Facts) -> Description | Explanation:

@@ -10,8 +10,10 @@ from typing import Any
 from borgctl.cli.lint import printable
 from borgctl.errors import BorgctlError
 from borgctl.policyfile import InvalidPolicy
+from borgctl.prose import width, wrapped
 
 _MALFORMED = 76
+_SENTENCES = ("detail", "hint", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,13 @@ class Explanation:
 
     @property
     def lines(self) -> list[str]:
-        """Return it for people."""
-        return [printable(f"{name:<12} {text}") for name, text in self._pairs()]
+        """Return it for people; sentences as wide as their terminal, what one may want to copy in one line."""
+        columns = width()
+        lines = []
+        for name, text in self._pairs():
+            head, said = f"{name:<12} ", printable(text)
+            lines += wrapped(head, said, columns) if name in _SENTENCES else [f"{head}{said}"]
+        return lines
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
         if self.request is not None:

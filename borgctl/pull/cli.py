@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import sys
 import time
 import traceback
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from borgctl import __version__, completion
+from borgctl import __version__, completion, prose
 from borgctl.completion import Shell
 from borgctl.errors import BadValue
 from borgctl.pull import folders as places
@@ -220,7 +219,7 @@ def would_work(context: typer.Context, target: TargetArgument, as_json: Json = F
     """
     found = load(context.obj, TargetName(target))
     levels = []
-    width = max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 100_000
+    width = prose.width()
     with Stop() as stop:
         for check in probe.probe(Launcher(context.obj, progress.Quiet(), stop, Patience()), found):
             levels.append(check.level)

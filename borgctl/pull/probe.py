@@ -9,12 +9,12 @@ says that something is wrong; everything is the client's own words and is escape
 import os
 import re
 import subprocess
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from borgctl.errors import REASONS
+from borgctl.prose import elapsed, wrapped
 from borgctl.pull import peer
 from borgctl.pull.diagnosis import ailment, named
 from borgctl.pull.outcome import ADVICE, Verdict
@@ -23,7 +23,7 @@ from borgctl.pull.run import Launcher, obstacle, unanswered
 from borgctl.pull.session import Session
 from borgctl.pull.stream import Hello
 from borgctl.pull.targets import Target
-from borgctl.pull.text import elapsed, shown, size
+from borgctl.pull.text import shown, size
 from borgctl.pull.transcript import Transcript
 
 _SECONDS = 60.0
@@ -47,13 +47,8 @@ class Check:
 
     def lines(self, width: int) -> list[str]:
         """Return it for people, wrapped."""
-        lines = _wrapped(f"{self.level:<6} {self.name:<11} ", shown(self.text), width)
-        return [*lines, *_wrapped(f"{'':19}-> ", self.hint, width)] if self.hint and self.level != "ok" else lines
-
-
-def _wrapped(head: str, text: str, width: int) -> list[str]:
-    indent = " " * len(head)
-    return textwrap.wrap(head + text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+        lines = wrapped(f"{self.level:<6} {self.name:<11} ", shown(self.text), width)
+        return [*lines, *wrapped(f"{'':19}-> ", self.hint, width)] if self.hint and self.level != "ok" else lines
 
 
 def probe(launcher: Launcher, target: Target) -> Iterator[Check]:

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from borgctl.prose import elapsed
 from borgctl.pull.borglog import Counts, Step
-from borgctl.pull.text import elapsed, shown, size
+from borgctl.pull.text import shown, size
 from borgctl.pull.transcript import Message
 
 if TYPE_CHECKING:

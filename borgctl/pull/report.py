@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from borgctl.prose import elapsed
 from borgctl.pull.diagnosis import advice
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.progress import position
 from borgctl.pull.state import Alert
-from borgctl.pull.text import elapsed
 from borgctl.pull.transcript import Transcript
 
 _MOST_ARCHIVES = 10_000

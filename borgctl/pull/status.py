@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.errors import BadValue
+from borgctl.prose import elapsed
 from borgctl.pull import state as states
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
@@ -20,7 +21,7 @@ from borgctl.pull.outcome import GOOD
 from borgctl.pull.run import obstacle
 from borgctl.pull.state import Job, Past, State
 from borgctl.pull.targets import Target, load
-from borgctl.pull.text import elapsed, shown
+from borgctl.pull.text import shown
 
 _LEVELS = {"ok": 0, "seen": 0, "warning": 1, "failing": 1, "not-ready": 1, "overdue": 2, "never": 2, "invalid": 2}
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was

@@ -2,7 +2,7 @@ r"""Foreign words and large numbers, made fit for a terminal.
 
 Nothing here knows whose words they are.
 
-    shown("evil\x1b[2J\u202e") == "evil\\x1b[2J\\u202e"    size(1_234_567) == "1.2 MB"    elapsed(75) == "1 min 15 s"
+    shown("evil\x1b[2J\u202e") == "evil\\x1b[2J\\u202e"    size(1_234_567) == "1.2 MB"
 """
 
 LONGEST = 2000
@@ -24,12 +24,3 @@ def size(count: int) -> str:
     while amount >= 999.95 and power < 5:
         amount, power = amount / 1000, power + 1
     return f"{amount:.1f} {'kMGTP'[power - 1]}B" if power else f"{count} B"
-
-
-def elapsed(seconds: float) -> str:
-    """Write a duration in its two largest units."""
-    minutes, rest = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -10,6 +10,7 @@ import sys
 import pytest
 import stage
 from programs import python, script
+from terminals import on_a_terminal
 from typer.testing import CliRunner
 
 from borgctl import argv
@@ -304,6 +305,16 @@ def test_without_a_request_it_says_what_the_server_may_do(policies):
     told = json.loads(borgctl("explain", policies["jobs"], "--json").stdout)
     assert [job["name"] for job in told["offer"]["jobs"]][:2] == ["default", "dumps"]
     assert all(sentence.endswith(".") for sentence in told["sentences"])
+
+
+def test_sentences_are_folded_between_words_on_a_terminal_and_nowhere_else(policies):
+    whole = borgctl("explain", policies["several"]).stdout
+    assert max(map(len, whole.splitlines())) > 80
+    folded = on_a_terminal("borgctl", "explain", policies["several"], COLUMNS="80")
+    assert all(len(line) <= 80 or " " not in line.strip().removeprefix("- ") for line in folded.splitlines())
+    assert re.sub(r"\d+-\d+-\d+T\S+", "", folded).split() == re.sub(r"\d+-\d+-\d+T\S+", "", whole).split()
+    refusal = on_a_terminal("borgctl", "explain", policies["jobs"], "borg create ::a /etc", COLUMNS="80").splitlines()
+    assert all(len(line) <= 80 for line in refusal if not line.startswith("rule ")), refusal
 
 
 def test_every_job_command_path_and_repository_is_in_the_sentences(policies):

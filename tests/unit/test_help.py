@@ -1,14 +1,13 @@
 """What both programs say of themselves: help, version, completion, colours."""
 
 import importlib.metadata
-import os
-import pty
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
 from machines import program
+from terminals import on_a_terminal
 from typer.main import get_command
 
 import borgctl
@@ -120,26 +119,6 @@ def test_what_the_scripts_of_zsh_and_fish_ask_is_answered(name):
 # ---- colours
 
 COLOUR = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:[34][0-7]|9[0-7]|10[0-7]|[34]8;)[0-9;]*m")
-
-
-def on_a_terminal(*argv, **env):
-    """Run a program with a terminal of 16 colours; return what reaches it."""
-    leader, follower = pty.openpty()
-    process = subprocess.Popen(
-        [program(argv[0]), *map(str, argv[1:])],
-        **dict.fromkeys(("stdin", "stdout", "stderr"), follower),
-        env={"PATH": "/usr/bin:/bin", "TERM": "xterm", "LANG": "C.UTF-8", "HOME": "/nonexistent", **env},
-    )
-    os.close(follower)
-    shown = b""
-    try:
-        while block := os.read(leader, 65536):
-            shown += block
-    except OSError:  # EIO: nobody has the other end open any more
-        pass
-    os.close(leader)
-    process.wait()
-    return shown.decode()
 
 
 @pytest.fixture

@@ -4,14 +4,12 @@ It doesn't know what was examined. Exit status, as monitoring programs read it: 
 could not be seen, 2 something is open or broken.
 """
 
-import shutil
-import sys
-import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from borgctl.cli.lint import printable
+from borgctl.prose import width, wrapped
 
 Level = Literal["ok", "warn", "unseen", "open", "error"]
 _STATUS = {"ok": 0, "warn": 1, "unseen": 1, "open": 2, "error": 2}
@@ -42,13 +40,13 @@ class Finding:
     def lines(self, width: int) -> Iterator[str]:
         """Yield it for people, wrapped; what is well has no reasons and nothing to do."""
         word = self.level.upper() if self.level == "open" else self.level
-        yield from _wrapped(f"  {word:<7} {self.topic:<12} ", self.text, width)
+        yield from wrapped(f"  {word:<7} {self.topic:<12} ", self.text, width)
         if self.level == "ok":
             return
         for reason in self.why:
-            yield from _wrapped(f"{'':23}because ", reason, width)
+            yield from wrapped(f"{'':23}because ", reason, width)
         if self.change:
-            yield from _wrapped(f"{'':23}-> ", self.change, width)
+            yield from wrapped(f"{'':23}-> ", self.change, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +80,7 @@ class Report:
     @property
     def lines(self) -> list[str]:
         """Return it for people, as wide as their terminal; unwrapped where nobody looks."""
-        return [printable(line) for line in self._lines(_width())]
+        return [printable(line) for line in self._lines(width())]
 
     def _findings(self) -> Iterator[Finding]:
         for section in self.sections:
@@ -90,22 +88,11 @@ class Report:
 
     def _lines(self, width: int) -> Iterator[str]:
         for section in self.sections:
-            yield from _wrapped("", section.title, width)
+            yield from wrapped("", section.title, width)
             for finding in section.findings:
                 yield from finding.lines(width)
             yield ""
         yield f"{_summary(finding.level for finding in self._findings())} (exit status {self.status})"
-
-
-def _width() -> int:
-    return max(60, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 100_000
-
-
-def _wrapped(head: str, text: str, width: int) -> list[str]:
-    """Return text behind a head, further lines below its beginning."""
-    indent = " " * (len(head) if head else 4)
-    folded = textwrap.wrap(text, width - len(indent), break_long_words=False, break_on_hyphens=False) or [""]
-    return [f"{head}{folded[0]}", *(f"{indent}{line}" for line in folded[1:])]
 
 
 def _summary(levels: Iterable[str]) -> str:

@@ -1,0 +1,34 @@
+"""How both programs write for people: how long something took, and sentences on a terminal as wide as it is.
+
+It knows neither program's words.
+
+    elapsed(75) == "1 min 15 s"    wrapped("  - ", "one two", 9) == ["  - one", "    two"]
+"""
+
+import shutil
+import sys
+import textwrap
+
+_NARROWEST = 60
+_UNFOLDED = 100_000
+
+
+def elapsed(seconds: float) -> str:
+    """Write a duration in its two largest units."""
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def width() -> int:
+    """Return how wide lines on stdout may be: as its terminal is; where nobody looks they are not folded."""
+    return max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _UNFOLDED
+
+
+def wrapped(head: str, text: str, columns: int) -> list[str]:
+    """Return text behind a head, further lines below its beginning; no word is cut in two."""
+    indent = " " * (len(head) if head else 4)
+    folded = textwrap.wrap(text, columns - len(indent), break_long_words=False, break_on_hyphens=False) or [""]
+    return [f"{head}{folded[0]}", *(f"{indent}{line}" for line in folded[1:])]

@@ -1,0 +1,36 @@
+"""How both programs write for people."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from borgctl.prose import elapsed, width, wrapped
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (123, "2 min 3 s"),
+        (3599.7, "1 h 0 min"),
+        (3661, "1 h 1 min"),
+        (97200, "27 h 0 min"),
+    ],
+)
+def test_a_duration_is_told_in_its_two_largest_units(seconds, text):
+    assert elapsed(seconds) == text
+
+
+@given(st.lists(st.text("abc-/", min_size=1, max_size=90), min_size=1), st.integers(60, 120))
+def test_no_word_is_cut_and_only_a_long_one_is_wider_than_the_terminal(words, columns):
+    lines = wrapped("  - ", " ".join(words), columns)
+    assert lines[0].startswith("  - ") and all(line.startswith("    ") for line in lines[1:])
+    assert " ".join(line[4:] for line in lines).split() == words
+    assert all(len(line) <= columns or " " not in line[4:] for line in lines)
+
+
+def test_what_is_no_terminal_is_not_folded(capfd):
+    assert width() > 10_000
