@@ -18,6 +18,7 @@ from borgctl.cli.lint import printable
 from borgctl.cli.show import moment, record
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Policy
+from borgctl.prose import elapsed
 
 _GOOD = ("ok", "warning")
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
@@ -63,7 +64,7 @@ class Pulled:
         title = f"{self.policy} {self.job or '(spelled out)'}: {self.state}"
         if self.error:
             return f"{self.policy}: {self.state}: {self.error}"
-        parts = [f"{title}, last good {self.good.get('time')} ({_hours(self.age)} ago)" if self.good else title]
+        parts = [f"{title}, last good {self.good.get('time')} ({elapsed(self.age or 0.0)} ago)" if self.good else title]
         if self.last is not None and self.last is not self.good:
             told = [str(self.last[key]) for key in ("outcome", "reason") if self.last.get(key)]
             parts.append(f"last run {self.last.get('time')} {' '.join(told)}")
@@ -72,10 +73,6 @@ class Pulled:
 
 def _both(one: Pulled) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     return one.good, one.last
-
-
-def _hours(seconds: float | None) -> str:
-    return f"{(seconds or 0) / 3600:.1f} h"
 
 
 @dataclass(frozen=True, slots=True)

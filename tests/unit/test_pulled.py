@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -67,6 +68,13 @@ def test_a_last_run_that_failed_is_a_warning_while_the_last_good_one_is_young(po
     assert stands(policy, 27)[0] == 2
     ran(policy, "warning")
     assert stands(policy) == (1, [("default", "warning")])
+
+
+def test_how_long_ago_is_told_as_borgpull_tells_it(policy):
+    ran(policy)
+    good = datetime.now(UTC) + timedelta(seconds=123)
+    (line,) = status([str(policy)], 26 * 3600, good).lines
+    assert re.search(r"\(2 min [2-4] s ago\)$", line), line
 
 
 def test_only_what_made_an_archive_for_this_policy_counts(policy):
