@@ -158,6 +158,8 @@ def explain(
     Example: borgctl explain /etc/borgctl/web1.yaml 'run default --log=json'
     """
     facts = explanation.facts(local=local)
+    if request is None and env:
+        raise BadValue("--env is a part of a request: say which, as in 'run default', or '' for the empty one")
     if request is None:
         found: Explanation | Description = described(policy, facts)
     else:

@@ -64,7 +64,8 @@ def show_(
     Example: borgctl audit show --since 2d --outcome refused
     """
     path = log or policyfile.default_log()
-    wanted = show.Wanted(show.since(since, datetime.now(UTC)) if since else None, outcome, peer, run)
+    start = show.since(since, datetime.now(UTC)) if since else None
+    wanted = show.Wanted(start, None if outcome is None else show.sought(outcome), peer, run)
     follower = Follower(path) if follow else None
     known: deque[bytes] = deque(maxlen=_MOST_KNOWN)
     found: deque[dict[str, Any]] = deque(maxlen=last or None)

@@ -25,6 +25,8 @@ COLUMNS = ("time", "no", "what", "who", "asked", "run", "about")
 NARROW = ("time", "no", "what", "run", "about")  # of a terminal that is not wide
 _WIDE = 140
 _LONGEST = 200  # characters of a cell
+OUTCOMES = tuple(dict.fromkeys(("ok", "warning", "failed", *(reason.outcome for reason in REASONS.values()))))
+TYPES = ("accept", "refuse", "exit", "window", "alert", "unreadable")
 _STYLES = {"alert": "bold red", "refused": "red", "malformed": "red", "ok": "green"}
 
 
@@ -46,6 +48,14 @@ class Wanted:
         if self.peer and (record.get("peer") or "local") != self.peer:
             return False
         return not self.run or str(record.get("run", "")).startswith(self.run)
+
+
+def sought(word: str) -> str:
+    """Return the outcome or the type of record that a person asks for; a word that is neither is in no log of ours."""
+    if word not in OUTCOMES + TYPES:
+        known = f"an outcome: {', '.join(OUTCOMES)}; or a record: {', '.join(TYPES)}"
+        raise BadValue(f"unknown outcome {word[:40]!r} (expected {known})")
+    return word
 
 
 def since(text: str, now: datetime) -> datetime:

@@ -317,6 +317,18 @@ def test_sentences_are_folded_between_words_on_a_terminal_and_nowhere_else(polic
     assert all(len(line) <= 80 for line in refusal if not line.startswith("rule ")), refusal
 
 
+@pytest.mark.parametrize("words", [["A=b"], ["A"], ["COLUMNS=80", "--json"]])
+def test_variables_without_a_request_are_refused(policies, words):
+    with pytest.raises(BadValue, match="say which"):
+        CliRunner().invoke(app, ["explain", policies["jobs"], "--env", *words], catch_exceptions=False)
+
+
+def test_a_variable_without_a_value_is_refused(policies):
+    for word in ("A", "=b"):
+        with pytest.raises(BadValue, match="expected NAME=VALUE"):
+            CliRunner().invoke(app, ["explain", policies["jobs"], "", "--env", word], catch_exceptions=False)
+
+
 def test_every_job_command_path_and_repository_is_in_the_sentences(policies):
     for name, path in policies.items():
         policy, text = stage.policyfile.read(path), "\n".join(described(path, stage.FACTS).lines)

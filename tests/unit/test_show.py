@@ -4,15 +4,19 @@ import io
 import json
 import os
 import random
+import re
+from pathlib import Path
 
 import programs
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from borgctl import audit, gate, tally
 from borgctl.audit import Log
 from borgctl.cli import show
 from borgctl.cli.app import app
+from borgctl.errors import BadValue
 
 HOSTILE = [
     "\x1b[2J\x1b]0;title\x07",
@@ -142,6 +146,22 @@ def test_records_can_be_chosen(path):
     assert numbers("--since", "1h") == [1, 2, 3, 4] and numbers("--since", "2099-01-01") == []
     text = shown(path)
     assert "create default" in text and "refuse refused" in text and "unknown-job" in text
+
+
+@pytest.mark.parametrize("word", ["foo", "OK", "", "ok,failed", "\x1b[2J"])
+def test_an_outcome_that_no_record_has_is_refused_with_those_that_there_are(path, word):
+    append(path, {"type": "exit", "outcome": "ok"})
+    with pytest.raises(BadValue) as told:
+        CliRunner().invoke(app, ["audit", "show", "--outcome", word, str(path)], catch_exceptions=False)
+    assert "expected an outcome: ok, warning, failed, " in str(told.value) and str(told.value).isprintable()
+
+
+def test_every_outcome_and_type_of_record_that_the_gate_writes_can_be_asked_for(path):
+    written = "".join(Path(module.__file__).read_text() for module in (audit, gate, tally))
+    assert set(re.findall(r'"type": "([a-z]+)"', written)) == set(show.TYPES) - {"unreadable"}
+    for word in (*show.OUTCOMES, *show.TYPES):
+        assert show.sought(word) == word
+    assert {"refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal"} <= set(show.OUTCOMES)
 
 
 def test_older_parts_come_first(path):
