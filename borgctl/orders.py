@@ -19,10 +19,22 @@ from borgctl.yamlnodes import Node, Notes
 
 def program(notes: Notes, node: Node) -> tuple[str, ...]:
     """Read a program's argv: a list whose first word is an absolute path."""
-    words = notes.items(node, str)
+    words = notes.items(node, str) if _is_list(node) else ()
     if not words or not words[0].startswith("/"):
-        notes.add(node, "expected a list whose first word is a program's absolute path")
+        notes.add(node, "expected a list whose first word is a program's absolute path, like [/path/to/program]")
     return words
+
+
+def _hooks(notes: Notes, node: Node) -> tuple[tuple[str, ...], ...]:
+    """Read programs that run one after the other."""
+    if not _is_list(node) or not all(_is_list(hook) for hook in notes.nodes(node)):
+        notes.add(node, "expected a list of programs, each of them a list, like [[/path/to/program]]")
+        return ()
+    return tuple(program(notes, hook) for hook in notes.nodes(node))
+
+
+def _is_list(node: Node) -> bool:
+    return node.pairs is None and not isinstance(node.value, str)
 
 
 def jobs(notes: Notes, node: Node) -> dict[str, Job]:
@@ -61,8 +73,8 @@ def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
         options=options,
         archive=archive,
         paths=notes.items(fields["paths"], SourcePath) if "paths" in fields else (),
-        before=tuple(program(notes, hook) for hook in notes.nodes(fields["before"])) if "before" in fields else (),
-        after=tuple(program(notes, hook) for hook in notes.nodes(fields["after"])) if "after" in fields else (),
+        before=_hooks(notes, fields["before"]) if "before" in fields else (),
+        after=_hooks(notes, fields["after"]) if "after" in fields else (),
     )
 
 
