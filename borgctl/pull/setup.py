@@ -49,6 +49,10 @@ def add(
 ) -> str | None:
     """Make key, target file and the repository's parent directory; return the public key, None with transport local."""
     check_words(host, repository, quota, transport, policy)
+    if transport == "local" and policy is None:
+        raise PullError("transport local needs a policy", f"borgpull add {name} --transport local --policy PATH")
+    if transport != "local" and host is None:
+        raise PullError("no client is named", f"borgpull add {name} root@HOST")
     lines = {"host": host, "port": port, "transport": None if transport == "stdio" else transport, "policy": policy}
     written = [f"{key}: {value}" for key, value in lines.items() if value is not None]
     if transport != "local":

@@ -73,11 +73,11 @@ def test_add_never_overwrites(world, borgpull) -> None:
     [
         (("web1", "-oProxyCommand=x"), ""),
         (("web1", "a b"), "bad host 'a b'"),
-        (("web1",), "missing key 'host'"),
+        (("web1",), "hint: borgpull add web1 root@HOST"),
         (("../x", "h"), "bad target name '../x'"),
         (("web1", "h", "--quota", "5"), "borg wants at least 10M"),
         (("web1", "h", "--repository", "srv"), "bad repository path 'srv'"),
-        (("web1", "h", "--transport", "local"), "missing key 'policy'"),
+        (("web1", "h", "--transport", "local"), "hint: borgpull add web1 --transport local --policy PATH"),
         (("web1", "h\nborg: /tmp/evil"), "bad host"),
         (("web1", "h", "--quota", "1G\nborg: /tmp/evil"), "bad quota"),
         (("web1", "h", "--transport", "local", "--policy", "/p # x"), "bad path"),
