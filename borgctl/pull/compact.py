@@ -17,6 +17,8 @@ from borgctl.pull.stream import Lines, TooLong
 from borgctl.pull.targets import Target
 from borgctl.pull.transcript import Message
 
+_QUOTA = "Storage quota: "
+
 
 def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
     """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
@@ -47,6 +49,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
 def _wait(child: Child, screen: Screen, stop: Stop) -> int:
     """Show what borg says until it has ended; a signal to the launcher ends it in order."""
     poll, lines, ending = Poll(), Lines(), Ending(child, (0, signal.SIGTERM), (30, signal.SIGKILL))
+    said: set[str] = set()
 
     def stopped() -> None:
         poll.forget(stop.fd)
@@ -55,7 +58,7 @@ def _wait(child: Child, screen: Screen, stop: Stop) -> int:
     with closing(poll):
         poll.watch(stop.fd, stopped)
         poll.watch(child.pidfd, lambda: poll.forget(child.pidfd))
-        poll.watch(child.stderr, lambda: _show(lines, poll.read(child.stderr), screen))
+        poll.watch(child.stderr, lambda: _show(lines, poll.read(child.stderr), screen, said))
         while poll.watches(child.pidfd) or poll.watches(child.stderr):
             now = time.monotonic()
             poll.wait(min(moment for moment in (ending.due, screen.due(), now + 60) if moment is not None) - now)
@@ -64,11 +67,16 @@ def _wait(child: Child, screen: Screen, stop: Stop) -> int:
     return child.status()
 
 
-def _show(lines: Lines, data: bytes, screen: Screen) -> None:
+def _show(lines: Lines, data: bytes, screen: Screen, said: set[str]) -> None:
+    """Show borg's lines; of those on the quota, which it says at its start and again before it frees, the first."""
     try:
         for line in lines.feed(data):
             text = line.decode("utf-8", "replace")
-            if read(text) is not None:
-                screen.show(Message("borg", "INFO", text))
+            about_quota = text.startswith(_QUOTA)
+            if read(text) is None or (about_quota and _QUOTA in said):
+                continue
+            if about_quota:
+                said.add(_QUOTA)
+            screen.show(Message("borg", "INFO", text))
     except TooLong:
         screen.show(Message("borg", "WARNING", "a line of more than 1 MiB was left out"))

@@ -134,9 +134,12 @@ def test_compact_frees_what_a_prune_has_marked(world, borg, repository: Path, bo
     steps = [["start", "prune"], ["borg", borg, "delete", "REPO::one"]]
     assert world.run(world.local(steps, borg=borg))[0].verdict.outcome == "ok"
     assert used(repository) >= full  # append-only: marked, not freed
+    config = (repository / "config").read_text()
+    (repository / "config").write_text(config.replace("storage_quota = 0\n", "storage_quota = 100000000\n"))
     status, _, err = borgpull("compact", "web1")
     assert status == 0, err
     assert "web1 compact: ok" in err
+    assert err.count("Storage quota: ") == 1 and err.count("compaction freed about ") == 1, err
     assert used(repository) < full - 2_900_000
 
 
