@@ -9,9 +9,9 @@ import fnmatch
 import os
 from collections.abc import Callable, Iterator
 
-from borgctl import sandbox
+from borgctl import credentials, sandbox
 from borgctl.cli import premises
-from borgctl.errors import BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Job, Policy
 from borgctl.templates import SAMPLE, Names, Template
 from borgctl.values import SourcePath
@@ -71,14 +71,25 @@ def _sandbox(policy: Policy, find: Find) -> Iterator[Finding]:
         sandbox.hold("require", policy.user)
     except BorgctlError as error:
         if policy.sandbox == "require":
-            yield find("sandbox"), f"every run is refused: {error.detail}"
+            yield _missing(policy, find), f"every run is refused: {error.detail}"
         elif policy.sandbox == "prefer":
-            yield find("sandbox"), f"the sandbox is not whole: {error.detail}"
+            yield _missing(policy, find), f"the sandbox is not whole: {error.detail}"
         else:
             yield find("sandbox"), f"borg runs with {rights}; for 'require' there is missing: {error.detail}"
     else:
         if policy.sandbox != "require":
             yield find("sandbox"), f"borg may run with {rights}: say 'require', which this machine has all for"
+
+
+def _missing(policy: Policy, find: Find) -> Node:
+    """Return where it is said what a sandbox needs and does not find: at the user, if it is he and he is named."""
+    written = find("user")
+    if os.geteuid() == 0 and written.value == "user":
+        try:
+            credentials.account(policy.user)
+        except BadValue:
+            return written
+    return find("sandbox")
 
 
 def _repositories(policy: Policy, find: Find) -> Iterator[Finding]:

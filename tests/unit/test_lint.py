@@ -11,6 +11,9 @@ from typer.testing import CliRunner
 
 from borgctl.cli import lint
 from borgctl.cli.app import app
+from borgctl.errors import BadValue
+
+only_root = pytest.mark.skipif(not stage.ROOT, reason="an ordinary user's borg is that user")
 
 INVALID = sorted((stage.CORPORA / "policies/invalid").glob("*.yaml"))
 DELIVERED = sorted((stage.CORPORA.parents[1] / "policy").glob("*.yaml"))
@@ -65,6 +68,23 @@ def warnings(file):
 
 def test_nothing_is_said_of_a_sound_policy(sound):
     assert warnings(sound()) == []
+
+
+@only_root
+@pytest.mark.parametrize(("mode", "line"), [("require", 13), ("prefer", 13), ("off", 12)])
+def test_a_user_that_is_not_there_is_told_at_the_line_that_names_it(sound, mode, line):
+    found = warnings(sound(("sandbox: require", f"sandbox: {mode}"), ("user: 64123", "user: nosuchuser")))
+    assert [place for place, text in found if "nosuchuser" in text] == [line]
+
+
+@only_root
+def test_a_user_that_no_line_names_is_told_at_the_sandbox(sound, monkeypatch):
+    def nobody(user):
+        raise BadValue(f"no user {user!r}")
+
+    monkeypatch.setattr("borgctl.credentials.account", nobody)
+    (found,) = warnings(sound(("user: 64123\n", "")))
+    assert found[0] == 12 and "'_borgctl'" in found[1]
 
 
 ADVICE = [
