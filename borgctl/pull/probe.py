@@ -6,6 +6,7 @@ says that something is wrong; everything is the client's own words and is escape
     for check in probe(launcher, target): …
 """
 
+import contextlib
 import os
 import re
 import subprocess
@@ -22,7 +23,7 @@ from borgctl.pull.rooms import room
 from borgctl.pull.run import Launcher, obstacle, unanswered
 from borgctl.pull.session import Session
 from borgctl.pull.stream import Hello
-from borgctl.pull.targets import Target
+from borgctl.pull.targets import Target, in_bytes
 from borgctl.pull.text import shown, size
 from borgctl.pull.transcript import Transcript
 
@@ -119,13 +120,31 @@ def _repository(target: Target) -> Iterator[Check]:
     else:
         locked = os.path.isdir(f"{path}/lock.exclusive")
         yield Check("repository", "ok", f"{path}, quota {target.quota}" + (", in use just now" if locked else ""))
-    free = os.statvfs(there)
-    room_left = free.f_bavail * free.f_frsize
-    if room_left < _LITTLE:
+    yield _space(target, there)
+
+
+def _space(target: Target, there: str) -> Check:
+    """Compare what the client may fill with what there is; `there` is the repository, or what is there above it."""
+    disk = os.statvfs(there)
+    free, used = disk.f_bavail * disk.f_frsize, _used(str(target.repository))
+    if free < _LITTLE:
         hint = f"make room, or: borgpull compact {target.name}"
-        yield Check("space", "warn", f"{size(room_left)} free at {there}", hint)
-    else:
-        yield Check("space", "ok", f"{size(room_left)} free")
+        return Check("space", "warn", f"{size(free)} free at {there}", hint)
+    if in_bytes(target.quota) > free + used:
+        text = f"{size(free)} free and {size(used)} used by the repository are less than the quota {target.quota}"
+        hint = "the client can fill this disk: lower 'quota' in the target file, or make room"
+        return Check("space", "warn", text, hint)
+    return Check("space", "ok", f"{size(free)} free")
+
+
+def _used(repository: str) -> int:
+    """Return how large the files of a repository are, as far as they can be seen."""
+    total = 0
+    for directory, _, files in os.walk(repository):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(directory, name)).st_size
+    return total
 
 
 def _silent(target: Target, verdict: Verdict, transcript: Transcript) -> Check:

@@ -153,10 +153,15 @@ def quota(text: str) -> str:
     """Return a quota that `borg serve --storage-quota` takes: a number and K, M, G, T or P, at least 10M."""
     if not re.fullmatch(r"[0-9]{1,15}(?:\.[0-9]{1,3})?[KMGTP]?", text):
         raise BadValue(f"bad quota {text[:40]!r}: expected a number and a unit, like 500G or 1.5T")
-    scale = 1000 ** (" KMGTP".index(text[-1])) if text[-1] in "KMGTP" else 1
-    if float(text.rstrip("KMGTP")) * scale < 10_000_000:
+    if in_bytes(text) < 10_000_000:
         raise BadValue(f"bad quota {text!r}: borg wants at least 10M")
     return text
+
+
+def in_bytes(quota: str) -> float:
+    """Return a good quota as a number of bytes."""
+    scale = 1000 ** (" KMGTP".index(quota[-1])) if quota[-1] in "KMGTP" else 1
+    return float(quota.rstrip("KMGTP")) * scale
 
 
 def plain_path(text: str) -> str:

@@ -1,6 +1,7 @@
 """`borgpull test`: what it says of a client that answers well, badly or not at all."""
 
 import json
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -64,6 +65,22 @@ def test_a_repository_that_is_not_made_yet_is_a_warning(world, asked) -> None:
     code, found = asked(offer(world))
     assert (code, found["repository"]["level"]) == (1, "warn")
     assert "borgpull run web1 --job init" in found["repository"]["hint"]
+
+
+@pytest.mark.parametrize(("has", "level"), [(0, "warn"), (0.5, "warn"), (1.5, "ok")])
+def test_a_quota_beyond_what_is_free_and_what_the_repository_has_is_a_warning(
+    world, asked, repository, has, level
+) -> None:
+    """The quota is twice what is free on this disk; the repository's files are holes, of that many times as much."""
+    disk = os.statvfs(repository)
+    free = disk.f_bavail * disk.f_frsize
+    with open(repository / "data/0/7", "wb") as file:
+        file.truncate(int(free * has))
+    (repository / "data/0/8").symlink_to(repository / "data/0/7")
+    (repository / "data/1").symlink_to(repository / "data/0")
+    code, found = asked(offer(world), quota=f"{2 * free // 1000}K")
+    assert (code, found["space"]["level"]) == (int(level == "warn"), level), found["space"]
+    assert ("lower 'quota'" in (found["space"]["hint"] or "")) == (level == "warn")
 
 
 @pytest.mark.parametrize(
