@@ -8,6 +8,7 @@ It knows neither program's words.
 import shutil
 import sys
 import textwrap
+from datetime import datetime
 
 _NARROWEST = 60
 _UNFOLDED = 100_000
@@ -20,6 +21,12 @@ def elapsed(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def local(moment: float, now: float) -> str:
+    """Write a time (seconds since the epoch) as clocks here show it; with its date where that is not today's."""
+    then = datetime.fromtimestamp(moment)
+    return then.strftime("%H:%M:%S" if then.date() == datetime.fromtimestamp(now).date() else "%Y-%m-%d %H:%M:%S")
 
 
 def width() -> int:

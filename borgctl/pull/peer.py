@@ -6,6 +6,7 @@ Peer.of(target, room="/…/run/1a2b").argv(Request(Hello(), Options(log="json"))
 import os
 import secrets
 import sys
+import time
 from dataclasses import dataclass, replace
 from signal import SIGKILL, SIGTERM
 
@@ -21,7 +22,8 @@ GATE = (sys.executable, "-I", "-m", "borgctl.gate")
 class Call:
     """One request to one client, ready to start; `listen` is the socket that serve is reached through, if any.
 
-    `idle`: perhaps nobody opens the repository, and then what serve says about that is no news.
+    `idle`: perhaps nobody opens the repository, and then what serve says about that is no news. `until`: when a window
+    is over, in seconds since the epoch.
     """
 
     argv: list[str]
@@ -32,6 +34,7 @@ class Call:
     patience: float  # seconds from TERM to KILL: the gate ends borg in order, which takes it 30
     orphaned: int = SIGKILL  # what it gets when the launcher dies: ssh has nothing to put in order
     idle: bool = False
+    until: float | None = None
 
 
 def hello(target: Target, room: str, seen: Head | None = None, *, forwarded: bool = False) -> Call:
@@ -52,7 +55,8 @@ def run(target: Target, job: JobName, room: str, seen: Head | None = None, nonce
 
 def window(target: Target, seconds: int, room: str, seen: Head | None = None) -> Call:
     """Return the call that offers a window for so many seconds."""
-    return replace(_carrying(target, Window(seconds), room, (None, str(target.repository)), seen), idle=True)
+    call = _carrying(target, Window(seconds), room, (None, str(target.repository)), seen)
+    return replace(call, idle=True, until=time.time() + seconds)
 
 
 def _carrying(

@@ -137,7 +137,7 @@ def carry(
     base = launcher.folders.borg(target.name)
     make(base)
     env = serve.environment(launcher.folders, target, path)
-    transcript, begun, clock = Transcript(call.asked), time.time(), time.monotonic()
+    transcript, begun, clock = Transcript(call.asked, call.until), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")
     start_serve = partial(Child, serve.argv(target), env)
     _release(launcher, target, transcript, "an earlier borg serve")

@@ -9,6 +9,7 @@ It believes frames of one run only: the run of `start`, or the only one named. W
 import time
 from dataclasses import dataclass, replace
 
+from borgctl.prose import local
 from borgctl.pull.borglog import Counts, Note, Step, counts, read
 from borgctl.pull.stream import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
 
@@ -28,10 +29,13 @@ class Message:
 
 
 class Transcript:
-    """The state of one conversation; `asked` is the job and repository that `start` must repeat, None for hello."""
+    """The state of one conversation; `asked` is the job and repository that `start` must repeat, None for hello.
 
-    def __init__(self, asked: tuple[str | None, str | None] = (None, None)) -> None:
-        self._asked = asked
+    `until`: when its window is over, by our own clock.
+    """
+
+    def __init__(self, asked: tuple[str | None, str | None] = (None, None), until: float | None = None) -> None:
+        self._asked, self._until = asked, until
         self._runs: set[str] = set()
         self._parts: dict[tuple[str, str], bytearray] = {}  # bytes: as text, many small pieces would take far more room
         self._exit: Exit | None = None
@@ -75,7 +79,8 @@ class Transcript:
             case Opened():
                 self.used |= event.state == "used"
                 self.renewed |= event.state == "renewed"
-                return self.keep(Message("gate", "INFO", f"the window is {event.state}"))
+                end = f" until {local(self._until, time.time())}" if event.state == "open" and self._until else ""
+                return self.keep(Message("gate", "INFO", f"the window is {event.state}{end}"))
             case Said():
                 return self.keep(Message("gate", "WARNING", event.text))
             case Output():

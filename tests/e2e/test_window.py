@@ -170,7 +170,7 @@ def test_the_server_serves_a_window_append_only(one_pair):
 
 def test_a_backup_runs_beside_a_window_that_nobody_uses(either_pair):
     with opened(either_pair) as window:
-        wait_for(lambda: "the window is open" in window.said(), 30)
+        wait_for(lambda: "the window is open until " in window.said(), 30)
         code, told = either_pair.told()
         assert (code, told["outcome"]) == (0, "ok"), told
         assert window.poll() is None

@@ -2,7 +2,10 @@
 
 import io
 import json
+import re
+import time
 import tracemalloc
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -266,6 +269,17 @@ def test_borgs_lines_are_told_apart() -> None:
 @given(JSON)
 def test_any_json_of_borgs_is_read(value: object) -> None:
     read(json.dumps(value))
+
+
+def test_a_window_that_is_open_says_until_when_by_our_own_clock():
+    until = time.time() + 600
+    transcript, screen = Transcript((None, ASKED[1]), until), io.StringIO()
+    hearing = Hearing(transcript, Plain(screen))
+    hearing.client(start(job=None, command="window") + frame("window", state="open", seconds=86400))
+    hearing.client(frame("window", state="used"))
+    opened, used = screen.getvalue().splitlines()
+    assert re.search(rf"the window is open until (\S+ )?{datetime.fromtimestamp(until):%H:%M:%S}$", opened)
+    assert used.endswith("the window is used")
 
 
 def test_a_window_is_open_and_then_used_and_nothing_else():

@@ -1,10 +1,12 @@
 """How both programs write for people."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.prose import elapsed, width, wrapped
+from borgctl.prose import elapsed, local, width, wrapped
 
 
 @pytest.mark.parametrize(
@@ -34,3 +36,9 @@ def test_no_word_is_cut_and_only_a_long_one_is_wider_than_the_terminal(words, co
 
 def test_what_is_no_terminal_is_not_folded(capfd):
     assert width() > 10_000
+
+
+def test_a_time_is_told_as_clocks_here_show_it_and_with_its_date_where_that_is_another():
+    noon = datetime(2026, 11, 23, 12, 0, 5)
+    assert local((noon + timedelta(minutes=30)).timestamp(), noon.timestamp()) == "12:30:05"
+    assert local((noon + timedelta(hours=24)).timestamp(), noon.timestamp()) == "2026-11-24 12:00:05"
