@@ -67,7 +67,7 @@ def _shared(repository: str, host: str, lives: Callable[[int], bool]) -> int:
             with open(draft, "w", encoding="utf-8") as file:
                 json.dump(kept, file)
             os.rename(draft, f"{repository}/lock.roster")
-        except OSError:
+        except (OSError, RecursionError):
             with contextlib.suppress(OSError):
                 os.unlink(draft)
             return 0
@@ -125,7 +125,7 @@ def _roster(repository: str) -> dict[str, list[Any]]:
     try:
         with open(f"{repository}/lock.roster", encoding="utf-8") as file:
             roster = json.loads(file.read(_LARGEST))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     good = isinstance(roster, dict) and all(isinstance(entries, list) for entries in roster.values())
     return roster if good else {}

@@ -72,12 +72,22 @@ def test_a_roster_that_somebody_is_at_is_left_for_later(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[", "[]", '{"shared": 1}', '{"shared": [1, [], [1, 2, 3], ["a", "b", "c"]]}', "9" * 5000]
+    "text",
+    ["", "[", "[]", '{"shared": 1}', '{"shared": [1, [], [1, 2, 3], ["a", "b", "c"]]}', "9" * 5000, "[" * 100_000],
 )
 def test_a_roster_that_makes_no_sense_is_left_alone(tmp_path: Path, text: str) -> None:
     (tmp_path / "lock.roster").write_text(text)
     assert release(str(tmp_path), HOST, lives) == 0
     assert (tmp_path / "lock.roster").read_text() == text
+
+
+@pytest.mark.parametrize("depth", [100, 500, *range(850, 1000, 5), 2000, 100_000])
+def test_no_depth_of_a_roster_keeps_a_run_from_starting(tmp_path: Path, depth: int) -> None:
+    text = f'{{"shared": [{"[" * depth}{"]" * depth}], "exclusive": [["{HOST}", {DEAD}, 0]]}}'
+    (tmp_path / "lock.roster").write_text(text)
+    freed = release(str(tmp_path), HOST, lives)
+    assert os.listdir(tmp_path) == ["lock.roster"]
+    assert ((tmp_path / "lock.roster").read_text() == text) == (freed == 0)
 
 
 def test_drafts_of_a_killed_serve_go_unless_somebody_has_the_lock(tmp_path: Path) -> None:
