@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import machines
 import pytest
 
 from borgctl.pull import cli, peer
@@ -87,6 +88,14 @@ class World:
         if closed:
             argv = ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *argv]
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=stderr, env=env)
+
+
+@pytest.fixture(autouse=True)
+def watch() -> Iterator[None]:
+    """Every test fails when a process below it is still there after its fixtures are gone."""
+    watch = machines.Watch()
+    yield
+    watch.assert_no_process()
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def borg(words: list[str], program: str) -> int:
 
 
 def relay(gate: str) -> None:
-    """Copy borg's stdin to the gate's fd 1 and the gate's fd 0 to borg's stdout, until borg closes its end."""
+    """Copy borg's stdin to the gate's fd 1 and the gate's fd 0 to borg's stdout, until either closes its end."""
     if "--socket" in sys.argv:
         end = socket.socket(socket.AF_UNIX)
         end.connect(sys.argv[sys.argv.index("--socket") + 1])
@@ -60,6 +60,7 @@ def relay(gate: str) -> None:
         while data := os.read(down, 65536):
             os.write(1, data)
         os._exit(0)
+    os.close(1)  # the reader's alone: when serve is gone, borg is to see it
     while data := os.read(0, 65536):
         while data:
             data = data[os.write(up, data) :]

@@ -203,7 +203,7 @@ def test_the_lock_of_a_serve_that_was_killed_with_its_launcher_is_removed_by_the
     script = world.root / "borg"
     script.write_text(f'#!/bin/sh\n[ $1 = serve ] && echo $$ > {note}\nexec {borg} "$@"\n')
     script.chmod(0o755)
-    steps = [["start"], ["borg", borg, "with-lock", "REPO", "/bin/sh", "-c", f"echo $$ > {out}; sleep 60"]]
+    steps = [["start"], ["borg", borg, "with-lock", "REPO", "/bin/sh", "-c", f"echo $$ > {out}; exec sleep 60"]]
     world.local(steps, borg=script)
     launcher = world.start("run", "web1")
     holder = appears(out)
