@@ -245,8 +245,10 @@ class Base:
     def _read(self, name: str) -> str:
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self.fd)
-            with os.fdopen(fd, "r", encoding="ascii", errors="replace") as file:
-                return file.read(1000)
+            try:
+                return os.read(fd, 1000).decode("ascii", "replace")
+            finally:
+                os.close(fd)  # os.fdopen would leave a directory's open
         except FileNotFoundError:
             return ""
         except OSError as error:

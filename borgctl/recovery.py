@@ -96,5 +96,7 @@ def _content(name: str, directory: int) -> bytes:
 
 def _regular(name: str, directory: int) -> bytes:
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
-    with os.fdopen(fd, "rb") as file:
-        return file.read(_LARGEST) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    try:
+        return os.read(fd, _LARGEST) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)  # os.fdopen would leave a directory's open

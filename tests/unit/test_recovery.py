@@ -71,3 +71,13 @@ def test_a_symlink_among_the_keys_is_not_followed(base, tmp_path):
     (tmp_path / "elsewhere").write_text(f"BORG_KEY {ONE}\nabc\n")
     os.symlink(tmp_path / "elsewhere", f"{keys(base)}/link")
     assert recovery.keyfile(base, PATH) is None
+
+
+def test_what_is_no_file_among_the_keys_is_passed_over_and_left_open_by_nobody(base):
+    directory = f"{base.borg}/.config/borg/keys"
+    os.makedirs(f"{directory}/directory")
+    os.mkfifo(f"{directory}/fifo")
+    base.keep("repository", PATH, ONE)
+    before = os.listdir("/proc/self/fd")
+    assert recovery.keyfile(base, PATH) is None
+    assert os.listdir("/proc/self/fd") == before

@@ -31,6 +31,7 @@ class Room:
         os.mkdir(self.directory, 0o700)
         self.server = (*os.pipe(), *os.pipe())
         self.told, write_end = os.pipe()
+        self.open = [self.base.fd, *self.server, self.told, write_end]
         self.output = Output(write_end, "abc")
         self.output.json = True
         self.records = []
@@ -46,10 +47,21 @@ class Room:
         lines = os.read(self.told, 65536).splitlines()
         return [event["state"] for event in map(json.loads, lines) if event["event"] == "window"]
 
+    def hang_up(self):
+        """Be a server that goes."""
+        self.open.remove(self.server[1])
+        os.close(self.server[1])
+
+    def close(self):
+        for fd in self.open:
+            os.close(fd)
+
 
 @pytest.fixture
 def room(tmp_path):
-    return Room(tmp_path)
+    room = Room(tmp_path)
+    yield room
+    room.close()
 
 
 def beside(act):
@@ -180,7 +192,7 @@ def test_a_window_that_nobody_uses_ends_well_at_its_time(room):
 
 
 def test_a_server_that_goes_ends_it(room):
-    os.close(room.server[1])
+    room.hang_up()
     assert room.window().run().outcome == "disconnected"
 
 
