@@ -16,7 +16,8 @@ def client(scratch, server, one_borg):
 def pair(client, server, sshd, one_borg):
     """A client that its server can pull: added, authorized, trusted; returns what asks `borgpull test`."""
     host = f"{sshd.user}@127.0.0.1"
-    added = run(server.borgpull("add", "web1", host, "--port", sshd.port, "--repository", server.repository))
+    words = ("--port", sshd.port, "--repository", server.repository, "--quota", "10M")
+    added = run(server.borgpull("add", "web1", host, *words))
     assert added.returncode == 0, added.stderr
     target = server.config / "targets/web1.yaml"
     target.write_text(target.read_text().replace("#borg: /usr/bin/borg", f"borg: {one_borg.path}"))
