@@ -22,7 +22,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 check: lint
-	$(PYTEST) -m 'not e2e'
+	$(PYTEST) $(AT_ONCE) -m 'not e2e'
 
 lint:
 	@sh tests/setup/venv.sh dev
