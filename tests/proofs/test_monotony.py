@@ -224,7 +224,7 @@ def test_one_line_or_one_entry_less_never_lets_the_server_cause_more(proof, file
                 assert gain in KNOWN, f"without {gone!r}: {gain}\n--- before\n{text}--- after\n{less}"
                 gains[gain] += 1
     assert allowed > asked / 10
-    assert not proof.full or set(gains) == set(KNOWN), gains
+    assert not proof.full or set(gains) | {"joined"} == set(KNOWN), gains  # rarely drawn: it is shown below
     proof.say(
         "monotony",
         policies=policies,
@@ -234,3 +234,13 @@ def test_one_line_or_one_entry_less_never_lets_the_server_cause_more(proof, file
         allowed=allowed,
         **{f"known_gains_of_kind_{name}": count for name, count in sorted(gains.items())},
     )
+
+
+def test_a_lost_line_between_two_lists_of_a_job_is_the_gain_that_is_known(tmp_path):
+    text = (
+        "version: 1\nrepositories: {/srv/a: {encryption: required}}\npassphrase: {file: /etc/p}\n"
+        "jobs:\n  default:\n    paths:\n    - /etc\n    exclude:\n    - /etc/ssl\n"
+    )
+    whole, after = read(tmp_path, text), read(tmp_path, text.replace("    exclude:\n", ""))
+    found = {gain for one in offer(after) for gain in gained(whole, *one, effect(after, *one))}
+    assert found == {"joined"}
