@@ -1,7 +1,7 @@
 # From a fresh clone on Debian or Ubuntu with git, make and Python 3.11 or later, as root or with sudo. Every target sets
 # up what it needs first and says what it installs; a second time that takes a moment.
 #
-#   make check   lints and the tests that need no other program: under a minute
+#   make check   lints and the quick tests that need no other program: a minute and a half on two cores
 #   make test    all tests, those with a real sshd and two real borgs too
 #   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
@@ -22,7 +22,7 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 check: lint
-	$(PYTEST) $(AT_ONCE) -m 'not e2e'
+	$(PYTEST) $(AT_ONCE) -m 'not e2e and not slow'
 
 lint:
 	@sh tests/setup/venv.sh dev

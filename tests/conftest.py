@@ -11,6 +11,8 @@ from hypothesis import settings
 HERE = Path(__file__).parent
 REAL = {"borg", "one_borg", "borg_14", "borg_12", "sshd", "repository"}  # fixtures that stand for real programs
 
+SLOW = (HERE / "proofs", HERE / "unit/test_help.py")  # without other programs, but long or very often the command line
+
 LONGEST = 180  # seconds for one test; what hangs must fail with its name and place, not stall CI
 
 # Tests, the demo and the benchmarks say `from machines import …`.
@@ -27,12 +29,15 @@ def pytest_configure(config):
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "e2e: needs a real sshd or a real borg ('make test', not 'make check')")
+    config.addinivalue_line("markers", "slow: takes long without either ('make test', not 'make check')")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if HERE / "e2e" in item.path.parents or REAL & set(getattr(item, "fixturenames", ())):
             item.add_marker("e2e")
+        if any(item.path.is_relative_to(path) for path in SLOW):
+            item.add_marker("slow")
 
 
 @pytest.hookimpl(wrapper=True)
