@@ -58,7 +58,7 @@ def test_a_timeout_ends_both_sides(world, borg) -> None:
     (report,) = world.run(world.local([["start"], ["note", str(note)], ["sleep", 60]], timeout="1s", borg=borg))
     assert verdict(report) == ("timeout", "launcher", None, "timeout")
     assert gone(int(note.read_text()), 0.1)
-    assert report.duration < 30
+    assert report.duration < 4
 
 
 def test_a_client_that_never_says_anything_is_a_timeout(world, borg) -> None:
@@ -93,7 +93,7 @@ def test_a_serve_that_fails_under_a_silent_client_ends_the_run(world) -> None:
     broken = stand_in_serve(world, "exit 3")
     (report,) = world.run(world.local([["start"], ["sleep", 60]], borg=broken))
     assert verdict(report) == ("failed", "serve", 3, "serve-failed")
-    assert report.duration < 30
+    assert report.duration < 4
 
 
 def test_a_serve_that_ignores_its_end_of_file_and_term_is_killed(world) -> None:
@@ -110,7 +110,7 @@ def test_a_gate_that_ignores_term_is_killed(world, borg, monkeypatch: pytest.Mon
     monkeypatch.setattr(peer, "run", lambda *words: replace(real(*words), patience=0.5))
     (report,) = world.run(target)
     assert verdict(report)[0] == "timeout"
-    assert report.duration < 30
+    assert report.duration < 4
 
 
 def test_a_missing_borg_is_said_before_anything_starts(world) -> None:
@@ -125,9 +125,11 @@ def test_a_busy_target_fails_at_once_and_leaves_the_other_run_alone(world, borg)
     appears(note)
     second = world.start("run", "--json", "web1")
     out, _ = second.communicate(timeout=20)
-    assert (second.returncode, json.loads(out)["outcome"], json.loads(out)["reason"]) == (2, "busy", "target-busy")
+    told = json.loads(out)
+    assert (second.returncode, told["outcome"], told["reason"]) == (2, "busy", "target-busy")
+    assert told["duration"] < 2
     assert first.poll() is None
-    first.communicate(timeout=60)
+    first.communicate(timeout=20)
     assert first.returncode == 0
 
 
@@ -169,7 +171,7 @@ def test_a_launcher_that_is_killed_takes_its_children_along_and_the_next_one_cle
 
 def test_a_room_of_a_living_launcher_is_left_alone(world, borg) -> None:
     note = world.root / "pid"
-    world.local([["start"], ["note", str(note)], ["sleep", 10], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat"))
+    world.local([["start"], ["note", str(note)], ["sleep", 2], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat"))
     first = world.start("run", "web1")
     appears(note)
     world.run(world.local([["start"], ["exit", "ok", 0]], name="web2", borg=stand_in_serve(world, "cat")))

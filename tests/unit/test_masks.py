@@ -109,4 +109,4 @@ def test_masking_again_changes_no_length_much(text):
 def test_a_text_made_to_be_slow_is_not(piece):
     begun = time.process_time()
     masked(piece * (200_000 // len(piece)))
-    assert time.process_time() - begun < 20
+    assert time.process_time() - begun < 2

@@ -136,7 +136,7 @@ def test_no_line_takes_long_to_read(line):
     began = time.process_time()
     with contextlib.suppress(BorgctlError):
         parse(line)
-    assert time.process_time() - began < 10
+    assert time.process_time() - began < 1.0
 
 
 def test_a_socket_is_found_where_the_rest_is_nonsense():

@@ -74,7 +74,7 @@ def test_no_file_takes_long_or_much(text):
     began = time.process_time()
     with contextlib.suppress(Problems):
         parse(text)
-    assert time.process_time() - began < 20
+    assert time.process_time() - began < 2.0
 
 
 @given(st.text(max_size=200) | st.text("ab:-[]{}&*!|>'\"%@`#,? \n\t\0\u2028", max_size=60))
