@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl import history, tally
-from borgctl.chain import START, digest
+from borgctl.chain import link
 from borgctl.custody import Pinned, Unsafe, directory
 from borgctl.errors import BorgctlError
+from borgctl.hashchain import START, VERSION
+from borgctl.history import Last, Since
 from borgctl.lock import held, opened
 from borgctl.records import render
 from borgctl.tally import REFUSALS, RUNS, Tally
@@ -87,12 +89,19 @@ class Log:
         finally:
             self._say(said)
 
-    def holds(self, head: Head) -> bool | None:
-        """Tell whether the log still holds exactly this record; None where that takes too long, or cannot be read."""
-        try:
-            return None if self.above is None else history.holds(self.above, self.name, head)
-        except OSError:
+    def told(self, head: Head | None, seen: Head | None) -> dict[str, Any] | None:
+        """Return what a server may keep of the log, and what leads there from the record that it saw (docs/wire.md)."""
+        if head is None:
             return None
+        try:
+            since = history.since(self.above, self.name, seen, head) if seen and self.above is not None else Since(None)
+        except OSError:
+            since = Since(None)
+        last = since.head or head
+        told = {"sequence": last.sequence, "head": last.digest, "continues": since.holds, "chain": VERSION}
+        if since.digests is not None:
+            told |= {"digests": since.digests, "behind": head.sequence - last.sequence}
+        return told
 
     def _append(self, above: int, fd: int, record: dict[str, Any], said: list[str]) -> Head | None:
         """Decide what gets a line, write it, and keep the tally; `fd` is the tally, locked."""
@@ -100,7 +109,8 @@ class Log:
         records = [*kept.due(now), *_admitted(kept, record, now)]
         if records:
             with opened(above, self.name, os.O_APPEND) as log:
-                kept.head = _written(log, above, self.name, kept.head, records, said)
+                last = Last(kept.head, kept.linked) if kept.head else None
+                kept.head, kept.linked = _written(log, above, self.name, last, records, said), True
             with contextlib.suppress(OSError):  # the record is on disk; a tally that is behind does no harm
                 _keep(fd, kept)
         else:
@@ -126,34 +136,35 @@ def _admitted(kept: Tally, record: dict[str, Any], now: float) -> list[dict[str,
 
 
 def _written(
-    fd: int, above: int, name: str, known: Head | None, records: list[dict[str, Any]], said: list[str]
+    fd: int, above: int, name: str, known: Last | None, records: list[dict[str, Any]], said: list[str]
 ) -> Head | None:
     """Append records to the chain and return its new head; `known` is the last record as the tally has it."""
-    last, head = history.ending(fd)
-    if last is None:  # a new log, or one that was copied and truncated
-        head = max(filter(None, (known, history.newest(above, name))), key=lambda one: one.sequence, default=None)
-        previous = head.digest if head else START
-    else:
-        previous = digest(last)
-        if known and (head is None or known.sequence > head.sequence or _differ(known, head)):
-            found = {"kept": str(known), "found": head and str(head)}
-            records = [{"type": "alert", "reason": "log-cut", **found}, *records]
-            head = max(known, head or known, key=lambda one: one.sequence)
-    lines = b""
+    new, (found, skipped) = not os.fstat(fd).st_size, history.ending(fd)
+    if new:  # a new log, or one that was copied and truncated
+        found = history.newest(above, name)
+    elif known and (found is None or known.head.sequence > found.head.sequence or _differ(known, found)):
+        told = {"kept": str(known.head), "found": found and str(found.head)}
+        records = [{"type": "alert", "reason": "log-cut", **told}, *records]
+    last = max(filter(None, (known, found)), key=lambda one: one.head.sequence, default=None)
+    if last and not last.linked:
+        records = [{"type": "chain", "reason": "version-2", "continues": str(last.head)}, *records]
+    head, lines = last and last.head, b""
     for record in records:
-        number = head.sequence + 1 if head else 1
-        line = render(record, sequence=number, previous=previous)
+        number, previous = (head.sequence + 1, head.digest) if head else (1, START)
+        more = {"skipped": skipped} if skipped else {}
+        line = render(record, sequence=number, chain=VERSION, previous=previous, **more)
         said.append(line)
-        previous = digest(line.encode("ascii"))
-        head, lines = Head(number, previous), lines + line.encode("ascii") + b"\n"
+        written = link(line.encode("ascii"))
+        assert written is not None
+        head, lines, skipped = written.head, lines + line.encode("ascii") + b"\n", None
     _write(fd, lines)
-    if last is None:
+    if new:
         os.fsync(above)  # a new file's name has to last, too
     return head
 
 
-def _differ(known: Head, found: Head) -> bool:
-    return known.sequence == found.sequence and known.digest != found.digest
+def _differ(known: Last, found: Last) -> bool:
+    return known.head.sequence == found.head.sequence and known.head != found.head
 
 
 def _write(fd: int, lines: bytes) -> None:

@@ -254,7 +254,7 @@ def _end(story: Story, ending: Ending) -> int:
     more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
     more["repository_id"] = ending.identity
     head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
-    said = {**told, "audit": _chained(story, story.log, head)}
+    said = {**told, "audit": story.log.told(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code
 
@@ -271,7 +271,7 @@ def _refuse(story: Story, error: BorgctlError) -> int:
     record = {**kind, "run": story.run, **story.known, "reason": error.reason.code, "detail": error.detail}
     log, audit = story.log or Log.fallback(policyfile.default_log()), None
     try:
-        audit = _chained(story, log, log.append({**record, "code": ending.code}))
+        audit = log.told(log.append({**record, "code": ending.code}), story.seen)
     except BorgctlError as failure:
         story.output.say(f"this refusal could not be recorded: {failure.reason.code}")
     detail = f"{error.detail}; " if story.local else ""
@@ -279,14 +279,6 @@ def _refuse(story: Story, error: BorgctlError) -> int:
     told = {"outcome": ending.outcome, "origin": "gate", "code": ending.code, "reason": error.reason.code}
     story.output.event("exit", **told, **({"audit": audit} if audit else {}))
     return ending.code
-
-
-def _chained(story: Story, log: Log, head: Head | None) -> dict[str, Any] | None:
-    """Return what the server may keep of the log, and whether that continues what it kept before."""
-    if head is None:
-        return None
-    continues = log.holds(story.seen) if story.seen else None
-    return {"sequence": head.sequence, "head": head.digest, "continues": continues}
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from borgctl.errors import BadValue
+from borgctl.hashchain import VERSION
 from borgctl.values import Head
 
 LARGEST = 64 * 1024  # bytes
@@ -63,6 +64,7 @@ class Tally:
 
     head: Head | None = None
     accounts: dict[str, Account] = field(default_factory=dict)
+    linked: bool = False  # the head is of the chain as it is today
 
     @classmethod
     def read(cls, data: bytes) -> "Tally":
@@ -70,7 +72,8 @@ class Tally:
         try:
             value = json.loads(data.partition(b"\n")[0])
             head = None if value["head"] is None else Head.read(value["head"])
-            return cls(head, {name: _account(told) for name, told in value["accounts"].items()})
+            accounts = {name: _account(told) for name, told in value["accounts"].items()}
+            return cls(head, accounts, value.get("chain") == VERSION)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, BadValue):
             return cls()
 
@@ -78,7 +81,8 @@ class Tally:
         """Write it as one line."""
         accounts = sorted(self.accounts.items(), key=lambda item: (not item[1].counted, -item[1].at))
         kept = {name: asdict(account) for name, account in accounts[:_MOST_KEYS] if not account.idle}
-        return json.dumps({"head": self.head and str(self.head), "accounts": kept}).encode("ascii") + b"\n"
+        head = {"head": self.head and str(self.head), **({"chain": VERSION} if self.linked else {})}
+        return json.dumps({**head, "accounts": kept}).encode("ascii") + b"\n"
 
     def account(self, record: dict[str, Any], now: float) -> Account:
         """Return the account of a record's key, settled; who has no key shares that of the policy."""

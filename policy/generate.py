@@ -404,9 +404,9 @@ def target_page() -> str:
         "",
         "| alert | what happened | what to do |",
         "|---|---|---|",
-        "| `audit-broken` | the client's audit log does not hold the record any more that it ended with before | on the client, `borgctl audit verify --head` with the head that the alert names; was it restored from a backup, were older parts removed? |",
+        "| `audit-broken` | what the client shows of its audit log does not lead from the record that was seen last to the newest one; the head that is kept stays until you accept this | on the client, `borgctl audit verify --head` with the head that the alert names; was it restored from a backup, were older parts removed? |",
         "| `config-changed` | the repository's `config`, which holds its key where the mode is a repokey, is another than after the last run; where the client announced a new key in a window, the alert says so | after `borgctl passphrase` on the client it is due each time: ask the client's admin; if nobody there changed the passphrase, look who wrote to the repository |",
-        "| `audit-silent` | the client ends runs well and says no more of its log | is an older gate installed there? |",
+        "| `audit-silent` | the client ends runs well and says no more of its log, or nothing that proves anything | is a gate of another release installed there? |",
         "| `state-lost` | the state could not be read; it lies beside as `state.json.broken`, and what was remembered begins anew | look at the disk |",
         "| `state-unwritable` | the run was made, and could not be remembered (told with the run only) | make room |",
     ]

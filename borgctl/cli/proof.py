@@ -7,13 +7,15 @@ The walk takes one line after the other and keeps no record.
     walk = Walk([Head.read("7:0a…")]); walk.take(line); walk.end(tally)
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from borgctl.chain import START, Link, digest, link
+from borgctl.chain import Link, digest, link
 from borgctl.cli.logs import Line
+from borgctl.hashchain import START
 from borgctl.tally import Tally
 from borgctl.values import Head
 
@@ -56,19 +58,26 @@ class Walk:
     more: int = 0  # findings that are not kept
     unfinished: dict[str, Unfinished] = field(default_factory=dict)
     _line: Line | None = None
+    _linked: bool = False  # the last record is of the chain as it is today
     _digest: str | None = None  # of the last line, record or not
+    _skipped: Any = None  # the hash of this file's lines since the last record
     _time: datetime | None = None
     _met: dict[Head, bool] = field(default_factory=dict)  # of the wanted: whether the record is the same
 
     def take(self, line: Line) -> None:
         """Take the next line."""
         self._line, found = line, link(line.text)
+        if line.first:
+            self._skipped = None
         if found is None:
             self._foreign(line)
+            self._skipped = self._skipped or hashlib.sha256()
+            self._skipped.update(line.text + b"\n")
         else:
             self._follow(line, found)
             self._clock(found)
             self._runs(found)
+            self._skipped = None
         self._digest = digest(line.text)
 
     def end(self, tally: Tally) -> None:
@@ -107,7 +116,7 @@ class Walk:
             self._find("odd", None, "this line is no record: torn by a crash, or not the gate's")
 
     def _follow(self, line: Line, found: Link) -> None:
-        number, own = found.sequence, digest(line.text)
+        number = found.sequence
         if self.head is None:
             self.first = number
             if not self._begins(line, found):
@@ -117,17 +126,31 @@ class Walk:
             self._find("broken", self.head.sequence + 1, f"missing before record {number}: {missing}")
         elif number <= self.head.sequence:
             self._find("broken", number, f"record {number} stands after record {self.head.sequence}")
-        elif found.previous not in (self._digest, self.head.digest if line.first else None):
+        elif not self._continues(line, found):
             text = f"record {number} was chained to another record {self.head.sequence} than the one before it"
             self._find("broken", self.head.sequence, text)
+        elif self._linked and found.digest is None:
+            self._find("odd", number, f"record {number} was written by an older gate, which cannot read the chain")
         self.records += 1
-        self.head = Head(number, own)
+        self.head, self._linked = found.head, found.digest is not None
         for head in self.wanted:
             if head.sequence == number:
                 self._met[head] = self._met.get(head, False) or head == self.head
 
+    def _continues(self, line: Line, found: Link) -> bool:
+        """Tell whether a record continues the one before it, and the lines between that are none."""
+        assert self.head is not None
+        if found.digest is None:  # of before version 2: chained to the line before, whatever that is
+            return found.previous in (self._digest, self.head.digest if line.first else None)
+        return found.previous == self.head.digest and self._skips(found)
+
+    def _skips(self, found: Link) -> bool:
+        return bool(found.record.get("skipped") == (self._skipped and self._skipped.hexdigest()))
+
     def _begins(self, line: Line, found: Link) -> bool:
         """Tell whether a first record is one: nothing is known of what an older part, which is not here, ended with."""
+        if found.digest is not None:
+            return (found.sequence > 1 or found.previous == START) and self._skips(found)
         if line.first and found.sequence == 1:
             return found.previous in (START, self._digest)
         return line.first or found.previous == self._digest

@@ -26,7 +26,7 @@ NARROW = ("time", "no", "what", "run", "about")  # of a terminal that is not wid
 _WIDE = 140
 _LONGEST = 200  # characters of a cell
 OUTCOMES = tuple(dict.fromkeys(("ok", "warning", "failed", *(reason.outcome for reason in REASONS.values()))))
-TYPES = ("accept", "refuse", "exit", "window", "alert", "unreadable")
+TYPES = ("accept", "refuse", "exit", "window", "alert", "chain", "unreadable")
 _STYLES = {"alert": "bold red", "refused": "red", "malformed": "red", "ok": "green"}
 
 
@@ -127,7 +127,8 @@ def _last(said: object) -> object:
     return said[-1] if isinstance(said, list) and said else said
 
 
-_USUAL = frozenset(("time", "sequence", "previous", "type", "reason", "run", "peer", "command", "job", "repository"))
+_PLACE = ("time", "sequence", "chain", "previous", "skipped")
+_USUAL = frozenset((*_PLACE, "type", "reason", "run", "peer", "command", "job", "repository"))
 
 
 def _both(reason: object, more: object) -> str:

@@ -51,6 +51,15 @@ def texts(value: object, longest: int) -> tuple[str, ...]:
     return tuple(text(item, longest) for item in value)
 
 
+def digests(value: object, most: int) -> tuple[str, ...]:
+    """Return a list of SHA-256 hashes."""
+    if not isinstance(value, list) or len(value) > most:
+        raise TypeError
+    if not all(isinstance(item, str) and re.fullmatch(r"[0-9a-f]{64}", item) for item in value):
+        raise TypeError
+    return tuple(value)
+
+
 def seconds(text: str) -> float:
     """Read a time as the gate writes it, UTC with a Z at its end."""
     if not re.fullmatch(r"[0-9]{4}(?:-[0-9]{2}){2}T[0-9]{2}(?::[0-9]{2}){2}(?:\.[0-9]{1,6})?Z", text):

@@ -1,7 +1,8 @@
 """Memory: what of a run is kept in the target's state, and what in the client's answer is alarming.
 
-The client's word is believed about nothing but itself: that its audit log continues what it showed before is its own
-claim, and a claim that contradicts what it said earlier is an alert. What a client sends takes a bounded place.
+The client's word is believed about nothing but itself, and not about its audit log: that this goes on from what was
+known before is computed here (`hashchain`), and where it does not that is an alert. What a client sends takes a bounded
+place.
 
     alerts = remember(folders, target.name, Ended("default", verdict, transcript, now))
 """
@@ -12,6 +13,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from borgctl.hashchain import follows
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, lock
 from borgctl.pull.outcome import GOOD, Verdict
@@ -78,21 +80,33 @@ def _person() -> str:
 
 
 def _heard(state: State, ended: Ended) -> list[Alert]:
-    """Compare what the client says of its audit log with what is kept, and keep what it says now."""
-    told = ended.transcript.ending()
+    """Compute from what the client shows that its audit log goes on from the head that is kept, and keep the new one.
+
+    A head that does not follow is never kept, until a person has accepted that (`State.accept`).
+    """
+    told, well = ended.transcript.ending(), ended.verdict.outcome in GOOD
     if told is None:
         return []
-    if told.audit is None:
-        if state.head is None or ended.verdict.outcome not in GOOD:
-            return []
-        return [
-            state.alert("audit-silent", f"the client says no more of its audit log; kept: {state.head}", ended.time)
-        ]
-    if ended.seen and told.audit.continues is None and ended.verdict.outcome not in GOOD:
+    if told.audit is None or not told.audit.proves:
+        text = _silence(state.head, told.audit) if well else None
+        return [state.alert("audit-silent", text, ended.time)] if text else []
+    if ended.seen and told.audit.continues is None and not well:
         return []  # refused before our question was read: the same is asked again, of the head that is kept
-    text = _doubt(ended.seen, told.audit)
-    state.head = told.audit.head
-    return [state.alert("audit-broken", text, ended.time)] if text else []
+    text = _doubt(ended.seen, told.audit, linked=state.linked, well=well)
+    if text is not None:
+        return [state.alert("audit-broken", text, ended.time)]
+    if told.audit.behind:
+        later = f"the client's audit log has {told.audit.behind} records more, which the next runs will prove"
+        ended.transcript.keep(Message("borgpull", "WARNING", later))
+    state.head, state.linked = told.audit.head, True
+    return []
+
+
+def _silence(kept: Head | None, told: Audit | None) -> str | None:
+    """Return what is wrong where the client proves nothing of its audit log: is its gate an older one?"""
+    if told is not None:
+        return f"the client's gate proves nothing of its audit log, as one of another release does; kept: {kept}"
+    return None if kept is None else f"the client says no more of its audit log; kept: {kept}"
 
 
 def _changed(state: State, ended: Ended) -> list[Alert]:
@@ -119,8 +133,12 @@ def _changes(stood: str | None, *, changed: bool, announced: bool) -> str:
     return _ANNOUNCED if announced else _SILENT
 
 
-def _doubt(seen: Head | None, told: Audit) -> str | None:
-    """Return what is wrong with the log that the client tells of, if anything."""
+def _doubt(seen: Head | None, told: Audit, *, linked: bool, well: bool) -> str | None:
+    """Return what is wrong with the log that the client tells of, if anything.
+
+    Not `linked`: a head of an earlier release. Where older records follow on it nothing can be computed, and the client
+    is believed, once: what is kept then is a link.
+    """
     if seen is None:
         return None
     if told.continues is None:
@@ -129,6 +147,12 @@ def _doubt(seen: Head | None, told: Audit) -> str | None:
         return f"the client's audit log does not hold record {seen} any more; it ends with {told.head}"
     if told.head.sequence < seen.sequence or (told.head.sequence == seen.sequence and told.head != seen):
         return f"the client's audit log went back from record {seen} to {told.head}"
+    if told.digests is None:
+        return f"the client cannot show what leads from record {seen} to {told.head}" if linked else None
+    if not follows(seen, told.digests, told.head):
+        return f"what the client shows of its audit log does not lead from record {seen} to {told.head}"
+    if well and not told.digests:
+        return f"the client's audit log has no record of this run: it still ends with {seen}"
     return None
 
 

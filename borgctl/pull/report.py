@@ -13,6 +13,7 @@ from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.progress import position
 from borgctl.pull.state import Alert
+from borgctl.pull.stream import Audit
 from borgctl.pull.transcript import Transcript
 
 _MOST_ARCHIVES = 10_000
@@ -106,6 +107,10 @@ def record(report: Report) -> dict[str, Any]:
         "result": (transcript.document() if command == "create" else None) or transcript.result(),
         "messages": messages,
         "serve": report.serve,
-        "audit": told.audit and {"head": str(told.audit.head), "continues": told.audit.continues} if told else None,
+        "audit": _audit(told.audit) if told and told.audit else None,
         "alerts": [{"reason": alert.reason, "text": alert.text} for alert in report.alerts],
     }
+
+
+def _audit(told: Audit) -> dict[str, Any]:
+    return {"head": str(told.head), "continues": told.continues, "behind": told.behind}

@@ -100,7 +100,8 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
         if launcher.stop.name is None:
             by_hand = bool(jobs) and job not in (target.jobs or ())
             report = _job(launcher, target, job, path, max(1.0, end - time.monotonic()), by_hand=by_hand)
-            yield replace(report, alerts=(*early, *report.alerts))
+            again = {alert.reason for alert in report.alerts}
+            yield replace(report, alerts=(*(one for one in early if one.reason not in again), *report.alerts))
             early = ()
 
 

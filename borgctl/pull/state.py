@@ -73,6 +73,7 @@ class State:
     alerts: dict[str, Alert] = field(default_factory=dict)
     accepted: list[Acceptance] = field(default_factory=list)
     config: str | None = None  # the hash of the repository's config
+    linked: bool = False  # the head is a link that we took or computed, not one that an earlier release kept
     lost: bool = False  # there was a file that cannot be read
 
     def alert(self, reason: str, text: str, now: float) -> Alert:
@@ -84,11 +85,15 @@ class State:
         return new
 
     def accept(self, by: str, reason: str, now: float) -> tuple[Alert, ...]:
-        """Take all alerts away, keeping who said why; return them."""
+        """Take all alerts away, keeping who said why; return them.
+
+        Where the client's audit log did not continue, what it tells next is the beginning of what is kept of it.
+        """
         taken = tuple(self.alerts.values())
         if taken:
             told = tuple(f"{alert.reason}: {alert.text}" for alert in taken)
             self.accepted = [*self.accepted, Acceptance(now, by, reason, told)][-MOST_ACCEPTED:]
+            self.head = None if "audit-broken" in self.alerts else self.head
             self.alerts = {}
         return taken
 
@@ -153,6 +158,7 @@ def _read(data: bytes) -> State:
             for one in told["accepted"]
         ],
         config=None if told.get("config") is None else _text(told["config"]),
+        linked=told.get("linked") is True,
     )
 
 

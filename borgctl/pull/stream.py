@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from borgctl.errors import BadValue
+from borgctl.hashchain import MOST, VERSION
 from borgctl.pull import fields
 from borgctl.values import Head, JobName
 
 LONGEST = 1 << 20
 PROTOCOL = 1
+_MOST_RECORDS = 10**15  # numbers have at most 15 digits
 OUTCOMES = (
     *("ok", "warning", "failed", "refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal"),
 )
@@ -77,10 +79,17 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What the client says of its audit log: its last record, and whether it holds the one that was sent as --seen."""
+    """What the client says of its audit log: a head, and whether the log holds the record that was sent as --seen.
+
+    `digests` are those of the records from there to the head, None where it has none to show; `behind` is how many more
+    there are. `proves`: it is a gate that can show them, in the way that we know.
+    """
 
     head: Head
     continues: bool | None
+    proves: bool = False
+    digests: tuple[str, ...] | None = None
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +224,13 @@ def _audit(value: object) -> Audit | None:
     continues = value["continues"]
     if continues is not None and not isinstance(continues, bool):
         raise TypeError
-    return Audit(Head.read(f"{value['sequence']}:{fields.text(value['head'], 64)}"), continues)
+    head = Head.read(f"{value['sequence']}:{fields.text(value['head'], 64)}")
+    if value.get("chain") != VERSION:
+        return Audit(head, continues)
+    digests, behind = value.get("digests"), value.get("behind", 0)
+    if type(behind) is not int or not 0 <= behind < _MOST_RECORDS:
+        raise TypeError
+    return Audit(head, continues, True, None if digests is None else fields.digests(digests, MOST), behind)
 
 
 def _refuse(name: str) -> NoReturn:

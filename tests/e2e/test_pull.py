@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import machines
@@ -269,13 +270,61 @@ def test_a_log_that_was_cut_or_written_anew_is_noticed_on_the_other_machine(pair
     assert (code, told["outcome"]) == (1, "ok")
     assert [alert["reason"] for alert in told["alerts"]] == ["audit-broken"]
     assert run(borgctl).returncode == 0 and run([*borgctl, "--head", seen]).returncode == 2
-    assert pair.told()[0] == 0
+    assert pair.told()[0] == 1 and head() == seen, "not before somebody has accepted it"
     status = pair.borgpull("status")
     assert status.returncode == 2 and "ALERT: audit-broken" in status.stdout and seen in status.stdout
     assert pair.borgpull("accept", "web1", "--reason", "it was me").returncode == 0
-    assert pair.borgpull("status").returncode == 0
+    assert pair.told()[0] == 0 and pair.borgpull("status").returncode == 0
+    assert run([*borgctl, "--head", head()]).returncode == 0
     well = run([machines.program("borgctl"), "status", pair.client.policy_file])
     assert well.returncode == 0 and "default: ok" in well.stdout
+
+
+LIAR = """
+import json, os, re, subprocess, sys
+done = subprocess.run(sys.argv[1:], stderr=subprocess.PIPE)
+for line in done.stderr.splitlines():
+    told = json.loads(line)
+    if told.get("audit"):
+        seen = re.search("--seen=([0-9]+):", os.environ["SSH_ORIGINAL_COMMAND"])
+        told["audit"] |= {"continues": True, "digests": ["0" * 64] * (told["audit"]["sequence"] - int(seen[1]))}
+    os.write(2, json.dumps(told).encode() + b"\\n")
+os._exit(done.returncode)
+"""
+
+REWRITE = """
+import json, sys
+from borgctl.audit import Log
+path, *older = sys.argv[1:]
+log = Log.open(path, syslog=False)
+for line in sys.stdin:
+    record = json.loads(line)
+    for name in ("time", "sequence", "chain", "previous"):
+        record.pop(name, None)
+    log.append(record | ({"peer": "192.0.2.1"} if record["type"] == "accept" else {}))
+"""
+
+
+def test_a_record_that_root_rewrote_is_noticed_whatever_the_client_says_of_it(pair, scratch):
+    """It is rewritten as a whole, with a chain of its own, and a false answer is to make the server believe it."""
+    assert pair.told()[0] == 0
+    kept = json.loads(pair.borgpull("status", "--json").stdout)["head"]
+    records = pair.client.audit_file.read_text()
+    for path in pair.client.audit_file.parent.iterdir():
+        path.unlink()
+    made = run([sys.executable, "-c", REWRITE, pair.client.audit_file], input=records)
+    assert made.returncode == 0, made.stderr
+    verify = [machines.program("borgctl"), "audit", "verify", pair.client.audit_file]
+    assert run(verify).returncode == 0 and len(pair.client.records()) == len(records.splitlines())
+    liar = scratch / "liar.py"
+    liar.write_text(LIAR)
+    keys, lying = pair.sshd._keys.read_text().splitlines(), f'command="exec {sys.executable} {liar} '
+    pair.sshd.replace_keys(*(key.replace('command="exec ', lying, 1) for key in keys))
+    code, told = pair.told()
+    assert (code, told["outcome"]) == (1, "ok"), json.dumps(told)
+    assert [alert["reason"] for alert in told["alerts"]] == ["audit-broken"]
+    assert json.loads(pair.borgpull("status", "--json").stdout)["head"] == kept
+    assert run([*verify, "--head", kept]).returncode == 2
 
 
 def test_a_server_that_is_gone_is_noticed_within_seconds(pair):

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machines import full_disk
 
+from borgctl.hashchain import MOST, joined
 from borgctl.pull import config, memory
 from borgctl.pull import state as states
 from borgctl.pull.folders import TargetName
 from borgctl.pull.outcome import Verdict
+from borgctl.pull.report import record
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.stream import Audit, Exit, Unframed, event
 from borgctl.pull.transcript import Transcript
@@ -31,8 +34,19 @@ def quiet_serve(world) -> str:
     return str(path)
 
 
-def audit(sequence: int, head: str, continues: bool | None = None) -> dict:
-    return {"sequence": sequence, "head": head, "continues": continues}
+def audit(sequence: int, head: str, continues: bool | None = None, **more: object) -> dict:
+    """An answer in the form of today; `more` may have digests."""
+    return {"sequence": sequence, "head": head, "continues": continues, "chain": 2, **more}
+
+
+def goes_on(kept: Head, *digests: str, **more: object) -> dict:
+    """The answer of an honest gate: what leads from the kept head to a new one."""
+    link = reduce(joined, digests, kept.digest)
+    return audit(kept.sequence + len(digests), link, True, digests=list(digests), **more)
+
+
+def head(answer: dict) -> Head:
+    return Head(answer["sequence"], answer["head"])
 
 
 def told(world, *steps: list, **keys: object) -> list:
@@ -50,24 +64,109 @@ def kept(world) -> State:
     return states.load(world.folders, NAME)
 
 
-def test_the_head_that_a_client_tells_is_kept_and_sent_with_the_next_request(world) -> None:
+FIRST = Head(7, A)
+FORGED = [
+    (audit(9, B, False), "does not hold record 7"),
+    (audit(9, B, None), "cannot say whether"),
+    (audit(6, B, True), "went back from record 7"),
+    (audit(7, B, True), "went back from record 7"),
+    (audit(9, B, True), "cannot show what leads"),
+    (audit(9, B, True, digests=[]), "does not lead from"),
+    (audit(9, B, True, digests=[C, C]), "does not lead from"),
+    (audit(7, A, True, digests=[]), "no record of this run"),
+    (audit(7, A, True, digests=[C]), "does not lead from"),
+    (goes_on(FIRST, B, C) | {"sequence": 10}, "does not lead from"),
+    (goes_on(FIRST, B, C) | {"sequence": 8}, "does not lead from"),
+    (goes_on(FIRST, B, C) | {"sequence": 10**15 - 1}, "does not lead from"),
+    (goes_on(FIRST, B, C) | {"digests": [C, B]}, "does not lead from"),
+    (goes_on(FIRST, B, C) | {"digests": [B]}, "does not lead from"),
+    (goes_on(FIRST, B, C) | {"digests": [B, C, C]}, "does not lead from"),
+    (goes_on(Head(7, B), B, C), "does not lead from"),
+    (goes_on(Head(5, A), B, C, C), "does not lead from"),
+    (audit(9, B, True, digests=[C] * MOST), "does not lead from"),
+]
+
+
+def test_the_head_that_the_server_computed_is_kept_and_sent_with_the_next_request(world) -> None:
     assert reasons(told(world, ["exit", "ok", 0, audit(7, A)])) == []
-    assert kept(world).head == Head(7, A)
-    assert reasons(told(world, ["exit", "ok", 0, audit(9, B, True)])) == []
-    assert kept(world).head == Head(9, B)
+    assert (kept(world).head, kept(world).linked) == (FIRST, True)
+    assert reasons(told(world, ["exit", "ok", 0, goes_on(FIRST, B, C)])) == []
+    assert kept(world).head == head(goes_on(FIRST, B, C))
     first, second = (world.root / "asked").read_text().splitlines()
     assert "--seen" not in first and f"--seen=7:{A}" in second.split()
 
 
+@pytest.mark.parametrize(("answer", "text"), FORGED, ids=range(len(FORGED)))
+def test_no_answer_of_a_hostile_client_takes_the_place_of_the_head_that_is_kept(world, answer, text) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    (report,) = told(world, ["exit", "ok", 0, answer])
+    assert [alert.reason for alert in report.alerts] == ["audit-broken"] and text in report.alerts[0].text
+    assert kept(world).head == FIRST
+    assert reasons(told(world, ["exit", "ok", 0, goes_on(FIRST, B, C)])) == [], "the true log still goes on"
+
+
+def test_an_exit_line_that_was_told_before_is_none(world) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    answer = goes_on(FIRST, B, C)
+    assert reasons(told(world, ["exit", "ok", 0, answer])) == []
+    assert reasons(told(world, ["exit", "ok", 0, answer])) == ["audit-broken"]
+    assert kept(world).head == head(answer)
+
+
+OLD_FORM = {"sequence": 9, "head": B, "continues": True}
+
+
+@pytest.mark.parametrize("answer", [None, OLD_FORM, OLD_FORM | {"chain": 1}, OLD_FORM | {"chain": 3, "digests": "?"}])
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_gate_that_proves_nothing_is_an_alert_and_takes_no_heads_place(world, answer, linked) -> None:
+    """As an older gate does, and a newer one may; who was believed once proves what comes after."""
+    states.save(world.folders, NAME, State(head=FIRST, linked=linked))
+    assert reasons(told(world, ["exit", "ok", 0, answer])) == ["audit-silent"]
+    assert (kept(world).head, kept(world).linked) == (FIRST, linked)
+
+
+def test_a_gate_that_proves_nothing_is_told_at_the_first_contact_too(world) -> None:
+    assert reasons(told(world, ["exit", "ok", 0, OLD_FORM])) == ["audit-silent"]
+    assert kept(world).head is None
+
+
+def test_a_head_of_an_earlier_release_is_believed_once(world) -> None:
+    states.save(world.folders, NAME, State(head=FIRST))
+    assert reasons(told(world, ["exit", "ok", 0, audit(9, B, True)])) == []
+    assert (kept(world).head, kept(world).linked) == (Head(9, B), True)
+    assert reasons(told(world, ["exit", "ok", 0, audit(11, C, True)])) == ["audit-broken"]
+    assert kept(world).head == Head(9, B)
+
+
+@pytest.mark.parametrize("answer", [audit(9, B, False), audit(6, B, True), audit(9, B, True, digests=[C, C])])
+def test_a_head_of_an_earlier_release_that_does_not_go_on_is_an_alert(world, answer) -> None:
+    states.save(world.folders, NAME, State(head=FIRST))
+    assert reasons(told(world, ["exit", "ok", 0, answer])) == ["audit-broken"]
+    assert (kept(world).head, kept(world).linked) == (FIRST, False)
+
+
+def test_a_state_of_an_earlier_release_is_read(world) -> None:
+    states.save(world.folders, NAME, State(head=FIRST, linked=True))
+    path = Path(world.folders.memory(NAME))
+    before = json.loads(path.read_text())
+    del before["linked"]
+    path.write_text(json.dumps(before))
+    assert kept(world) == State(head=FIRST)
+
+
+def test_a_log_that_has_more_records_than_one_answer_is_followed_in_steps(world) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    first = goes_on(FIRST, *[B] * MOST, behind=3)
+    (report,) = told(world, ["exit", "ok", 0, first])
+    assert reasons([report]) == [] and record(report)["audit"]["behind"] == 3
+    assert any("3 records more" in message.text for message in report.transcript.messages)
+    assert kept(world).head == head(first)
+    assert reasons(told(world, ["exit", "ok", 0, goes_on(head(first), C, C, C)])) == []
+    assert kept(world).head.sequence == 7 + MOST + 3
+
+
 @pytest.mark.parametrize(
-    ("answer", "reason"),
-    [
-        (audit(9, B, False), "audit-broken"),
-        (audit(9, B, None), "audit-broken"),
-        (audit(6, B, True), "audit-broken"),
-        (audit(7, B, True), "audit-broken"),
-        (None, "audit-silent"),
-    ],
+    ("answer", "reason"), [(audit(9, B, True, digests=[C]), "audit-broken"), (None, "audit-silent")]
 )
 def test_a_log_that_does_not_continue_is_an_alert_that_stands_until_it_is_accepted(
     world, borgpull, answer, reason
@@ -75,10 +174,9 @@ def test_a_log_that_does_not_continue_is_an_alert_that_stands_until_it_is_accept
     told(world, ["exit", "ok", 0, audit(7, A)])
     assert reasons(told(world, ["exit", "ok", 0, answer])) == [reason]
     assert "ALERT: " + reason in world.screen.getvalue() and "borgpull accept web1" in world.screen.getvalue()
-    later = kept(world).head
-    assert reasons(told(world, ["exit", "ok", 0, audit(later.sequence + 1, C, True)])) == []
+    assert kept(world).head == FIRST
     status, out, _ = borgpull("status")
-    assert status == 2 and f"web1: ALERT: {reason}" in out and (reason == "audit-silent" or f"7:{A}" in out)
+    assert status == 2 and f"web1: ALERT: {reason}" in out and f"7:{A}" in out
     assert borgpull("accept", "web1", "--reason", " ")[0] == 2
     status, out, _ = borgpull("accept", "web1", "--reason", "moved\x1b[2J the log")
     assert status == 0 and f"accepted: ALERT: {reason}" in out
@@ -89,26 +187,45 @@ def test_a_log_that_does_not_continue_is_an_alert_that_stands_until_it_is_accept
     assert borgpull("accept", "web1", "--reason", "again")[0] == 2
 
 
+def test_after_a_person_accepted_a_broken_log_the_next_head_is_taken_as_it_is_and_held(world, borgpull) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    told(world, ["exit", "ok", 0, audit(3, B, False)])
+    assert borgpull("accept", "web1", "--reason", "restored from a backup")[0] == 0
+    assert kept(world).head is None
+    assert reasons(told(world, ["exit", "ok", 0, audit(5, B)])) == []
+    assert "--seen" not in (world.root / "asked").read_text().splitlines()[-1]
+    assert kept(world).head == Head(5, B)
+    assert reasons(told(world, ["exit", "ok", 0, audit(7, C, True, digests=[A, A])])) == ["audit-broken"]
+
+
+def test_whoever_accepts_another_alert_forgets_no_head(world, borgpull) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    told(world, ["exit", "ok", 0])
+    assert borgpull("accept", "web1", "--reason", "an older gate")[0] == 0
+    assert kept(world).head == FIRST
+
+
 def test_the_same_alert_again_is_counted_and_its_first_words_are_kept(world) -> None:
     told(world, ["exit", "ok", 0, audit(7, A)])
     for number in (8, 9, 10):
         told(world, ["exit", "ok", 0, audit(number, B, False)])
     (alert,) = kept(world).alerts.values()
-    assert alert.count == 3 and f"7:{A}" in alert.text
+    assert alert.count == 3 and f"7:{A}" in alert.text and "8:b" in alert.text
 
 
-def test_the_same_head_again_is_no_alert(world) -> None:
+def test_the_same_head_again_is_no_alert_where_nothing_was_run(world) -> None:
     """A refusal that is only counted has no record of its own."""
     told(world, ["exit", "ok", 0, audit(7, A)])
     assert reasons(told(world, ["refuse", "refused", 77, "unknown-job"])) == []
-    assert reasons(told(world, ["exit", "ok", 0, audit(7, A, True)])) == []
+    assert reasons(told(world, ["exit", "refused", 77, audit(7, A, True, digests=[])])) == []
+    assert kept(world).head == FIRST
 
 
 def test_a_gate_that_could_not_read_the_question_is_asked_again_of_the_same_record(world) -> None:
     """A policy with a typing error is refused before the request is read; nothing is forgotten for it."""
     told(world, ["exit", "ok", 0, audit(7, A)])
     assert reasons(told(world, ["exit", "refused", 78, audit(3, C)])) == []
-    assert kept(world).head == Head(7, A)
+    assert kept(world).head == FIRST
     assert reasons(told(world, ["exit", "refused", 78, audit(9, C, False)])) == ["audit-broken"]
 
 
@@ -118,7 +235,7 @@ def test_a_run_with_an_alert_is_a_warning_for_whoever_started_it(world, borgpull
     status, out, _ = borgpull("run", "--json", "web1")
     report = json.loads(out)
     assert status == 1 and report["outcome"] == "ok"
-    assert report["audit"] == {"head": f"9:{B}", "continues": False}
+    assert report["audit"] == {"head": f"9:{B}", "continues": False, "behind": 0}
     assert [alert["reason"] for alert in report["alerts"]] == ["audit-broken"]
 
 
@@ -130,20 +247,32 @@ def test_hello_tells_a_head_too(world) -> None:
 
 
 def test_what_hello_finds_is_told_with_the_first_run(world, borgpull) -> None:
+    second = goes_on(Head(3, A), B)
     steps = {
         "hello": [["hello", "a", "b"], ["exit", "ok", 0, audit(3, A)]],
-        "run": [["start"], ["exit", "ok", 0, audit(4, B)]],
+        "run": [["start"], ["exit", "ok", 0, second]],
     }
-    world.run(world.local(steps, jobs=None, borg=quiet_serve(world)))
+    world.run(world.local(steps, jobs=["a"], borg=quiet_serve(world)))
+    states.save(world.folders, NAME, State(head=Head(3, A), linked=True))
     steps["hello"][1][3] = audit(9, C, False)
-    steps["run"][1][3] = audit(10, A, True)
     world.local(steps, jobs=None, borg=quiet_serve(world))
     status, _, err = borgpull("run", "web1")
-    assert status == 1 and err.count("ALERT: audit-broken") == 1
+    assert status == 1 and err.count("ALERT: audit-broken") == 2  # of hello, and of job b, which told what a had
     assert borgpull("status")[0] == 2
 
 
+def test_what_hello_and_a_run_find_is_one_alert_of_that_run(world, borgpull) -> None:
+    states.save(world.folders, NAME, State(head=FIRST, linked=True))
+    lie = ["exit", "ok", 0, audit(9, C, False)]
+    world.local({"hello": [["hello", "a"], lie], "run": [["start"], lie]}, jobs=None, borg=quiet_serve(world))
+    status, out, _ = borgpull("run", "--json", "web1")
+    assert status == 1 and [alert["reason"] for alert in json.loads(out)["alerts"]] == ["audit-broken"]
+
+
 BAD = [7, "x", [], {}, {"sequence": 1}, audit(-1, A), audit(True, A), audit(10**15, A), audit(1, "A" * 64)]
+BAD += [audit(1, A, True, digests=value) for value in ({}, "x", [1], [A, None], ["A" * 64], [f"{A}\n"], [[A]])]
+BAD += [audit(1, A, True, digests=[A] * (MOST + 1)), audit(1, A, True, digests=[A[:-1]])]
+BAD += [audit(1, A, True, digests=[], behind=value) for value in (-1, True, "1", 1.0, None, 10**15)]
 BAD += [audit(1, "a" * 65), audit(1, A, "yes"), audit(1, A, 1), audit(1.0, A), audit("1", A), audit(1, f"{A}\n")]
 
 
@@ -151,7 +280,7 @@ BAD += [audit(1, "a" * 65), audit(1, A, "yes"), audit(1, A, 1), audit(1.0, A), a
 def test_an_exit_line_with_a_head_that_is_none_is_no_exit_line(value) -> None:
     frame = {"type": "borgctl", "event": "exit", "run": "r1", "outcome": "ok", "origin": "borg", "code": 0}
     assert isinstance(event(json.dumps({**frame, "audit": value}).encode()), Unframed)
-    assert event(json.dumps({**frame, "audit": audit(1, A, True)}).encode()).audit == Audit(Head(1, A), True)
+    assert event(json.dumps({**frame, "audit": audit(1, A, True)}).encode()).audit == Audit(Head(1, A), True, True)
     assert isinstance(event(json.dumps(frame).encode()), Exit)
 
 
@@ -174,6 +303,7 @@ STATES = st.builds(
     st.dictionaries(TEXTS, ALERTS, max_size=3),
     st.lists(st.builds(states.Acceptance, TIMES, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)), max_size=2),
     st.none() | st.just(B),
+    st.booleans(),
 )
 
 
@@ -196,14 +326,14 @@ def test_a_state_that_cannot_be_read_is_put_aside_and_told_and_the_backup_is_mad
     assert (report.verdict.outcome, reasons([report])) == ("ok", ["state-lost"])
     assert Path(f"{path}.broken").read_bytes() == content
     assert kept(world).head == Head(8, B) and "state-lost" in kept(world).alerts
-    assert reasons(told(world, ["exit", "ok", 0, audit(9, C, True)])) == []
+    assert reasons(told(world, ["exit", "ok", 0, goes_on(Head(8, B), C)])) == []
 
 
 def test_a_state_that_cannot_be_written_is_told_with_the_run(world) -> None:
     (world.root / "state").mkdir()
     told(world, ["exit", "ok", 0, audit(7, A)])
     os.mkdir(f"{world.folders.memory(NAME)}.new")
-    (report,) = told(world, ["exit", "ok", 0, audit(8, B, True)])
+    (report,) = told(world, ["exit", "ok", 0, goes_on(FIRST, B)])
     assert (report.verdict.outcome, reasons([report])) == ("ok", ["state-unwritable"])
     assert any("state.json.new" in message.text for message in report.transcript.messages)
     assert kept(world).head == Head(7, A)

@@ -1,6 +1,8 @@
 """The audit log: one line a record, whole or not at all, in nobody else's hands."""
 
+import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -14,12 +16,13 @@ import programs
 import pytest
 import stage
 
-from borgctl import history
+from borgctl import history, rotated
 from borgctl.audit import Log
-from borgctl.chain import digest
+from borgctl.chain import link
 from borgctl.cli.logs import lines
 from borgctl.cli.verify import verified
 from borgctl.errors import BorgctlError
+from borgctl.hashchain import MOST, follows
 from borgctl.values import Head
 
 OTHER = 54321
@@ -57,24 +60,78 @@ def appended(path, *records):
 def test_a_record_is_one_line_of_json_with_the_time_first(path):
     appended(path, {"type": "accept", "run": "1"}, {"type": "exit", "run": "1", "code": 0})
     one, other = map(json.loads, path.read_text("ascii").splitlines())
-    assert list(one) == ["time", "sequence", "previous", "type", "run"]
+    assert list(one) == ["time", "sequence", "chain", "previous", "type", "run"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one["time"])
     assert other["code"] == 0
 
 
-def test_each_record_tells_the_hash_of_the_line_before(path):
+def links(path):
+    """Return each line's link as docs/audit.md defines it, from the bytes of the lines alone."""
+    previous, found = bytes(32), []
+    for line in path.read_bytes().splitlines():
+        told = re.search(rb'"previous": "([0-9a-f]{64})"', line)
+        assert bytes.fromhex(told[1].decode()) == previous
+        body = line[: told.start(1)] + line[told.end(1) :]
+        previous = hashlib.sha256(previous + hashlib.sha256(body).digest()).digest()
+        found.append(previous.hex())
+    return found
+
+
+def test_each_record_tells_the_link_of_the_record_before(path):
     appended(path, *({"type": "x", "n": number} for number in range(3)))
-    written = path.read_bytes().splitlines()
-    records = [json.loads(line) for line in written]
-    assert [one["sequence"] for one in records] == [1, 2, 3]
-    assert [one["previous"] for one in records] == ["0" * 64, *map(digest, written[:2])]
+    records = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert [(one["sequence"], one["chain"]) for one in records] == [(1, 2), (2, 2), (3, 2)]
+    assert [one["previous"] for one in records] == ["0" * 64, *links(path)[:2]]
 
 
 def test_the_head_is_that_of_the_record_that_was_written(path):
     log = opened(path)
-    assert log.append({"type": "x"}) == Head(1, digest(path.read_bytes().rstrip()))
-    assert log.append({"type": "x"}) == Head(2, digest(path.read_bytes().splitlines()[1]))
+    assert log.append({"type": "x"}) == Head(1, links(path)[0])
+    assert log.append({"type": "x"}) == Head(2, links(path)[1])
     log.close()
+
+
+@pytest.mark.parametrize("name", ["sequence", "chain", "previous"])
+def test_a_record_in_which_its_place_stands_twice_is_none(path, name):
+    """JSON takes the last of two; what a person is shown must be what was chained."""
+    appended(path, {"type": "x"})
+    line = path.read_bytes().rstrip()
+    assert link(line) is not None
+    other = {"sequence": b"7", "chain": b"null", "previous": b'"' + b"1" * 64 + b'"'}[name]
+    assert link(line[:-1] + b', "%s": %s}' % (name.encode(), other)) is None
+
+
+def test_a_record_is_on_disk_before_its_head_is_told(path, monkeypatch):
+    """In this order: its bytes, fsync(2) of the log, of its directory where the name is new, and then the tally."""
+    done, write, fsync, pwrite = [], os.write, os.fsync, os.pwrite
+
+    def kind(fd):
+        return os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))
+
+    monkeypatch.setattr(os, "write", lambda fd, data: (done.append(("write", kind(fd))), write(fd, data))[1])
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append(("fsync", kind(fd))), fsync(fd))[1])
+    monkeypatch.setattr(os, "pwrite", lambda fd, *rest: (done.append(("tally", kind(fd))), pwrite(fd, *rest))[1])
+    log = opened(path)
+    log.append({"type": "a"})
+    first, rest = list(done), done.clear()
+    log.append({"type": "b"})
+    log.close()
+    written, tally = [("write", "audit.jsonl"), ("fsync", "audit.jsonl")], ("tally", "audit.jsonl.head")
+    assert rest is None and first == [*written, ("fsync", "log"), tally]
+    assert done == [*written, tally]
+
+
+def test_a_record_that_does_not_reach_the_disk_is_none(path, monkeypatch):
+    def broken(fd):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    appended(path, {"type": "a"})
+    before, log = path.read_bytes(), opened(path)
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(BorgctlError) as caught:
+        log.append({"type": "b"})
+    log.close()
+    assert caught.value.reason.code == "log-unusable" and path.read_bytes() == before
 
 
 def test_the_log_is_made_private_with_its_directories(tmp_path):
@@ -98,7 +155,8 @@ def test_a_line_that_was_torn_is_ended_first(path):
     lines = path.read_text().splitlines()
     assert lines[:2] == ['{"old":1}', '{"torn":']
     assert [json.loads(line)["type"] for line in lines[2:]] == ["a", "b"]
-    assert json.loads(lines[2])["previous"] == digest(b'{"torn":')
+    skipped = hashlib.sha256(b'{"old":1}\n{"torn":\n').hexdigest()
+    assert [json.loads(line).get("skipped") for line in lines[2:]] == [skipped, None]
 
 
 def test_a_torn_record_is_in_the_chain_and_its_number_is_not_used_up(path):
@@ -229,22 +287,26 @@ def test_who_asks_too_often_is_refused_and_nobody_else(path):
     log.close()
 
 
-# ---- whether it holds what a server saw
+# ---- what leads from the record that a server saw
+
+
+def answers(log, head, *heads):
+    """Return what the log says of each of these heads, now that it ends with `head`."""
+    return [log.told(head, one)["continues"] for one in heads]
 
 
 def test_the_log_holds_what_it_wrote_and_nothing_else(path):
     log = opened(path)
     heads = [log.append({"type": "x", "n": number}) for number in range(5)]
-    assert [log.holds(head) for head in heads] == [True] * 5
-    assert log.holds(Head(6, "0" * 64)) is False and log.holds(Head(0, "0" * 64)) is False
-    assert log.holds(Head(3, heads[3].digest)) is False
+    assert answers(log, heads[4], *heads) == [True] * 5
+    assert answers(log, heads[4], Head(6, "0" * 64), Head(0, "0" * 64), Head(3, heads[3].digest)) == [False] * 3
     os.rename(path, f"{path}.1")
     later = log.append({"type": "x"})
     subprocess.run(["/bin/gzip", f"{path}.1"], check=True)
-    assert [log.holds(head) for head in (*heads, later)] == [True] * 6
-    assert log.holds(Head(3, heads[3].digest)) is False
+    assert answers(log, later, *heads, later) == [True] * 6
+    assert answers(log, later, Head(3, heads[3].digest)) == [False]
     os.unlink(f"{path}.1.gz")
-    assert [log.holds(head) for head in (*heads, later)] == [False] * 5 + [True]
+    assert answers(log, later, *heads, later) == [False] * 5 + [True]
     log.close()
 
 
@@ -254,9 +316,171 @@ def test_a_log_that_was_written_anew_does_not_hold_it(path):
     os.unlink(path)
     os.unlink(f"{path}.head")
     for number in range(9):
-        log.append({"type": "x", "n": number})
-    assert [log.holds(head) for head in kept] == [False] * 5
+        head = log.append({"type": "x", "n": number})
+    assert answers(log, head, *kept) == [False] * 5
     log.close()
+
+
+@pytest.mark.parametrize("form", ["one file", "renamed", "packed", "torn", "torn and packed"])
+def test_the_digests_lead_from_every_record_to_the_head(path, form):
+    log = opened(path)
+    heads = [log.append({"type": "x", "n": number}) for number in range(4)]
+    if "torn" in form:
+        with path.open("ab") as file:
+            file.write(path.read_bytes().splitlines()[3].replace(b'"sequence": 4', b'"sequence": 5')[:-9])
+    heads += [log.append({"type": "x", "n": number}) for number in range(3)]
+    if form != "one file":
+        os.rename(path, f"{path}.1")
+    if "packed" in form:
+        subprocess.run(["/bin/gzip", f"{path}.1"], check=True)
+    heads += [log.append({"type": "x", "n": number}) for number in range(2)]
+    for seen in heads:
+        told = log.told(heads[-1], seen)
+        assert (told["sequence"], told["head"], told["continues"], told["behind"]) == (9, heads[-1].digest, True, 0)
+        assert len(told["digests"]) == 9 - seen.sequence and follows(seen, told["digests"], heads[-1])
+    log.close()
+
+
+def test_of_very_many_records_the_first_are_told_and_how_many_are_left(path, monkeypatch):
+    monkeypatch.setattr(history, "MOST", 3)
+    log = opened(path)
+    heads = [log.append({"type": "x", "n": number}) for number in range(8)]
+    seen, lengths = heads[0], []
+    while seen != heads[-1]:
+        told = log.told(heads[-1], seen)
+        reached = Head(told["sequence"], told["head"])
+        assert follows(seen, told["digests"], reached) and told["behind"] == 8 - reached.sequence
+        seen = reached
+        lengths.append(len(told["digests"]))
+    assert lengths == [3, 3, 1]
+    log.close()
+
+
+def test_a_record_that_another_gate_writes_meanwhile_is_left_for_the_next_answer(path):
+    log = opened(path)
+    seen, head, _ = (log.append({"type": "x"}) for _ in range(3))
+    told = log.told(head, seen)
+    assert (told["sequence"], told["head"], told["behind"]) == (2, head.digest, 0)
+    assert follows(seen, told["digests"], head)
+    log.close()
+
+
+def test_without_a_question_the_head_is_told_and_no_digests(path):
+    log = opened(path)
+    head = log.append({"type": "x"})
+    assert log.told(head, None) == {"sequence": 1, "head": head.digest, "continues": None, "chain": 2}
+    assert log.told(None, head) is None
+    log.close()
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_where_a_record_is_missing_or_was_changed_nothing_leads_there(path, number):
+    log = opened(path)
+    heads = [log.append({"type": "x", "n": count}) for count in range(1, 5)]
+    found = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*found[: number - 1], *found[number:]]))
+    told = log.told(heads[-1], heads[0])
+    assert told["continues"] is True and "digests" not in told
+    found[number - 1] = found[number - 1].replace(b'"n": %d' % number, b'"n": 7')
+    path.write_bytes(b"".join(found))
+    assert not follows(heads[0], log.told(heads[-1], heads[0])["digests"], heads[-1])
+    log.close()
+
+
+def test_a_log_that_is_rotated_while_it_is_searched_is_searched_again(path, monkeypatch):
+    """Between the look for names and the opening of the first of them, logrotate gives every part another."""
+    log = opened(path)
+    heads = [log.append({"type": "x"})]
+    os.rename(path, f"{path}.1")
+    heads.append(log.append({"type": "x"}))
+    names, calls = history.older(log.above, log.name), []
+
+    def older(*_):
+        calls.append(1)
+        if len(calls) == 1:
+            os.rename(f"{path}.1", f"{path}.2")
+            os.rename(path, f"{path}.1")
+            return names
+        return rotated.older(log.above, log.name)
+
+    monkeypatch.setattr(history, "older", older)
+    assert follows(heads[0], log.told(heads[1], heads[0])["digests"], heads[1])
+    log.close()
+
+
+# ---- a log of before the chain had links
+
+
+def old(path, count):
+    """Write a log as earlier releases did: each record holds the hash of the line before it."""
+    previous, lines, heads = "0" * 64, [], []
+    for number in range(1, count + 1):
+        line = b'{"time": "2026-11-23T04:05:06.789Z", "sequence": %d, "previous": "%s", "type": "exit"}'
+        lines.append(line % (number, previous.encode()))
+        previous = hashlib.sha256(lines[-1]).hexdigest()
+        heads.append(Head(number, previous))
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    path.chmod(0o600)
+    return heads
+
+
+@pytest.mark.parametrize("beside", [None, "before"])
+@pytest.mark.parametrize("rotated", [False, True])
+@pytest.mark.parametrize("torn", [b"", b'{"time": "2'])
+def test_an_old_log_is_continued_by_one_record_that_says_so(path, beside, rotated, torn):
+    heads = old(path, 3)
+    with path.open("ab") as file:
+        file.write(torn)
+    if beside:
+        (path.parent / "audit.jsonl.head").write_text(json.dumps({"head": str(heads[-1]), "accounts": {}}) + "\n")
+        (path.parent / "audit.jsonl.head").chmod(0o600)
+    if rotated:
+        os.rename(path, f"{path}.1")
+    appended(path, {"type": "a"}, {"type": "b"})
+    proof = verified([str(path)], heads)
+    assert proof.status == (1 if torn else 0), proof.lines
+    told = [json.loads(line) for line in path.read_bytes().splitlines() if b'"chain"' in line]
+    assert [(one["sequence"], one["type"]) for one in told] == [(4, "chain"), (5, "a"), (6, "b")]
+    assert told[0]["continues"] == str(heads[-1]) and told[0]["previous"] == heads[-1].digest
+    (path.parent / "audit.jsonl.head").unlink()
+    appended(path, {"type": "c"})
+    assert [one["type"] for one in map(json.loads, path.read_bytes().splitlines()[-1:])] == ["c"]
+
+
+def test_an_old_head_is_found_and_digests_lead_from_the_last_old_record(path):
+    heads = old(path, 3)
+    log = opened(path)
+    log.append({"type": "a"})
+    new = log.append({"type": "b"})
+    assert follows(heads[2], log.told(new, heads[2])["digests"], new)
+    assert log.told(new, heads[1]) == {"sequence": 6, "head": new.digest, "continues": True, "chain": 2}
+    assert answers(log, new, Head(2, heads[2].digest)) == [False]
+    log.close()
+
+
+def test_an_old_record_that_was_changed_is_found_behind_the_new_ones(path):
+    heads = old(path, 3)
+    appended(path, {"type": "a"})
+    path.write_bytes(path.read_bytes().replace(b'"exit"', b'"edit"', 1))
+    assert verified([str(path)], []).plain["bad"] == 1
+    path.write_bytes(path.read_bytes().replace(b'"edit"', b'"exit"', 1))
+    assert verified([str(path)], heads).status == 0
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*whole[:2], whole[2].replace(b'"exit"', b'"edit"'), *whole[3:]]))
+    assert verified([str(path)], []).plain["bad"] == 3
+
+
+def test_records_of_an_older_gate_among_the_new_ones_are_odd_and_proved(path):
+    appended(path, {"type": "a"})
+    last = path.read_bytes().rstrip()
+    line = b'{"time": "2126-11-23T04:05:06.789Z", "sequence": 2, "previous": "%s", "type": "exit"}\n'
+    with path.open("ab") as file:
+        file.write(line % hashlib.sha256(last).hexdigest().encode())
+    (path.parent / "audit.jsonl.head").unlink()
+    appended(path, {"type": "b"})
+    proof = verified([str(path)], [])
+    assert proof.status == 1 and "written by an older gate" in "\n".join(proof.lines)
+    assert [json.loads(line)["type"] for line in path.read_bytes().splitlines()] == ["a", "exit", "chain", "b"]
 
 
 def test_a_symlink_a_fifo_a_directory_and_a_device_are_refused(path):
@@ -335,7 +559,6 @@ WRITER = """
 import sys
 from borgctl import history
 from borgctl.audit import Log
-from borgctl.chain import digest
 from borgctl.cli.logs import lines
 from borgctl.cli.verify import verified
 log = Log.open(sys.argv[1], syslog=False)
@@ -380,7 +603,6 @@ FULL = """
 import resource, sys
 from borgctl import history
 from borgctl.audit import Log
-from borgctl.chain import digest
 from borgctl.cli.logs import lines
 from borgctl.cli.verify import verified
 from borgctl.errors import BorgctlError
@@ -411,7 +633,6 @@ def test_a_really_full_file_system_leaves_no_part_of_a_line(tmp_path):
 import ctypes, json, os, sys
 from borgctl import history
 from borgctl.audit import Log
-from borgctl.chain import digest
 from borgctl.cli.logs import lines
 from borgctl.cli.verify import verified
 from borgctl.errors import BorgctlError
@@ -498,14 +719,16 @@ def test_a_record_is_found_among_very_many_and_the_work_ends_somewhere(path, mon
     line = path.read_bytes().splitlines(keepends=True)[-1]
     with path.open("ab") as file:
         file.writelines(line.replace(b'"sequence": 3', b'"sequence": %d' % number) for number in range(4, 50_000))
-    assert [log.holds(head) for head in heads] == [True] * 3
-    assert log.holds(Head(2, "0" * 64)) is False
-    last = line.replace(b'"sequence": 3', b'"sequence": 20000').rstrip()
-    assert log.holds(Head(20_000, digest(last))) is True
-    monkeypatch.setattr(history, "_MOST", 1 << 20)
-    assert log.holds(heads[0]) is None and log.holds(Head(49_999, "0" * 64)) is False
+    end = Head(49_999, "0" * 64)
+    assert answers(log, end, *heads) == [True] * 3
+    assert answers(log, end, Head(2, "0" * 64)) == [False]
+    last = link(line.replace(b'"sequence": 3', b'"sequence": 20000').rstrip())
+    assert answers(log, end, last.head) == [True]
+    assert len(log.told(end, heads[0])["digests"]) == log.told(end, heads[0])["sequence"] - 1 == MOST
+    monkeypatch.setattr(history, "_MOST_BYTES", 1 << 20)
+    assert answers(log, end, heads[0], end) == [None, False]
     subprocess.run(["/bin/gzip", "-k", path], check=True)
     os.rename(f"{path}.gz", f"{path}.1.gz")
     os.truncate(path, 0)
-    assert log.holds(heads[0]) is True and log.holds(Head(49_999, "0" * 64)) is None
+    assert answers(log, end, heads[0], end) == [True, None]
     log.close()

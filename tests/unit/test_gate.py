@@ -1,6 +1,5 @@
 """The gate as a process: what it loads, and that nonsense of any kind ends in one exit line and no traceback."""
 
-import hashlib
 import json
 import os
 import re
@@ -17,7 +16,10 @@ import programs
 import pytest
 import stage
 
+from borgctl.chain import link
 from borgctl.cli.verify import verified
+from borgctl.hashchain import follows
+from borgctl.values import Head
 
 FORBIDDEN = ("typer", "rich", "structlog", "logging", "asyncio", "subprocess", "pydantic", "click", "borgctl.cli")
 KEY = "SHA256:" + "a" * 43
@@ -725,23 +727,51 @@ def test_the_python_that_starts_the_relay_is_the_gates(room):
 
 
 def test_the_last_line_tells_the_head_of_the_log(room):
-    for command, answer in (("hello", None), ("run default", None), ("run weekly", None), ("nonsense", None)):
-        audit = exit_line(room.gate(command))["audit"]
-        line = room.log.read_bytes().splitlines()[-1]
-        assert audit == {"sequence": len(room.records()), "head": hashlib.sha256(line).hexdigest(), "continues": answer}
+    for command in ("hello", "run default", "run weekly", "nonsense"):
+        audit, last = exit_line(room.gate(command))["audit"], link(room.log.read_bytes().splitlines()[-1])
+        assert audit == {"sequence": len(room.records()), "head": last.head.digest, "continues": None, "chain": 2}
 
 
-def test_the_last_line_tells_whether_the_log_continues_what_the_server_saw(room):
-    kept = exit_line(room.gate("hello"))["audit"]
-    seen = f"--seen={kept['sequence']}:{kept['head']}"
-    assert exit_line(room.gate(f"run default {seen}"))["audit"]["continues"] is True
-    assert exit_line(room.gate(f"run weekly {seen}"))["audit"]["continues"] is True
+def test_the_last_line_shows_what_leads_from_the_record_that_the_server_saw(room):
+    def asked(command, seen):
+        return exit_line(room.gate(f"{command} --seen={seen}"))["audit"]
+
+    def leads(command):
+        told = asked(command, kept)
+        return told["continues"] and follows(kept, told["digests"], Head(told["sequence"], told["head"]))
+
+    told = exit_line(room.gate("hello"))["audit"]
+    kept = Head(told["sequence"], told["head"])
+    assert leads("run default") and leads("run weekly")
     room.log.rename(f"{room.log}.1")
-    assert exit_line(room.gate(f"hello {seen}"))["audit"]["continues"] is True
-    assert exit_line(room.gate(f"hello --seen={kept['sequence']}:{'0' * 64}"))["audit"]["continues"] is False
-    assert exit_line(room.gate(f"hello --seen=999999:{kept['head']}"))["audit"]["continues"] is False
+    assert leads("hello")
+    for seen in (Head(kept.sequence, "0" * 64), Head(999999, kept.digest)):
+        told = asked("hello", seen)
+        assert told["continues"] is False and "digests" not in told
     Path(f"{room.log}.1").unlink()
-    assert exit_line(room.gate(f"hello {seen}"))["audit"]["continues"] is False
+    assert asked("hello", kept)["continues"] is False
+
+
+def test_borg_is_not_started_before_the_record_is_on_disk(room):
+    """With a disk that takes nothing for certain, nothing runs."""
+    code = f"""
+import errno, os, sys
+sys.path.insert(0, {str(programs.ROOT)!r})
+real = os.fsync
+def fsync(fd):
+    if os.readlink("/proc/self/fd/%d" % fd).endswith("audit.jsonl"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    real(fd)
+os.fsync = fsync
+from borgctl.gate import main
+main()
+"""
+    room.gate("hello")
+    before = room.log.read_bytes()
+    words, env = [sys.executable, "-I", "-c", code, "--policy", str(room.file)], room.environment("run default")
+    done = subprocess.run(words, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, exit_line(done)["reason"]) == (69, "log-unusable")
+    assert not (room.path / "argv").exists() and room.log.read_bytes() == before
 
 
 def test_a_run_that_was_killed_is_unfinished_in_the_log_and_the_chain_goes_on(room):

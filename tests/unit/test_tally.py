@@ -29,6 +29,7 @@ def filled(records, now=NOW):
 @given(st.lists(KEYS, max_size=5))
 def test_what_is_written_is_read_again(records):
     tally = filled(records)
+    tally.linked = len(records) % 2 == 0
     assert Tally.read(tally.line()) == tally
     assert tally.line().isascii() and tally.line().count(b"\n") == 1
 

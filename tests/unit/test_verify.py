@@ -199,6 +199,17 @@ def test_lines_of_before_the_chain_are_told_and_held(path):
     assert bad(path) == 1
 
 
+@pytest.mark.parametrize("changed", [b"first", b"second"])
+def test_every_line_between_two_records_that_is_none_is_held(path, changed):
+    written(path, 2)
+    with path.open("ab") as file:
+        file.write(b'{"torn": "first\n{"torn": "second')
+    written(path, 2)
+    assert bad(path) is None and verify(path).exit_code == 1
+    path.write_bytes(path.read_bytes().replace(changed, b"x"))
+    assert bad(path) == 2
+
+
 def test_a_last_line_that_is_being_written_breaks_nothing(path):
     written(path)
     with path.open("ab") as file:
