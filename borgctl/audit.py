@@ -28,6 +28,8 @@ from borgctl.records import render
 from borgctl.tally import REFUSALS, RUNS, Tally
 from borgctl.values import Head
 
+_SALT = 16  # bytes
+
 
 @dataclass(frozen=True, slots=True)
 class Log:
@@ -151,8 +153,9 @@ def _written(
     head, lines = last and last.head, b""
     for record in records:
         number, previous = (head.sequence + 1, head.digest) if head else (1, START)
+        salt = os.urandom(_SALT).hex()  # or whoever is told a digest could try what is in a record
         more = {"skipped": skipped} if skipped else {}
-        line = render(record, sequence=number, chain=VERSION, previous=previous, **more)
+        line = render(record, sequence=number, chain=VERSION, previous=previous, salt=salt, **more)
         said.append(line)
         written = link(line.encode("ascii"))
         assert written is not None

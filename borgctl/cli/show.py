@@ -127,7 +127,7 @@ def _last(said: object) -> object:
     return said[-1] if isinstance(said, list) and said else said
 
 
-_PLACE = ("time", "sequence", "chain", "previous", "skipped")
+_PLACE = ("time", "sequence", "chain", "previous", "salt", "skipped")
 _USUAL = frozenset((*_PLACE, "type", "reason", "run", "peer", "command", "job", "repository"))
 
 

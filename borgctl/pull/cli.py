@@ -278,6 +278,8 @@ def accept(
 ) -> None:
     """Take a target's alerts away, once you have looked; who said why is kept.
 
+    Of an audit log that did not go on ('audit-broken'), the head that the client tells next is then taken as it is.
+
     Example: borgpull accept web1 --reason 'log was moved to a new disk'
     """
     name = TargetName(target)

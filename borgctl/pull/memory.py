@@ -90,8 +90,8 @@ def _heard(state: State, ended: Ended) -> list[Alert]:
     if told.audit is None or not told.audit.proves:
         text = _silence(state.head, told.audit) if well else None
         return [state.alert("audit-silent", text, ended.time)] if text else []
-    if ended.seen and told.audit.continues is None and not well:
-        return []  # refused before our question was read: the same is asked again, of the head that is kept
+    if told.audit.continues is None and not well:
+        return []  # refused before our question, or even the policy was read: this may be the head of another log
     text = _doubt(ended.seen, told.audit, linked=state.linked, well=well)
     if text is not None:
         return [state.alert("audit-broken", text, ended.time)]

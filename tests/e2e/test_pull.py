@@ -270,12 +270,11 @@ def test_a_log_that_was_cut_or_written_anew_is_noticed_on_the_other_machine(pair
     assert (code, told["outcome"]) == (1, "ok")
     assert [alert["reason"] for alert in told["alerts"]] == ["audit-broken"]
     assert run(borgctl).returncode == 0 and run([*borgctl, "--head", seen]).returncode == 2
-    assert pair.told()[0] == 1 and head() == seen, "not before somebody has accepted it"
+    assert head() == seen, "not before somebody has accepted it"
     status = pair.borgpull("status")
     assert status.returncode == 2 and "ALERT: audit-broken" in status.stdout and seen in status.stdout
     assert pair.borgpull("accept", "web1", "--reason", "it was me").returncode == 0
     assert pair.told()[0] == 0 and pair.borgpull("status").returncode == 0
-    assert run([*borgctl, "--head", head()]).returncode == 0
     well = run([machines.program("borgctl"), "status", pair.client.policy_file])
     assert well.returncode == 0 and "default: ok" in well.stdout
 

@@ -229,6 +229,14 @@ def test_a_gate_that_could_not_read_the_question_is_asked_again_of_the_same_reco
     assert reasons(told(world, ["exit", "refused", 78, audit(9, C, False)])) == ["audit-broken"]
 
 
+def test_the_first_head_is_not_that_of_a_run_that_was_refused(world) -> None:
+    """Where the policy cannot be read, the refusal is recorded in the usual log, which may not be the policy's."""
+    assert reasons(told(world, ["exit", "refused", 78, audit(3, C)])) == []
+    assert kept(world).head is None
+    assert reasons(told(world, ["exit", "ok", 0, audit(7, A)])) == []
+    assert kept(world).head == FIRST
+
+
 def test_a_run_with_an_alert_is_a_warning_for_whoever_started_it(world, borgpull) -> None:
     told(world, ["exit", "ok", 0, audit(7, A)])
     world.local([["start"], ["exit", "ok", 0, audit(9, B, False)]], borg=quiet_serve(world))

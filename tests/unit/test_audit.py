@@ -16,7 +16,7 @@ import programs
 import pytest
 import stage
 
-from borgctl import history, rotated
+from borgctl import history, records, rotated
 from borgctl.audit import Log
 from borgctl.chain import link
 from borgctl.cli.logs import lines
@@ -60,7 +60,7 @@ def appended(path, *records):
 def test_a_record_is_one_line_of_json_with_the_time_first(path):
     appended(path, {"type": "accept", "run": "1"}, {"type": "exit", "run": "1", "code": 0})
     one, other = map(json.loads, path.read_text("ascii").splitlines())
-    assert list(one) == ["time", "sequence", "chain", "previous", "type", "run"]
+    assert list(one) == ["time", "sequence", "chain", "previous", "salt", "type", "run"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", one["time"])
     assert other["code"] == 0
 
@@ -88,6 +88,18 @@ def test_the_head_is_that_of_the_record_that_was_written(path):
     log = opened(path)
     assert log.append({"type": "x"}) == Head(1, links(path)[0])
     assert log.append({"type": "x"}) == Head(2, links(path)[1])
+    log.close()
+
+
+def test_no_digest_tells_by_trial_what_is_in_a_record(path, monkeypatch):
+    """A server knows the run's id and nearly the time; what an admin said in a window is not for it to guess."""
+    monkeypatch.setattr(records, "stamp", lambda _: "2026-11-23T04:05:06.789Z")
+    log = opened(path)
+    first = log.append({"type": "window", "argv": ["list"]})
+    told = log.told(log.append({"type": "window", "argv": ["list"]}), first)
+    salts = [json.loads(line)["salt"] for line in path.read_bytes().splitlines()]
+    assert all(re.fullmatch(r"[0-9a-f]{32}", salt) for salt in salts) and len(set(salts)) == 2
+    assert not any(salt in json.dumps(told) for salt in salts)
     log.close()
 
 

@@ -16,9 +16,11 @@ import programs
 import pytest
 import stage
 
+from borgctl.audit import Log
 from borgctl.chain import link
 from borgctl.cli.verify import verified
-from borgctl.hashchain import follows
+from borgctl.hashchain import MOST, follows
+from borgctl.pull.stream import LONGEST
 from borgctl.values import Head
 
 FORBIDDEN = ("typer", "rich", "structlog", "logging", "asyncio", "subprocess", "pydantic", "click", "borgctl.cli")
@@ -750,6 +752,22 @@ def test_the_last_line_shows_what_leads_from_the_record_that_the_server_saw(room
         assert told["continues"] is False and "digests" not in told
     Path(f"{room.log}.1").unlink()
     assert asked("hello", kept)["continues"] is False
+
+
+def test_of_very_many_records_one_line_shows_as_many_as_it_can(room, monkeypatch):
+    room.gate("hello")
+    first = link(room.log.read_bytes().splitlines()[0]).head
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    log = Log.open(str(room.log), syslog=False)
+    for number in range(MOST + 10):
+        log.append({"type": "x", "n": number})
+    log.close()
+    env = room.environment(f"hello --seen={first}")
+    done = subprocess.run(room.argv(), env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    told = exit_line(done)["audit"]
+    assert follows(first, told["digests"], Head(told["sequence"], told["head"]))
+    assert (len(told["digests"]), told["behind"]) == (MOST, len(room.records()) - 1 - MOST)
+    assert len(done.stderr) < LONGEST
 
 
 def test_borg_is_not_started_before_the_record_is_on_disk(room):
