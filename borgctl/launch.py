@@ -31,9 +31,13 @@ class Launch:
     @property
     def reads(self) -> tuple[str, ...]:
         """Return the files and directories of this host that it is about: what borg has to be able to read."""
+        return (*map(str, self.paths), *self.patterns)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Return the files of patterns that borg is told to read."""
         kinds = COMMANDS[self.command].options
-        named = (value for name, value in self.options if value is not None and kinds[name].job is FILE)
-        return (*map(str, self.paths), *named)
+        return tuple(value for name, value in self.options if value is not None and kinds[name].job is FILE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,15 @@ It starts processes and tells the outcome. It does not decide what may run (`jud
 """
 
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import argv, children, disclosure, masks, passphrase, priority, relay
+from borgctl import argv, children, disclosure, masks, passphrase, priority, relay, sources, trusted_code
 from borgctl.base import Version
-from borgctl.custody import Pinned, Unsafe
+from borgctl.custody import Unsafe
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.launch import Launch
 from borgctl.output import Lines, Output
@@ -119,8 +118,7 @@ class Runner:
     def _hook(self, watch: Watch, hook: Sequence[str], env: Mapping[str, str]) -> bool:
         disclose: Callable[[str], str | None] | None = None if self.launch.disclosed else lambda _: None
         try:
-            with Pinned.at(hook[0]) as pinned:
-                pinned.require(stat.S_IFREG)
+            trusted_code.require_program(hook[0])
             child, streams = self._spawn(hook, env, {}, lambda: None, "hook", lambda _: disclose)
         except (OSError, Unsafe) as error:
             text = error.strerror if isinstance(error, OSError) else str(error)
@@ -138,6 +136,7 @@ class Runner:
     def _borg(self, watch: Watch) -> Ending:
         if watch.stopped:
             return by_gate(watch.stopped)
+        sources.require_patterns(self.launch.patterns)  # once more: a hook may have made them
         secret = self._obtained = passphrase.obtain(self.secret, argv.hook_environment(home(), self.launch.job, ""))
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
         door = Door(self.directory, self.connection, self.agree)
