@@ -263,6 +263,7 @@ def _end(story: Story, ending: Ending) -> int:
     seconds = round(time.monotonic() - story.accepted, 3)
     more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
     more["repository_id"] = ending.identity
+    more |= {"reading": ending.reading} if ending.reading else {}
     head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
     said = {**told, "audit": _chained(story, story.log, head)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})

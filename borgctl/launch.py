@@ -29,6 +29,11 @@ class Launch:
     after: tuple[tuple[str, ...], ...] = ()
 
     @property
+    def dry(self) -> bool:
+        """Tell whether it makes an archive only in appearance; borg does not open the repository then."""
+        return self.command == "create" and any(name == "dry-run" for name, _ in self.options)
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """Return the files and directories of this host that it is about: what borg has to be able to read."""
         return (*map(str, self.paths), *self.patterns)

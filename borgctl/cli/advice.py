@@ -141,6 +141,8 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
     options = dict(job.options)
     if "read-special" in options:
         yield "read-special: borg reads whole devices and waits at pipes: keep their paths in a job of their own"
+    if job.command == "create" and "dry-run" in options:
+        yield "dry-run: it saves nothing, and counts as no backup: take that out once you have seen what it would save"
     if job.command == "prune":
         yield from _prune(policy, job)
     if job.command != "create":

@@ -145,6 +145,8 @@ def _walls(policy: Policy, held: Held | None, launch: Launch, version: Version |
 def _notes(launch: Launch, version: str | None) -> Iterator[str]:
     yield "nothing was done; <run>, <host-id> and <relay> stand for what only a run knows, the time is now"
     yield from as_whom()
+    if launch.dry:
+        yield "a dry run: borg lists what it would save, for the gate to count; the repository is not opened"
     if launch.transport == "socket":
         yield "the forwarded socket is taken to be there, and ours"
     yield f"borg was {version} when the gate last looked" if version else "borg is not asked for its version"
