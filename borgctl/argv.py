@@ -63,6 +63,8 @@ def _presentation(launch: Launch) -> list[str]:
     structured = launch.log == "json" or not launch.disclosed
     progress = ["progress"] if launch.log == "json" else []
     match launch.command:
+        case "create" if launch.dry:
+            return [] if "list" in chosen else ["list"]  # the gate counts what is listed
         case "create" if not chosen & {"json", "stats", "dry-run", "list"}:
             return [*progress, "json" if structured else "stats"]
         case "list" | "info" if structured and not chosen & {"json", "json-lines", "short"}:

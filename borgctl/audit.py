@@ -29,6 +29,7 @@ from borgctl.tally import REFUSALS, RUNS, Tally
 from borgctl.values import Head
 
 _SALT = 16  # bytes
+DEEPEST = 3  # directories that are made: an ordinary user's usual ones, ~/.local/state/borgctl
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,9 @@ class Log:
 
     @classmethod
     def open(cls, path: str, *, syslog: bool) -> "Log":
-        """Open the log, making it (0600) and up to two directories (0700); raise BorgctlError where it is not safe."""
+        """Open the log, making it (0600) and up to DEEPEST directories (0700); raise BorgctlError where it fails."""
         try:
-            with directory(os.path.dirname(path), missing=2) as pinned:
+            with directory(os.path.dirname(path), missing=DEEPEST) as pinned:
                 above = pinned.open(os.O_RDONLY | os.O_DIRECTORY)
             try:
                 with opened(above, os.path.basename(path), os.O_APPEND):

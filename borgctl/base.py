@@ -19,13 +19,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from borgctl import children
+from borgctl import children, trusted_code
 from borgctl.clearing import clear
 from borgctl.custody import Pinned, Unsafe, directory
 from borgctl.errors import BorgctlError
 from borgctl.handover import foreign_link, hand_back, hand_over
 from borgctl.values import RepositoryPath
 
+DEEPEST = 3  # directories that are made, as for the log
 _SERIES = ((1, 2), (1, 4))
 _KEPT = "(?:host-id|borg-version|(?:repository|key)-[0-9a-f]{32})"
 _OLD = 60.0  # seconds: to write a draft, or to come from a lock to a directory, takes a few milliseconds
@@ -51,7 +52,7 @@ class Base:
     def open(cls, path: str) -> "Base":
         """Open it, making up to three missing directories (0700); raise BorgctlError where it is not safe."""
         try:
-            with directory(path, missing=3) as pinned:
+            with directory(path, missing=DEEPEST) as pinned:
                 fd = pinned.open(os.O_RDONLY | os.O_DIRECTORY)
             for name in ("borg", "locks", "runs"):
                 with contextlib.suppress(FileExistsError):
@@ -211,6 +212,7 @@ class Base:
 
         Raise BorgctlError where it is missing, could be somebody else's, or is of a series that we do not know.
         """
+        require_borg(borg)
         known = self.known_version(borg)
         if known is not None:
             return known
@@ -268,6 +270,16 @@ class Base:
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=self.fd)
             raise _unusable(f"{self.path}/{name}", error) from None
+
+
+def require_borg(borg: str) -> None:
+    """Raise BorgctlError where this borg is missing, or another user could change any of its code."""
+    try:
+        trusted_code.require_borg(borg)
+    except Unsafe as error:
+        raise BorgctlError("borg-unsafe", str(error)) from None
+    except OSError as error:
+        raise BorgctlError("borg-missing", f"{error.filename or borg!r}: {error.strerror}") from None
 
 
 def _mark(borg: str) -> str:

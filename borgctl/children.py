@@ -174,13 +174,13 @@ def kill_descendants(seconds: float = 5.0) -> None:
                 continue
         except ChildProcessError:
             return
-        for pid in _descendants():
+        for pid in descendants():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
 
 
-def _descendants() -> list[int]:
+def descendants() -> list[int]:
     """Return the pids below us, from one look at proc(5), in time that other users' processes cannot multiply."""
     below: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):

@@ -74,10 +74,13 @@ class Pinned:
         return os.open(f"/proc/self/fd/{self.fd}", flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
 
     def read(self, most: int) -> bytes:
-        """Return the content; raise Unsafe where it is longer than `most` bytes."""
-        fd = self.open(os.O_RDONLY)
-        with os.fdopen(fd, "rb") as file:
-            content = file.read(most + 1)
+        """Return the content; raise Unsafe where it is longer than `most` bytes, OSError where one had to wait."""
+        fd, content = self.open(os.O_RDONLY), b""
+        try:
+            while len(content) <= most and (piece := os.read(fd, most + 1 - len(content))):
+                content += piece
+        finally:
+            os.close(fd)
         if len(content) > most:
             raise Unsafe(f"{self.path!r} is longer than {most} bytes")
         return content
@@ -138,3 +141,24 @@ def directory(path: str, owners: Collection[int] | None = None, *, missing: int 
     except Unsafe:
         pinned.close()
         raise
+
+
+def makeable(path: str, owners: Collection[int] | None = None, *, missing: int) -> None:
+    """Raise as `directory` would, and make nothing."""
+    try:
+        directory(path, owners).close()
+    except FileNotFoundError:
+        if not missing:
+            raise
+        makeable(os.path.dirname(path), owners, missing=missing - 1)
+
+
+def content(path: str, most: int) -> bytes:
+    """Return what is in a regular file that only root and the gate's user can change; raise Unsafe or OSError.
+
+    A FIFO, a device, and a file that does not end within `most` bytes are refused without waiting.
+    """
+    with Pinned.at(path) as pinned:
+        if pinned.require(stat.S_IFREG).status.st_size > most:
+            raise Unsafe(f"{path!r} is longer than {most} bytes")
+        return pinned.read(most)

@@ -123,6 +123,13 @@ _TABLE = (
         "the passphrase must be one line in a file of mode 0600, or printed by the program",
     ),
     Reason(
+        "patterns-unusable",
+        78,
+        "refused",
+        False,
+        "only root or the gate's user may own or write a file of patterns and the directories above; at most 1 MiB",
+    ),
+    Reason(
         "base-unusable",
         78,
         "refused",
@@ -134,7 +141,7 @@ _TABLE = (
         78,
         "refused",
         False,
-        "only root or the gate's user may own or write borg and the directories above it",
+        "only root or the gate's user may own or write borg, its Python with all libraries, and the directories above",
     ),
     Reason("borg-unsupported", 78, "refused", False, "install borg 1.2 or 1.4; for 1.2, leave out what came with 1.4"),
     # 69: not now

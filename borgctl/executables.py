@@ -7,6 +7,7 @@ It reads the files that execve(2) would read, by their real paths. It does not k
 
 import os
 import re
+import stat
 import struct
 from dataclasses import dataclass
 
@@ -97,5 +98,8 @@ def _text(path: str, offset: int, length: int) -> str:
 
 
 def _head(path: str) -> bytes:
-    with open(path, "rb") as file:
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)  # a FIFO would keep us waiting
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise BadValue(f"{path!r} is not a regular file")
         return file.read(_HEAD)

@@ -19,15 +19,27 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from borgctl import argv, descriptors, passphrase, policyfile, relay, request, sandbox, sources, surroundings, transport
+from borgctl import (
+    argv,
+    decide,
+    descriptors,
+    passphrase,
+    policyfile,
+    relay,
+    requirements,
+    sandbox,
+    surroundings,
+    transport,
+)
 from borgctl.audit import Log
 from borgctl.base import Base
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
-from borgctl.judge import Facts, judge
+from borgctl.judge import Facts
 from borgctl.launch import Greeting, Launch, Opening
 from borgctl.output import Output
 from borgctl.policy import Policy
+from borgctl.request import Request
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import Held
 from borgctl.templates import Names
@@ -48,6 +60,10 @@ class Story:
     seen: Head | None = None  # what the server kept of this log
     accepted: float | None = None  # when (time.monotonic), once the accept record is on disk
     known: dict[str, Any] = field(default_factory=dict)
+
+    def heard(self, asked: Request) -> None:
+        """Take what the request says of the answer."""
+        self.output.json, self.seen = asked.options.log == "json", asked.options.seen
 
 
 def main() -> NoReturn:
@@ -77,31 +93,25 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
     file, key = _arguments(arguments)
     story.known = _asked(file, key, command, environment)
     policy = _policy(story, file)
-    carriers = surroundings.carriers(policy, environment)
-    announced = request.announced_socket(command, carriers) if "socket" in policy.transports else None
+    announced = decide.announced(policy, command, environment)
     pinned = transport.pin(announced, policy.socket_directory) if announced else None
-    asked = request.parse(command, carriers)
-    story.output.json, story.seen = asked.options.log == "json", asked.options.seen
-    if announced and asked.options.socket not in (None, announced):
-        raise BorgctlError("conflicting-values", f"two sockets are named: {announced} and {asked.options.socket}")
-    decision = judge(policy, asked, Facts(Names(surroundings.hostname(), "", datetime.now().astimezone()), story.local))
+    facts = Facts(Names(surroundings.hostname(), "", datetime.now().astimezone()), story.local)
+    decided = decide.decide(policy, command, environment, facts, story.heard)
+    decision = decided.granted
     base = Base.open(policy.base)
     with base.session(policy.limits.sessions):
         if isinstance(decision, Greeting):
             return _greet(story, policy, base, decision)
         if isinstance(decision, Opening):
             return _hold(story, base, decision, wires, pinned)
-        held = sandbox.hold(policy.sandbox, policy.user)
-        if decision.requested:
-            sources.check(decision.paths)
-        chosen = [*policy.environment.set, *surroundings.accepted(policy, environment)]
+        held = requirements.require(policy, decision)
         owner = sandbox.owner(held)
         with base.lock_repository(decision.repository), base.run_directory(story.run, *owner) as directory:
             base.give_borg(*owner)
             agree = _identity(decision, base)
             connection = _connected(decision, wires, pinned)
             moved = bool(base.noted("moved", decision.repository))
-            env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), chosen, relocated=moved)
+            env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
             own = (base.borg, f"{directory}/tmp")
             version = base.version(policy.borg, env, _wall(held, policy, own))
             check_version(decision, version)
@@ -253,6 +263,7 @@ def _end(story: Story, ending: Ending) -> int:
     seconds = round(time.monotonic() - story.accepted, 3)
     more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
     more["repository_id"] = ending.identity
+    more |= {"reading": ending.reading} if ending.reading else {}
     head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
     said = {**told, "audit": story.log.told(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})

@@ -29,11 +29,20 @@ class Launch:
     after: tuple[tuple[str, ...], ...] = ()
 
     @property
+    def dry(self) -> bool:
+        """Tell whether it makes an archive only in appearance; borg does not open the repository then."""
+        return self.command == "create" and any(name == "dry-run" for name, _ in self.options)
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """Return the files and directories of this host that it is about: what borg has to be able to read."""
+        return (*map(str, self.paths), *self.patterns)
+
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Return the files of patterns that borg is told to read."""
         kinds = COMMANDS[self.command].options
-        named = (value for name, value in self.options if value is not None and kinds[name].job is FILE)
-        return (*map(str, self.paths), *named)
+        return tuple(value for name, value in self.options if value is not None and kinds[name].job is FILE)
 
 
 @dataclass(frozen=True, slots=True)

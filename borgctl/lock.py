@@ -24,14 +24,18 @@ def opened(above: int, name: str, more: int = 0) -> Iterator[int]:
     """Open a file of ours in a directory, making it (0600); raise Unsafe where it is somebody else's as well."""
     fd = os.open(name, _FLAGS | more, 0o600, dir_fd=above)
     try:
-        status = os.fstat(fd)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid not in (0, os.geteuid()):
-            raise Unsafe(f"{name!r} is not a regular file of ours with one link")
-        if status.st_mode & 0o022:
-            raise Unsafe(f"{name!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may write it")
+        require_own(os.fstat(fd), name)
         yield fd
     finally:
         os.close(fd)
+
+
+def require_own(status: os.stat_result, name: str) -> None:
+    """Raise Unsafe where a file is somebody else's as well."""
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid not in (0, os.geteuid()):
+        raise Unsafe(f"{name!r} is not a regular file of ours with one link")
+    if status.st_mode & 0o022:
+        raise Unsafe(f"{name!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may write it")
 
 
 @contextlib.contextmanager

@@ -1,14 +1,16 @@
-"""Masks: what looks like a secret does not get into the log, whoever wrote it there.
+"""Masks: what looks like a secret does not get into the log from free text, whoever wrote it there.
 
-A passphrase never reaches a record by the gate's own doing. What a peer asks for, and what a hook prints, may hold one:
-words that follow a telling name, the password of a URL, a bearer token, a private key. It is a net, and no proof: where
-a value's end is in doubt, more is masked. What is known to be secret is masked wherever it stands (`without`).
+A passphrase never reaches a record by the gate's own doing. What a hook or borg prints may hold one: words that follow
+a telling name, the password of a URL, a bearer token, a private key. It is a net, and no proof: where a value's end is
+in doubt, more is masked. What is known to be secret is masked wherever it stands (`without`). Which fields of a record
+are free text, `records` knows: what was asked for, and what was run, is never masked.
 
     masked("BORG_PASSPHRASE=hunter2 borg list") == "BORG_PASSPHRASE=*** borg list"
 """
 
 import functools
 import re
+from collections.abc import Callable
 
 MASK = "***"
 _NAMES = (
@@ -25,19 +27,21 @@ _VALUE = (
     rf"""|{_QUOTED}(?:{_QUOTED}|\\.|[^\s,;&"'\\\]}})])*"""
     rf"""|(?:{_QUOTED}|\\.|[^\s"'\\])+)"""
 )
+# A file whose name tells, and what is wrong with it: "'/etc/passphrase': No such file or directory" holds no secret
+_FILE = r"""(?<=['"])/[^'"\n]+(?=['"]:\s)|/[a-z0-9_.@+-]+(?=:\s)"""
 _SHORTEST = 8  # characters of a secret that is looked for: a shorter one is part of other words
 
 
 @functools.cache
-def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+def _patterns() -> tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]:
     """Return what to look for; made when it is first needed, as that takes longer than most records."""
     return (
         # NAME=VALUE, NAME: VALUE, "NAME": "VALUE", --NAME VALUE
         (
             re.compile(
-                rf"(?is)((?:{_NAMES}\\{{0,9}}[\"']?\s{{0,3}}[=:]|--[a-z-]{{0,30}}{_NAMES}(?=\s))\s{{0,3}}){_VALUE}"
+                rf"(?is){_FILE}|((?:{_NAMES}\\{{0,9}}[\"']?\s{{0,3}}[=:]|--[a-z-]{{0,30}}{_NAMES}(?=\s))\s{{0,3}}){_VALUE}"
             ),
-            rf"\1{MASK}",
+            lambda found: found[0] if found[1] is None else f"{found[1]}{MASK}",
         ),
         (re.compile(r"(://[^\s:/@]*:)[^\s/]+(?=@)"), rf"\1{MASK}"),
         (re.compile(r"(?i)(\b(?:bearer|basic)\s{1,3})[A-Za-z0-9+/=._~-]{8,}"), rf"\1{MASK}"),

@@ -4,7 +4,7 @@ import contextlib
 import os
 import stat
 
-from borgctl import children
+from borgctl import children, trusted_code
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BorgctlError
 from borgctl.policy import Passphrase
@@ -37,8 +37,7 @@ def require(passphrase: Passphrase) -> None:
             with Pinned.at(passphrase.file) as pinned:
                 pinned.require(stat.S_IFREG, 0o077)
         elif passphrase.program:
-            with Pinned.at(passphrase.program[0]) as pinned:
-                pinned.require(stat.S_IFREG)
+            trusted_code.require_words(passphrase.program)
     except Unsafe as error:
         raise BorgctlError("passphrase-unusable", str(error)) from None
     except OSError as error:
@@ -60,8 +59,7 @@ def _from_file(path: str) -> bytes:
 
 
 def _from_program(argv: tuple[str, ...], env: dict[str, str]) -> bytes:
-    with Pinned.at(argv[0]) as pinned:
-        pinned.require(stat.S_IFREG)
+    trusted_code.require_words(argv)
     status, output = children.capture(argv, env, most=_LONGEST, seconds=_SECONDS)
     if status != 0:
         raise Unsafe(f"{argv[0]!r} ended with status {status}")

@@ -1,4 +1,4 @@
-"""A record of the audit log as its one line: printable ASCII, small whatever a peer sent, secrets masked.
+"""A record of the audit log as its one line: printable ASCII, small whatever a peer sent, secrets in free text masked.
 
 It knows how a line is written and nothing of files; a program that uses structlog's JSONRenderer would write the same.
 
@@ -14,6 +14,13 @@ from borgctl.masks import MASK, masked, tells
 LARGEST = 16 * 1024  # bytes of one line, with its newline
 _LONGEST_TEXT = 1024
 _MOST_ITEMS = 256
+# What was asked for, what was run, and by which rule, in the peer's own words: a mask there would hide what happened.
+_EXACT = frozenset(
+    (
+        *("type", "run", "reason", "outcome", "origin", "policy", "digest", "key", "peer", "request", "rule"),
+        *("command", "job", "repository", "argv", "environment", "transport", "reading"),
+    )
+)
 _SCALARS = (int, float, str, type(None))
 
 
@@ -35,31 +42,37 @@ def stamp(moment: datetime) -> str:
 
 
 def _fitted(record: dict[str, Any], longest: int) -> dict[str, Any]:
-    return {key: _capped(value, longest) for key, value in record.items()}
+    return {key: _capped(value, longest, exact=key in _EXACT) for key, value in record.items()}
 
 
-def _capped(value: Any, longest: int) -> Any:  # noqa: ANN401 - JSON
+def _capped(value: Any, longest: int, *, exact: bool) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return _text(value, longest)
+        return _text(value, longest, exact=exact)
     if isinstance(value, (list, tuple)):
         before = [
             "",
             *(item if isinstance(item, str) and item.startswith("-") else "" for item in value),
-        ]  # an option in an argv
-        return [_named(name, item, longest) for name, item in zip(before, value[:_MOST_ITEMS], strict=False)]
+        ]  # an option in a command line
+        return [
+            _named(name, item, longest, exact=exact) for name, item in zip(before, value[:_MOST_ITEMS], strict=False)
+        ]
     if isinstance(value, dict):
-        return {_text(key, longest): _named(key, item, longest) for key, item in list(value.items())[:_MOST_ITEMS]}
+        return {
+            _text(key, longest, exact=exact): _named(key, item, longest, exact=exact)
+            for key, item in list(value.items())[:_MOST_ITEMS]
+        }
     return value
 
 
-def _named(name: str, value: Any, longest: int) -> Any:  # noqa: ANN401 - JSON
-    """Mask a text whole whose name tells."""
-    return MASK if isinstance(value, str) and tells(name) else _capped(value, longest)
+def _named(name: str, value: Any, longest: int, *, exact: bool) -> Any:  # noqa: ANN401 - JSON
+    """Mask a text whole whose name tells, unless it is to stand as it is."""
+    return MASK if isinstance(value, str) and not exact and tells(name) else _capped(value, longest, exact=exact)
 
 
-def _text(text: str, longest: int) -> str:
+def _text(text: str, longest: int, *, exact: bool) -> str:
     """Mask, then cut; what is no character by itself (a lone surrogate) is written as an escape."""
-    whole = masked(text[: 4 * longest]).encode("utf-8", "backslashreplace").decode("utf-8")
+    head = text[: 4 * longest]
+    whole = (head if exact else masked(head)).encode("utf-8", "backslashreplace").decode("utf-8")
     kept = whole[:longest]
     while len(json.dumps(kept)) > longest + 2:  # in ASCII, a character may take twelve
         kept = kept[: len(kept) * 3 // 4]

@@ -4,16 +4,16 @@ It starts processes and tells the outcome. It does not decide what may run (`jud
 """
 
 import os
-import stat
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import argv, children, disclosure, masks, passphrase, priority, relay
+from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, sources, trusted_code
 from borgctl.base import Version
-from borgctl.custody import Pinned, Unsafe
+from borgctl.custody import Unsafe
+from borgctl.dry_run import DryRun
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.launch import Launch
 from borgctl.output import Lines, Output
@@ -26,6 +26,7 @@ from borgctl.vocabulary import COMMANDS
 _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
 _PASSPHRASE_FD = 3
 _LONGEST_SAID = 300  # characters of a line in the log
+DRY_RUN = "dry-run"  # the reason of an ending that is good, and of no backup
 _WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell's
 
 
@@ -41,6 +42,7 @@ class Ending:
     counts: tuple[int, int] | None = None  # bytes to the server, bytes from it
     detail: str | None = None  # for our own log
     identity: str | None = None  # the repository's id, as hexadecimal digits
+    reading: str | None = None  # the file that borg was at when it was told to end; for our own log
 
 
 def by_gate(code: str, detail: str | None = None) -> Ending:
@@ -80,6 +82,8 @@ class Runner:
     hold: Callable[[], None]
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
     _obtained: bytes | None = None  # the passphrase, once it was
+    _reading: str | None = None
+    _listed: DryRun | None = None
 
     def run(self) -> Ending:
         """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
@@ -119,8 +123,7 @@ class Runner:
     def _hook(self, watch: Watch, hook: Sequence[str], env: Mapping[str, str]) -> bool:
         disclose: Callable[[str], str | None] | None = None if self.launch.disclosed else lambda _: None
         try:
-            with Pinned.at(hook[0]) as pinned:
-                pinned.require(stat.S_IFREG)
+            trusted_code.require_program(hook[0])
             child, streams = self._spawn(hook, env, {}, lambda: None, "hook", lambda _: disclose)
         except (OSError, Unsafe) as error:
             text = error.strerror if isinstance(error, OSError) else str(error)
@@ -138,6 +141,7 @@ class Runner:
     def _borg(self, watch: Watch) -> Ending:
         if watch.stopped:
             return by_gate(watch.stopped)
+        sources.require_patterns(self.launch.patterns)  # once more: a hook may have made them
         secret = self._obtained = passphrase.obtain(self.secret, argv.hook_environment(home(), self.launch.job, ""))
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
         door = Door(self.directory, self.connection, self.agree)
@@ -154,10 +158,18 @@ class Runner:
         finally:
             for fd in fds.values():
                 os.close(fd)
-        status = watch.run(child, streams, BORG_ENDING, door)
+        status = watch.run(child, streams, BORG_ENDING, door, before_end=self._note_reading)
         if status != 0:
             self._keep("borg", streams)
-        return _ending(status, watch.stopped, door)
+        if self._listed is not None:
+            self.output.say(str(self._listed))
+        ending = _ending(status, watch.stopped, door, dry=self.launch.dry)
+        return replace(ending, reading=self._reading if watch.stopped else None)
+
+    def _note_reading(self) -> None:
+        """Keep which file borg is at, for our own log."""
+        apart = (self.env["BORG_BASE_DIR"], self.directory)
+        self._reading = open_files.reading(children.descendants(), apart)
 
     def _last_act(self) -> None:
         """What borg's process does to itself before it is borg."""
@@ -170,7 +182,13 @@ class Runner:
         self.said.extend(f"{source}: {line}" for line in lines)
 
     def _disclose(self, stream: str) -> Callable[[str], str | None] | None:
-        return None if self.launch.disclosed else partial(disclosure.counts, stream)
+        disclose = None if self.launch.disclosed else partial(disclosure.counts, stream)
+        if not self.launch.dry or stream != "stderr":
+            return disclose
+        names = {name for name, _ in self.launch.options}
+        shown = self.launch.disclosed and "list" in names
+        self._listed = listed = DryRun(shown, counted="filter" not in names)
+        return lambda line: listed.take(line, disclose)
 
     def _spawn(
         self,
@@ -199,14 +217,17 @@ class Runner:
         ]
 
 
-def _ending(status: int, stopped: str | None, door: Door) -> Ending:
-    """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server."""
+def _ending(status: int, stopped: str | None, door: Door, *, dry: bool) -> Ending:
+    """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server.
+
+    But for a dry run, which has nothing to say to it; its reason keeps it from being taken for a backup.
+    """
     identity = door.identity.hex() if door.identity else None
-    ended = _verdict(status, stopped, door)
+    ended = _verdict(status, stopped, door, dry=dry)
     return replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
 
 
-def _verdict(status: int, stopped: str | None, door: Door) -> Ending:
+def _verdict(status: int, stopped: str | None, door: Door, *, dry: bool) -> Ending:
     if stopped:
         return by_gate(stopped)
     if door.failed:
@@ -219,6 +240,8 @@ def _verdict(status: int, stopped: str | None, door: Door) -> Ending:
         return Ending("failed", "borg", 128 - status)
     if status not in {0, 1} and status not in _WARNINGS:
         return Ending("failed", "borg", status)
+    if dry:
+        return Ending("ok" if status == 0 else "warning", "borg", status, DRY_RUN)
     if door.identity is None:
         return by_gate("borg-missing", f"borg ended with status {status} and has not opened the repository")
     return Ending("ok" if status == 0 else "warning", "borg", status)

@@ -1,8 +1,12 @@
-"""Paths that a peer chose, looked at before borg does: nobody else may be able to lead one of them somewhere else.
+"""Paths that borg is given, looked at before borg does: nobody else may be able to choose what is there.
+
+Paths that a peer asks for: nobody else may be able to lead one of them somewhere else.
 
 borg follows symlinks in a path's parents (not its last component), so a path inside an offered directory could end
 outside it, also later: the server decides how long borg waits before it reads. So every parent must be a real directory
-that only root or the gate's user can change. It does not know what is offered; `judge` does.
+that only root or the gate's user can change. Files of patterns, which a job names: borg opens them by name before
+anything else, so they are held to the rule of `custody`, and must be small and regular, as borg would wait at a FIFO
+and read a device without end. It does not know what is offered; `judge` does.
 """
 
 import os
@@ -12,6 +16,8 @@ from borgctl import custody
 from borgctl.custody import Unsafe
 from borgctl.errors import BorgctlError
 from borgctl.values import SourcePath
+
+LARGEST = 1 << 20  # bytes of a file of patterns
 
 
 def check(paths: Iterable[SourcePath]) -> None:
@@ -25,3 +31,20 @@ def check(paths: Iterable[SourcePath]) -> None:
             raise BorgctlError("source-refused", f"{path.text!r}: {error}") from None
         except OSError as error:
             raise BorgctlError("source-refused", f"{path.text!r}: {error.strerror}") from None
+
+
+def require_patterns(files: Iterable[str], *, missing: bool = False) -> None:
+    """Raise BorgctlError where another user could choose what borg reads, or borg would not come to an end of it.
+
+    `missing`: a file may be missing, as a hook is still to make it.
+    """
+    for path in files:
+        try:
+            custody.content(path, LARGEST)
+        except FileNotFoundError as error:
+            if not missing:
+                raise BorgctlError("patterns-unusable", f"{path!r}: {error.strerror}") from None
+        except Unsafe as error:
+            raise BorgctlError("patterns-unusable", f"{path!r}: {error}") from None
+        except OSError as error:
+            raise BorgctlError("patterns-unusable", f"{path!r}: {error.strerror}") from None

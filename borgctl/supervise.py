@@ -12,7 +12,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from borgctl import children
@@ -78,11 +78,12 @@ class Watch:
         ending: Sequence[tuple[float, int]],
         door: Door | None = None,
         seconds: float = math.inf,
+        before_end: Callable[[], object] = lambda: None,
     ) -> int:
         """Serve a child's output until it ends, ending it if need be; return its status as Child.reap does.
 
         With a `door` (borg), whatever is left of its process group is killed too. `seconds` is the child's own limit:
-        it is ended then, and nothing else is.
+        it is ended then, and nothing else is. `before_end` is called once, before it is told to end.
         """
         open_streams = {stream.fd: stream for stream in streams}
         stopping, steps, late = 0.0, list(ending), time.monotonic() + seconds
@@ -90,6 +91,7 @@ class Watch:
             self._notice(streams)
             if (self.stopped or time.monotonic() > late) and not stopping:
                 stopping = time.monotonic()
+                before_end()
             while stopping and steps and time.monotonic() - stopping >= steps[0][0]:
                 _tell(child, steps.pop(0)[1])
         if door is not None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from borgctl import children, custody, relay
 from borgctl.custody import Pinned, Unsafe
+from borgctl.decide import require_placed
 from borgctl.errors import BorgctlError
 from borgctl.values import SocketPath
 
@@ -39,19 +40,13 @@ def stdio(source: int, sink: int) -> Connection:
     return Connection(source, sink, hangup=True)
 
 
-def placed(path: SocketPath, directory: str) -> None:
-    """Raise BorgctlError unless the socket's name stands directly in the policy's directory."""
-    if os.path.dirname(path.text) != directory:
-        raise BorgctlError("socket-refused", f"{path.text!r} is not directly in {directory!r}")
-
-
 def pin(path: SocketPath, directory: str) -> int:
     """Pin a forwarded socket and remove its name; return an O_PATH descriptor of it.
 
     Raise BorgctlError unless it is a socket of ours with mode 0600 or less and one link, directly in `directory`, which
     nobody else can write and no symlink leads to. A name that is not such a socket is left as it is.
     """
-    placed(path, directory)
+    require_placed(path, directory)
     owners = _owners()
     try:
         with custody.directory(directory, owners, follow=False) as held:

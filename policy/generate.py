@@ -138,7 +138,8 @@ POLICY = (
         *("passphrase", "{file: path} or {program: list}", "none, where no repository is encrypted"),
         "passphrase: {file: /etc/borgctl/passphrase}",
         "Where the passphrase comes from: a file of one line that nobody else can read, or the one line that a program "
-        "prints within 60 s. It reaches borg through a pipe. The server never learns it: who knows it can read a repokey "
+        "prints within 60 s; of that program's words, each absolute path must be in safe hands, too. It reaches borg "
+        "through a pipe. The server never learns it: who knows it can read a repokey "
         "repository, and can put one of his own in its place.",
         closed(file=_ABSOLUTE, program=_PROGRAM) | {"minProperties": 1, "maxProperties": 1},
     ),
@@ -152,7 +153,7 @@ POLICY = (
     ),
     Key(
         *("borg", "path", "/usr/bin/borg", "borg: /usr/local/bin/borg"),
-        "The borg to run, of series 1.2 or 1.4. Only root or the gate's user may own or write it.",
+        "The borg to run, of series 1.2 or 1.4. Only root or the gate's user may own or write it, the interpreter that its first line names, that Python's modules to the last file (what `.pth` files and symlinks add, too), and the directories above. A wrapper in another language is taken with `sandbox: off`; what it starts in turn is its author's.",
         _ABSOLUTE,
     ),
     Key(
@@ -428,6 +429,24 @@ def _jobs_page() -> list[str]:
         "",
         "Placeholders are the gate's own: `{hostname}`, `{job}`, `{now}`, `{now:%Y-%m-%d}`; braces mean nothing else. Hooks",
         "see `BORGCTL_JOB`, `BORGCTL_RUN` and, after borg, `BORGCTL_OUTCOME`.",
+        "",
+        "A hook's program and the interpreter of its script must be root's or the gate's user's, or it is not run. Each absolute",
+        "path among its words is held to the same rule by `borgctl lint`, as an error: what another user can write there, the",
+        "hook would read, run or overwrite with the gate's rights. The gate runs such a hook all the same. Where it has to work",
+        "with another user's files, put that into a script of root's.",
+        "",
+        "Files for `exclude-from` and `patterns-from` are held to the rule of the policy itself: regular, at most 1 MiB, owned by",
+        "root or the gate's user, in directories that nobody else can write. A hook may make them; they are looked at before and",
+        "after it.",
+        "",
+        "`dry-run` for `create` lists what would be saved: borg does not open the repository, the gate counts, and with",
+        "`disclose: names` and `list` the list goes to the server. It counts as no backup: the reason is `dry-run`, on either side.",
+        "",
+        "A sparse file (a disk image, or one that a user made to be in the way) is read at its full size: borg 1.2 and 1.4 have",
+        'no limit for sizes. `sparse: yes` with `chunker-params: "fixed,4194304"` skips its holes (20 GB of them took 2 to 3 s',
+        "instead of 37 to 40 s), at the price that what moves within a file is saved anew; so keep such files in a job of their own, or",
+        "leave them out with `exclude`. Where a run is ended before borg was done, the exit record's `reading` names the file that borg",
+        "was at.",
         "",
         "Options of a job, by subcommand:",
     ]

@@ -1,20 +1,23 @@
 """What a valid policy should not say: each finding is one sentence with what to do.
 
-Findings about the files that it names come from `premises`; nothing that is secret is read.
+Findings about the files that it names come from `premises`; nothing that is secret is read. An error is what the gate
+refuses, or what hands the gate's rights to another user; a warning is what is unwise.
 
-    advise(policy, root) == [Problem(9, 3, "job 'prune': …")]
+    advise(policy, root).warnings == [Problem(9, 3, "job 'prune': …")]
 """
 
 import fnmatch
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
-from borgctl import credentials, sandbox
+from borgctl import credentials, sandbox, sources
 from borgctl.cli import premises
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Job, Policy
 from borgctl.templates import SAMPLE, Names, Template
 from borgctl.values import SourcePath
+from borgctl.vocabulary import COMMANDS, FILE
 from borgctl.yamlnodes import Node, Problem
 
 _UNRATED = {"keep-last", "keep-secondly", "keep-minutely"}  # what many quick backups push out
@@ -24,13 +27,22 @@ _SOCKET = (
     "socket: the server can make sockets wherever the login user may write, and so could delete files: it needs {user}"
     "'StreamLocalBindUnlink no' in sshd_config; 'stdio' needs neither"
 )
+_HOLD = "name a file of root's or the gate's user's, or put the hook's work into a script of theirs"
 _BELOW = "it would save nothing of that; name what is in it, or use borg 1.4"
 
 Find = Callable[..., Node]
 Finding = tuple[Node, str]
 
 
-def advise(policy: Policy, root: Node) -> list[Problem]:
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What was found, in the order of the looking."""
+
+    errors: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def advise(policy: Policy, root: Node) -> Advice:
     """Return the findings; `root` is the tree that the policy was read from."""
 
     def find(*keys: str) -> Node:
@@ -43,13 +55,20 @@ def advise(policy: Policy, root: Node) -> list[Problem]:
             found, here = pair
         return found
 
-    findings = [*_exposed(policy, find), *_sandbox(policy, find), *_repositories(policy, find)]
+    findings = [*_exposed(policy, find), *_loose(policy, find), *_repositories(policy, find)]
+    errors = [*_refused(policy, find)]
     for name in policy.commands:
         findings += [(find("commands", name), f"command {name!r}: {text}") for text in _command(policy, name)]
     for name, job in policy.jobs.items():
         findings += [(find("jobs", name), f"job {name!r}: {text}") for text in _job(policy, job)]
-    findings += [(find(key), text) for key, text in premises.missing(policy)]
-    return [Problem(node.line, node.column, text) for node, text in findings]
+        errors += [(find("jobs", name), f"job {name!r}: {text}") for text in _unsafe(job)]
+    for flaw in premises.flaws(policy):
+        (errors if flaw.fatal else findings).append((find(flaw.key), flaw.text))
+    return Advice(_problems(errors), _problems(findings))
+
+
+def _problems(findings: Iterable[Finding]) -> tuple[Problem, ...]:
+    return tuple(sorted({Problem(node.line, node.column, text) for node, text in findings}))
 
 
 def _exposed(policy: Policy, find: Find) -> Iterator[Finding]:
@@ -65,16 +84,21 @@ def _exposed(policy: Policy, find: Find) -> Iterator[Finding]:
         yield find("disclose"), "the server learns names of files: say 'counts', unless somebody there needs them"
 
 
-def _sandbox(policy: Policy, find: Find) -> Iterator[Finding]:
+def _refused(policy: Policy, find: Find) -> Iterator[Finding]:
+    try:
+        sandbox.hold(policy.sandbox, policy.user)
+    except BorgctlError as error:
+        yield _missing(policy, find), f"every run is refused: {error.detail}"
+
+
+def _loose(policy: Policy, find: Find) -> Iterator[Finding]:
     rights = "all rights of root" if os.geteuid() == 0 else "all rights of its user"
     try:
         sandbox.hold("require", policy.user)
     except BorgctlError as error:
-        if policy.sandbox == "require":
-            yield _missing(policy, find), f"every run is refused: {error.detail}"
-        elif policy.sandbox == "prefer":
+        if policy.sandbox == "prefer":
             yield _missing(policy, find), f"the sandbox is not whole: {error.detail}"
-        else:
+        elif policy.sandbox == "off":
             yield find("sandbox"), f"borg runs with {rights}; for 'require' there is missing: {error.detail}"
     else:
         if policy.sandbox != "require":
@@ -117,11 +141,10 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
     options = dict(job.options)
     if "read-special" in options:
         yield "read-special: borg reads whole devices and waits at pipes: keep their paths in a job of their own"
+    if job.command == "create" and "dry-run" in options:
+        yield "dry-run: it saves nothing, and counts as no backup: take that out once you have seen what it would save"
     if job.command == "prune":
         yield from _prune(policy, job)
-    for hook in (*job.before, *job.after):
-        if problem := premises.program(hook[0]):
-            yield f"its hook cannot be run, so it fails: {problem}"
     if job.command != "create":
         return
     for path in job.paths:
@@ -136,6 +159,21 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
     for noun, place in _own_places(policy):
         if any(path.contains(SourcePath(place)) for path in job.paths) and not _left_out(job, place):
             yield f"{noun} is in the backup: add {place!r} to 'exclude'"
+
+
+def _unsafe(job: Job) -> Iterator[str]:
+    """Look at the programs and files of a job, which other users of this machine must not choose."""
+    for hook in (*job.before, *job.after):
+        if problem := premises.program(hook[0]):
+            yield f"its hook cannot be run, so it fails: {problem}"
+        for problem in premises.words(hook):
+            yield f"another user can change what its hook {hook[0]!r} works with: {problem}: {_HOLD}"
+    kinds = COMMANDS[job.command].options
+    try:
+        files = [value for name, value in job.options if value is not None and kinds[name].job is FILE]
+        sources.require_patterns(files, missing=bool(job.before))
+    except BorgctlError as error:
+        yield f"every run is refused: {error.detail}; {error.hint}"
 
 
 def _own_places(policy: Policy) -> Iterator[tuple[str, str]]:

@@ -126,7 +126,8 @@ def lint(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say all that is wrong or unwise in policies. Exit status 0 (warnings allowed) or 78.
+    """Say all that is wrong or unwise in policies. Exit status 0 (warnings allowed) or 78: the gate
+    would refuse, or another user could make use of its rights.
 
     Example: borgctl lint /etc/borgctl/web1.yaml
     """
@@ -153,7 +154,8 @@ def explain(
 ) -> None:
     """Say how the gate would decide a request, and why; without one, what this policy lets a server do.
 
-    Nothing is done. Exit status 0: allowed, 76: malformed, 77: refused, 78: the policy cannot be used.
+    Nothing is done. Exit status 0: allowed, 76: malformed, 77: refused, 78: the policy, or what it names, cannot be
+    used, 69: borg is missing, or the log cannot be written.
 
     Example: borgctl explain /etc/borgctl/web1.yaml 'run default --log=json'
     """

@@ -8,14 +8,16 @@ sockets, locks, records, hooks, borg. What only a run knows has a placeholder, a
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import argv, landlock, policyfile, relay, request, sandbox, sources, surroundings, transport
+from borgctl import argv, base, landlock, policyfile, relay, requirements, sandbox, surroundings
 from borgctl.base import Base, Version
+from borgctl.cli import premises
 from borgctl.cli.verdict import Explanation, as_whom, refused
+from borgctl.decide import decide
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.judge import Facts, judge
+from borgctl.judge import Facts
 from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Policy
 from borgctl.request import Borg, Request
@@ -52,24 +54,21 @@ def explained(file: str, command: bytes, sent: Mapping[bytes, bytes], given: Fac
 
 def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
     """Go the gate's way (gate.py, `_serve`); a no is a BorgctlError."""
-    carriers = surroundings.carriers(policy, sent)
-    announced = request.announced_socket(command, carriers)
-    if announced:
-        transport.placed(announced, policy.socket_directory)
-    asked = request.parse(command, carriers)
+    premises.require_log(policy)
+    heard: list[Request] = []
     try:
-        decision = judge(policy, asked, given)
+        decided = decide(policy, command, sent, given, heard.append)
     except BorgctlError as error:
-        return refused(error, text, _forbidding(policy, asked, given, error.reason.code))
+        rule = _forbidding(policy, heard[0], given, error.reason.code) if heard else None
+        return refused(error, text, rule)
+    premises.require_base(policy)
+    decision = decided.granted
     if isinstance(decision, Opening):
         path = str(decision.repository)
         return Explanation(text, "allow", rule=decision.rule, repository=path, transport=decision.transport)
     if isinstance(decision, Greeting):
         return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": _text(_noted(policy))})
-    held = sandbox.hold(policy.sandbox, policy.user)
-    if decision.requested:
-        sources.check(decision.paths)
-    chosen = [*policy.environment.set, *surroundings.accepted(policy, sent)]
+    held = requirements.require(policy, decision)
     version = _noted(policy, decision)
     return Explanation(
         text,
@@ -79,7 +78,7 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
         repository=str(decision.repository),
         transport=decision.transport,
         argv=tuple(argv.build(decision, policy.borg)),
-        environment=_environment(policy, chosen),
+        environment=_environment(policy, decided.variables),
         sandbox=tuple(_walls(policy, held, decision, version)),
         before=decision.before,
         after=decision.after,
@@ -100,25 +99,26 @@ def _forbidding(policy: Policy, asked: Request, given: Facts, reason: str) -> st
 
 def _noted(policy: Policy, launch: Launch | None = None) -> Version | None:
     """Return borg's version if the gate has noted it; refuse the launch by what is noted, as the gate would."""
-    base = Base.known(policy.base)
-    if base is None:
-        return None
+    kept = Base.known(policy.base)
     try:
-        version = base.known_version(policy.borg)
-        if launch and launch.command == "init":
-            base.require_new(launch.repository)
+        if launch and kept and launch.command == "init":
+            kept.require_new(launch.repository)
+        if launch:
+            base.require_borg(policy.borg)
+        version = kept.known_version(policy.borg) if kept else None
         if launch and version:
             check_version(launch, version)
         return version
     finally:
-        os.close(base.fd)
+        if kept:
+            os.close(kept.fd)
 
 
 def _text(version: Version | None) -> str | None:
     return version.text if version else None
 
 
-def _environment(policy: Policy, chosen: list[tuple[str, str]]) -> dict[str, str]:
+def _environment(policy: Policy, chosen: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return borg's environment, with placeholders for what only a run knows and for the secret."""
     env = argv.environment(f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp", "<host-id>", chosen)
     secret = policy.passphrase.file or shlex.join(policy.passphrase.program)
@@ -145,6 +145,8 @@ def _walls(policy: Policy, held: Held | None, launch: Launch, version: Version |
 def _notes(launch: Launch, version: str | None) -> Iterator[str]:
     yield "nothing was done; <run>, <host-id> and <relay> stand for what only a run knows, the time is now"
     yield from as_whom()
+    if launch.dry:
+        yield "a dry run: borg lists what it would save, for the gate to count; the repository is not opened"
     if launch.transport == "socket":
         yield "the forwarded socket is taken to be there, and ours"
     yield f"borg was {version} when the gate last looked" if version else "borg is not asked for its version"

@@ -1,7 +1,7 @@
 """All that is wrong with a policy, and all that is valid and unwise, at once, with where it stands.
 
-Errors are the gate's own (`policyfile.read`, hands and modes too); warnings come from `advice`. Nothing is written, and
-no secret is read.
+Errors are what the gate refuses: the policy itself (`policyfile.read`, hands and modes too), or what it names. Those,
+and the warnings, come from `advice`. Nothing is written, and no secret is read.
 
     lint("/etc/borgctl/web1.yaml") == Report("/etc/borgctl/web1.yaml", errors=(), warnings=(Problem(4, 3, "…"),))
 """
@@ -59,13 +59,13 @@ def lint(file: str) -> Report:
     path = os.path.abspath(file)
     try:
         policy = policyfile.read(path)
-        warnings = advise(policy, _root(path))
+        advice = advise(policy, _root(path))
     except InvalidPolicy as error:
         hint = f": {error.hint}" if error.reason.code == "policy-unsafe" else ""
         return Report(file, errors=error.problems or (Problem(1, 1, f"{error.detail}{hint}"),))
     except (Problems, OSError, Unsafe):  # between the two looks
         return Report(file, errors=(Problem(1, 1, "it was changed while it was read: look again"),))
-    return Report(file, warnings=tuple(sorted(set(warnings))))
+    return Report(file, advice.errors, advice.warnings)
 
 
 def _root(path: str) -> Node:

@@ -1,67 +1,127 @@
 """The files that a policy names: whether they are there, whose they are, never what is in them.
 
-list(missing(policy)) == [("passphrase", "passphrase file '/etc/borgctl/passphrase' is missing: …")]
+What the gate would refuse every run for is `fatal`; the rest is unwise.
+
+    list(flaws(policy)) == [Flaw("passphrase", "passphrase file '/etc/borgctl/passphrase' is missing: …", fatal=True)]
 """
 
+import contextlib
+import errno
 import os
-import stat
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from borgctl import custody
+from borgctl import audit, base, custody, lock, passphrase, trusted_code
 from borgctl.base import Base
 from borgctl.custody import Pinned, Unsafe
+from borgctl.errors import BorgctlError
 from borgctl.policy import Policy
 
+_MAKE = "(umask 077; head -c 33 /dev/urandom | base64 > {})"
 _SHORT = 16  # bytes of a passphrase file; with repokey the server may guess as long as it likes
 
 
-def missing(policy: Policy) -> Iterator[tuple[str, str]]:
-    """Return, for keys of the policy, what is not as the gate wants it."""
-    if problem := program(policy.borg):
-        yield "borg", f"borg {problem}: install it, or name its path with 'borg:'"
-    if policy.passphrase.program and (problem := program(policy.passphrase.program[0])):
-        yield "passphrase", f"passphrase program {problem}"
-    if policy.passphrase.file and (problem := _secret(policy.passphrase.file)):
-        yield "passphrase", f"passphrase file {problem}"
-    for key, path in (("base", policy.base), ("audit", os.path.dirname(policy.audit.file))):
-        if problem := _directory(path):
-            yield key, f"every run is refused: {problem}"
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is not as the gate wants it, and the key of the policy that names it."""
+
+    key: str
+    text: str
+    fatal: bool
+
+
+def flaws(policy: Policy) -> Iterator[Flaw]:
+    """Yield what is not as the gate wants it."""
+    try:
+        base.require_borg(policy.borg)
+    except BorgctlError as error:
+        yield Flaw(
+            "borg", f"borg cannot be used: {error.detail}: install it, or name its path with 'borg:'", fatal=True
+        )
+    else:
+        if problem := program(policy.borg):
+            yield Flaw("borg", f"borg cannot be used: {problem}", fatal=True)
+    yield from _secret(policy)
+    for key, require in (("base", require_base), ("audit", require_log)):
+        try:
+            require(policy)
+        except BorgctlError as error:
+            yield Flaw(key, f"every request is refused: {error.detail}; {error.hint}", fatal=True)
     if "socket" in policy.transports and (problem := _sockets(policy.socket_directory)):
-        yield "socket", f"every request with a socket is refused: {problem}"
+        yield Flaw("socket", f"every request with a socket is refused: {problem}", fatal=False)
 
 
 def program(path: str) -> str | None:
     """Return what keeps a program from being run, None where nothing does."""
     try:
+        trusted_code.require_program(path)
         with Pinned.at(path) as pinned:
-            mode = pinned.require(stat.S_IFREG).status.st_mode
+            mode = pinned.status.st_mode
     except (OSError, Unsafe) as error:
         return _said(path, error)
     return None if mode & 0o111 else f"{path!r} is not executable: chmod 0755"
 
 
-def _secret(path: str) -> str | None:
-    try:
-        with Pinned.at(path) as pinned:
-            size = pinned.require(stat.S_IFREG, 0o077).status.st_size
-    except FileNotFoundError:
-        return f"{path!r} is missing: (umask 077; head -c 33 /dev/urandom | base64 > {path})"
-    except (OSError, Unsafe) as error:
-        return f"{_said(path, error)}: it must be root's or the gate's user's, mode 0600"
-    if size < _SHORT:
-        return f"{path!r} has {size} bytes: the server holds the key and may guess, take 20 or more"
-    return None
+def words(argv: tuple[str, ...]) -> Iterator[str]:
+    """Yield what another user of this machine could change of what a program is given to read, run or write."""
+    for path in trusted_code.paths(argv[1:]):
+        try:
+            trusted_code.require_path(path)
+        except Unsafe as error:
+            yield str(error)
 
 
-def _directory(path: str) -> str | None:
-    """Look at a directory, or where it is missing (the gate makes it) at the first one above that is there."""
+def _secret(policy: Policy) -> Iterator[Flaw]:
+    secret = policy.passphrase
     try:
-        custody.directory(path).close()
-    except FileNotFoundError:
-        return _directory(os.path.dirname(path))
+        passphrase.require(secret)
+    except BorgctlError as error:
+        what = "file" if secret.file else "program"
+        text = f"every run is refused: passphrase {what} {error.detail}"
+        if secret.file and not os.path.lexists(secret.file):
+            text = f"every run is refused: passphrase file {secret.file!r} is missing: {_MAKE.format(secret.file)}"
+        elif secret.file:
+            text += ": it must be root's or the gate's user's, mode 0600"
+        yield Flaw("passphrase", text, fatal=True)
+        return
+    if secret.file:
+        with contextlib.suppress(OSError):
+            size = os.stat(secret.file).st_size
+            if size < _SHORT:
+                what = f"passphrase file {secret.file!r} has {size} bytes"
+                text = f"{what}: the server holds the key and may guess, take 20 or more"
+                yield Flaw("passphrase", text, fatal=False)
+    elif secret.program and (problem := program(secret.program[0])):
+        yield Flaw("passphrase", f"every run is refused: passphrase program {problem}", fatal=True)
+
+
+def require_base(policy: Policy) -> None:
+    """Raise BorgctlError where the gate could not use, or make, the directory of its state."""
+    try:
+        custody.makeable(policy.base, missing=base.DEEPEST)
+        _require_writable(policy.base)
     except (OSError, Unsafe) as error:
-        return _said(path, error)
-    return None
+        raise BorgctlError("base-unusable", _said(policy.base, error)) from None
+
+
+def require_log(policy: Policy) -> None:
+    """Raise BorgctlError where the gate could not write its log, or make it."""
+    path = policy.audit.file
+    try:
+        custody.makeable(os.path.dirname(path), missing=audit.DEEPEST)
+        with contextlib.suppress(FileNotFoundError):
+            lock.require_own(os.lstat(path), os.path.basename(path))
+        _require_writable(path)
+    except (OSError, Unsafe) as error:
+        raise BorgctlError("log-unusable", _said(path, error)) from None
+
+
+def _require_writable(path: str) -> None:
+    """Raise OSError where we may not write what is there, or make it."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    if not os.access(path, os.W_OK, effective_ids=True):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
 def _sockets(path: str) -> str | None:
@@ -86,13 +146,13 @@ def closed_above(path: str) -> bool:
 
 def opens_above(policy: Policy) -> bool:
     """Tell whether borg opens the directory above a path to be saved, as 1.2 does; it may, until it has been asked."""
-    base = Base.known(policy.base)
-    if base is None:
+    kept = Base.known(policy.base)
+    if kept is None:
         return True
     try:
-        version = base.known_version(policy.borg)
+        version = kept.known_version(policy.borg)
     finally:
-        os.close(base.fd)
+        os.close(kept.fd)
     return version is None or version.series == (1, 2)
 
 

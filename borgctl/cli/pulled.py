@@ -19,6 +19,7 @@ from borgctl.cli.show import moment, record
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Policy
 from borgctl.prose import elapsed
+from borgctl.run import DRY_RUN
 
 _GOOD = ("ok", "warning")
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
@@ -143,4 +144,5 @@ def _take(jobs: dict[tuple[str, str | None], Pulled], told: dict[str, Any]) -> N
     found = jobs.get((policy, job)) if job is None or isinstance(job, str) else None
     if found is not None:
         found.last = told
-        found.good = told if told.get("outcome") in _GOOD else found.good
+        good = told.get("outcome") in _GOOD and told.get("reason") != DRY_RUN
+        found.good = told if good else found.good

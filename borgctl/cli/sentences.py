@@ -72,6 +72,7 @@ def _does(job: Job, names: Names) -> str:
     text = _DOES[job.command]
     if job.command == "create":
         left_out = [_quoted(value or "") for name, value in job.options if name == "exclude"]
+        text = "lists, and does not save," if "dry-run" in options else text
         text += f" {_paths(job.paths)}" + (f", without {_listed(left_out)}" if left_out else "")
         text += ", less what its patterns leave out" if options.keys() & _PATTERNS else ""
         text += f", as archive {job.archive.expand(names)}" if job.archive else ""

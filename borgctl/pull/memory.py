@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from borgctl.hashchain import follows
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, lock
-from borgctl.pull.outcome import GOOD, Verdict
+from borgctl.pull.outcome import DRY_RUN, GOOD, Verdict
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State, load, save
 from borgctl.pull.stream import Audit
 from borgctl.pull.text import shown
@@ -172,7 +172,7 @@ def _count(state: State, ended: Ended) -> None:
     job.last = past
     if ended.transcript.start is not None:
         job.command = ended.transcript.start.command
-    if past.outcome in GOOD:
+    if past.outcome in GOOD and past.reason != DRY_RUN:
         job.good = past
 
 

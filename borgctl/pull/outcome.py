@@ -12,6 +12,7 @@ from borgctl.errors import REASONS
 from borgctl.pull.stream import Exit
 
 GOOD = ("ok", "warning")
+DRY_RUN = "dry-run"  # the gate's reason for a run that is good, and no backup (docs/wire.md)
 ADVICE = {
     "timeout": "raise 'timeout' in the target file, or run more often",
     "stopped": "run again: borg goes on from its last checkpoint",
@@ -100,6 +101,8 @@ def _good(facts: Facts, told: Exit) -> Verdict:
         return Verdict("failed", "launcher", facts.status, "no-start")
     if told.outcome == "ok" and told.code != 0:
         return Verdict("failed", "launcher", told.code, "code-differs")
+    if told.reason == DRY_RUN:  # nothing was said to serve, which complains of that; and nothing was saved
+        return Verdict("warning", told.origin, told.code, DRY_RUN)
     if facts.serve_needed and facts.serve is None:
         return Verdict("failed", "launcher", None, "serve-unused")
     if facts.serve_needed and facts.serve != 0:

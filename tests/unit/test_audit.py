@@ -562,9 +562,15 @@ def test_a_log_in_a_directory_that_others_may_write_is_refused(path, mode):
     assert not path.exists()
 
 
-def test_a_log_in_a_directory_that_is_missing_three_times_is_refused(tmp_path):
-    refused(tmp_path / "a/b/c/audit.jsonl")
+def test_a_log_in_a_directory_that_is_missing_four_times_is_refused(tmp_path):
+    refused(tmp_path / "a/b/c/d/audit.jsonl")
     assert os.listdir(tmp_path) == []
+
+
+def test_an_ordinary_users_usual_directories_are_made_with_the_log(tmp_path):
+    path = tmp_path / ".local/state/borgctl/audit.jsonl"
+    Log.open(str(path), syslog=False).close()
+    assert path.exists() and path.parent.stat().st_mode & 0o777 == 0o700
 
 
 WRITER = """

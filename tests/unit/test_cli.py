@@ -77,7 +77,8 @@ def test_an_ordinary_users_sample_is_about_his_home_without_what_the_gate_keeps_
     assert os.path.realpath(policy.base).startswith(f"{tmp_path}/.local/state/borgctl/")
     excluded = {value for name, value in policy.jobs["default"].options if name == "exclude"}
     assert {f"{tmp_path}/.config/borgctl/passphrase", f"{tmp_path}/.local/state/borgctl"} <= excluded
-    warnings = [problem.text for problem in lint(policy.file).warnings]
+    report = lint(policy.file)
+    warnings = [problem.text for problem in (*report.errors, *report.warnings)]
     assert warnings and not [text for text in warnings if "in the backup" in text or "only the link" in text]
 
 

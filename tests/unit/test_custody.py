@@ -220,3 +220,39 @@ def test_a_file_is_no_directory(room):
 
 def test_we_trust_root_and_ourselves():
     assert custody.ourselves() == {0, os.geteuid()}
+
+
+def test_a_fifo_that_somebody_holds_open_and_does_not_fill_is_an_error_and_not_waited_for(room):
+    os.mkfifo(room / "fifo", 0o600)
+    writer = os.open(room / "fifo", os.O_RDWR)
+    try:
+        with Pinned.at(str(room / "fifo")) as pinned, pytest.raises(BlockingIOError):
+            pinned.read(10)
+    finally:
+        os.close(writer)
+
+
+def test_content_is_that_of_a_small_regular_file_of_ours(room):
+    assert custody.content(str(room / "file"), 7) == b"content"
+    os.mkfifo(room / "fifo", 0o600)
+    os.truncate(room / "file", 1 << 40)
+    for path, said in (
+        (room / "fifo", "regular"),
+        ("/dev/zero", "regular"),
+        (room / "file", "longer"),
+        (room, "regular"),
+    ):
+        with pytest.raises(Unsafe, match=said):
+            custody.content(str(path), 7)
+    with pytest.raises((Unsafe, OSError)):  # a file of the kernel's, which says that it is empty
+        custody.content("/proc/kcore", 1 << 20)
+
+
+def test_whether_a_directory_could_be_made_is_told_without_making_it(room):
+    custody.makeable(str(room / "a/b"), missing=2)
+    assert not (room / "a").exists()
+    with pytest.raises(FileNotFoundError):
+        custody.makeable(str(room / "x/y/z"), missing=2)
+    (room / "dir").chmod(0o777)
+    with pytest.raises(Unsafe):
+        custody.makeable(str(room / "dir/a"), missing=2)

@@ -4,12 +4,15 @@ import json
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 import stage
-from programs import python, script
+from programs import ROOT, ended, python, script
 from terminals import on_a_terminal
 from typer.testing import CliRunner
 
@@ -34,9 +37,11 @@ def policies(tmp_path_factory):
     borg = script(top / "borg", 'test "$1" = --version && echo borg 1.4.5; exit 0')
     (top / "passphrase").touch(0o600)
     (top / "passphrase").write_text("0123456789abcdef\n")
+    (top / "patterns").touch(0o600)
     found = {}
     for source in (stage.CORPORA / "requests").glob("*.yaml"):
         text = source.read_text("utf-8").replace("/etc/borgctl/passphrase", f"{top}/passphrase")
+        text = text.replace("/etc/borgctl/patterns", f"{top}/patterns")
         text += f"base: {top}/{source.stem}\nborg: {borg}\naudit: {{file: {top}/{source.stem}.log, syslog: no}}\n"
         text += f"socket: {{directory: {DIRECTORY}}}\n"
         stage.written(
@@ -138,6 +143,117 @@ def test_a_real_gate_decides_as_explained(policies, name, line):
     assert set(record["environment"]) == set(found.environment) - {"BORG_RSH", "BORG_PASSPHRASE_FD"}
 
 
+# ---- the same answer, for everything that is asked
+
+
+# An interpreter that has imported the gate and forks for each request, as in test_gate; nobody speaks for a server
+WARM = """
+import json, os, sys
+from borgctl import gate
+for line in sys.stdin:
+    asked = json.loads(line)
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        null = os.open("/dev/null", os.O_RDWR)
+        for number, fd in ((0, null), (1, null), (2, write_end)):
+            os.dup2(fd, number)
+        os.closerange(3, 64)
+        os.environ.clear()
+        os.environb.update({name.encode("latin-1"): text.encode("latin-1") for name, text in asked["env"].items()})
+        sys.argv = ["gate.py", "--policy", asked["policy"]]
+        gate.main()
+    os.close(write_end)
+    with open(read_end, encoding="latin-1") as said:
+        print(json.dumps(said.read().splitlines()[-1]), flush=True)
+    os.waitpid(pid, 0)
+"""
+
+
+@pytest.fixture(scope="module")
+def answer(policies):
+    """Return what asks a real gate: its reason, 'allow' where there is an accept record."""
+    head = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    words = [sys.executable, "-I", "-c", head + WARM]
+    with ended(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as process:
+
+        def ask(policy, command, sent):
+            env = {"SSH_CONNECTION": "192.0.2.7 1 192.0.2.1 22", **sent}
+            env |= {"SSH_ORIGINAL_COMMAND": command.decode("latin-1")} if command else {}
+            process.stdin.write(json.dumps({"policy": policy, "env": env}) + "\n")
+            process.stdin.flush()
+            told = json.loads(json.loads(process.stdout.readline()))
+            with open(policy.removesuffix("yaml") + "log", encoding="ascii") as file:
+                accepted = any(told["run"] in line and '"accept"' in line for line in file)
+            return "allow" if accepted else told["reason"]
+
+        yield ask
+
+
+def both(policies, answer, name, asked, sent):
+    """Return explain's reason, or 'allow', and the gate's."""
+    found = explained(policies[name], asked, variables([f"{key}={text}" for key, text in sent.items()]), facts())
+    return found.reason or found.decision, answer(policies[name], asked, sent)
+
+
+@pytest.mark.slow
+def test_the_gate_and_explain_give_the_same_reason_for_the_whole_corpus(policies, answer):
+    lines = [(name, line.partition("  =>  ")[0]) for name, _, line in ALLOWED if not line.startswith("window")]
+    lines += [(name, line[22:]) for name, _, line in DENIED]
+    for name, line in lines:
+        asked = stage.wire(line)
+        if b"\0" in asked:
+            continue  # no environment can hold one
+        said, gates = both(policies, answer, name, asked, {})
+        # whether a socket is there, only the gate looks
+        assert said == gates or (gates == "socket-refused" and b"--socket=/run/borgctl/" in asked), line
+
+
+@pytest.fixture(scope="module")
+def published(policies):
+    """The same policies, with variables to accept, and each once more as 'published: yes': name to path."""
+    found = {}
+    for name, path in policies.items():
+        for mark, more in (("", ""), ("+", "published: yes\n")):
+            file = Path(path).with_name(f"{name}-{'published' if mark else 'plain'}.yaml")
+            text = Path(path).read_text("utf-8").replace(f"{name}.log", f"{file.stem}.log")
+            file.touch(0o600)
+            file.write_text(f"{text}environment: {{accept: [COLUMNS, LINES]}}\n{more}")
+            found[name + mark] = str(file)
+    return found
+
+
+@pytest.mark.parametrize(("name", "number", "line"), stage.requests("variables.txt"))
+def test_the_gate_and_explain_give_the_same_reason_whatever_variables_come_with_it(
+    published, answer, name, number, line
+):
+    expected, _, rest = line.partition(" ")
+    words, _, command = rest.partition("| ")
+    sent = dict(word.split("=", 1) for word in words.split())
+    said, gates = both(published, answer, name, command.encode(), sent)
+    assert said == expected.rstrip("*"), f"variables.txt:{number}"
+    # a star: the socket's name could be one, and only the gate sees that nothing is there
+    assert gates == ("socket-refused" if expected.endswith("*") else said), f"variables.txt:{number}"
+
+
+def test_two_sockets_of_different_names_are_refused_by_both(policies, published, answer):
+    """A socket that is there, as the gate looks at it first."""
+    with tempfile.TemporaryDirectory(prefix="b") as directory:
+        os.chmod(directory, 0o700)
+        file = Path(published["several+"]).with_name("two.yaml")
+        text = Path(published["several+"]).read_text("utf-8").replace("several-published.log", "two.log")
+        file.touch(0o600)
+        file.write_text(text.replace(DIRECTORY, directory))
+        asked = f"borg --repository=/srv/open create --comment --socket={directory}/b ::a /etc".encode()
+        for command in (asked, f"run default --repository=/srv/open --socket={directory}/b".encode()):
+            with socket.socket(socket.AF_UNIX) as one:
+                one.bind(f"{directory}/b")
+                os.chmod(f"{directory}/b", 0o600)
+                one.listen()
+                said, gates = both({"x": str(file)}, answer, "x", command, {"BORG_SOCKET": f"{directory}/a"})
+            assert (said, gates) == ("conflicting-values", "conflicting-values")
+
+
 # ---- what else the server sends, and what only a run knows
 
 
@@ -145,15 +261,26 @@ SMALL = """\
 version: 1
 repositories:
   /srv/{hostname}: {encryption: required}
-passphrase: {file: /etc/p}
+passphrase: {file: HERE/p}
 jobs: {default: {paths: [/etc]}}
 sandbox: off
+base: HERE/base
+audit: {file: HERE/policy.log, syslog: no}
 """
 
 
-def small(directory, more=""):
-    stage.written(directory, SMALL + more)
+def written(directory, text):
+    """Write a policy, and a passphrase; where it names no borg, one that is only there."""
+    (directory / "p").touch(0o600)
+    (directory / "p").write_text("0123456789abcdef\n")
+    if "\nborg:" not in text:
+        text += f"borg: {script(directory / 'borg', 'test $1 = --version && echo borg 1.4.5; exit 0')}\n"
+    stage.written(directory, text.replace("HERE", str(directory)))
     return str(directory / "policy.yaml")
+
+
+def small(directory, more=""):
+    return written(directory, SMALL + more)
 
 
 def test_the_published_carriers_mean_what_they_mean_to_the_gate(tmp_path):
@@ -183,7 +310,7 @@ def test_a_variable_is_a_name_and_a_value(word):
 
 def test_the_passphrase_is_named_and_not_shown(tmp_path):
     found = explained(small(tmp_path), b"run default", {}, stage.FACTS)
-    assert found.environment["BORG_PASSPHRASE_FD"] == "<from /etc/p>"
+    assert found.environment["BORG_PASSPHRASE_FD"] == f"<from {tmp_path}/p>"
     assert "<run>" in found.environment["TMPDIR"] and found.environment["BORG_HOST_ID"] == "<host-id>"
 
 
@@ -198,7 +325,7 @@ def test_a_local_request_is_explained_as_one(tmp_path):
 def test_the_line_that_forbids_is_named(tmp_path):
     file = small(tmp_path, "commands:\n  create: {options: [], paths: [/etc]}\n")
     for asked in (b"borg create --json ::a /etc", b"borg create ::a /var"):
-        assert explained(file, asked, {}, stage.FACTS).rule == f"{file}:8"
+        assert explained(file, asked, {}, stage.FACTS).rule == f"{file}:10"
     assert explained(file, b"borg list", {}, stage.FACTS).rule is None
 
 
@@ -225,10 +352,8 @@ def test_an_unusable_policy_is_the_verdict(tmp_path, text):
 def test_a_known_borg_that_is_too_old_is_told_and_an_unknown_one_is_not_asked(tmp_path):
     log = tmp_path / "asked"
     borg = script(tmp_path / "borg", f"echo borg 1.2.4; date >> {log}")
-    base = f"borg: {borg}\nbase: {tmp_path}/base\naudit: {{file: {tmp_path}/policy.log, syslog: no}}\n"
-    text = SMALL.replace("paths: [/etc]", "paths: [/etc], options: {files-changed: ctime}").replace("/etc/p", "/nope")
-    stage.written(tmp_path, text + base)
-    file = str(tmp_path / "policy.yaml")
+    text = SMALL.replace("paths: [/etc]", "paths: [/etc], options: {files-changed: ctime}")
+    file = written(tmp_path, f"{text}borg: {borg}\n")
     assert explained(file, b"run default", {}, stage.FACTS).decision == "allow"
     assert not log.exists() and not (tmp_path / "base").exists()
     gate(file, b"hello")
@@ -344,9 +469,9 @@ def test_every_job_command_path_and_repository_is_in_the_sentences(policies):
 
 
 def test_a_policy_that_nothing_can_run_under_says_so_first(tmp_path):
-    stage.written(tmp_path, SMALL.replace("sandbox: off\n", ""))
-    sandbox = explained(str(tmp_path / "policy.yaml"), b"run default", {}, stage.FACTS)
-    first = described(str(tmp_path / "policy.yaml"), stage.FACTS).lines[0]
+    file = written(tmp_path, SMALL.replace("sandbox: off\n", "user: nosuchuser\n"))
+    sandbox = explained(file, b"run default", {}, stage.FACTS)
+    first = described(file, stage.FACTS).lines[0]
     assert (sandbox.reason == "sandbox-unavailable") == first.startswith("As it stands")
 
 
@@ -355,7 +480,7 @@ def test_a_repository_that_is_known_is_not_made_again(tmp_path):
     from borgctl.base import Base
     from borgctl.values import RepositoryPath
 
-    file = small(tmp_path, f"base: {tmp_path}/base\ncommands: {{init: {{options: [encryption]}}}}\n")
+    file = small(tmp_path, "commands: {init: {options: [encryption]}}\n")
     asked = b"borg init --encryption=repokey"
     assert explained(file, asked, {}, stage.FACTS).decision == "allow"
     base = Base.open(f"{tmp_path}/base")

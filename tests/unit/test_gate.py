@@ -617,16 +617,92 @@ def test_borgs_failure_outranks_that_of_a_hook(room):
 
 @pytest.mark.parametrize("damage", ["secret", "borg"])
 def test_after_runs_where_borg_cannot(room, damage):
-    hooks(room)
-    if damage == "secret":
-        room.secret.chmod(0o644)
-    else:
-        # it says its version, then it is gone: between the check and the start
-        hooks(room, before=f"rm {room.path}/borg")
+    # all is well when the gate looks, and no longer when borg is to start
+    hooks(room, before=f"chmod 0644 {room.secret}" if damage == "secret" else f"rm {room.path}/borg")
     done = room.gate("run default")
     assert exit_line(done)["outcome"] in ("refused", "failed")
     assert (room.path / "after.env").exists()
     assert room.records()[-1]["reason"] in ("passphrase-unusable", "borg-missing")
+
+
+def patterns(room, before=None, option="exclude-from"):
+    """A job that names a file of patterns, with a hook before it; return the file."""
+    hooks(room, before=before)
+    hook = f"[{room.path}/before]" if before is not None else ""
+    job = f"default: {{paths: [/etc], before: [{hook}], options: {{{option}: {room.path}/patterns}}}}"
+    room.policy(jobs=job)
+    return room.path / "patterns"
+
+
+@pytest.mark.parametrize("option", ["exclude-from", "patterns-from"])
+@pytest.mark.parametrize("damage", ["missing", "writable", "in a writable directory", "fifo", "device", "endless"])
+def test_a_file_of_patterns_that_others_choose_or_that_does_not_end_is_refused_at_once(room, option, damage):
+    file = patterns(room, option=option)
+    match damage:
+        case "writable":
+            file.touch()
+            file.chmod(0o666)
+        case "in a writable directory":
+            (room.path / "open").mkdir()
+            (room.path / "open").chmod(0o777)
+            (room.path / "open/patterns").touch(0o600)
+            file.symlink_to("open/patterns")
+        case "fifo":
+            os.mkfifo(file, 0o600)
+        case "device":
+            file.symlink_to("/dev/zero")
+        case "endless":
+            file.touch(0o600)
+            os.truncate(file, 1 << 40)
+    done = room.gate("run default")
+    assert (done.returncode, exit_line(done)["reason"]) == (78, "patterns-unusable")
+    (record,) = room.records()
+    assert record["type"] == "refuse" and "patterns" in record["detail"] and not (room.path / "argv").exists()
+
+
+def test_a_file_of_patterns_may_be_made_by_a_hook_and_is_looked_at_once_more(room):
+    file = patterns(room, before=f"umask 077; echo '*.tmp' > {room.path}/patterns")
+    assert room.gate("run default").returncode == 0
+    file.unlink()
+    patterns(room, before=f"mkfifo -m 0600 {room.path}/patterns")
+    done = room.gate("run default")
+    assert exit_line(done)["reason"] == "patterns-unusable" and (room.path / "after.env").exists() is False
+    file.unlink()
+    (room.path / "argv").unlink()
+    patterns(room, before="exit 0")
+    assert exit_line(room.gate("run default"))["reason"] == "patterns-unusable"
+    assert not (room.path / "argv").exists()
+
+
+def test_a_passphrase_that_cannot_be_used_is_refused_before_any_hook_runs(room):
+    hooks(room)
+    room.secret.chmod(0o644)
+    assert exit_line(room.gate("run default"))["reason"] == "passphrase-unusable"
+    assert [record["type"] for record in room.records()] == ["refuse"] and not (room.path / "before.env").exists()
+
+
+def test_a_borg_whose_interpreter_others_may_write_is_refused_also_when_it_was_good_before(room):
+    programs.script(room.path / "shell", 'exec /bin/sh "$@"')
+    text = (room.path / "borg").read_text().replace("#!/bin/sh", f"#!{room.path}/shell")
+    (room.path / "borg").write_text(text)
+    assert room.gate("run default").returncode == 0
+    (room.path / "argv").unlink()
+    (room.path / "shell").chmod(0o777)
+    for request in ("run default", "hello"):
+        done = room.gate(request)
+        assert b"borg-unsafe" in done.stderr
+    assert not (room.path / "argv").exists()
+
+
+def test_a_hook_whose_interpreter_others_may_write_is_not_run(room):
+    hooks(room)
+    programs.script(room.path / "shell", 'exec /bin/sh "$@"')
+    (room.path / "before").write_text(f"#!{room.path}/shell\ntouch {room.path}/ran\n")
+    assert room.gate("run default").returncode == 0 and (room.path / "ran").exists()
+    (room.path / "ran").unlink()
+    (room.path / "shell").chmod(0o777)
+    assert exit_line(room.gate("run default"))["reason"] == "hook-failed"
+    assert not (room.path / "ran").exists()
 
 
 def test_a_hook_that_others_may_write_is_not_run(room):
@@ -825,9 +901,21 @@ def test_a_key_that_asks_too_often_is_told_so(room):
     assert not (room.path / "argv").exists() and room.records()[-1]["type"] == "refuse"
 
 
-def test_a_passphrase_in_a_request_or_a_hooks_output_is_not_in_the_log(room):
-    room.gate("run 'BORG_PASSPHRASE=my-own-words'")
+def test_a_passphrase_in_a_hooks_output_is_not_in_the_log(room):
     hooks(room, before="echo PGPASSWORD=my-own-words >&2; exit 1")
     room.gate("run default")
     text = room.log.read_text()
-    assert "my-own-words" not in text and text.count("***") >= 2
+    assert "my-own-words" not in text and "***" in text
+
+
+def test_a_request_is_in_the_log_word_for_word_whatever_it_looks_like(room):
+    room.policy("commands: {create: {paths: [/etc], options: [comment]}}\n")
+    request = "borg create --comment=password=x ::api-key:name /etc"
+    assert room.gate(request).returncode == 0
+    accept, _ = room.records()
+    assert accept["request"] == request
+    assert accept["argv"][-2:] == ["ssh://borgctl/srv/a::api-key:name", "/etc"]
+    assert "--comment=password=x" in accept["argv"]
+    for refused in ("run 'BORG_PASSPHRASE=my-own-words'", "borg create ::token:x /root"):
+        room.gate(refused)
+        assert room.records()[-1]["request"] == refused

@@ -9,6 +9,7 @@ import stage
 from programs import script
 from typer.testing import CliRunner
 
+from borgctl import policyfile
 from borgctl.cli import lint
 from borgctl.cli.app import app
 from borgctl.errors import BadValue
@@ -66,6 +67,10 @@ def warnings(file):
     return [(w.line, w.text) for w in report.warnings]
 
 
+def errors(file):
+    return [(error.line, error.text) for error in lint.lint(str(file)).errors]
+
+
 def test_nothing_is_said_of_a_sound_policy(sound):
     assert warnings(sound()) == []
 
@@ -73,7 +78,8 @@ def test_nothing_is_said_of_a_sound_policy(sound):
 @only_root
 @pytest.mark.parametrize(("mode", "line"), [("require", 13), ("prefer", 13), ("off", 12)])
 def test_a_user_that_is_not_there_is_told_at_the_line_that_names_it(sound, mode, line):
-    found = warnings(sound(("sandbox: require", f"sandbox: {mode}"), ("user: 64123", "user: nosuchuser")))
+    report = lint.lint(str(sound(("sandbox: require", f"sandbox: {mode}"), ("user: 64123", "user: nosuchuser"))))
+    found = [(one.line, one.text) for one in (report.errors if mode == "require" else report.warnings)]
     assert [place for place, text in found if "nosuchuser" in text] == [line]
 
 
@@ -83,7 +89,7 @@ def test_a_user_that_no_line_names_is_told_at_the_sandbox(sound, monkeypatch):
         raise BadValue(f"no user {user!r}")
 
     monkeypatch.setattr("borgctl.credentials.account", nobody)
-    (found,) = warnings(sound(("user: 64123\n", "")))
+    (found,) = errors(sound(("user: 64123\n", "")))
     assert found[0] == 12 and "'_borgctl'" in found[1]
 
 
@@ -113,13 +119,9 @@ ADVICE = [
     ((("{encryption: required}", "{encryption: none}"),), 2, "read and forge"),
     ((("  init: {command: init, options: {encryption: repokey}}\n", ""),), 4, "makes the repository"),
     ((("/data]", "/data], options: {read-special: yes}"),), 5, "waits at pipes"),
-    ((("/data]", "/data], before: [[HERE/none]]"),), 5, "hook cannot be run"),
     ((("/data]", "/none]"),), 5, "is not here"),
     ((("HERE/data", "HERE"),), 5, "the passphrase"),
     ((("HERE/data", "HERE"),), 5, "borg's own state"),
-    ((("borg: HERE/borg", "borg: HERE/none"),), 8, "No such file"),
-    ((("file: HERE/passphrase", "file: HERE/none"),), 3, "is missing: (umask 077"),
-    ((("file: HERE/passphrase", "program: [HERE/none]"),), 3, "passphrase program"),
     ((("", "transports: [stdio, socket]\n"), ("HERE/s}", "HERE/none}")), 11, "is missing"),
 ]
 
@@ -129,6 +131,50 @@ def test_what_is_valid_and_unwise_is_said_where_it_stands(sound, tmp_path, chang
     changes = [(old.replace("HERE", str(tmp_path)), new) for old, new in changes]
     found = warnings(sound(*changes))
     assert [place for place, text in found if said in text] == [line], found
+
+
+REFUSED = [
+    ((("/data]", "/data], before: [[HERE/none]]"),), 5, "hook cannot be run"),
+    ((("borg: HERE/borg", "borg: HERE/none"),), 8, "No such file"),
+    ((("file: HERE/passphrase", "file: HERE/none"),), 3, "is missing: (umask 077"),
+    ((("file: HERE/passphrase", "program: [HERE/none]"),), 3, "passphrase program"),
+    ((("/data]", "/data], before: [[HERE/hook, HERE/open/x]]"),), 5, "what its hook"),
+    ((("/data]", "/data], after: [[HERE/hook, --to=HERE/open/x]]"),), 5, "what its hook"),
+    ((("/data]", "/data], after: [[/bin/sh, -c, 'cat </dev/null >HERE/open/x']]"),), 5, "what its hook"),
+    ((("/data]", "/data], options: {exclude-from: HERE/none}"),), 5, "'HERE/none': No such file"),
+    ((("/data]", "/data], options: {patterns-from: [HERE/passphrase, HERE/open/x]}"),), 5, "every run is refused"),
+    ((("/data]", "/data], options: {exclude-from: HERE/fifo}"),), 5, "is not a regular file"),
+    ((("/data]", "/data], options: {exclude-from: /dev/zero}"),), 5, "is not a regular file"),
+    ((("file: HERE/passphrase", "program: [/bin/cat, HERE/open/x]"),), 3, "other users may replace"),
+    ((("audit: {file: HERE/log/", "audit: {file: HERE/a/b/c/d/"),), 10, "every request is refused"),
+    ((("base: HERE/base", "base: HERE/a/b/c/d"),), 9, "every request is refused"),
+]
+
+
+@pytest.mark.parametrize(("changes", "line", "said"), REFUSED)
+def test_what_the_gate_refuses_is_an_error_where_it_stands(sound, tmp_path, changes, line, said):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "open/x").touch()
+    os.mkfifo(tmp_path / "fifo", 0o600)
+    changes = [(old.replace("HERE", str(tmp_path)), new) for old, new in changes]
+    found = errors(sound(*changes))
+    assert [place for place, text in found if said.replace("HERE", str(tmp_path)) in text] == [line], found
+    assert borgctl("lint", tmp_path / "policy.yaml").exit_code == 78
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        "[/bin/cp, /etc/hosts, HERE/data/new]",
+        "[/bin/sh, -c, 'date >/dev/null; ls /tmp HERE']",
+        "[/usr/bin/curl, 'https://example.org/x']",
+        "[HERE/hook, '/']",
+    ],
+)
+def test_a_hook_whose_words_nobody_else_can_change_is_no_error(sound, hook):
+    text = hook.replace("/usr/bin/curl", "HERE/hook")
+    assert errors(sound(("/data]", f"/data], before: [{text}]"))) == []
 
 
 def test_a_path_that_is_a_symlink_is_warned_of(sound, tmp_path):
@@ -144,11 +190,11 @@ def test_what_is_left_out_of_a_backup_is_not_warned_of(sound, tmp_path):
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o604])
-def test_a_passphrase_that_others_can_read_is_warned_of_and_never_read(sound, tmp_path, mode):
+def test_a_passphrase_that_others_can_read_is_an_error_and_never_read(sound, tmp_path, mode):
     file = sound()
     (tmp_path / "passphrase").write_text("the-secret-itself-is-here-not-told")
     (tmp_path / "passphrase").chmod(mode)
-    ((line, text),) = warnings(file)
+    ((line, text),) = errors(file)
     assert line == 3 and "others may use it" in text and "0600" in text and "secret" not in text
 
 
@@ -166,19 +212,19 @@ def test_lint_does_not_open_the_passphrase(sound, tmp_path):
     assert (tmp_path / "passphrase").stat().st_atime == 1
 
 
-def test_programs_in_the_hands_of_others_are_warned_of(sound, tmp_path):
+def test_programs_in_the_hands_of_others_are_errors(sound, tmp_path):
     file = sound(("/data]", "/data], after: [[HERE/hook]]"))
     (tmp_path / "borg").chmod(0o777)
     (tmp_path / "hook").chmod(0o600)
-    texts = [text for _, text in warnings(file)]
+    texts = [text for _, text in errors(file)]
     assert any("borg' has mode 0777" in text for text in texts) and any("is not executable" in text for text in texts)
 
 
-def test_a_base_that_others_can_write_is_warned_of(sound, tmp_path):
+def test_a_base_that_others_can_write_is_an_error(sound, tmp_path):
     file = sound()
     (tmp_path / "base").mkdir()
     (tmp_path / "base").chmod(0o777)
-    assert [line for line, _ in warnings(file)] == [9]
+    assert [line for line, _ in errors(file)] == [9]
 
 
 # ---- errors, files, forms
@@ -204,7 +250,9 @@ def test_a_policy_that_we_deliver_has_no_errors(source, tmp_path):
     file = tmp_path / source.name
     file.touch(0o600)
     file.write_bytes(source.read_bytes())
-    assert borgctl("lint", file).exit_code == 0
+    policyfile.read(str(file))
+    # what there is to say is that this machine was not set up for it
+    assert all(re.search(r"missing|No such file|no user|is not here", text) for _, text in errors(file)), errors(file)
 
 
 def test_all_files_are_looked_at_whatever_the_first_one_is(sound, tmp_path):

@@ -1,5 +1,6 @@
 """Masks: what looks like a secret goes, what does not stays, and no text takes long."""
 
+import json
 import time
 
 import pytest
@@ -46,17 +47,69 @@ SECRET = "hunter2-secret-hunter2"
 )
 def test_what_looks_like_a_secret_is_masked(text):
     assert SECRET not in masked(text) and "***" in masked(text)
-    for field in ("request", "detail", "said", "argv", "anything"):
+    for field in ("detail", "said", "found", "anything"):
         for value in (text, [text], {"x": text}):
             assert SECRET not in render({"type": "refuse", field: value})
 
 
 def test_a_word_after_a_telling_option_and_a_value_of_a_telling_key_are_masked():
     for value in (["mysql", "--password", SECRET, "-u"], {"password": SECRET}, [{"api_key": SECRET}]):
-        line = render({"type": "window", "argv": value})
+        line = render({"type": "exit", "said": value})
         assert SECRET not in line and "***" in line
     line = render({"type": "accept", "environment": ["BORG_PASSPHRASE_FD", "BORG_RELOCATED_REPO_ACCESS_IS_OK"]})
     assert "***" not in line
+
+
+@pytest.mark.parametrize("field", ["request", "argv", "rule", "repository", "policy", "reading"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        *(
+            "::api-key:name",
+            "::token=x",
+            "--comment=password: x",
+            "/etc/borgctl/my-token:12",
+            "/srv/secret=x",
+            "--pass",
+        ),
+        f"-----BEGIN PRIVATE KEY-----{SECRET}",
+    ],
+)
+def test_no_word_that_was_asked_for_or_run_is_hidden(field, word):
+    """A peer must not be able to keep out of the log what it asks for."""
+    assert json.loads(render({"type": "accept", field: ["borg", word, "after"]}))[field] == ["borg", word, "after"]
+    assert json.loads(render({"type": "refuse", field: f"borg create {word} /etc"}))[field].endswith(f" {word} /etc")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'/etc/borgctl/passphrase': No such file or directory",
+        '"/etc/borgctl/passphrase": No such file or directory',
+        "'/home/a b/my secret': Permission denied: it must be root's",
+        "/etc/borgctl/passphrase: No such file or directory",
+        "cannot open /root/.vault-token: Permission denied",
+        "hook: cat: /srv/api_key: Is a directory",
+    ],
+)
+def test_what_is_wrong_with_a_file_whose_name_tells_stays(text):
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"'/etc/passphrase': password={SECRET}",
+        f"/x: token: {SECRET}",
+        f"/token={SECRET}",
+        f"https://example.org/token:{SECRET}",
+        f"'/a' token: {SECRET} '/b': x",
+        f"/etc/passwd: https://me:{SECRET}@example.org/",
+        f"password='/x {SECRET}': y",
+    ],
+)
+def test_a_files_name_hides_no_secret_that_follows(text):
+    assert SECRET not in masked(text)
 
 
 def test_what_is_after_a_quoted_secret_stays():
@@ -104,6 +157,10 @@ def test_masking_again_changes_no_length_much(text):
         'pass=\\"',
         "pass='\\'",
         "://",
+        "/",
+        "'/",
+        "/a: ",
+        "token:/a",
     ],
 )
 def test_a_text_made_to_be_slow_is_not(piece):

@@ -123,3 +123,14 @@ def test_what_can_be_used_is_told_without_reading_or_starting_it(file, tmp_path)
         with pytest.raises(BorgctlError) as caught:
             passphrase.require(bad)
         assert caught.value.reason.code == "passphrase-unusable"
+
+
+def test_what_a_program_is_given_to_read_must_be_nobody_elses(file, tmp_path):
+    obtain = Passphrase(program=("/bin/cat", str(file)))
+    passphrase.require(obtain)
+    assert passphrase.obtain(obtain, {}) == SECRET.encode()
+    file.chmod(0o622)
+    for call in (passphrase.require, lambda secret: passphrase.obtain(secret, {})):
+        with pytest.raises(BorgctlError) as caught:
+            call(obtain)
+        assert caught.value.reason.code == "passphrase-unusable" and "0622" in caught.value.detail

@@ -28,16 +28,16 @@ _TAIL = 64 << 10
 def findings(path: str) -> Iterator[Finding]:
     """Yield what is to be said of the policy at this path."""
     report = lint.lint(path)
-    for problem in report.errors:
-        text = "the gate refuses every request"
-        yield Finding("error", "policy", text, (f"{path}:{problem.line}:{problem.column}: {problem.text}",))
-    for problem in report.warnings:
-        yield Finding("warn", "policy", problem.text, (f"{path}:{problem.line}",))
     try:
         policy = policyfile.read(path)
     except BorgctlError:
+        for problem in report.errors:
+            text = "the gate refuses every request"
+            yield Finding("error", "policy", text, (f"{path}:{problem.line}:{problem.column}: {problem.text}",))
         return
-    if not report.warnings:
+    yield from (Finding("error", "policy", problem.text, (f"{path}:{problem.line}",)) for problem in report.errors)
+    yield from (Finding("warn", "policy", problem.text, (f"{path}:{problem.line}",)) for problem in report.warnings)
+    if not report.errors and not report.warnings:
         offers = [*policy.jobs, *(f"borg {name}" for name in policy.commands)]
         yield Finding("ok", "policy", f"valid; the server may ask for {', '.join(offers) or 'nothing'}")
     yield from borg(policy)

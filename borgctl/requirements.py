@@ -1,0 +1,24 @@
+"""What this machine must have before a granted launch is run: looked at by the gate and, in the same order, `explain`.
+
+Files are looked at and nothing is changed. It does not know who asks, nor what was decided.
+
+    held = require(policy, launch)     # how borg is held; raises BorgctlError
+"""
+
+from borgctl import passphrase, sandbox, sources
+from borgctl.launch import Launch
+from borgctl.policy import Policy
+from borgctl.sandbox import Held
+
+
+def require(policy: Policy, launch: Launch) -> Held | None:
+    """Return how borg is to be held (None: not at all); raise BorgctlError for whatever would fail the run for sure.
+
+    A file of patterns that a hook is still to make may be missing.
+    """
+    held = sandbox.hold(policy.sandbox, policy.user)
+    if launch.requested:
+        sources.check(launch.paths)
+    sources.require_patterns(launch.patterns, missing=bool(launch.before))
+    passphrase.require(policy.passphrase)
+    return held
