@@ -4,6 +4,7 @@ It starts processes and tells the outcome. It does not decide what may run (`jud
 """
 
 import os
+import re
 import stat
 import sys
 import time
@@ -26,6 +27,9 @@ from borgctl.vocabulary import COMMANDS
 _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
 _PASSPHRASE_FD = 3
 _LONGEST_SAID = 300  # characters of a line in the log
+_NO_MEMORY = re.compile(
+    r"MemoryError\b|ImportError: [^:]{1,200}: failed to map segment"
+)  # Python's, a line's beginning
 _WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell's
 
 
@@ -77,7 +81,7 @@ class Runner:
     limits: Limits
     output: Output
     agree: Callable[[str, bytes], bool]
-    hold: Callable[[], None]
+    wall: children.Wall
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
     _obtained: bytes | None = None  # the passphrase, once it was
 
@@ -121,7 +125,7 @@ class Runner:
         try:
             with Pinned.at(hook[0]) as pinned:
                 pinned.require(stat.S_IFREG)
-            child, streams = self._spawn(hook, env, {}, lambda: None, "hook", lambda _: disclose)
+            child, streams = self._spawn(hook, env, {}, children.Wall(), "hook", lambda _: disclose)
         except (OSError, Unsafe) as error:
             text = error.strerror if isinstance(error, OSError) else str(error)
             self.output.say(f"hook {hook[0]!r}: {text}" if self.launch.disclosed else "a hook cannot be run")
@@ -144,7 +148,8 @@ class Runner:
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
-            child, streams = self._spawn(self.words, env, fds, self._last_act, "borg", self._disclose)
+            wall = children.Wall(self._last_act, self.wall.kinds)
+            child, streams = self._spawn(self.words, env, fds, wall, "borg", self._disclose)
         except children.Unprepared as error:
             door.close()
             raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
@@ -157,12 +162,13 @@ class Runner:
         status = watch.run(child, streams, BORG_ENDING, door)
         if status != 0:
             self._keep("borg", streams)
-        return _ending(status, watch.stopped, door)
+        short = any(stream.lines.met for stream in streams)
+        return _ending(status, watch.stopped, door, short=short)
 
     def _last_act(self) -> None:
         """What borg's process does to itself before it is borg."""
         priority.lower(self.limits.nice, self.limits.ionice)
-        self.hold()
+        self.wall.lay()
 
     def _keep(self, source: str, streams: Sequence[Stream]) -> None:
         secret = passphrase.known(self.secret, self._obtained)
@@ -177,14 +183,15 @@ class Runner:
         words: Sequence[str],
         env: Mapping[str, str],
         fds: Mapping[int, int],
-        before_exec: Callable[[], None],
+        wall: children.Wall,
         source: str,
         disclose: Callable[[str], Callable[[str], str | None] | None],
     ) -> tuple[children.Child, list[Stream]]:
         """Start a child whose stdout and stderr are pipes of ours."""
         pipes = {number: os.pipe2(os.O_CLOEXEC) for number in (1, 2)}
         try:
-            child = children.spawn(words, env, {**fds, **{n: ends[1] for n, ends in pipes.items()}}, before_exec)
+            given = {**fds, **{n: ends[1] for n, ends in pipes.items()}}
+            child = children.spawn(words, env, given, wall.lay, wall.kinds)
         except OSError:
             for read_end, _ in pipes.values():
                 os.close(read_end)
@@ -194,19 +201,19 @@ class Runner:
                 os.close(write_end)
         names = {1: "stdout", 2: "stderr"}
         return child, [
-            Stream(read_end, Lines(self.output, source, names[n], disclose(names[n])))
+            Stream(read_end, Lines(self.output, source, names[n], disclose(names[n]), _NO_MEMORY))
             for n, (read_end, _) in pipes.items()
         ]
 
 
-def _ending(status: int, stopped: str | None, door: Door) -> Ending:
+def _ending(status: int, stopped: str | None, door: Door, *, short: bool) -> Ending:
     """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server."""
     identity = door.identity.hex() if door.identity else None
-    ended = _verdict(status, stopped, door)
+    ended = _verdict(status, stopped, door, short=short)
     return replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
 
 
-def _verdict(status: int, stopped: str | None, door: Door) -> Ending:
+def _verdict(status: int, stopped: str | None, door: Door, *, short: bool) -> Ending:
     if stopped:
         return by_gate(stopped)
     if door.failed:
@@ -215,6 +222,8 @@ def _verdict(status: int, stopped: str | None, door: Door) -> Ending:
         return by_gate("repository-replaced")
     if door.strange:
         return by_gate("transport-failed", "the server does not speak borg's protocol, or not in turn")
+    if short and status not in {0, 1} and status not in _WARNINGS:
+        return by_gate("memory-limit")
     if status < 0:
         return Ending("failed", "borg", 128 - status)
     if status not in {0, 1} and status not in _WARNINGS:

@@ -50,7 +50,7 @@ borg: {borg}
 # disclose: counts              # names: the server's progress display may show names of files
 # commands: {{}}                  # what the server may spell out itself, e.g. {{list: {{options: [json]}}}}
 window: 30m                     # how long the server may let you use the repository, to restore; the default is no
-# limits: {{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle}}
+# limits: {{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle, memory: 8G}}
 {sandbox}
 {audit}
 """
