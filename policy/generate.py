@@ -237,8 +237,8 @@ POLICY = (
     Key(
         *("sandbox", "require, prefer or off", "require", "sandbox: prefer"),
         "Whether the kernel must hold borg, too: Landlock (Linux 5.13 or later) leaves it the paths of the job, its own "
-        "programs and one place to write, and where the gate is root borg runs as `user`. `prefer` takes as much of that as "
-        "there is. See [sandbox.md](sandbox.md).",
+        "programs and one place to write, a filter leaves it the system calls that it needs, and where the gate is root borg runs "
+        "as `user`, in namespaces of its own (no network, no process but its own). `prefer` takes as much of that as there is. See [sandbox.md](sandbox.md).",
         {"enum": ["require", "prefer", "off"]},
     ),
     Key(

@@ -35,10 +35,10 @@ def place(client):
     return place
 
 
-def gate(client, server, request, *words, before=()):
+def gate(client, server, request, *words, before=(), program=("-m", "borgctl.gate")):
     """Run the gate itself, on this machine, with a `borg serve`; `words` stand in borg's argv instead of its own."""
-    program = [sys.executable, "-I", "-c", BESIDES, json.dumps([str(word) for word in words])]
-    argv = [*before, *(program if words else [sys.executable, "-I", "-m", "borgctl.gate"])]
+    besides = ["-c", BESIDES, json.dumps([str(word) for word in words])]
+    argv = [*before, sys.executable, "-I", *(besides if words else program)]
     argv += ["--policy", str(client.policy_file)]
     env = {"PATH": "/usr/bin:/bin", "SSH_ORIGINAL_COMMAND": request, "SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}
     env_argv = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in env.items()), *argv]
@@ -147,6 +147,22 @@ def test_a_borg_that_was_taken_over_can_read_what_is_offered_and_nothing_else(cl
     assert not ROOT or told["groups"] == []
     assert done["dialled"] == 0 or not ROOT
     assert (client.source / "etc/offered").read_text() == "offered"
+
+
+# The least that a policy can say is more than a small backup takes
+LITTLE = """
+from borgctl import credentials, gate
+limit = credentials.limit_memory
+credentials.limit_memory = lambda size: limit(40_000 << 10)
+gate.main()
+"""
+
+
+def test_a_borg_that_needs_more_memory_than_the_policy_gives_says_so_and_has_failed(client, server, made):
+    result = gate(client, server, "run default", program=("-c", LITTLE))
+    told = last_line(result)
+    assert (told["outcome"], told["reason"], result.returncode) == ("limit", "memory-limit", 124), result.stderr
+    assert gate(client, server, "run default").returncode == 0
 
 
 @pytest.fixture

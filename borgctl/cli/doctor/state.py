@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from borgctl import argv, landlock, policyfile, recovery, relay, sandbox, surroundings
+from borgctl import argv, policyfile, recovery, relay, sandbox, surroundings
 from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
@@ -63,8 +63,8 @@ def borg(policy: Policy) -> Iterator[Finding]:
     elif not held.abi:
         yield Finding("warn", "sandbox", "borg is held without Landlock, which this kernel does not have")
     else:
-        user, without = sandbox.owner(held)[0], landlock.lacking(held.abi)
-        lacks = f"; this kernel cannot forbid {', '.join(without)}" if without else ""
+        user, without = sandbox.owner(held)[0], held.lacks
+        lacks = f"; this machine cannot forbid {', '.join(without)}" if without else ""
         yield Finding("ok", "sandbox", f"borg runs as uid {user} with Landlock ABI {held.abi}{lacks}")
 
 
