@@ -16,7 +16,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from borgctl import children, trusted_code
@@ -207,7 +207,7 @@ class Base:
         if known := self.kept("repository", repository):
             raise BorgctlError("repository-known", f"{repository.text!r} is known here with the id {known}")
 
-    def version(self, borg: str, env: dict[str, str], before_exec: Callable[[], None]) -> Version:
+    def version(self, borg: str, env: dict[str, str], wall: children.Wall) -> Version:
         """Return the version of the borg at this path, asking it only when the file has changed.
 
         Raise BorgctlError where it is missing, could be somebody else's, or is of a series that we do not know.
@@ -218,7 +218,8 @@ class Base:
             return known
         try:
             mark = _mark(borg)
-            code, answer = children.capture([borg, "--version"], env, most=200, seconds=60, before_exec=before_exec)
+            asked = [borg, "--version"]
+            code, answer = children.capture(asked, env, most=200, seconds=60, before_exec=wall.lay, kinds=wall.kinds)
             text = answer.decode("ascii", "replace").strip().removeprefix("borg ") if code == 0 else "unknown"
         except Unsafe as error:
             raise BorgctlError("borg-unsafe", str(error)) from None

@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from borgctl import namespaces
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _DEEPEST = 64
@@ -25,10 +27,20 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running child; `pidfd` becomes readable when it ends. It leads its own session and process group."""
+    """A running child, which leads its own session and process group.
+
+    Where it has a PID namespace of its own, `pid` and `pidfd` are those of the namespace's init, which passes on what
+    it is told, and tells through the pipe `status` how the child has ended.
+    """
 
     pid: int
     pidfd: int
+    status: int = -1
+
+    @property
+    def end(self) -> int:
+        """Return the descriptor that becomes readable when it has ended."""
+        return self.pidfd if self.status < 0 else self.status
 
     def signal(self, number: int) -> None:
         """Send a signal to this very process; one that has ended is no error."""
@@ -36,10 +48,26 @@ class Child:
             signal.pidfd_send_signal(self.pidfd, number)
 
     def reap(self) -> int:
-        """Wait for its end; return the exit status, or minus the number of the signal that ended it."""
+        """Wait for its end; return the exit status, or minus the number of the signal that ended it.
+
+        Whatever is left in a namespace of its own is gone when this returns.
+        """
+        told = b""
+        if self.status >= 0:
+            told = os.read(self.status, namespaces.STATUS.size)  # nothing where init itself was killed
+            os.close(self.status)
+            self.signal(signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         os.close(self.pidfd)
-        return os.waitstatus_to_exitcode(status)
+        return os.waitstatus_to_exitcode(namespaces.STATUS.unpack(told)[0] if told else status)
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """What holds a child: `lay` is its last act before execve(2); `kinds` are namespaces of its own, 0 for none."""
+
+    lay: Callable[[], None] = lambda: None
+    kinds: int = 0
 
 
 class Unprepared(OSError):  # noqa: N818 - reads as what it says where it is caught
@@ -57,42 +85,53 @@ def spawn(
     env: Mapping[str, str],
     fds: Mapping[int, int],
     before_exec: Callable[[], None] = lambda: None,
+    kinds: int = 0,
 ) -> Child:
     """Start argv[0] with `fds` (child's number: ours) and /dev/null for 0, 1, 2 where not given.
 
-    `before_exec` is the child's last act before execve(2), with nothing but its descriptors open. Raise Unprepared
-    where that raises OSError, or OSError as execve(2) does.
+    `before_exec` is the child's last act before execve(2), with nothing but its descriptors open; `kinds` are
+    namespaces of its own, a PID namespace among them. Raise Unprepared where either cannot be, or OSError as execve(2)
+    does.
     """
     words = [word.encode("utf-8", "surrogateescape") for word in argv]
     variables = {name.encode("utf-8"): value.encode("utf-8", "surrogateescape") for name, value in env.items()}
     if any(b"\0" in text for text in (*words, *variables, *variables.values())):
         raise OSError(errno.EINVAL, "a NUL among the words", argv[0])
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
+    told, tell = os.pipe2(os.O_CLOEXEC) if kinds else (-1, -1)
+    try:
+        pid = namespaces.fork(kinds)
+    except OSError as error:
+        for fd in (read_end, write_end, told, tell):
+            _close(fd)
+        raise Unprepared(error.errno, os.strerror(error.errno or errno.EIO), argv[0]) from None
     if pid == 0:
         try:
-            _become(words, variables, fds, before_exec, write_end)
+            _become(words, variables, fds, Wall(before_exec, kinds), (write_end, tell))
         except OSError as error:
             os.write(write_end, b"-%d" % (error.errno or errno.EIO))
         finally:
             os._exit(127)
     os.close(write_end)
+    _close(tell)
+    child = Child(pid, os.pidfd_open(pid), told)
     with os.fdopen(read_end, "rb") as pipe:
         failed = pipe.read()
     if failed:
-        os.waitpid(pid, 0)
+        child.reap()
         number = int(failed[1:])
         raise (Unprepared if failed.startswith(b"-") else OSError)(number, os.strerror(number), argv[0])
-    return Child(pid, os.pidfd_open(pid))
+    return child
 
 
 def _become(
     argv: list[bytes],
     env: dict[bytes, bytes],
     fds: Mapping[int, int],
-    before_exec: Callable[[], None],
-    report: int,
+    wall: Wall,
+    pipes: tuple[int, int],
 ) -> None:
+    """Turn the process that was forked into the program; `pipes`: to report what fails, and for namespaces' init."""
     parent = os.getppid()
     os.setsid()
     os.chdir("/")
@@ -102,25 +141,34 @@ def _become(
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     null = os.open("/dev/null", os.O_RDWR)
     wanted = {0: null, 1: null, 2: null, **fds}
-    above = max(*wanted, *wanted.values(), report) + 1
+    above = max(*wanted, *wanted.values(), *pipes) + 1
     moved = {number: os.dup2(fd, above + index) for index, (number, fd) in enumerate(wanted.items())}
-    last = os.dup2(report, above + len(moved), inheritable=False)
+    last = os.dup2(pipes[0], above + len(moved), inheritable=False)
+    status = os.dup2(pipes[1], last + 1, inheritable=False) if wall.kinds else -1
     for number, fd in moved.items():
         os.dup2(fd, number)
     for fd in _open_fds():
-        if fd not in wanted and fd != last:
+        if fd not in wanted and fd not in (last, status):
             os.close(fd)
     sign = b"-"
     try:
-        before_exec()
-        # where we are killed, nothing goes on without a record; to become another user undoes it, so it comes now
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(127)
+        if wall.kinds:
+            namespaces.divide(wall.kinds, status)
+        wall.lay()
+        if not wall.kinds:  # there, init sees to it
+            # where we are killed, nothing goes on without a record; to become another user undoes it, so it comes now
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(127)
         sign = b"+"
         os.execve(argv[0], argv, env)  # noqa: S606 - no shell, by design
     except OSError as error:
         os.write(last, b"%s%d" % (sign, error.errno or errno.EIO))
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        os.close(fd)
 
 
 def _open_fds() -> list[int]:
@@ -199,11 +247,12 @@ def capture(
     most: int,
     seconds: float,
     before_exec: Callable[[], None] = lambda: None,
+    kinds: int = 0,
 ) -> tuple[int, bytes]:
     """Run a small program; return its status and stdout. Raise OSError, also (ETIMEDOUT, EFBIG) past the limits."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     try:
-        child = spawn(argv, env, {1: write_end}, before_exec)
+        child = spawn(argv, env, {1: write_end}, before_exec, kinds)
     except OSError:
         os.close(read_end)
         raise
@@ -222,7 +271,7 @@ def capture(
             failed = errno.EFBIG if data else 0
             break
     os.close(read_end)
-    late = not select.select([child.pidfd], [], [], 0.0 if failed else max(0.0, end - time.monotonic()))[0]
+    late = not select.select([child.end], [], [], 0.0 if failed else max(0.0, end - time.monotonic()))[0]
     kill_group(child)  # it, where it is late, and whatever it has left behind
     status = child.reap()
     if failed or late:

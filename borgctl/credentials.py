@@ -1,11 +1,12 @@
 """Who a process is: another user with one capability and no way to more (credentials(7), capabilities(7)).
 
-It knows system calls, not who is to become whom. `become` is for a child that is about to exec.
+It knows system calls, not who is to become whom. All but `account` is for a child that is about to exec.
 
     become(Account(990, 990))        # from root: reads every file, and nothing else that is root's
 """
 
 import ctypes
+import errno
 import os
 import pwd
 import re
@@ -21,6 +22,10 @@ _PR_SET_KEEPCAPS, _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 8, 23, 24
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 38, 47, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _MOST_FILES = 1024
+# Of all that the user runs at once, threads too: a run has five, so two hundred have room, and a fork bomb has not.
+_MOST_PROCESSES = 1024
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}  # the C library has no wrapper
+_JOIN_SESSION_KEYRING = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -58,12 +63,34 @@ def limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def limit_memory(size: int) -> None:
+    """Bound the address space of this process, and of each that it starts, to `size` bytes (setrlimit(2) RLIMIT_AS)."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = size if hard == resource.RLIM_INFINITY else min(hard, size)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def leave_keyring() -> None:
+    """Have a session keyring of our own, empty, instead of our parent's (keyrings(7)); raise OSError where that fails.
+
+    A kernel without keyrings has none to keep from anybody; one that refuses the call (in containers) refuses borg's.
+    """
+    number = _KEYCTL.get(os.uname().machine)
+    if number is None or _libc.syscall(number, _JOIN_SESSION_KEYRING, None) >= 0:
+        return
+    if ctypes.get_errno() not in (errno.ENOSYS, errno.EPERM):
+        raise OSError(ctypes.get_errno(), "keyctl KEYCTL_JOIN_SESSION_KEYRING")
+
+
 def become(account: Account) -> None:
     """Turn from root into another user who may read every file, for good; raise OSError where a step fails."""
     _prctl(_PR_SET_KEEPCAPS, 1)
     for capability in range(_LAST_CAP + 1):
         if capability != _CAP_DAC_READ_SEARCH and _libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
             _prctl(_PR_CAPBSET_DROP, capability)
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)  # which is for whom we become: root has none
+    most = _MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, _MOST_PROCESSES)
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     os.setgroups([])
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)

@@ -182,6 +182,9 @@ _TABLE = (
         "window-over", 124, "limit", True, "the window's time was over before the command had ended: open a longer one"
     ),
     Reason("runtime-limit", 124, "limit", True, "raise 'limits: runtime' in the client's policy, or run more often"),
+    Reason(
+        "memory-limit", 124, "limit", False, "borg needs more than 'limits: memory' in the client's policy: raise it"
+    ),
     Reason("output-limit", 124, "limit", False, "ask for less output: --first, --last or --glob-archives"),
 )
 

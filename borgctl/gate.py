@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, NoReturn
 
 from borgctl import (
@@ -33,6 +32,7 @@ from borgctl import (
 )
 from borgctl.audit import Log
 from borgctl.base import Base
+from borgctl.children import Wall
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts
@@ -45,8 +45,6 @@ from borgctl.sandbox import Held
 from borgctl.templates import Names
 from borgctl.values import Head
 from borgctl.window import Window
-
-Wall = Callable[[], None]
 
 
 @dataclass(slots=True)
@@ -181,10 +179,9 @@ def _identity(launch: Launch | Opening, base: Base) -> Callable[[str, bytes], bo
 
 
 def _wall(held: Held | None, policy: Policy, *places: Iterable[str]) -> Wall:
-    """Return what borg's process does to itself before it is borg; `places`: to write, to read, to list."""
-    if held is None:
-        return lambda: None
-    return partial(held.lay, held.rules(policy.borg, relay.__file__, *places))
+    """Return what holds borg; `places`: to write, to read, to list."""
+    rules = held.rules(policy.borg, relay.__file__, *places) if held else ()
+    return sandbox.wall(held, rules, policy.limits.memory)
 
 
 def _connected(launch: Launch | Opening, wires: Wires, pinned: int | None) -> transport.Connection:

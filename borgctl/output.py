@@ -9,6 +9,7 @@ reading from borg while too many wait.
 
 import json
 import os
+import re
 import select
 import time
 from collections import deque
@@ -130,11 +131,20 @@ class Lines:
 
     `disclose`, where given, is handed each whole line, of stdout the whole text (borg 1.2 spreads its JSON over many
     lines), and returns what of it may be passed on, or None. `taken` counts the bytes read; `overflow` turns true where
-    there was too much to be judged whole and it is lost; `tail` holds the last lines, for our own log.
+    there was too much to be judged whole and it is lost; `tail` holds the last lines, for our own log; `met` turns true
+    where one of stderr's begins with what is `sought`.
     """
 
-    def __init__(self, output: Output, source: str, stream: str, disclose: Callable[[str], str | None] | None) -> None:
+    def __init__(
+        self,
+        output: Output,
+        source: str,
+        stream: str,
+        disclose: Callable[[str], str | None] | None,
+        sought: re.Pattern[str] | None = None,
+    ) -> None:
         self.output, self.source, self.stream, self.disclose = output, source, stream, disclose
+        self.sought, self.met = sought, False
         self.taken = 0
         self.overflow = False
         self.tail: deque[str] = deque(maxlen=_TAIL)
@@ -164,7 +174,10 @@ class Lines:
         line = self._rest.decode("utf-8", "surrogateescape")
         self._rest.clear()
         if self.stream == "stderr" or self.source == "hook":
-            self.tail.extend(part[:_LONGEST_TAIL] for part in _readable(self.stream, line))
+            parts = [part[:_LONGEST_TAIL] for part in _readable(self.stream, line)]
+            self.tail.extend(parts)
+            if self.sought and self.stream == "stderr":
+                self.met = self.met or any(self.sought.match(part) for part in parts)
         kept = self.disclose(line) if self.disclose else line
         if kept is None:
             return

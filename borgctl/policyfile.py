@@ -18,7 +18,7 @@ from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Audit, Environment, Limits, Passphrase, Policy, Repository
 from borgctl.templates import SAMPLE, Template
-from borgctl.values import RepositoryPath, boolean, choice, duration, integer
+from borgctl.values import RepositoryPath, boolean, choice, duration, integer, memory
 from borgctl.vocabulary import ACCEPTABLE, SETTABLE
 from borgctl.yamlnodes import LARGEST, Node, Notes, Problem, Problems, parse
 
@@ -204,7 +204,7 @@ def _transports(notes: Notes, node: Node | None) -> frozenset[str]:
 
 
 def _limits(notes: Notes, node: Node) -> Limits:
-    fields = notes.fields(node, ("runtime", "hook", "sessions", "nice", "ionice"))
+    fields = notes.fields(node, ("runtime", "hook", "sessions", "nice", "ionice", "memory"))
     default = Limits()
 
     def number(key: str, low: int, high: int, standard: int) -> int:
@@ -216,6 +216,7 @@ def _limits(notes: Notes, node: Node) -> Limits:
         sessions=number("sessions", 1, 100, default.sessions),
         nice=number("nice", 0, 19, default.nice),
         ionice=_choice(notes, fields, "ionice", ("idle", "best-effort", "none")),
+        memory=notes.scalar(fields["memory"], memory, default.memory) if "memory" in fields else default.memory,
     )
 
 

@@ -4,6 +4,7 @@ It starts processes and tells the outcome. It does not decide what may run (`jud
 """
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,9 @@ _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each
 _PASSPHRASE_FD = 3
 _LONGEST_SAID = 300  # characters of a line in the log
 DRY_RUN = "dry-run"  # the reason of an ending that is good, and of no backup
+_NO_MEMORY = re.compile(
+    r"MemoryError\b|ImportError: [^:]{1,200}: failed to map segment"
+)  # Python's, a line's beginning
 _WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell's
 
 
@@ -79,7 +83,7 @@ class Runner:
     limits: Limits
     output: Output
     agree: Callable[[str, bytes], bool]
-    hold: Callable[[], None]
+    wall: children.Wall
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
     _obtained: bytes | None = None  # the passphrase, once it was
     _reading: str | None = None
@@ -124,7 +128,7 @@ class Runner:
         disclose: Callable[[str], str | None] | None = None if self.launch.disclosed else lambda _: None
         try:
             trusted_code.require_program(hook[0])
-            child, streams = self._spawn(hook, env, {}, lambda: None, "hook", lambda _: disclose)
+            child, streams = self._spawn(hook, env, {}, children.Wall(), "hook", lambda _: disclose)
         except (OSError, Unsafe) as error:
             text = error.strerror if isinstance(error, OSError) else str(error)
             self.output.say(f"hook {hook[0]!r}: {text}" if self.launch.disclosed else "a hook cannot be run")
@@ -148,7 +152,8 @@ class Runner:
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
-            child, streams = self._spawn(self.words, env, fds, self._last_act, "borg", self._disclose)
+            wall = children.Wall(self._last_act, self.wall.kinds)
+            child, streams = self._spawn(self.words, env, fds, wall, "borg", self._disclose)
         except children.Unprepared as error:
             door.close()
             raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
@@ -163,7 +168,8 @@ class Runner:
             self._keep("borg", streams)
         if self._listed is not None:
             self.output.say(str(self._listed))
-        ending = _ending(status, watch.stopped, door, dry=self.launch.dry)
+        short = any(stream.lines.met for stream in streams)
+        ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry)
         return replace(ending, reading=self._reading if watch.stopped else None)
 
     def _note_reading(self) -> None:
@@ -174,7 +180,7 @@ class Runner:
     def _last_act(self) -> None:
         """What borg's process does to itself before it is borg."""
         priority.lower(self.limits.nice, self.limits.ionice)
-        self.hold()
+        self.wall.lay()
 
     def _keep(self, source: str, streams: Sequence[Stream]) -> None:
         secret = passphrase.known(self.secret, self._obtained)
@@ -195,14 +201,15 @@ class Runner:
         words: Sequence[str],
         env: Mapping[str, str],
         fds: Mapping[int, int],
-        before_exec: Callable[[], None],
+        wall: children.Wall,
         source: str,
         disclose: Callable[[str], Callable[[str], str | None] | None],
     ) -> tuple[children.Child, list[Stream]]:
         """Start a child whose stdout and stderr are pipes of ours."""
         pipes = {number: os.pipe2(os.O_CLOEXEC) for number in (1, 2)}
         try:
-            child = children.spawn(words, env, {**fds, **{n: ends[1] for n, ends in pipes.items()}}, before_exec)
+            given = {**fds, **{n: ends[1] for n, ends in pipes.items()}}
+            child = children.spawn(words, env, given, wall.lay, wall.kinds)
         except OSError:
             for read_end, _ in pipes.values():
                 os.close(read_end)
@@ -212,22 +219,22 @@ class Runner:
                 os.close(write_end)
         names = {1: "stdout", 2: "stderr"}
         return child, [
-            Stream(read_end, Lines(self.output, source, names[n], disclose(names[n])))
+            Stream(read_end, Lines(self.output, source, names[n], disclose(names[n]), _NO_MEMORY))
             for n, (read_end, _) in pipes.items()
         ]
 
 
-def _ending(status: int, stopped: str | None, door: Door, *, dry: bool) -> Ending:
+def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool) -> Ending:
     """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server.
 
     But for a dry run, which has nothing to say to it; its reason keeps it from being taken for a backup.
     """
     identity = door.identity.hex() if door.identity else None
-    ended = _verdict(status, stopped, door, dry=dry)
+    ended = _verdict(status, stopped, door, short=short, dry=dry)
     return replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
 
 
-def _verdict(status: int, stopped: str | None, door: Door, *, dry: bool) -> Ending:
+def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool) -> Ending:
     if stopped:
         return by_gate(stopped)
     if door.failed:
@@ -236,6 +243,8 @@ def _verdict(status: int, stopped: str | None, door: Door, *, dry: bool) -> Endi
         return by_gate("repository-replaced")
     if door.strange:
         return by_gate("transport-failed", "the server does not speak borg's protocol, or not in turn")
+    if short and status not in {0, 1} and status not in _WARNINGS:
+        return by_gate("memory-limit")
     if status < 0:
         return Ending("failed", "borg", 128 - status)
     if status not in {0, 1} and status not in _WARNINGS:

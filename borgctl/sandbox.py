@@ -1,12 +1,12 @@
 """The second wall: what the kernel lets borg and its relay do, whatever reaches them.
 
-Where the gate is root they run as another user who may read every file and has no other right of root's; Landlock
-leaves them the files that the launch is about, the programs that they are, and one place to write. It does not know
-why: what may be read comes in.
+Where the gate is root they run as another user who may read every file and has no other right of root's, in namespaces
+of their own; Landlock leaves them the files that the launch is about, the programs that they are, and one place to
+write; seccomp the system calls that they need. It does not know why: what may be read comes in.
 
     held = hold("require", "_borgctl")                       # raises where that cannot be had
     rules = held.rules("/usr/bin/borg", relay, writes=["/var/lib/borgctl/web1/borg"], reads=["/etc"])
-    spawn(…, before_exec=partial(held.lay, rules))
+    held_to = wall(held, rules, memory=8 << 30); spawn(…, held_to.lay, held_to.kinds)
 """
 
 import glob
@@ -15,7 +15,8 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from borgctl import credentials, executables, landlock, sockets
+from borgctl import credentials, executables, landlock, namespaces, seccomp
+from borgctl.children import Wall
 from borgctl.credentials import Account
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.landlock import EXECUTE, LIST, READ, WRITE
@@ -33,10 +34,15 @@ Rule = tuple[str, str]  # what, path
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How borg is held: `abi` is Landlock's (0: without), `account` whom borg runs as (None: as whom the gate does)."""
+    """How borg is held.
+
+    `abi` is Landlock's (0: without), `account` whom borg runs as (None: as whom the gate does), `namespaces` which of
+    its own it has (0: none).
+    """
 
     abi: int
     account: Account | None
+    namespaces: int = 0
 
     @property
     def told(self) -> dict[str, object]:
@@ -44,8 +50,18 @@ class Held:
         return {
             "landlock": self.abi,
             "user": owner(self)[0],
-            "lacks": list(landlock.lacking(self.abi)) if self.abi else ["files"],
+            "namespaces": namespaces.names(self.namespaces),
+            "lacks": list(self.lacks),
         }
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Return what cannot be forbidden on this machine."""
+        return (
+            *(landlock.lacking(self.abi) if self.abi else ("files",)),
+            *(() if seccomp.known() else ("system calls",)),
+            *(("namespaces",) if os.geteuid() == 0 and not self.namespaces else ()),
+        )
 
     def rules(
         self, borg: str, relay: str, writes: Iterable[str], reads: Iterable[str] = (), lists: Iterable[str] = ()
@@ -77,11 +93,12 @@ class Held:
             for what, path in rules:
                 ruleset.allow(path, what)
         credentials.limit()
+        credentials.leave_keyring()
         if self.account:
             credentials.become(self.account)
         if ruleset:
             ruleset.restrict()
-            sockets.forbid_streams()
+        seccomp.forbid()
 
 
 def owner(held: Held | None) -> tuple[int, int]:
@@ -91,6 +108,17 @@ def owner(held: Held | None) -> tuple[int, int]:
     return held.account.uid, held.account.gid
 
 
+def wall(held: Held | None, rules: Iterable[Rule], memory: int) -> Wall:
+    """Return what holds a child, by these rules and to so many bytes of address space."""
+
+    def lay() -> None:
+        if held:
+            held.lay(rules)
+        credentials.limit_memory(memory)
+
+    return Wall(lay, held.namespaces if held else 0)
+
+
 def hold(mode: str, user: str) -> Held | None:
     """Return how borg can be held: None for `off`; raise BorgctlError for `require` where something is missing.
 
@@ -98,7 +126,7 @@ def hold(mode: str, user: str) -> Held | None:
     """
     if mode == "off":
         return None
-    abi, account, missing = landlock.abi(), None, []
+    abi, account, kinds, missing = landlock.abi(), None, 0, []
     if not abi:
         missing.append("this kernel has no Landlock, or does not let us use it")
     if os.geteuid() == 0:
@@ -106,6 +134,9 @@ def hold(mode: str, user: str) -> Held | None:
             account = credentials.account(user)
         except BadValue as error:
             missing.append(f"{error}: make one with 'useradd --system --shell /usr/sbin/nologin {user}'")
+        kinds = namespaces.ALL if namespaces.possible(namespaces.ALL) else 0
+        if not kinds:
+            missing.append("this machine lets us have no namespaces: give a container CAP_SYS_ADMIN, or say 'prefer'")
     if missing and mode == "require":
         raise BorgctlError("sandbox-unavailable", "; ".join(missing))
-    return Held(abi, account)
+    return Held(abi, account, kinds)

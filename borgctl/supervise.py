@@ -128,7 +128,7 @@ class Watch:
             self.hangup = -1  # borg has closed its connection: the server may go
         ended = False
         for fd, event in self._poll(child, open_streams, door).poll(_TICK * 1000):
-            if fd == child.pidfd:
+            if fd == child.end:
                 ended = True
             elif fd == self._wakeup:
                 self._signals += os.read(fd, 64)
@@ -144,7 +144,7 @@ class Watch:
 
     def _poll(self, child: Child, open_streams: dict[int, Stream], door: Door | None) -> select.poll:
         poll = select.poll()
-        poll.register(child.pidfd, select.POLLIN)
+        poll.register(child.end, select.POLLIN)
         poll.register(self._wakeup, select.POLLIN)
         if not self.output.gone:
             poll.register(self.output.fd, select.POLLOUT if self.output.waiting else 0)

@@ -148,6 +148,15 @@ def duration(text: str) -> int:
     return seconds
 
 
+def memory(text: str) -> int:
+    """Read '512M', '8G' or '1T' as bytes (of 1024 each step), from 256M to 64T."""
+    _require(text, r"[0-9]{1,5}[MGT]", 6, "size of memory", "a number and a unit: 512M, 8G or 1T")
+    size = int(text[:-1]) << {"M": 20, "G": 30, "T": 40}[text[-1]]
+    if not 256 << 20 <= size <= 64 << 40:
+        raise BadValue(f"bad size of memory {text!r}: expected 256M to 64T")
+    return size
+
+
 def choice(text: str, choices: tuple[str, ...]) -> str:
     """Return `text` if it is one of `choices`."""
     if text not in choices:

@@ -219,24 +219,27 @@ POLICY = (
         {"anyOf": [{"enum": ["no", "false", False]}, _DURATION]},
     ),
     Key(
-        *("limits", "{runtime, hook, sessions, nice, ionice}"),
-        "{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle}",
+        *("limits", "{runtime, hook, sessions, nice, ionice, memory}"),
+        "{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle, memory: 8G}",
         "limits: {runtime: 4h}",
         "`runtime`: the longest time of a run with its first hooks (`90s`, `30m`, `12h`, `14d`). `hook`: the longest time of "
-        "each hook. `sessions`: gates at work at once. `nice` (0 to 19) and `ionice` (idle, best-effort, none): borg's priority.",
+        "each hook. `sessions`: gates at work at once. `nice` (0 to 19) and `ionice` (idle, best-effort, none): borg's priority. "
+        "`memory` (`512M`, `8G`): the address space of borg and of each process that it starts; the default has room for a backup of 30 TB. "
+        "A borg that needs more ends with the reason `memory-limit`.",
         closed(
             runtime=_DURATION,
             hook=_DURATION,
             sessions=numbers(1, 100),
             nice=numbers(0, 19),
             ionice={"enum": ["idle", "best-effort", "none"]},
+            memory={"type": "string", "pattern": "^[0-9]{1,5}[MGT]$"},
         ),
     ),
     Key(
         *("sandbox", "require, prefer or off", "require", "sandbox: prefer"),
         "Whether the kernel must hold borg, too: Landlock (Linux 5.13 or later) leaves it the paths of the job, its own "
-        "programs and one place to write, and where the gate is root borg runs as `user`. `prefer` takes as much of that as "
-        "there is. See [sandbox.md](sandbox.md).",
+        "programs and one place to write, a filter leaves it the system calls that it needs, and where the gate is root borg runs "
+        "as `user`, in namespaces of its own (no network, no process but its own). `prefer` takes as much of that as there is. See [sandbox.md](sandbox.md).",
         {"enum": ["require", "prefer", "off"]},
     ),
     Key(

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import argv, base, landlock, policyfile, relay, requirements, sandbox, surroundings
+from borgctl import argv, base, namespaces, policyfile, relay, requirements, sandbox, surroundings
 from borgctl.base import Base, Version
 from borgctl.cli import premises
 from borgctl.cli.verdict import Explanation, as_whom, refused
@@ -132,10 +132,12 @@ def _walls(policy: Policy, held: Held | None, launch: Launch, version: Version |
         yield "off"
         return
     yield f"runs as uid {sandbox.owner(held)[0]}" + (", who may read every file" if held.account else "")
+    if held.namespaces:
+        yield f"in namespaces of its own: {', '.join(namespaces.names(held.namespaces))}"
     if not held.abi:
         yield "without Landlock, which this kernel does not have"
         return
-    yield f"Landlock ABI {held.abi}" + "".join(f", cannot forbid {what}" for what in landlock.lacking(held.abi))
+    yield f"Landlock ABI {held.abi}" + "".join(f", cannot forbid {what}" for what in held.lacks)
     writes = (f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp")
     besides = opened_besides(launch, version) if version else ()
     for what, path in held.rules(policy.borg, relay.__file__, writes, launch.reads, besides):

@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 
-from borgctl import credentials, landlock, policyfile
+from borgctl import credentials, landlock, namespaces, policyfile
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue
 from borgctl.policyfile import repository_template
@@ -50,7 +50,7 @@ borg: {borg}
 # disclose: counts              # names: the server's progress display may show names of files
 # commands: {{}}                  # what the server may spell out itself, e.g. {{list: {{options: [json]}}}}
 window: 30m                     # how long the server may let you use the repository, to restore; the default is no
-# limits: {{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle}}
+# limits: {{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle, memory: 8G}}
 {sandbox}
 {audit}
 """
@@ -109,6 +109,8 @@ def _account() -> str:
 
 def _sandbox() -> str:
     """Return the default, or what this kernel can do."""
+    if os.geteuid() == 0 and not namespaces.possible(namespaces.ALL):
+        return "sandbox: prefer               # here are no namespaces (a container?): 'require' would refuse every run"
     if landlock.abi():
         return "# sandbox: require            # prefer: as much of it as there is; off: none"
     return "sandbox: prefer               # this kernel has no Landlock: 'require' would refuse every run"

@@ -150,6 +150,7 @@ def _bounds(policy: Policy) -> Iterator[str]:
     user = _user() if os.geteuid() != 0 or policy.sandbox == "off" else f"{policy.user}, who may read every file"
     yield f"borg runs as {user}, {_WALLS[policy.sandbox]}, with nice {limits.nice} and ionice {limits.ionice}"
     yield f"a run is ended after {_time(limits.runtime)}; {limits.sessions} may run at once, one on each repository"
+    yield f"borg may have {limits.memory >> 20} MiB of memory"
     places = policy.audit.file + (" and in syslog" if policy.audit.syslog else "")
     yield f"each request, granted or refused, is a line in {places}"
 

@@ -26,6 +26,7 @@ import typer
 
 from borgctl import argv, claim, passphrase, relay
 from borgctl.base import Base
+from borgctl.children import Wall
 from borgctl.claim import Claim
 from borgctl.cli.mounts import Mount
 from borgctl.cli.terminal import Shown
@@ -76,7 +77,7 @@ class Visit:
         terminal to ask on.
         """
         env = self._env()
-        self.base.version(self.policy.borg, env, lambda: None)  # refuses a borg that another user could have put there
+        self.base.version(self.policy.borg, env, Wall())  # refuses a borg that another user could have put there
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(env, carrier, fds[0] if fds else None)

@@ -1,6 +1,7 @@
 """Where the prisoner lives: its program, what it may and may not touch, and who listens for it."""
 
 import contextlib
+import ctypes
 import json
 import os
 import shutil
@@ -16,8 +17,8 @@ import borgctl
 SOURCE = Path(__file__).with_name("prisoner.py")
 
 
-def furnish(client, scratch):
-    """Make the program and its facts; return them with its path as `program`."""
+def furnish(client, scratch, *, chain=False):
+    """Make the program and its facts; return them with its path as `program`. A `chain` tries to outlive it."""
     (client.source / "etc/offered").write_text("offered")
     folder = scratch / "folder"
     folder.mkdir(mode=0o755)
@@ -32,6 +33,10 @@ def furnish(client, scratch):
         "socket": str(scratch / "roots.sock"),
         "abstract": f"borgctl-prisoner-{os.urandom(4).hex()}",
         "program": str(scratch / "prisoner"),
+        "key": f"borgctl-prisoner-{os.urandom(4).hex()}",
+        "pids": [os.getpid(), os.getppid()],
+        "memory": 400 << 20,
+        "chain": chain,
     }
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -77,6 +82,37 @@ def _count(listener, done):
             connection, _ = listener.accept()
             connection.close()
             done["dialled"] += 1
+
+
+@contextlib.contextmanager
+def key(facts):
+    """Have a key in a session keyring of our own, which the gate inherits; processes of other tests keep theirs."""
+    libc, machine = ctypes.CDLL(None), os.uname().machine == "x86_64"
+    libc.syscall(250 if machine else 219, 1, None)  # KEYCTL_JOIN_SESSION_KEYRING
+    number = libc.syscall(248 if machine else 217, b"user", facts["key"].encode(), b"x", ctypes.c_size_t(1), -3)
+    assert number > 0
+    libc.syscall(250 if machine else 219, 5, number, 0x3F3F3F3F)  # KEYCTL_SETPERM: only its place keeps it
+    yield
+    libc.syscall(250 if machine else 219, 21, number)  # KEYCTL_INVALIDATE
+
+
+def objects():
+    """Return kind and number of the prisoner's System V objects on this machine."""
+    found = []
+    for kind in ("shm", "sem", "msg"):
+        lines = Path(f"/proc/sysvipc/{kind}").read_text().splitlines()[1:]
+        found += [(kind, line.split()[1]) for line in lines if int(line.split()[0]) == 0x626F7267]
+    return found
+
+
+@contextlib.contextmanager
+def without_objects():
+    """Remove those at the end."""
+    try:
+        yield
+    finally:
+        for kind, number in objects():
+            machines.run(["ipcrm", {"shm": "-m", "sem": "-s", "msg": "-q"}[kind], number])
 
 
 def told(result):

@@ -1,5 +1,6 @@
 """The second wall, with real borg: what the parser would never let through dies there, and a backup is the same."""
 
+import fcntl
 import json
 import os
 import re
@@ -34,10 +35,10 @@ def place(client):
     return place
 
 
-def gate(client, server, request, *words, before=()):
+def gate(client, server, request, *words, before=(), program=("-m", "borgctl.gate")):
     """Run the gate itself, on this machine, with a `borg serve`; `words` stand in borg's argv instead of its own."""
-    program = [sys.executable, "-I", "-c", BESIDES, json.dumps([str(word) for word in words])]
-    argv = [*before, *(program if words else [sys.executable, "-I", "-m", "borgctl.gate"])]
+    besides = ["-c", BESIDES, json.dumps([str(word) for word in words])]
+    argv = [*before, sys.executable, "-I", *(besides if words else program)]
     argv += ["--policy", str(client.policy_file)]
     env = {"PATH": "/usr/bin:/bin", "SSH_ORIGINAL_COMMAND": request, "SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}
     env_argv = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in env.items()), *argv]
@@ -112,16 +113,26 @@ def test_files_that_the_job_does_not_name_cannot_be_read(client, server, made, p
 
 @pytest.mark.parametrize("mode", ["require", "off"])
 def test_a_borg_that_was_taken_over_can_read_what_is_offered_and_nothing_else(client, server, scratch, mode):
-    facts = prisoner_home.furnish(client, scratch)
-    client.policy(borg=facts["program"], disclose="names", sandbox=mode, jobs={"default": {"paths": [client.source]}})
-    with prisoner_home.listening(facts) as done:
+    facts = prisoner_home.furnish(client, scratch, chain=ROOT and mode == "require")
+    jobs, limits = {"default": {"paths": [client.source]}}, {"memory": "300M"} if mode == "require" else {}
+    client.policy(borg=facts["program"], disclose="names", sandbox=mode, jobs=jobs, limits=limits)
+    with prisoner_home.listening(facts) as done, prisoner_home.key(facts), prisoner_home.without_objects():
         result = gate(client, server, "run default")
+        left = prisoner_home.objects()
     told = prisoner_home.told(result)
     works = {"read", "temporary", "base", "python"}
     if mode == "off":  # the tries are real ones: root could do them
         assert works <= set(told["succeeded"])
-        assert not ROOT or {"chmod", "tcp", "root's socket", "shell", "mount", "kill"} <= set(told["succeeded"])
+        roots = {"chmod", "root's socket", "shell", "mount", "kill", "key", "see processes", "watch elsewhere"}
+        assert not ROOT or roots <= set(told["succeeded"])
+        everybodys = {"tcp", "udp", "netlink", "new key", "shared memory", "semaphore", "messages", "memory file"}
+        assert everybodys | {"much memory"} <= set(told["succeeded"])
+        assert {kind for kind, _ in left} == {"shm", "sem", "msg"}
         return
+    assert left == []
+    if ROOT:
+        with (client.base / "borg/chain").open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # who outlived the run would hold it
     lacking = {
         "truncate": {"truncate"},
         "TCP": {"tcp", "tcp listen"},
@@ -129,13 +140,29 @@ def test_a_borg_that_was_taken_over_can_read_what_is_offered_and_nothing_else(cl
     }
     missing = set().union(*(lacking.get(name, set()) for name in landlock.lacking(landlock.abi())))
     # without root it is the owner's own files that borg runs on, and no rule of the kernel's forbids him these
-    owner = set() if ROOT else {"chmod", "setxattr", "utime", "chown", "root's socket"}
+    owner = set() if ROOT else {"chmod", "setxattr", "utime", "chown", "root's socket", "see processes"}
     assert set(told["succeeded"]) - missing <= works | owner, told
     assert works <= set(told["succeeded"])
     assert told["uid"] == (int(machines.BORG_USER) if ROOT else os.geteuid())
     assert not ROOT or told["groups"] == []
     assert done["dialled"] == 0 or not ROOT
     assert (client.source / "etc/offered").read_text() == "offered"
+
+
+# The least that a policy can say is more than a small backup takes
+LITTLE = """
+from borgctl import credentials, gate
+limit = credentials.limit_memory
+credentials.limit_memory = lambda size: limit(40_000 << 10)
+gate.main()
+"""
+
+
+def test_a_borg_that_needs_more_memory_than_the_policy_gives_says_so_and_has_failed(client, server, made):
+    result = gate(client, server, "run default", program=("-c", LITTLE))
+    told = last_line(result)
+    assert (told["outcome"], told["reason"], result.returncode) == ("limit", "memory-limit", 124), result.stderr
+    assert gate(client, server, "run default").returncode == 0
 
 
 @pytest.fixture
@@ -247,7 +274,8 @@ def test_the_gate_of_an_ordinary_user_is_held_too(client, server, scratch):
         )
     told = prisoner_home.told(result)
     assert told["uid"] == 64200
-    owner = {"read", "temporary", "base", "python", "chmod", "setxattr", "utime", "chown"}
+    owner = {"read", "temporary", "base", "python", "chmod", "setxattr", "utime", "chown", "see processes"}
     assert set(told["succeeded"]) <= owner, told
     record = client.records("accept")[-1]["sandbox"]
-    assert record == {"landlock": landlock.abi(), "user": 64200, "lacks": list(landlock.lacking(landlock.abi()))}
+    lacks = list(landlock.lacking(landlock.abi()))
+    assert record == {"landlock": landlock.abi(), "user": 64200, "namespaces": [], "lacks": lacks}

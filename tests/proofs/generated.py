@@ -112,7 +112,7 @@ def policy(dice: random.Random, files: dict[str, str]) -> dict:
         "published": dice.choice(("yes", "no")),
         "disclose": dice.choice(("counts", "names")),
         "environment": _some(dice, {"set": {"TZ": "UTC", "COLUMNS": "80"}, "accept": ["COLUMNS", "LINES"]}),
-        "limits": _some(dice, {"runtime": "30m", "sessions": "2", "nice": "19", "ionice": "none"}),
+        "limits": _some(dice, {"runtime": "30m", "sessions": "2", "nice": "19", "ionice": "none", "memory": "2G"}),
         "socket": {"directory": "/run/borgctl2"},
         "audit": _some(dice, {"file": "/var/log/x.jsonl", "syslog": "no"}),
         "sandbox": dice.choice(("require", "prefer", "off")),

@@ -163,7 +163,7 @@ def loosened(before, after):
         yield "variable"
     gentle = ("none", "best-effort", "idle")
     old, new = before.limits, after.limits
-    if new.runtime > old.runtime or new.sessions > old.sessions or new.nice < old.nice:
+    if new.runtime > old.runtime or new.sessions > old.sessions or new.nice < old.nice or new.memory > old.memory:
         yield "limits"
     if gentle.index(new.ionice) < gentle.index(old.ionice):
         yield f"ionice {new.ionice}"

@@ -153,6 +153,27 @@ def test_a_signal_for_a_child_that_has_ended_is_no_error():
     assert child.reap() == 0
 
 
+@pytest.mark.parametrize("becoming", [False, True])
+def test_a_child_is_told_when_its_parent_is_killed(becoming):
+    if becoming and os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    code = """
+import sys, time
+from borgctl import children, credentials
+become = lambda: credentials.become(credentials.Account(64128, 64128)) if sys.argv[1] == "True" else None
+words = "trap 'echo told; exit 1' TERM; echo ready; while :; do sleep 0.05; done"
+children.spawn(["/bin/sh", "-c", words], {"PATH": "/usr/bin:/bin"}, {1: 1}, become)
+time.sleep(60)
+"""
+    read_end, write_end = os.pipe()
+    with programs.ended(programs.started(code, becoming, stdout=write_end)) as parent:
+        os.close(write_end)
+        assert os.read(read_end, 6) == b"ready\n"
+        parent.kill()
+        assert programs.read_all(read_end, 30) == b"told\n"
+    os.close(read_end)
+
+
 # ---- capture
 
 

@@ -78,10 +78,53 @@ def test_a_child_reads_every_file(tmp_path):
 
 
 def test_a_child_has_no_core_and_few_files():
-    words = "['sh', '-c', 'ulimit -c; ulimit -n']"
-    code = f"import os\nfrom borgctl.credentials import limit\nlimit()\nos.execv('/bin/sh', {words})"
-    core, files = programs.python(code).stdout.split()
-    assert core == b"0" and int(files) <= 1024
+    code = """
+import os, resource
+from borgctl.credentials import limit
+hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))  # or it might have none anyway
+print(hard, flush=True)
+limit()
+os.execv("/bin/sh", ["sh", "-c", "ulimit -c; ulimit -Hc; ulimit -n"])
+"""
+    possible, soft, hard, files = programs.python(code).stdout.split()
+    assert possible != b"0", "this machine allows no core dump at all, so that nothing is shown"
+    assert (soft, hard) == (b"0", b"0") and int(files) <= 1024
+
+
+@needs_root
+def test_a_child_has_few_processes_for_all_that_its_user_runs():
+    code = BECOME.replace("64123, 64124", "64127, 64124")
+    done = programs.python(
+        code, "grep processes /proc/self/limits; for i in $(seq 1100); do sleep 30 & done", timeout=60
+    )
+    programs.python("import os\nos.setuid(64127)\nos.kill(-1, 9)")
+    assert done.stdout.split()[2:4] == [b"1024", b"1024"] and b"Cannot fork" in done.stderr
+
+
+def test_memory_is_denied_beyond_the_limit():
+    code = "from borgctl.credentials import limit_memory\nlimit_memory(300 << 20)\nbytearray(100 << 20)\n"
+    done = programs.python(f"{code}bytearray(300 << 20)")
+    assert done.returncode == 1 and done.stderr.splitlines()[-1] == b"MemoryError"
+
+
+def test_a_child_leaves_its_parents_keyring():
+    """Keys in the one are not in the other, and the parent has its own as before."""
+    code = """
+import ctypes, os
+from borgctl.credentials import leave_keyring
+libc = ctypes.CDLL(None)
+number = {"x86_64": 250}.get(os.uname().machine, 219)
+mine = libc.syscall(number, 1, None)  # KEYCTL_JOIN_SESSION_KEYRING
+pid = os.fork()
+if pid == 0:
+    leave_keyring()
+theirs = libc.syscall(number, 0, -3, 0)  # KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING
+if pid == 0:
+    os._exit(10 if theirs in (mine, -1) else 11)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), theirs == mine)
+"""
+    assert programs.python(code).stdout == b"11 True\n"
 
 
 def test_nobody_becomes_another_without_being_root():

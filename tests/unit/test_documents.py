@@ -81,7 +81,7 @@ def test_the_schema_takes_every_policy_that_we_deliver_and_the_examples():
 # What a schema cannot know: bounds after a template, words that exclude each other, a file's form and its owner.
 BEYOND = re.compile(
     r"template|placeholder|normal|dot|encryption|passphrase|exclusive|path|name|duration|unit|proc|directory|braces|"
-    r"nice|sessions|hook|before|after|program|long|archive|glob|first|keep|paths|duplicate|control|printable|init|repositor"
+    r"nice|sessions|memory|hook|before|after|program|long|archive|glob|first|keep|paths|duplicate|control|printable|init|repositor"
 )
 
 

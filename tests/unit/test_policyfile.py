@@ -48,7 +48,7 @@ socket: {directory: /run/borgctl}
 published: no
 disclose: counts                                   # counts | names: what the server learns beyond numbers
 window: no                                         # or the longest time, 30m
-limits: {runtime: 12h, sessions: 8, nice: 10, ionice: idle}
+limits: {runtime: 12h, sessions: 8, nice: 10, ionice: idle, memory: 8G}
 sandbox: require                                   # require | prefer | off
 audit: {file: /var/log/borgctl/audit.jsonl, syslog: yes}
 """

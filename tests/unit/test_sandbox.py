@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from borgctl import children, landlock, relay, sandbox
+from borgctl import children, landlock, namespaces, relay, sandbox, seccomp
 from borgctl.credentials import Account
 from borgctl.errors import BorgctlError
 from borgctl.sandbox import Held, hold
@@ -23,8 +23,9 @@ def test_off_is_off():
 @pytest.mark.parametrize("mode", ["require", "prefer"])
 def test_what_this_machine_has_is_taken(mode):
     held = hold(mode, USER)
-    assert held == Held(landlock.abi(), Account(64123, 64123) if ROOT else None)
-    assert held.told == {"landlock": landlock.abi(), "user": 64123 if ROOT else os.geteuid(), "lacks": []}
+    assert held == Held(landlock.abi(), *((Account(64123, 64123), namespaces.ALL) if ROOT else (None, 0)))
+    own = {"landlock": landlock.abi(), "namespaces": ["pid", "ipc", "net"] if ROOT else [], "lacks": []}
+    assert held.told == own | {"user": 64123 if ROOT else os.geteuid()}
 
 
 def test_without_landlock_it_can_be_preferred_and_not_be_required(monkeypatch):
@@ -42,9 +43,25 @@ def test_root_needs_another_user(monkeypatch):
     assert hold("prefer", "no-such-user").account is None
 
 
+@pytest.mark.skipif(not ROOT, reason="only root has namespaces for borg")
+def test_where_namespaces_are_not_permitted_they_can_be_preferred_and_not_be_required(monkeypatch):
+    """As in a container without CAP_SYS_ADMIN."""
+    monkeypatch.setattr(namespaces, "possible", lambda kinds: False)
+    held = hold("prefer", USER)
+    assert held.namespaces == 0 and held.told["namespaces"] == [] and "namespaces" in held.told["lacks"]
+    with pytest.raises(BorgctlError, match="no namespaces: give a container CAP_SYS_ADMIN, or say 'prefer'") as caught:
+        hold("require", USER)
+    assert caught.value.reason.code == "sandbox-unavailable"
+
+
 @pytest.mark.parametrize("abi", range(1, landlock.NEWEST))
 def test_what_an_abi_lacks_is_told(abi):
-    assert Held(abi, None).told["lacks"] == list(landlock.lacking(abi))
+    assert Held(abi, None, namespaces.ALL).told["lacks"] == list(landlock.lacking(abi))
+
+
+def test_a_machine_whose_system_calls_are_not_known_lacks_their_filter(monkeypatch):
+    monkeypatch.setattr(seccomp, "known", lambda: False)
+    assert "system calls" in Held(landlock.NEWEST, None, namespaces.ALL).told["lacks"]
 
 
 def test_the_rules_name_what_is_read_written_listed_and_executed(tmp_path):
@@ -94,9 +111,21 @@ def test_what_cannot_be_laid_is_never_run(tmp_path, monkeypatch):
     def no(*_):
         raise OSError(errno.EPERM, "no")
 
-    for step in ("Ruleset", "limit"):
-        monkeypatch.undo()
-        monkeypatch.setattr(landlock if step == "Ruleset" else sandbox.credentials, step, no)
-        with pytest.raises(children.Unprepared):
-            children.spawn(["/bin/touch", f"{tmp_path}/ran"], {}, {}, lambda: Held(1, None).lay(()))
+    steps = [(landlock, "Ruleset"), (seccomp, "forbid")]
+    steps += [(sandbox.credentials, name) for name in ("limit", "leave_keyring", "limit_memory")]
+    for kinds in (0, namespaces.ALL) if ROOT else (0,):
+        for module, name in steps:
+            monkeypatch.undo()
+            monkeypatch.setattr(module, name, no)
+            wall = sandbox.wall(Held(1, None, kinds), (), 1 << 30)
+            with pytest.raises(children.Unprepared):
+                children.spawn(["/bin/touch", f"{tmp_path}/ran"], {}, {}, wall.lay, wall.kinds)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_process_without_a_sandbox_has_the_limit_of_memory():
+    wall = sandbox.wall(None, (), 300 << 20)
+    status, output = children.capture(
+        ["/bin/sh", "-c", "ulimit -v"], {}, most=100, seconds=20, before_exec=wall.lay, kinds=wall.kinds
+    )
+    assert (status, output, wall.kinds) == (0, b"%d\n" % (300 << 10), 0)

@@ -8,9 +8,8 @@ import os
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from functools import partial
 
-from borgctl import argv, landlock, policyfile, recovery, relay, sandbox, surroundings
+from borgctl import argv, policyfile, recovery, relay, sandbox, surroundings
 from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
@@ -53,7 +52,7 @@ def borg(policy: Policy) -> Iterator[Finding]:
         return
     try:
         held = sandbox.hold(policy.sandbox, policy.user)
-        version = _version(policy.borg, held)
+        version = _version(policy, held)
     except BorgctlError as error:
         topic = "sandbox" if error.reason.code == "sandbox-unavailable" else "borg"
         yield Finding("error", topic, f"no run can start: {error.detail}", (), error.hint)
@@ -64,8 +63,8 @@ def borg(policy: Policy) -> Iterator[Finding]:
     elif not held.abi:
         yield Finding("warn", "sandbox", "borg is held without Landlock, which this kernel does not have")
     else:
-        user, without = sandbox.owner(held)[0], landlock.lacking(held.abi)
-        lacks = f"; this kernel cannot forbid {', '.join(without)}" if without else ""
+        user, without = sandbox.owner(held)[0], held.lacks
+        lacks = f"; this machine cannot forbid {', '.join(without)}" if without else ""
         yield Finding("ok", "sandbox", f"borg runs as uid {user} with Landlock ABI {held.abi}{lacks}")
 
 
@@ -86,7 +85,7 @@ def pages(policy: Policy) -> Iterator[Finding]:
         os.close(base.fd)
 
 
-def _version(path: str, held: Held | None) -> str:
+def _version(policy: Policy, held: Held | None) -> str:
     """Start borg once; what it writes goes with the directory."""
     owner = sandbox.owner(held)
     with tempfile.TemporaryDirectory(prefix="borgctl-doctor-") as directory:
@@ -96,8 +95,9 @@ def _version(path: str, held: Held | None) -> str:
             with base.run_directory("doctor", *owner) as room:
                 env = argv.environment(base.borg, f"{room}/tmp", base.host_id())
                 writes = (base.borg, f"{room}/tmp")
-                wall = partial(held.lay, held.rules(path, relay.__file__, writes)) if held else (lambda: None)
-                return base.version(path, env, wall).text
+                rules = held.rules(policy.borg, relay.__file__, writes) if held else ()
+                wall = sandbox.wall(held, rules, policy.limits.memory)
+                return base.version(policy.borg, env, wall).text
         finally:
             os.close(base.fd)
 

@@ -1,0 +1,148 @@
+"""System calls that a process may no longer make (seccomp(2)): what borg and its relay never need.
+
+Landlock forbids files, and bind(2) and connect(2) of TCP; no other socket, no executing of what has no name, no look
+into another process, no keyring. It knows system calls, not who is held.
+
+    forbid()        # for good; lays no_new_privs, too
+"""
+
+import ctypes
+import errno
+import os
+import struct
+
+_PR_SET_NO_NEW_PRIVS, _PR_GET_SECCOMP, _PR_SET_SECCOMP, _MODE_FILTER = 38, 21, 22, 2
+_ALLOW, _REFUSE, _MISSING = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
+_X32 = 0x40000000  # x86-64's second table of numbers
+# By machine: AUDIT_ARCH_… (linux/audit.h) and its column in the tables below. Elsewhere Landlock stands alone. A
+# program of another machine's than ours (32 bits beside 64) would have other numbers: it can do nothing at all.
+_MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
+_SOCKET, _CLONE, _CLONE3 = (41, 198), (56, 220), (435, 435)
+# Name: number on x86-64 (syscall_64.tbl), and in the table that the younger machines share (asm-generic/unistd.h).
+REFUSED = {
+    # sockets of its own, past any filter
+    "io_uring_setup": (425, 425),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427),
+    # keys of the user's or of root's, which outlive the run
+    "add_key": (248, 217),
+    "request_key": (249, 218),
+    "keyctl": (250, 219),
+    # other processes
+    "ptrace": (101, 117),
+    "process_vm_readv": (310, 270),
+    "process_vm_writev": (311, 271),
+    "kcmp": (312, 272),
+    "process_madvise": (440, 440),
+    "pidfd_getfd": (438, 438),
+    # programs that no file system has
+    "memfd_create": (319, 279),
+    "memfd_secret": (447, 447),
+    "execveat": (322, 281),
+    # what others do with files
+    "inotify_init1": (294, 26),
+    "fanotify_init": (300, 262),
+    "fanotify_mark": (301, 263),
+    # files by number and not by path: CAP_DAC_READ_SEARCH is the right to that
+    "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    # objects that outlive a process: System V's and POSIX queues
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+    # namespaces and mounts: in a user namespace of its own a process has every right there, and the kernel more to lose
+    "unshare": (272, 97),
+    "setns": (308, 268),
+    "mount": (165, 40),
+    "umount2": (166, 39),
+    "pivot_root": (155, 41),
+    "chroot": (161, 51),
+    "open_tree": (428, 428),
+    "move_mount": (429, 429),
+    "fsopen": (430, 430),
+    "fsconfig": (431, 431),
+    "fsmount": (432, 432),
+    "fspick": (433, 433),
+    "mount_setattr": (442, 442),
+    "open_tree_attr": (467, 467),
+    # parts of the kernel that are for administrators and debuggers
+    "userfaultfd": (323, 282),
+    "bpf": (321, 280),
+    "perf_event_open": (298, 241),
+    "syslog": (103, 116),
+}
+_ONLY_ON_X86_64 = {"inotify_init": 253}
+_UNIX = 1  # AF_UNIX
+_NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS, …CGROUP, …UTS, …IPC, …USER, …PID, …NET
+_LOAD, _EQUAL, _AT_LEAST, _ANY_OF, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # of classic BPF
+_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16  # offsets in struct seccomp_data, little-endian
+_libc = ctypes.CDLL(None, use_errno=True)
+
+Step = tuple[int, int, int, int]
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+
+def known() -> bool:
+    """Tell whether this machine's system calls are known here, and its kernel has such filters."""
+    return _machine() is not None and _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
+
+
+def forbid() -> None:
+    """Lay the filter on this process and all that it starts, if it is known; raise OSError where that fails."""
+    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl PR_SET_NO_NEW_PRIVS")
+    machine = _machine()
+    if machine is None or not known():
+        return
+    steps = program(*machine)
+    code = b"".join(struct.pack("=HBBI", *step) for step in steps)
+    if _libc.prctl(_PR_SET_SECCOMP, _MODE_FILTER, ctypes.byref(_Program(len(steps), code)), 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl PR_SET_SECCOMP")
+
+
+def program(architecture: int, column: int) -> list[Step]:
+    """Return the filter: code, how far to jump where it holds, and where it does not, operand."""
+    numbers = [*(both[column] for both in REFUSED.values()), *(() if column else _ONLY_ON_X86_64.values())]
+    lines = [
+        ("", _LOAD, "", "", _ARCHITECTURE),
+        ("", _EQUAL, "", "refuse", architecture),
+        ("", _LOAD, "", "", _NUMBER),
+        ("", _AT_LEAST, "refuse", "", _X32),
+        *(("", _EQUAL, "refuse", "", number) for number in numbers),
+        ("", _EQUAL, "missing", "", _CLONE3[column]),  # its flags are in memory; the C library then takes clone
+        ("", _EQUAL, "socket", "", _SOCKET[column]),
+        ("", _EQUAL, "clone", "allow", _CLONE[column]),
+        ("socket", _LOAD, "", "", _FIRST),
+        ("", _EQUAL, "allow", "refuse", _UNIX),
+        ("clone", _LOAD, "", "", _FIRST),
+        ("", _ANY_OF, "refuse", "allow", _NEW_NAMESPACES),
+        ("refuse", _RETURN, "", "", _REFUSE),
+        ("allow", _RETURN, "", "", _ALLOW),
+        ("missing", _RETURN, "", "", _MISSING),
+    ]
+    places = {label: place for place, (label, *_) in enumerate(lines)}
+
+    def jump(place: int, label: str) -> int:
+        return places[label] - place - 1 if label else 0
+
+    return [
+        (code, jump(place, where), jump(place, elsewhere), operand)
+        for place, (_, code, where, elsewhere, operand) in enumerate(lines)
+    ]
+
+
+def _machine() -> tuple[int, int] | None:
+    return _MACHINES.get(os.uname().machine) if struct.calcsize("P") == 8 else None
