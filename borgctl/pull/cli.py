@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -12,8 +13,8 @@ import typer
 from borgctl import __version__, completion, prose
 from borgctl.completion import Shell
 from borgctl.errors import BadValue
-from borgctl.pull import folders as places
 from borgctl.pull import plan, probe, progress, setup
+from borgctl.pull import folders as places
 from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.errors import PullError
@@ -28,7 +29,7 @@ from borgctl.pull.session import Patience
 from borgctl.pull.status import nagios, standings
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import load, names
-from borgctl.pull.text import shown
+from borgctl.pull.text import rows, shown
 from borgctl.values import JobName, duration
 
 app = typer.Typer(
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_NARROWEST = 40  # columns of a check behind its target's name
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="name of the target", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, one object a line")]
 
@@ -208,7 +210,12 @@ def _print(report: Report, as_json: bool) -> None:
         print(json.dumps(record(report)), flush=True)
     elif report.transcript.start is not None and report.transcript.start.command != "create":
         for line in readable(report.transcript):
-            print(shown(line))
+            _say(f"{report.target} {report.job}: result: ", shown(line))
+
+
+def _say(head: str, line: str) -> None:
+    """Print a line with words of a client's, fit for a terminal already, each row of it behind whose it is."""
+    print(*rows(head, line, shutil.get_terminal_size().columns if sys.stdout.isatty() else None), sep="\n")
 
 
 @app.command("test", short_help="Say whether a pull would work.")
@@ -219,13 +226,16 @@ def would_work(context: typer.Context, target: TargetArgument, as_json: Json = F
     """
     found = load(context.obj, TargetName(target))
     levels = []
-    width = prose.width()
     with Stop() as stop:
         for check in probe.probe(Launcher(context.obj, progress.Quiet(), stop, Patience()), found):
             levels.append(check.level)
-            print(
-                json.dumps({"target": target, **check.plain}) if as_json else "\n".join(check.lines(width)), flush=True
-            )
+            if as_json:
+                print(json.dumps({"target": target, **check.plain}), flush=True)
+                continue
+            head = f"{found.name}: "
+            for line in check.lines(max(_NARROWEST, prose.width() - len(head))):
+                _say(head, line)
+            sys.stdout.flush()
     raise typer.Exit(probe.status(levels) if stop.name is None else 2)
 
 
