@@ -85,6 +85,13 @@ def sweep(repository: str, host: str) -> None:
 
 
 @contextmanager
+def alone(repository: str, host: str) -> Iterator[bool]:
+    """Hold borg's exclusive lock; False where somebody else has it, or reads under a shared one."""
+    with _held(repository, host) as ours:
+        yield ours and not _roster(repository).get("shared")
+
+
+@contextmanager
 def _held(repository: str, host: str) -> Iterator[bool]:
     """Hold borg's exclusive lock, made as borg makes it; False where somebody else has it, or it cannot be made."""
     name = f"{host}.{os.getpid()}-{_OURS}"

@@ -13,12 +13,13 @@ import typer
 from borgctl import __version__, completion, prose
 from borgctl.completion import Shell
 from borgctl.errors import BadValue
-from borgctl.pull import plan, probe, progress, setup
+from borgctl.pull import copies, plan, probe, progress, setup
 from borgctl.pull import folders as places
 from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.forget import forgotten
 from borgctl.pull.hostkey import HostKey
 from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status
@@ -293,6 +294,48 @@ def accept(
     name = TargetName(target)
     for alert in accepted(context.obj, load(context.obj, name).name, reason, time.time()):
         print(f"{name}: accepted: {alerted(alert)}")
+
+
+@app.command(short_help="Forget jobs, or which repository a target has.")
+def forget(
+    context: typer.Context,
+    target: TargetArgument,
+    job: Annotated[list[str] | None, typer.Option(metavar="JOB", help="this job (may be repeated)")] = None,
+    repository: Annotated[
+        bool, typer.Option("--repository", help="what is there next is the target's, also a new one")
+    ] = False,
+) -> None:
+    """Forget jobs that status tells of, or which repository the target has, to begin anew with what is there next.
+
+    Nothing in the repository is changed; who forgot it is kept, and so are the copies.
+
+    Example: borgpull forget web1 --job weekly
+    """
+    found = load(context.obj, TargetName(target))
+    for line in forgotten(context.obj, found, tuple(JobName(text) for text in job or ()), repository, time.time()):
+        print(f"{found.name}: {line}")
+
+
+@app.command("copies", short_help="List copies of a repository's config and nonce.")
+def copies_(
+    context: typer.Context,
+    target: TargetArgument,
+    put_back: Annotated[
+        int | None, typer.Option("--put-back", metavar="N", help="write this copy into the repository")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the copies of a repository's config, which holds its key, and of its nonce; or put one back into its place.
+
+    Example: borgpull copies web1        borgpull copies web1 --put-back 3
+    """
+    found = load(context.obj, TargetName(target))
+    if put_back is not None:
+        copy = copies.put_back(context.obj, found, put_back, time.time())
+        print(f"{found.name}: copy {copy.number} is {found.repository}/{copy.file} again; what was there is a copy now")
+        return
+    for entry in copies.overview(context.obj, found):
+        print(json.dumps(entry) if as_json else copies.sentence(entry))
 
 
 @app.command(short_help="Let the client's own admin use the repository.")
