@@ -7,7 +7,7 @@ directories("/var/lib/borgpull/web1/copies")         # 0700 each, on disk too
 import contextlib
 import os
 
-from borgctl.pull.folders import make
+from borgctl.pull.folders import make, settle
 
 
 def write(path: str, data: bytes, *, draft: str | None = None, aside: str | None = None) -> None:
@@ -37,12 +37,3 @@ def directories(path: str) -> None:
     """Make a directory and those above it, 0700 each, so that a crash leaves none of them out."""
     for made in make(path):
         settle(os.path.dirname(made))
-
-
-def settle(directory: str) -> None:
-    """Have a directory's names on disk (fsync(2): a file's own fsync does not do that)."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

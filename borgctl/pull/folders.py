@@ -147,8 +147,18 @@ def host_id(folders: Folders) -> str:
                 os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):  # another launcher was first
                 os.link(draft, path)
+            settle(folders.state)
         finally:
             os.unlink(draft)
+
+
+def settle(directory: str) -> None:
+    """Have a directory's names on disk (fsync(2): a file's own fsync does not do that)."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class Busy(PullError):  # noqa: N818 - reads as what it says where it is caught

@@ -59,7 +59,7 @@ def summary(report: Report) -> str:
         lines.append(f"hint: {hint}")
     if report.alerts:
         lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
-        lines.append(f"hint: look at the client, then: borgpull accept {report.target} --reason TEXT")
+        lines.append(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT")
     return "\n".join(lines)
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import atomic
+from borgctl.pull import atomic, drafts
 from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName
+from borgctl.pull.folders import TargetName, host_id
 from borgctl.pull.state import State
 
 NAME = TargetName("web1")
@@ -65,3 +65,15 @@ def test_a_copy_that_is_put_back_is_on_disk(world, tmp_path, calls) -> None:
         ("rename", f"{tmp_path}/config"),
         ("fsync", str(tmp_path)),
     ]
+
+
+def test_a_target_file_and_the_launchers_name_are_on_disk_too(world, tmp_path, calls) -> None:
+    drafts.place(f"{tmp_path}/web1.yaml", "x")
+    assert calls[-1] == ("fsync", str(tmp_path))
+    calls.clear()
+    drafts.replace(f"{tmp_path}/web1.yaml", "y", 0o600)
+    assert calls[-2:] == [("rename", f"{tmp_path}/web1.yaml"), ("fsync", str(tmp_path))]
+    os.makedirs(world.folders.state)
+    calls.clear()
+    host_id(world.folders)
+    assert calls[-1] == ("fsync", world.folders.state)
