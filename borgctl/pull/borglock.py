@@ -49,7 +49,20 @@ def _exclusive(repository: str, host: str, lives: Callable[[int], bool]) -> int:
 
 def _dead(name: str, host: str, lives: Callable[[int], bool]) -> bool:
     match = re.fullmatch(rf"{re.escape(host)}\.([0-9]{{1,10}})-([0-9a-f]{{1,16}})", name)
-    return match is not None and not (match[2] == _OURS or lives(int(match[1])))
+    if match is None:
+        return False
+    return not (_launcher(int(match[1])) if match[2] == _OURS else lives(int(match[1])))
+
+
+def _launcher(pid: int) -> bool:
+    """Tell whether a process that holds a lock of the launcher's may be one: it lives, and its user is ours.
+
+    Borg takes no lock of another thread's number than its own for a dead one's, so nobody else would ever remove it.
+    """
+    try:
+        return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
+    except OSError:
+        return False
 
 
 def _shared(repository: str, host: str, lives: Callable[[int], bool]) -> int:
@@ -82,6 +95,13 @@ def sweep(repository: str, host: str) -> None:
             for name in drafts if ours else ():
                 with contextlib.suppress(OSError):
                     os.unlink(f"{repository}/{name}")
+
+
+@contextmanager
+def alone(repository: str, host: str) -> Iterator[bool]:
+    """Hold borg's exclusive lock; False where somebody else has it, or reads under a shared one."""
+    with _held(repository, host) as ours:
+        yield ours and not _roster(repository).get("shared")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -12,12 +13,13 @@ import typer
 from borgctl import __version__, completion, prose
 from borgctl.completion import Shell
 from borgctl.errors import BadValue
+from borgctl.pull import copies, plan, probe, progress, setup
 from borgctl.pull import folders as places
-from borgctl.pull import plan, probe, progress, setup
 from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.forget import forgotten
 from borgctl.pull.hostkey import HostKey
 from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status
@@ -28,7 +30,7 @@ from borgctl.pull.session import Patience
 from borgctl.pull.status import nagios, standings
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import load, names
-from borgctl.pull.text import shown
+from borgctl.pull.text import rows, shown
 from borgctl.values import JobName, duration
 
 app = typer.Typer(
@@ -40,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+_NARROWEST = 40  # columns of a check behind its target's name
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="name of the target", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, one object a line")]
 
@@ -208,7 +211,12 @@ def _print(report: Report, as_json: bool) -> None:
         print(json.dumps(record(report)), flush=True)
     elif report.transcript.start is not None and report.transcript.start.command != "create":
         for line in readable(report.transcript):
-            print(shown(line))
+            _say(f"{report.target} {report.job}: result: ", shown(line))
+
+
+def _say(head: str, line: str) -> None:
+    """Print a line with words of a client's, fit for a terminal already, each row of it behind whose it is."""
+    print(*rows(head, line, shutil.get_terminal_size().columns if sys.stdout.isatty() else None), sep="\n")
 
 
 @app.command("test", short_help="Say whether a pull would work.")
@@ -219,13 +227,16 @@ def would_work(context: typer.Context, target: TargetArgument, as_json: Json = F
     """
     found = load(context.obj, TargetName(target))
     levels = []
-    width = prose.width()
     with Stop() as stop:
         for check in probe.probe(Launcher(context.obj, progress.Quiet(), stop, Patience()), found):
             levels.append(check.level)
-            print(
-                json.dumps({"target": target, **check.plain}) if as_json else "\n".join(check.lines(width)), flush=True
-            )
+            if as_json:
+                print(json.dumps({"target": target, **check.plain}), flush=True)
+                continue
+            head = f"{found.name}: "
+            for line in check.lines(max(_NARROWEST, prose.width() - len(head))):
+                _say(head, line)
+            sys.stdout.flush()
     raise typer.Exit(probe.status(levels) if stop.name is None else 2)
 
 
@@ -285,6 +296,48 @@ def accept(
     name = TargetName(target)
     for alert in accepted(context.obj, load(context.obj, name).name, reason, time.time()):
         print(f"{name}: accepted: {alerted(alert)}")
+
+
+@app.command(short_help="Forget jobs, or which repository a target has.")
+def forget(
+    context: typer.Context,
+    target: TargetArgument,
+    job: Annotated[list[str] | None, typer.Option(metavar="JOB", help="this job (may be repeated)")] = None,
+    repository: Annotated[
+        bool, typer.Option("--repository", help="what is there next is the target's, also a new one")
+    ] = False,
+) -> None:
+    """Forget jobs that status tells of, or which repository the target has, to begin anew with what is there next.
+
+    Nothing in the repository is changed; who forgot it is kept, and so are the copies.
+
+    Example: borgpull forget web1 --job weekly
+    """
+    found = load(context.obj, TargetName(target))
+    for line in forgotten(context.obj, found, tuple(JobName(text) for text in job or ()), repository, time.time()):
+        print(f"{found.name}: {line}")
+
+
+@app.command("copies", short_help="List copies of a repository's config and nonce.")
+def copies_(
+    context: typer.Context,
+    target: TargetArgument,
+    put_back: Annotated[
+        int | None, typer.Option("--put-back", metavar="N", help="write this copy into the repository")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the copies of a repository's config, which holds its key, and of its nonce; or put one back into its place.
+
+    Example: borgpull copies web1        borgpull copies web1 --put-back 3
+    """
+    found = load(context.obj, TargetName(target))
+    if put_back is not None:
+        copy = copies.put_back(context.obj, found, put_back, time.time())
+        print(f"{found.name}: copy {copy.number} is {found.repository}/{copy.file} again; what was there is a copy now")
+        return
+    for entry in copies.overview(context.obj, found):
+        print(json.dumps(entry) if as_json else copies.sentence(entry))
 
 
 @app.command(short_help="Let the client's own admin use the repository.")

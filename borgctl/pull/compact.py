@@ -8,9 +8,12 @@ from contextlib import closing
 from borgctl.pull import serve
 from borgctl.pull.borglog import read
 from borgctl.pull.children import Child, Ending
+from borgctl.pull.diagnosis import advice
 from borgctl.pull.folders import Folders, lock, make
+from borgctl.pull.memory import alerted
 from borgctl.pull.poll import Poll
 from borgctl.pull.progress import Screen
+from borgctl.pull.repository import inspect
 from borgctl.pull.rooms import room
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import Lines, TooLong
@@ -25,6 +28,8 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
     with lock(folders, target.name), room(folders) as path:
         make(folders.borg(target.name))
         screen.begin(f"{target.name} compact")
+        if not _inspected(folders, target, screen):
+            return 2
         env = serve.environment(folders, target, path)
         serve.release(folders, target)
         child = Child(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
@@ -33,6 +38,8 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
         finally:
             child.close()
             serve.release(folders, target)
+        if not _inspected(folders, target, screen):
+            return 2
     match status:
         case 0:
             outcome, result = "ok", 0
@@ -44,6 +51,20 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
             outcome, result = "failed", 2
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
     return result
+
+
+def _inspected(folders: Folders, target: Target, screen: Screen) -> bool:
+    """Look at the repository; say what is wrong with it, as the end of this compact, and tell whether nothing is."""
+    seen = inspect(folders, target, time.time())
+    for message in seen.messages:
+        screen.show(message)
+    for alert in seen.alerts:
+        screen.end(f"{target.name} compact: {alerted(alert)}")
+    if seen.verdict is None:
+        return True
+    screen.end(f"{target.name} compact: failed (launcher: {seen.verdict.reason})")
+    screen.end(f"hint: {advice(seen.verdict, (), str(target.name))}")
+    return False
 
 
 def _wait(child: Child, screen: Screen, stop: Stop) -> int:

@@ -1,22 +1,59 @@
-"""config: the repository's own file of settings and of its key, as a hash, for which no key is needed.
+"""config: the repository's own file of settings and of its key, for which no key is needed.
 
-What a client can change there, through borg serve, is the key. Whether its own admin did it is not to be seen here.
+What a client can change there, through borg serve, is the key, and it may be as long as the client likes. Whether its
+own admin did it is not to be seen here.
 
-    digest("/srv/borg/web1") == "9f86d081…"
+    digest("/srv/borg/web1") == "9f86d081…"         read("/srv/borg/web1").id == "5e8c…"
 """
 
 import hashlib
 import os
+import re
+import stat
+from dataclasses import dataclass
+
+LARGEST = 1 << 20  # bytes that are looked into, and copied: borg's own key and settings take less than two thousand
+_PIECE = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A small file of a repository: its SHA-256, its size in bytes, and the first LARGEST of them."""
+
+    digest: str
+    size: int
+    data: bytes
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether `data` is all of it."""
+        return self.size == len(self.data)
+
+    @property
+    def id(self) -> str | None:
+        """Return the repository's id as borg writes it before the key; None for none, or more than one."""
+        text = self.data.decode("utf-8", "replace")
+        found = [match[1] for line in text.splitlines() if (match := re.fullmatch(r"id\s*[=:]\s*([0-9a-f]{64})", line))]
+        return found[0] if len(found) == 1 else None
+
+
+def read(repository: str, name: str = "config") -> File:
+    """Read a file of the repository; raise OSError where there is none, or none that can be read."""
+    fd = os.open(f"{repository}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(0, "not a regular file", f"{repository}/{name}")
+        kept, size, digest = bytearray(), 0, hashlib.sha256()
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+            size += len(piece)
+            kept += piece[: max(0, LARGEST - len(kept))]
+    return File(digest.hexdigest(), size, bytes(kept))
 
 
 def digest(repository: str) -> str | None:
-    """Return the SHA-256 of the repository's config, however long a key the client has put there.
-
-    None where there is none, or none that can be read.
-    """
+    """Return the SHA-256 of the repository's config; None where there is none, or none that can be read."""
     try:
-        fd = os.open(f"{repository}/config", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return read(repository).digest
     except OSError:
         return None

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders
+from borgctl.pull.folders import Folders, settle
 
 
 @contextmanager
@@ -70,12 +70,14 @@ def place(path: str, text: str) -> None:
     """Write a new file that nobody sees half written."""
     with _draft(path, text, 0o600) as draft:
         os.link(draft, path)
+        settle(os.path.dirname(path))
 
 
 def replace(path: str, text: str, mode: int) -> None:
     """Write another text in the place of a file's; a reader sees the old one or the new one, whole."""
     with _draft(path, text, mode) as draft:
         os.rename(draft, path)
+        settle(os.path.dirname(path))
 
 
 @contextmanager

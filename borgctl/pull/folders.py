@@ -2,9 +2,9 @@
 
     CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
-    STATE/host-id               STATE/run/…
+    STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
 
-What is in `STATE/run` is told in `rooms`.
+What is in `STATE/run` is told in `rooms`, what is in `copies` there.
 
     with lock(folders, TargetName("web1")): …
 """
@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from borgctl.errors import BadValue
 from borgctl.pull.errors import PullError
 
+BUSY = "another borgpull works on it, or holds a window open: try again when that has ended"
 _OWN = ("root", "borgpull")  # accounts whose folders are the system's, not somebody's home
 
 
@@ -76,6 +77,10 @@ class Folders:
     def memory(self, name: TargetName) -> str:
         """Return the path of the target's state."""
         return f"{self.state}/{name}/state.json"
+
+    def copies(self, name: TargetName) -> str:
+        """Return the directory of copies of the repository's small files."""
+        return f"{self.state}/{name}/copies"
 
     def borg(self, name: TargetName) -> str:
         """Return BORG_BASE_DIR and HOME of the target's serve and compact."""
@@ -142,8 +147,18 @@ def host_id(folders: Folders) -> str:
                 os.fsync(file.fileno())
             with contextlib.suppress(FileExistsError):  # another launcher was first
                 os.link(draft, path)
+            settle(folders.state)
         finally:
             os.unlink(draft)
+
+
+def settle(directory: str) -> None:
+    """Have a directory's names on disk (fsync(2): a file's own fsync does not do that)."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 class Busy(PullError):  # noqa: N818 - reads as what it says where it is caught
@@ -159,7 +174,7 @@ def lock(folders: Folders, name: TargetName) -> Iterator[None]:
         try:
             fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy(f"target {str(name)!r} is busy", "wait for the other borgpull to end") from None
+            raise Busy(f"target {str(name)!r} is busy", BUSY) from None
         yield
     finally:
         os.close(holder)

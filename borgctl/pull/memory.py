@@ -24,6 +24,8 @@ from borgctl.pull.transcript import Message, Transcript
 from borgctl.values import Head
 
 _LONGEST_REASON = 500
+_MOST_NAMED = 10
+_LONGEST_ALERT = 1000  # characters after which an alert that stands takes in no more names
 _SILENT = "the repository's config, which holds its key, was changed; no new key was announced so far"
 _ANNOUNCED = "the repository's key was changed in a window, as the client announced: ask its admin, then accept it"
 _OFTEN = "the repository's config, which holds its key, was changed more often than a new key was announced"
@@ -43,6 +45,7 @@ class Ended:
     time: float
     config: str | None = None  # the hash of the repository's config, afterwards
     by_hand: bool = False
+    named: tuple[str, ...] | None = None  # the jobs of the target's file
 
 
 def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, ...]:
@@ -50,7 +53,8 @@ def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, .
     try:
         state = load(folders, name)
         alerts = [*(state.alerts.values() if state.lost else ()), *_heard(state, ended), *_changed(state, ended)]
-        _count(state, ended)
+        alerts += _withdrawn(state, ended)
+        alerts += _count(state, ended)
         save(folders, name, state)
     except OSError as error:
         text = f"{error.filename or folders.memory(name)}: {error.strerror}"
@@ -65,14 +69,14 @@ def accepted(folders: Folders, name: TargetName, reason: str, now: float) -> tup
         raise PullError(f"--reason needs 1 to {_LONGEST_REASON} characters")
     with lock(folders, name):
         state = load(folders, name)
-        alerts = state.accept(_person(), reason, now)
+        alerts = state.accept(person(), reason, now)
         if not alerts:
             raise PullError(f"target {str(name)!r} has no alert")
         save(folders, name, state)
     return alerts
 
 
-def _person() -> str:
+def person() -> str:
     """Return who we are, and who that was before sudo(8)."""
     account = pwd.getpwuid(os.getuid()).pw_name
     before = os.environ.get("SUDO_USER", "")
@@ -156,24 +160,73 @@ def _doubt(seen: Head | None, told: Audit, *, linked: bool, well: bool) -> str |
     return None
 
 
-def _count(state: State, ended: Ended) -> None:
-    """Note how the run ended; a client cannot add jobs without end."""
+def _withdrawn(state: State, ended: Ended) -> list[Alert]:
+    """Let jobs go that the client says it has no more; of one that has gone well that is an alert.
+
+    A client that wants an overdue job out of sight can do so, and not unseen.
+    """
+    hello = ended.transcript.hello
+    if ended.job is not None or hello is None or ended.verdict.outcome not in GOOD:
+        return []
+    kept = {*(str(job) for job, _ in hello.jobs), *(ended.named or ())}
+    return _forgotten(state, [job for job in state.jobs if job not in kept], "the client no longer offers", ended.time)
+
+
+def _forgotten(state: State, jobs: list[str], why: str, now: float) -> list[Alert]:
+    """Take jobs out of the state, and return an alert that names those that have gone well."""
+    gone = {name: state.jobs.pop(name) for name in jobs}
+    weighty = [f"{name!r} (last good {iso(job.good.time)})" for name, job in gone.items() if job.good and _weighs(job)]
+    if not weighty:
+        return []
+    more = f" and {len(weighty) - _MOST_NAMED} more" if len(weighty) > _MOST_NAMED else ""
+    standing = state.alerts.get("job-withdrawn")
+    new = state.alert("job-withdrawn", f"{why} {', '.join(weighty[:_MOST_NAMED])}{more}", now)
+    if standing is not None and len(standing.text) < _LONGEST_ALERT:
+        standing.text = f"{standing.text}; {new.text}"
+    return [new]
+
+
+def _weighs(job: Job) -> bool:
+    return job.good is not None and job.command != "init"
+
+
+def _room(state: State, ended: Ended) -> list[Alert] | None:
+    """Make room for one more job: the oldest that never went well, else, for one that did, the oldest of all.
+
+    Return what is alarming about that, None where there is no room. A job that the target's file names never goes.
+    """
+    if len(state.jobs) < MOST_JOBS:
+        return []
+    named = ended.named or ()
+    others = sorted((name for name in state.jobs if name not in named), key=lambda name: state.jobs[name].last.time)
+    idle = [name for name in others if not _weighs(state.jobs[name])]
+    wanted = ended.verdict.outcome in GOOD or ended.job in named
+    chosen = idle[:1] or (others[:1] if wanted else [])
+    return _forgotten(state, chosen, "forgotten to make room:", ended.time) if chosen else None
+
+
+def _count(state: State, ended: Ended) -> list[Alert]:
+    """Note how the run ended; a client cannot add jobs without end. Return what is alarming about that."""
     past = Past(ended.time, ended.verdict.outcome, ended.verdict.reason)
     if ended.job is None and past.outcome in GOOD:
-        return
+        return []
     if ended.by_hand and _mistyped(state.jobs.get(ended.job or ""), past):
         forgotten = state.jobs.pop(ended.job or "", None)
         state.last = None if forgotten and forgotten.last == state.last else state.last
-        return
+        return []
     state.last = past
-    if ended.job is None or (ended.job not in state.jobs and len(state.jobs) >= MOST_JOBS):
-        return
+    if ended.job is None:
+        return []
+    alerts = [] if ended.job in state.jobs else _room(state, ended)
+    if alerts is None:
+        return []
     job = state.jobs.setdefault(ended.job, Job(past))
     job.last = past
     if ended.transcript.start is not None:
         job.command = ended.transcript.start.command
     if past.outcome in GOOD and past.reason != DRY_RUN:
         job.good = past
+    return alerts
 
 
 def _mistyped(kept: Job | None, past: Past) -> bool:

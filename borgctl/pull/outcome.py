@@ -9,6 +9,7 @@ status; with it a run is good only if our own serve ended well too.
 from dataclasses import dataclass
 
 from borgctl.errors import REASONS
+from borgctl.pull.folders import BUSY
 from borgctl.pull.stream import Exit
 
 GOOD = ("ok", "warning")
@@ -27,7 +28,12 @@ ADVICE = {
     "serve-missing": "check 'borg' in the target file",
     "serve-unused": "the client never connected to the forwarded socket",
     "result-cut": "ask for less: borg's result had more than 4 MiB and was cut",
-    "target-busy": "wait for the other borgpull to end",
+    "target-busy": BUSY,
+    "repository-gone": "is its disk mounted, is 'repository' right? a lost 'config' comes back with: borgpull copies "
+    "TARGET; to begin anew on purpose: borgpull forget TARGET --repository",
+    "repository-replaced": "another one is mounted or was put there, or its 'config' is damaged: borgpull copies "
+    "TARGET; to take what is there on purpose: borgpull forget TARGET --repository",
+    "repository-known": "it was made before; to begin anew on purpose: borgpull forget TARGET --repository",
     "target-invalid": "see the error above: 'borgpull targets' shows all that is wrong",
     "not-started": "see the error above",
     "internal": "a defect of borgpull: please report it with the error above",

@@ -19,9 +19,12 @@ from borgctl.prose import elapsed, wrapped
 from borgctl.pull import peer
 from borgctl.pull.diagnosis import ailment, named
 from borgctl.pull.outcome import ADVICE, Verdict
+from borgctl.pull.repository import problem
 from borgctl.pull.rooms import room
 from borgctl.pull.run import Launcher, obstacle, unanswered
 from borgctl.pull.session import Session
+from borgctl.pull.state import State
+from borgctl.pull.state import load as load_state
 from borgctl.pull.stream import Hello
 from borgctl.pull.targets import Target, in_bytes
 from borgctl.pull.text import shown, size
@@ -54,7 +57,7 @@ class Check:
 
 def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
     """Yield the checks, those of our own side first; a client that doesn't answer has no others."""
-    yield from _own_side(target)
+    yield from _own_side(target, load_state(launcher.folders, target.name))
     if (unready := obstacle(target)) and unready.reason == "host-key-missing":
         yield Check("host-key", "error", "the target file has none", named("host-key-missing", str(target.name)))
         return
@@ -87,7 +90,7 @@ def status(levels: list[str]) -> int:
     return 2 if "error" in levels else 1 if "warn" in levels else 0
 
 
-def _own_side(target: Target) -> Iterator[Check]:
+def _own_side(target: Target, state: State) -> Iterator[Check]:
     try:
         asked = [target.borg, "--version"]
         env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -103,10 +106,10 @@ def _own_side(target: Target) -> Iterator[Check]:
         yield Check(
             "serve", "error", f"{target.borg}: {said[:200]}", "install borg 1.2 or 1.4, or name it with 'borg:'"
         )
-    yield from _repository(target)
+    yield from _repository(target, state)
 
 
-def _repository(target: Target) -> Iterator[Check]:
+def _repository(target: Target, state: State) -> Iterator[Check]:
     path = str(target.repository)
     there = path
     while not os.path.isdir(there):
@@ -114,6 +117,8 @@ def _repository(target: Target) -> Iterator[Check]:
     made = os.path.isfile(f"{path}/config")
     if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
         yield Check("repository", "error", f"{there} cannot be written by uid {os.geteuid()}", f"chown it: {there}")
+    elif wrong := problem(target, state):
+        yield Check("repository", "error", f"{wrong.reason}: {wrong.text}", named(wrong.reason, str(target.name)))
     elif not made:
         init = f"borgpull run {target.name} --job init"
         yield Check("repository", "warn", f"{path} is not made yet", f"once, where the client offers it: {init}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 
 from borgctl.prose import elapsed
 from borgctl.pull.borglog import Counts, Step
-from borgctl.pull.text import shown, size
+from borgctl.pull.text import rows, shown, size
 from borgctl.pull.transcript import Message
 
 if TYPE_CHECKING:
@@ -58,8 +58,8 @@ class Quiet:
 class Plain:
     """Say lines, for a file or a journal."""
 
-    def __init__(self, file: TextIO) -> None:
-        self._file, self._title = file, ""
+    def __init__(self, file: TextIO, columns: int | None = None) -> None:
+        self._file, self._title, self._columns = file, "", columns
         self._now: Counts | Step | None = None
         self._next = 0.0
 
@@ -71,8 +71,8 @@ class Plain:
     def show(self, said: Message | Counts | Step | None) -> None:
         """Say a message now, and a count later."""
         if isinstance(said, Message):
-            for line in sentences(said):
-                self._write(f"{self._title}: {line}")
+            for row in sentences(said, self._title, self._columns):
+                self._write(row)
         elif said is not None:
             self._now = said
 
@@ -118,8 +118,8 @@ class Live:
     def show(self, said: Message | Counts | Step | None) -> None:
         """Write a message above the line, and keep a count for it."""
         if isinstance(said, Message):
-            for line in sentences(said):
-                self._write(f"{self._title}: {line}")
+            for row in sentences(said, self._title, self._console.width):
+                self._write(row)
         elif said is not None:
             self._now = said
 
@@ -129,7 +129,8 @@ class Live:
             return
         self._next = now + _REFRESH
         where = [self._title, *([position(self._now)] if self._now else []), elapsed(now - self._since)]
-        self._spinner.update(text=self._text(", ".join(where)))
+        row = rows("", ", ".join(where), self._console.width - 4)[0]  # a second one would begin with the client's words
+        self._spinner.update(text=self._text(row))
         self._live.refresh()
 
     def due(self) -> float | None:
@@ -203,18 +204,20 @@ def screen(json: bool) -> Screen:
 
     console = Console(stderr=True, highlight=False)
     live = console.is_terminal and not console.is_dumb_terminal
-    return Forgiving(Live(console) if live else Plain(sys.stderr))
+    return Forgiving(Live(console) if live else Plain(sys.stderr, console.width))
 
 
-def sentences(message: Message) -> list[str]:
-    """Write a message for people; one of several lines is as many, each saying whose words it is."""
+def sentences(message: Message, title: str, columns: int | None = None) -> list[str]:
+    """Write a message for people; one of several lines is as many, each saying after `title` whose words it is."""
     whose = "ssh or client" if message.source == "unframed" else f"{message.source}: {message.level.lower()}"
     lines = [shown(line) for line in message.text.split("\n", _MOST_LINES - 1)]  # what is too much stays one, escaped
-    return [f"{whose}: {line}" for line in lines if line] or [f"{whose}: "]
+    return [row for line in lines if line for row in rows(f"{title}: {whose}: ", line, columns)] or [
+        f"{title}: {whose}: "
+    ]
 
 
 def position(now: Counts | Step) -> str:
-    """Write how far a run is."""
+    """Write how far a run is; what borg says it is busy with are the client's words, and marked so."""
     if isinstance(now, Step):
-        return shown(now.text)[:80]
+        return f"borg: {shown(now.text)[:80]}"
     return f"{now.files} files, {size(now.original)} original, {size(now.new)} new"

@@ -17,6 +17,7 @@ from borgctl.pull.stream import Audit
 from borgctl.pull.transcript import Transcript
 
 _MOST_ARCHIVES = 10_000
+_MOST_LINES = 100_000  # each has the target's name before it
 _WIDEST_NAME = 100
 
 
@@ -59,7 +60,7 @@ def summary(report: Report) -> str:
         lines.append(f"hint: {hint}")
     if report.alerts:
         lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
-        lines.append(f"hint: look at the client, then: borgpull accept {report.target} --reason TEXT")
+        lines.append(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT")
     return "\n".join(lines)
 
 
@@ -71,7 +72,9 @@ def readable(transcript: Transcript) -> list[str]:
     document = transcript.document()
     archives = document.get("archives") if isinstance(document, dict) else None
     if not isinstance(archives, list) or not all(isinstance(archive, dict) for archive in archives):
-        return transcript.result()
+        lines = transcript.result()
+        more = [f"and {len(lines) - _MOST_LINES} more lines: 'borgpull run --json' has them all"]
+        return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], *more]
     rows = [(str(archive.get("name")), str(archive.get("start"))) for archive in archives[:_MOST_ARCHIVES]]
     width = max((len(name) for name, _ in rows), default=0)
     lines = [f"{name:{min(width, _WIDEST_NAME)}}  {start}" for name, start in rows]

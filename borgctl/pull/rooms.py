@@ -11,6 +11,7 @@ living launcher's room is never touched, nor what runs in it. This module does n
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import select
 import shutil
@@ -19,9 +20,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from borgctl.pull.folders import Folders, make
+from borgctl.pull.folders import Folders, host_id, make
 
 PATIENCE = 10.0  # seconds from TERM to KILL, and from KILL to giving up
+_LARGEST = 1 << 20  # bytes of an environment
 
 
 @contextmanager
@@ -45,8 +47,13 @@ def room(folders: Folders) -> Iterator[str]:
 
 
 def lives(folders: Folders, pid: int) -> bool:
-    """Tell whether `pid` runs now, and in a room of these folders."""
-    return _place(pid).startswith(f"{_parent(folders)}/")
+    """Tell whether `pid` runs now, in a room of these folders, and knows the name that only our own borg is given.
+
+    A program like sudo(8) becomes our user with an environment of another user's; that user can see where rooms are,
+    and not what `host_id` is.
+    """
+    found = _variables(pid)
+    return found.get("TMPDIR", "").startswith(f"{_parent(folders)}/") and found.get("BORG_HOST_ID") == host_id(folders)
 
 
 def _parent(folders: Folders) -> str:
@@ -113,17 +120,35 @@ def _inhabitants(path: str) -> Iterator[int]:
 
 
 def _place(pid: int) -> str:
-    """Return the TMPDIR that a process of our own user was started with (proc(5)), "" where there is none."""
+    """Return the TMPDIR that a process of our own user was started with, "" for any other process."""
+    return _variables(pid).get("TMPDIR", "")
+
+
+def _variables(pid: int) -> dict[str, str]:
+    """Return what a process of our own user was started with (proc(5)); nothing where it is anybody else's.
+
+    Whoever starts a program chooses its environment, so that is believed only of a process whose four user ids are
+    ours. The owner of /proc/PID/environ does not tell: a process that cannot be dumped has root for that. All is read
+    through one descriptor, which stays with this process, whoever has its number next.
+    """
+    found: dict[str, str] = {}
     try:
-        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+        process = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        return ""
-    with os.fdopen(fd, "rb") as file:
-        try:
-            if os.fstat(fd).st_uid != os.geteuid():
-                return ""
-            variables = file.read(1 << 20).split(b"\0")
-        except OSError:
-            return ""
-    found = [variable.removeprefix(b"TMPDIR=") for variable in variables if variable.startswith(b"TMPDIR=")]
-    return os.fsdecode(found[0]) if found else ""
+        return found
+    try:
+        users = re.search(rb"(?m)^Uid:((?:\s+[0-9]+){4})$", _content(process, "status"))
+        if users and {int(uid) for uid in users[1].split()} == {os.geteuid()}:
+            for variable in _content(process, "environ").split(b"\0"):
+                name, _, value = variable.partition(b"=")
+                found.setdefault(os.fsdecode(name), os.fsdecode(value))
+    except OSError:
+        return {}
+    finally:
+        os.close(process)
+    return found
+
+
+def _content(process: int, name: str) -> bytes:
+    with open(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=process), "rb") as file:
+        return file.read(_LARGEST)

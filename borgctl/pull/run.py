@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from borgctl.errors import BadValue
-from borgctl.pull import config, drafts, peer, serve
+from borgctl.pull import drafts, peer, serve
 from borgctl.pull.children import Child
 from borgctl.pull.diagnosis import full
 from borgctl.pull.errors import PullError
@@ -22,6 +22,7 @@ from borgctl.pull.memory import Ended, alerted, remember
 from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
 from borgctl.pull.progress import Screen
 from borgctl.pull.report import Report, summary
+from borgctl.pull.repository import Inspection, inspect, makes_one, problem
 from borgctl.pull.rooms import room
 from borgctl.pull.session import Patience, Session
 from borgctl.pull.state import Alert
@@ -71,14 +72,14 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
             transcript = Transcript()
             for line in str(error).split("\n"):
                 transcript.keep(Message("borgpull", "ERROR", line))
-                launcher.screen.end(f"error: {shown(line)}")
+                launcher.screen.end(f"{shown(text)}: error: {shown(line)}")
             if isinstance(error, PullError) and error.hint:
                 launcher.screen.end(f"hint: {shown(error.hint)}")
             yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
         except Exception as error:
             transcript = Transcript()
             transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
-            launcher.screen.end(f"error: {shown(f'{type(error).__name__}: {error}')}")
+            launcher.screen.end(f"{shown(text)}: error: {shown(f'{type(error).__name__}: {error}')}")
             yield _refused(launcher, text, Verdict("failed", "launcher", None, "internal"), transcript)
 
 
@@ -90,6 +91,9 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
     early: tuple[Alert, ...] = ()
     chosen = jobs or target.jobs
     if chosen is None:
+        if unfit := _unfit(launcher, target):
+            yield unfit
+            return
         offered = _hello(launcher, target, path)
         if isinstance(offered, Report):
             yield offered
@@ -103,6 +107,22 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
             again = {alert.reason for alert in report.alerts}
             yield replace(report, alerts=(*(one for one in early if one.reason not in again), *report.alerts))
             early = ()
+
+
+def _unfit(launcher: Launcher, target: Target) -> Report | None:
+    """Report that the repository is not the one that is known, so that nothing is started, None where all is well."""
+    if problem(target, load_state(launcher.folders, target.name)) is None:
+        return None
+    seen, transcript = inspect(launcher.folders, target, time.time()), Transcript()
+    for message in seen.messages:
+        transcript.keep(message)
+    return _refused(
+        launcher,
+        str(target.name),
+        seen.verdict or Verdict("failed", "launcher", None, "repository-gone"),
+        transcript,
+        tuple(seen.alerts),
+    )
 
 
 def obstacle(target: Target) -> Verdict | None:
@@ -140,18 +160,44 @@ def carry(
     env = serve.environment(launcher.folders, target, path)
     transcript, begun, clock = Transcript(call.asked, call.until), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")
+    before = _inspected(launcher, target, transcript)
+    if barred := before.verdict or _made(launcher, target, call.asked[0]):
+        report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, tuple(before.alerts))
+        launcher.screen.end(summary(report))
+        return report
     start_serve = partial(Child, serve.argv(target), env)
     _release(launcher, target, transcript, "an earlier borg serve")
     facts = _session(launcher, call, start_serve, transcript, seconds).run()
     _release(launcher, target, transcript, "borg serve")
     said, seconds = verdict(facts, transcript), time.monotonic() - clock
+    after = _inspected(launcher, target, transcript)
+    said = after.verdict or said if said.outcome in GOOD else said
     if said.outcome not in GOOD and (crowded := full(str(target.repository))):
         launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", crowded)))
-    ended = Ended(call.asked[0], said, transcript, seen, time.time(), config.digest(str(target.repository)), by_hand)
-    alerts = remember(launcher.folders, target.name, ended)
-    report = Report(str(target.name), job, said, begun, seconds, transcript, facts.serve, alerts)
+    named = None if target.jobs is None else tuple(map(str, target.jobs))
+    ended = Ended(call.asked[0], said, transcript, seen, time.time(), after.digest, by_hand, named)
+    alerts = {
+        one.reason: one for one in (*before.alerts, *after.alerts, *remember(launcher.folders, target.name, ended))
+    }
+    report = Report(str(target.name), job, said, begun, seconds, transcript, facts.serve, tuple(alerts.values()))
     launcher.screen.end(summary(report))
     return report
+
+
+def _inspected(launcher: Launcher, target: Target, transcript: Transcript) -> Inspection:
+    """Look at the repository before and after serve, and say what is to be said of it."""
+    seen = inspect(launcher.folders, target, time.time())
+    for message in seen.messages:
+        launcher.screen.show(transcript.keep(message))
+    return seen
+
+
+def _made(launcher: Launcher, target: Target, job: str | None) -> Verdict | None:
+    """Refuse a job that makes a repository where there is one."""
+    state = load_state(launcher.folders, target.name)
+    if job is None or not state.knows_repository or not makes_one(state, job):
+        return None
+    return Verdict("refused", "launcher", None, "repository-known")
 
 
 def _release(launcher: Launcher, target: Target, transcript: Transcript, whose: str) -> None:
@@ -211,7 +257,13 @@ def unanswered(facts: Facts, transcript: Transcript) -> Verdict | None:
     return replace(verdict, reason="no-hello") if verdict.reason == "no-exit-line" else verdict
 
 
-def _refused(launcher: Launcher, name: str, verdict: Verdict, transcript: Transcript | None = None) -> Report:
-    report = Report(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None)
+def _refused(
+    launcher: Launcher,
+    name: str,
+    verdict: Verdict,
+    transcript: Transcript | None = None,
+    alerts: tuple[Alert, ...] = (),
+) -> Report:
+    report = Report(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
     launcher.screen.end(summary(report))
     return report

@@ -1,6 +1,7 @@
 """State: what the launcher remembers of one target, in one JSON file that is replaced whole.
 
-    STATE/NAME/state.json      the head of the client's audit log, each job's last and last good run, alerts
+    STATE/NAME/state.json      the head of the client's audit log, each job's last and last good run, alerts,
+                               which repository it is
 
 Whoever changes it holds the target's lock; a reader sees the old file or the new. One that cannot be read is put aside
 and is an alert itself, and keeps no backup from being made.
@@ -8,15 +9,16 @@ and is an alert itself, and keeps no backup from being made.
     state = load(folders, name); save(folders, name, state)
 """
 
-import contextlib
 import dataclasses
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.errors import BadValue
-from borgctl.pull.folders import Folders, TargetName, make
+from borgctl.pull import atomic
+from borgctl.pull.folders import Folders, TargetName
 from borgctl.values import Head, JobName
 
 LARGEST = 1 << 20
@@ -74,6 +76,7 @@ class State:
     accepted: list[Acceptance] = field(default_factory=list)
     config: str | None = None  # the hash of the repository's config
     linked: bool = False  # the head is a link that we took or computed, not one that an earlier release kept
+    repository: str | None = None  # the repository's id, once there is one; `init` is for a target without
     lost: bool = False  # there was a file that cannot be read
 
     def alert(self, reason: str, text: str, now: float) -> Alert:
@@ -84,6 +87,11 @@ class State:
             kept.count, kept.latest = kept.count + 1, now
         return new
 
+    @property
+    def knows_repository(self) -> bool:
+        """Tell whether there was a repository already; an earlier version kept the hash of its config alone."""
+        return self.repository is not None or self.config is not None
+
     def accept(self, by: str, reason: str, now: float) -> tuple[Alert, ...]:
         """Take all alerts away, keeping who said why; return them.
 
@@ -91,11 +99,14 @@ class State:
         """
         taken = tuple(self.alerts.values())
         if taken:
-            told = tuple(f"{alert.reason}: {alert.text}" for alert in taken)
-            self.accepted = [*self.accepted, Acceptance(now, by, reason, told)][-MOST_ACCEPTED:]
+            self.note(by, reason, now, tuple(f"{alert.reason}: {alert.text}" for alert in taken))
             self.head = None if "audit-broken" in self.alerts else self.head
             self.alerts = {}
         return taken
+
+    def note(self, by: str, reason: str, now: float, what: tuple[str, ...]) -> None:
+        """Keep who decided what, and why."""
+        self.accepted = [*self.accepted, Acceptance(now, by, reason, what)][-MOST_ACCEPTED:]
 
 
 def load(folders: Folders, name: TargetName) -> State:
@@ -115,33 +126,11 @@ def load(folders: Folders, name: TargetName) -> State:
 def save(folders: Folders, name: TargetName, state: State) -> None:
     """Write a target's state, on disk when this returns; one that could not be read is kept as state.json.broken."""
     path = folders.memory(name)
-    make(os.path.dirname(path))
+    atomic.directories(os.path.dirname(path))
     told = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
     del told["lost"]
-    _replace(path, json.dumps(told, indent=1), aside=state.lost)
-
-
-def _replace(path: str, text: str, *, aside: bool) -> None:
-    """Put text into a file's place; where that cannot be written the file stays, and no draft."""
-    draft = f"{path}.new"
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if aside:
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(path, f"{path}.broken")
-        os.rename(draft, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
-    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    aside = f"{path}.broken" if state.lost else None
+    atomic.write(path, json.dumps(told, indent=1).encode("ascii"), aside=aside)
 
 
 def _read(data: bytes) -> State:
@@ -159,7 +148,14 @@ def _read(data: bytes) -> State:
         ],
         config=None if told.get("config") is None else _text(told["config"]),
         linked=told.get("linked") is True,
+        repository=_id(told.get("repository")),
     )
+
+
+def _id(value: object) -> str | None:
+    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", _text(value)):
+        raise ValueError
+    return None if value is None else str(value)
 
 
 def _past(told: Any) -> Past | None:  # noqa: ANN401 - JSON

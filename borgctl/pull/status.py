@@ -18,12 +18,14 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.memory import alerted, iso
 from borgctl.pull.outcome import GOOD
+from borgctl.pull.repository import problem
 from borgctl.pull.run import obstacle
 from borgctl.pull.state import Job, Past, State
 from borgctl.pull.targets import Target, load
 from borgctl.pull.text import shown
 
-_LEVELS = {"ok": 0, "seen": 0, "warning": 1, "failing": 1, "not-ready": 1, "overdue": 2, "never": 2, "invalid": 2}
+_LEVELS = dict.fromkeys(("ok", "seen"), 0) | dict.fromkeys(("warning", "failing", "not-ready"), 1)
+_LEVELS |= dict.fromkeys(("overdue", "never", "invalid", "unusable"), 2)
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
 _NAGIOS = ("OK", "WARNING", "CRITICAL")
 
@@ -87,6 +89,7 @@ class Standing:
             "status": self.level,
             "jobs": [_plain(row) for row in self.rows],
             "head": self.state.head and str(self.state.head),
+            "repository": self.state.repository,
             "alerts": [
                 {"reason": one.reason, "text": one.text, "count": one.count, "first": iso(one.time)}
                 for one in self.state.alerts.values()
@@ -115,6 +118,9 @@ def _rows(target: Target, state: State, now: float) -> Iterator[Row]:
     name = str(target.name)
     if (unready := obstacle(target)) is not None:
         yield Row(name, None, "not-ready", text=unready.reason)
+    wrong = problem(target, state)
+    if wrong is not None and not wrong.hidden:
+        yield Row(name, None, "unusable", text=f"{wrong.reason}: {wrong.text}")
     expected = [str(job) for job in target.jobs] if target.jobs is not None else _archiving(state)
     for job in expected:
         yield _row(name, job, state.jobs.get(job), target.expect, now)

@@ -2,10 +2,12 @@ r"""Foreign words and large numbers, made fit for a terminal.
 
 Nothing here knows whose words they are.
 
+    rows("web1: ", "nine or ten", 15) == ["web1: nine or t", "web1: en"]
     shown("evil\x1b[2J\u202e") == "evil\\x1b[2J\\u202e"    size(1_234_567) == "1.2 MB"
 """
 
 LONGEST = 2000
+_NARROWEST = 8  # columns of text beside a head that leaves less
 
 
 def shown(text: str) -> str:
@@ -16,6 +18,28 @@ def shown(text: str) -> str:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+
+
+def rows(head: str, text: str, columns: int | None) -> list[str]:
+    """Return text that is `shown` behind a head, in rows that no terminal of so many columns folds.
+
+    Each begins with the head. Else words that were placed well would begin a row of their own, and look like somebody
+    else's. Without `columns` (a file, a pipe) it is one row.
+    """
+    if columns is None:
+        return [f"{head}{text}"]
+    found, row, used, room = [], "", 0, max(_NARROWEST, columns - _cells(head))
+    for character in text:
+        if used + _cells(character) > room:
+            found.append(f"{head}{row}")
+            row, used = "", 0
+        row, used = row + character, used + _cells(character)
+    return [*found, f"{head}{row}"]
+
+
+def _cells(text: str) -> int:
+    """Return how many columns a text takes at most; wide characters take two."""
+    return sum(1 if character.isascii() else 2 for character in text)
 
 
 def size(count: int) -> str:

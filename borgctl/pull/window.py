@@ -1,7 +1,7 @@
 """window: sessions that the client's own admin may use, one after the other until the time is over.
 
 Each has an ssh and a `borg serve` of its own, append-only as ever: one serve for several commands would keep its lock.
-Runs of the same target are not kept waiting by a window that nobody uses, so the target's lock is not taken.
+The target's lock is held from the first to the last: no run, compact or other window of the target begins meanwhile.
 
     status = hold(launcher, target, seconds=1800)
 """
@@ -13,6 +13,7 @@ from dataclasses import replace
 from borgctl.pull import peer
 from borgctl.pull.diagnosis import advice
 from borgctl.pull.errors import PullError
+from borgctl.pull.folders import lock
 from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
 from borgctl.pull.rooms import room
 from borgctl.pull.run import Launcher, carry, obstacle
@@ -28,13 +29,19 @@ _CUT = ("window-over", "timeout", "disconnected", "no-exit-line", "ssh-failed", 
 def hold(launcher: Launcher, target: Target, seconds: int) -> int:
     """Offer windows until `seconds` have passed or we are told to stop.
 
-    Return 0, also where nobody came; 2 where a window could not be opened, or its end cut a command short.
+    Return 0, also where nobody came; 2 where a window could not be opened, or its end cut a command short. May raise
+    Busy.
     """
     if unready := obstacle(target):
         raise PullError(
             f"target {str(target.name)!r} has no window: {unready.reason}", advice(unready, (), str(target.name))
         )
-    end = time.monotonic() + seconds
+    with lock(launcher.folders, target.name):
+        return _hold(launcher, target, time.monotonic() + seconds)
+
+
+def _hold(launcher: Launcher, target: Target, end: float) -> int:
+    """Offer windows until it is `end` by the monotonic clock."""
     while (left := int(end - time.monotonic())) >= 1:
         with room(launcher.folders) as path:
             peer.prepare(target, path)

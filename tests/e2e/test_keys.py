@@ -234,26 +234,37 @@ def test_another_repository_at_the_new_path_is_refused_after_a_move(one_pair, sc
     new.rename(scratch / "hidden")
     env = {"PATH": "/usr/bin:/bin", "BORG_PASSPHRASE": PASSPHRASE, "BORG_BASE_DIR": str(scratch / "b")}
     assert run([one_pair.borg.path, "init", "-e", "repokey-blake2", new], env=env).returncode == 0
-    assert one_pair.told()[1]["reason"] == "repository-replaced"
+    assert one_pair.told()[1]["origin"] == "launcher"  # its own state knows another one
+    assert [alert["reason"] for alert in alerted(one_pair)] == ["repository-replaced"]
+    assert one_pair.borgpull("forget", "web1", "--repository").returncode == 0
+    _, told = one_pair.told()
+    assert (told["origin"], told["reason"]) == ("gate", "repository-replaced")
     assert list(one_pair.client.base.glob("moved-*"))  # it is still to be said yes to the right one
+    assert one_pair.borgpull("forget", "web1", "--repository").returncode == 0
     (scratch / "swapped").mkdir()
     new.rename(scratch / "swapped/repository")
     (scratch / "hidden").rename(new)
     assert one_pair.told()[1]["outcome"] == "ok"
-    assert [alert["reason"] for alert in alerted(one_pair)] == ["config-changed"]  # the server's own launcher saw both
+    assert [alert["reason"] for alert in alerted(one_pair)] == ["repository-replaced"]  # until a person accepts it
 
 
 def test_a_server_that_lost_everything_begins_anew_when_the_admin_says_so(one_pair, scratch):
     one_pair.server.repository.rename(scratch / "gone")
-    assert one_pair.told("--job", "init")[1]["reason"] == "repository-known"
+    accepted = len(one_pair.client.records("accept"))
+    assert one_pair.told("--job", "init")[1]["reason"] == "repository-gone"
+    assert len(one_pair.client.records("accept")) == accepted  # nobody was asked for anything
+    assert one_pair.borgpull("forget", "web1", "--repository").returncode == 0
+    code, told = one_pair.told("--job", "init")
+    assert (told["origin"], told["reason"]) == ("gate", "repository-known")
     assert "nothing has to be done" in moved(one_pair.client).stdout
     result = moved(one_pair.client, "--forget")
     assert result.returncode == 0
     assert "trust" in result.stdout
     code, told = one_pair.told("--job", "init")
-    assert (code, told["outcome"]) == (1, "ok")  # and the launcher tells that this is another repository
-    assert [alert["reason"] for alert in told["alerts"]] == ["config-changed"]
+    assert (code, told["outcome"]) == (0, "ok"), told
+    assert one_pair.told("--job", "init")[1]["reason"] == "repository-known"
     assert one_pair.told()[0] == 0
+    assert [alert["reason"] for alert in alerted(one_pair)] == ["repository-gone"]  # until a person accepts it
 
 
 def test_an_earlier_state_of_a_repository_is_taken_when_the_admin_says_so_and_not_before(pair, scratch):

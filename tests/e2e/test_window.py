@@ -168,16 +168,22 @@ def test_the_server_serves_a_window_append_only(one_pair):
     assert one_pair.run().returncode == 0
 
 
-def test_a_backup_runs_beside_a_window_that_nobody_uses(either_pair):
+def test_a_window_holds_the_target_and_who_comes_meanwhile_is_told_so_and_comes_again(either_pair):
     with opened(either_pair) as window:
         wait_for(lambda: "the window is open until " in window.said(), 30)
         code, told = either_pair.told()
-        assert (code, told["outcome"]) == (0, "ok"), told
+        assert (code, told["outcome"], told["reason"]) == (2, "busy", "target-busy"), told
+        assert "holds a window open" in either_pair.run().stderr
+        for words in (("window", "web1", "--for", "30s"), ("compact", "web1"), ("forget", "web1", "--repository")):
+            refused = either_pair.borgpull(*words)
+            assert (refused.returncode, "is busy" in refused.stderr) == (2, True), refused.stderr
         assert window.poll() is None
-        assert len(archives(either_pair.client)) == 2
+        assert len(archives(either_pair.client)) == 1
+    code, told = either_pair.told()
+    assert (code, told["outcome"]) == (0, "ok"), told
 
 
-def test_a_repository_in_use_is_an_answer_and_the_window_stays_open(one_pair):
+def test_a_repository_in_use_is_an_answer_and_the_window_stays_open(one_pair, scratch):
     with opened(one_pair) as window:
         wait_for(lambda: "the window is open" in window.said(), 30)
         fifo = one_pair.client.source / "fifo"
@@ -185,9 +191,8 @@ def test_a_repository_in_use_is_an_answer_and_the_window_stays_open(one_pair):
         jobs = {"default": {"paths": [one_pair.client.source], "options": {"read-special": True}}}
         one_pair.client.policy(window="30m", jobs=jobs)
         before = len(one_pair.client.records("accept"))
-        backup = subprocess.Popen(
-            one_pair.server.borgpull("run", "web1", "--job", "default"), stderr=subprocess.DEVNULL
-        )
+        argv = [*one_pair.server.borgpull()[:-1], scratch / "another", "run", "web1", "--job", "default"]
+        backup = subprocess.Popen(argv, stderr=subprocess.DEVNULL)  # of a launcher that knows nothing of the window
         try:
             wait_for(lambda: len(one_pair.client.records("accept")) > before, 30, "the run to start")
             busy = borg(one_pair.client, "list")
@@ -363,12 +368,3 @@ def test_a_client_that_plays_with_windows_is_not_asked_faster_than_once_a_second
     result = run([sys.executable, "-c", script, fake, *words])
     assert result.returncode == 0, result.stderr
     assert 2 <= len((scratch / "calls").read_text()) <= 4
-
-
-def test_two_windows_at_once_serve_two_commands_in_turn(one_pair):
-    with opened(one_pair) as first, opened(one_pair) as second:
-        for window in (first, second):
-            wait_for(lambda said=window.said: "the window is open" in said(), 30)
-        assert len(archives(one_pair.client)) == 1
-        assert len(archives(one_pair.client)) == 1
-    assert_nothing_is_left(one_pair)

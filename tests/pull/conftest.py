@@ -75,6 +75,7 @@ class World:
     def start(
         self,
         *words: str,
+        stdout: int = subprocess.PIPE,
         stderr: int = subprocess.PIPE,
         env: dict[str, str] | None = None,
         closed: bool = False,
@@ -84,10 +85,10 @@ class World:
             "import sys; from borgctl.pull import cli, peer\n"
             f"peer.GATE = (sys.executable, '-I', {str(STANDIN)!r})\nsys.argv = {self.argv(*words)!r}\ncli.main()"
         )
-        argv, pipe = [sys.executable, "-c", driver], subprocess.PIPE
+        argv = [sys.executable, "-c", driver]
         if closed:
             argv = ["/bin/sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *argv]
-        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=stderr, env=env)
+        return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, env=env)
 
 
 @pytest.fixture(autouse=True)

@@ -31,12 +31,31 @@ def test_the_lock_of_a_dead_process_goes_although_another_program_has_its_number
 
 
 @pytest.mark.parametrize(
-    "name", [f"{HOST}.{ALIVE}-0", f"other@0af1.{DEAD}-0", f"{HOST}.{DEAD}-b0b", "strange", f"x{HOST}.{DEAD}-0"]
+    "name", [f"{HOST}.{ALIVE}-0", f"other@0af1.{DEAD}-0", f"{HOST}.{os.getpid()}-b0b", "strange", f"x{HOST}.{DEAD}-0"]
 )
 def test_the_lock_of_somebody_else_stays(tmp_path: Path, name: str) -> None:
     hold(tmp_path, name)
     assert release(str(tmp_path), HOST, lives) == 0
     assert os.listdir(tmp_path / "lock.exclusive") == [name]
+
+
+def test_a_lock_of_a_launcher_that_was_killed_goes(tmp_path: Path) -> None:
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    hold(tmp_path, f"{HOST}.{killed.pid}-b0b")
+    assert release(str(tmp_path), HOST, lives) == 1
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
+def test_a_launchers_lock_is_not_kept_by_a_process_of_another_user(tmp_path: Path) -> None:
+    other = subprocess.Popen(["sleep", "60"], user=65534)
+    hold(tmp_path, f"{HOST}.{other.pid}-b0b")
+    try:
+        assert release(str(tmp_path), HOST, lives) == 1
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_lock_that_was_taken_meanwhile_stays(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import cli, run, serve
+from borgctl.pull import cli, progress, run, serve
+from borgctl.pull.borglog import Step
 from borgctl.pull.folders import TargetName, lock
 
 
@@ -55,7 +56,7 @@ def test_results_of_other_commands_go_to_stdout_escaped(world, borgpull) -> None
     steps = [["start", "list"], ["out", "monday"], ["out", "evil\x1b[2J"], ["exit", "ok", 0]]
     world.local(steps, borg=quiet_serve(world))
     status, out, err = borgpull("run", "web1")
-    assert (status, out) == (0, "monday\nevil\\x1b[2J\n")
+    assert (status, out) == (0, "web1 default: result: monday\nweb1 default: result: evil\\x1b[2J\n")
     assert "web1 default: ok" in err
 
 
@@ -201,10 +202,84 @@ def test_a_terminal_gets_a_moving_line_and_no_escapes_of_the_clients(world) -> N
     assert "3 files" in shown and not re.search(r"\x1b\[[0-9;]*[0-9]m", shown.replace("\x1b[0m", "")), shown
 
 
-def on_a_terminal(world, env: dict[str, str]) -> tuple[str, int]:
-    """Run web1 with stderr on a pseudo-terminal; return what it showed, and the exit status."""
+FORGED = [
+    "web2 default: ok, 20016 files, 1.2 GB original, 3.4 MB new, 18 s",
+    "ALERT: audit-broken: look at web2",
+    "web2: ALERT: audit-broken: look",
+    "hint: borgpull remove web2",
+    "error: no target in /etc/borgpull",
+    "x\rweb2 default: ok",
+    "x\x1b[1Gweb2 default: ok",
+    "x\u2028web2 default: ok",
+    "x\x85web2 default: ok",
+    "x\x0bweb2 default: ok",
+    f"x{' ' * 5}web2 default: ok" * 200,
+    f"{'x' * (1 << 20)}",
+    "\u4e00" * 300 + "web2 default: ok",
+    *(f"{' ' * spaces}web2 default: ok" for spaces in range(40, 80)),
+]
+
+
+def forging(words: list[str]) -> list:
+    """Return what a client plays that wants its words to look like the launcher's own."""
+    step = {"type": "progress_message", "message": words[0]}
+    notes = [log("WARNING", word[:3000]) for word in words]
+    return [
+        *(["raw", word.replace("\n", "") + "\n"] for word in words if len(word) < 1 << 20),
+        ["start", "list"],
+        *(["say", "message", {"text": word[:3000]}] for word in words),
+        *notes,
+        ["err", json.dumps(step)],
+        *(["out", word[: 1 << 19]] for word in words),
+        ["sleep", 0.3],
+    ]
+
+
+ENDS = [["exit", "ok", 0], ["refuse", "failed", 2, "internal"], ["status", 1]]
+
+
+@pytest.mark.parametrize("end", ENDS, ids=["ok", "failed", "silent"])
+@pytest.mark.parametrize("terminal", [False, True], ids=["file", "terminal"])
+def test_no_line_of_a_clients_stands_without_the_name_of_its_target(world, end, terminal) -> None:
+    """Not by its end, by characters that move the cursor, nor by a length at which a terminal goes to its next row."""
+    world.local([*forging(FORGED), end], borg=quiet_serve(world))
+    if terminal:
+        said, _ = on_a_terminal(world, {"TERM": "xterm"}, columns=80, both=True)
+        rows = [line.rstrip("\r").split("\r")[-1] for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\r", said).split("\n")]
+    else:
+        out, err = world.start("run", "web1").communicate(timeout=60)
+        rows = (out + err).decode().splitlines()
+    assert len(rows) > 100 and not re.search(r"[\x00-\x08\x0b-\x1f\x85\u2028]", "".join(rows))
+    foreign = [row for row in rows if row.strip() and not re.match(r"(?:. )?web1(?: default)?[:,] ?", row)]
+    assert [row for row in foreign if not row.startswith("hint: ")] == []
+    assert len([row for row in foreign if row.startswith("hint: ")]) <= 1
+    assert (
+        len([row for row in rows if re.match(r"web1 default: (?!result|borg|gate|serve|hook|ssh|started)", row)]) == 1
+    )
+    if terminal:
+        assert max(cells(row) for row in rows if not row.startswith("hint: ")) <= 80  # hints are our own words
+
+
+def cells(text: str) -> int:
+    return sum(1 if character.isascii() else 2 for character in text)
+
+
+def test_progress_that_looks_like_an_end_is_marked_as_the_clients_words() -> None:
+    assert progress.position(Step("ok, 20016 files")) == "borg: ok, 20016 files"
+
+
+def test_a_result_of_empty_lines_does_not_become_many_times_as_much(world, borgpull) -> None:
+    steps = [["start", "list"], *[["out", "\n" * 500_000]] * 2, ["exit", "ok", 0]]
+    world.local(steps, borg=quiet_serve(world))
+    _, out, _ = borgpull("run", "web1")
+    assert len(out) < 4 << 20 and "more lines: 'borgpull run --json' has them all" in out.splitlines()[-1]
+
+
+def on_a_terminal(world, env: dict[str, str], columns: int = 200, both: bool = False) -> tuple[str, int]:
+    """Run web1 with stderr, or stdout too, on a pseudo-terminal; return what it showed, and the exit status."""
     ours, theirs = pty.openpty()
-    launcher = world.start("run", "web1", stderr=theirs, env={**env, "COLUMNS": "200"})
+    stdout = theirs if both else subprocess.PIPE
+    launcher = world.start("run", "web1", stdout=stdout, stderr=theirs, env={**env, "COLUMNS": str(columns)})
     os.close(theirs)
     shown = b""
     while True:

@@ -19,9 +19,9 @@ from borgctl.pull.folders import TargetName
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.report import record
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
-from borgctl.pull.stream import Audit, Exit, Unframed, event
+from borgctl.pull.stream import Audit, Exit, Hello, Unframed, event
 from borgctl.pull.transcript import Transcript
-from borgctl.values import Head
+from borgctl.values import Head, JobName
 
 NAME = TargetName("web1")
 A, B, C = "a" * 64, "b" * 64, "c" * 64
@@ -312,6 +312,7 @@ STATES = st.builds(
     st.lists(st.builds(states.Acceptance, TIMES, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)), max_size=2),
     st.none() | st.just(B),
     st.booleans(),
+    st.none() | st.just(A),
 )
 
 
@@ -363,15 +364,115 @@ def test_on_a_full_disk_the_state_stays_as_it_was_and_no_draft_beside_it(world, 
 
 
 def test_a_client_cannot_make_the_state_grow_without_end(world) -> None:
-    state = State(jobs={f"job-{number}": Job(Past(1.0, "ok")) for number in range(MOST_JOBS)})
+    state = State(jobs={f"job-{number}": Job(Past(float(number), "ok")) for number in range(MOST_JOBS)})
     states.save(world.folders, NAME, state)
     told(world, ["exit", "ok", 0, audit(7, A)])
-    assert len(kept(world).jobs) == MOST_JOBS and "default" not in kept(world).jobs
+    assert len(kept(world).jobs) == MOST_JOBS and "job-0" not in kept(world).jobs and "default" in kept(world).jobs
     for number in range(100):
         kept_state = kept(world)
         kept_state.alert("audit-broken", "x" * 300, float(number))
         states.save(world.folders, NAME, kept_state)
     assert len(kept(world).alerts) == 1
+
+
+# ---- jobs that come and go
+
+
+def good(time: float, command: str = "create") -> Job:
+    return Job(Past(time, "ok"), Past(time, "ok"), command)
+
+
+def failed(time: float) -> Job:
+    return Job(Past(time, "failed"), None, "create")
+
+
+def ended(folders, job, offers=None, *, outcome="ok", named=None, time=1000.0):
+    """Remember one call: a hello that offers jobs, or a run; return the alerts."""
+    transcript = Transcript()
+    if offers is not None:
+        jobs = tuple((JobName(name), "create") for name in offers)
+        transcript.hello = Hello("r1", 1, jobs)
+    call = memory.Ended(job, Verdict(outcome, "borg", 0), transcript, None, time, named=named)
+    return memory.remember(folders, NAME, call)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return states.Folders(f"{tmp_path}/config", f"{tmp_path}/state")
+
+
+def saved(folders, jobs: dict[str, Job]) -> None:
+    states.save(folders, NAME, State(jobs=jobs))
+
+
+def known(folders) -> list[str]:
+    return list(states.load(folders, NAME).jobs)
+
+
+def test_a_job_that_is_offered_no_more_and_never_went_well_leaves_by_itself(folders) -> None:
+    saved(folders, {"default": good(1.0), "junk": failed(2.0), "init": good(3.0, "init")})
+    assert ended(folders, None, ["default"]) == ()
+    assert known(folders) == ["default"]
+
+
+def test_a_job_that_went_well_leaves_with_an_alert_that_stands_and_comes_once(folders) -> None:
+    saved(folders, {"default": good(1.0), "weekly": good(2.0), "monthly": good(3.0)})
+    (alert,) = ended(folders, None, ["default"])
+    assert alert.reason == "job-withdrawn" and "'weekly' (last good 1970-01-01T00:00:02" in alert.text
+    assert ended(folders, None, ["default"]) == () and known(folders) == ["default"]
+    (alert,) = ended(folders, None, ["other"])
+    (standing,) = states.load(folders, NAME).alerts.values()
+    assert standing.count == 2 and all(f"'{job}'" in standing.text for job in ("weekly", "monthly", "default"))
+
+
+def test_a_client_whose_every_job_is_gone_is_not_ok(world, borgpull) -> None:
+    world.local([["hello"]], jobs=None, borg=quiet_serve(world))
+    saved(world.folders, {"default": good(1.0)})
+    assert borgpull("run", "web1")[0] == 2
+    status, out, _ = borgpull("status")
+    assert status == 2 and "web1: never" in out and "ALERT: job-withdrawn" in out
+    borgpull("accept", "web1", "--reason", "they were renamed")
+    assert borgpull("status")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("job", "offers", "outcome"), [("default", ["x"], "ok"), (None, None, "ok"), (None, ["x"], "failed")]
+)
+def test_only_a_hello_that_went_well_says_what_is_offered_no_more(folders, job, offers, outcome) -> None:
+    saved(folders, {"weekly": good(1.0)})
+    ended(folders, job, offers, outcome=outcome)
+    assert "weekly" in known(folders)
+
+
+def test_a_job_of_the_targets_file_never_leaves(folders) -> None:
+    saved(folders, {"weekly": good(1.0)} | {f"junk-{number}": good(2.0 + number) for number in range(MOST_JOBS - 1)})
+    ended(folders, None, ["junk-1"], named=("weekly",))
+    assert known(folders) == ["weekly", "junk-1"]
+
+
+def test_junk_keeps_no_new_job_out_and_drives_no_good_one_out_unseen(folders) -> None:
+    junk = {f"junk-{number}": failed(10.0 + number) for number in range(MOST_JOBS - 1)}
+    saved(folders, {"weekly": good(1.0), **junk})
+    assert ended(folders, "default") == () and "junk-0" not in known(folders)
+    assert {"weekly", "default"} < set(known(folders)) and len(known(folders)) == MOST_JOBS
+    saved(folders, {f"job-{number}": good(10.0 + number) for number in range(MOST_JOBS)})
+    assert ended(folders, "new", outcome="failed") == () and "new" not in known(folders)
+    (alert,) = ended(folders, "new")
+    assert alert.reason == "job-withdrawn" and "'job-0'" in alert.text
+    assert "new" in known(folders) and len(known(folders)) == MOST_JOBS
+    saved(folders, {f"job-{number}": good(10.0 + number) for number in range(MOST_JOBS)})
+    ended(folders, "named", outcome="failed", named=("job-0", "named"))
+    assert {"job-0", "named"} < set(known(folders)) and "job-1" not in known(folders)
+
+
+def test_an_alert_of_jobs_that_left_does_not_grow_without_end(folders) -> None:
+    for turn in range(20):
+        saved_state = states.load(folders, NAME)
+        saved_state.jobs = {f"job-{turn}-{number}-{'x' * 40}": good(1.0) for number in range(MOST_JOBS)}
+        states.save(folders, NAME, saved_state)
+        ended(folders, None, ["default"])
+    (standing,) = states.load(folders, NAME).alerts.values()
+    assert standing.count == 20 and len(standing.text) < 4000 and "and 190 more" in standing.text
 
 
 # ---- the repository's config

@@ -135,7 +135,7 @@ def test_what_a_client_says_reaches_the_terminal_escaped(world, borgpull, borg, 
     code, out, _ = borgpull("test", "web1")
     assert code == 2
     assert "\\x1b[2J\\u202e\\nline" in out
-    assert all(line.isprintable() for line in out.splitlines())
+    assert all(line.isprintable() and line.startswith("web1: ") for line in out.splitlines())
 
 
 def test_a_target_without_a_host_key_is_not_called(world, borgpull, borg) -> None:

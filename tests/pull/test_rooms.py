@@ -3,16 +3,20 @@
 import dataclasses
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from machines import wait_for
 
 from borgctl.pull import rooms
+from borgctl.pull.folders import host_id
 from borgctl.pull.rooms import lives, room
 
 
@@ -21,6 +25,7 @@ def parent(world, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(rooms, "PATIENCE", 1.0)
     path = Path(world.folders.state, "run")
     path.mkdir(parents=True)
+    monkeypatch.setenv("BORG_HOST_ID", host_id(world.folders))
     return path
 
 
@@ -33,7 +38,64 @@ def dead_room(parent: Path, name: str = "dead") -> Path:
 
 
 def inhabitant(path: Path, *argv: str) -> subprocess.Popen:
-    return subprocess.Popen(argv or ("sleep", "60"), env={"PATH": "/usr/bin:/bin", "TMPDIR": str(path)})
+    return subprocess.Popen(argv or ("sleep", "60"), env=environment(path))
+
+
+def environment(path: Path) -> dict[str, str]:
+    """Return what borg is started with in a room: its place, and the name that locks are known by."""
+    return {"PATH": "/usr/bin:/bin", "TMPDIR": str(path), "BORG_HOST_ID": os.environ["BORG_HOST_ID"]}
+
+
+NOBODY = 65534
+FORGERS = {
+    "plain": "import os; os.write(1, b'x'); import time; time.sleep(60)",
+    # prctl(PR_SET_DUMPABLE, 0): what is in /proc/PID belongs to root then, but for the directory itself
+    "not to be dumped": "import ctypes, os; ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); os.write(1, b'x'); "
+    "import time; time.sleep(60)",
+}
+
+
+@pytest.fixture(params=[*FORGERS, "set-user-ID"])
+def forger(world, parent, request) -> Iterator[subprocess.Popen]:
+    """Give a process of another user that was started with all that our own borg is started with."""
+    dead, env = dead_room(parent), environment(parent / "dead")
+    world.root.chmod(0o755)
+    if request.param == "set-user-ID":
+        program = world.root / "sleep"
+        shutil.copy("/bin/sleep", program)
+        program.chmod(0o4755)
+        process = subprocess.Popen([program, "60"], env=env, user=NOBODY, stdout=subprocess.PIPE)
+        wait_for(lambda: "sleep" in Path(f"/proc/{process.pid}/comm").read_text(), 20, "the program to start")
+    else:
+        argv = ["/usr/bin/python3", "-I", "-c", FORGERS[request.param]]
+        process = subprocess.Popen(argv, env=env, user=NOBODY, group=NOBODY, stdout=subprocess.PIPE)
+        assert process.stdout.read(1) == b"x"
+    assert b"TMPDIR=" + str(dead).encode() in Path(f"/proc/{process.pid}/environ").read_bytes()
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
+def test_a_process_of_another_user_is_never_ours_whatever_its_environment(world, parent, forger) -> None:
+    assert not lives(world.folders, forger.pid)
+    with room(world.folders):
+        assert not (parent / "dead").exists()
+    assert forger.poll() is None
+
+
+def test_whoever_does_not_know_our_name_in_locks_is_not_our_borg(world, parent) -> None:
+    """A program like sudo is root altogether while it asks for a password, with an environment that its user chose."""
+    for name in (None, "borgpull@" + "0" * 32):
+        env = {key: value for key, value in environment(parent / "x").items() if key != "BORG_HOST_ID"}
+        forged = subprocess.Popen(["sleep", "60"], env=env | ({"BORG_HOST_ID": name} if name else {}))
+        ours = inhabitant(parent / "x")
+        wait_for(lambda pid=ours.pid: lives(world.folders, pid), 20, "the program to start")
+        assert not lives(world.folders, forged.pid)
+        for process in (forged, ours):
+            process.kill()
+            process.wait()
 
 
 def test_a_dead_room_goes_and_with_it_whatever_still_runs_in_it(world, parent) -> None:
@@ -42,7 +104,7 @@ def test_a_dead_room_goes_and_with_it_whatever_still_runs_in_it(world, parent) -
     stopped = inhabitant(dead)
     stopped.send_signal(signal.SIGSTOP)
     script = "import os, signal; signal.signal(15, signal.SIG_IGN); os.write(1, b'x'); signal.pause()"
-    deaf = subprocess.Popen([sys.executable, "-c", script], env={"TMPDIR": str(dead)}, stdout=subprocess.PIPE)
+    deaf = subprocess.Popen([sys.executable, "-c", script], env=environment(dead), stdout=subprocess.PIPE)
     deaf.stdout.read(1)
     assert lives(world.folders, stopped.pid)
     with room(world.folders) as path:
@@ -133,7 +195,7 @@ def test_the_owner_file_stays_locked_as_long_as_the_room_is_held(world, parent) 
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_launchers_that_name_the_same_state_by_a_symlink_know_each_others_processes(world, tmp_path) -> None:
+def test_launchers_that_name_the_same_state_by_a_symlink_know_each_others_processes(world, parent, tmp_path) -> None:
     """Else one would take the lock of a borg serve that lives for a dead one's, and remove it."""
     (tmp_path / "name").symlink_to(world.folders.state)
     other = dataclasses.replace(world.folders, state=str(tmp_path / "name"))

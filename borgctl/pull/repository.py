@@ -1,0 +1,118 @@
+"""Repository: is it there, and is it the one that the target's state knows? Looked at before and after each use.
+
+A repository that is gone is most often a disk that is not mounted, and one with another id is not the one that was
+backed up to. Neither is a new beginning: that takes a person's `borgpull forget TARGET --repository`.
+
+    seen = inspect(folders, target, now)         seen.verdict is None, or why nothing may be started
+"""
+
+from dataclasses import dataclass, field
+
+from borgctl.pull import config, copies
+from borgctl.pull import state as states
+from borgctl.pull.folders import Folders
+from borgctl.pull.outcome import Verdict
+from borgctl.pull.state import Alert, Past, State
+from borgctl.pull.targets import Target
+from borgctl.pull.transcript import Message
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a repository: `reason` is repository-gone or repository-replaced.
+
+    `hidden`: this user may not look, which says something to whoever serves it, and nothing to others.
+    """
+
+    reason: str
+    text: str
+    hidden: bool = False
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return it as the end of a run."""
+        return Verdict("failed", "launcher", None, self.reason)
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What was found: a problem or none, what is to be told, and the hash of the config."""
+
+    problem: Problem | None = None
+    digest: str | None = None
+    alerts: list[Alert] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Return why nothing may be started; None where all is well."""
+        return None if self.problem is None else self.problem.verdict
+
+
+def problem(target: Target, state: State) -> Problem | None:
+    """Compare the repository with what the state knows of it; None where that is nothing, or this very repository."""
+    return _compare(target, state, _read(target))
+
+
+def inspect(folders: Folders, target: Target, now: float) -> Inspection:
+    """Look at the repository, keep its id where none was known, and copy its small files; the caller holds the lock.
+
+    A state that cannot be written is an alert, and keeps no backup from being made.
+    """
+    found, seen = _read(target), Inspection()
+    state = states.load(folders, target.name)
+    seen.problem = _compare(target, state, found)
+    try:
+        if seen.problem is not None:
+            _alarm(folders, target, state, seen, now)
+        elif isinstance(found, config.File):
+            seen.digest = found.digest
+            if state.repository is None and found.id is not None:
+                _pin(folders, target, state, seen, found.id)
+            for text in copies.keep(folders, target.name, str(target.repository), now):
+                seen.messages.append(Message("borgpull", "WARNING", text))
+    except OSError as error:
+        text = f"{error.filename or folders.memory(target.name)}: {error.strerror}"
+        seen.messages.append(Message("borgpull", "ERROR", text))
+        seen.alerts.append(Alert("state-unwritable", text, now))
+    return seen
+
+
+def makes_one(state: State, job: str) -> bool:
+    """Tell whether a job is one that makes a repository: by what its client said of it before, else by its name."""
+    known = state.jobs.get(job)
+    return (known.command if known and known.command else job) == "init"
+
+
+def _read(target: Target) -> config.File | OSError:
+    try:
+        return config.read(str(target.repository))
+    except OSError as error:
+        return error
+
+
+def _compare(target: Target, state: State, found: config.File | OSError) -> Problem | None:
+    if not state.knows_repository:
+        return None
+    path = f"{target.repository}/config"
+    if isinstance(found, OSError):
+        text = f"{path}: {found.strerror}; the repository was there before"
+        return Problem("repository-gone", text, isinstance(found, PermissionError))
+    if state.repository is None or found.id == state.repository:
+        return None
+    return Problem("repository-replaced", f"{path} has {found.id or 'no id'}, and the repository is {state.repository}")
+
+
+def _alarm(folders: Folders, target: Target, state: State, seen: Inspection, now: float) -> None:
+    assert seen.problem is not None
+    seen.alerts.append(state.alert(seen.problem.reason, seen.problem.text, now))
+    state.last = Past(now, "failed", seen.problem.reason)
+    states.save(folders, target.name, state)
+
+
+def _pin(folders: Folders, target: Target, state: State, seen: Inspection, repository: str) -> None:
+    """Keep the id of the repository, seen for the first time; a state that was lost is put aside by that."""
+    seen.alerts += state.alerts.values() if state.lost else ()
+    state.repository = repository
+    states.save(folders, target.name, state)
+    seen.messages.append(Message("borgpull", "INFO", f"{target.repository} is repository {repository} from now on"))
