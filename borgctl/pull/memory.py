@@ -9,12 +9,13 @@ claim, and a claim that contradicts what it said earlier is an alert. What a cli
 import os
 import pwd
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, lock
 from borgctl.pull.outcome import GOOD, Verdict
+from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State, load, save
 from borgctl.pull.stream import Audit
 from borgctl.pull.text import shown
@@ -41,6 +42,8 @@ class Ended:
     time: float
     config: str | None = None  # the hash of the repository's config, afterwards
     by_hand: bool = False
+    passed: Passed | None = None
+    refused: Refused | None = None
 
 
 def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, ...]:
@@ -48,6 +51,9 @@ def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, .
     try:
         state = load(folders, name)
         alerts = [*(state.alerts.values() if state.lost else ()), *_heard(state, ended), *_changed(state, ended)]
+        alerts += (
+            [state.alert("rpc-refused", _refusal(ended), ended.time)] if ended.verdict.reason == "rpc-refused" else []
+        )
         _count(state, ended)
         save(folders, name, state)
     except OSError as error:
@@ -93,6 +99,10 @@ def _heard(state: State, ended: Ended) -> list[Alert]:
     text = _doubt(ended.seen, told.audit)
     state.head = told.audit.head
     return [state.alert("audit-broken", text, ended.time)] if text else []
+
+
+def _refusal(ended: Ended) -> str:
+    return f"{f'job {ended.job}' if ended.job else 'a window'}: the client's borg was asked for {ended.refused}"
 
 
 def _changed(state: State, ended: Ended) -> list[Alert]:
@@ -146,7 +156,8 @@ def _count(state: State, ended: Ended) -> None:
         return
     job = state.jobs.setdefault(ended.job, Job(past))
     job.last = past
-    if ended.transcript.start is not None:
+    job.passed = asdict(ended.passed) if ended.passed else None
+    if ended.transcript.start is not None and job.command != "create":  # what made archives once is to go on with it
         job.command = ended.transcript.start.command
     if past.outcome in GOOD:
         job.good = past

@@ -19,9 +19,12 @@ from borgctl.pull.diagnosis import full
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
 from borgctl.pull.memory import Ended, alerted, remember
-from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
+from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, judge
 from borgctl.pull.progress import Screen
+from borgctl.pull.refusals import advised
 from borgctl.pull.report import Report, summary
+from borgctl.pull.repository import guard, transactions
+from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.rooms import room
 from borgctl.pull.session import Patience, Session
 from borgctl.pull.state import Alert
@@ -31,7 +34,7 @@ from borgctl.pull.stream import PROTOCOL
 from borgctl.pull.targets import Target, load
 from borgctl.pull.text import shown
 from borgctl.pull.transcript import Message, Transcript
-from borgctl.pull.wiring import Start
+from borgctl.pull.wiring import Starts
 from borgctl.values import Head, JobName
 
 _HELLO = 120.0  # seconds
@@ -98,7 +101,7 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
     end = time.monotonic() + target.timeout  # for all of them: no client keeps the others waiting longer
     for job in chosen:
         if launcher.stop.name is None:
-            by_hand = bool(jobs) and job not in (target.jobs or ())
+            by_hand = bool(jobs) and job not in [described.name for described in target.described]
             report = _job(launcher, target, job, path, max(1.0, end - time.monotonic()), by_hand=by_hand)
             yield replace(report, alerts=(*early, *report.alerts))
             early = ()
@@ -114,9 +117,10 @@ def obstacle(target: Target) -> Verdict | None:
 
 
 def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> Report:
-    seen = load_state(launcher.folders, target.name).head
-    call = peer.run(target, job, path, seen)
-    return carry(launcher, target, call, path, seconds, str(job), seen, by_hand=by_hand)
+    state = load_state(launcher.folders, target.name)
+    known = transactions.is_there(str(target.repository)) or state.config is not None
+    call, session = peer.run(target, job, path, state.head), session_for(target, job, known)
+    return carry(launcher, target, call, path, seconds, str(job), state.head, session, by_hand=by_hand)
 
 
 def carry(
@@ -127,30 +131,53 @@ def carry(
     seconds: float,
     job: str,
     seen: Head | None,
+    session: GuardSession,
     verdict: Callable[[Facts, Transcript], Verdict] = lambda facts, _: judge(facts),
     by_hand: bool = False,
 ) -> Report:
     """Serve the repository to one call, and report; `job` is what to call it, `seen` what was sent as --seen.
 
-    `by_hand`: nothing but the command line names this job.
+    `session` is what the client may say to the repository. `by_hand`: nothing but the command line names this job.
     """
     base = launcher.folders.borg(target.name)
     make(base)
-    env = serve.environment(launcher.folders, target, path)
+    repository = str(target.repository)
     transcript, begun, clock = Transcript(call.asked, call.until), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")
-    start_serve = partial(Child, serve.argv(target), env)
     _release(launcher, target, transcript, "an earlier borg serve")
-    facts = _session(launcher, call, start_serve, transcript, seconds).run()
+    before = transactions.last(repository)
+    facts = _session(launcher, call, _starts(launcher, target, session, path), transcript, seconds).run()
     _release(launcher, target, transcript, "borg serve")
-    said, seconds = verdict(facts, transcript), time.monotonic() - clock
-    if said.outcome not in GOOD and (crowded := full(str(target.repository))):
-        launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", crowded)))
-    ended = Ended(call.asked[0], said, transcript, seen, time.time(), config.digest(str(target.repository)), by_hand)
+    command = transcript.start.command if transcript.start else None
+    moved = transactions.last(repository) not in (None, before)
+    said = committed(verdict(facts, transcript), session, facts.passed, command, moved)
+    seconds = time.monotonic() - clock
+    for wrong in (facts.guard_fault, full(repository) if said.outcome not in GOOD else None):
+        if wrong is not None:
+            launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))
+    ended = Ended(
+        *(call.asked[0], said, transcript, seen, time.time(), config.digest(repository), by_hand),
+        passed=facts.passed,
+        refused=facts.refused,
+    )
     alerts = remember(launcher.folders, target.name, ended)
-    report = Report(str(target.name), job, said, begun, seconds, transcript, facts.serve, alerts)
+    report = Report(
+        *(str(target.name), job, said, begun, seconds, transcript, facts.serve, alerts),
+        passed=facts.passed,
+        refused=facts.refused,
+        hint=advised(facts.refused, target, call.asked[0]) if facts.refused else None,
+    )
     launcher.screen.end(summary(report))
     return report
+
+
+def _starts(launcher: Launcher, target: Target, session: GuardSession, path: str) -> Starts:
+    """Return what starts the guard of this session, and serve."""
+    guarded = guard.argv(target, session, transactions.used(str(target.repository)))
+    return Starts(
+        guard=partial(Child, guarded, guard.environment(path)),
+        serve=partial(Child, serve.argv(target), serve.environment(launcher.folders, target, path)),
+    )
 
 
 def _release(launcher: Launcher, target: Target, transcript: Transcript, whose: str) -> None:
@@ -161,11 +188,11 @@ def _release(launcher: Launcher, target: Target, transcript: Transcript, whose: 
 
 
 def _session(
-    launcher: Launcher, call: peer.Call, start_serve: Start | None, transcript: Transcript, seconds: float
+    launcher: Launcher, call: peer.Call, starts: Starts | None, transcript: Transcript, seconds: float
 ) -> Session:
     return Session(
         call,
-        start_serve,
+        starts,
         transcript=transcript,
         screen=launcher.screen,
         stop=launcher.stop,
@@ -186,7 +213,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     said = verdict or Verdict("ok", "gate")
     alerts = remember(launcher.folders, target.name, Ended(None, said, transcript, seen, time.time()))
     offered = [job for job, command in transcript.hello.jobs if command == "create"] if transcript.hello else []
-    jobs = tuple(dict.fromkeys(offered))
+    jobs = tuple(job for job in dict.fromkeys(offered) if target.job(job).run)
     if verdict is None and jobs:
         for alert in alerts:
             launcher.screen.end(f"{target.name} hello: {alerted(alert)}")

@@ -24,13 +24,6 @@ NAME = TargetName("web1")
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 
 
-def quiet_serve(world) -> str:
-    path = world.root / "serve"
-    path.write_text("#!/bin/sh\nexec cat >/dev/null\n")
-    path.chmod(0o755)
-    return str(path)
-
-
 def audit(sequence: int, head: str, continues: bool | None = None) -> dict:
     return {"sequence": sequence, "head": head, "continues": continues}
 
@@ -38,7 +31,7 @@ def audit(sequence: int, head: str, continues: bool | None = None) -> dict:
 def told(world, *steps: list, **keys: object) -> list:
     """Run a target whose client plays the steps after its start."""
     return world.run(
-        world.local([["asked", f"{world.root}/asked"], ["start"], *steps], borg=quiet_serve(world), **keys)
+        world.local([["asked", f"{world.root}/asked"], ["start"], *steps], borg=world.quiet_serve(), **keys)
     )
 
 
@@ -114,7 +107,7 @@ def test_a_gate_that_could_not_read_the_question_is_asked_again_of_the_same_reco
 
 def test_a_run_with_an_alert_is_a_warning_for_whoever_started_it(world, borgpull) -> None:
     told(world, ["exit", "ok", 0, audit(7, A)])
-    world.local([["start"], ["exit", "ok", 0, audit(9, B, False)]], borg=quiet_serve(world))
+    world.local([["start"], ["exit", "ok", 0, audit(9, B, False)]], borg=world.quiet_serve())
     status, out, _ = borgpull("run", "--json", "web1")
     report = json.loads(out)
     assert status == 1 and report["outcome"] == "ok"
@@ -124,7 +117,7 @@ def test_a_run_with_an_alert_is_a_warning_for_whoever_started_it(world, borgpull
 
 def test_hello_tells_a_head_too(world) -> None:
     steps = {"hello": [["hello", "default"], ["exit", "ok", 0, audit(3, A)]], "run": [["start"], ["exit", "ok", 0]]}
-    target = world.local(steps, jobs=None, borg=quiet_serve(world))
+    target = world.local(steps, jobs=None, borg=world.quiet_serve())
     assert reasons(world.run(target)) == ["audit-silent"]
     assert kept(world).head == Head(3, A)
 
@@ -134,10 +127,10 @@ def test_what_hello_finds_is_told_with_the_first_run(world, borgpull) -> None:
         "hello": [["hello", "a", "b"], ["exit", "ok", 0, audit(3, A)]],
         "run": [["start"], ["exit", "ok", 0, audit(4, B)]],
     }
-    world.run(world.local(steps, jobs=None, borg=quiet_serve(world)))
+    world.run(world.local(steps, jobs=None, borg=world.quiet_serve()))
     steps["hello"][1][3] = audit(9, C, False)
     steps["run"][1][3] = audit(10, A, True)
-    world.local(steps, jobs=None, borg=quiet_serve(world))
+    world.local(steps, jobs=None, borg=world.quiet_serve())
     status, _, err = borgpull("run", "web1")
     assert status == 1 and err.count("ALERT: audit-broken") == 1
     assert borgpull("status")[0] == 2
