@@ -245,3 +245,11 @@ def test_what_nobody_foresaw_is_no_warning_and_keeps_no_other_target_back(world,
     monkeypatch.setattr(cli, "names", broken)
     status, out, err = borgpull("run", "--all")
     assert status == 2 and "TypeError" in err and "\x1b" not in err
+
+
+@pytest.mark.parametrize("what", ["", "all", "Read", "read,write", "--for"])
+def test_a_window_allows_one_of_four_things(world, borgpull, what: str) -> None:
+    world.local([], borg=world.quiet_serve())
+    status, _, err = borgpull("window", "web1", "--allow", what)
+    assert status == 2
+    assert "expected one of: read, write, passphrase, delete" in err or "--allow" in err
