@@ -252,6 +252,19 @@ POLICY = (
 )
 
 _PLAIN_PATH = {"type": "string", "pattern": "^/[A-Za-z0-9_./+@=-]+$"}
+_TARGET_JOB = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "kind": {"enum": ["create", "prune", "read"]},
+        "deletes": {"type": ["string", "integer"], "pattern": "^(?:[0-9]{1,12}|any)$", "minimum": 0, "maximum": 10**12},
+        "run": _YES_NO,
+    },
+    "if": {"required": ["deletes"]},
+    "then": {"properties": {"kind": {"const": "prune"}}},
+    "else": {"properties": {"kind": {"enum": ["create", "read"]}}},
+}
+
 TARGET = (
     Key("host", "user@host or host", "none", "host: root@web1.example.org", "The client.", {"type": "string"}),
     Key("port", "1 to 65535", "ssh's own", "port: 2222", "ssh's port.", numbers(1, 65535)),
@@ -263,9 +276,14 @@ TARGET = (
     ),
     Key("repository", "path", None, "repository: /srv/borg/web1", "The repository, on this machine.", _PLAIN_PATH),
     Key(
-        *("jobs", "list of names", "every job for create that the client offers", "jobs: [default]"),
-        "What 'borgpull run' asks for.",
-        {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+        *("jobs", "list of names, or mapping", "every job for create that the client offers", "jobs: [default]"),
+        "What 'borgpull run' asks for; as a mapping, also what each job may do, see below.",
+        {
+            "anyOf": [
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+                {"type": "object", "additionalProperties": _TARGET_JOB, "minProperties": 1},
+            ]
+        },
     ),
     Key(
         *("expect", "duration", "never overdue", "expect: 26h"),
@@ -357,6 +375,31 @@ def target_page() -> str:
         *(key.example for key in TARGET if key.name in ("host", "host_key", "repository", "quota")),
         "```",
         "",
+        "## What a job may do",
+        "",
+        "A guard stands between what the client sends and `borg serve`. It lets pass what this kind of session may say, and",
+        "nothing else; the kind follows from the job that this server names, and from its target file, never from the client's",
+        "words. A job that the file does not describe may add to the repository: it saves archives, and deletes nothing but what",
+        "the same run has put there. Every other job has its line:",
+        "",
+        "```yaml",
+        "jobs: {default: {}, prune: {deletes: 5000, run: no}, check: {kind: read, run: no}}",
+        "```",
+        "",
+        "| key | value | default | what it is |",
+        "|---|---|---|---|",
+        "| `kind` | create, prune or read | create, with `deletes` prune | `create` has to leave a new archive, or the run is `nothing-committed`, whatever the client says; `read` (borg's list, info, check) can change nothing |",
+        "| `deletes` | number or any | none | for a prune: how many objects it may mark deleted in one run. An archive has at least one object, and one for each piece of data that no other archive has |",
+        "| `run` | yes or no | yes | `no`: run it with `--job` only. Where no job says yes, the jobs that the client offers are run, as if there were no `jobs` |",
+        "",
+        "Where the target has no repository yet (no such path, or an empty directory, and none is remembered), the job may begin",
+        "one: that is what `borgpull run TARGET --job init` is for. No job may do so where anything is. What a client asks for",
+        "beyond all that ends the run with `rpc-refused`, an alert and the method that it named; nothing of that message reaches",
+        "`borg serve`. So does a client that sends more bytes than the quota leaves and 64 MiB, 200 million objects, or 10 000",
+        "commits. `run --json` and the state tell what a run did to the repository by the guard's count (`passed`): `puts`,",
+        "`put_bytes`, `deletes`, `commits`, `manifests`, `committed_manifests`, `keys`, `bytes`, `messages`, and `cut` where the",
+        "client stopped in the middle of a message.",
+        "",
         "## Every night",
         "",
         "`borgpull run --all` runs one target after the other and writes what it does to stderr. As a systemd timer, in",
@@ -414,6 +457,7 @@ def target_page() -> str:
         "| alert | what happened | what to do |",
         "|---|---|---|",
         "| `audit-broken` | what the client shows of its audit log does not lead from the record that was seen last to the newest one; the head that is kept stays until you accept this | on the client, `borgctl audit verify --head` with the head that the alert names; was it restored from a backup, were older parts removed? |",
+        "| `rpc-refused` | the client's borg was asked for something that this job, or window, may not do; the alert has the method, the kind of session and the rule | the run's hint says what to do where a client can mean well (a prune that the target file does not describe, a window without `--allow`); else the client speaks borg's protocol with something that borgctl did not start: treat it as hostile, do not compact, look at the repository |",
         "| `config-changed` | the repository's `config`, which holds its key where the mode is a repokey, is another than after the last run; where the client announced a new key in a window, the alert says so | after `borgctl passphrase` on the client it is due each time: ask the client's admin; if nobody there changed the passphrase, look who wrote to the repository |",
         "| `audit-silent` | the client ends runs well and says no more of its log, or nothing that proves anything | is a gate of another release installed there? |",
         "| `repository-gone` | the repository was there before and its `config` is not: nothing was started | is its disk mounted? a `config` that is lost: see below |",

@@ -280,7 +280,7 @@ def passphrase(
     ] = False,
     wait: Wait = visiting.WAIT,
 ) -> None:
-    """Change the passphrase, in borg and in the policy's file. Needs an open window; can be called again at any time.
+    """Change the passphrase, in borg and in the policy's file. Needs a window for it; can be called again at any time.
 
     Example: borgctl passphrase /etc/borgctl/web1.yaml
     """

@@ -143,7 +143,8 @@ def _change(policy: Policy, path: RepositoryPath, old: bytes, new: bytes, wait: 
     with visit.enter(policy, what, wait) as entered, visit.memory() as said:
         status = entered.borg(_CHANGE, None, given=given, stdout=subprocess.DEVNULL, stderr=said)
         if status != 0:
-            raise BadValue(f"borg ended with status {status}: {_last(said)}; call again")
+            needed = "it needs 'borgpull window TARGET --allow passphrase' on the server"
+            raise BadValue(f"borg ended with status {status}: {_last(said)}; {needed}; call again")
 
 
 def _opens(policy: Policy, path: RepositoryPath, secret: bytes, wait: float) -> bool:

@@ -18,6 +18,12 @@ from borgctl.cli import lint, places, visit
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Policy
 
+_CLOSED = (2, 80, 81)  # borg's statuses where the connection was closed on it; borg 1.2 has one for all errors
+_WIDER = (
+    "borgctl: if the connection was closed: the server says why. A command that writes, deletes or changes the key "
+    "needs a window for that: borgpull window TARGET --allow write, delete or passphrase"
+)
+
 
 def admit(policy: str | None, words: Sequence[str], *, ask: bool, wait: float) -> int:
     """Run `borg …` through an open window; return borg's exit status. `ask`: borg asks for the passphrase itself."""
@@ -27,6 +33,8 @@ def admit(policy: str | None, words: Sequence[str], *, ask: bool, wait: float) -
     secret = None if ask else visit.secret_of(chosen)
     with visit.enter(chosen, Claim(claim.words(words), claim.login_uid()), wait) as entered:
         status = entered.borg(words[1:], secret)
+    if status in _CLOSED:
+        typer.echo(_WIDER, err=True)
     return 128 - status if status < 0 else status
 
 

@@ -25,13 +25,14 @@ from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status
 from borgctl.pull.remove import remove as remove_target
 from borgctl.pull.report import Report, readable, record
+from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import Launcher, run_all
 from borgctl.pull.session import Patience
 from borgctl.pull.status import nagios, standings
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import load, names
 from borgctl.pull.text import rows, shown
-from borgctl.values import JobName, duration
+from borgctl.values import JobName, choice, duration
 
 app = typer.Typer(
     name="borgpull",
@@ -345,15 +346,18 @@ def window(
     context: typer.Context,
     target: TargetArgument,
     lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="how long, 90s or 30m")] = "30m",
+    allow: Annotated[
+        str, typer.Option(metavar="WHAT", help="read, write, passphrase or delete; only one of them")
+    ] = "read",
 ) -> None:
     """Let the client's own admin use the repository for a while, one command after the other; Ctrl-C closes it.
 
     Example: borgpull window web1 --for 30m, and on the client: borgctl window -- borg list
     """
-    name, seconds = TargetName(target), duration(lasting)
+    name, seconds, what = TargetName(target), duration(lasting), choice(allow, WINDOWS)
     with Stop() as stop:
         launcher = Launcher(context.obj, progress.screen(json=False), stop, Patience())
-        status = windows.hold(launcher, load(context.obj, name), seconds)
+        status = windows.hold(launcher, load(context.obj, name), seconds, what)
     raise typer.Exit(status)
 
 

@@ -13,7 +13,7 @@ from borgctl.pull.folders import Folders, lock, make
 from borgctl.pull.memory import alerted
 from borgctl.pull.poll import Poll
 from borgctl.pull.progress import Screen
-from borgctl.pull.repository import inspect
+from borgctl.pull.repository.inspection import inspect
 from borgctl.pull.rooms import room
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import Lines, TooLong

@@ -10,13 +10,14 @@ place.
 import os
 import pwd
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from borgctl.hashchain import follows
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, lock
 from borgctl.pull.outcome import DRY_RUN, GOOD, Verdict
+from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State, load, save
 from borgctl.pull.stream import Audit
 from borgctl.pull.text import shown
@@ -46,6 +47,8 @@ class Ended:
     config: str | None = None  # the hash of the repository's config, afterwards
     by_hand: bool = False
     named: tuple[str, ...] | None = None  # the jobs of the target's file
+    passed: Passed | None = None
+    refused: Refused | None = None
 
 
 def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, ...]:
@@ -55,6 +58,8 @@ def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, .
         alerts = [*(state.alerts.values() if state.lost else ()), *_heard(state, ended), *_changed(state, ended)]
         alerts += _withdrawn(state, ended)
         alerts += _count(state, ended)
+        if ended.verdict.reason == "rpc-refused":
+            alerts.append(state.alert("rpc-refused", _refusal(ended), ended.time))
         save(folders, name, state)
     except OSError as error:
         text = f"{error.filename or folders.memory(name)}: {error.strerror}"
@@ -111,6 +116,10 @@ def _silence(kept: Head | None, told: Audit | None) -> str | None:
     if told is not None:
         return f"the client's gate proves nothing of its audit log, as one of another release does; kept: {kept}"
     return None if kept is None else f"the client says no more of its audit log; kept: {kept}"
+
+
+def _refusal(ended: Ended) -> str:
+    return f"{f'job {ended.job}' if ended.job else 'a window'}: the client's borg was asked for {ended.refused}"
 
 
 def _changed(state: State, ended: Ended) -> list[Alert]:
@@ -222,7 +231,8 @@ def _count(state: State, ended: Ended) -> list[Alert]:
         return []
     job = state.jobs.setdefault(ended.job, Job(past))
     job.last = past
-    if ended.transcript.start is not None:
+    job.passed = asdict(ended.passed) if ended.passed else None
+    if ended.transcript.start is not None and job.command != "create":  # what made archives once is to go on with it
         job.command = ended.transcript.start.command
     if past.outcome in GOOD and past.reason != DRY_RUN:
         job.good = past

@@ -1,7 +1,8 @@
 """Outcome: the one table that says how a run ended, from facts alone.
 
 The gate's exit line is believed about the client's end, and nothing else is: without it a run has failed, whatever the
-status; with it a run is good only if our own serve ended well too.
+status; with it a run is good only if our own serve ended well too, if the guard let all pass, and if the repository has
+what a job of this kind leaves there.
 
     judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "ssh-failed")
 """
@@ -10,10 +11,13 @@ from dataclasses import dataclass
 
 from borgctl.errors import REASONS
 from borgctl.pull.folders import BUSY
+from borgctl.pull.repository.guard import Passed, Refused
+from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.stream import Exit
 
 GOOD = ("ok", "warning")
 DRY_RUN = "dry-run"  # the gate's reason for a run that is good, and no backup (docs/wire.md)
+_ADDING = ("create", "init")
 ADVICE = {
     "timeout": "raise 'timeout' in the target file, or run more often",
     "stopped": "run again: borg goes on from its last checkpoint",
@@ -34,6 +38,10 @@ ADVICE = {
     "repository-replaced": "another one is mounted or was put there, or its 'config' is damaged: borgpull copies "
     "TARGET; to take what is there on purpose: borgpull forget TARGET --repository",
     "repository-known": "it was made before; to begin anew on purpose: borgpull forget TARGET --repository",
+    "guard-failed": "the guard in front of borg serve ended before it could say what it let pass: see the error above",
+    "nothing-committed": "the client reports success and has saved nothing: look at the client; if the job only reads, "
+    "or prunes, say so in the target file, under 'jobs'",
+    "no-repository": "is its disk mounted, is 'repository' right? if it was never made: borgpull run TARGET --job init",
     "target-invalid": "see the error above: 'borgpull targets' shows all that is wrong",
     "not-started": "see the error above",
     "internal": "a defect of borgpull: please report it with the error above",
@@ -49,9 +57,10 @@ ADVICE = {
 class Facts:
     """What is known when everything has ended; a status is None for what was never started, negative for a signal.
 
-    `ended` says why the launcher ended it: timeout, stopped, stream-limit, None. `peer` is what ran on our side of
-    the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the client was still there,
-    and not because it had gone. `serve_needed` is False for hello.
+    `ended` says why the launcher ended it: timeout, stopped, stream-limit, guard-failed, None. `peer` is what ran on
+    our side of the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the client was
+    still there, and not because it had gone. `serve_needed` is False for hello. `guard_fault` is what was wrong with
+    the guard's end; `passed` is what it let pass, `refused` what it did not.
     """
 
     exit: Exit | None = None
@@ -64,11 +73,14 @@ class Facts:
     serve_first: bool = False
     serve_needed: bool = True
     result_cut: bool = False
+    guard_fault: str | None = None
+    passed: Passed | None = None
+    refused: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How it ended, who says so (borg, gate, ssh, serve, launcher), their exit status, and a reason code."""
+    """How it ended, who says so (borg, gate, ssh, serve, guard, launcher), their exit status, and a reason code."""
 
     outcome: str
     origin: str
@@ -86,6 +98,9 @@ class Verdict:
 def judge(facts: Facts) -> Verdict:
     """Return the verdict; the order of the questions is their rank."""
     told = facts.exit
+    if facts.refused is not None:  # a repository that nobody has made yet is no attack
+        missing = (facts.refused.session, facts.refused.method, facts.refused.rule) == ("init", "open", "create")
+        return Verdict("failed", "guard", None, "no-repository" if missing else "rpc-refused")
     if facts.ended is not None:
         return Verdict("timeout" if facts.ended == "timeout" else "failed", "launcher", None, facts.ended)
     if facts.astray:
@@ -113,11 +128,28 @@ def _good(facts: Facts, told: Exit) -> Verdict:
         return Verdict("failed", "launcher", None, "serve-unused")
     if facts.serve_needed and facts.serve != 0:
         return Verdict("failed", "serve", facts.serve, "serve-failed")
+    if facts.serve_needed and facts.guard_fault is not None:
+        return Verdict("failed", "launcher", None, "guard-failed")
     if facts.status not in (told.code, 255):  # 255: the connection was lost after the last word, and changes nothing
         return Verdict("failed", "launcher", facts.status, "code-differs")
     if facts.result_cut:
         return Verdict("warning", "launcher", told.code, "result-cut")
     return Verdict(told.outcome, told.origin, told.code, told.reason)
+
+
+def committed(
+    verdict: Verdict, session: GuardSession, passed: Passed | None, command: str | None, moved: bool
+) -> Verdict:
+    """Return the verdict, or that of a run that reports success and has left nothing that a job of its kind leaves.
+
+    `moved`: the repository has another transaction than before. `command` is the client's word, which can only ask
+    for more: a session that may delete has to commit what it deleted, and also what it calls an archive.
+    """
+    counts = passed or Passed()
+    wanted = session.commits or (session.name == "prune" and (counts.deletes > 0 or command in _ADDING))
+    if verdict.outcome not in GOOD or not wanted or (counts.committed_manifests > 0 and moved):
+        return verdict
+    return Verdict("failed", "launcher", verdict.code, "nothing-committed")
 
 
 def exit_status(outcomes: list[str]) -> int:

@@ -19,7 +19,7 @@ from borgctl.prose import elapsed, wrapped
 from borgctl.pull import peer
 from borgctl.pull.diagnosis import ailment, named
 from borgctl.pull.outcome import ADVICE, Verdict
-from borgctl.pull.repository import problem
+from borgctl.pull.repository.inspection import problem
 from borgctl.pull.rooms import room
 from borgctl.pull.run import Launcher, obstacle, unanswered
 from borgctl.pull.session import Session

@@ -3,7 +3,7 @@
 summary(report) == "web1 default: ok, 20016 files, 1.2 GB original, 3.4 MB new, 18 s"
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +12,10 @@ from borgctl.pull.diagnosis import advice
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.progress import position
+from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import Alert
 from borgctl.pull.stream import Audit
+from borgctl.pull.text import size
 from borgctl.pull.transcript import Transcript
 
 _MOST_ARCHIVES = 10_000
@@ -23,7 +25,10 @@ _WIDEST_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is known of one run; `job` is None where it did not come to one, `serve` is borg serve's exit status."""
+    """What is known of one run; `job` is None where it did not come to one, `serve` is borg serve's exit status.
+
+    `passed` is what the client did to the repository, `refused` what it may not, `hint` what to do about that.
+    """
 
     target: str
     job: str | None
@@ -33,6 +38,9 @@ class Report:
     transcript: Transcript
     serve: int | None
     alerts: tuple[Alert, ...] = ()
+    passed: Passed | None = None
+    refused: Refused | None = None
+    hint: str | None = None
 
 
 def summary(report: Report) -> str:
@@ -45,23 +53,36 @@ def summary(report: Report) -> str:
         parts[0] += f" ({verdict.origin}: {verdict.reason}{code})"
     elif verdict.code:
         parts[0] += f" ({verdict.origin}: status {verdict.code})"
+    if report.refused is not None:
+        parts.append(str(report.refused))
     if report.serve and transcript.start is not None and verdict.origin in ("borg", "gate"):
         parts.append(f"borg serve ended with status {report.serve}")
     if totals := transcript.totals():
         parts.append(position(totals))
     elif transcript.counts:  # progress stops short of the end
         parts.append(f"at least {position(transcript.counts)}")
+    if report.passed is not None and (done := _done(report.passed)):
+        parts.append(done)
     if report.duration:
         parts.append(elapsed(report.duration))
     if transcript.dropped:
         parts.append(f"{transcript.dropped} more messages not kept")
     lines = [", ".join(parts)]
-    if hint := advice(verdict, transcript.messages, report.target):
+    if hint := report.hint or advice(verdict, transcript.messages, report.target):
         lines.append(f"hint: {hint}")
     if report.alerts:
         lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
         lines.append(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT")
     return "\n".join(lines)
+
+
+def _done(passed: Passed) -> str:
+    """Write what a client did to the repository, by the guard's word."""
+    counts = ((passed.puts, "put"), (passed.deletes, "deleted"))
+    told = " and ".join(f"{count} objects {verb}" for count, verb in counts if count)
+    return told and told.replace("put", f"put ({size(passed.put_bytes)})") + (
+        "" if passed.commits else ", none committed"
+    )
 
 
 def readable(transcript: Transcript) -> list[str]:
@@ -110,6 +131,8 @@ def record(report: Report) -> dict[str, Any]:
         "result": (transcript.document() if command == "create" else None) or transcript.result(),
         "messages": messages,
         "serve": report.serve,
+        "passed": report.passed and asdict(report.passed),
+        "refused": report.refused and asdict(report.refused),
         "audit": _audit(told.audit) if told and told.audit else None,
         "alerts": [{"reason": alert.reason, "text": alert.text} for alert in report.alerts],
     }

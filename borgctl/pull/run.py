@@ -19,10 +19,13 @@ from borgctl.pull.diagnosis import full
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
 from borgctl.pull.memory import Ended, alerted, remember
-from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
+from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, judge
 from borgctl.pull.progress import Screen
+from borgctl.pull.refusals import advised
 from borgctl.pull.report import Report, summary
-from borgctl.pull.repository import Inspection, inspect, makes_one, problem
+from borgctl.pull.repository import guard, transactions
+from borgctl.pull.repository.inspection import Inspection, inspect, makes_one, problem
+from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.rooms import room
 from borgctl.pull.session import Patience, Session
 from borgctl.pull.state import Alert
@@ -32,7 +35,7 @@ from borgctl.pull.stream import PROTOCOL
 from borgctl.pull.targets import Target, load
 from borgctl.pull.text import shown
 from borgctl.pull.transcript import Message, Transcript
-from borgctl.pull.wiring import Start
+from borgctl.pull.wiring import Starts
 from borgctl.values import Head, JobName
 
 _HELLO = 120.0  # seconds
@@ -102,7 +105,7 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
     end = time.monotonic() + target.timeout  # for all of them: no client keeps the others waiting longer
     for job in chosen:
         if launcher.stop.name is None:
-            by_hand = bool(jobs) and job not in (target.jobs or ())
+            by_hand = bool(jobs) and job not in [described.name for described in target.described]
             report = _job(launcher, target, job, path, max(1.0, end - time.monotonic()), by_hand=by_hand)
             again = {alert.reason for alert in report.alerts}
             yield replace(report, alerts=(*(one for one in early if one.reason not in again), *report.alerts))
@@ -135,9 +138,10 @@ def obstacle(target: Target) -> Verdict | None:
 
 
 def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> Report:
-    seen = load_state(launcher.folders, target.name).head
-    call = peer.run(target, job, path, seen)
-    return carry(launcher, target, call, path, seconds, str(job), seen, by_hand=by_hand)
+    state = load_state(launcher.folders, target.name)
+    known = transactions.is_there(str(target.repository)) or state.knows_repository
+    call, session = peer.run(target, job, path, state.head), session_for(target, job, known)
+    return carry(launcher, target, call, path, seconds, str(job), state.head, session, by_hand=by_hand)
 
 
 def carry(
@@ -148,16 +152,17 @@ def carry(
     seconds: float,
     job: str,
     seen: Head | None,
+    session: GuardSession,
     verdict: Callable[[Facts, Transcript], Verdict] = lambda facts, _: judge(facts),
     by_hand: bool = False,
 ) -> Report:
     """Serve the repository to one call, and report; `job` is what to call it, `seen` what was sent as --seen.
 
-    `by_hand`: nothing but the command line names this job.
+    `session` is what the client may say to the repository. `by_hand`: nothing but the command line names this job.
     """
     base = launcher.folders.borg(target.name)
     make(base)
-    env = serve.environment(launcher.folders, target, path)
+    repository = str(target.repository)
     transcript, begun, clock = Transcript(call.asked, call.until), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")
     before = _inspected(launcher, target, transcript)
@@ -165,21 +170,30 @@ def carry(
         report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, tuple(before.alerts))
         launcher.screen.end(summary(report))
         return report
-    start_serve = partial(Child, serve.argv(target), env)
     _release(launcher, target, transcript, "an earlier borg serve")
-    facts = _session(launcher, call, start_serve, transcript, seconds).run()
+    last = transactions.last(repository)
+    facts = _session(launcher, call, _starts(launcher, target, session, path), transcript, seconds).run()
     _release(launcher, target, transcript, "borg serve")
-    said, seconds = verdict(facts, transcript), time.monotonic() - clock
-    after = _inspected(launcher, target, transcript)
+    said = committed(verdict(facts, transcript), session, facts.passed, _command(transcript), _moved(repository, last))
+    seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript)
     said = after.verdict or said if said.outcome in GOOD else said
-    if said.outcome not in GOOD and (crowded := full(str(target.repository))):
-        launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", crowded)))
-    named = None if target.jobs is None else tuple(map(str, target.jobs))
-    ended = Ended(call.asked[0], said, transcript, seen, time.time(), after.digest, by_hand, named)
-    alerts = {
-        one.reason: one for one in (*before.alerts, *after.alerts, *remember(launcher.folders, target.name, ended))
-    }
-    report = Report(str(target.name), job, said, begun, seconds, transcript, facts.serve, tuple(alerts.values()))
+    for wrong in (facts.guard_fault, full(repository) if said.outcome not in GOOD else None):
+        if wrong is not None:
+            launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))
+    ended = Ended(
+        *(call.asked[0], said, transcript, seen, time.time(), after.digest, by_hand),
+        named=None if target.jobs is None else tuple(map(str, target.jobs)),
+        passed=facts.passed,
+        refused=facts.refused,
+    )
+    alerts = (*before.alerts, *after.alerts, *remember(launcher.folders, target.name, ended))
+    report = Report(
+        *(str(target.name), job, said, begun, seconds, transcript, facts.serve),
+        alerts=tuple({alert.reason: alert for alert in alerts}.values()),
+        passed=facts.passed,
+        refused=facts.refused,
+        hint=advised(facts.refused, target, call.asked[0]) if facts.refused else None,
+    )
     launcher.screen.end(summary(report))
     return report
 
@@ -192,12 +206,31 @@ def _inspected(launcher: Launcher, target: Target, transcript: Transcript) -> In
     return seen
 
 
+def _command(transcript: Transcript) -> str | None:
+    """Return what the client said that it runs."""
+    return transcript.start.command if transcript.start else None
+
+
+def _moved(repository: str, last: int | None) -> bool:
+    """Tell whether the repository has another transaction than `last`."""
+    return transactions.last(repository) not in (None, last)
+
+
 def _made(launcher: Launcher, target: Target, job: str | None) -> Verdict | None:
     """Refuse a job that makes a repository where there is one."""
     state = load_state(launcher.folders, target.name)
     if job is None or not state.knows_repository or not makes_one(state, job):
         return None
     return Verdict("refused", "launcher", None, "repository-known")
+
+
+def _starts(launcher: Launcher, target: Target, session: GuardSession, path: str) -> Starts:
+    """Return what starts the guard of this session, and serve."""
+    guarded = guard.argv(target, session, transactions.used(str(target.repository)))
+    return Starts(
+        guard=partial(Child, guarded, guard.environment(path)),
+        serve=partial(Child, serve.argv(target), serve.environment(launcher.folders, target, path)),
+    )
 
 
 def _release(launcher: Launcher, target: Target, transcript: Transcript, whose: str) -> None:
@@ -208,11 +241,11 @@ def _release(launcher: Launcher, target: Target, transcript: Transcript, whose: 
 
 
 def _session(
-    launcher: Launcher, call: peer.Call, start_serve: Start | None, transcript: Transcript, seconds: float
+    launcher: Launcher, call: peer.Call, starts: Starts | None, transcript: Transcript, seconds: float
 ) -> Session:
     return Session(
         call,
-        start_serve,
+        starts,
         transcript=transcript,
         screen=launcher.screen,
         stop=launcher.stop,
@@ -233,7 +266,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     said = verdict or Verdict("ok", "gate")
     alerts = remember(launcher.folders, target.name, Ended(None, said, transcript, seen, time.time()))
     offered = [job for job, command in transcript.hello.jobs if command == "create"] if transcript.hello else []
-    jobs = tuple(dict.fromkeys(offered))
+    jobs = tuple(job for job in dict.fromkeys(offered) if target.job(job).run)
     if verdict is None and jobs:
         for alert in alerts:
             launcher.screen.end(f"{target.name} hello: {alerted(alert)}")

@@ -1,9 +1,10 @@
 """Session: one call to one client, from starting both ends to the verdict.
 
-A poll loop over the client's stream, serve's stderr, both processes' ends, the signals that stop the launcher, and one
-clock. To end early, ssh gets TERM; once it is gone serve sees the end of file, and only then patience runs for serve.
+A poll loop over the client's stream, our own processes (`served`), all ends, the signals that stop the launcher, and
+one clock. To end early, ssh gets TERM; once it is gone the guard sees the end of file, and then serve; only then
+patience runs for each. A guard that refuses or fails ends the session: nothing more of the client's reaches serve.
 
-    ended = Session(call, serve, transcript, screen, stop, seconds=target.timeout).run()
+    ended = Session(call, starts, transcript, screen, stop, seconds=target.timeout).run()
 """
 
 import os
@@ -22,6 +23,7 @@ from borgctl.pull.outcome import GOOD, Facts
 from borgctl.pull.peer import Call
 from borgctl.pull.poll import Poll
 from borgctl.pull.progress import Screen
+from borgctl.pull.served import Served
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import TooLong
 from borgctl.pull.transcript import Transcript
@@ -30,22 +32,24 @@ from borgctl.pull.transcript import Transcript
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds: how long serve may live after its end of file, and after TERM; how long the client's side may live after
-    the gate's last word, and after serve's failure; how long the streams are read when both have ended."""
+    the gate's last word or the guard's refusal, and after serve's failure; how long the streams are read when all have
+    ended; how long the guard may live after its end of file, and after TERM."""
 
     end_of_file: float = 20
     terminated: float = 10
     last_word: float = 15
     orphaned: float = 120
     drain: float = 2
+    guard: float = 10
 
 
 class Session:
-    """The state of one call; `serve` starts borg serve on two descriptors, and is None for hello."""
+    """The state of one call; `starts` starts guard and serve, and is None for hello."""
 
     def __init__(
         self,
         call: Call,
-        serve: wiring.Start | None,
+        starts: wiring.Starts | None,
         *,
         transcript: Transcript,
         screen: Screen,
@@ -53,7 +57,7 @@ class Session:
         seconds: float,
         patience: Patience,
     ) -> None:
-        self._call, self._start_serve, self._patience = call, serve, patience
+        self._call, self._starts, self._patience = call, starts, patience
         self._transcript, self._screen, self._stop = transcript, screen, stop
         self._deadline = time.monotonic() + seconds
         self._poll = Poll()
@@ -62,11 +66,10 @@ class Session:
         self._peer_status: int | None = None
         self._serve_first = False
         self._peer_endings: list[Ending] = []
-        self._serve_endings: list[Ending] = []
         self._drained = float("inf")
         self._listener: socket.socket | None = None
-        self.serve: Child | None = None
-        self.serve_status: int | None = None
+        self._ours: wiring.Ours | None = None
+        self._served: Served | None = None
 
     def run(self) -> Facts:
         """Start both ends, wait until both have ended, and return the facts."""
@@ -83,21 +86,24 @@ class Session:
             ended=self._ended,
             peer=self._call.name,
             status=self._peer_status,
-            serve=self.serve_status,
+            serve=self._served.status if self._served else None,
             serve_first=self._serve_first,
-            serve_needed=self._start_serve is not None,
+            serve_needed=self._starts is not None,
+            guard_fault=self._served.fault if self._served else None,
+            passed=self._served.events.passed if self._served else None,
+            refused=self._served.events.refused if self._served else None,
             result_cut=self._transcript.result_cut,
         )
 
     def _open(self, stack: ExitStack) -> None:
         self._poll.watch(self._stop.fd, self._stopped)
-        if self._start_serve is None or self._call.listen:
+        if self._starts is None or self._call.listen:
             if self._call.listen:
                 self._listener = stack.enter_context(wiring.listen(self._call.listen))
                 self._poll.watch(self._listener.fileno(), self._accept)
             self._peer = self._start_peer(subprocess.DEVNULL, subprocess.PIPE)
         else:
-            self.serve, self._peer = wiring.cross(self._start_serve, self._start_peer)
+            self._ours, self._peer = wiring.cross(self._starts, self._start_peer)
         stack.callback(self._close)
         self._ending, self._last_word, self._orphaned = self._peer_endings = [
             Ending(self._peer, (seconds, signal.SIGTERM), (self._call.patience, signal.SIGKILL))
@@ -107,41 +113,48 @@ class Session:
         self._poll.watch(self._peer.stderr, self._hear)
         if self._peer.stdout is not None:
             self._poll.watch(self._peer.stdout, partial(self._poll.read, self._peer.stdout))
-        if self.serve is not None:
-            self._attend(self.serve)
+        if self._ours is not None:
+            self._attend(self._ours)
 
     def _start_peer(self, stdin: int, stdout: int) -> Child:
         return Child(self._call.argv, self._call.env, stdin, stdout, self._call.orphaned)
 
-    def _attend(self, serve: Child) -> None:
-        """Watch serve, and be ready to end it."""
-        self.serve = serve
-        steps = (self._patience.end_of_file, signal.SIGTERM), (self._patience.terminated, signal.SIGKILL)
-        self._serve_endings = [Ending(serve, *steps)]
-        self._poll.watch(serve.pidfd, self._serve_gone)
-        self._poll.watch(serve.stderr, self._hear_serve)
+    def _attend(self, ours: wiring.Ours) -> None:
+        """Watch guard and serve."""
+        self._ours = ours
+        self._served = Served(
+            ours,
+            self._poll,
+            guard=(self._patience.guard, self._patience.guard),
+            serve=(self._patience.end_of_file, self._patience.terminated),
+            hear=self._hear_serve,
+            guard_gone=self._guard_gone,
+            serve_gone=self._serve_gone,
+        )
 
     def _close(self) -> None:
-        self._peer.close()
-        if self.serve is not None:
-            self.serve.close()
+        for child in (self._peer, *(self._ours or ())):
+            child.close()
 
     def _finished(self) -> bool:
-        streams = (self._peer.stderr, self.serve.stderr if self.serve else None)
-        return self._both_gone() and (not any(map(self._poll.watches, streams)) or time.monotonic() >= self._drained)
+        if not self._all_gone():
+            return False
+        read = not self._poll.watches(self._peer.stderr) and (self._served is None or self._served.told())
+        return read or time.monotonic() >= self._drained
 
     def _peer_lives(self) -> bool:
         return self._poll.watches(self._peer.pidfd)
 
-    def _both_gone(self) -> bool:
-        return not self._peer_lives() and not (self.serve is not None and self._poll.watches(self.serve.pidfd))
+    def _all_gone(self) -> bool:
+        return not self._peer_lives() and (self._served is None or self._served.gone())
 
     def _seconds(self) -> float:
         """Return how long to wait for an event at most."""
-        due = [self._screen.due(), *(ending.due for ending in (*self._peer_endings, *self._serve_endings))]
+        due = [self._screen.due(), *(ending.due for ending in self._peer_endings)]
+        due += self._served.due() if self._served else []
         if self._peer_lives() and self._ended is None:
             due.append(self._deadline)
-        if self._both_gone():
+        if self._all_gone():
             due.append(self._drained)
         now = time.monotonic()
         return min((moment for moment in due if moment is not None), default=now + 60) - now
@@ -150,12 +163,14 @@ class Session:
         now = time.monotonic()
         if now >= self._deadline and self._ended is None and self._peer_lives():
             self._end("timeout")
-        for ending in (*self._peer_endings, *self._serve_endings):
+        for ending in self._peer_endings:
             ending.advance(now)
+        if self._served is not None:
+            self._served.advance(now)
         self._screen.tick(now)
 
     def _end(self, why: str) -> None:
-        """Begin to end the client's side; serve follows when that is gone."""
+        """Begin to end the client's side; our own follows when that is gone."""
         self._ended = self._ended or why
         self._ending.begin(time.monotonic())
 
@@ -170,26 +185,31 @@ class Session:
         self._drained = time.monotonic() + self._patience.drain
         if self._listener is not None:
             self._close_listener()
-        for ending in self._serve_endings:
-            ending.begin(time.monotonic())
+        if self._served is not None:
+            self._served.end(time.monotonic())
+
+    def _guard_gone(self) -> None:
+        assert self._served is not None
+        self._drained = time.monotonic() + self._patience.drain
+        if self._served.fault is not None:
+            self._end("guard-failed")
+        elif self._served.events.refused is not None:  # the client sees that serve has gone, and may still say so
+            self._last_word.begin(time.monotonic())
 
     def _serve_gone(self) -> None:
-        assert self.serve is not None
-        self._poll.forget(self.serve.pidfd)
-        self.serve_status = self.serve.status()
-        self._serve_endings = []
+        assert self._served is not None
         self._drained = time.monotonic() + self._patience.drain
-        if self.serve_status != 0 and self._peer_lives():
+        if self._served.status != 0 and self._peer_lives():
             self._serve_first = True
             self._orphaned.begin(time.monotonic())
 
     def _accept(self) -> None:
         assert self._listener is not None
-        assert self._start_serve is not None
-        serve = wiring.accept(self._listener, self._peer.pid, self._start_serve)
-        if serve is not None:
+        assert self._starts is not None
+        ours = wiring.accept(self._listener, self._peer.pid, self._starts)
+        if ours is not None:
             self._close_listener()
-            self._attend(serve)
+            self._attend(ours)
 
     def _close_listener(self) -> None:
         assert self._listener is not None
@@ -208,9 +228,9 @@ class Session:
         if self._transcript.ending() is not None:
             self._last_word.begin(time.monotonic())
 
-    def _hear_serve(self) -> None:
-        assert self.serve is not None
-        data = self._poll.read(self.serve.stderr)
+    def _hear_serve(self, data: bytes) -> None:
         told = self._transcript.ending()
+        if self._served is not None and self._served.events.refused is not None:
+            return  # it only complains that the client stopped in the middle
         if self._peer_lives() or (told is not None and told.outcome in GOOD and not self._call.idle):
             self._hearing.serve(data)  # else it only complains that nobody is there any more

@@ -37,11 +37,12 @@ class Past:
 
 @dataclass(slots=True)
 class Job:
-    """A job's last run and its last good one; `command` is borg's, as the client last said."""
+    """A job's last run and its last good one; `command` is borg's, as the client said, `passed` what the last did."""
 
     last: Past
     good: Past | None = None
     command: str | None = None
+    passed: dict[str, int] | None = None
 
 
 @dataclass(slots=True)
@@ -169,7 +170,11 @@ def _job(told: Any) -> Job:  # noqa: ANN401
     last, command = _past(told["last"]), told["command"]
     if last is None:
         raise ValueError
-    return Job(last, _past(told["good"]), None if command is None else _text(command))
+    passed = told.get("passed")
+    return Job(
+        *(last, _past(told["good"]), None if command is None else _text(command)),
+        None if passed is None else {_text(name): int(count) for name, count in passed.items()},
+    )
 
 
 def _alert(told: Any) -> Alert:  # noqa: ANN401

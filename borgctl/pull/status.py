@@ -18,7 +18,7 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.memory import alerted, iso
 from borgctl.pull.outcome import GOOD
-from borgctl.pull.repository import problem
+from borgctl.pull.repository.inspection import problem
 from borgctl.pull.run import obstacle
 from borgctl.pull.state import Job, Past, State
 from borgctl.pull.targets import Target, load

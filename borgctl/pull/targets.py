@@ -14,9 +14,11 @@ from typing import TypeVar
 
 from borgctl import yamlnodes
 from borgctl.errors import BadValue
+from borgctl.pull import target_jobs
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.hostkey import HostKey
+from borgctl.pull.target_jobs import TargetJob
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
 from borgctl.yamlnodes import Notes, Problem, Problems
 
@@ -31,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One client: `host` and `policy` may be None as `transport` has it, `jobs` is None for what `hello` offers.
+    """One client: `host` and `policy` may be None as `transport` has it, `described` are the jobs that its file names.
 
     `timeout` and `expect` are seconds; `expect` is None where nothing is ever overdue.
     """
@@ -42,7 +44,7 @@ class Target:
     identity: str
     host_key: HostKey | None
     repository: RepositoryPath
-    jobs: tuple[JobName, ...] | None
+    described: tuple[TargetJob, ...]
     quota: str
     timeout: int
     expect: int | None
@@ -50,6 +52,15 @@ class Target:
     socket_directory: str
     policy: str | None
     borg: str
+
+    @property
+    def jobs(self) -> tuple[JobName, ...] | None:
+        """Return the jobs that are run if none is named; None for those that `hello` offers."""
+        return tuple(job.name for job in self.described if job.run) or None
+
+    def job(self, name: JobName) -> TargetJob:
+        """Return a job as the file describes it; one that it does not name may add to the repository."""
+        return next((job for job in self.described if job.name == name), TargetJob(name))
 
 
 def load(folders: Folders, name: TargetName) -> Target:
@@ -97,7 +108,7 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
         identity=value("identity", plain_path, folders.key(name)),
         host_key=value("host_key", HostKey.read, None),
         repository=value("repository", RepositoryPath, RepositoryPath("/-")),
-        jobs=_jobs(notes, found["jobs"]) if "jobs" in found else None,
+        described=target_jobs.read(notes, found["jobs"]) if "jobs" in found else (),
         quota=value("quota", quota, ""),
         timeout=value("timeout", duration, 12 * 3600),
         expect=value("expect", duration, None),
@@ -109,15 +120,6 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
     _check_transport(notes, root, found, transport)
     notes.finish()
     return target
-
-
-def _jobs(notes: Notes, node: yamlnodes.Node) -> tuple[JobName, ...]:
-    jobs = notes.items(node, JobName)
-    if not node.value:
-        notes.add(node, "no job named: leave 'jobs' out for all that the client offers")
-    if len(set(jobs)) != len(jobs):
-        notes.add(node, "a job is named twice")
-    return jobs
 
 
 def _check_transport(notes: Notes, root: yamlnodes.Node, found: dict[str, yamlnodes.Node], transport: str) -> None:

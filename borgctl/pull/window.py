@@ -15,6 +15,7 @@ from borgctl.pull.diagnosis import advice
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import lock
 from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
+from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.rooms import room
 from borgctl.pull.run import Launcher, carry, obstacle
 from borgctl.pull.state import load as load_state
@@ -23,11 +24,14 @@ from borgctl.pull.transcript import Transcript
 
 _IN_ORDER = 60.0  # seconds: the client closes the window itself, and ends borg in order, which takes it 40
 _PACE = 1.0  # seconds that a session takes at least, whatever a client does
-_CUT = ("window-over", "timeout", "disconnected", "no-exit-line", "ssh-failed", "stream-limit", "frames-astray")
+_CUT = (
+    *("window-over", "timeout", "disconnected", "no-exit-line", "ssh-failed", "stream-limit", "frames-astray"),
+    *("rpc-refused", "guard-failed"),
+)
 
 
-def hold(launcher: Launcher, target: Target, seconds: int) -> int:
-    """Offer windows until `seconds` have passed or we are told to stop.
+def hold(launcher: Launcher, target: Target, seconds: int, allow: str = "read") -> int:
+    """Offer windows until `seconds` have passed or we are told to stop; `allow` is what they may do (`sessions`).
 
     Return 0, also where nobody came; 2 where a window could not be opened, or its end cut a command short. May raise
     Busy.
@@ -37,17 +41,17 @@ def hold(launcher: Launcher, target: Target, seconds: int) -> int:
             f"target {str(target.name)!r} has no window: {unready.reason}", advice(unready, (), str(target.name))
         )
     with lock(launcher.folders, target.name):
-        return _hold(launcher, target, time.monotonic() + seconds)
+        return _hold(launcher, target, window_session(allow), time.monotonic() + seconds)
 
 
-def _hold(launcher: Launcher, target: Target, end: float) -> int:
+def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float) -> int:
     """Offer windows until it is `end` by the monotonic clock."""
     while (left := int(end - time.monotonic())) >= 1:
         with room(launcher.folders) as path:
             peer.prepare(target, path)
             seen = load_state(launcher.folders, target.name).head
             call = peer.window(target, left, path, seen)
-            report = carry(launcher, target, call, path, left + _IN_ORDER, "window", seen, _verdict)
+            report = carry(launcher, target, call, path, left + _IN_ORDER, "window", seen, session, _verdict)
         good = report.verdict.outcome in GOOD
         if launcher.stop.name is not None or not report.transcript.used:
             return 0 if good else 2
@@ -59,9 +63,9 @@ def _hold(launcher: Launcher, target: Target, end: float) -> int:
 
 def _verdict(facts: Facts, transcript: Transcript) -> Verdict:
     """Judge one session: closed by us where nobody used it is well, and serve may complain that nobody came."""
-    if facts.ended == "stopped" and not transcript.used:
+    if facts.refused is None and facts.ended == "stopped" and not transcript.used:
         return Verdict("ok", "launcher")
-    if facts.ended == "stopped" and facts.exit is None:
+    if facts.refused is None and facts.ended == "stopped" and facts.exit is None:
         return Verdict("failed", "launcher", None, "window-cut")
     facts = replace(facts, ended=None) if facts.ended == "stopped" else facts
     return judge(facts if facts.serve is None or facts.serve_first else replace(facts, serve=0))

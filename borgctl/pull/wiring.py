@@ -1,10 +1,12 @@
-"""Wiring: how serve and the client's side are connected, one function for each transport.
+"""Wiring: how serve, the guard and the client's side are connected, one function for each transport.
 
-stdio and local: two pipes, of which the launcher keeps no end. socket: a listener in the private room, which takes one
-connection, from our own ssh, and becomes serve's stdin and stdout. Nothing here waits.
+What the client sends goes to the guard, and from there to serve; what serve says goes to the client. stdio and local: a
+socket pair from the client's side to the guard, and two pipes; the launcher keeps no end of them. socket: a listener
+in the private room, which takes one connection, from our own ssh; it becomes the guard's stdin and serve's stdout.
+Nothing here waits.
 
-    first, second = cross(start_serve, start_peer)
-    with listen(path) as listener: …                # later: accept(listener, pid, start_serve)
+    ours, peer = cross(starts, start_peer)
+    with listen(path) as listener: …                # later: accept(listener, pid, starts)
 """
 
 import contextlib
@@ -13,7 +15,8 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
 
 from borgctl.pull.children import Child
 from borgctl.pull.errors import PullError
@@ -22,15 +25,45 @@ Start = Callable[[int, int], Child]  # from stdin and stdout
 _ROOM = 1 << 20  # bytes; a pipe has 64 KiB of its own, and one of borg's messages is larger
 
 
-def cross(serve: Start, peer: Start) -> tuple[Child, Child]:
-    """Start both, each one's stdout the other one's stdin."""
-    with _pipe() as (up, from_serve), _pipe() as (down, from_peer):
-        first = serve(down, from_serve)
-        try:
-            return first, peer(up, from_peer)
-        except BaseException:
-            first.close()
-            raise
+class Starts(NamedTuple):
+    """What starts each of our two processes."""
+
+    guard: Start
+    serve: Start
+
+
+class Ours(NamedTuple):
+    """Our two processes."""
+
+    guard: Child
+    serve: Child
+
+
+def cross(starts: Starts, peer: Start) -> tuple[Ours, Child]:
+    """Start all three in a ring: the client's side writes to the guard, that one to serve, and serve back."""
+    with _pipe() as (up, from_serve), _sockets() as (from_client, client), ExitStack() as undo:
+        ours = _start(starts, from_client, from_serve, undo)
+        started = peer(up, client)
+        undo.pop_all()
+    return ours, started
+
+
+def _start(starts: Starts, source: int, sink: int, undo: ExitStack) -> Ours:
+    """Start guard and serve, the guard reading from `source` and serve writing to `sink`."""
+    with _pipe() as (guarded, passed):
+        serve = starts.serve(guarded, sink)
+        undo.callback(serve.close)
+        guard = starts.guard(source, passed)
+        undo.callback(guard.close)
+    return Ours(guard, serve)
+
+
+@contextmanager
+def _sockets() -> Iterator[tuple[int, int]]:
+    """Give a pair of sockets: a peek at what lies in one tells a message's length before any of it is taken."""
+    first, second = socket.socketpair()
+    with first, second:
+        yield first.fileno(), second.fileno()
 
 
 @contextmanager
@@ -60,12 +93,14 @@ def listen(path: str) -> socket.socket:
     return listener
 
 
-def accept(listener: socket.socket, pid: int, serve: Start) -> Child | None:
-    """Take the connection of process `pid` and start serve on it; None if it was somebody else, who is turned away."""
+def accept(listener: socket.socket, pid: int, starts: Starts) -> Ours | None:
+    """Take the connection of process `pid` and start ours on it; None if it was somebody else, who is turned away."""
     connection, _ = listener.accept()
-    with connection:
+    with connection, ExitStack() as undo:
         credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         if struct.unpack("3i", credentials)[0] != pid:
             return None
         connection.setblocking(True)
-        return serve(connection.fileno(), connection.fileno())
+        ours = _start(starts, connection.fileno(), connection.fileno(), undo)
+        undo.pop_all()
+    return ours

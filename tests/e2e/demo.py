@@ -246,6 +246,9 @@ def refuse(story: Story, directory: Path, server: Server, client: Client, sshd: 
 
 def list_archives(story: Story, server: Server) -> None:
     story.step("The list of archives, which this policy discloses")
+    story.say("The server's own file says what each job may do to the repository; what is not in it may only add.")
+    target, jobs = server.config / "targets/web1.yaml", "{list: {kind: read, run: no}, prune: {deletes: 5000, run: no}}"
+    story.run(["sh", "-c", f"echo 'jobs: {jobs}' >>{target}"], "server")
     said = story.run(borgpull(server, "run", "web1", "--job", "list"), "server")
     story.check(len(archives(said)) == 3, f"three archives: {', '.join(archives(said))}")
 

@@ -37,6 +37,7 @@ class Pair:
             sshd.configure("StreamLocalBindUnlink no")
             self.set("socket_directory", client.socket_directory)
         self.set("borg", borg.path)
+        self.set("jobs", "{prune: {deletes: any, run: no}}")
 
     def set(self, key, value):
         target = self.server.config / "targets/web1.yaml"

@@ -67,7 +67,9 @@ class Pair:
         assert run(self.server.borgpull("trust", self.name, self.sshd.host_key)).returncode == 0
         target = self.server.config / f"targets/{self.name}.yaml"
         more = f"socket_directory: {self.client.socket_directory}\n" if self.transport == "socket" else ""
-        target.write_text(f"{target.read_text()}borg: {self._borg}\njobs: [default]\n{more}")
+        target.write_text(
+            f"{target.read_text()}borg: {self._borg}\njobs: {{default: {{}}, prune: {{deletes: any, run: no}}}}\n{more}"
+        )
 
     def close(self) -> None:
         """Give the disks back."""

@@ -51,7 +51,7 @@ def change(client, *words, **options):
 
 def test_a_new_passphrase_takes_the_place_of_the_old_one_everywhere(pair):
     file = pair.client.passphrase_file
-    with opened(pair):
+    with opened(pair, allow="passphrase"):
         result = change(pair.client)
         assert result.returncode == 0, result.stderr
         new = file.read_text()
@@ -79,7 +79,7 @@ def alerted(pair):
 
 
 def test_a_passphrase_of_the_admins_own_is_typed_twice(one_pair):
-    with opened(one_pair):
+    with opened(one_pair, allow="passphrase"):
         result = change(one_pair.client, "--ask", input="own words\nown words\n")
         assert result.returncode == 0, result.stderr
     assert one_pair.client.passphrase_file.read_text() == "own words\n"
@@ -92,7 +92,7 @@ def test_a_change_that_was_interrupted_before_borg_did_anything_is_carried_throu
     waiting.touch(mode=0o600)
     waiting.write_text("the one that waits\n")
     assert one_pair.told()[0] == 0  # backups go on
-    with opened(one_pair):
+    with opened(one_pair, allow="passphrase"):
         result = change(one_pair.client)
         assert result.returncode == 0, result.stderr
     assert file.read_text() == "the one that waits\n"
@@ -104,7 +104,7 @@ def test_a_change_that_was_interrupted_after_borg_had_changed_the_key_is_finishe
     """As if killed after borg's change: the file holds the old passphrase still, and the gate knows the old key."""
     file = pair.client.passphrase_file
     pins = {pin: pin.read_text() for pin in pair.client.base.glob("key-*")}
-    with opened(pair):
+    with opened(pair, allow="passphrase"):
         assert change(pair.client).returncode == 0
         file.rename(f"{file}.new")
         file.touch(mode=0o600)
@@ -124,7 +124,7 @@ def test_at_no_moment_is_the_passphrase_lost_however_a_change_is_killed(one_pair
     """Kill the change at random moments; one of the two files opens the repository, and calling again finishes it."""
     dice = random.Random(5)
     file = one_pair.client.passphrase_file
-    with opened(one_pair, 170):
+    with opened(one_pair, seconds=170, allow="passphrase"):
         for _ in range(5):
             argv = [machines.program("borgctl"), "passphrase", str(one_pair.client.policy_file), "--wait", "60"]
             process = subprocess.Popen(
@@ -135,7 +135,7 @@ def test_at_no_moment_is_the_passphrase_lost_however_a_change_is_killed(one_pair
             process.wait()
             files = [path for path in (file, file.with_name("passphrase.new")) if path.exists()]
             assert any(opens(one_pair, path.read_text().strip()) for path in files), files
-    with opened(one_pair):
+    with opened(one_pair, allow="passphrase"):
         result = change(one_pair.client)
         assert result.returncode == 0, result.stderr
     assert opens(one_pair, file.read_text().strip())
@@ -176,7 +176,7 @@ def test_a_key_that_the_admin_changed_by_other_means_is_adopted_if_the_passphras
     changed = run([one_pair.borg.path, "key", "change-passphrase", one_pair.server.repository], env=env)
     assert changed.returncode == 0, changed.stderr
     assert one_pair.told()[1]["reason"] == "repository-replaced"
-    with opened(one_pair):
+    with opened(one_pair, allow="passphrase"):
         wrong = change(one_pair.client, "--adopt")
         assert wrong.returncode == 2
         assert "does not open" in wrong.stderr

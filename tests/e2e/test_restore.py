@@ -155,7 +155,7 @@ def test_the_recovery_page_holds_the_passphrase_and_leaves_a_note(pair, mode):
     base = Base.open(str(pair.client.base))
     try:
         assert "never printed" in recovery.due(base, path)
-        with opened(pair):
+        with opened(pair, allow="passphrase"):
             assert page(pair.client)[1] == PASSPHRASE
             assert recovery.due(base, path) is None
             changed = borgctl("passphrase", pair.client.policy_file, "--wait", "60")

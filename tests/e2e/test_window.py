@@ -160,12 +160,39 @@ def test_a_mount_ends_with_its_window(scratch, server, sshd, find_borg):
 def test_the_server_serves_a_window_append_only(one_pair):
     log = one_pair.server.repository / "transactions"  # only an append-only repository has this file
     before = log.read_text()
-    with opened(one_pair):
+    with opened(one_pair, allow="delete"):
         (archive,) = archives(one_pair.client)
         assert borg(one_pair.client, "delete", f"::{archive}").returncode == 0
         assert archives(one_pair.client) == []
     assert log.read_text().startswith(before) and log.read_text() != before
     assert one_pair.run().returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("allow", "words", "needed"),
+    [
+        ("read", ("delete", "::{archive}"), "delete"),
+        ("read", ("with-lock", "::", "true"), "write"),
+        ("write", ("delete", "::{archive}"), "delete"),
+        ("delete", ("key", "change-passphrase", "::"), "passphrase"),
+    ],
+)
+def test_what_a_window_was_not_opened_for_is_refused_and_both_sides_hear_of_it(one_pair, allow, words, needed):
+    config = (one_pair.server.repository / "config").read_bytes()
+    with opened(one_pair, allow=allow) as window:
+        (archive,) = archives(one_pair.client)
+        refused = borg(one_pair.client, *(word.format(archive=archive) for word in words))
+        assert refused.returncode not in (0, 1)
+        assert "borgpull window TARGET --allow write, delete or passphrase" in refused.stderr
+        assert window.wait(60) == 2, window.said()
+    assert "rpc-refused" in window.said()
+    assert f"hint: if the client's admin asked for that: borgpull window web1 --allow {needed}\n" in window.said()
+    assert (one_pair.server.repository / "config").read_bytes() == config
+    status = json.loads(one_pair.borgpull("status", "--json").stdout)
+    assert [alert["reason"] for alert in status["alerts"]] == ["rpc-refused"]
+    with opened(one_pair):
+        assert archives(one_pair.client) == [archive]
+    assert_nothing_is_left(one_pair)
 
 
 def test_a_window_holds_the_target_and_who_comes_meanwhile_is_told_so_and_comes_again(either_pair):
@@ -253,7 +280,7 @@ def test_without_a_window_the_admin_is_told_what_to_do(one_pair):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_a_launcher_that_is_ended_in_the_middle_of_a_command_leaves_nothing(either_pair, number):
-    with opened(either_pair) as window:
+    with opened(either_pair, allow="write") as window:
         process, borg = lasting(either_pair)
         window.send_signal(number)
         ended(process)
@@ -267,7 +294,7 @@ def test_a_launcher_that_is_ended_in_the_middle_of_a_command_leaves_nothing(eith
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_admin_whose_command_is_killed_loses_that_command_and_not_the_window(either_pair, number):
-    with opened(either_pair) as window:
+    with opened(either_pair, allow="write") as window:
         process, borg = lasting(either_pair)
         process.send_signal(number)
         ended(process)
@@ -279,7 +306,7 @@ def test_an_admin_whose_command_is_killed_loses_that_command_and_not_the_window(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_gate_that_is_ended_in_the_middle_of_a_command_takes_borg_along(one_pair, number):
-    with opened(one_pair) as window:
+    with opened(one_pair, allow="write") as window:
         process, borg = lasting(one_pair)
         gate = wait_for(lambda: [p.pid for p in one_pair.sshd.sessions() if "borgctl.gate" in p.command], 5)[-1]
         os.kill(gate, number)
@@ -295,7 +322,7 @@ def test_a_gate_that_is_ended_in_the_middle_of_a_command_takes_borg_along(one_pa
 
 def test_interrupting_a_command_on_the_terminal_ends_borg_and_the_window_goes_on(one_pair):
     """A terminal sends SIGINT to its whole foreground group: the admin's program, borg and relay."""
-    with opened(one_pair):
+    with opened(one_pair, allow="write"):
         process, _ = lasting(one_pair)
         os.killpg(process.pid, signal.SIGINT)
         ended(process)
@@ -334,7 +361,7 @@ def test_in_a_shell_borg_is_a_command_of_the_window(one_pair, scratch):
 
 
 def test_the_passphrase_is_in_no_log_argument_or_environment_of_a_window(one_pair):
-    with opened(one_pair) as window:
+    with opened(one_pair, allow="write") as window:
         process, borg = lasting(one_pair)
         for pid in (process.pid, borg, *(p.pid for p in machines.descendants(process.pid))):
             assert machines.PASSPHRASE.encode() not in Path(f"/proc/{pid}/environ").read_bytes()

@@ -10,12 +10,13 @@ from machines import run, wait_for
 
 
 @contextlib.contextmanager
-def opened(pair, seconds=120, target="web1"):
+def opened(pair, seconds=120, target="web1", allow=None):
     """Hold a window open in the background; what the launcher says is in `.said` when it has ended."""
+    more = ("--allow", allow) if allow else ()
     log = pair.server.directory / "window.log"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            pair.server.borgpull("window", target, "--for", f"{seconds}s"),
+            pair.server.borgpull("window", target, "--for", f"{seconds}s", *more),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,

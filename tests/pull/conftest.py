@@ -22,6 +22,8 @@ from borgctl.pull.session import Patience
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import Target, load
 
+# A serve that says nothing, and notes a transaction where it was told to commit; its fourth argument is the repository.
+SAVES = """grep -qa cleanup_commits && mkdir -p "$4" && : >"$4/index.$(date +%s%3N)"; cat >/dev/null; exit 0"""
 STANDIN = Path(__file__).with_name("standin.py")
 QUICK = Patience(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
 
@@ -61,7 +63,19 @@ class World:
         keys.setdefault("jobs", "[default]")
         if keys["jobs"] is None:
             del keys["jobs"]
+        repository = Path(str(keys.get("repository", self.root / "repo" / name)))
+        runs = "run" in steps if isinstance(steps, dict) else bool(steps)
+        if runs and not repository.exists():
+            repository.mkdir(parents=True)
+            (repository / "README").write_text("This is a Borg Backup repository.")
         return self.target(name, transport="local", policy=self.steps(steps), **keys)
+
+    def quiet_serve(self) -> str:
+        """Write a serve that says nothing, and notes a transaction where it was told to commit; return its path."""
+        path = self.root / "serve"
+        path.write_text(f"#!/bin/sh\n{SAVES}\n")
+        path.chmod(0o755)
+        return str(path)
 
     def run(self, target: Target, patience: Patience = QUICK) -> list:
         """Run a target in this process; return the reports."""

@@ -9,6 +9,8 @@ import pytest
 
 from borgctl.pull import peer, serve, ssh
 from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.repository import guard
+from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets import read
 from borgctl.values import JobName
 
@@ -133,15 +135,14 @@ def test_aes_is_looked_up_in_the_processors_flags(tmp_path: Path, text: str, fou
     assert ssh.processor_has_aes(str(tmp_path / "cpuinfo")) is found
 
 
-def test_a_run_starts_serve_and_the_gate_and_nothing_else(world, fp) -> None:
-    fp.pass_command([fp.any()])
-    fp.pass_command([fp.any()])
-    (world.root / "serve").write_text("#!/bin/sh\nexec cat\n")
-    (world.root / "serve").chmod(0o755)
-    found = world.local([["start"], ["exit", "ok", 0]], borg=world.root / "serve")
+def test_a_run_starts_serve_the_guard_and_the_gate_and_nothing_else(world, fp) -> None:
+    for _ in range(3):
+        fp.pass_command([fp.any()])
+    found = world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
     (report,) = world.run(found)
     assert report.verdict.outcome == "ok"
-    assert [list(call) for call in fp.calls] == [serve.argv(found), [*peer.GATE, "--policy", found.policy]]
+    guarded = guard.argv(found, GuardSession("create"), 0)
+    assert [list(call) for call in fp.calls] == [serve.argv(found), guarded, [*peer.GATE, "--policy", found.policy]]
 
 
 def test_neither_side_inherits_the_launchers_environment_or_descriptors(world, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,13 +16,6 @@ from borgctl.pull.borglog import Step
 from borgctl.pull.folders import TargetName, lock
 
 
-def quiet_serve(world) -> str:
-    path = world.root / "serve"
-    path.write_text("#!/bin/sh\ncat >/dev/null\n")
-    path.chmod(0o755)
-    return str(path)
-
-
 def log(level: str, message: str) -> list[str]:
     return ["err", json.dumps({"type": "log_message", "levelname": level, "name": "borg", "message": message})]
 
@@ -37,14 +30,14 @@ def test_json_has_one_object_for_each_run_and_nothing_else(world, borgpull) -> N
         ["out", json.dumps(result)],
         ["exit", "warning", 1],
     ]
-    world.local(steps, jobs="[one, two]", borg=quiet_serve(world))
+    world.local(steps, jobs="[one, two]", borg=world.quiet_serve())
     status, out, err = borgpull("run", "--json", "web1")
     assert (status, err) == (1, "")
     first, second = map(json.loads, out.splitlines())
     assert (first["job"], second["job"]) == ("one", "two")
     assert list(first) == [
         *("target", "job", "run", "outcome", "origin", "code", "reason", "started", "duration", "command", "result"),
-        *("messages", "serve", "audit", "alerts"),
+        *("messages", "serve", "passed", "refused", "audit", "alerts"),
     ]
     assert first["result"] == result
     assert first["messages"] == [{"source": "borg", "level": "WARNING", "text": "loud", "msgid": None}]
@@ -54,7 +47,7 @@ def test_json_has_one_object_for_each_run_and_nothing_else(world, borgpull) -> N
 
 def test_results_of_other_commands_go_to_stdout_escaped(world, borgpull) -> None:
     steps = [["start", "list"], ["out", "monday"], ["out", "evil\x1b[2J"], ["exit", "ok", 0]]
-    world.local(steps, borg=quiet_serve(world))
+    world.local(steps, borg=world.quiet_serve(), jobs="{default: {kind: read}}")
     status, out, err = borgpull("run", "web1")
     assert (status, out) == (0, "web1 default: result: monday\nweb1 default: result: evil\\x1b[2J\n")
     assert "web1 default: ok" in err
@@ -62,7 +55,7 @@ def test_results_of_other_commands_go_to_stdout_escaped(world, borgpull) -> None
 
 def test_hello_gives_the_jobs_that_create(world, borgpull) -> None:
     hello = [["hello", "etc", "home"]]
-    world.local({"hello": hello, "run": [["start"], ["exit", "ok", 0]]}, jobs=None, borg=quiet_serve(world))
+    world.local({"hello": hello, "run": [["start"], ["exit", "ok", 0]]}, jobs=None, borg=world.quiet_serve())
     status, out, _ = borgpull("run", "--json", "web1")
     assert status == 0
     assert [json.loads(line)["job"] for line in out.splitlines()] == ["etc", "home"]
@@ -79,14 +72,14 @@ def test_hello_gives_the_jobs_that_create(world, borgpull) -> None:
     ],
 )
 def test_a_client_that_does_not_say_hello_is_not_asked_to_run(world, borgpull, hello: list, reason: str) -> None:
-    world.local({"hello": hello, "run": [["start"], ["exit", "ok", 0]]}, jobs=None, borg=quiet_serve(world))
+    world.local({"hello": hello, "run": [["start"], ["exit", "ok", 0]]}, jobs=None, borg=world.quiet_serve())
     status, out, _ = borgpull("run", "--json", "web1")
     report = json.loads(out)
     assert (status, report["job"], report["reason"]) == (2, None, reason)
 
 
 def test_one_bad_target_does_not_keep_the_others_back(world, borgpull) -> None:
-    world.local([["start"], ["exit", "ok", 0]], name="web2", borg=quiet_serve(world))
+    world.local([["start"], ["exit", "ok", 0]], name="web2", borg=world.quiet_serve())
     path = Path(world.folders.target(TargetName("web1")))
     path.write_text("host: h\nrepository: /r/x\nquota: nothing\n")
     status, out, err = borgpull("run", "--all")
@@ -101,7 +94,7 @@ def test_one_bad_target_does_not_keep_the_others_back(world, borgpull) -> None:
 
 def test_a_dry_run_prints_both_argv_and_starts_nothing(world, borgpull) -> None:
     note = world.root / "pid"
-    target = world.local([["note", str(note)]], borg=quiet_serve(world))
+    target = world.local([["note", str(note)]], borg=world.quiet_serve())
     status, out, _ = borgpull("run", "--dry-run", "--job", "etc", "web1")
     assert status == 0
     assert "web1 etc: gate: " in out
@@ -133,7 +126,7 @@ def test_compact_frees_what_a_prune_has_marked(world, borg, repository: Path, bo
     (source / "file").write_bytes(b"")
     full = used(repository)
     steps = [["start", "prune"], ["borg", borg, "delete", "REPO::one"]]
-    assert world.run(world.local(steps, borg=borg))[0].verdict.outcome == "ok"
+    assert world.run(world.local(steps, borg=borg, jobs="{default: {deletes: any}}"))[0].verdict.outcome == "ok"
     assert used(repository) >= full  # append-only: marked, not freed
     config = (repository / "config").read_text()
     (repository / "config").write_text(config.replace("storage_quota = 0\n", "storage_quota = 100000000\n"))
@@ -190,7 +183,7 @@ def test_a_terminal_gets_a_moving_line_and_no_escapes_of_the_clients(world) -> N
         ["sleep", 0.5],
         ["exit", "ok", 0],
     ]
-    world.local(steps, borg=quiet_serve(world))
+    world.local(steps, borg=world.quiet_serve())
     shown, status = on_a_terminal(world, {"TERM": "xterm"})
     assert status == 0
     assert "3 files, 5.0 MB original" in shown
@@ -242,7 +235,7 @@ ENDS = [["exit", "ok", 0], ["refuse", "failed", 2, "internal"], ["status", 1]]
 @pytest.mark.parametrize("terminal", [False, True], ids=["file", "terminal"])
 def test_no_line_of_a_clients_stands_without_the_name_of_its_target(world, end, terminal) -> None:
     """Not by its end, by characters that move the cursor, nor by a length at which a terminal goes to its next row."""
-    world.local([*forging(FORGED), end], borg=quiet_serve(world))
+    world.local([*forging(FORGED), end], borg=world.quiet_serve())
     if terminal:
         said, _ = on_a_terminal(world, {"TERM": "xterm"}, columns=80, both=True)
         rows = [line.rstrip("\r").split("\r")[-1] for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\r", said).split("\n")]
@@ -270,7 +263,7 @@ def test_progress_that_looks_like_an_end_is_marked_as_the_clients_words() -> Non
 
 def test_a_result_of_empty_lines_does_not_become_many_times_as_much(world, borgpull) -> None:
     steps = [["start", "list"], *[["out", "\n" * 500_000]] * 2, ["exit", "ok", 0]]
-    world.local(steps, borg=quiet_serve(world))
+    world.local(steps, borg=world.quiet_serve())
     _, out, _ = borgpull("run", "web1")
     assert len(out) < 4 << 20 and "more lines: 'borgpull run --json' has them all" in out.splitlines()[-1]
 
@@ -303,13 +296,13 @@ def test_help_of_the_installed_program_fits_a_screen() -> None:
 
 def test_without_a_result_the_last_progress_is_called_a_lower_bound(world, borgpull) -> None:
     progress = {"type": "archive_progress", "nfiles": 3, "original_size": 5_000_000, "deduplicated_size": 1}
-    world.local([["start"], ["err", json.dumps(progress)], ["exit", "ok", 0]], borg=quiet_serve(world))
+    world.local([["start"], ["err", json.dumps(progress)], ["exit", "ok", 0]], borg=world.quiet_serve())
     assert "web1 default: ok, at least 3 files, 5.0 MB original" in borgpull("run", "web1")[2]
 
 
 def test_what_nobody_foresaw_is_no_warning_and_keeps_no_other_target_back(world, borgpull, monkeypatch) -> None:
-    world.local([["start"], ["exit", "ok", 0]], "web1", borg=quiet_serve(world))
-    world.local([["start"], ["exit", "ok", 0]], "web2", borg=quiet_serve(world))
+    world.local([["start"], ["exit", "ok", 0]], "web1", borg=world.quiet_serve())
+    world.local([["start"], ["exit", "ok", 0]], "web2", borg=world.quiet_serve())
     real = run.remember
 
     def broken(folders, name, ended):
@@ -327,3 +320,11 @@ def test_what_nobody_foresaw_is_no_warning_and_keeps_no_other_target_back(world,
     monkeypatch.setattr(cli, "names", broken)
     status, out, err = borgpull("run", "--all")
     assert status == 2 and "TypeError" in err and "\x1b" not in err
+
+
+@pytest.mark.parametrize("what", ["", "all", "Read", "read,write", "--for"])
+def test_a_window_allows_one_of_four_things(world, borgpull, what: str) -> None:
+    world.local([], borg=world.quiet_serve())
+    status, _, err = borgpull("window", "web1", "--allow", what)
+    assert status == 2
+    assert "expected one of: read, write, passphrase, delete" in err or "--allow" in err

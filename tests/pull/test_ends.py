@@ -1,5 +1,6 @@
 """How runs end: each way in which one side goes, hangs or is told to stop leaves nothing behind and tells the truth."""
 
+import contextlib
 import json
 import os
 import signal
@@ -9,8 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import SAVES
 
+from borgctl.pull import state as states
+from borgctl.pull.errors import PullError
+from borgctl.pull.folders import TargetName
 from borgctl.pull.progress import Plain
+from borgctl.pull.repository import guard
 from borgctl.pull.run import Launcher, run_all
 from borgctl.pull.session import Patience
 from borgctl.pull.stop import Stop
@@ -120,7 +126,7 @@ def test_a_missing_borg_is_said_before_anything_starts(world) -> None:
 
 def test_a_busy_target_fails_at_once_and_leaves_the_other_run_alone(world, borg) -> None:
     note = world.root / "pid"
-    world.local([["start"], ["note", str(note)], ["sleep", 10], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat"))
+    world.local([["start"], ["note", str(note)], ["sleep", 10], ["exit", "ok", 0]], borg=world.quiet_serve())
     first = world.start("run", "web1")
     appears(note)
     second = world.start("run", "--json", "web1")
@@ -147,7 +153,7 @@ def test_a_signal_ends_both_sides_in_order_and_later_targets_do_not_start(world,
     assert launcher.returncode == 2, err
     (line,) = out.splitlines()
     assert (json.loads(line)["outcome"], json.loads(line)["reason"]) == ("failed", "stopped")
-    assert len(ours) == 2
+    assert len(ours) == 3
     assert all(gone(pid, 0.1) for pid in ours)
     assert len(note.read_text().split()) == 1
 
@@ -160,21 +166,21 @@ def test_a_launcher_that_is_killed_takes_its_children_along_and_the_next_one_cle
     ours = children(launcher.pid)
     launcher.send_signal(signal.SIGKILL)
     launcher.communicate(timeout=20)
-    assert len(ours) == 2
+    assert len(ours) == 3
     assert all(gone(pid) for pid in ours)
     rooms = world.root / "state" / "run"
     assert len(list(rooms.iterdir())) == 1
-    (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat")))
+    (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve()))
     assert report.verdict.outcome == "ok"
     assert list(rooms.iterdir()) == []
 
 
 def test_a_room_of_a_living_launcher_is_left_alone(world, borg) -> None:
     note = world.root / "pid"
-    world.local([["start"], ["note", str(note)], ["sleep", 2], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat"))
+    world.local([["start"], ["note", str(note)], ["sleep", 2], ["exit", "ok", 0]], borg=world.quiet_serve())
     first = world.start("run", "web1")
     appears(note)
-    world.run(world.local([["start"], ["exit", "ok", 0]], name="web2", borg=stand_in_serve(world, "cat")))
+    world.run(world.local([["start"], ["exit", "ok", 0]], name="web2", borg=world.quiet_serve()))
     assert len(list((world.root / "state" / "run").iterdir())) == 1
     _, err = first.communicate(timeout=20)
     assert first.returncode == 0, err
@@ -182,7 +188,7 @@ def test_a_room_of_a_living_launcher_is_left_alone(world, borg) -> None:
 
 def test_a_serve_that_outlives_a_killed_launcher_is_ended_by_the_next_one(world, borg) -> None:
     note, serves = world.root / "pid", world.root / "serves"
-    stubborn = stand_in_serve(world, f"echo $$ >> {serves}\ncat")
+    stubborn = stand_in_serve(world, f"echo $$ >> {serves}\n{SAVES}")
     world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=stubborn)
     launcher = world.start("run", "web1")
     appears(note)
@@ -235,7 +241,7 @@ def test_a_serve_that_is_stopped_ends_at_the_limit_and_in_order(world) -> None:
 
 def test_signals_that_the_starter_blocked_or_ignored_end_the_run_all_the_same(world, borg) -> None:
     note = world.root / "pid"
-    world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=stand_in_serve(world, "cat"))
+    world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=world.quiet_serve())
     all_of_them = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_BLOCK, all_of_them)
     try:
@@ -266,7 +272,7 @@ def two_targets(world) -> Path:
     note = world.root / "pid"
     for name in ("web1", "web2"):
         steps = [["start"], ["note", str(note)], ["err", "words"], ["exit", "ok", 0]]
-        world.local(steps, name=name, borg=stand_in_serve(world, "cat"))
+        world.local(steps, name=name, borg=world.quiet_serve())
     return note
 
 
@@ -302,7 +308,7 @@ def test_closed_descriptors_are_nobodys_file(world) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_under_the_state_is_told_and_the_next_run_succeeds(world) -> None:
-    target = world.local([["start"], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat"))
+    target = world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
     state = Path(world.folders.state)
     state.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=64k,nr_inodes=4", "none", str(state)]
@@ -327,5 +333,70 @@ def test_a_full_disk_under_the_state_is_told_and_the_next_run_succeeds(world) ->
 
 def test_no_end_of_a_pipe_stays_with_the_launcher(world, borg) -> None:
     before = set(os.listdir("/proc/self/fd"))
-    world.run(world.local([["start"], ["exit", "ok", 0]], borg=stand_in_serve(world, "cat")))
+    world.run(world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve()))
     assert set(os.listdir("/proc/self/fd")) == before
+
+
+def guards(launcher: int) -> list[int]:
+    """Return the pids of a launcher's guard."""
+    found = []
+    for child in children(launcher):
+        with contextlib.suppress(OSError):
+            if b"rpc_guard" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(child)
+    return found
+
+
+def test_a_guard_that_is_killed_ends_the_run_and_lets_nothing_more_pass(world) -> None:
+    note, passed = world.root / "pid", world.root / "passed"
+    steps = [["start"], ["note", str(note)], ["sleep", 3], ["backup"], ["claim", "ok", 0]]
+    world.local(steps, borg=stand_in_serve(world, f"cat >{passed}"))
+    launcher = world.start("run", "--json", "web1")
+    appears(note)
+    ours = children(launcher.pid)
+    (guard,) = guards(launcher.pid)
+    os.kill(guard, signal.SIGKILL)
+    out, _ = launcher.communicate(timeout=40)
+    told = json.loads(out)
+    assert (launcher.returncode, told["outcome"], told["reason"]) == (2, "failed", "guard-failed")
+    assert told["passed"] is None
+    assert "the guard ended with status -9 and told nothing" in [message["text"] for message in told["messages"]]
+    assert passed.read_bytes() == b""
+    assert all(gone(pid, 0.1) for pid in ours)
+
+
+def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world) -> None:
+    note = world.root / "pid"
+    world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=world.quiet_serve(), timeout="3s")
+    launcher = world.start("run", "--json", "web1")
+    appears(note)
+    ours = children(launcher.pid)
+    (guard,) = guards(launcher.pid)
+    os.kill(guard, signal.SIGSTOP)
+    out, _ = launcher.communicate(timeout=60)
+    assert json.loads(out)["outcome"] == "timeout"
+    assert all(gone(pid, 0.1) for pid in ours)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("cat", "the guard ended with status 0 and told nothing"),
+        ("cat; echo Traceback >&2", "the guard failed: Traceback"),
+        ("exit 1", "the guard ended with status 1 and told nothing"),
+        ('cat; echo \'{"event": "refused"}\' >&2; exit 3', 'the guard failed: {"event": "refused"}'),
+    ],
+)
+def test_without_a_guards_own_account_no_run_is_good(world, monkeypatch: pytest.MonkeyPatch, body, said) -> None:
+    monkeypatch.setattr(guard, "PROGRAM", ("/bin/sh", "-c", body, "sh"))
+    (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve()))
+    assert verdict(report) == ("failed", "launcher", None, "guard-failed")
+    assert said in world.screen.getvalue()
+    assert [job.good for job in states.load(world.folders, TargetName(report.target)).jobs.values()] == [None]
+
+
+def test_a_launcher_that_cannot_start_the_guard_leaves_no_serve(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "PROGRAM", ("/no/such/guard",))
+    target = world.local([["start"], ["exit", "ok", 0]], borg=stand_in_serve(world, "sleep 60"))
+    with pytest.raises(PullError, match="cannot start /no/such/guard"):
+        world.run(target)

@@ -27,13 +27,6 @@ NAME = TargetName("web1")
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 
 
-def quiet_serve(world) -> str:
-    path = world.root / "serve"
-    path.write_text("#!/bin/sh\nexec cat >/dev/null\n")
-    path.chmod(0o755)
-    return str(path)
-
-
 def audit(sequence: int, head: str, continues: bool | None = None, **more: object) -> dict:
     """An answer in the form of today; `more` may have digests."""
     return {"sequence": sequence, "head": head, "continues": continues, "chain": 2, **more}
@@ -52,7 +45,7 @@ def head(answer: dict) -> Head:
 def told(world, *steps: list, **keys: object) -> list:
     """Run a target whose client plays the steps after its start."""
     return world.run(
-        world.local([["asked", f"{world.root}/asked"], ["start"], *steps], borg=quiet_serve(world), **keys)
+        world.local([["asked", f"{world.root}/asked"], ["start"], *steps], borg=world.quiet_serve(), **keys)
     )
 
 
@@ -239,7 +232,7 @@ def test_the_first_head_is_not_that_of_a_run_that_was_refused(world) -> None:
 
 def test_a_run_with_an_alert_is_a_warning_for_whoever_started_it(world, borgpull) -> None:
     told(world, ["exit", "ok", 0, audit(7, A)])
-    world.local([["start"], ["exit", "ok", 0, audit(9, B, False)]], borg=quiet_serve(world))
+    world.local([["start"], ["exit", "ok", 0, audit(9, B, False)]], borg=world.quiet_serve())
     status, out, _ = borgpull("run", "--json", "web1")
     report = json.loads(out)
     assert status == 1 and report["outcome"] == "ok"
@@ -249,7 +242,7 @@ def test_a_run_with_an_alert_is_a_warning_for_whoever_started_it(world, borgpull
 
 def test_hello_tells_a_head_too(world) -> None:
     steps = {"hello": [["hello", "default"], ["exit", "ok", 0, audit(3, A)]], "run": [["start"], ["exit", "ok", 0]]}
-    target = world.local(steps, jobs=None, borg=quiet_serve(world))
+    target = world.local(steps, jobs=None, borg=world.quiet_serve())
     assert reasons(world.run(target)) == ["audit-silent"]
     assert kept(world).head == Head(3, A)
 
@@ -260,10 +253,10 @@ def test_what_hello_finds_is_told_with_the_first_run(world, borgpull) -> None:
         "hello": [["hello", "a", "b"], ["exit", "ok", 0, audit(3, A)]],
         "run": [["start"], ["exit", "ok", 0, second]],
     }
-    world.run(world.local(steps, jobs=["a"], borg=quiet_serve(world)))
+    world.run(world.local(steps, jobs=["a"], borg=world.quiet_serve()))
     states.save(world.folders, NAME, State(head=Head(3, A), linked=True))
     steps["hello"][1][3] = audit(9, C, False)
-    world.local(steps, jobs=None, borg=quiet_serve(world))
+    world.local(steps, jobs=None, borg=world.quiet_serve())
     status, _, err = borgpull("run", "web1")
     assert status == 1 and err.count("ALERT: audit-broken") == 2  # of hello, and of job b, which told what a had
     assert borgpull("status")[0] == 2
@@ -272,7 +265,7 @@ def test_what_hello_finds_is_told_with_the_first_run(world, borgpull) -> None:
 def test_what_hello_and_a_run_find_is_one_alert_of_that_run(world, borgpull) -> None:
     states.save(world.folders, NAME, State(head=FIRST, linked=True))
     lie = ["exit", "ok", 0, audit(9, C, False)]
-    world.local({"hello": [["hello", "a"], lie], "run": [["start"], lie]}, jobs=None, borg=quiet_serve(world))
+    world.local({"hello": [["hello", "a"], lie], "run": [["start"], lie]}, jobs=None, borg=world.quiet_serve())
     status, out, _ = borgpull("run", "--json", "web1")
     assert status == 1 and [alert["reason"] for alert in json.loads(out)["alerts"]] == ["audit-broken"]
 
@@ -426,7 +419,7 @@ def test_a_job_that_went_well_leaves_with_an_alert_that_stands_and_comes_once(fo
 
 
 def test_a_client_whose_every_job_is_gone_is_not_ok(world, borgpull) -> None:
-    world.local([["hello"]], jobs=None, borg=quiet_serve(world))
+    world.local([["hello"]], jobs=None, borg=world.quiet_serve())
     saved(world.folders, {"default": good(1.0)})
     assert borgpull("run", "web1")[0] == 2
     status, out, _ = borgpull("status")

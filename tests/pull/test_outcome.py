@@ -1,9 +1,13 @@
 """The truth table of a run's outcome."""
 
+import dataclasses
+
 import pytest
 
 from borgctl.errors import REASONS
-from borgctl.pull.outcome import ADVICE, Facts, Verdict, exit_status, judge
+from borgctl.pull.outcome import ADVICE, Facts, Verdict, committed, exit_status, judge
+from borgctl.pull.repository.guard import Passed, Refused
+from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.stream import Exit
 
 OK = Exit("r1", "ok", "borg", 0, None)
@@ -62,3 +66,50 @@ def test_advice_is_that_of_whoever_gave_the_reason() -> None:
     assert Verdict("failed", "gate", 69, "stopped").advice == REASONS["stopped"].advice
     assert Verdict("failed", "launcher", None, "stopped").advice == ADVICE["stopped"]
     assert Verdict("failed", "gate", 69, "a-reason-of-a-newer-gate").advice is None
+
+
+DONE = Passed(puts=2, commits=1, manifests=1, committed_manifests=1)
+READ = Passed(messages=4)
+OK_BY_BORG = Verdict("ok", "borg", 0)
+
+
+@pytest.mark.parametrize(
+    ("session", "passed", "command", "moved", "good"),
+    [
+        ("create", DONE, "create", True, True),
+        ("create", DONE, "create", False, False),  # it said so, and serve did not do it
+        ("create", Passed(puts=2, commits=1), "create", True, False),
+        ("create", Passed(puts=2, manifests=1), "create", True, False),
+        ("create", None, "create", True, False),
+        ("create", READ, "list", False, False),  # what a job is called is the client's word
+        ("create", READ, "prune", False, False),
+        ("init", DONE, "init", True, True),
+        ("init", READ, "init", False, False),
+        ("prune", READ, "prune", False, True),  # there was nothing to prune
+        ("prune", Passed(deletes=3), "prune", False, False),
+        ("prune", Passed(deletes=3, commits=1, manifests=1, committed_manifests=1), "prune", True, True),
+        ("prune", READ, "create", False, False),
+        ("read", READ, "list", False, True),
+        ("window-write", READ, "window", False, True),
+    ],
+)
+def test_a_run_is_good_only_if_the_repository_has_what_its_kind_leaves(session, passed, command, moved, good) -> None:
+    expected = OK_BY_BORG if good else Verdict("failed", "launcher", 0, "nothing-committed")
+    assert committed(OK_BY_BORG, GuardSession(session), passed, command, moved) == expected
+
+
+def test_a_run_that_failed_keeps_its_reason() -> None:
+    failed = Verdict("failed", "borg", 2)
+    assert committed(failed, GuardSession("create"), READ, "create", False) == failed
+
+
+def test_a_refusal_is_more_than_whatever_else_happened() -> None:
+    refused = Refused("destroy", "create", "never", "")
+    for facts in (Facts(OK), Facts(None, status=255), Facts(OK, ended="timeout"), Facts(None, serve_first=True)):
+        found = judge(dataclasses.replace(facts, refused=refused))
+        assert found == Verdict("failed", "guard", None, "rpc-refused")
+
+
+def test_a_repository_that_nobody_has_made_is_no_attack() -> None:
+    facts = Facts(FAILED, status=2, refused=Refused("open", "init", "create", ""))
+    assert judge(facts) == Verdict("failed", "guard", None, "no-repository")

@@ -137,15 +137,8 @@ def test_no_control_character_of_a_state_reaches_a_terminal(world, borgpull) -> 
         assert all(character.isprintable() or character == "\n" for character in out)
 
 
-def quiet_serve(world) -> str:
-    path = world.root / "serve"
-    path.write_text("#!/bin/sh\nexec cat >/dev/null\n")
-    path.chmod(0o755)
-    return str(path)
-
-
 def test_a_mistyped_job_is_not_remembered(world, borgpull) -> None:
-    world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=quiet_serve(world))
+    world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=world.quiet_serve())
     remembered(world, default=(1, "ok", "create"), defualt=(None, "failed", None))  # as an earlier version kept it
     for _ in range(2):
         assert borgpull("run", "web1", "--job", "defualt")[0] == 2
@@ -156,7 +149,7 @@ def test_a_mistyped_job_is_not_remembered(world, borgpull) -> None:
 
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_a_job_of_the_target_that_the_client_does_not_know_is_remembered(world, borgpull, by_hand) -> None:
-    world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=quiet_serve(world))
+    world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=world.quiet_serve())
     assert borgpull("run", "web1", *(["--job", "default"] if by_hand else []))[0] == 2
     assert states.load(world.folders, NAME).jobs["default"].last.reason == "unknown-job"
     code, out, _ = borgpull("status")
@@ -164,7 +157,7 @@ def test_a_job_of_the_target_that_the_client_does_not_know_is_remembered(world, 
 
 
 def test_a_job_that_went_well_once_and_is_unknown_now_is_remembered(world, borgpull) -> None:
-    world.local([["refuse", "refused", 77, "unknown-job"]], borg=quiet_serve(world))
+    world.local([["refuse", "refused", 77, "unknown-job"]], borg=world.quiet_serve())
     remembered(world, default=(1, "ok", "create"), prune=(2, "ok", "prune"))
     assert borgpull("run", "web1", "--job", "prune")[0] == 2
     code, out, _ = borgpull("status")
@@ -173,7 +166,7 @@ def test_a_job_that_went_well_once_and_is_unknown_now_is_remembered(world, borgp
 
 @pytest.mark.parametrize("reason", ["repository-not-offered", "internal"])
 def test_a_job_by_hand_that_fails_otherwise_is_remembered(world, borgpull, reason) -> None:
-    world.local([["refuse", "refused", 77, reason]], borg=quiet_serve(world))
+    world.local([["refuse", "refused", 77, reason]], borg=world.quiet_serve())
     remembered(world, default=(1, "ok", "create"))
     assert borgpull("run", "web1", "--job", "init")[0] == 2
     assert states.load(world.folders, NAME).jobs["init"].last.reason == reason

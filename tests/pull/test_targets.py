@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgctl.errors import BadValue
-from borgctl.pull import targets
+from borgctl.pull import target_jobs, targets
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, choose, host_id
 from borgctl.pull.hostkey import HostKey
+from borgctl.pull.target_jobs import TargetJob
+from borgctl.values import JobName
 from borgctl.yamlnodes import Problems
 
 HERE = Path(__file__).with_name("targets")
@@ -39,6 +41,33 @@ def test_a_short_file_has_the_documented_defaults() -> None:
     target = targets.read((HERE / "valid/least.yaml").read_text(), TargetName("web1"), FOLDERS)
     assert (target.identity, target.timeout, target.transport) == ("/etc/borgpull/keys/web1", 12 * 3600, "stdio")
     assert (target.borg, target.jobs, target.port, target.host_key) == ("/usr/bin/borg", None, None, None)
+
+
+def test_a_described_job_says_what_it_may_do_and_every_other_may_only_add() -> None:
+    target = targets.read((HERE / "valid/described-jobs.yaml").read_text(), TargetName("web1"), FOLDERS)
+    assert [str(job) for job in target.jobs] == ["default", "tidy", "check"]
+    kinds = {str(job.name): (job.kind, job.deletes, job.run) for job in target.described}
+    assert kinds == {
+        "default": ("create", 0, True),
+        "prune": ("prune", 5000, False),
+        "tidy": ("prune", None, True),
+        "check": ("read", 0, True),
+    }
+    assert target.job(JobName("other")) == TargetJob(JobName("other"), "create", 0)
+
+
+def test_where_no_described_job_runs_the_client_is_asked_what_it_offers() -> None:
+    text = (HERE / "valid/least.yaml").read_text()
+    assert targets.read(f"{text}jobs: {{prune: {{deletes: 5, run: no}}}}\n", TargetName("web1"), FOLDERS).jobs is None
+
+
+@given(st.lists(st.builds(TargetJob, st.sampled_from([JobName(c) for c in "abcd"])), unique_by=lambda job: job.name))
+def test_the_line_that_is_advised_can_be_pasted(jobs: list[TargetJob]) -> None:
+    text = (HERE / "valid/least.yaml").read_text()
+    more = TargetJob(JobName("prune"), "prune", 5000, run=False)
+    line = target_jobs.line((*jobs, TargetJob(JobName("check"), "read", run=False)), more)
+    described = targets.read(f"{text}{line}\n", TargetName("web1"), FOLDERS).described
+    assert described == (*jobs, TargetJob(JobName("check"), "read", run=False), more)
 
 
 def test_a_host_key_loses_its_comment() -> None:

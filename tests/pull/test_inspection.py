@@ -10,9 +10,9 @@ import pytest
 from machines import full_disk
 
 from borgctl.pull import config
-from borgctl.pull import repository as repositories
 from borgctl.pull import state as states
 from borgctl.pull.folders import TargetName
+from borgctl.pull.repository import inspection as repositories
 from borgctl.pull.session import Patience
 from borgctl.pull.state import Job, Past, State
 

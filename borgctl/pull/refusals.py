@@ -1,0 +1,42 @@
+"""Refusals: what to do about something that the guard did not let pass, in one sentence.
+
+Where a client can have meant well the answer can be pasted. All else no borg says that borgctl has started.
+
+    advised(Refused("destroy", "create", "never", "…"), target, "default")    "the client's borg was asked for …"
+"""
+
+from dataclasses import replace
+
+from borgctl.pull import target_jobs
+from borgctl.pull.repository.guard import Refused
+from borgctl.pull.targets import Target
+from borgctl.values import JobName
+
+_DELETES = 5000
+_WINDOWS = {"put": "write", "commit": "write", "save_key": "passphrase", "delete": "delete"}
+HOSTILE = (
+    "the client's borg was asked for this by something else than borgctl: treat the client as hostile; its earlier "
+    "archives are there, and 'borgpull compact' would free what it has marked deleted"
+)
+
+
+def advised(refused: Refused, target: Target, job: str | None) -> str:
+    """Return what to do; `job` is None for a window."""
+    if job is None:
+        if refused.rule not in ("session", "delete") or refused.method not in _WINDOWS:
+            return HOSTILE
+        allow = _WINDOWS[refused.method]
+        return f"if the client's admin asked for that: borgpull window {target.name} --allow {allow}"
+    described = target.job(JobName(job))
+    if refused.method == "delete" and described.kind == "create":
+        more = target_jobs.TargetJob(described.name, "prune", _DELETES, run=described in target.described)
+        return f"if this job is to delete, write into the target file: {target_jobs.line(target.described, more)}"
+    if refused.method == "delete" and described.deletes is not None:
+        more = replace(described, deletes=10 * max(described.deletes, _DELETES))
+        return (
+            f"look at what the client prunes; if it is right, write into the target file: "
+            f"{target_jobs.line(target.described, more)}"
+        )
+    if described.kind == "read" and refused.rule == "session" and refused.method in _WINDOWS:
+        return f"the target file says 'kind: read' of job {job}: if it is to write, take that away"
+    return HOSTILE

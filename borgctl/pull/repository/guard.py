@@ -1,0 +1,111 @@
+"""guard: the process between a client's bytes and borg serve's stdin, as the launcher sees it.
+
+How it is started, and what it says: one JSON object a line, `refused` at most once, and `end` last. Its word alone
+tells what a client has done to the repository; without `end` nobody knows, and the run has failed.
+
+    events = Events(); events.feed(chunk)      events.passed      events.refused
+"""
+
+import json
+import sys
+from dataclasses import dataclass, fields
+from typing import Any
+
+from borgctl.pull.repository.sessions import GuardSession, bounds
+from borgctl.pull.stream import Lines, TooLong
+from borgctl.pull.targets import Target, in_bytes
+
+PROGRAM = (sys.executable, "-I", "-m", "borgctl.pull.repository.rpc_guard")
+_LONGEST = 1 << 16
+REFUSED = 3  # its exit status
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What a session has said: each a number; `bytes` of all messages, `cut` where it ended inside of one.
+
+    `committed_manifests`: commits with a manifest put before them.
+    """
+
+    puts: int = 0
+    put_bytes: int = 0
+    deletes: int = 0
+    commits: int = 0
+    manifests: int = 0
+    committed_manifests: int = 0
+    keys: int = 0
+    bytes: int = 0
+    messages: int = 0
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """What the guard did not let pass: a method's name, the kind of session, and the rule by its name."""
+
+    method: str
+    session: str
+    rule: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.method} in a session of kind {self.session}: {self.rule}"
+
+
+class Events:
+    """Read the guard's lines; `strange` where one of them is none of its events, or comes after the last."""
+
+    def __init__(self) -> None:
+        self._lines = Lines(_LONGEST)
+        self.passed: Passed | None = None
+        self.refused: Refused | None = None
+        self.strange: str | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes; b"" is the end."""
+        try:
+            lines = self._lines.feed(data) if data else self._lines.finish()
+        except TooLong:
+            self._lines, lines = Lines(_LONGEST), [b"a line without end"]
+        for line in lines:
+            try:
+                self._take(json.loads(line))
+            except (ValueError, TypeError, KeyError, RecursionError):
+                self.strange = self.strange or line.decode("utf-8", "replace")[:500]
+
+    def _take(self, event: Any) -> None:  # noqa: ANN401 - JSON
+        if self.passed is not None:
+            raise ValueError
+        match event["event"]:
+            case "refused" if self.refused is None:
+                self.refused = Refused(*(_text(event[key]) for key in ("method", "session", "rule", "detail")))
+            case "end":
+                self.passed = Passed(**{field.name: _number(field.name, event[field.name]) for field in fields(Passed)})
+            case _:
+                raise ValueError
+
+
+def argv(target: Target, session: GuardSession, used: int) -> list[str]:
+    """Return the guard's argv; `used` bytes of the quota are taken."""
+    words = [*PROGRAM, "--repository", str(target.repository), "--session", session.name]
+    words += ["--deletes", "any" if session.deletes is None else str(session.deletes)]
+    for name, most in bounds(in_bytes(target.quota), used).items():
+        words += [f"--{name}", str(most)]
+    return words
+
+
+def environment(room: str) -> dict[str, str]:
+    """Return its environment; TMPDIR tells `rooms` which launcher it belongs to."""
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": room}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _number(name: str, value: Any) -> Any:  # noqa: ANN401
+    if type(value) is not (bool if name == "cut" else int) or value < 0:
+        raise TypeError
+    return value

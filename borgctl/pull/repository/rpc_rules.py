@@ -1,0 +1,230 @@
+"""Which messages a session of a kind may say: one table, and what a session has said so far.
+
+The kind of a session follows from what the server asked for, never from the client's words. A client may read, and
+what else its kind of session says; what it writes needs the exclusive lock, and what it deletes it must have put itself
+in this session, unless the server's own file says more. It starts nothing and reads no file.
+
+    judge = Judge(SESSIONS["create"], Limits(b"/srv/borg/web1", quota=10**9, puts=10**6, commits=100), vacant)
+    judge.admit(message)      raises Refused; judge.facts says what was admitted
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from borgctl.pull.repository.rpc_messages import MANIFEST, Message, Refused
+
+_READ = frozenset(
+    (
+        *("negotiate", "open", "load_key", "get", "list", "scan", "__len__", "check", "rollback"),
+        *("get_free_nonce", "commit_nonce_reservation"),
+    )
+)
+_WRITE = _READ | {"put", "commit"}
+_DELETE = _WRITE | {"delete"}
+# What changes the repository, or its nonce file, or its config (`check` notes there how far it came).
+_EXCLUSIVE = frozenset(("put", "delete", "commit", "check", "commit_nonce_reservation", "get_free_nonce"))
+LARGEST_NONCE = (1 << 63) - 1
+REMEMBERED = 16_384  # ids of this session's puts that a delete can count on at least; twice that at most
+_KEY = re.compile(rb"(?:[A-Za-z0-9+/]{1,100}\n)*[A-Za-z0-9+/]{1,100}={0,2}\n?")  # base64, wrapped
+
+# Why a message is refused; the texts are for people.
+RULES = {
+    "encoding": "not a message as borg packs it",
+    "size": "a size or number beyond what borg sends",
+    "never": "no session may say this",
+    "session": "this kind of session may not say this",
+    "order": "not in its turn: negotiate, open, then the rest, numbered one by one",
+    "path": "another repository than the target's",
+    "create": "a new repository where something is, or none where one is to begin",
+    "options": "a way of opening that no session may ask for",
+    "lock": "without the lock that this needs",
+    "repair": "a repair",
+    "compact": "a commit that compacts",
+    "nonce": "a nonce of 2^63 or more",
+    "key": "not the text of a key",
+    "delete": "a delete of what this session did not put",
+    "quota": "more bytes than the quota leaves",
+    "puts": "more puts than allowed",
+    "commits": "more commits than allowed",
+}
+
+
+class Session(NamedTuple):
+    """What one kind of session may say."""
+
+    methods: frozenset[str]
+    create: bool = False  # it begins a repository where nothing is, and only so
+    unlocked: bool = False  # it may open without a lock, as `borg key export` does
+    granted: bool = False  # it may delete as many other ids as the server's file says
+    any_delete: bool = False  # it may delete any id
+
+
+SESSIONS = {
+    "read": Session(_READ),
+    "create": Session(_DELETE),
+    "prune": Session(_DELETE, granted=True),
+    "init": Session(_WRITE | {"save_key"}, create=True),
+    "window-read": Session(_READ, unlocked=True),
+    "window-write": Session(_DELETE, unlocked=True),
+    "window-passphrase": Session(_READ | {"save_key"}, unlocked=True),
+    "window-delete": Session(_DELETE, unlocked=True, any_delete=True),
+}
+
+
+class Limits(NamedTuple):
+    """What the server allows one session: the only path, and numbers that count admitted messages."""
+
+    repository: bytes
+    quota: int = 0  # bytes of puts' data
+    puts: int = 0
+    commits: int = 0
+    deletes: int | None = 0  # of ids not put in this session; None: any number
+
+
+class Facts:
+    """What a session has said, as far as it was admitted."""
+
+    __slots__ = ("commits", "committed_manifests", "deletes", "keys", "manifests", "messages", "put_bytes", "puts")
+
+    def __init__(self) -> None:
+        self.messages = self.puts = self.put_bytes = self.deletes = self.commits = self.keys = 0
+        self.manifests = 0  # puts of the manifest
+        self.committed_manifests = 0  # commits with such a put since the commit before
+
+    def report(self) -> dict[str, int]:
+        """Return all numbers by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class _Recent:
+    """The ids of the latest puts: REMEMBERED of them for certain, never more than twice as many."""
+
+    def __init__(self) -> None:
+        self.younger: set[bytes] = set()
+        self.older: set[bytes] = set()
+
+    def add(self, id_: bytes) -> None:
+        if len(self.younger) >= REMEMBERED:
+            self.older, self.younger = self.younger, set()
+        self.younger.add(id_)
+
+    def __contains__(self, id_: object) -> bool:
+        return id_ in self.younger or id_ in self.older
+
+
+class Judge:
+    """One session: `admit` takes its messages one after the other and raises Refused at the first that may not pass.
+
+    `vacant` says whether nothing is at the repository's path; it is asked when a session begins a repository.
+    """
+
+    def __init__(self, session: Session, limits: Limits, vacant: Callable[[], bool]) -> None:
+        self.session, self.limits, self.vacant = session, limits, vacant
+        self.facts = Facts()
+        self.exclusive = False
+        self._opened = False
+        self._number = 0
+        self._recent = _Recent()
+        self._others = 0  # deletes of ids that this session did not put
+        self._manifest = False  # a manifest was put since the last commit
+
+    def admit(self, message: Message) -> None:
+        """Take the next message, or raise Refused."""
+        method = message.method
+        if method not in self.session.methods:
+            raise Refused(method, "session")
+        self._turn(message)
+        if method in _EXCLUSIVE and not self.exclusive:
+            raise Refused(method, "lock")
+        if rule := _RULES.get(method):
+            rule(self, message)
+        self._number = message.number
+        self.facts.messages += 1
+
+    def _turn(self, message: Message) -> None:
+        """Refuse a message out of turn."""
+        expected = {0: "negotiate", 1: "open"}.get(self._number)
+        if message.number != self._number + 1 or (message.method in {"negotiate", "open"}) != (expected is not None):
+            raise Refused(message.method, "order")
+        if expected is not None and message.method != expected:
+            raise Refused(message.method, "order")
+
+    def _open(self, message: Message) -> None:
+        path, create, _, lock, exclusive, append_only, parents = message.arguments
+        if path != self.limits.repository:
+            raise Refused("open", "path")
+        if append_only or parents:
+            raise Refused("open", "options")
+        if not lock and not self.session.unlocked:
+            raise Refused("open", "lock")
+        if create != self.session.create or (create and not (lock and exclusive and self.vacant())):
+            raise Refused("open", "create")
+        self.exclusive = bool(lock and exclusive)
+
+    def _check(self, message: Message) -> None:
+        if message.arguments[0]:
+            raise Refused("check", "repair")
+
+    def _nonce(self, message: Message) -> None:
+        for nonce in message.arguments:
+            if isinstance(nonce, int) and nonce > LARGEST_NONCE:
+                raise Refused(message.method, "nonce")
+
+    def _save_key(self, message: Message) -> None:
+        (key,) = message.arguments
+        if not isinstance(key, bytes) or not _KEY.fullmatch(key):
+            raise Refused("save_key", "key")
+        self.facts.keys += 1
+
+    def _put(self, message: Message) -> None:
+        id_, length = message.arguments
+        assert isinstance(id_, bytes) and isinstance(length, int)
+        facts, limits = self.facts, self.limits
+        if facts.puts >= limits.puts:
+            raise Refused("put", "puts", f"{limits.puts} at most")
+        if facts.put_bytes + length > limits.quota:
+            raise Refused("put", "quota", f"{limits.quota} bytes at most")
+        facts.puts += 1
+        facts.put_bytes += length
+        if id_ == MANIFEST:
+            facts.manifests += 1
+            self._manifest = True
+        else:
+            self._recent.add(id_)
+
+    def _delete(self, message: Message) -> None:
+        (id_,) = message.arguments
+        if id_ == MANIFEST:  # without it there are no archives; borg only ever puts a new one
+            raise Refused("delete", "delete", "the manifest")
+        if id_ not in self._recent and not self.session.any_delete:
+            most = self.limits.deletes if self.session.granted else 0
+            if most is not None and self._others >= most:
+                raise Refused("delete", "delete", f"{most} at most")
+            self._others += 1
+        self.facts.deletes += 1
+
+    def _commit(self, message: Message) -> None:
+        _, compact, _, cleanup = message.arguments
+        if compact or cleanup:
+            raise Refused("commit", "compact")
+        if self.facts.commits >= self.limits.commits:
+            raise Refused("commit", "commits", f"{self.limits.commits} at most")
+        self.facts.commits += 1
+        self.facts.committed_manifests += self._manifest
+        self._manifest = False
+
+    def _rollback(self, _: Message) -> None:
+        self._manifest = False
+
+
+_RULES: dict[str, Callable[[Judge, Message], None]] = {
+    "open": Judge._open,
+    "check": Judge._check,
+    "commit_nonce_reservation": Judge._nonce,
+    "save_key": Judge._save_key,
+    "put": Judge._put,
+    "delete": Judge._delete,
+    "commit": Judge._commit,
+    "rollback": Judge._rollback,
+}

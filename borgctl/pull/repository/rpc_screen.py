@@ -1,0 +1,54 @@
+"""The client's bytes, judged: how many of them may pass. Pure; the process around it is `rpc_guard`.
+
+A message is judged when its last byte has come, a put when its head has, and before any of its bytes passes. Once a
+message is refused no byte passes any more, its own included. A put that borg waits for ends with one more word behind
+its data; where another stands there, serve has got a message without an end, which it never acts on.
+
+    screen = Screen(judge)
+    passing = screen.measure(data)      data: what has come and not passed; may say more than came: a put's data to come
+"""
+
+from borgctl.pull.repository.rpc_messages import Message, Refused, read
+from borgctl.pull.repository.rpc_rules import Judge
+
+
+class Screen:
+    """What one session may pass; `refusal` is what ended it, or None; `tail` the word that must come next, if any."""
+
+    __slots__ = ("judge", "refusal", "tail")
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.refusal: Refused | None = None
+        self.tail = b""
+
+    def measure(self, data: bytes) -> int:
+        """Return how many bytes may pass, from the first of `data`: judged ones, perhaps beyond its end."""
+        passing = 0
+        while self.refusal is None and passing < len(data):
+            try:
+                size = self._word(data, passing) if self.tail else self._message(read(data, passing))
+            except Refused as refusal:
+                self.refusal = refusal
+                break
+            if not size:
+                break
+            passing += size
+        return passing
+
+    def _message(self, message: Message | None) -> int:
+        """Return the size of a message that may pass, 0 where it has not come yet."""
+        if message is None:
+            return 0
+        self.judge.admit(message)
+        self.tail = message.tail
+        return message.size
+
+    def _word(self, data: bytes, at: int) -> int:
+        """Return the size of the word that was to come, 0 where it has not come yet."""
+        there = data[at : at + len(self.tail)]
+        if not self.tail.startswith(there):
+            raise Refused("put", "encoding", "not as borg packs it")
+        size = len(self.tail) if there == self.tail else 0
+        self.tail = b"" if size else self.tail
+        return size

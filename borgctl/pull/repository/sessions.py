@@ -1,0 +1,56 @@
+"""Sessions: what a client may say to `borg serve` in one call, by what the server asked for.
+
+The kind follows from the job that the server named and from how its target file describes that job, never from the
+client's words; a window's follows from `borgpull window --allow`. What each kind may say is told in `rpc_rules`.
+
+    session_for(target, JobName("default"), repository_known=True)   == GuardSession("create", deletes=0)
+"""
+
+from dataclasses import dataclass
+
+from borgctl.pull.targets import Target
+from borgctl.values import JobName
+
+WINDOWS = ("read", "write", "passphrase", "delete")
+
+# A refused put is written before it is refused, so what may pass has its own bound. An honest client is to hear of its
+# quota from serve, by name; by then it may have this much on its way (pipes, sockets, ssh's window; 16 MiB were seen).
+_SLACK = 64 << 20  # bytes
+# serve keeps about 44 bytes of memory for each object: so many are 9 GB. A first backup of 10 TB in large files has
+# five million, and each small file is one more.
+_MOST_PUTS = 200_000_000
+# Each commit writes the whole index anew. borg makes a checkpoint every 30 minutes, `recreate` two commits an archive.
+_MOST_COMMITS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSession:
+    """A kind of session and its bounds; `deletes` of what earlier sessions put is None for any number."""
+
+    name: str
+    deletes: int | None = 0
+
+    @property
+    def commits(self) -> bool:
+        """Tell whether a good run of this kind has changed the repository, whatever the client says."""
+        return self.name in ("create", "init")
+
+
+def session_for(target: Target, job: JobName, repository_known: bool) -> GuardSession:
+    """Return the session of a job; `repository_known`: there is a repository, or there once was one."""
+    described = target.job(job)
+    if described.kind == "read":
+        return GuardSession("read")
+    if not repository_known:
+        return GuardSession("init")
+    return GuardSession(described.kind, described.deletes)
+
+
+def window_session(allow: str) -> GuardSession:
+    """Return the session of a window; `allow` is one of WINDOWS."""
+    return GuardSession(f"window-{allow}", None if allow == "delete" else 0)
+
+
+def bounds(quota: float, used: int) -> dict[str, int]:
+    """Return how many bytes, puts and commits may pass, of a quota of which `used` bytes are taken."""
+    return {"quota": max(0, int(quota) - used) + _SLACK, "puts": _MOST_PUTS, "commits": _MOST_COMMITS}

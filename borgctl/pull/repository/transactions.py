@@ -1,0 +1,114 @@
+"""Transactions: what a repository's own files say, without a key: the last one, and how much of the quota is used.
+
+borg serve writes `index.N` and `hints.N` with each commit, N being the last segment of it (borg's internals, "Segments,
+index and hints"). Hints are borg's to write, not the client's.
+
+    last("/srv/borg/web1") == 42     used("/srv/borg/web1") == 12_345_678
+"""
+
+import os
+import re
+import stat
+from contextlib import suppress
+
+_LONGEST = 64 << 20  # bytes; hints have about 6 for each segment, and their later part is not needed
+_QUOTA_KEY = b"storage_quota_use"
+_WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}  # msgpack's unsigned integers
+
+
+def is_there(repository: str) -> bool:
+    """Tell whether anything is at that path: what cannot be looked at is, and an empty directory is not."""
+    try:
+        with os.scandir(repository) as entries:
+            return next(entries, None) is not None or os.path.islink(repository)
+    except FileNotFoundError:
+        return os.path.islink(repository)
+    except OSError:
+        return True
+
+
+def last(repository: str) -> int | None:
+    """Return the number of the last transaction; None where there is none."""
+    return max(_numbers(repository, "index"), default=None)
+
+
+def used(repository: str) -> int:
+    """Return how many bytes borg counts against the quota; the size of all segments where the hints don't tell."""
+    number = last(repository)
+    if number is None:
+        return 0
+    try:
+        fd = os.open(f"{repository}/hints.{number}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            return quota_use(file.read(_LONGEST))
+    except (OSError, ValueError, IndexError):
+        return _segments(repository, number)
+
+
+def quota_use(hints: bytes) -> int:
+    """Read `storage_quota_use` from hints, a msgpack map whose maps before that key have integers only.
+
+    Raise ValueError or IndexError for anything else.
+    """
+    count, at = _head(hints, 0, fix=0x80, wide={0xDE: 2, 0xDF: 4})
+    for _ in range(count):
+        length, at = _head(hints, at, fix=0xA0, wide={0xD9: 1, 0xDA: 2})
+        key, at = hints[at : at + length], at + length
+        if key == _QUOTA_KEY:
+            return _integer(hints, at)[0]
+        at = _skip(hints, at)
+    raise ValueError("no quota in the hints")
+
+
+def _skip(data: bytes, at: int) -> int:
+    """Return where the value ends that begins at `at`: an integer, or a map of integers."""
+    if not (0x80 <= data[at] <= 0x8F or data[at] in (0xDE, 0xDF)):
+        return _integer(data, at)[1]
+    pairs, at = _head(data, at, fix=0x80, wide={0xDE: 2, 0xDF: 4})
+    for _ in range(2 * pairs):
+        at = _integer(data, at)[1]
+    return at
+
+
+def _head(data: bytes, at: int, *, fix: int, wide: dict[int, int]) -> tuple[int, int]:
+    """Read a length: in the low bits of the first byte, or in as many bytes after it."""
+    first = data[at]
+    if first in wide:
+        end = at + 1 + wide[first]
+        return int.from_bytes(data[at + 1 : end], "big"), end
+    mask = 0x0F if fix == 0x80 else 0x1F
+    if first & ~mask != fix:
+        raise ValueError("not the hints that borg writes")
+    return first & mask, at + 1
+
+
+def _integer(data: bytes, at: int) -> tuple[int, int]:
+    """Read a number that is not negative; return it and where it ends."""
+    first = data[at]
+    if first < 0x80:
+        return first, at + 1
+    if first not in _WIDTHS or at + 1 + _WIDTHS[first] > len(data):
+        raise ValueError("not the hints that borg writes")
+    end = at + 1 + _WIDTHS[first]
+    return int.from_bytes(data[at + 1 : end], "big"), end
+
+
+def _segments(repository: str, newest: int) -> int:
+    """Return the size of all segments that are committed; borg itself removes the others before it writes."""
+    total = 0
+    for folder, folders, files in os.walk(f"{repository}/data"):
+        folders[:] = [name for name in folders if name.isdecimal()]
+        for name in files:
+            if name.isdecimal() and int(name) <= newest:
+                with suppress(OSError):
+                    status = os.lstat(f"{folder}/{name}")
+                    total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
+
+
+def _numbers(repository: str, kind: str) -> list[int]:
+    try:
+        names = os.listdir(repository)
+    except OSError:
+        return []
+    return [int(found[1]) for name in names if (found := re.fullmatch(rf"{kind}\.([0-9]{{1,18}})", name))]

@@ -1,0 +1,56 @@
+"""What to do about a refusal: a line to paste where a client can mean well, else the truth."""
+
+import pytest
+
+from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.refusals import HOSTILE, advised
+from borgctl.pull.repository.guard import Refused
+from borgctl.pull.targets import read
+
+TEXT = "host: web1\nrepository: /srv/borg/web1\nquota: 20M\n"
+FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")
+
+
+def advice(method: str, rule: str, job: str | None, jobs: str = "", session: str = "create") -> str:
+    target = read(f"{TEXT}{jobs}\n", TargetName("web1"), FOLDERS)
+    return advised(Refused(method, session, rule, ""), target, job)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "line"),
+    [
+        ("", "jobs: {prune: {deletes: 5000, run: no}}"),
+        ("jobs: [default]", "jobs: {default: {}, prune: {deletes: 5000, run: no}}"),
+        ("jobs: [default, prune]", "jobs: {default: {}, prune: {deletes: 5000}}"),
+        ("jobs: {prune: {deletes: 9000, run: no}}", "jobs: {prune: {deletes: 90000, run: no}}"),
+        ("jobs: {check: {kind: read}}", "jobs: {check: {kind: read}, prune: {deletes: 5000, run: no}}"),
+    ],
+)
+def test_a_prune_that_may_not_delete_ends_with_the_line_to_paste(jobs: str, line: str) -> None:
+    assert advice("delete", "delete", "prune", jobs).endswith(f": {line}")
+
+
+@pytest.mark.parametrize(
+    ("method", "allow"),
+    [("put", "write"), ("commit", "write"), ("delete", "delete"), ("save_key", "passphrase")],
+)
+def test_in_a_window_the_word_is_named_that_would_allow_it(method: str, allow: str) -> None:
+    assert advice(method, "session", None).endswith(f"borgpull window web1 --allow {allow}")
+
+
+@pytest.mark.parametrize(
+    ("method", "rule", "job"),
+    [
+        ("destroy", "never", "default"),
+        ("destroy", "never", None),
+        ("break_lock", "never", None),
+        ("save_key", "session", "default"),
+        ("open", "create", "default"),
+        ("unknown", "encoding", "default"),
+        ("put", "quota", "default"),
+        ("commit", "compact", None),
+        ("put", "lock", None),
+    ],
+)
+def test_all_else_is_no_borg_that_borgctl_started(method: str, rule: str, job: str | None) -> None:
+    assert advice(method, rule, job) == HOSTILE
