@@ -31,7 +31,9 @@ def test_the_lock_of_a_dead_process_goes_although_another_program_has_its_number
 
 
 @pytest.mark.parametrize(
-    "name", [f"{HOST}.{ALIVE}-0", f"other@0af1.{DEAD}-0", f"{HOST}.{os.getpid()}-b0b", "strange", f"x{HOST}.{DEAD}-0"]
+    "name",
+    [f"{HOST}.{ALIVE}-0", f"other@0af1.{DEAD}-0", f"{HOST}.{os.getpid()}-b0b", "strange", f"x{HOST}.{DEAD}-0"],
+    ids=["alive", "another host", "a thread of ours", "strange", "another host's end"],
 )
 def test_the_lock_of_somebody_else_stays(tmp_path: Path, name: str) -> None:
     hold(tmp_path, name)
