@@ -72,7 +72,7 @@ class Walk:
         if found is None:
             self._foreign(line)
             self._skipped = self._skipped or hashlib.sha256()
-            self._skipped.update(line.text + b"\n")
+            self._skipped.update(line.text + b"\n" * line.whole)
         else:
             self._follow(line, found)
             self._clock(found)

@@ -104,9 +104,6 @@ def _heard(state: State, ended: Ended) -> list[Alert]:
     text = _doubt(ended.seen, told.audit, linked=state.linked, well=well)
     if text is not None:
         return [state.alert("audit-broken", text, ended.time)]
-    if told.audit.behind:
-        later = f"the client's audit log has {told.audit.behind} records more, which the next runs will prove"
-        ended.transcript.keep(Message("borgpull", "WARNING", later))
     state.head, state.linked = told.audit.head, True
     return []
 

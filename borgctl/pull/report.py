@@ -67,6 +67,8 @@ def summary(report: Report) -> str:
         parts.append(elapsed(report.duration))
     if transcript.dropped:
         parts.append(f"{transcript.dropped} more messages not kept")
+    if (told := transcript.ending()) and told.audit and told.audit.behind:
+        parts.append(f"{told.audit.behind} records of its audit log are left for the next run to prove")
     lines = [", ".join(parts)]
     if hint := report.hint or advice(verdict, transcript.messages, report.target):
         lines.append(f"hint: {hint}")
