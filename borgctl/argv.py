@@ -64,7 +64,7 @@ def _presentation(launch: Launch) -> list[str]:
     progress = ["progress"] if launch.log == "json" else []
     match launch.command:
         case "create" if launch.dry:
-            return [] if "list" in chosen else ["list"]  # the gate counts what is listed
+            return [*progress, *(["list"] if "list" not in chosen else [])]  # the gate counts what is listed
         case "create" if not chosen & {"json", "stats", "dry-run", "list"}:
             return [*progress, "json" if structured else "stats"]
         case "list" | "info" if structured and not chosen & {"json", "json-lines", "short"}:

@@ -19,6 +19,7 @@ GOOD = ("ok", "warning")
 DRY_RUN = "dry-run"  # the gate's reason for a run that is good, and no backup (docs/wire.md)
 _ADDING = ("create", "init")
 ADVICE = {
+    "dry-run": "nothing was saved, as it was a dry run: take 'dry-run' out of the job in the client's policy",
     "timeout": "raise 'timeout' in the target file, or run more often",
     "stopped": "run again: borg goes on from its last checkpoint",
     "window-cut": "a command of the client's admin was cut short: open another window",
@@ -122,16 +123,17 @@ def _good(facts: Facts, told: Exit) -> Verdict:
         return Verdict("failed", "launcher", facts.status, "no-start")
     if told.outcome == "ok" and told.code != 0:
         return Verdict("failed", "launcher", told.code, "code-differs")
-    if told.reason == DRY_RUN:  # nothing was said to serve, which complains of that; and nothing was saved
-        return Verdict("warning", told.origin, told.code, DRY_RUN)
-    if facts.serve_needed and facts.serve is None:
+    dry = told.reason == DRY_RUN  # nothing was said to serve, which complains of that
+    if facts.serve_needed and not dry and facts.serve is None:
         return Verdict("failed", "launcher", None, "serve-unused")
-    if facts.serve_needed and facts.serve != 0:
+    if facts.serve_needed and not dry and facts.serve != 0:
         return Verdict("failed", "serve", facts.serve, "serve-failed")
     if facts.serve_needed and facts.guard_fault is not None:
         return Verdict("failed", "launcher", None, "guard-failed")
     if facts.status not in (told.code, 255):  # 255: the connection was lost after the last word, and changes nothing
         return Verdict("failed", "launcher", facts.status, "code-differs")
+    if dry:
+        return Verdict("warning", "launcher", told.code, DRY_RUN)
     if facts.result_cut:
         return Verdict("warning", "launcher", told.code, "result-cut")
     return Verdict(told.outcome, told.origin, told.code, told.reason)

@@ -1,4 +1,4 @@
-"""A run that does not come to an end: the client's record names the file, the server learns nothing."""
+"""A run that does not end: the client's record names the file that borg was at; the server learns nothing."""
 
 import os
 

@@ -77,6 +77,8 @@ class Intent:
         shown = ["progress"] if self.log == "json" else []
         if self.command == "create" and not given & {"json", "stats", "dry-run", "list"}:
             shown.append("json" if structured else "stats")
+        if self.command == "create" and "dry-run" in given and "list" not in given:
+            shown.append("list")
         if self.command in ("list", "info") and structured and not given & {"json", "json-lines", "short"}:
             shown.append("json")
         place = {"proto": "ssh", "user": None, "host": "borgctl", "port": None}

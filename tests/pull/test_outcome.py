@@ -14,6 +14,7 @@ OK = Exit("r1", "ok", "borg", 0, None)
 WARNING = Exit("r1", "warning", "borg", 105, None)
 FAILED = Exit("r1", "failed", "borg", 2, None)
 REFUSED = Exit("r1", "refused", "gate", 77, "unknown-job")
+DRY = Exit("r1", "ok", "borg", 0, "dry-run")
 
 TABLE = [
     # what the gate said, and what else is known                        how it ended
@@ -40,6 +41,11 @@ TABLE = [
     (Facts(OK, serve=None), Verdict("failed", "launcher", None, "serve-unused")),
     (Facts(OK, astray=True), Verdict("failed", "launcher", 0, "frames-astray")),
     (Facts(OK, result_cut=True), Verdict("warning", "launcher", 0, "result-cut")),
+    # nothing was saved, and serve was not spoken to
+    (Facts(DRY, serve=2), Verdict("warning", "launcher", 0, "dry-run")),
+    (Facts(DRY, serve=None), Verdict("warning", "launcher", 0, "dry-run")),
+    (Facts(DRY, status=1), Verdict("failed", "launcher", 1, "code-differs")),
+    (Facts(DRY, started=False), Verdict("failed", "launcher", 0, "no-start")),
     # the launcher ended it
     (Facts(None, ended="timeout", status=255), Verdict("timeout", "launcher", None, "timeout")),
     (Facts(OK, ended="timeout"), Verdict("timeout", "launcher", None, "timeout")),

@@ -44,7 +44,7 @@ def readings(borg, argvs):
     return json.loads(done.stdout)
 
 
-OURS = {"create": ("progress", "json", "stats"), "list": ("progress", "json"), "info": ("progress", "json")}
+OURS = {"create": ("progress", "json", "stats", "list"), "list": ("progress", "json"), "info": ("progress", "json")}
 
 
 def meant(launch):
@@ -108,7 +108,7 @@ def launch(command="create", **changes):
         ((), "json", False, ["--progress", "--json"]),
         ((("stats", None),), "text", False, []),
         ((("list", None),), "json", True, ["--progress"]),
-        ((("dry-run", None),), "json", True, ["--progress"]),
+        ((("dry-run", None),), "json", True, ["--progress", "--list"]),
         ((("json", None),), "text", True, []),
     ],
 )

@@ -775,6 +775,40 @@ def test_the_time_limit_ends_the_run(room):
     assert room.records()[-1]["reason"] == "runtime-limit"
 
 
+def test_the_file_that_borg_was_at_is_in_our_record_and_not_told(room):
+    (room.path / "large").touch()
+    room.policy("limits: {runtime: 1s}\n")
+    room.borg(f"exec sleep 30 < {room.path}/large")
+    done = room.gate("run default --log=json")
+    assert room.records()[-1]["reading"] == f"{room.path}/large" and b"large" not in done.stderr
+    room.borg()
+    room.policy()
+    assert room.gate("run default").returncode == 0 and "reading" not in room.records()[-1]
+
+
+@pytest.mark.parametrize("disclose", ["counts", "names"])
+@pytest.mark.parametrize("asked", ["run default --log=json", "borg --log=json create --dry-run --list ::a /etc"])
+def test_a_dry_run_that_never_opens_the_repository_is_good_and_counted(room, disclose, asked):
+    lines = "".join(
+        json.dumps({"type": "file_status", "status": status, "path": f"/etc/name{number}"}) + "\n"
+        for number, status in enumerate("--x")
+    )
+    (room.path / "lines").write_text(lines)
+    words = f"test $1 = --version && echo borg 1.4.5 && exit 0; cat {room.path}/lines >&2; echo $@ > {room.path}/argv"
+    programs.script(room.path / "borg", words)
+    commands = "commands: {create: {paths: [/etc], options: [dry-run, list]}}\n"
+    room.policy(f"{commands}disclose: {disclose}\n", jobs="default: {paths: [/etc], options: {dry-run: yes}}")
+    done = room.gate(asked)
+    end = exit_line(done)
+    assert (end["outcome"], end["origin"], end["reason"], done.returncode) == ("ok", "borg", "dry-run", 0)
+    assert b"2 files and directories would be saved, 1 are left out" in done.stderr
+    assert (b"name1" in done.stderr) == (disclose == "names" and "--list" in asked)
+    assert "--list" in (room.path / "argv").read_text().split()
+    words = words.replace("echo $@", "exit 2; echo $@")
+    programs.script(room.path / "borg", words)
+    assert exit_line(room.gate(asked))["outcome"] == "failed"
+
+
 def test_what_borg_leaves_running_does_not_outlive_the_gate(room):
     room.borg(f"setsid sh -c 'trap \"\" TERM INT HUP; echo $$ > {room.path}/pid; sleep 60' >/dev/null 2>&1 & sleep 0.3")
     assert room.gate("run default").returncode == 0

@@ -119,6 +119,7 @@ ADVICE = [
     ((("{encryption: required}", "{encryption: none}"),), 2, "read and forge"),
     ((("  init: {command: init, options: {encryption: repokey}}\n", ""),), 4, "makes the repository"),
     ((("/data]", "/data], options: {read-special: yes}"),), 5, "waits at pipes"),
+    ((("/data]", "/data], options: {dry-run: yes}"),), 5, "counts as no backup"),
     ((("/data]", "/none]"),), 5, "is not here"),
     ((("HERE/data", "HERE"),), 5, "the passphrase"),
     ((("HERE/data", "HERE"),), 5, "borg's own state"),

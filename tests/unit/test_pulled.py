@@ -55,6 +55,15 @@ def test_a_job_that_was_pulled_is_well_until_it_is_overdue(policy):
     assert stands(policy, 27) == (2, [("default", "overdue")])
 
 
+def test_a_dry_run_is_no_good_run(policy):
+    ran(policy, reason="dry-run")
+    assert stands(policy) == (2, [("default", "never")])
+    ran(policy)
+    assert stands(policy) == (0, [("default", "ok")])
+    ran(policy, reason="dry-run")
+    assert stands(policy) == (1, [("default", "failing")])
+
+
 def test_a_job_whose_last_good_run_is_still_to_come_is_not_well_for_years(policy):
     ran(policy)
     assert stands(policy, -0.05) == (0, [("default", "ok")])
