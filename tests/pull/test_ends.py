@@ -139,6 +139,22 @@ def test_a_busy_target_fails_at_once_and_leaves_the_other_run_alone(world, borg)
     assert first.returncode == 0
 
 
+def test_a_window_holds_the_target_and_opens_for_none_that_is_held(world, borgpull) -> None:
+    note = world.root / "pid"
+    world.local([["note", str(note)], ["sleep", 60]], borg=stand_in_serve(world, "cat"))
+    window = world.start("window", "web1", "--for", "60s")
+    appears(note)
+    status, out, err = borgpull("run", "--json", "web1")
+    assert (status, json.loads(out)["reason"]) == (2, "target-busy"), err
+    assert "holds a window open" in borgpull("run", "web1")[2]
+    for words in (("window", "web1"), ("compact", "web1"), ("forget", "web1", "--repository")):
+        status, _, err = borgpull(*words)
+        assert (status, "target 'web1' is busy" in err) == (2, True), err
+    assert len(note.read_text().split()) == 1
+    window.send_signal(signal.SIGINT)
+    window.communicate(timeout=60)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_both_sides_in_order_and_later_targets_do_not_start(world, borg, number: int) -> None:
     note = world.root / "pid"
