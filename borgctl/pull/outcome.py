@@ -148,6 +148,8 @@ def committed(
     for more: a session that may delete has to commit what it deleted, and also what it calls an archive.
     """
     counts = passed or Passed()
+    if verdict.reason == DRY_RUN and not (counts.puts or counts.deletes or counts.keys):
+        return verdict
     wanted = session.commits or (session.name == "prune" and (counts.deletes > 0 or command in _ADDING))
     if verdict.outcome not in GOOD or not wanted or (counts.committed_manifests > 0 and moved):
         return verdict
