@@ -10,7 +10,8 @@ from borgctl.pull import peer, serve
 from borgctl.pull.diagnosis import advice, named
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.run import obstacle
+from borgctl.pull.repository import guard, transactions
+from borgctl.pull.run import obstacle, session_of
 from borgctl.pull.state import load as load_state
 from borgctl.pull.targets import Target, load, names
 from borgctl.pull.text import shown
@@ -25,7 +26,8 @@ def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: 
         )
     room = f"{folders.state}/run/RUN"
     chosen = jobs or target.jobs
-    seen = load_state(folders, target.name).head
+    state, used = load_state(folders, target.name), transactions.used(str(target.repository))
+    seen = state.head
     calls = (
         [(None, peer.hello(target, room, seen))]
         if chosen is None
@@ -33,17 +35,20 @@ def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: 
     )
     served = serve.argv(target)
     for job, call in calls:
+        guarded = guard.argv(target, session_of(target, job, state), used) if job else None
         if as_json:
             entry = {
                 "target": str(target.name),
                 "job": job and str(job),
                 call.name: call.argv,
+                "guard": guarded,
                 "serve": served if job else None,
             }
             yield json.dumps(entry)
             continue
         yield f"{target.name} {job or 'hello'}: {call.name}: {shlex.join(call.argv)}"
-        if job is not None:
+        if guarded is not None:
+            yield f"{target.name} {job}: guard: {shlex.join(guarded)}"
             yield f"{target.name} {job}: serve: {shlex.join(served)}"
     if chosen is None and not as_json:
         yield f"{target.name}: then each job with command create that the client offers, and for each"

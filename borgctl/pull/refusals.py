@@ -27,6 +27,11 @@ def advised(refused: Refused, target: Target, job: str | None) -> str:
             return HOSTILE
         allow = _WINDOWS[refused.method]
         return f"if the client's admin asked for that: borgpull window {target.name} --allow {allow}"
+    if (refused.method, refused.rule) == ("open", "create"):
+        return (
+            f"it wants to begin a repository where something is: if an earlier init was cut short, remove what it left "
+            f"at {target.repository}; if this was no init, treat the client as hostile"
+        )
     described = target.job(JobName(job))
     if refused.method == "delete" and described.kind == "create":
         more = target_jobs.TargetJob(described.name, "prune", _DELETES, run=described in target.described)

@@ -80,11 +80,9 @@ def summary(report: Report) -> str:
 
 def _done(passed: Passed) -> str:
     """Write what a client did to the repository, by the guard's word."""
-    counts = ((passed.puts, "put"), (passed.deletes, "deleted"))
-    told = " and ".join(f"{count} objects {verb}" for count, verb in counts if count)
-    return told and told.replace("put", f"put ({size(passed.put_bytes)})") + (
-        "" if passed.commits else ", none committed"
-    )
+    parts = [f"{passed.puts} objects put ({size(passed.put_bytes)})"] if passed.puts else []
+    parts += [f"{passed.deletes} objects deleted"] if passed.deletes else []
+    return ", ".join(parts + (["nothing committed"] if parts and not passed.commits else []))
 
 
 def readable(transcript: Transcript) -> list[str]:

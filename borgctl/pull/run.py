@@ -28,7 +28,7 @@ from borgctl.pull.repository.inspection import Inspection, inspect, makes_one, p
 from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.rooms import room
 from borgctl.pull.session import Patience, Session
-from borgctl.pull.state import Alert
+from borgctl.pull.state import Alert, State
 from borgctl.pull.state import load as load_state
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import PROTOCOL
@@ -139,9 +139,15 @@ def obstacle(target: Target) -> Verdict | None:
 
 def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> Report:
     state = load_state(launcher.folders, target.name)
-    known = transactions.is_there(str(target.repository)) or state.knows_repository
-    call, session = peer.run(target, job, path, state.head), session_for(target, job, known)
+    call = peer.run(target, job, path, state.head)
+    session = session_of(target, job, state)
     return carry(launcher, target, call, path, seconds, str(job), state.head, session, by_hand=by_hand)
+
+
+def session_of(target: Target, job: JobName, state: State) -> GuardSession:
+    """Return what the client may say in a run of this job, by what is there and what is remembered."""
+    known = transactions.is_there(str(target.repository)) or state.knows_repository
+    return session_for(target, job, known)
 
 
 def carry(

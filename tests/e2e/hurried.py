@@ -31,7 +31,7 @@ def borgpull():
     change(ssh, "ALIVE_COUNT", 2)
     change(ssh, "PATIENCE", 5)
     change(rooms, "PATIENCE", 2.0)
-    change(cli, "Patience", partial(cli.Patience, end_of_file=2, terminated=2, last_word=3, orphaned=5))
+    change(cli, "Patience", partial(cli.Patience, end_of_file=2, terminated=2, last_word=3, orphaned=5, guard=2))
     cli.main()
 
 

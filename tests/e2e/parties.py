@@ -19,7 +19,15 @@ from machines import Client, Process, Server, Sshd, descendants, key_line, run
 
 HURRIED = Path(__file__).with_name("hurried.py")
 _SOCKETS = 'restrict,port-forwarding,permitopen="localhost:1",permitlisten="localhost:1"'
-_SECONDS = {"hook": 0.15, "ssh": 2.0, "serve": 2.0, "launcher": 2.5, "relay": 0.8, "borg": 1.2}  # how long a part lives
+_SECONDS = {
+    "hook": 0.15,
+    "ssh": 2.0,
+    "serve": 2.0,
+    "guard": 2.0,
+    "launcher": 2.5,
+    "relay": 0.8,
+    "borg": 1.2,
+}  # how long a part lives
 
 
 class Pair:
@@ -143,8 +151,8 @@ class Pair:
         """Return the pid of a part of the run that is going on, None where there is none."""
         if part == "launcher":
             return launcher.pid
-        if part in ("ssh", "serve"):
-            signs = {"ssh": "/usr/bin/ssh ", "serve": f"{self._borg} serve"}
+        if part in ("ssh", "serve", "guard"):
+            signs = {"ssh": "/usr/bin/ssh ", "serve": f"{self._borg} serve", "guard": "rpc_guard"}
             below = [process for process in descendants(launcher.pid) if signs[part] in process.command]
             return below[0].pid if below else None
         sessions = self.sessions()

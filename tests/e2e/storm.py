@@ -29,7 +29,7 @@ from machines import wait_for
 from parties import Pair
 
 SIGNALS = ("TERM", "KILL", "STOP")
-PARTS = ("launcher", "ssh", "serve", "sshd", "gate", "hook", "borg", "relay")
+PARTS = ("launcher", "ssh", "serve", "guard", "sshd", "gate", "hook", "borg", "relay")
 OTHERS = (
     ("cut", "link"),
     ("freeze", "link"),

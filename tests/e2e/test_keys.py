@@ -78,6 +78,21 @@ def alerted(pair):
     return json.loads(pair.borgpull("status", "--json").stdout.splitlines()[0])["alerts"]
 
 
+def test_the_passphrase_is_changed_in_a_window_for_that_alone(one_pair):
+    config = (one_pair.server.repository / "config").read_bytes()
+    with opened(one_pair, allow="delete") as window:
+        refused = change(one_pair.client)
+        assert refused.returncode == 2
+        assert "borgpull window TARGET --allow passphrase" in refused.stderr
+        assert window.wait(60) == 2, window.said()
+    assert "borgpull window web1 --allow passphrase" in window.said()
+    assert (one_pair.server.repository / "config").read_bytes() == config
+    assert [alert["reason"] for alert in alerted(one_pair)] == ["rpc-refused"]
+    with opened(one_pair, allow="passphrase"):
+        assert change(one_pair.client).returncode == 0
+    assert_nothing_is_left(one_pair)
+
+
 def test_a_passphrase_of_the_admins_own_is_typed_twice(one_pair):
     with opened(one_pair, allow="passphrase"):
         result = change(one_pair.client, "--ask", input="own words\nown words\n")

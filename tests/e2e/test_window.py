@@ -174,7 +174,6 @@ def test_the_server_serves_a_window_append_only(one_pair):
         ("read", ("delete", "::{archive}"), "delete"),
         ("read", ("with-lock", "::", "true"), "write"),
         ("write", ("delete", "::{archive}"), "delete"),
-        ("delete", ("key", "change-passphrase", "::"), "passphrase"),
     ],
 )
 def test_what_a_window_was_not_opened_for_is_refused_and_both_sides_hear_of_it(one_pair, allow, words, needed):

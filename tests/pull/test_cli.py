@@ -14,6 +14,8 @@ import pytest
 from borgctl.pull import cli, progress, run, serve
 from borgctl.pull.borglog import Step
 from borgctl.pull.folders import TargetName, lock
+from borgctl.pull.repository import guard
+from borgctl.pull.repository.sessions import GuardSession
 
 
 def log(level: str, message: str) -> list[str]:
@@ -99,6 +101,7 @@ def test_a_dry_run_prints_both_argv_and_starts_nothing(world, borgpull) -> None:
     assert status == 0
     assert "web1 etc: gate: " in out
     assert f"web1 etc: serve: {' '.join(serve.argv(target))}" in out
+    assert f"web1 etc: guard: {' '.join(guard.argv(target, GuardSession('create'), 0))}" in out
     assert not note.exists()
     assert not os.path.exists(world.folders.state)
     Path(world.folders.target(TargetName("web1"))).write_text("quota: 1\n")

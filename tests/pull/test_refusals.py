@@ -45,7 +45,7 @@ def test_in_a_window_the_word_is_named_that_would_allow_it(method: str, allow: s
         ("destroy", "never", None),
         ("break_lock", "never", None),
         ("save_key", "session", "default"),
-        ("open", "create", "default"),
+        ("open", "path", "default"),
         ("unknown", "encoding", "default"),
         ("put", "quota", "default"),
         ("commit", "compact", None),
@@ -54,3 +54,7 @@ def test_in_a_window_the_word_is_named_that_would_allow_it(method: str, allow: s
 )
 def test_all_else_is_no_borg_that_borgctl_started(method: str, rule: str, job: str | None) -> None:
     assert advice(method, rule, job) == HOSTILE
+
+
+def test_an_init_that_was_cut_short_is_told_from_an_attack_by_whoever_looks() -> None:
+    assert "remove what it left at /srv/borg/web1" in advice("open", "create", "init")

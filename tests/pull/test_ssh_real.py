@@ -139,7 +139,7 @@ def test_the_socket_transport_serves_one_connection_under_a_fresh_name(world, ss
 def test_a_client_that_never_connects_to_the_socket_has_not_succeeded(world, sshd, borg, repository, borgpull) -> None:
     (world.root / "in").mkdir(mode=0o700)
     sshd.add(borg, transport="socket", jobs="[default]", socket_directory=str(world.root / "in"))
-    sshd.plays([["start"], ["exit", "ok", 0]])
+    sshd.plays([["start"], ["claim", "ok", 0]])
     status, _, err = borgpull("run", "web1")
     assert (status, "failed (launcher: serve-unused)" in err) == (2, True), err
 
