@@ -41,6 +41,7 @@ class Ending:
     counts: tuple[int, int] | None = None  # bytes to the server, bytes from it
     detail: str | None = None  # for our own log
     identity: str | None = None  # the repository's id, as hexadecimal digits
+    compared: tuple[str, ...] = ()  # what of 'repository' (the id) and 'key' was compared before borg saw it
 
 
 def by_gate(code: str, detail: str | None = None) -> Ending:
@@ -76,7 +77,7 @@ class Runner:
     secret: Passphrase
     limits: Limits
     output: Output
-    agree: Callable[[str, bytes], bool]
+    agree: Callable[[bytes, bytes], bool]
     hold: Callable[[], None]
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
     _obtained: bytes | None = None  # the passphrase, once it was
@@ -203,18 +204,28 @@ def _ending(status: int, stopped: str | None, door: Door) -> Ending:
     """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server."""
     identity = door.identity.hex() if door.identity else None
     ended = _verdict(status, stopped, door)
-    return replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
+    told = replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
+    return replace(told, compared=door.compared)
 
 
-def _verdict(status: int, stopped: str | None, door: Door) -> Ending:
-    if stopped:
-        return by_gate(stopped)
-    if door.failed:
+def broken_by(door: Door) -> Ending | None:
+    """Return the ending of what did not speak as it should, None where both sides did."""
+    if door.failed is not None:
         return by_gate(door.failed.reason.code, door.failed.detail)
     if door.refused:
         return by_gate("repository-replaced")
     if door.strange:
         return by_gate("transport-failed", "the server does not speak borg's protocol, or not in turn")
+    if door.unknown:
+        return by_gate("borg-unsupported", "borg asked the server for what no borg asks for that is known")
+    return None
+
+
+def _verdict(status: int, stopped: str | None, door: Door) -> Ending:
+    if stopped:
+        return by_gate(stopped)
+    if (broken := broken_by(door)) is not None:
+        return broken
     if status < 0:
         return Ending("failed", "borg", 128 - status)
     if status not in {0, 1} and status not in _WARNINGS:
