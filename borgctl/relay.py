@@ -47,10 +47,11 @@ QUESTION = re.compile(
 )
 LONGEST_HEAD = 64  # bytes of what these two match
 LONG_ANSWERS = (b"get", b"list", b"scan")
-METHODS = (
+METHODS = {
     *(b"load_key", b"save_key", b"get_free_nonce", b"commit_nonce_reservation", *LONG_ANSWERS, b"put", b"delete"),
     *(b"commit", b"check", b"rollback", b"__len__", b"destroy", b"break_lock"),
-)
+}
+PUT = re.compile(rb"\x82\xa2id\xda\x00\x20.{32}\xa4data\xdb(?P<size>.{4})", re.DOTALL)  # what most questions go on with
 SAVED = re.compile(rb"\xa7keydata(?:[\xa0-\xbf]|[\xc4\xd9].|[\xc5\xda]..)", re.DOTALL)
 RESERVATION = re.compile(rb"\xafnext_unreserved(?P<next>" + NUMBER + rb"|\xcf.{8})", re.DOTALL)
 NEGOTIATED = re.compile(rb"\x94\x01\x01\xc0[\x80-\x8f]")
@@ -204,15 +205,18 @@ class Way:
             passed += end - start
             if passed > longest:
                 raise TooLong
-            self.ready = min(end, len(self.data))
-            if end > len(self.data):
-                rest = end - len(self.data)
-                self.send()
-                self.carry(rest)
+            self.past(end)
             if not pending:
                 return
             self.more()
             end = 0
+
+    def past(self, end: int) -> None:
+        """Pass on what comes up to this place in the data."""
+        rest, self.ready = end - len(self.data), min(end, len(self.data))
+        if rest > 0:
+            self.send()
+            self.carry(rest)
 
     def carry(self, rest: int) -> None:
         """Move so many bytes from end to end; nothing is read ahead. Raise EOFError or OSError."""
@@ -268,7 +272,8 @@ class Questions:
             asked = self.head(QUESTION)
             if asked["name"] not in METHODS:
                 raise Unknown
-            self.look(asked)
+            if asked["name"] != b"put" or not self.writes:
+                self.look(asked)
             self.note(asked)
 
     def head(self, form: re.Pattern[bytes]) -> re.Match[bytes]:
@@ -283,24 +288,30 @@ class Questions:
     def note(self, asked: re.Match[bytes]) -> None:
         """Let it pass, and remember that it is asked."""
         self.open.append((asked["number"], asked["name"]))
-        self.way.through(LONGEST_ANSWER)
+        arguments = self.way.ready + asked.end() - asked.start() - 1
+        if put := PUT.match(self.way.data, arguments):
+            self.way.past(put.end() + int.from_bytes(put["size"], "big"))
+        else:
+            self.way.through(LONGEST_ANSWER)
 
     def look(self, asked: re.Match[bytes]) -> None:
         """Show the gate what it keeps: the key of a new repository, the nonces that are used up, that borg writes."""
         name = asked["name"]
-        self.way.send()
-        if name == b"put" and not self.writes:
+        if name == b"put":
+            self.way.send()
             self.gate.show(WRITES, b"")
             self.writes = True
         elif name == b"save_key":
             message, start = self.way.whole(SHORT), asked.end() - asked.start()
             if (form := SAVED.match(message, start)) is None:
                 raise Unknown
+            self.way.send()
             self.gate.show(SAVED_KEY, digest(message[form.end() :]))
         elif name == b"commit_nonce_reservation":
             message, start = self.way.whole(SHORT), asked.end() - asked.start()
             if (form := RESERVATION.match(message, start)) is None:
                 raise Unknown
+            self.way.send()
             self.gate.show(RESERVED, number(form["next"]))
 
 

@@ -41,6 +41,12 @@ def changed(mode, answer):
     return answer
 
 
+def flood():
+    """Answer what nobody asked, 200 MB of it."""
+    for number in range(200):
+        os.write(1, b"\x82\xa1i\xce\x70\x00\x00" + bytes([number]) + b"\xa1r\xdb\x00\x10\x00\x00" + bytes(1 << 20))
+
+
 def main(mode, *argv):
     serve = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     if mode == "before-it-is-asked":
@@ -49,6 +55,8 @@ def main(mode, *argv):
     def outward():
         while data := os.read(0, 65536):
             asked.extend(ASKED.findall(data))
+            if mode == "unasked" and b"\xa1m\xa3put" in data:
+                flood()
             serve.stdin.write(data)
         serve.stdin.close()
 

@@ -357,6 +357,21 @@ def test_what_borg_gives_the_server_to_keep_is_shown_first(gate, words, kind, da
     shows(gate, kind, data, words, gate.from_relay)
 
 
+def test_puts_as_borg_writes_them_arrive_as_they_were(gate):
+    data = [DATA[:size] for size in (1, 31, 200, 65_536, 70_000, 2_000_000)]
+    puts = [
+        question(number, b"put", b"\x82\xa2id\xda\x00\x20" + bytes(32) + b"\xa4data" + text(body))
+        for number, body in enumerate([*data, *data], start=5)
+    ]
+    words = question(4, b"rollback") + b"".join(puts)
+    writing(gate.process.stdin.fileno(), words)
+    gate.agree(relay.WRITES)
+    assert exactly(gate.from_relay, len(words)) == words
+    answers = b"".join(answer(number) for number in range(3, 5 + len(puts)))
+    writing(gate.to_relay, answers)
+    assert exactly(gate.process.stdout.fileno(), len(answers)) == answers
+
+
 def test_that_borg_writes_is_shown_once(gate):
     words = [question(number, b"put", b"\x82\xa2id\xa1x\xa4data\xa1y") for number in (4, 5)]
     writing(gate.process.stdin.fileno(), b"".join(words))
