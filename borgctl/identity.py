@@ -26,7 +26,8 @@ class Identity:
     repository: RepositoryPath
     command: str
     _id: str | None = None
-    _key: str | None = None  # its hash
+    _key: str | None = None  # the hash of the key that the server has shown
+    _given: str | None = None  # the hash of the key that borg has given the server to keep
 
     def require_new(self) -> None:
         """Raise BorgctlError where a repository is to be made in the place of one that is known."""
@@ -40,7 +41,7 @@ class Identity:
                 return self._repository(shown.hex())
             case relay.KEY:
                 self._key = shown.hex()
-                return self._kept("key", self._key)
+                return self._key == self._given or self._kept("key", self._key)
             case relay.SAVED_KEY:
                 return self._saved(shown.hex())
             case relay.NONCE:
@@ -57,8 +58,8 @@ class Identity:
         """Keep what a repository that was just made has been shown to be."""
         if self.command == _MAKING and self._id is not None:
             self.base.keep("repository", self.repository, self._id)
-            if self._key is not None:
-                self.base.keep("key", self.repository, self._key)
+            if self._given is not None:
+                self.base.keep("key", self.repository, self._given)
 
     def _repository(self, shown: str) -> bool:
         known = self.base.kept("repository", self.repository)
@@ -96,8 +97,7 @@ class Identity:
             raise BorgctlError(
                 "transport-failed", "borg asked the server to keep a key, which is for 'init' and windows"
             )
-        if self.command == _MAKING:
-            self._key = shown
+        self._given = shown
         return True
 
     def _require_believable(self, answer: int) -> None:

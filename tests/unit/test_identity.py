@@ -54,6 +54,16 @@ def test_a_new_repository_and_its_key_are_known_once_it_is_made(base):
         Identity(base, A, "init").require_new()
 
 
+def test_a_key_that_borg_itself_has_just_saved_is_shown_back_to_it(base):
+    """`borg key change-passphrase` loads the new one; it is known when a second borg has opened the repository."""
+    Identity(base, A, "create").agree(relay.KEY, KEY)
+    window = Identity(base, A, "window")
+    assert window.agree(relay.KEY, KEY) and not window.agree(relay.KEY, OTHER)
+    assert window.agree(relay.SAVED_KEY, OTHER) and window.agree(relay.KEY, OTHER) and window.agree(relay.KEY, KEY)
+    window.settle()
+    assert base.kept("key", A) == KEY.hex()
+
+
 def test_a_key_is_saved_by_init_and_in_windows_alone(base):
     assert Identity(base, A, "window").agree(relay.SAVED_KEY, KEY)
     assert reason(Identity(base, A, "create"), relay.SAVED_KEY, KEY) == "transport-failed"
