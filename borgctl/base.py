@@ -16,10 +16,10 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import children, trusted_code
+from borgctl import cache_lock, children, trusted_code
 from borgctl.clearing import clear
 from borgctl.custody import Pinned, Unsafe, directory
 from borgctl.errors import BorgctlError
@@ -156,6 +156,30 @@ class Base:
         """Return what was kept with another kind of note, '' where there is none."""
         return self._read(_name(repository, kind))
 
+    def rival(self, identity: str, others: Iterable[str] = ()) -> str | None:
+        """Return another base in which the repository with this id is known; None where none is, as far as we may look.
+
+        That is one beside this one, or among `others`. A copy of this base (one with its host id) is none: it is
+        somebody's own copy, not in use.
+        """
+        above, host = os.path.dirname(self.path), self.host()
+        with contextlib.suppress(OSError):
+            others = [*others, *(f"{above}/{name}" for name in sorted(os.listdir(above)))]
+        for path in others:
+            with contextlib.suppress(BorgctlError):
+                if os.path.lexists(f"{path}/host-id") and _knows(path, identity, host):
+                    return path
+        return None
+
+    def identities(self) -> frozenset[str]:
+        """Return the ids of the repositories that are known here, at whatever path."""
+        names = (name for name in os.listdir(self.fd) if re.fullmatch("repository-[0-9a-f]{32}", name))
+        return frozenset(map(self._read, names))
+
+    def host(self) -> str:
+        """Return the identity of `host_id`, '' where none was made yet."""
+        return self._read("host-id")
+
     def known_elsewhere(self, kind: str, repository: RepositoryPath) -> bool:
         """Tell whether what is known of this repository is known of one at another path, too."""
         known, own = self.kept(kind, repository), _name(repository, kind)
@@ -166,6 +190,13 @@ class Base:
         """Keep it no longer."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(_name(repository, kind), dir_fd=self.fd)
+
+    def clear_cache_lock(self, repository: RepositoryPath) -> None:
+        """Remove what a borg that was killed has left of its lock of the cache; we hold the run lock."""
+        with contextlib.suppress(OSError, BorgctlError):  # what is in its place is borg's to complain of
+            identity = self.kept("repository", repository)
+            if identity is not None and not self.known_elsewhere("repository", repository):  # nor at another path
+                cache_lock.release(self.fd, identity, self.host_id())
 
     def _sweep(self) -> None:
         """Remove what runs that were killed have left: those whose lock nobody holds, and names half made."""
@@ -281,6 +312,17 @@ def require_borg(borg: str) -> None:
         raise BorgctlError("borg-unsafe", str(error)) from None
     except OSError as error:
         raise BorgctlError("borg-missing", f"{error.filename or borg!r}: {error.strerror}") from None
+
+
+def _knows(path: str, identity: str, host: str) -> bool:
+    """Tell whether another base than that of this host id knows the repository."""
+    other = Base.known(path)
+    if other is None:
+        return False
+    try:
+        return identity in other.identities() and other.host() != host
+    finally:
+        os.close(other.fd)
 
 
 def _mark(borg: str) -> str:

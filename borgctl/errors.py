@@ -89,6 +89,13 @@ _TABLE = (
         "the server showed another repository or key than before; only if that was you: 'borgctl moved POLICY --forget' for another repository, 'borgctl passphrase POLICY --adopt' for another key",
     ),
     Reason(
+        "nonce-refused",
+        77,
+        "refused",
+        False,
+        "the server says that borg's nonces are nearly used up: if it is yours, look at the file 'nonce' of the repository there and see docs/restore.md",
+    ),
+    Reason(
         "window-closed", 77, "refused", False, "the client's policy has to say how long a window may be: 'window: 30m'"
     ),
     Reason(
@@ -144,6 +151,13 @@ _TABLE = (
         "only root or the gate's user may own or write borg, its Python with all libraries, and the directories above",
     ),
     Reason("borg-unsupported", 78, "refused", False, "install borg 1.2 or 1.4; for 1.2, leave out what came with 1.4"),
+    Reason(
+        "repository-elsewhere",
+        78,
+        "refused",
+        False,
+        "one repository has one base: name the same with 'base:' in both policies of this client, or give the repository up in one of them: 'borgctl moved POLICY --forget'",
+    ),
     # 69: not now
     Reason(
         "borg-missing",

@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -35,6 +35,7 @@ from borgctl.base import Base
 from borgctl.children import Wall
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
+from borgctl.identity import Identity
 from borgctl.judge import Facts
 from borgctl.launch import Greeting, Launch, Opening
 from borgctl.output import Output
@@ -106,7 +107,8 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
         owner = sandbox.owner(held)
         with base.lock_repository(decision.repository), base.run_directory(story.run, *owner) as directory:
             base.give_borg(*owner)
-            agree = _identity(decision, base)
+            base.clear_cache_lock(decision.repository)
+            identity = _identity(decision, base)
             connection = _connected(decision, wires, pinned)
             moved = bool(base.noted("moved", decision.repository))
             env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
@@ -117,11 +119,11 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             words = argv.build(decision, policy.borg)
             _accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"})
             where = (directory, connection, policy.passphrase, policy.limits, story.output)
-            runner = Runner(decision, words, env, *where, agree, wall)
+            runner = Runner(decision, words, env, *where, identity.agree, wall)
             ending = runner.run()
             story.known["said"] = runner.said or None
-            if decision.command == "init" and ending.outcome in ("ok", "warning") and ending.identity:
-                base.keep("repository", decision.repository, ending.identity)
+            if ending.outcome in ("ok", "warning"):
+                identity.settle()
             if moved and ending.outcome in ("ok", "warning"):
                 base.forget("moved", decision.repository)
             return ending
@@ -161,21 +163,11 @@ def _policy(story: Story, file: str) -> Policy:
     return policy
 
 
-def _identity(launch: Launch | Opening, base: Base) -> Callable[[str, bytes], bool]:
-    """Return what says whether the server's claim about its repository is agreed to; refuse to make one that is known.
-
-    The first id and key are kept before borg acts on them, but the id of a new repository only when it is made.
-    """
-    if launch.command == "init":
-        base.require_new(launch.repository)
-
-    def agree(kind: str, shown: bytes) -> bool:
-        known = base.kept(kind, launch.repository)
-        if known is None and launch.command != "init":
-            base.keep(kind, launch.repository, shown.hex())
-        return known in (None, shown.hex())
-
-    return agree
+def _identity(launch: Launch | Opening, base: Base) -> Identity:
+    """Return what compares the server's claims about its repository; refuse to make one that is known."""
+    identity = Identity(base, launch.repository, launch.command)
+    identity.require_new()
+    return identity
 
 
 def _wall(held: Held | None, policy: Policy, *places: Iterable[str]) -> Wall:
@@ -221,7 +213,7 @@ def _hold(story: Story, base: Base, opening: Opening, wires: Wires, pinned: int 
         story.log.append({"type": "window", "run": story.run, **_brief(story), **claim})
 
     with base.run_directory(story.run, os.geteuid(), os.getegid()) as directory:
-        agree = _identity(opening, base)
+        agree = _identity(opening, base).agree
         connection = _connected(opening, wires, pinned)
         told = {"command": opening.command, "repository": str(opening.repository), "rule": opening.rule}
         _accept(story, {**told, "transport": opening.transport, "seconds": opening.seconds})
@@ -259,9 +251,9 @@ def _end(story: Story, ending: Ending) -> int:
     told = {"outcome": ending.outcome, "origin": ending.origin, "code": ending.code, "reason": ending.reason}
     seconds = round(time.monotonic() - story.accepted, 3)
     more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
-    more["repository_id"] = ending.identity
     more |= {"reading": ending.reading} if ending.reading else {}
-    head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
+    identity = {"repository_id": ending.identity, "compared": list(ending.compared)}
+    head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more, **identity})
     said = {**told, "audit": story.log.told(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code

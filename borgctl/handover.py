@@ -87,6 +87,42 @@ def foreign_link(parent: int, name: str) -> str | None:
         os.close(fd)
 
 
+@contextlib.contextmanager
+def inside(parent: int, name: str, *names: str, make: bool = False) -> Iterator[int | None]:
+    """Open a directory below borg's own one step by step, following no link; None where there is none.
+
+    With `make` what is missing is made, and is its owner's: borg has to write there. Raise OSError where something else
+    is in its place.
+    """
+    fd = os.dup(parent)
+    try:
+        owner: os.stat_result | None = None
+        for step in (name, *names):
+            if make and owner is not None:
+                _make(fd, step, owner)
+            above, fd = fd, os.open(step, _DIRECTORY, dir_fd=fd)
+            os.close(above)
+            owner = owner or os.fstat(fd)
+    except FileNotFoundError:
+        os.close(fd)
+        yield None
+        return
+    except OSError:
+        os.close(fd)
+        raise
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _make(above: int, name: str, owner: os.stat_result) -> None:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=above)
+    if owner.st_uid != os.geteuid():
+        _give(name, above, owner)
+
+
 def _below(fd: int, depth: int = 0) -> Iterator[tuple[str, int]]:
     """Yield each name below a directory and the descriptor of where it is; what is in a directory comes before it.
 

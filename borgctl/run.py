@@ -47,6 +47,7 @@ class Ending:
     detail: str | None = None  # for our own log
     identity: str | None = None  # the repository's id, as hexadecimal digits
     reading: str | None = None  # the file that borg was at when it was told to end; for our own log
+    compared: tuple[str, ...] = ()  # what of 'repository' (the id) and 'key' was compared before borg saw it
 
 
 def by_gate(code: str, detail: str | None = None) -> Ending:
@@ -82,7 +83,7 @@ class Runner:
     secret: Passphrase
     limits: Limits
     output: Output
-    agree: Callable[[str, bytes], bool]
+    agree: Callable[[bytes, bytes], bool]
     wall: children.Wall
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
     _obtained: bytes | None = None  # the passphrase, once it was
@@ -231,18 +232,28 @@ def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: b
     """
     identity = door.identity.hex() if door.identity else None
     ended = _verdict(status, stopped, door, short=short, dry=dry)
-    return replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
+    told = replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
+    return replace(told, compared=door.compared)
 
 
-def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool) -> Ending:
-    if stopped:
-        return by_gate(stopped)
-    if door.failed:
+def broken_by(door: Door) -> Ending | None:
+    """Return the ending of what did not speak as it should, None where both sides did."""
+    if door.failed is not None:
         return by_gate(door.failed.reason.code, door.failed.detail)
     if door.refused:
         return by_gate("repository-replaced")
     if door.strange:
         return by_gate("transport-failed", "the server does not speak borg's protocol, or not in turn")
+    if door.unknown:
+        return by_gate("borg-unsupported", "borg asked the server for what no borg asks for that is known")
+    return None
+
+
+def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool) -> Ending:
+    if stopped:
+        return by_gate(stopped)
+    if (broken := broken_by(door)) is not None:
+        return broken
     if short and status not in {0, 1} and status not in _WARNINGS:
         return by_gate("memory-limit")
     if status < 0:

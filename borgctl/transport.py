@@ -23,6 +23,7 @@ from borgctl.errors import BorgctlError
 from borgctl.values import SocketPath
 
 _SSHD = ("sshd", "sshd-session")  # the latter since OpenSSH 9.8
+_COMPARED = {relay.REPOSITORY: "repository", relay.KEY: "key"}
 _CREDENTIALS = struct.Struct("iii")  # pid, uid, gid: unix(7) SO_PEERCRED
 
 
@@ -158,20 +159,21 @@ def _name(pid: int) -> str:
 class Door:
     """Where the relay comes in: a socket in a private directory, for one descendant of our borg, once.
 
-    `agree` is asked about the id of the repository and the hash of its key that the server shows, before borg sees
-    them (its first argument tells which: "repository" or "key"); `identity` is that id, `refused` that one was not
-    agreed to, `failed` that nobody could tell, `strange` that the server did not speak as a borg server does; `counts`
-    are the bytes to the server and from it, None as long as the relay has not told them; `relay` is its pid, once it
-    is in.
+    `agree` is asked about what the relay shows before it passes on: `relay.REPOSITORY` and the kinds beside it, with
+    32 bytes; it says no, or raises BorgctlError. `identity` is the repository's id, `compared` what of id and key was
+    agreed to, `refused` that something was not, `failed` why nobody could tell or what else was wrong, `strange` that
+    the server did not speak as a borg server does, `unknown` that borg did not; `counts` are the bytes to the server
+    and from it, None as long as the relay has not told them; `relay` is its pid, once it is in.
     """
 
-    def __init__(self, directory: str, connection: Connection, agree: Callable[[str, bytes], bool]) -> None:
+    def __init__(self, directory: str, connection: Connection, agree: Callable[[bytes, bytes], bool]) -> None:
         self.directory = directory
         self.counts: tuple[int, int] | None = None
         self.identity: bytes | None = None
+        self.compared: tuple[str, ...] = ()
         self.refused = False
         self.failed: BorgctlError | None = None
-        self.strange = False
+        self.strange = self.unknown = False
         self.relay = 0
         self._agree = agree
         self._connection = connection
@@ -198,27 +200,34 @@ class Door:
             self._hear(self._relay)
 
     def _hear(self, client: socket.socket) -> None:
-        """Take an id, and answer; or the counts, or the end."""
+        """Take what the relay shows, and answer; or the counts, or the end."""
         try:
-            data = client.recv(relay.IDENTITY)
-            if len(data) == relay.IDENTITY:
-                kind = "repository" if self.identity is None else "key"
-                self.identity = self.identity or data
+            data = client.recv(relay.SHOWN.size)
+            if len(data) == relay.SHOWN.size:
                 self.refused = True
-                if self._agree(kind, data):
+                if self._agreed(*relay.SHOWN.unpack(data)):
                     self.refused = False
                     client.send(b"y", socket.MSG_DONTWAIT)  # who does not listen is no relay, and not waited for
                     return
-        except BorgctlError as error:  # what is known could not be read, or the id not be kept
+        except BorgctlError as error:  # also: what is known could not be read, or the id not be kept
             self.failed = error
         except OSError:
             data = b""  # it was killed
         if len(data) == relay.COUNTS.size:
             sent, received = relay.COUNTS.unpack(data)
-            self.strange = bool(sent & relay.STRANGE)
-            self.counts = (sent & ~relay.STRANGE, received)
+            self.strange, self.unknown = bool(sent & relay.STRANGE), bool(sent & relay.UNKNOWN)
+            self.counts = (sent & ~(relay.STRANGE | relay.UNKNOWN), received)
         client.close()
         self._relay = None
+
+    def _agreed(self, kind: bytes, shown: bytes) -> bool:
+        """Ask, and keep what was compared."""
+        if kind == relay.REPOSITORY:
+            self.identity = self.identity or shown
+        agreed = self._agree(kind, shown)
+        if agreed and (name := _COMPARED.get(kind)) and name not in self.compared:
+            self.compared += (name,)
+        return agreed
 
     def _admit(self, borg: int) -> None:
         assert self._listener is not None

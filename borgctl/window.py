@@ -14,16 +14,16 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from borgctl import claim
+from borgctl import claim, relay
 from borgctl.base import Base
 from borgctl.claim import Claim, Peer
 from borgctl.errors import BorgctlError
 from borgctl.launch import Opening
 from borgctl.output import Output
-from borgctl.run import Ending, by_gate
+from borgctl.run import Ending, broken_by, by_gate
 from borgctl.transport import Connection, Door
 from borgctl.vigil import Vigil
 
@@ -43,7 +43,7 @@ class Window:
     directory: str
     connection: Connection
     output: Output
-    agree: Callable[[str, bytes], bool]
+    agree: Callable[[bytes, bytes], bool]
     record: Callable[[dict[str, Any]], None]
     _renewed: str | None = None
     _status: int | None = None
@@ -130,8 +130,8 @@ class Window:
             claim.send(connection, {"kept": self._renewed is not None})
         return ending
 
-    def _agree(self, what: Claim, kind: str, shown: bytes) -> bool:
-        if kind == "key" and what.renew:
+    def _agree(self, what: Claim, kind: bytes, shown: bytes) -> bool:
+        if kind == relay.KEY and what.renew:
             self._renewed = shown.hex()
             return True
         return self.agree(kind, shown)
@@ -174,18 +174,14 @@ def _ending(status: int | None, reason: str | None, door: Door) -> Ending:
     """Return how the admin's command ended; origin borg where it ended by itself."""
     sort = _sort(status, reason, door)
     identity = door.identity.hex() if door.identity else None
-    return Ending(sort.outcome, sort.origin, sort.code, sort.reason, sort.signal, door.counts, sort.detail, identity)
+    return replace(sort, counts=door.counts, identity=identity, compared=door.compared)
 
 
 def _sort(status: int | None, reason: str | None, door: Door) -> Ending:
     if reason is not None:
         return by_gate(reason)
-    if door.failed is not None:
-        return by_gate(door.failed.reason.code, door.failed.detail)
-    if door.refused:
-        return by_gate("repository-replaced")
-    if door.strange:
-        return by_gate("transport-failed", "the server does not speak borg's protocol, or not in turn")
+    if (broken := broken_by(door)) is not None:
+        return broken
     if status is None:
         return by_gate("stopped", "the admin's borgctl has gone without saying how borg ended")
     if status < 0:

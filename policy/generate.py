@@ -158,7 +158,7 @@ POLICY = (
     ),
     Key(
         *("base", "path", "/var/lib/borgctl/NAME", "base: /var/lib/borgctl/web1"),
-        "Where borg's cache, keys and security database live, and the gate's locks. NAME is the policy's file name without "
+        "Where borg's cache, keys and security database live, and the gate's locks. One repository has one base: borg counts its nonces there. NAME is the policy's file name without "
         "`.yaml`; an ordinary user's default is `~/.local/state/borgctl/NAME`. It is made with mode 0700.",
         _ABSOLUTE,
     ),

@@ -6,16 +6,19 @@ and the warnings, come from `advice`. Nothing is written, and no secret is read.
     lint("/etc/borgctl/web1.yaml") == Report("/etc/borgctl/web1.yaml", errors=(), warnings=(Problem(4, 3, "…"),))
 """
 
+import contextlib
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from borgctl import policyfile
+from borgctl.base import Base
 from borgctl.cli.advice import advise
 from borgctl.custody import Pinned, Unsafe
-from borgctl.errors import BadValue
+from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.policy import Policy
 from borgctl.policyfile import InvalidPolicy
 from borgctl.yamlnodes import LARGEST, Node, Problem, Problems, parse
 
@@ -65,7 +68,28 @@ def lint(file: str) -> Report:
         return Report(file, errors=error.problems or (Problem(1, 1, f"{error.detail}{hint}"),))
     except (Problems, OSError, Unsafe):  # between the two looks
         return Report(file, errors=(Problem(1, 1, "it was changed while it was read: look again"),))
-    return Report(file, advice.errors, advice.warnings)
+    return Report(file, (*advice.errors, *_second_bases(policy)), advice.warnings)
+
+
+def _second_bases(policy: Policy) -> Iterator[Problem]:
+    """Yield a problem for each repository that is known in another base, too, as far as we may look."""
+    beside = glob.glob(f"{glob.escape(os.path.dirname(policy.file))}/*.yaml")
+    others = []
+    for path in sorted(beside):
+        with contextlib.suppress(BorgctlError):
+            others.append(policyfile.read(path).base)
+    base = Base.known(policy.base)
+    if base is None:
+        return
+    try:
+        for identity in sorted(base.identities()):
+            if other := base.rival(identity, others):
+                hint = REASONS["repository-elsewhere"].advice
+                yield Problem(1, 1, f"the repository {identity} has another base, too, {other!r}: {hint}")
+    except BorgctlError as error:
+        yield Problem(1, 1, error.detail)
+    finally:
+        os.close(base.fd)
 
 
 def _root(path: str) -> Node:

@@ -1,16 +1,28 @@
-"""A hostile `borg serve`: the real one, whose answer to `open` is changed on the way. argv: MODE REAL-BORG serve …"""
+"""A hostile `borg serve`: the real one, whose answers are changed on the way. argv: MODE REAL-BORG serve …"""
 
 import os
+import re
 import subprocess
 import sys
 import threading
 
 OPENED = b"\x82\xa1i\x02\xa1r\xda\x00\x20"
 FORGED = b"\x07" * 32
+NONCES = {"nonce-near-the-end": (1 << 64) - (1 << 32), "nonce-half-way": (1 << 63) - 1}
+ASKED = re.compile(rb"\xa1i(.{1,5}?)\xa1m\xaeget_free_nonce", re.DOTALL)
+asked = []  # numbers of the questions for a nonce
 
 
 def changed(mode, answer):
     """Return what the client gets for the bytes of one answer."""
+    if asked and mode in NONCES:
+        return re.sub(
+            rb"\x82\xa1i" + re.escape(asked[-1]) + rb"\xa1r(?:\xc0|[\x00-\x7f]|\xcc.|\xcd..|\xce.{4}|\xcf.{8})",
+            lambda _: b"\x82\xa1i" + asked.pop() + b"\xa1r\xcf" + NONCES[mode].to_bytes(8, "big"),
+            answer,
+            count=1,
+            flags=re.DOTALL,
+        )
     at = answer.find(OPENED)
     if at < 0:
         return answer
@@ -29,6 +41,12 @@ def changed(mode, answer):
     return answer
 
 
+def flood():
+    """Answer what nobody asked, 200 MB of it."""
+    for number in range(200):
+        os.write(1, b"\x82\xa1i\xce\x70\x00\x00" + bytes([number]) + b"\xa1r\xdb\x00\x10\x00\x00" + bytes(1 << 20))
+
+
 def main(mode, *argv):
     serve = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
     if mode == "before-it-is-asked":
@@ -36,6 +54,9 @@ def main(mode, *argv):
 
     def outward():
         while data := os.read(0, 65536):
+            asked.extend(ASKED.findall(data))
+            if mode == "unasked" and b"\xa1m\xa3put" in data:
+                flood()
             serve.stdin.write(data)
         serve.stdin.close()
 

@@ -48,6 +48,16 @@ def test_a_forged_id_is_refused_before_anything_is_encrypted(pull, client, serve
     assert pull("run default").returncode == 0
 
 
+def test_answers_that_nobody_asked_for_end_the_run_before_borg_has_them(pull, client):
+    assert pull("run default").returncode == 0
+    (client.source / "new").write_bytes(bytes(range(256)) * 1000)
+    result = last_line(pull("run default", "unasked"))
+    assert (result["origin"], result["reason"]) == ("gate", "transport-failed"), result
+    record = client.records("exit")[-1]
+    assert record["compared"] == ["repository", "key"] and record["received"] < 1 << 20
+    assert pull("run default").returncode == 0
+
+
 def test_a_forged_id_at_the_first_use_stays_the_only_one(pull, client, server):
     (kept,) = client.base.glob("repository-*")
     kept.unlink()

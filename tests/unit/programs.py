@@ -13,7 +13,11 @@ IDENTITY = bytes(range(32))
 # borg's first words, as far as a relay looks at them: to `negotiate` and to `open`, which names the repository's id
 NEGOTIATED = b"\x94\x01\x01\xc0\x80"
 OPENED = b"\x82\xa1i\x02\xa1r\xc4\x20"
-ASKS = (b"ask1", b"\x83\xa1i\x02\xa1m\xa4open\xa1a\x80", b"ask3")
+ASKS = (
+    b"\x94\x01\x01\xa9negotiate\x91\x81\xaeclient_version\x93\x01\x04\x05",
+    b"\x83\xa1i\x02\xa1m\xa4open\xa1a\x80",
+    b"\x83\xa1i\x03\xa1m\xa3get\xa1a\x81\xa2id\xda\x00\x20" + bytes(32),
+)
 
 
 def serve(source, sink, identity=IDENTITY):

@@ -10,9 +10,11 @@ from programs import script
 from typer.testing import CliRunner
 
 from borgctl import policyfile
+from borgctl.base import Base
 from borgctl.cli import lint
 from borgctl.cli.app import app
 from borgctl.errors import BadValue
+from borgctl.values import RepositoryPath
 
 only_root = pytest.mark.skipif(not stage.ROOT, reason="an ordinary user's borg is that user")
 
@@ -254,6 +256,26 @@ def test_a_policy_that_we_deliver_has_no_errors(source, tmp_path):
     policyfile.read(str(file))
     # what there is to say is that this machine was not set up for it
     assert all(re.search(r"missing|No such file|no user|is not here", text) for _, text in errors(file)), errors(file)
+
+
+@pytest.mark.parametrize("place", ["base2", "elsewhere/base"])
+def test_one_repository_with_two_bases_is_an_error_of_both_policies(sound, tmp_path, place):
+    tmp_path.chmod(0o700)
+    files = [sound(), tmp_path / "other.yaml"]
+    files[1].touch(0o600)
+    files[1].write_text(files[0].read_text().replace(f"{tmp_path}/base\n", f"{tmp_path}/{place}\n"))
+    for path in ("base", place):
+        base = Base.open(f"{tmp_path}/{path}")
+        base.host_id()
+        base.keep("repository", RepositoryPath("/srv/a"), "ab" * 32)
+        os.close(base.fd)
+    for file, other in zip(files, (place, "base"), strict=True):
+        (error,) = lint.lint(str(file)).errors
+        assert f"{tmp_path}/{other}" in error.text and "one repository has one base" in error.text
+    base = Base.open(f"{tmp_path}/{place}")
+    base.forget("repository", RepositoryPath("/srv/a"))
+    os.close(base.fd)
+    assert not any(lint.lint(str(file)).errors for file in files)
 
 
 def test_all_files_are_looked_at_whatever_the_first_one_is(sound, tmp_path):

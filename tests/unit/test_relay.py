@@ -33,6 +33,26 @@ SHAKEN = (len(b"".join(programs.ASKS)), len(programs.NEGOTIATED + programs.OPENE
 DATA = random.Random(1).randbytes(5 * 1024 * 1024 + 17)
 
 
+def question(number, name, arguments=b"\x80"):
+    return b"\x83\xa1i" + bytes([number]) + b"\xa1m" + bytes([0xA0 + len(name)]) + name + b"\xa1a" + arguments
+
+
+def answer(number, value=b"\xc0"):
+    return b"\x82\xa1i" + bytes([number]) + b"\xa1r" + value
+
+
+def text(data):
+    return b"\xdb" + len(data).to_bytes(4, "big") + data
+
+
+def shown(kind, data=b""):
+    return kind + data.ljust(relay.IDENTITY, b"\0")
+
+
+UP = question(4, b"delete", b"\x81\xa2id" + text(DATA))
+DOWN = answer(3, text(DATA[::-1]))
+
+
 class Gate:
     """The gate's side of a relay, and both ends of its bytes: `near` is borg, `far` is the server."""
 
@@ -67,12 +87,16 @@ class Gate:
             assert exactly(self.from_relay, len(ask)) == ask
             os.write(self.to_relay, answer)
             if answer != programs.NEGOTIATED:
-                assert exactly(self.door.fileno(), relay.IDENTITY) == programs.IDENTITY
-                self.door.sendall(b"y")
+                self.agree(relay.REPOSITORY, programs.IDENTITY)
             assert exactly(borg, len(answer)) == answer
         os.write(near, programs.ASKS[2])
         assert exactly(self.from_relay, len(programs.ASKS[2])) == programs.ASKS[2]
         return self
+
+    def agree(self, kind, data=b"", word=b"y"):
+        """Be shown this and nothing else, and agree."""
+        assert exactly(self.door.fileno(), relay.SHOWN.size) == shown(kind, data)
+        self.door.sendall(word)
 
     def hang_up(self):
         """End the server's side."""
@@ -84,7 +108,10 @@ class Gate:
             self.to_relay = -1
 
     def counts(self):
-        return relay.COUNTS.unpack(self.door.recv(relay.COUNTS.size))
+        """Return the counts of both ways, and the relay's word of who is to blame."""
+        sent, received = relay.COUNTS.unpack(self.door.recv(relay.COUNTS.size))
+        self.blame = sent & (relay.STRANGE | relay.UNKNOWN)
+        return sent & ~self.blame, received
 
     def close(self):
         self.process.kill()
@@ -131,34 +158,43 @@ def exactly(fd, size):
 
 
 def test_bytes_go_both_ways_at_once_and_arrive_as_they_were(gate):
-    up = writing(gate.process.stdin.fileno(), DATA)
-    down = writing(gate.to_relay, DATA[::-1])
+    up = writing(gate.process.stdin.fileno(), UP)
+    down = writing(gate.to_relay, DOWN)
     received = {}
-    reader = threading.Thread(target=lambda: received.update(down=exactly(gate.process.stdout.fileno(), len(DATA))))
+    reader = threading.Thread(target=lambda: received.update(down=exactly(gate.process.stdout.fileno(), len(DOWN))))
     reader.start()
-    received["up"] = exactly(gate.from_relay, len(DATA))
+    received["up"] = exactly(gate.from_relay, len(UP))
     for thread in (up, down, reader):
         thread.join(20)
-    assert hashlib.sha256(received["up"]).digest() == hashlib.sha256(DATA).digest()
-    assert received["down"] == DATA[::-1]
+    assert hashlib.sha256(received["up"]).digest() == hashlib.sha256(UP).digest()
+    assert received["down"] == DOWN
     gate.process.stdin.close()
     assert gate.process.wait(10) == 0
-    assert gate.counts() == (SHAKEN[0] + len(DATA), SHAKEN[1] + len(DATA))
+    assert gate.counts() == (SHAKEN[0] + len(UP), SHAKEN[1] + len(DOWN)) and not gate.blame
     assert gate.process.stderr.read() == b""
 
 
+def test_many_small_messages_arrive_as_they_were(gate):
+    asks = [question(number, b"delete", b"\x81\xa2id" + text(bytes(number))) for number in range(4, 124)]
+    writing(gate.process.stdin.fileno(), b"".join(asks))
+    assert exactly(gate.from_relay, len(b"".join(asks))) == b"".join(asks)
+    answers = answer(3, text(b"x")) + b"".join(answer(number) for number in range(4, 124))
+    writing(gate.to_relay, answers)
+    assert exactly(gate.process.stdout.fileno(), len(answers)) == answers
+
+
 def test_it_ends_when_borg_closes_its_end_though_the_far_end_stays_open(gate):
-    gate.process.stdin.write(b"bye")
+    gate.process.stdin.write(question(4, b"rollback"))
     gate.process.stdin.close()
     assert gate.process.wait(10) == 0
-    assert os.read(gate.from_relay, 10) == b"bye"
-    assert gate.counts() == (SHAKEN[0] + 3, SHAKEN[1])
+    assert os.read(gate.from_relay, 100) == question(4, b"rollback")
+    assert gate.counts() == (SHAKEN[0] + len(question(4, b"rollback")), SHAKEN[1])
 
 
 def test_borg_sees_the_end_of_file_when_the_server_ends(gate):
-    os.write(gate.to_relay, b"last words")
+    os.write(gate.to_relay, answer(3))
     gate.hang_up()
-    assert programs.read_all(gate.process.stdout.fileno()) == b"last words"
+    assert programs.read_all(gate.process.stdout.fileno()) == answer(3)
     assert gate.process.poll() is None  # it goes when borg goes
     gate.process.stdin.close()
     assert gate.process.wait(10) == 0
@@ -167,9 +203,9 @@ def test_borg_sees_the_end_of_file_when_the_server_ends(gate):
 def test_it_ignores_what_would_take_the_connection_from_a_borg_that_is_ending(gate):
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         gate.process.send_signal(number)
-    gate.process.stdin.write(b"still here")
+    gate.process.stdin.write(question(4, b"rollback"))
     gate.process.stdin.flush()
-    assert exactly(gate.from_relay, 10) == b"still here"
+    assert exactly(gate.from_relay, len(question(4, b"rollback"))) == question(4, b"rollback")
     gate.process.stdin.close()
     assert gate.process.wait(10) == 0
 
@@ -178,7 +214,7 @@ def test_it_ends_quietly_when_the_server_does_not_read_any_more(gate):
     gate.hang_up()
     os.close(gate.from_relay)
     gate.from_relay = -1
-    writing(gate.process.stdin.fileno(), DATA)
+    writing(gate.process.stdin.fileno(), UP)
     assert gate.process.wait(10) == 0
     assert gate.process.stderr.read() == b""
 
@@ -191,10 +227,180 @@ def test_it_ends_quietly_when_nobody_wants_its_counts(gate):
 
 
 def test_slow_readers_lose_nothing(gate):
-    thread = writing(gate.process.stdin.fileno(), DATA[:300_000])
+    thread = writing(gate.process.stdin.fileno(), UP)
     time.sleep(0.1)
-    assert exactly(gate.from_relay, 300_000) == DATA[:300_000]
+    assert exactly(gate.from_relay, len(UP)) == UP
     thread.join(5)
+
+
+# ---- in turn
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        answer(3) + answer(3),  # twice
+        answer(4),  # not yet asked
+        answer(2),
+        answer(3) + b"\xc0",
+        answer(3) + answer(4, text(bytes(1 << 20))),
+        b"\x82\xa1r\xc0\xa1i\x03",
+        b"\x83\xa1i\x03\xa1r\xc0\xa1i\x05",
+        b"\x82\xa1i\x05\xafexception_class\xa1x",
+        b"\x83\xa1i\x03\xafexception_class\xa1x\xa1i\x05",
+        b"\x83\xa1i\x03\xafexception_class\xa1x\xa1r\xc0",
+        b"\x94\x01\x03\xc0\xc0",
+        b"SSH-2.0-OpenSSH",
+    ],
+    ids=lambda words: repr(words[:12]),
+)
+def test_what_nobody_asked_for_ends_the_run_and_does_not_reach_borg(gate, words):
+    writing(gate.to_relay, words)
+    assert gate.process.wait(10) == 0
+    gate.counts()
+    assert gate.blame == relay.STRANGE
+    assert programs.read_all(gate.process.stdout.fileno()) in (b"", answer(3))
+
+
+def test_an_answer_before_its_question_ends_the_run_whatever_it_answers(gate):
+    """borg keeps what comes early, and takes it for the answer when it asks."""
+    os.write(gate.to_relay, answer(3) + answer(4, b"\x01"))
+    assert gate.process.wait(10) == 0
+    gate.counts()
+    assert gate.blame == relay.STRANGE
+
+
+def test_a_report_of_an_error_is_borgs_to_understand(gate):
+    report = b"\x83\xa1i\x03\xafexception_class\xa6Exists\xafexception_trace\xc3"
+    os.write(gate.to_relay, report)
+    assert exactly(gate.process.stdout.fileno(), len(report)) == report
+
+
+@pytest.mark.parametrize("value", [b"\xd9\xff" + bytes(255), text(bytes(70_000))])
+def test_the_answers_to_writes_are_short(gate, value):
+    ask(gate, question(4, b"rollback"))
+    os.write(gate.to_relay, answer(3))
+    assert exactly(gate.process.stdout.fileno(), 7) == answer(3)
+    writing(gate.to_relay, answer(4, value))
+    if len(value) < relay.SHORT:
+        assert exactly(gate.process.stdout.fileno(), len(answer(4, value))) == answer(4, value)
+    else:
+        assert gate.process.wait(10) == 0
+        assert gate.process.stdout.read() == b""
+
+
+# ---- what the gate is shown, at any time
+
+
+def shows(gate, kind, data, passes, way):
+    """Tell that it's shown, held back as long as nobody agrees, and passes then."""
+    assert exactly(gate.door.fileno(), relay.SHOWN.size) == shown(kind, data)
+    assert not programs.select.select([way], [], [], 0.05)[0]
+    gate.door.sendall(b"y")
+    assert exactly(way, len(passes)) == passes
+
+
+@pytest.mark.parametrize("pipelined", [False, True])
+def test_a_key_is_compared_whenever_it_is_loaded(gate, pipelined):
+    ask(gate, question(4, b"load_key") + (question(5, b"get") if pipelined else b""))
+    os.write(gate.to_relay, answer(3))
+    assert exactly(gate.process.stdout.fileno(), 7) == answer(3)
+    words = answer(4, b"\xda\x00\x05a key")
+    os.write(gate.to_relay, words)
+    shows(gate, relay.KEY, hashlib.sha256(b"a key").digest(), words, gate.process.stdout.fileno())
+
+
+@pytest.mark.parametrize("written", [b"\x05", b"\xcf" + b"\x7f" * 8, b"\xce\x01\x02\x03\x04", b"\xcf" + b"\xff" * 8])
+def test_a_nonce_is_shown_before_borg_counts_on_from_it(gate, written):
+    ask(gate, question(4, b"get_free_nonce"))
+    words = answer(3) + answer(4, written)
+    os.write(gate.to_relay, words)
+    assert exactly(gate.process.stdout.fileno(), 7) == answer(3)
+    number = int.from_bytes(written if len(written) == 1 else written[1:], "big")
+    shows(gate, relay.NONCE, number.to_bytes(8, "big"), answer(4, written), gate.process.stdout.fileno())
+
+
+def test_a_server_that_knows_no_nonce_may_say_so(gate):
+    ask(gate, question(4, b"get_free_nonce"))
+    os.write(gate.to_relay, answer(3) + answer(4))
+    assert exactly(gate.process.stdout.fileno(), 14) == answer(3) + answer(4)
+
+
+@pytest.mark.parametrize(
+    "value", [b"\xd3" + b"\xff" * 8, b"\xcb" + b"\x7f" * 8, b"\xa1x", b"\xc3", b"\xff", b"\x91\x01"]
+)
+def test_what_is_no_nonce_never_reaches_borg(gate, value):
+    ask(gate, question(4, b"get_free_nonce"))
+    os.write(gate.to_relay, answer(3) + answer(4, value))
+    assert gate.process.wait(10) == 0
+    gate.counts()
+    assert gate.blame == relay.STRANGE
+    assert programs.read_all(gate.process.stdout.fileno()) in (b"", answer(3))
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "data"),
+    [
+        (question(4, b"save_key", b"\x81\xa7keydata\xda\x00\x05a key"), relay.SAVED_KEY, b"a key"),
+        (
+            question(4, b"commit_nonce_reservation", b"\x82\xafnext_unreserved\xcd\x01\x02\xabstart_nonce\xc0"),
+            relay.RESERVED,
+            bytes(6) + b"\x01\x02",
+        ),
+        (question(4, b"put", b"\x82\xa2id\xa1x\xa4data\xa1y"), relay.WRITES, b""),
+    ],
+    ids=["save_key", "commit_nonce_reservation", "put"],
+)
+def test_what_borg_gives_the_server_to_keep_is_shown_first(gate, words, kind, data):
+    writing(gate.process.stdin.fileno(), words)
+    data = hashlib.sha256(data).digest() if kind == relay.SAVED_KEY else data
+    shows(gate, kind, data, words, gate.from_relay)
+
+
+def test_puts_as_borg_writes_them_arrive_as_they_were(gate):
+    data = [DATA[:size] for size in (1, 31, 200, 65_536, 70_000, 2_000_000)]
+    puts = [
+        question(number, b"put", b"\x82\xa2id\xda\x00\x20" + bytes(32) + b"\xa4data" + text(body))
+        for number, body in enumerate([*data, *data], start=5)
+    ]
+    words = question(4, b"rollback") + b"".join(puts)
+    writing(gate.process.stdin.fileno(), words)
+    gate.agree(relay.WRITES)
+    assert exactly(gate.from_relay, len(words)) == words
+    answers = b"".join(answer(number) for number in range(3, 5 + len(puts)))
+    writing(gate.to_relay, answers)
+    assert exactly(gate.process.stdout.fileno(), len(answers)) == answers
+
+
+def test_that_borg_writes_is_shown_once(gate):
+    words = [question(number, b"put", b"\x82\xa2id\xa1x\xa4data\xa1y") for number in (4, 5)]
+    writing(gate.process.stdin.fileno(), b"".join(words))
+    gate.agree(relay.WRITES)
+    assert exactly(gate.from_relay, len(words[0]) * 2) == b"".join(words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        question(4, b"exec"),
+        question(4, b"open"),
+        question(4, b"negotiate"),
+        programs.ASKS[0],
+        b"\x94\x01\x04\xa8load_key\x90",
+        b"\x82\xa1i\x04\xa1m\xa8load_key",
+        b"x",
+        question(4, b"save_key", b"\x81\xa7keydata\xc0"),
+        question(4, b"commit_nonce_reservation", b"\x82\xafnext_unreserved\xff\xabstart_nonce\xc0"),
+        question(4, b"commit_nonce_reservation", b"\x82\xabstart_nonce\xc0\xafnext_unreserved\x01"),
+    ],
+    ids=lambda words: repr(words[:24]),
+)
+def test_what_no_borg_asks_ends_the_run_and_does_not_reach_the_server(gate, words):
+    writing(gate.process.stdin.fileno(), words)
+    assert gate.process.wait(10) == 0
+    gate.counts()
+    assert gate.blame == relay.UNKNOWN
+    assert not programs.select.select([gate.from_relay], [], [], 0)[0] or os.read(gate.from_relay, 100) == b""
 
 
 # ---- the first words
@@ -216,8 +422,8 @@ def ask(gate, words):
 def strange(gate):
     """Tell that the relay has ended and says that the server was strange."""
     assert gate.process.wait(10) == 0
-    sent, _ = gate.counts()
-    return bool(sent & relay.STRANGE)
+    gate.counts()
+    return gate.blame == relay.STRANGE
 
 
 def test_a_server_that_speaks_first_is_no_borg(silent):
@@ -249,7 +455,6 @@ def test_a_strange_first_answer_never_reaches_borg(silent, answer):
     "answer",
     [
         programs.NEGOTIATED,
-        programs.OPENED + programs.IDENTITY + b"\xc0",
         b"\x82\xa1i\x03\xa1r\xc4\x20" + programs.IDENTITY,
         b"\x82\xa1i\x02\xa1r\xc4\x21" + programs.IDENTITY + b"x",
         b"\x82\xa1i\x02\xa1r\xc0",
@@ -276,10 +481,39 @@ def test_the_id_of_any_borg_is_shown_and_held_back_until_it_is_agreed_to(silent,
     answer = b"\x82\xa1i\x02\xa1r" + form + programs.IDENTITY
     for byte in answer:  # however it is cut
         os.write(silent.to_relay, bytes([byte]))
-    assert exactly(silent.door.fileno(), 32) == programs.IDENTITY
-    assert not programs.select.select([silent.process.stdout], [], [], 0.1)[0]
-    silent.door.sendall(b"y")
-    assert exactly(silent.process.stdout.fileno(), len(answer)) == answer
+    shows(silent, relay.REPOSITORY, programs.IDENTITY, answer, silent.process.stdout.fileno())
+
+
+@pytest.mark.parametrize("words", programs.ASKS[:2], ids=["negotiate", "open"])
+def test_a_first_question_that_comes_in_pieces_is_a_question_like_any_other(silent, words):
+    if words is programs.ASKS[1]:
+        ask(silent, programs.ASKS[0])
+        os.write(silent.to_relay, programs.NEGOTIATED)
+        assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
+    for byte in words:
+        os.write(silent.process.stdin.fileno(), bytes([byte]))
+    assert exactly(silent.from_relay, len(words)) == words
+    if words is programs.ASKS[1]:
+        os.write(silent.to_relay, programs.OPENED + programs.IDENTITY)
+        silent.agree(relay.REPOSITORY, programs.IDENTITY)
+
+
+@pytest.mark.parametrize("words", [programs.ASKS[1], b"ask", b"\x94\x01\x01\xa4open\x90", question(1, b"negotiate")])
+def test_another_first_question_never_reaches_the_server(silent, words):
+    writing(silent.process.stdin.fileno(), words)
+    assert silent.process.wait(10) == 0
+    silent.counts()
+    assert silent.blame == relay.UNKNOWN
+
+
+@pytest.mark.parametrize("name", [b"load_key", b"get", b"put"])
+def test_nothing_is_asked_before_open(silent, name):
+    ask(silent, programs.ASKS[0])
+    os.write(silent.to_relay, programs.NEGOTIATED)
+    writing(silent.process.stdin.fileno(), question(2, name))
+    assert silent.process.wait(10) == 0
+    silent.counts()
+    assert silent.blame == relay.UNKNOWN
 
 
 @pytest.mark.parametrize("answer", [b"n", b""])
@@ -289,7 +523,7 @@ def test_an_id_that_is_not_agreed_to_never_reaches_borg(silent, answer):
     assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
     ask(silent, programs.ASKS[1])
     os.write(silent.to_relay, programs.OPENED + programs.IDENTITY)
-    assert exactly(silent.door.fileno(), 32) == programs.IDENTITY
+    assert exactly(silent.door.fileno(), relay.SHOWN.size) == shown(relay.REPOSITORY, programs.IDENTITY)
     if answer:
         silent.door.sendall(answer)
     else:
@@ -321,27 +555,10 @@ def test_a_borg_that_leaves_early_takes_the_relay_along_and_the_server_is_not_bl
     assert silent.process.stderr.read() == b""
 
 
-def test_a_key_is_shown_as_its_hash_and_held_back_until_it_is_agreed_to(silent):
-    ask(silent, programs.ASKS[0])
-    os.write(silent.to_relay, programs.NEGOTIATED)
-    assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
-    for number, name, text, shown in (
-        (2, b"\xa4open", programs.IDENTITY, programs.IDENTITY),
-        (3, b"\xa8load_key", b"a key", hashlib.sha256(b"a key").digest()),
-    ):
-        ask(silent, b"\x83\xa1i" + bytes([number]) + b"\xa1m" + name + b"\xa1a\x80")
-        answer = b"\x82\xa1i" + bytes([number]) + b"\xa1r\xc4" + bytes([len(text)]) + text
-        os.write(silent.to_relay, answer)
-        assert exactly(silent.door.fileno(), 32) == shown
-        assert not programs.select.select([silent.process.stdout], [], [], 0.05)[0]
-        silent.door.sendall(b"y")
-        assert exactly(silent.process.stdout.fileno(), len(answer)) == answer
-
-
 def test_an_answer_that_does_not_end_is_given_up(tmp_path_factory, monkeypatch):
     room = tmp_path_factory.mktemp("d")
     source = Path(relay.__file__).read_text("utf-8")
-    shorter = re.sub(r"(?m)^LONGEST_ANSWER = [^#\n]*", "LONGEST_ANSWER = 300_000 ", source)
+    shorter = re.sub(r"(?m)^LONGEST_REPORT = [^#\n]*", "LONGEST_REPORT = 300_000 ", source)
     (room / "relay.py").write_text(shorter)
     monkeypatch.setattr(relay, "__file__", str(room / "relay.py"))
     gate = Gate(room, "pipes")

@@ -262,7 +262,7 @@ def test_stdio_is_the_two_descriptors():
 @pytest.fixture
 def door(room):
     source, sink = os.pipe2(os.O_CLOEXEC)
-    door = Door(str(room), Connection(source, sink, hangup=True), lambda *shown: shown[-1] == b"i" * 32)
+    door = Door(str(room), Connection(source, sink, hangup=True), lambda _, shown: shown == b"i" * 32)
     yield door
     door.close()
     os.close(source)
@@ -334,7 +334,7 @@ def test_a_relay_that_dies_before_it_took_what_it_was_handed_breaks_nothing(room
 
 
 NAMING = VISITOR.replace(
-    "door.send(", "door.send(sys.argv[2].encode() * 32); print(door.recv(1), flush=True); door.send("
+    "door.send(", "door.send(b'r' + sys.argv[2].encode() * 32); print(door.recv(1), flush=True); door.send("
 )
 
 
@@ -350,7 +350,7 @@ def test_an_id_is_agreed_to_or_the_door_is_shut(room, door, letter, agreed):
         assert door.fileno() == -1 and door.counts == ((5, 7) if agreed else None)
 
 
-FLOODING = VISITOR.replace("door.send(struct", "[door.send(b'i' * 32) for _ in range(2000)]; door.send(struct")
+FLOODING = VISITOR.replace("door.send(struct", "[door.send(b'r' + b'i' * 32) for _ in range(2000)]; door.send(struct")
 
 
 def test_a_relay_that_asks_and_does_not_listen_is_not_waited_for(room, door):

@@ -1,0 +1,173 @@
+"""What a server shows, against what is known: ids, keys, nonces."""
+
+import os
+
+import pytest
+
+from borgctl import nonces, relay
+from borgctl.base import Base
+from borgctl.errors import BorgctlError
+from borgctl.identity import Identity
+from borgctl.values import RepositoryPath
+
+A, B = RepositoryPath("/srv/a"), RepositoryPath("/srv/b")
+ID, KEY, OTHER = b"i" * 32, b"k" * 32, b"o" * 32
+
+
+@pytest.fixture
+def base(tmp_path):
+    tmp_path.chmod(0o700)
+    base = Base.open(str(tmp_path / "base"))
+    base.host_id()
+    yield base
+    os.close(base.fd)
+
+
+def number(value):
+    return value.to_bytes(8, "big").ljust(32, b"\0")
+
+
+def reason(identity, kind, shown):
+    with pytest.raises(BorgctlError) as caught:
+        identity.agree(kind, shown)
+    return caught.value.reason.code
+
+
+def test_the_first_id_and_key_are_kept_and_others_refused(base):
+    first = Identity(base, A, "create")
+    assert first.agree(relay.REPOSITORY, ID) and first.agree(relay.KEY, KEY)
+    later = Identity(base, A, "create")
+    assert not later.agree(relay.REPOSITORY, OTHER)
+    assert later.agree(relay.REPOSITORY, ID) and not later.agree(relay.REPOSITORY, OTHER)
+    assert not later.agree(relay.KEY, OTHER)
+    assert (base.kept("repository", A), base.kept("key", A)) == (ID.hex(), KEY.hex())
+
+
+def test_a_new_repository_and_its_key_are_known_once_it_is_made(base):
+    made = Identity(base, A, "init")
+    assert made.agree(relay.REPOSITORY, ID) and made.agree(relay.SAVED_KEY, KEY) and made.agree(relay.WRITES, bytes(32))
+    assert base.kept("repository", A) is None and base.kept("key", A) is None
+    made.settle()
+    assert (base.kept("repository", A), base.kept("key", A)) == (ID.hex(), KEY.hex())
+    assert nonces.local(base.fd, ID.hex()) is None
+    with pytest.raises(BorgctlError):
+        Identity(base, A, "init").require_new()
+
+
+def test_a_key_that_borg_itself_has_just_saved_is_shown_back_to_it(base):
+    """`borg key change-passphrase` loads the new one; it is known when a second borg has opened the repository."""
+    Identity(base, A, "create").agree(relay.KEY, KEY)
+    window = Identity(base, A, "window")
+    assert window.agree(relay.KEY, KEY) and not window.agree(relay.KEY, OTHER)
+    assert window.agree(relay.SAVED_KEY, OTHER) and window.agree(relay.KEY, OTHER) and window.agree(relay.KEY, KEY)
+    window.settle()
+    assert base.kept("key", A) == KEY.hex()
+
+
+def test_a_key_is_saved_by_init_and_in_windows_alone(base):
+    assert Identity(base, A, "window").agree(relay.SAVED_KEY, KEY)
+    assert reason(Identity(base, A, "create"), relay.SAVED_KEY, KEY) == "transport-failed"
+    assert base.kept("key", A) is None
+
+
+def test_nothing_is_written_without_the_key_that_is_known(base):
+    assert Identity(base, A, "create").agree(relay.WRITES, bytes(32))  # a keyfile: none is known
+    base.keep("key", A, KEY.hex())
+    later = Identity(base, A, "create")
+    assert reason(later, relay.WRITES, bytes(32)) == "repository-replaced"
+    assert later.agree(relay.KEY, KEY) and later.agree(relay.WRITES, bytes(32))
+
+
+def test_where_no_nonce_was_counted_it_is_a_random_one_and_else_the_one_there_was(base):
+    Identity(base, A, "create").agree(relay.REPOSITORY, ID)
+    first = nonces.local(base.fd, ID.hex())
+    assert nonces.LOWEST <= first < nonces.HIGHEST
+    Identity(base, B, "create").agree(relay.REPOSITORY, ID)
+    assert nonces.local(base.fd, ID.hex()) == first
+    Identity(base, RepositoryPath("/srv/c"), "window").agree(relay.REPOSITORY, OTHER)
+    assert nonces.local(base.fd, OTHER.hex()) not in (None, first)
+
+
+@pytest.mark.parametrize("damage", ["", "x" * 16, "1" * 15, "1" * 17, "link", "fifo", "-000000000000001"])
+def test_a_count_that_borg_could_not_read_is_none(base, tmp_path, damage):
+    nonces.seed(base.fd, ID.hex())
+    file = tmp_path / f"base/borg/.config/borg/security/{ID.hex()}/nonce"
+    first = file.read_text()
+    file.unlink()
+    if damage == "link":
+        (tmp_path / "other").write_text("0" * 16)
+        file.symlink_to(tmp_path / "other")
+    elif damage == "fifo":
+        os.mkfifo(file)
+    else:
+        file.write_text(damage)
+    nonces.seed(base.fd, ID.hex())
+    assert file.read_text() != first and nonces.local(base.fd, ID.hex()) >= nonces.LOWEST
+    assert not file.is_symlink() and file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in file.parent.iterdir()] == ["nonce"]
+
+
+@pytest.mark.parametrize("step", [".config", ".config/borg", ".config/borg/security"])
+def test_no_link_is_followed_to_where_nonces_are_counted(base, tmp_path, step):
+    (tmp_path / "elsewhere").mkdir()
+    place = tmp_path / "base/borg" / step
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.symlink_to(tmp_path / "elsewhere")
+    assert reason(Identity(base, A, "create"), relay.REPOSITORY, ID) == "base-unusable"
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_random_start_is_its_to_count_on_from_whom_borg_runs_as(base, tmp_path):
+    base.give_borg(64101, 64102)
+    nonces.seed(base.fd, ID.hex())
+    place = tmp_path / "base/borg/.config/borg/security" / ID.hex() / "nonce"
+    for path in (place, place.parent, place.parents[1], place.parents[2], place.parents[3]):
+        assert (path.stat().st_uid, path.stat().st_gid) == (64101, 64102), path
+
+
+@pytest.mark.parametrize(
+    ("answer", "own", "agreed"),
+    [
+        (0, 5, True),
+        (nonces.HIGHEST, 5, True),
+        (nonces.FARTHEST - 1, 5, True),
+        (nonces.FARTHEST, 5, False),
+        (nonces.END - 1, 5, False),
+        (nonces.END, 5, False),
+        ((1 << 64) - 1, 5, False),
+        (nonces.FARTHEST + 9, nonces.FARTHEST + 9, True),  # what we counted ourselves
+        (nonces.FARTHEST + 10, nonces.FARTHEST + 9, False),
+        (nonces.END, nonces.END + 9, False),
+    ],
+)
+def test_an_answer_of_the_server_leaves_room_to_count_on(base, tmp_path, answer, own, agreed):
+    identity = Identity(base, A, "create")
+    identity.agree(relay.REPOSITORY, ID)
+    (tmp_path / f"base/borg/.config/borg/security/{ID.hex()}/nonce").write_text(f"{own:016x}")
+    if agreed:
+        assert identity.agree(relay.NONCE, number(answer))
+    else:
+        assert reason(identity, relay.NONCE, number(answer)) == "nonce-refused"
+
+
+def test_borg_commits_no_nonce_behind_the_end(base):
+    identity = Identity(base, A, "create")
+    assert identity.agree(relay.RESERVED, number(nonces.END - 1))
+    assert reason(identity, relay.RESERVED, number(nonces.END)) == "nonce-refused"
+
+
+def test_what_is_not_understood_is_not_agreed_to(base):
+    assert not Identity(base, A, "create").agree(b"?", ID)
+
+
+def test_a_second_base_beside_this_one_is_refused_and_keeps_nothing(base, tmp_path):
+    Identity(base, A, "create").agree(relay.REPOSITORY, ID)
+    second = Base.open(str(tmp_path / "second"))
+    second.host_id()
+    assert reason(Identity(second, B, "create"), relay.REPOSITORY, ID) == "repository-elsewhere"
+    assert second.kept("repository", B) is None and nonces.local(second.fd, ID.hex()) is None
+    assert Identity(second, B, "create").agree(relay.REPOSITORY, OTHER)
+    base.forget("repository", A)
+    assert Identity(second, A, "create").agree(relay.REPOSITORY, ID)
+    os.close(second.fd)
