@@ -1,5 +1,6 @@
 """A hostile `borg serve`: the real one, whose answers are changed on the way. argv: MODE REAL-BORG serve …"""
 
+import contextlib
 import os
 import re
 import subprocess
@@ -56,7 +57,8 @@ def main(mode, *argv):
         while data := os.read(0, 65536):
             asked.extend(ASKED.findall(data))
             if mode == "unasked" and b"\xa1m\xa3put" in data:
-                flood()
+                with contextlib.suppress(BrokenPipeError):  # nobody listens any more
+                    flood()
             serve.stdin.write(data)
         serve.stdin.close()
 
