@@ -1,6 +1,6 @@
 """Take each guard out, in a copy of the tree, and demand that its test fails: `make prove-guards`.
 
-    python tests/proofs/prove_guards.py [--jobs N] [ID …]
+    python tests/proofs/prove_guards.py [--jobs N] [--verbose] [ID …]
 
 A row is caught where its test passes on the tree as it is, and with the patch pytest says that this very test failed:
 not that it could not be collected, was skipped, or came upon a name that is not there. The working tree is only read.
@@ -36,11 +36,11 @@ NONSENSE = "NameError|ImportError|ModuleNotFoundError|SyntaxError|UnboundLocalEr
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What came of a row: `told` is what was wrong, "" where the guard's loss was caught."""
+    """What came of a row: `told` is what was wrong, "" where the loss was caught; `said` is how the test failed."""
 
     row: Row
     told: str
-    seconds: float
+    said: str
 
     @property
     def caught(self) -> bool:
@@ -171,24 +171,24 @@ def _shows_nothing(results: Results, test: str) -> str:
 
 def taken_out(row: Row, above: Path) -> Proof:
     """Try one row without its guard."""
-    begun, place = time.monotonic(), above / row.id
+    place = above / row.id
     try:
         copied(place, row)
-        told = _uncaught(tested(place, above / f"{row.id}.xml", row.test), row.test)
+        results = tested(place, above / f"{row.id}.xml", row.test)
     except BadRow as error:
-        told = str(error)
+        return Proof(row, str(error), "")
     finally:
         shutil.rmtree(place, ignore_errors=True)
-    return Proof(row, told, time.monotonic() - begun)
+    failures = [case.message for case in results.of(row.test) if case.outcome == "failure"]
+    return Proof(row, _uncaught(results.status, failures), failures[0].partition("\n")[0] if failures else "")
 
 
-def _uncaught(results: Results, test: str) -> str:
+def _uncaught(status: int, failures: Sequence[str]) -> str:
     """Return why the guard's loss was not caught, "" where it was."""
-    if results.status == 0:
+    if status == 0:
         return "NOT CAUGHT: the test passes without the guard"
-    failures = [case.message for case in results.of(test) if case.outcome == "failure"]
-    if results.status != 1 or not failures:
-        return f"no failure but an error: pytest ended with {results.status}"
+    if status != 1 or not failures:
+        return f"no failure but an error: pytest ended with {status}"
     if any(re.match(rf"(?:{NONSENSE})\b", failure) for failure in failures):
         return f"the patch makes no sense: {failures[0]:.100}"
     return ""
@@ -206,18 +206,21 @@ def main(words: list[str]) -> int:
     """Prove the rows that are named, or all; print the table, and return 0 where every one is caught."""
     parser = argparse.ArgumentParser(description="Take each guard out, in a copy, and see its test fail.")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many at a time")
+    parser.add_argument("-v", "--verbose", action="store_true", help="say how each test failed")
     parser.add_argument("ids", nargs="*", metavar="ID")
     asked = parser.parse_args(words)
     table = guards.rows()
     if unknown := set(asked.ids) - {row.id for row in table}:
         parser.error(f"no guard {min(unknown)!r}")
     children.adopt_orphans()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     begun, chosen, caught = time.monotonic(), [row for row in table if not asked.ids or row.id in asked.ids], 0
     for proof in proofs(chosen, asked.jobs):
         caught += proof.caught
         print(f"{'yes' if proof.caught else 'NO '} {proof.row.id:28} {proof.row.test}", flush=True)
-        if not proof.caught:
-            print(f"    {proof.told}", flush=True)
+        if told := proof.told or (asked.verbose and proof.said):
+            print(f"    {told}", flush=True)
     children.kill_descendants()
     print(f"{caught} of {len(chosen)} guards caught, {time.monotonic() - begun:.0f} s")
     return 0 if caught == len(chosen) else 1

@@ -8,16 +8,18 @@ import pytest
 from guards import Row
 
 ROWS = {row.id: row for row in guards.rows()}
-SAMPLE = ("judge-path", "custody-sticky", "identity-made", "counts-keys", "serve-append-only", "sandbox-landlock")
+SAMPLE = ("judge-path", "custody-sticky", "socket-mode", "counts-keys", "serve-append-only", "sandbox-landlock")
 VALUE = ROWS["path-by-components"]
 
 
-def told(*rows: Row) -> list[str]:
-    return [proof.told for proof in prove_guards.proofs(rows, jobs=2)]
+def told(row: Row) -> str:
+    (proof,) = prove_guards.proofs([row], jobs=1)
+    return proof.told
 
 
-def test_a_sample_of_guards_is_caught():
-    assert told(*(ROWS[name] for name in SAMPLE)) == [""] * len(SAMPLE)
+@pytest.mark.parametrize("name", SAMPLE)
+def test_a_guard_that_is_taken_out_is_missed(name):
+    assert told(ROWS[name]) == ""
 
 
 @pytest.mark.parametrize(
@@ -33,8 +35,7 @@ def test_a_sample_of_guards_is_caught():
     ids=lambda value: str(value)[:40],
 )
 def test_a_row_that_shows_nothing_is_told_as_that(change, said):
-    (why,) = told(replace(VALUE, **change))
-    assert why.startswith(said)
+    assert told(replace(VALUE, **change)).startswith(said)
 
 
 def test_the_exit_status_is_that_of_the_table(capsys, monkeypatch):
