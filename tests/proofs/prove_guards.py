@@ -7,9 +7,9 @@ not that it could not be collected, was skipped, or came upon a name that is not
 """
 
 import argparse
-import contextlib
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -133,15 +133,14 @@ def tested(place: Path, report: Path, *tests: str) -> Results:
         env.pop(name, None)  # bytecode goes into the copy, and what is started there starts sooner
     null = subprocess.DEVNULL
     process = subprocess.Popen(argv, cwd=place, env=env, stdin=null, stdout=null, stderr=null, start_new_session=True)
+    pidfd = os.pidfd_open(process.pid)
     try:
-        status = process.wait(SECONDS)
-    except subprocess.TimeoutExpired:
-        status = -signal.SIGKILL
+        late = not select.select([pidfd], [], [], SECONDS)[0]
     finally:
-        with contextlib.suppress(ProcessLookupError):  # also what a test without its guard has left
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return Results.read(report, status)
+        os.killpg(process.pid, signal.SIGKILL)  # it, where it is late, and what a test without its guard has left
+        status = process.wait()
+        os.close(pidfd)
+    return Results.read(report, -signal.SIGKILL if late else status)
 
 
 def standing(rows: Sequence[Row], above: Path, pool: ThreadPoolExecutor) -> dict[str, str]:
@@ -216,12 +215,14 @@ def main(words: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     begun, chosen, caught = time.monotonic(), [row for row in table if not asked.ids or row.id in asked.ids], 0
-    for proof in proofs(chosen, asked.jobs):
-        caught += proof.caught
-        print(f"{'yes' if proof.caught else 'NO '} {proof.row.id:28} {proof.row.test}", flush=True)
-        if told := proof.told or (asked.verbose and proof.said):
-            print(f"    {told}", flush=True)
-    children.kill_descendants()
+    try:
+        for proof in proofs(chosen, asked.jobs):
+            caught += proof.caught
+            print(f"{'yes' if proof.caught else 'NO '} {proof.row.id:28} {proof.row.test}", flush=True)
+            if told := proof.told or (asked.verbose and proof.said):
+                print(f"    {told}", flush=True)
+    finally:
+        children.kill_descendants()
     print(f"{caught} of {len(chosen)} guards caught, {time.monotonic() - begun:.0f} s")
     return 0 if caught == len(chosen) else 1
 
