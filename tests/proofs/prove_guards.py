@@ -96,12 +96,9 @@ def room() -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def copied(place: Path, row: Row | None) -> Path:
-    """Copy the tree to `place`, without the row's guard, with an environment in which `borgctl` is that copy."""
-    shutil.copytree(TOP, place, ignore=shutil.ignore_patterns(*LEFT_OUT), symlinks=True)
-    if row is not None:
-        file = place / row.file
-        file.write_text(guards.patched(row, file.read_text("utf-8")), "utf-8")
+def copied(tree: Path, place: Path, left_out: Sequence[str] = (".venv",)) -> Path:
+    """Copy a tree to `place`, with an environment in which `borgctl` is that copy; return `place`."""
+    shutil.copytree(tree, place, ignore=shutil.ignore_patterns(*left_out), symlinks=True)
     _environment(place)
     return place
 
@@ -143,16 +140,15 @@ def tested(place: Path, report: Path, *tests: str) -> Results:
     return Results.read(report, -signal.SIGKILL if late else status)
 
 
-def standing(rows: Sequence[Row], above: Path, pool: ThreadPoolExecutor) -> dict[str, str]:
+def standing(rows: Sequence[Row], whole: Path, pool: ThreadPoolExecutor) -> dict[str, str]:
     """Run every row's test as things are; return for each why it shows nothing, "" where it passes."""
-    place = copied(above / "whole", None)
     tests = list(dict.fromkeys(row.test for row in rows))
     files: dict[str, list[str]] = {}
     for test in tests:
         files.setdefault(test.partition("::")[0], []).append(test)
 
     def ran(number: int, together: list[str]) -> dict[str, str]:
-        results = tested(place, above / f"whole-{number}.xml", *together)
+        results = tested(whole, whole.parent / f"whole-{number}.xml", *together)
         return {test: _shows_nothing(results, test) for test in together}
 
     said = pool.map(ran, range(len(files)), files.values())
@@ -168,12 +164,13 @@ def _shows_nothing(results: Results, test: str) -> str:
     return "the test is skipped here" if any(case.outcome == "skipped" for case in cases) else ""
 
 
-def taken_out(row: Row, above: Path) -> Proof:
-    """Try one row without its guard."""
-    place = above / row.id
+def taken_out(row: Row, whole: Path) -> Proof:
+    """Try one row without its guard, in a copy that has the bytecode of all the rest already."""
+    place = whole.parent / row.id
     try:
-        copied(place, row)
-        results = tested(place, above / f"{row.id}.xml", row.test)
+        file = copied(whole, place) / row.file
+        file.write_text(guards.patched(row, file.read_text("utf-8")), "utf-8")
+        results = tested(place, whole.parent / f"{row.id}.xml", row.test)
     except BadRow as error:
         return Proof(row, str(error), "")
     finally:
@@ -196,9 +193,10 @@ def _uncaught(status: int, failures: Sequence[str]) -> str:
 def proofs(rows: Sequence[Row], jobs: int) -> Iterator[Proof]:
     """Prove rows, `jobs` at a time; yield what came of each, in their order."""
     with room() as above, ThreadPoolExecutor(jobs) as pool:
-        whole = standing(rows, above, pool)
-        for proof in pool.map(lambda row: taken_out(row, above), rows):
-            yield replace(proof, told=whole[proof.row.test] or proof.told)
+        whole = copied(TOP, above / "whole", LEFT_OUT)
+        nothing = standing(rows, whole, pool)
+        for proof in pool.map(lambda row: taken_out(row, whole), rows):
+            yield replace(proof, told=nothing[proof.row.test] or proof.told)
 
 
 def main(words: list[str]) -> int:
