@@ -534,6 +534,17 @@ def test_what_is_known_and_cannot_be_read_is_not_called_another_repository(room)
     assert kept.name in room.records()[-1]["detail"] and room.records()[-1]["type"] == "exit"
 
 
+def test_what_is_known_and_cannot_be_read_is_not_taken_for_nothing(room):
+    """Else the next id would be the first one, and whatever it is agreed to."""
+    room.gate("run default")
+    (kept,) = (room.path / "base").glob("repository-*")
+    kept.unlink()
+    kept.symlink_to("host-id")
+    room.identity = b"x" * 32
+    assert exit_line(room.gate("run default"))["reason"] == "base-unusable"
+    assert kept.is_symlink()
+
+
 def test_a_repository_that_is_known_is_not_made_again(room):
     room.gate("run default")
     room.policy(jobs="init: {command: init, options: {encryption: repokey}}")
