@@ -123,7 +123,7 @@ def _environment(place: Path) -> None:
 
 def tested(place: Path, report: Path, *tests: str) -> Results:
     """Run tests in a copy and return what pytest said of them."""
-    options = ("-p", "no:cacheprovider", "-p", "no:randomly", "-q", "--junitxml", str(report))
+    options = ("-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0", "-q", "--junitxml", str(report))
     argv = [f"{place}/.venv/bin/python", "-m", "pytest", *options, *tests]
     env = {**os.environ, "PYTEST_DEBUG_TEMPROOT": str(place.parent), "VIRTUAL_ENV": f"{place}/.venv"}
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
