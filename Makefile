@@ -3,12 +3,13 @@
 #
 #   make check   lints and the quick tests that need no other program: a minute and a half on two cores
 #   make test    all tests, those with a real sshd and two real borgs too
-#   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour
+#   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour;
+#                and 'make prove-guards': each guard of SECURITY.md taken out, in a copy, and its test seen to fail
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
 #   make setup   only what 'make test' sets up          make lint, make documents, make clean
 #   make man     the manual pages, in dist/man (an installed package has them: man borgctl)
 
-.PHONY: help check lint test prove demo setup documents man clean
+.PHONY: help check lint test prove prove-guards demo setup documents man clean
 .NOTPARALLEL:
 
 BIN := .venv/bin
@@ -36,6 +37,11 @@ test: setup
 
 prove: setup
 	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg BORGCTL_PROVE=1 $(PYTEST) -s -q tests/proofs
+	@$(MAKE) --no-print-directory prove-guards
+
+# one or a few of them: make prove-guards G="judge-path window-uid"
+prove-guards: setup
+	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg $(BIN)/python tests/proofs/prove_guards.py $(G)
 
 documents:
 	@sh tests/setup/venv.sh dev

@@ -25,8 +25,9 @@ def older(directory: int | str, name: str) -> list[str]:
     """Return the names of the older parts of the log `name`, the newest first as far as their times tell."""
     stem, ending = os.path.splitext(name)
     pattern = rf"{re.escape(name)}{_DATED}(?:\.gz)?|{re.escape(stem)}{_DATED}{re.escape(ending)}(?:\.gz)?"
-    found = [(_time(directory, part), part) for part in os.listdir(directory) if re.fullmatch(pattern, part)]
-    return [part for time, part in sorted(found, reverse=True) if time is not None]
+    parts = [part for part in os.listdir(directory) if re.fullmatch(pattern, part)]
+    found = [(time, part) for part in parts if (time := _time(directory, part)) is not None]
+    return [part for _, part in sorted(found, reverse=True)]
 
 
 def _time(directory: int | str, name: str) -> float | None:

@@ -1,7 +1,7 @@
 """Write the schemas and the pages that are made from the program's own tables: `make documents`.
 
     policy/policy.schema.json   policy/target.schema.json   docs/policy.md   docs/targets.md
-    docs/reasons.md
+    docs/reasons.md         docs/guards.md              SECURITY.md (the links to tests in it)
 
 The words of borg, their kinds and bounds come from `borgctl.vocabulary`, the reasons from `borgctl.errors`; what a key is
 for is said here, and a test holds that the keys here are the keys that the readers take, with the defaults they have.
@@ -18,6 +18,10 @@ from borgctl.errors import REASONS
 from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
 
 TOP = Path(__file__).parents[1]
+sys.path.insert(0, str(TOP / "tests/proofs"))
+
+import guards  # noqa: E402 - the table of guards is a proof's
+
 _YES_NO: dict[str, Any] = {"enum": ["yes", "no", "true", "false", True, False]}
 _DURATION: dict[str, Any] = {"type": "string", "pattern": "^[0-9]{1,8}[smhdw]$"}
 _ABSOLUTE: dict[str, Any] = {"type": "string", "pattern": "^/."}
@@ -588,6 +592,8 @@ def pages() -> dict[str, str]:
         "docs/policy.md": policy_page(),
         "docs/targets.md": target_page(),
         "docs/reasons.md": reasons_page(),
+        "docs/guards.md": guards.page(),
+        "SECURITY.md": guards.linked((TOP / "SECURITY.md").read_text()),
     }
 
 

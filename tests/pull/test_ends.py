@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SAVES
+from serves import SAVES
 
 from borgctl.pull import state as states
 from borgctl.pull.errors import PullError

@@ -136,6 +136,24 @@ def test_what_runs_elsewhere_is_left_alone(world, parent) -> None:
         process.wait()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_a_process_of_another_user_is_none_of_ours(world, parent) -> None:
+    """Whatever variables it has given itself: else he could have us end what he likes, or keep a dead lock."""
+    dead = dead_room(parent)
+    become = ("/usr/bin/setpriv", "--reuid=64123", "--regid=64123", "--clear-groups", "sleep", "60")
+    other = inhabitant(dead, *become)
+    try:
+        while Path(f"/proc/{other.pid}/comm").read_text() != "sleep\n":
+            time.sleep(0.01)
+        assert not lives(world.folders, other.pid)
+        with room(world.folders):
+            assert not dead.exists()
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_a_room_that_was_left_half_made_is_cleared(world, parent) -> None:
     (parent / "half").mkdir()
     with room(world.folders):

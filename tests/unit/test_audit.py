@@ -153,6 +153,23 @@ def test_the_log_is_made_private_with_its_directories(tmp_path):
     assert stat.S_IMODE((tmp_path / "a/b").stat().st_mode) == stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
 
 
+def test_a_record_is_on_disk_before_append_returns(path, monkeypatch):
+    """What a machine that loses its power keeps: as much of the log as was there at the last fsync(2), and its name."""
+    synced, fsync = {}, os.fsync
+
+    def noted(fd):
+        fsync(fd)
+        synced[os.fstat(fd).st_ino] = os.fstat(fd).st_size
+
+    monkeypatch.setattr(os, "fsync", noted)
+    log = opened(path)
+    for kind in ("accept", "exit"):
+        log.append({"type": kind, "run": "1"})
+        assert synced.get(path.stat().st_ino) == path.stat().st_size
+    assert path.parent.stat().st_ino in synced
+    log.close()
+
+
 def test_records_are_added_and_nothing_is_overwritten(path):
     path.write_text('{"old":1}\n')
     path.chmod(0o600)

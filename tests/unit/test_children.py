@@ -285,6 +285,21 @@ children.kill_descendants()
     assert programs.python(code).stdout == b""
 
 
+def test_a_child_ends_with_the_gate_that_was_killed():
+    """The kernel tells it: a gate that was killed can write no record of what would go on."""
+    code = "from borgctl.children import spawn\nprint(spawn(['/bin/sleep', '60'], {}, {}).pid, flush=True)\n"
+    code += "import time\ntime.sleep(60)"
+    with programs.ended(programs.started(code, stdout=subprocess.PIPE)) as gate:
+        child = int(gate.stdout.readline())
+        assert programs.alive(child)
+        gate.kill()
+        try:
+            programs.wait_for(lambda: not programs.alive(child))
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+
 def test_the_whole_group_is_killed():
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     child = spawn(["/bin/sh", "-c", "sleep 60 & sleep 60"], {}, {1: write_end})

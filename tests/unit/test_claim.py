@@ -71,6 +71,31 @@ def test_the_kernel_says_who_is_there(ends):
     assert claim.peer(ends[0]) == claim.Peer(os.getpid(), os.geteuid())
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_a_window_where_another_user_listens_is_passed_over(tmp_path):
+    """borg's user may write below a run's directory: what listens there is no gate, and is told nothing."""
+    (tmp_path / "runs").mkdir()
+    for run in ("ours", "theirs"):
+        (tmp_path / "runs" / run).mkdir()
+    listeners = [claim.listen(str(tmp_path / "runs/ours"))]
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.bind(str(tmp_path / "runs/theirs" / claim.DOOR))
+    os.seteuid(64123)  # the kernel tells who called listen(2)
+    try:
+        listener.listen(8)
+    finally:
+        os.seteuid(0)
+    listeners.append(listener)
+    base = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        found = list(claim.windows(base))
+        assert [run for run, _ in found] == ["ours"]
+    finally:
+        os.close(base)
+        for connection in (*listeners, *(connection for _, connection in found)):
+            connection.close()
+
+
 def test_windows_are_found_among_whatever_else_lies_there(tmp_path):
     deep = tmp_path / ("d" * 100) / ("e" * 100)  # longer than a socket's path may be
     for run in ("open", "dead", "none", "link"):

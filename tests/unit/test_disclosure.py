@@ -76,6 +76,29 @@ def test_what_is_not_an_object_stays_here(stream, line):
     assert counts(stream, line) is None
 
 
+def test_a_name_without_a_slash_stays_here_as_well():
+    """What is taken away by the list of keys, and not by the look at what is in a value."""
+    for value in STDERR:
+        kept = counts("stderr", json.dumps(value).replace("/", "-")) or ""
+        assert "secret" not in kept, value
+    for value in STDOUT:
+        kept = counts("stdout", json.dumps(value).replace("/", "-")) or ""
+        assert "secret" not in kept, value
+
+
+def test_a_path_under_a_key_of_the_list_stays_here():
+    """A borg that was taken over chooses its values, too."""
+    path = f"/{SECRET}"
+    for key in disclosure._RESULT:
+        for value in (path, [path], {"name": path}, [{"id": [path]}]):
+            assert "secret" not in counts("stdout", json.dumps({key: value}))
+    for kind in disclosure._TYPES:
+        line = {"type": kind, **dict.fromkeys(disclosure._NUMBERS, path)}
+        assert json.loads(counts("stderr", json.dumps(line))) == {"type": kind}
+    line = {**dict.fromkeys(disclosure._LOG, path), "type": "log_message", "levelname": "ERROR", "message": path}
+    assert "secret" not in counts("stderr", json.dumps(line))
+
+
 def test_numbers_leave():
     assert json.loads(counts("stderr", json.dumps(STDERR[1]))) == {
         "type": "archive_progress",

@@ -405,6 +405,47 @@ def test_a_locale_that_came_with_the_connection_changes_no_file_name(room):
             assert exit_line(done)["reason"] == "not-isolated"
 
 
+# ---- what the peer asks for
+
+
+def test_a_requested_path_that_another_user_could_lead_elsewhere_is_refused(room):
+    offered = room.path / "offered"
+    (offered / "real").mkdir(parents=True)
+    (offered / "link").symlink_to("/etc")
+    room.policy(f"commands: {{create: {{paths: [{offered}], options: []}}}}\n")
+    done = room.gate(f"borg create ::a {offered}/link/shadow")
+    assert (done.returncode, exit_line(done)["reason"]) == (77, "source-refused")
+    assert not (room.path / "argv").exists() and [record["type"] for record in room.records()] == ["refuse"]
+    assert room.gate(f"borg create ::a {offered}/real/file").returncode == 0
+
+
+# ---- the wall around a borg that is only asked for its version
+
+CURIOUS = """#!/usr/bin/python3 -I
+import sys
+try:
+    open("{mark}", "w").close()
+except OSError:
+    pass
+if "--version" in sys.argv:
+    print("borg 1.4.5")
+"""
+
+
+@pytest.mark.parametrize("command", ["hello", "run default"])
+@pytest.mark.parametrize("mode", ["require", "off"])
+def test_a_borg_that_is_asked_for_its_version_is_held(room, command, mode):
+    mark = room.path / "mark"
+    (room.path / "borg").write_text(CURIOUS.format(mark=mark))
+    (room.path / "borg").chmod(0o755)  # it may be another user's to run
+    room.policy(jobs="default: {paths: [/etc], before: [[/bin/false]]}")  # and borg itself is not started
+    room.file.write_text(room.file.read_text().replace("sandbox: off\n", f"sandbox: {mode}\nuser: 64123\n"))
+    done = room.gate(command)
+    assert done.returncode == (0 if command == "hello" else 74), done.stderr
+    assert (room.path / "base/borg-version").read_text().endswith(" 1.4.5")
+    assert mark.exists() == (mode == "off")
+
+
 # ---- sockets
 
 
@@ -495,6 +536,17 @@ def test_what_is_known_and_cannot_be_read_is_not_called_another_repository(room)
     done = room.gate("run default")
     assert (done.returncode, exit_line(done)["reason"]) == (78, "base-unusable")
     assert kept.name in room.records()[-1]["detail"] and room.records()[-1]["type"] == "exit"
+
+
+def test_what_is_known_and_cannot_be_read_is_not_taken_for_nothing(room):
+    """Else the next id would be the first one, and whatever it is agreed to."""
+    room.gate("run default")
+    (kept,) = (room.path / "base").glob("repository-*")
+    kept.unlink()
+    kept.symlink_to("host-id")
+    room.identity = b"x" * 32
+    assert exit_line(room.gate("run default"))["reason"] == "base-unusable"
+    assert kept.is_symlink()
 
 
 def test_a_repository_that_is_known_is_not_made_again(room):
@@ -821,6 +873,19 @@ def test_names_stay_here_where_the_policy_says_counts(room):
         assert b"secret" not in room.gate(f"run default --log={log}").stderr
 
 
+def test_what_hooks_print_stays_here_where_the_policy_says_counts(room):
+    talk = "echo secret-of-a-hook; echo secret-of-a-hook >&2"
+    for more, leaves in (("", False), ("disclose: names\n", True)):
+        for which in ("before", "after"):
+            hooks(room, **{which: f"{talk}; exit 3"})
+            room.file.write_text(room.file.read_text() + more)
+            for log in ("text", "json"):
+                done = room.gate(f"run default --log={log}")
+                assert exit_line(done)["reason"] == "hook-failed"
+                assert (b"secret-of-a-hook" in done.stderr) == leaves
+                assert (f"hook '{which}'".encode() in done.stderr) == leaves
+
+
 def test_the_base_and_the_log_are_private(room):
     room.gate("run default")
     for path in ("base", "base/borg", "base/locks", "base/runs", "base/host-id", "log", "log/audit.jsonl"):
@@ -953,3 +1018,12 @@ def test_a_request_is_in_the_log_word_for_word_whatever_it_looks_like(room):
     for refused in ("run 'BORG_PASSPHRASE=my-own-words'", "borg create ::token:x /root"):
         room.gate(refused)
         assert room.records()[-1]["request"] == refused
+
+
+@pytest.mark.parametrize("who", ["borg", "hook"])
+def test_the_passphrase_is_masked_in_the_last_words_of_borg_and_hooks(room, who):
+    talk = "echo opened by hunter2-hunter2, it seems >&2; exit 2"
+    room.borg(talk) if who == "borg" else hooks(room, before=talk)
+    assert room.gate("run default").returncode != 0
+    (said,) = room.records()[-1]["said"]
+    assert said == f"{who}: opened by ***, it seems"

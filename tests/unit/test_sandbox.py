@@ -107,6 +107,21 @@ def test_a_child_is_held_by_every_abi(tmp_path, abi):
     assert (status != 0) == (forbidden or ROOT)
 
 
+@pytest.mark.skipif(not landlock.abi(), reason="without Landlock nothing is laid")
+def test_a_child_can_make_no_socket_for_a_connection():
+    """Landlock lets it be made, and knows nothing of some kinds and of some ways to use it."""
+    code = "import socket\ntry:\n    socket.socket()\nexcept OSError as error:\n    print(error.errno)"
+    python = os.path.realpath(sys.executable)
+    held = Held(landlock.abi(), None)
+    rules = (*held.rules(python, relay.__file__, writes=[]), ("execute", python))
+    argv, env = [python, "-I", "-S", "-c", code], {"PATH": "/usr/bin:/bin"}
+    told = [
+        children.capture(argv, env, most=100, seconds=20, before_exec=before)
+        for before in (lambda: None, lambda: held.lay(rules))
+    ]
+    assert told == [(0, b""), (0, b"%d\n" % errno.EACCES)]
+
+
 def test_what_cannot_be_laid_is_never_run(tmp_path, monkeypatch):
     def no(*_):
         raise OSError(errno.EPERM, "no")

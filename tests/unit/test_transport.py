@@ -116,6 +116,25 @@ def test_an_ancestor_that_is_no_sshd_does_not_serve_it(room):
     assert told.startswith(b"socket-refused ") and told.endswith(b" []\n")
 
 
+STRANGER = """
+import ctypes, os, socket, sys
+ctypes.CDLL(None).prctl(15, b"sshd", 0, 0, 0)  # PR_SET_NAME
+os.umask(0o177)
+with socket.socket(socket.AF_UNIX) as listener:
+    listener.bind(sys.argv[1])
+    listener.listen(1)
+    print("listening", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_socket_of_an_sshd_that_is_not_above_us_is_refused(room):
+    with programs.ended(programs.started(STRANGER, room / "s", stdin=subprocess.PIPE, stdout=subprocess.PIPE)) as other:
+        assert other.stdout.readline() == b"listening\n"
+        with pytest.raises(BorgctlError, match=f"served by process {other.pid}, not by our own sshd"):
+            transport.connect(pinned(room / "s"))
+
+
 def test_a_file_in_its_place_is_left_alone(room):
     (room / "s").write_text("precious")
     assert "not a socket" in refused(room / "s")

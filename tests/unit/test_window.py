@@ -3,9 +3,12 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
+import programs
 import pytest
 
 from borgctl import claim
@@ -183,6 +186,46 @@ def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
     assert thread.result == 0
     assert room.records == []
     assert (ending.outcome, ending.origin) == ("ok", "gate")
+
+
+CLAIMANT = """
+import os, subprocess, sys, time
+from borgctl import claim
+base, end = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), time.monotonic() + 20
+while not (found := list(claim.windows(base))) and time.monotonic() < end:
+    time.sleep(0.01)
+connection = found[0][1]
+claim.send(connection, claim.Claim(("borg",)).message)
+assert "run" in claim.receive(connection)
+print("claimed", flush=True)
+sys.stdin.readline()
+print(subprocess.run([sys.executable, "-I", "-S", "-c", sys.argv[2]], capture_output=True).stdout, flush=True)
+claim.send(connection, {"status": 0})
+"""
+DIAL = "import os, socket; os.chdir({!r}); door = socket.socket(socket.AF_UNIX); door.connect('door'); "
+DIAL += "door.settimeout(10); os.write(1, b'said ' + door.recv(1))"
+
+
+def test_a_relay_of_another_process_than_the_recorded_one_is_not_let_in(room):
+    """Not even one of the same user's: what the connection is for is what the record says."""
+
+    def act():
+        dial = DIAL.format(room.directory)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with programs.ended(programs.started(CLAIMANT, room.base.path, dial, **pipes)) as claimant:
+            assert claimant.stdout.readline() == b"claimed\n"
+            ours = subprocess.run([sys.executable, "-I", "-S", "-c", dial], capture_output=True, check=True).stdout
+            claimant.stdin.write(b"\n")
+            claimant.stdin.flush()
+            theirs = claimant.stdout.readline()
+            claimant.wait(20)
+        return ours, theirs
+
+    thread = beside(act)
+    assert room.window().run().origin == "borg"
+    thread.join(20)
+    room.open.remove(room.server[3])  # the door has closed it: the relay has its own
+    assert thread.result == (b"said ", b"b'said \\x00'\n")
 
 
 def test_a_window_that_nobody_uses_ends_well_at_its_time(room):

@@ -1,0 +1,45 @@
+"""What came of a run, from borg's status and from what the relay and the gate saw: nothing strange is a success."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from borgctl import run
+from borgctl.errors import BorgctlError
+
+IDENTITY = bytes(32)
+
+
+def verdict(status=0, stopped=None, **seen):
+    """Return outcome and reason of a borg that ended with `status`; `seen` is what was odd at the relay's door."""
+    door = SimpleNamespace(**{"identity": IDENTITY, "refused": False, "failed": None, "strange": False, **seen})
+    ending = run._verdict(status, stopped, door)
+    return ending.outcome, ending.reason
+
+
+@pytest.mark.parametrize("status", [0, 1, 100, 2, -9])
+@pytest.mark.parametrize(
+    ("seen", "expected"),
+    [
+        ({"refused": True}, ("refused", "repository-replaced")),
+        ({"strange": True}, ("failed", "transport-failed")),
+        ({"failed": BorgctlError("base-unusable", "x")}, ("refused", "base-unusable")),
+        ({"stopped": "runtime-limit"}, ("limit", "runtime-limit")),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_what_was_odd_outranks_whatever_borg_says(status, seen, expected):
+    assert verdict(status, **seen) == expected
+
+
+@pytest.mark.parametrize("status", [0, 1, 100])
+def test_a_borg_that_opened_nothing_has_not_succeeded(status):
+    assert verdict(status, identity=None) == ("failed", "borg-missing")
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(0, "ok"), (1, "warning"), (100, "warning"), (125, "warning"), (2, "failed"), (99, "failed"), (126, "failed")],
+)
+def test_else_it_is_borgs_own_word(status, outcome):
+    assert verdict(status) == (outcome, None)
