@@ -42,6 +42,7 @@ class World:
     root: Path
     folders: Folders
     screen: io.StringIO
+    saves: str = SAVES
 
     def steps(self, steps: object) -> str:
         """Write what the stand-in shall do; return the path that is its 'policy'."""
