@@ -111,7 +111,11 @@ class Reference:
             if not good or not isinstance(message[3], tuple) or len(message[3]) != 1:
                 return False
             version = dict(message[3][0]).get(b"client_version") if self.pairs(message[3][0]) else None
-            good = isinstance(version, tuple) and len(version) in {4, 5} and all(type(part) is int for part in version)
+            good = (
+                isinstance(version, tuple)
+                and len(version) in {4, 5}
+                and all(type(part) is int and part >= -32 for part in version)
+            )
             if not good or rpc.negotiate(version) != data:
                 return False
             self.number = 1

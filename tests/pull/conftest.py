@@ -13,7 +13,6 @@ from pathlib import Path
 
 import machines
 import pytest
-from serves import SAVES
 
 from borgctl.pull import cli, peer
 from borgctl.pull.folders import Folders, TargetName
@@ -23,6 +22,8 @@ from borgctl.pull.session import Patience
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import Target, load
 
+# A serve that says nothing, and notes a transaction where it was told to commit; its fourth argument is the repository.
+SAVES = """grep -qa cleanup_commits && mkdir -p "$4" && : >"$4/index.$(date +%s%3N)"; cat >/dev/null; exit 0"""
 STANDIN = Path(__file__).with_name("standin.py")
 QUICK = Patience(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
 
@@ -41,6 +42,7 @@ class World:
     root: Path
     folders: Folders
     screen: io.StringIO
+    saves: str = SAVES
 
     def steps(self, steps: object) -> str:
         """Write what the stand-in shall do; return the path that is its 'policy'."""

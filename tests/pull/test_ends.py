@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from serves import SAVES
 
 from borgctl.pull import state as states
 from borgctl.pull.errors import PullError
@@ -204,7 +203,7 @@ def test_a_room_of_a_living_launcher_is_left_alone(world, borg) -> None:
 
 def test_a_serve_that_outlives_a_killed_launcher_is_ended_by_the_next_one(world, borg) -> None:
     note, serves = world.root / "pid", world.root / "serves"
-    stubborn = stand_in_serve(world, f"echo $$ >> {serves}\n{SAVES}")
+    stubborn = stand_in_serve(world, f"echo $$ >> {serves}\n{world.saves}")
     world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=stubborn)
     launcher = world.start("run", "web1")
     appears(note)
