@@ -72,10 +72,11 @@ def holes(client, server, place, mark):
     }
 
 
-def test_what_no_parser_lets_through_dies_in_the_sandbox(client, server, made, place):
+@pytest.mark.parametrize("half", [0, 1])  # of them all, so that a busy machine is done in time
+def test_what_no_parser_lets_through_dies_in_the_sandbox(client, server, made, place, half):
     mark = place / "mark"
     outside = prisoner_home.listing(client.source), os.listdir("/")
-    for name, words in holes(client, server, place, mark).items():
+    for name, words in list(holes(client, server, place, mark).items())[half::2]:
         result = gate(client, server, "run default", *words)
         assert last_line(result)["outcome"] != "ok", (name, result.stderr)
         assert client.records("accept")[-1]["sandbox"]["landlock"] == landlock.abi()
