@@ -20,7 +20,6 @@ from borgctl.pull.run import Launcher, run_all
 from borgctl.pull.session import Patience
 from borgctl.pull.stop import Stop
 
-
 # With a serve that does not end at its end of file
 IMPATIENT = Patience(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
 
