@@ -25,7 +25,9 @@ from borgctl.pull.targets import Target, load
 # A serve that says nothing, and notes a transaction where it was told to commit; its fourth argument is the repository.
 SAVES = """grep -qa cleanup_commits && mkdir -p "$4" && : >"$4/index.$(date +%s%3N)"; cat >/dev/null; exit 0"""
 STANDIN = Path(__file__).with_name("standin.py")
-QUICK = Patience(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
+QUICK = Patience(
+    last_word=0.5, orphaned=0.5, drain=0.5
+)  # with a serve that ends by itself, however busy the machine is
 
 
 def program(name: str) -> str:

@@ -20,6 +20,9 @@ from borgctl.pull.run import Launcher, run_all
 from borgctl.pull.session import Patience
 from borgctl.pull.stop import Stop
 
+# With a serve that does not end at its end of file
+IMPATIENT = Patience(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
+
 
 def appears(path: Path) -> int:
     for _ in range(200):
@@ -60,7 +63,9 @@ def verdict(report) -> tuple:
 
 def test_a_timeout_ends_both_sides(world, borg) -> None:
     note = world.root / "pid"
-    (report,) = world.run(world.local([["start"], ["note", str(note)], ["sleep", 60]], timeout="1s", borg=borg))
+    (report,) = world.run(
+        world.local([["start"], ["note", str(note)], ["sleep", 60]], timeout="1s", borg=borg), IMPATIENT
+    )
     assert verdict(report) == ("timeout", "launcher", None, "timeout")
     assert gone(int(note.read_text()), 0.1)
     assert report.duration < 4
@@ -96,14 +101,14 @@ def test_a_serve_that_fails_is_not_hidden_by_a_happy_client(world) -> None:
 
 def test_a_serve_that_fails_under_a_silent_client_ends_the_run(world) -> None:
     broken = stand_in_serve(world, "exit 3")
-    (report,) = world.run(world.local([["start"], ["sleep", 60]], borg=broken))
+    (report,) = world.run(world.local([["start"], ["sleep", 60]], borg=broken), IMPATIENT)
     assert verdict(report) == ("failed", "serve", 3, "serve-failed")
     assert report.duration < 4
 
 
 def test_a_serve_that_ignores_its_end_of_file_and_term_is_killed(world) -> None:
     stubborn = stand_in_serve(world, "trap '' TERM; while :; do sleep 0.1; done")
-    (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=stubborn))
+    (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=stubborn), IMPATIENT)
     assert verdict(report) == ("failed", "serve", -9, "serve-failed")
 
 
@@ -113,7 +118,7 @@ def test_a_gate_that_ignores_term_is_killed(world, borg, monkeypatch: pytest.Mon
 
     real = peer.run
     monkeypatch.setattr(peer, "run", lambda *words: replace(real(*words), patience=0.5))
-    (report,) = world.run(target)
+    (report,) = world.run(target, IMPATIENT)
     assert verdict(report)[0] == "timeout"
     assert report.duration < 4
 
@@ -248,7 +253,8 @@ def test_the_lock_of_a_serve_that_was_killed_with_its_launcher_is_removed_by_the
 def test_a_serve_that_is_stopped_ends_at_the_limit_and_in_order(world) -> None:
     bye = world.root / "bye"
     stopped = f"trap 'echo bye > {bye}; exit 1' TERM; kill -STOP $$; while :; do sleep 0.1; done"
-    (report,) = world.run(world.local([["start"], ["sleep", 60]], borg=stand_in_serve(world, stopped), timeout="1s"))
+    target = world.local([["start"], ["sleep", 60]], borg=stand_in_serve(world, stopped), timeout="1s")
+    (report,) = world.run(target, IMPATIENT)
     assert verdict(report)[0] == "timeout"
     assert report.serve == 1
     assert bye.exists()
