@@ -15,6 +15,7 @@ from typing import Any
 
 from borgctl import floor
 from borgctl.errors import REASONS
+from borgctl.pull.outcome import ADVICE
 from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
 
 TOP = Path(__file__).parents[1]
@@ -499,7 +500,7 @@ def _jobs_page() -> list[str]:
         "| `exclude` | list of patterns | none | create: short for the option `exclude` |",
         "| `options` | mapping | none | options of the subcommand, as below; a flag is yes or no |",
         "| `before` | list of programs, each a list | none | run first, as the gate's user; if one fails, borg is not run |",
-        "| `after` | list of programs, each a list | none | run last, always, for an hour at most |",
+        "| `after` | list of programs, each a list | none | run last, always, each for `limits: hook` at most |",
         "",
         "Placeholders are the gate's own: `{hostname}`, `{job}`, `{now}`, `{now:%Y-%m-%d}`; braces mean nothing else. Hooks",
         "see `BORGCTL_JOB`, `BORGCTL_RUN` and, after borg, `BORGCTL_OUTCOME`.",
@@ -575,13 +576,21 @@ def reasons_page() -> str:
         f"| `{reason.code}` | {reason.status} | {reason.outcome} | {'yes' if reason.retry else 'no'} | {reason.advice} |"
         for reason in REASONS.values()
     ]
+    launcher = [f"| `{code}` | {advice} |" for code, advice in ADVICE.items()]
     head = [
         *("# Reasons", ""),
         "Why a request ended other than well: the code in the gate's `exit` line and record, the exit status, the outcome,",
         "whether the very same request may succeed later, and what to do. Made from the table in `borgctl/errors.py`.",
         *("", "| reason | status | outcome | retry | what to do |", "|---|---|---|---|---|"),
     ]
-    return "\n".join([*head, *rows, ""])
+    between = [
+        *("", "## The launcher's own", ""),
+        "What `borgpull` finds by itself: the `reason` of its report (`run --json`) where the `origin` is `launcher`, `ssh`,",
+        "`serve` or `guard`. `rpc-refused` is an alert as well, and stands [among these](targets.md#status-and-alerts). Made",
+        "from the table in `borgctl/pull/outcome.py`.",
+        *("", "| reason | what to do |", "|---|---|"),
+    ]
+    return "\n".join([*head, *rows, *between, *launcher, ""])
 
 
 def pages() -> dict[str, str]:
