@@ -21,6 +21,7 @@ from borgctl import claim, relay
 from borgctl.base import Base
 from borgctl.claim import Claim, Peer
 from borgctl.errors import BorgctlError
+from borgctl.identity import RENEWED
 from borgctl.launch import Opening
 from borgctl.output import Output
 from borgctl.run import Ending, broken_by, by_gate
@@ -133,7 +134,7 @@ class Window:
     def _agree(self, what: Claim, kind: bytes, shown: bytes) -> bool:
         if kind == relay.KEY and what.renew:
             self._renewed = shown.hex()
-            return True
+            return self.agree(RENEWED, shown)
         return self.agree(kind, shown)
 
     def _attend(self, vigil: Vigil, connection: socket.socket, peer: Peer, door: Door) -> None:
