@@ -46,7 +46,7 @@ class Ended:
     time: float
     config: str | None = None  # the hash of the repository's config, afterwards
     by_hand: bool = False
-    named: tuple[str, ...] | None = None  # the jobs of the target's file
+    named: tuple[str, ...] = ()  # the jobs of the target's file
     passed: Passed | None = None
     refused: Refused | None = None
 
@@ -174,7 +174,7 @@ def _withdrawn(state: State, ended: Ended) -> list[Alert]:
     hello = ended.transcript.hello
     if ended.job is not None or hello is None or ended.verdict.outcome not in GOOD:
         return []
-    kept = {*(str(job) for job, _ in hello.jobs), *(ended.named or ())}
+    kept = {*(str(job) for job, _ in hello.jobs), *ended.named}
     return _forgotten(state, [job for job in state.jobs if job not in kept], "the client no longer offers", ended.time)
 
 
@@ -203,10 +203,11 @@ def _room(state: State, ended: Ended) -> list[Alert] | None:
     """
     if len(state.jobs) < MOST_JOBS:
         return []
-    named = ended.named or ()
-    others = sorted((name for name in state.jobs if name not in named), key=lambda name: state.jobs[name].last.time)
+    others = sorted(
+        (name for name in state.jobs if name not in ended.named), key=lambda name: state.jobs[name].last.time
+    )
     idle = [name for name in others if not _weighs(state.jobs[name])]
-    wanted = ended.verdict.outcome in GOOD or ended.job in named
+    wanted = ended.verdict.outcome in GOOD or ended.job in ended.named
     chosen = idle[:1] or (others[:1] if wanted else [])
     return _forgotten(state, chosen, "forgotten to make room:", ended.time) if chosen else None
 

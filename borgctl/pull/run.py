@@ -188,7 +188,7 @@ def carry(
             launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))
     ended = Ended(
         *(call.asked[0], said, transcript, seen, time.time(), after.digest, by_hand),
-        named=None if target.jobs is None else tuple(map(str, target.jobs)),
+        named=_named(target),
         passed=facts.passed,
         refused=facts.refused,
     )
@@ -210,6 +210,11 @@ def _inspected(launcher: Launcher, target: Target, transcript: Transcript) -> In
     for message in seen.messages:
         launcher.screen.show(transcript.keep(message))
     return seen
+
+
+def _named(target: Target) -> tuple[str, ...]:
+    """Return the jobs that the target's file names, also those that are not run by themselves."""
+    return tuple(str(job.name) for job in target.described)
 
 
 def _command(transcript: Transcript) -> str | None:
@@ -270,7 +275,9 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     facts = _session(launcher, call, None, transcript, seconds).run()
     verdict = unanswered(facts, transcript)
     said = verdict or Verdict("ok", "gate")
-    alerts = remember(launcher.folders, target.name, Ended(None, said, transcript, seen, time.time()))
+    alerts = remember(
+        launcher.folders, target.name, Ended(None, said, transcript, seen, time.time(), named=_named(target))
+    )
     offered = [job for job, command in transcript.hello.jobs if command == "create"] if transcript.hello else []
     jobs = tuple(job for job in dict.fromkeys(offered) if target.job(job).run)
     if verdict is None and jobs:

@@ -379,7 +379,7 @@ def failed(time: float) -> Job:
     return Job(Past(time, "failed"), None, "create")
 
 
-def ended(folders, job, offers=None, *, outcome="ok", named=None, time=1000.0):
+def ended(folders, job, offers=None, *, outcome="ok", named=(), time=1000.0):
     """Remember one call: a hello that offers jobs, or a run; return the alerts."""
     transcript = Transcript()
     if offers is not None:
@@ -416,6 +416,13 @@ def test_a_job_that_went_well_leaves_with_an_alert_that_stands_and_comes_once(fo
     (alert,) = ended(folders, None, ["other"])
     (standing,) = states.load(folders, NAME).alerts.values()
     assert standing.count == 2 and all(f"'{job}'" in standing.text for job in ("weekly", "monthly", "default"))
+
+
+def test_a_job_that_the_target_file_describes_stays_though_it_is_not_run_by_itself(world, borgpull) -> None:
+    world.local([["hello", "default"]], jobs="{prune: {deletes: 5, run: no}}", borg=world.quiet_serve())
+    saved(world.folders, {"prune": good(1.0, "prune"), "weekly": failed(2.0)})
+    borgpull("run", "web1")
+    assert "prune" in known(world.folders) and "weekly" not in known(world.folders)
 
 
 def test_a_client_whose_every_job_is_gone_is_not_ok(world, borgpull) -> None:
