@@ -8,7 +8,7 @@ import pytest
 from guards import Row
 
 ROWS = {row.id: row for row in guards.rows()}
-SAMPLE = ("judge-path", "custody-sticky", "socket-mode", "counts-keys", "serve-append-only", "sandbox-landlock")
+SAMPLE = ("judge-path", "custody-sticky", "counts-keys", "rpc-compact", "nonce-bound", "sandbox-landlock")
 VALUE = ROWS["path-by-components"]
 
 
