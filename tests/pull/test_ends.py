@@ -418,12 +418,19 @@ exit 3
 """
 
 
-def test_a_client_that_was_refused_is_ended_and_not_waited_for(world, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "PROGRAM", ("/bin/sh", "-c", REFUSES, "sh"))
+@pytest.mark.parametrize(
+    ("body", "ended"),
+    [(REFUSES, ("failed", "guard", None, "rpc-refused")), ("exit 1", ("failed", "launcher", None, "guard-failed"))],
+    ids=["refused", "failed"],
+)
+def test_a_client_is_ended_with_its_guard_and_not_waited_for(
+    world, monkeypatch: pytest.MonkeyPatch, body, ended
+) -> None:
+    monkeypatch.setattr(guard, "PROGRAM", ("/bin/sh", "-c", body, "sh"))
     later = world.root / "later"
     steps = [["start"], ["sleep", 5], ["note", str(later)], ["exit", "ok", 0]]
     (report,) = world.run(world.local(steps, borg=world.quiet_serve()))
-    assert verdict(report) == ("failed", "guard", None, "rpc-refused")
+    assert verdict(report) == ended
     assert not later.exists()
 
 

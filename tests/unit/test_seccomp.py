@@ -56,6 +56,12 @@ def ran_a_file_of_memory():
     if os.spawnv(os.P_WAIT, f"/proc/self/fd/{fd}", ["x"]) != 0:
         raise OSError
 
+def shared():
+    segment = libc.shmget(0, 4096, 0)
+    if segment < 0:
+        raise OSError
+    libc.shmctl(segment, 0, None)  # IPC_RMID
+
 def threaded():
     import threading
     one = threading.Thread(target=int)
@@ -102,7 +108,7 @@ TRIES = {
     "add key": lambda: called("add_key", b"user", b"borgctl-test", b"x", ctypes.c_size_t(1), -1),
     "memory file": ran_a_file_of_memory,
     "inotify": lambda: os.close(libc.inotify_init1(0)) if libc.inotify_init1(0) >= 0 else 1 / 0,
-    "shared memory": lambda: called("shmget", 0, ctypes.c_size_t(4096), 0),
+    "shared memory": shared,
     "ptrace": lambda: forked(lambda: called("ptrace", 0, 0, 0, 0)),
     "user namespace": lambda: forked(lambda: called("unshare", 0x10000000)),
     "user namespace by clone": cloned,
