@@ -144,9 +144,15 @@ class Base:
             self._forget(run, lock)
 
     def kept(self, kind: str, repository: RepositoryPath) -> str | None:
-        """Return the 'repository' id or the hash of the 'key' that is known here, as hexadecimal digits, or None."""
-        known = self._read(_name(repository, kind))
-        return known if re.fullmatch(r"[0-9a-f]{64}", known) else None
+        """Return the 'repository' id or the hash of the 'key' that is known here, as hexadecimal digits, or None.
+
+        Raise BorgctlError where the file is there and holds anything else: it is not known what was known.
+        """
+        name = _name(repository, kind)
+        known = self._content(name)
+        if known is not None and not re.fullmatch(r"[0-9a-f]{64}", known):
+            raise _unusable(f"{self.path}/{name}", ValueError("damaged: expected 64 hexadecimal digits"))
+        return known
 
     def keep(self, kind: str, repository: RepositoryPath, text: str) -> None:
         """Keep it, on disk when this returns."""
@@ -277,6 +283,10 @@ class Base:
         return fd
 
     def _read(self, name: str) -> str:
+        return self._content(name) or ""
+
+    def _content(self, name: str) -> str | None:
+        """Return what is in a file, None where there is none."""
         try:
             fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=self.fd)
             try:
@@ -284,7 +294,7 @@ class Base:
             finally:
                 os.close(fd)  # os.fdopen would leave a directory's open
         except FileNotFoundError:
-            return ""
+            return None
         except OSError as error:
             raise _unusable(f"{self.path}/{name}", error) from None
 

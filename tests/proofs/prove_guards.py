@@ -15,11 +15,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +31,9 @@ from borgctl import children
 
 SECONDS = 400  # for one test, with what it sets up
 LEFT_OUT = (".venv", ".git", "__pycache__", "dist", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache")
+_OURS: set[int] = set()  # the tests that are waited for
+_STARTING = threading.Lock()
+_ADOPTING = threading.Event()  # what tests have left becomes our child
 # A patch that makes no sense fails any test, and shows nothing
 NONSENSE = "NameError|ImportError|ModuleNotFoundError|SyntaxError|UnboundLocalError|IndentationError"
 
@@ -129,7 +133,11 @@ def tested(place: Path, report: Path, *tests: str) -> Results:
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
         env.pop(name, None)  # bytecode goes into the copy, and what is started there starts sooner
     null = subprocess.DEVNULL
-    process = subprocess.Popen(argv, cwd=place, env=env, stdin=null, stdout=null, stderr=null, start_new_session=True)
+    with _STARTING:
+        process = subprocess.Popen(
+            argv, cwd=place, env=env, stdin=null, stdout=null, stderr=null, start_new_session=True
+        )
+        _OURS.add(process.pid)
     pidfd = os.pidfd_open(process.pid)
     try:
         late = not select.select([pidfd], [], [], SECONDS)[0]
@@ -137,7 +145,19 @@ def tested(place: Path, report: Path, *tests: str) -> Results:
         os.killpg(process.pid, signal.SIGKILL)  # it, where it is late, and what a test without its guard has left
         status = process.wait()
         os.close(pidfd)
+        _reap(process.pid)
     return Results.read(report, -signal.SIGKILL if late else status)
+
+
+def _reap(ended: int) -> None:
+    """Reap what tests have left and has ended: it is ours to reap, and counts as its user's processes until then."""
+    with _STARTING:
+        _OURS.discard(ended)
+        for task in os.listdir("/proc/self/task") if _ADOPTING.is_set() else ():
+            for pid in map(int, Path(f"/proc/self/task/{task}/children").read_text().split()):
+                if pid not in _OURS:
+                    with suppress(ChildProcessError):
+                        os.waitpid(pid, os.WNOHANG)
 
 
 def standing(rows: Sequence[Row], whole: Path, pool: ThreadPoolExecutor) -> dict[str, str]:
@@ -193,10 +213,14 @@ def _uncaught(status: int, failures: Sequence[str]) -> str:
 def proofs(rows: Sequence[Row], jobs: int) -> Iterator[Proof]:
     """Prove rows, `jobs` at a time; yield what came of each, in their order."""
     with room() as above, ThreadPoolExecutor(jobs) as pool:
-        whole = copied(TOP, above / "whole", LEFT_OUT)
-        nothing = standing(rows, whole, pool)
-        for proof in pool.map(lambda row: taken_out(row, whole), rows):
-            yield replace(proof, told=nothing[proof.row.test] or proof.told)
+        try:
+            whole = copied(TOP, above / "whole", LEFT_OUT)
+            nothing = standing(rows, whole, pool)
+            for proof in pool.map(lambda row: taken_out(row, whole), rows):
+                yield replace(proof, told=nothing[proof.row.test] or proof.told)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def main(words: list[str]) -> int:
@@ -210,6 +234,7 @@ def main(words: list[str]) -> int:
     if unknown := set(asked.ids) - {row.id for row in table}:
         parser.error(f"no guard {min(unknown)!r}")
     children.adopt_orphans()
+    _ADOPTING.set()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
     begun, chosen, caught = time.monotonic(), [row for row in table if not asked.ids or row.id in asked.ids], 0

@@ -423,6 +423,30 @@ def test_without_a_guards_own_account_no_run_is_good(world, monkeypatch: pytest.
     assert [job.good for job in states.load(world.folders, TargetName(report.target)).jobs.values()] == [None]
 
 
+REFUSES = """
+echo '{"event": "refused", "method": "destroy", "session": "create", "rule": "never", "detail": ""}' >&2
+echo '{"event": "end", "puts": 0, "put_bytes": 0, "deletes": 0, "commits": 0, "manifests": 0,' \\
+    '"committed_manifests": 0, "keys": 0, "bytes": 9, "messages": 2, "cut": false}' >&2
+exit 3
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "ended"),
+    [(REFUSES, ("failed", "guard", None, "rpc-refused")), ("exit 1", ("failed", "launcher", None, "guard-failed"))],
+    ids=["refused", "failed"],
+)
+def test_a_client_is_ended_with_its_guard_and_not_waited_for(
+    world, monkeypatch: pytest.MonkeyPatch, body, ended
+) -> None:
+    monkeypatch.setattr(guard, "PROGRAM", ("/bin/sh", "-c", body, "sh"))
+    later = world.root / "later"
+    steps = [["start"], ["sleep", 5], ["note", str(later)], ["exit", "ok", 0]]
+    (report,) = world.run(world.local(steps, borg=world.quiet_serve()))
+    assert verdict(report) == ended
+    assert not later.exists()
+
+
 def test_a_launcher_that_cannot_start_the_guard_leaves_no_serve(world, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "PROGRAM", ("/no/such/guard",))
     target = world.local([["start"], ["exit", "ok", 0]], borg=stand_in_serve(world, "sleep 60"))

@@ -42,6 +42,7 @@ TABLE = [
     (Facts(OK, serve=None), Verdict("failed", "launcher", None, "serve-unused")),
     (Facts(OK, astray=True), Verdict("failed", "launcher", 0, "frames-astray")),
     (Facts(OK, result_cut=True), Verdict("warning", "launcher", 0, "result-cut")),
+    (Facts(OK, guard_fault="it told nothing"), Verdict("failed", "launcher", None, "guard-failed")),
     # nothing was saved, and serve was not spoken to
     (Facts(DRY, serve=2), Verdict("warning", "launcher", 0, "dry-run")),
     (Facts(DRY, serve=None), Verdict("warning", "launcher", 0, "dry-run")),
@@ -103,6 +104,20 @@ OK_BY_BORG = Verdict("ok", "borg", 0)
 def test_a_run_is_good_only_if_the_repository_has_what_its_kind_leaves(session, passed, command, moved, good) -> None:
     expected = OK_BY_BORG if good else Verdict("failed", "launcher", 0, "nothing-committed")
     assert committed(OK_BY_BORG, GuardSession(session), passed, command, moved) == expected
+
+
+@pytest.mark.parametrize(
+    ("passed", "reason"),
+    [
+        (READ, "dry-run"),
+        (None, "dry-run"),
+        (Passed(puts=1), "nothing-committed"),
+        (Passed(deletes=1), "nothing-committed"),
+    ],
+)
+def test_a_dry_run_that_says_something_to_the_repository_is_none(passed, reason) -> None:
+    dry = Verdict("warning", "launcher", 0, "dry-run")
+    assert committed(dry, GuardSession("create"), passed, "create", False).reason == reason
 
 
 def test_a_run_that_failed_keeps_its_reason() -> None:

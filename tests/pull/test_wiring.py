@@ -1,22 +1,51 @@
-"""Who is given serve: our own ssh, by the kernel's word, and nobody else."""
+"""What the client says reaches the guard and nobody else; a socket is for our own ssh, by the kernel's word."""
 
 import os
 import socket
 
+import pytest
+
 from borgctl.pull import wiring
+from borgctl.pull.wiring import Starts
+
+
+class Ends:
+    """Stands for a child: the inodes of the stdin and stdout that it was started with; a pipe's ends have one."""
+
+    def __init__(self, stdin: int, stdout: int) -> None:
+        self.stdin, self.stdout = (os.fstat(fd).st_ino for fd in (stdin, stdout))
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+@pytest.mark.parametrize("transport", ["stdio", "socket"])
+def test_on_every_transport_the_client_speaks_to_the_guard_and_the_guard_to_serve(world, transport) -> None:
+    if transport == "stdio":  # and local
+        (guard, serve), peer = wiring.cross(Starts(Ends, Ends), Ends)
+        assert peer.stdin == serve.stdout, "what serve says goes to the client"
+    else:
+        path = f"{world.root}/serve.sock"
+        with wiring.listen(path) as listener, socket.socket(socket.AF_UNIX) as client:
+            client.connect(path)
+            ours = wiring.accept(listener, os.getpid(), Starts(Ends, Ends))
+        assert ours is not None
+        guard, serve = ours
+        assert guard.stdin == serve.stdout, "the one connection"
+    assert serve.stdin == guard.stdout != guard.stdin, "serve reads what the guard writes"
 
 
 def test_a_connection_of_another_process_is_turned_away(world) -> None:
     path, started = f"{world.root}/serve.sock", []
 
-    def serve(stdin: int, stdout: int) -> str:
-        started.append(os.fstat(stdin).st_ino == os.fstat(stdout).st_ino)
-        return "serve"
+    def start(stdin: int, stdout: int) -> Ends:
+        started.append((stdin, stdout))
+        return Ends(stdin, stdout)
 
     with wiring.listen(path) as listener:
-        for pid, given in ((os.getppid(), None), (os.getpid(), "serve")):
+        for pid in (os.getppid(), os.getpid()):
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(path)
-                assert wiring.accept(listener, pid, serve) == given
-                assert client.recv(1) == b""  # turned away, or serve has ended at once
-    assert started == [True]
+                ours = wiring.accept(listener, pid, Starts(start, start))
+                assert (ours is None) == (pid != os.getpid()) and client.recv(1) == b""
+    assert len(started) == 2

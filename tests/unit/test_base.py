@@ -364,6 +364,19 @@ def test_a_full_disk_under_the_base_is_told_as_that_and_leaves_no_half_file(base
     assert sorted(os.listdir(base.path)) == before
 
 
+@pytest.mark.parametrize("text", ["", "a" * 63, "a" * 65, "A" * 64, "a" * 64 + "\n", "\0" * 64])
+@pytest.mark.parametrize("kind", ["repository", "key"])
+def test_what_is_kept_and_is_no_hash_is_refused_and_not_taken_for_nothing(base, kind, text):
+    """Else the next id or key would be the first one, and whatever it is agreed to."""
+    base.keep(kind, A, "a" * 64)
+    (file,) = Path(base.path).glob(f"{kind}-*")
+    file.write_text(text)
+    with pytest.raises(BorgctlError) as caught:
+        base.kept(kind, A)
+    assert code_of(caught) == "base-unusable" and str(file) in caught.value.detail
+    assert file.read_text() == text and base.kept(kind, B) is None
+
+
 def test_one_id_that_is_kept_for_two_paths_is_noticed(base):
     base.keep("repository", A, "a" * 64)
     assert not base.known_elsewhere("repository", A) and not base.known_elsewhere("repository", B)

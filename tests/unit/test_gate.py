@@ -549,6 +549,18 @@ def test_what_is_known_and_cannot_be_read_is_not_taken_for_nothing(room):
     assert kept.is_symlink()
 
 
+@pytest.mark.parametrize("text", ["", "half a hash"])
+def test_what_is_known_and_was_damaged_is_not_taken_for_nothing(room, text):
+    room.gate("run default")
+    (kept,) = (room.path / "base").glob("repository-*")
+    kept.write_text(text)
+    room.identity = b"x" * 32
+    assert exit_line(room.gate("run default"))["reason"] == "base-unusable"
+    assert kept.name in room.records()[-1]["detail"] and kept.read_text() == text
+    room.policy(jobs="init: {command: init, options: {encryption: repokey}}")
+    assert exit_line(room.gate("run init"))["reason"] == "base-unusable"
+
+
 def test_a_repository_that_is_known_is_not_made_again(room):
     room.gate("run default")
     room.policy(jobs="init: {command: init, options: {encryption: repokey}}")

@@ -54,6 +54,14 @@ def test_a_new_repository_and_its_key_are_known_once_it_is_made(base):
         Identity(base, A, "init").require_new()
 
 
+@pytest.mark.parametrize("command", ["init", "create", "window"])
+def test_an_id_that_changes_in_the_middle_is_refused(base, command):
+    """Of one that is being made nothing is kept yet to compare with."""
+    identity = Identity(base, A, command)
+    assert identity.agree(relay.REPOSITORY, ID) and identity.agree(relay.REPOSITORY, ID)
+    assert not identity.agree(relay.REPOSITORY, OTHER)
+
+
 def test_a_key_that_borg_itself_has_just_saved_is_shown_back_to_it(base):
     """`borg key change-passphrase` loads the new one; it is known when a second borg has opened the repository."""
     Identity(base, A, "create").agree(relay.KEY, KEY)

@@ -139,6 +139,16 @@ def test_where_the_gate_is_killed_it_is_told_and_all_of_it_ends(code, words):
     os.close(read_end)
 
 
+def test_where_the_gate_is_killed_nothing_is_left_of_what_it_held():
+    read_end, write_end = os.pipe()
+    with programs.ended(programs.started(GATE, "echo ready; exec sleep 30", stdout=write_end)) as gate:
+        os.close(write_end)
+        assert os.read(read_end, 6) == b"ready\n"
+        gate.kill()
+        assert programs.read_all(read_end, 10) == b""
+    os.close(read_end)
+
+
 def test_objects_of_system_v_go_with_it():
     before = [Path(f"/proc/sysvipc/{name}").read_text() for name in ("shm", "sem", "msg")]
     output, status = said("ipcmk -M 4096 && ipcmk -S 1 && ipcmk -Q && wc -l </proc/sysvipc/shm")

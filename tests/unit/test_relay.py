@@ -574,6 +574,16 @@ def test_a_borg_that_leaves_early_takes_the_relay_along_and_the_server_is_not_bl
     assert silent.process.stderr.read() == b""
 
 
+def test_an_object_that_is_larger_than_any_of_borgs_is_given_up_before_borg_has_it(gate):
+    ask(gate, question(4, b"get"))
+    os.write(gate.to_relay, answer(3))
+    assert exactly(gate.process.stdout.fileno(), 7) == answer(3)
+    size = relay.LONGEST_ANSWER + 1
+    writing(gate.to_relay, answer(4, b"\xdb" + size.to_bytes(4, "big") + bytes(size)))
+    assert len(programs.read_all(gate.process.stdout.fileno())) < relay.SHORT
+    assert gate.process.wait(10) == 0
+
+
 def test_an_answer_that_does_not_end_is_given_up(tmp_path_factory, monkeypatch):
     room = tmp_path_factory.mktemp("d")
     source = Path(relay.__file__).read_text("utf-8")

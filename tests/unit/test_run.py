@@ -10,10 +10,10 @@ from borgctl.errors import BorgctlError
 IDENTITY = bytes(32)
 
 
-def verdict(status=0, stopped=None, **seen):
+def verdict(status=0, stopped=None, *, short=False, dry=False, **seen):
     """Return outcome and reason of a borg that ended with `status`; `seen` is what was odd at the relay's door."""
-    door = SimpleNamespace(**{"identity": IDENTITY, "refused": False, "failed": None, "strange": False, **seen})
-    ending = run._verdict(status, stopped, door)
+    well = {"identity": IDENTITY, "refused": False, "failed": None, "strange": False, "unknown": False}
+    ending = run._verdict(status, stopped, SimpleNamespace(**{**well, **seen}), short=short, dry=dry)
     return ending.outcome, ending.reason
 
 
@@ -23,6 +23,7 @@ def verdict(status=0, stopped=None, **seen):
     [
         ({"refused": True}, ("refused", "repository-replaced")),
         ({"strange": True}, ("failed", "transport-failed")),
+        ({"unknown": True}, ("refused", "borg-unsupported")),
         ({"failed": BorgctlError("base-unusable", "x")}, ("refused", "base-unusable")),
         ({"stopped": "runtime-limit"}, ("limit", "runtime-limit")),
     ],
@@ -43,3 +44,15 @@ def test_a_borg_that_opened_nothing_has_not_succeeded(status):
 )
 def test_else_it_is_borgs_own_word(status, outcome):
     assert verdict(status) == (outcome, None)
+
+
+def test_a_borg_without_memory_is_told_as_that_where_it_failed():
+    assert [verdict(status, short=True)[1] for status in (0, 1, 2, -9)] == [None, None, "memory-limit", "memory-limit"]
+
+
+def test_a_dry_run_is_good_and_says_that_it_is_none():
+    assert [verdict(status, dry=True, identity=None) for status in (0, 1, 2)] == [
+        ("ok", "dry-run"),
+        ("warning", "dry-run"),
+        ("failed", None),
+    ]

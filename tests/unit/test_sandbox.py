@@ -4,6 +4,7 @@ import errno
 import os
 import sys
 
+import programs
 import pytest
 
 from borgctl import children, landlock, namespaces, relay, sandbox, seccomp
@@ -144,3 +145,26 @@ def test_a_process_without_a_sandbox_has_the_limit_of_memory():
         ["/bin/sh", "-c", "ulimit -v"], {}, most=100, seconds=20, before_exec=wall.lay, kinds=wall.kinds
     )
     assert (status, output, wall.kinds) == (0, b"%d\n" % (300 << 10), 0)
+
+
+KEY = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+own, add = {"x86_64": (250, 248)}.get(os.uname().machine, (219, 217))
+assert libc.syscall(own, 1, None) > 0  # a session keyring for this test alone
+if libc.syscall(add, b"user", b"borgctl-test", b"x", ctypes.c_size_t(1), -3) < 0:
+    sys.exit("no keyring")
+from borgctl import children, landlock, relay, sandbox
+from borgctl.credentials import Account
+held = sandbox.Held(0, Account(64123, 64123) if os.geteuid() == 0 else None)
+before = held.lay if sys.argv[1] == "held" else lambda rules: None
+print(children.capture(["/bin/cat", "/proc/keys"], {}, most=100000, seconds=20, before_exec=lambda: before(())))
+"""
+
+
+def test_a_child_that_is_held_has_no_key_of_the_keyring_above():
+    """Whoever has a keyring sees its keys, whoever's they are."""
+    free, held = (programs.python(KEY, how) for how in ("free", "held"))
+    if b"no keyring" in free.stderr or b"borgctl-test" not in free.stdout:
+        pytest.skip("this kernel has no keyrings, or shows none")
+    assert held.returncode == 0 and b"borgctl-test" not in held.stdout

@@ -56,6 +56,12 @@ def ran_a_file_of_memory():
     if os.spawnv(os.P_WAIT, f"/proc/self/fd/{fd}", ["x"]) != 0:
         raise OSError
 
+def shared():
+    segment = libc.shmget(0, 4096, 0)
+    if segment < 0:
+        raise OSError
+    libc.shmctl(segment, 0, None)  # IPC_RMID
+
 def threaded():
     import threading
     one = threading.Thread(target=int)
@@ -102,7 +108,7 @@ TRIES = {
     "add key": lambda: called("add_key", b"user", b"borgctl-test", b"x", ctypes.c_size_t(1), -1),
     "memory file": ran_a_file_of_memory,
     "inotify": lambda: os.close(libc.inotify_init1(0)) if libc.inotify_init1(0) >= 0 else 1 / 0,
-    "shared memory": lambda: called("shmget", 0, ctypes.c_size_t(4096), 0),
+    "shared memory": shared,
     "ptrace": lambda: forked(lambda: called("ptrace", 0, 0, 0, 0)),
     "user namespace": lambda: forked(lambda: called("unshare", 0x10000000)),
     "user namespace by clone": cloned,
@@ -170,6 +176,28 @@ def verdict(steps, architecture, number, first=0):
             case _:
                 raise AssertionError(code)
     raise AssertionError("no end")
+
+
+# What each family has, on x86-64, written down once more: what is not in the table is not refused.
+FAMILIES = {
+    "sockets of its own": {425, 426, 427},
+    "keys": {248, 249, 250},
+    "other processes": {101, 310, 311, 312, 440, 438},
+    "programs without a file": {319, 447, 322},
+    "watching files": {294, 253, 300, 301},
+    "files by number": {303, 304},
+    "System V objects": {29, 30, 31, 64, 65, 66, 220, 68, 69, 70, 71},
+    "POSIX queues": {240, 241},
+    "namespaces": {272, 308},
+    "mounts": {165, 166, 155, 161, *range(428, 434), 442, 467},
+    "the kernel's parts": {323, 321, 298, 103},
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_of_calls_is_refused(family):
+    steps = seccomp.program(0xC000003E, 0)
+    assert {verdict(steps, 0xC000003E, number) for number in FAMILIES[family]} == {DENIED}
 
 
 @pytest.mark.parametrize(("architecture", "column"), MACHINES)

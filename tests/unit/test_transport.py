@@ -364,6 +364,7 @@ def test_an_id_is_agreed_to_or_the_door_is_shut(room, door, letter, agreed):
         answered(door, os.getpid())
         assert one.stdout.read(2 + 5) == (b"2\nb'y'\n" if agreed else b"2\nb''\n")[:7]
         assert door.identity == letter.encode() * 32 and door.refused != agreed
+        assert door.compared == (("repository",) if agreed else ())
         if agreed:
             answered(door, os.getpid())
         assert door.fileno() == -1 and door.counts == ((5, 7) if agreed else None)
