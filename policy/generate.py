@@ -391,7 +391,7 @@ def target_page() -> str:
         "jobs: {default: {}, prune: {deletes: 5000, run: no}, check: {kind: read, run: no}}",
         "```",
         "",
-        "| key | value | default | what it is |",
+        "| key | type | default | what it is |",
         "|---|---|---|---|",
         "| `kind` | create, prune or read | create, with `deletes` prune | `create` has to leave a new archive, or the run is `nothing-committed`, whatever the client says; `read` (borg's list, info, check) can change nothing |",
         "| `deletes` | number or any | none | for a prune: how many objects it may mark deleted in one run. An archive has at least one object, and one for each piece of data that no other archive has |",
