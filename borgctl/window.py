@@ -33,6 +33,7 @@ _TO_END = 40.0
 _TO_SPEAK = 5.0  # seconds from a connection to its claim
 _TO_GO = 35.0  # seconds that a relay may live after its admin's program: borg was sent TERM by the kernel
 _WARNINGS = range(100, 126)  # borg's modern exit codes
+_WITHOUT_KEY = ("with-lock",)  # it puts back the manifest that it has got, and can encrypt nothing
 
 
 @dataclass(slots=True)
@@ -135,6 +136,8 @@ class Window:
         if kind == relay.KEY and what.renew:
             self._renewed = shown.hex()
             return self.agree(RENEWED, shown)
+        if kind == relay.WRITES and what.argv[1:2] == _WITHOUT_KEY:
+            return True
         return self.agree(kind, shown)
 
     def _attend(self, vigil: Vigil, connection: socket.socket, peer: Peer, door: Door) -> None:
