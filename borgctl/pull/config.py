@@ -30,6 +30,12 @@ class File:
         return self.size == len(self.data)
 
     @property
+    def lasting(self) -> str:
+        """Return its SHA-256 without what `check --max-duration` notes there: how far it came (borg/repository.py)."""
+        kept = re.sub(rb"^last_segment_checked = [0-9]+\n", b"", self.data, flags=re.MULTILINE)
+        return hashlib.sha256(kept).hexdigest() if self.whole else self.digest
+
+    @property
     def id(self) -> str | None:
         """Return the repository's id as borg writes it before the key; None for none, or more than one."""
         text = self.data.decode("utf-8", "replace")

@@ -54,7 +54,7 @@ def keep(folders: Folders, name: TargetName, repository: str, now: float) -> lis
             continue
         if not content.whole:
             large.append(f"{repository}/{file} has {content.size} bytes; more than {LARGEST} are not copied")
-        elif not mine or mine[-1].content.digest != content.digest:
+        elif not mine or mine[-1].content.lasting != content.lasting:
             number += 1
             _write(f"{directory}/{number}-{file}-{int(now)}", content.data)
             _thin([*(copy.path for copy in mine), ""], keep_first=file == "config")
@@ -134,7 +134,7 @@ def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
             keep(folders, target.name, repository, now)
             _replace(repository, copy.file, copy.content.data)
         if copy.file == "config":
-            state.config = copy.content.digest
+            state.config = copy.content.lasting
             states.save(folders, target.name, state)
     return copy
 

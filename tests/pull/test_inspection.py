@@ -226,3 +226,16 @@ def test_forget_names_what_it_forgets(world, borgpull, target) -> None:
     status, out, _ = borgpull("forget", "web1", "--job", "default")
     assert (status, out, list(kept(world).jobs)) == (0, "web1: forgot job 'default'\n", [])
     assert kept(world).accepted[-1].alerts == ("forgot job 'default'",)
+
+
+def test_how_far_a_check_came_is_no_change_of_the_config(tmp_path) -> None:
+    """`borg check --max-duration` notes it there, and takes it away when it has come to the end."""
+    settings = b"[repository]\nversion = 1\nkey = aGVsbG8\n\taGVsbG8=\n\n"
+    (tmp_path / "config").write_bytes(settings)
+    before = config.read(str(tmp_path))
+    for noted in (b"last_segment_checked = 7\n", b"last_segment_checked = 12345\n"):
+        (tmp_path / "config").write_bytes(settings.replace(b"key", noted + b"key"))
+        assert config.read(str(tmp_path)).lasting == before.lasting == before.digest
+    for more in (b"key = other\n", b"\tlast_segment_checked = 7\n", b"last_segment_checked = 7 \n"):
+        (tmp_path / "config").write_bytes(settings + more)
+        assert config.read(str(tmp_path)).lasting != before.lasting

@@ -66,7 +66,7 @@ def inspect(folders: Folders, target: Target, now: float) -> Inspection:
         if seen.problem is not None:
             _alarm(folders, target, state, seen, now)
         elif isinstance(found, config.File):
-            seen.digest = found.digest
+            seen.digest = found.lasting
             if state.repository is None and found.id is not None:
                 _pin(folders, target, state, seen, found.id)
             for text in copies.keep(folders, target.name, str(target.repository), now):
