@@ -3,11 +3,14 @@
 The relay shows what passes between borg and the server (`relay`), before it passes. The first id and key of a
 repository are kept before borg acts on them, but of a new one only when it is made, and its key is what borg itself
 gives the server to keep. Where borg has no count of its nonces of its own, it is given a random start before it learns
-the id.
+the id; so it is where a key is seen for the first time, as it may have been used under another id, and the server never
+chooses from where borg counts on.
 
     identity = Identity(base, launch.repository, launch.command); Door(…, identity.agree); …; identity.settle()
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from borgctl import nonces, relay
@@ -16,6 +19,7 @@ from borgctl.errors import BorgctlError
 from borgctl.values import RepositoryPath
 
 _MAKING, _WINDOW = "init", "window"
+RENEWED = b"K"  # besides what the relay shows: a key that the admin says is to be known from now on
 
 
 @dataclass(slots=True)
@@ -41,13 +45,15 @@ class Identity:
                 return self._repository(shown.hex())
             case relay.KEY:
                 self._key = shown.hex()
-                return self._key == self._given or self._kept("key", self._key)
+                return self._key == self._given or self._known_key(self._key)
             case relay.SAVED_KEY:
                 return self._saved(shown.hex())
+            case _ if kind == RENEWED and self.command == _WINDOW:
+                self._restart()
             case relay.NONCE:
-                self._require_believable(_number(shown))
+                self._outrun(_number(shown))
             case relay.RESERVED:
-                _require_room(_number(shown))
+                self._require_own_count(_number(shown))
             case relay.WRITES:
                 self._require_key()
             case _:
@@ -67,12 +73,23 @@ class Identity:
             return False
         self._require_one_base(shown, known)
         if self.command != _MAKING:
-            try:
+            with self._usable():
                 nonces.seed(self.base.fd, shown)
-            except OSError as error:
-                raise BorgctlError("base-unusable", f"{self.base.borg!r}: {error.strerror}") from None
         self._id = shown
         return True
+
+    def _known_key(self, shown: str) -> bool:
+        """Tell whether this is the key that is known; where none is, learn it."""
+        learned = self.base.kept("key", self.repository) is None and self.command != _MAKING
+        if learned:
+            self._restart()
+        return self._kept("key", shown)
+
+    def _restart(self) -> None:
+        """Count on from elsewhere: with this key the server may have texts whose nonces were counted by another id."""
+        if self._id is not None:
+            with self._usable():
+                nonces.leap(self.base.fd, self._id)
 
     def _kept(self, kind: str, shown: str) -> bool:
         """Keep what is seen for the first time, unless it is being made; tell whether it is what is known."""
@@ -100,9 +117,35 @@ class Identity:
         self._given = shown
         return True
 
-    def _require_believable(self, answer: int) -> None:
-        if self._id is None or not nonces.believable(self.base.fd, self._id, answer):
+    def _outrun(self, answer: int) -> None:
+        """Where the server names more than was counted here, go on from a number that it could not foresee."""
+        if answer <= min(self._counted(), nonces.END - 1):
+            return
+        if self._id is None or answer >= nonces.FARTHEST:
             raise BorgctlError("nonce-refused", f"the server says that {answer} nonces of 2^64 are used up")
+        with self._usable():
+            nonces.leap(self.base.fd, self._id, answer)
+
+    def _require_own_count(self, reserved: int) -> None:
+        """Borg counts on from its own file: what is beyond it, it has from an object of the server's."""
+        if reserved >= nonces.END:
+            raise BorgctlError("nonce-refused", f"borg counts on to {reserved}: its own file is not what it was")
+        if reserved > self._counted() + nonces.STEP:
+            if self._id is not None and reserved < nonces.FARTHEST:  # an honest server's: the next run goes on above it
+                with self._usable():
+                    nonces.leap(self.base.fd, self._id, reserved)
+            raise BorgctlError("nonce-refused", f"an object of the server's has borg count on to {reserved}")
+
+    def _counted(self) -> int:
+        with self._usable():
+            return (nonces.local(self.base.fd, self._id) if self._id else None) or 0
+
+    @contextlib.contextmanager
+    def _usable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise BorgctlError("base-unusable", f"{self.base.borg!r}: {error.strerror}") from None
 
     def _require_key(self) -> None:
         """Before borg writes, it has loaded the key that is known; a server may say that there is none."""
@@ -112,8 +155,3 @@ class Identity:
 
 def _number(shown: bytes) -> int:
     return int.from_bytes(shown[:8], "big")
-
-
-def _require_room(reserved: int) -> None:
-    if reserved >= nonces.END:
-        raise BorgctlError("nonce-refused", f"borg counts on to {reserved}: its own file of nonces is not what it was")

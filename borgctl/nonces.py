@@ -4,8 +4,11 @@ borg encrypts with AES in counter mode: two texts with the same key and nonces a
 goes on from the largest of three numbers: its own file's, the server's, and that in the manifest, which is the
 server's as well. So where it has no number of its own, a server that was put back to an earlier state would make it
 count the same nonces again; there it is given a random start first, far from all that were ever counted one by one.
+And a server that names a number above our own could name one that another base has used, or another repository with
+the same key: borg then goes on from one above it that nobody could foresee.
 
-    with … as fd: seed(fd, identity)      # before borg has the repository's key
+    seed(base.fd, identity)            # before borg has the repository's key
+    leap(base.fd, identity, answer)    # before borg has the server's number
 """
 
 import contextlib
@@ -19,6 +22,8 @@ from borgctl.handover import inside
 LOWEST, HIGHEST = 1 << 40, 1 << 62  # a random start; 2^40 blocks of 16 bytes are 16 TiB
 FARTHEST = 3 << 61  # from where on no server's number is believed that is not our own: behind it are 2^61 blocks
 END = 1 << 63
+STEP = 1 << 29  # blocks; borg reserves 2^28 and those of one object at once (borg/crypto/nonces.py)
+_LEAP = 1 << 60
 _FILE = "nonce"
 _SECURITY = (".config", "borg", "security")
 
@@ -37,9 +42,14 @@ def seed(base: int, identity: str) -> None:
             _write(directory, LOWEST + secrets.randbelow(HIGHEST - LOWEST))
 
 
-def believable(base: int, identity: str, answer: int) -> bool:
-    """Tell whether a server's answer leaves room to count on: it is far from the end, or what we counted ourselves."""
-    return answer < FARTHEST or answer <= min(local(base, identity) or 0, END - 1)
+def leap(base: int, identity: str, above: int = 0) -> None:
+    """Let borg go on from a random nonce above its own and this number, which are less than END; raise OSError."""
+    with inside(base, "borg", *_SECURITY, identity, make=True) as directory:
+        assert directory is not None
+        lowest = max(_read(directory) or 0, above, LOWEST) + STEP
+        room = min(_LEAP, (END - lowest) // 8)  # never all that is left
+        if room > 0:
+            _write(directory, lowest + secrets.randbelow(room))
 
 
 def _read(directory: int) -> int | None:

@@ -17,7 +17,7 @@ _X32 = 0x40000000  # x86-64's second table of numbers
 # By machine: AUDIT_ARCH_… (linux/audit.h) and its column in the tables below. Elsewhere Landlock stands alone. A
 # program of another machine's than ours (32 bits beside 64) would have other numbers: it can do nothing at all.
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
-_SOCKET, _CLONE, _CLONE3 = (41, 198), (56, 220), (435, 435)
+_SOCKET, _SOCKETPAIR, _CLONE, _CLONE3 = (41, 198), (53, 199), (56, 220), (435, 435)
 # Name: number on x86-64 (syscall_64.tbl), and in the table that the younger machines share (asm-generic/unistd.h).
 REFUSED = {
     # sockets of its own, past any filter
@@ -124,6 +124,7 @@ def program(architecture: int, column: int) -> list[Step]:
         *(("", _EQUAL, "refuse", "", number) for number in numbers),
         ("", _EQUAL, "missing", "", _CLONE3[column]),  # its flags are in memory; the C library then takes clone
         ("", _EQUAL, "socket", "", _SOCKET[column]),
+        ("", _EQUAL, "socket", "", _SOCKETPAIR[column]),  # it makes two of any kind before it says that it cannot
         ("", _EQUAL, "clone", "allow", _CLONE[column]),
         ("socket", _LOAD, "", "", _FIRST),
         ("", _EQUAL, "allow", "refuse", _UNIX),

@@ -21,6 +21,7 @@ from borgctl import claim, relay
 from borgctl.base import Base
 from borgctl.claim import Claim, Peer
 from borgctl.errors import BorgctlError
+from borgctl.identity import RENEWED
 from borgctl.launch import Opening
 from borgctl.output import Output
 from borgctl.run import Ending, broken_by, by_gate
@@ -32,6 +33,7 @@ _TO_END = 40.0
 _TO_SPEAK = 5.0  # seconds from a connection to its claim
 _TO_GO = 35.0  # seconds that a relay may live after its admin's program: borg was sent TERM by the kernel
 _WARNINGS = range(100, 126)  # borg's modern exit codes
+_WITHOUT_KEY = ("with-lock",)  # it puts back the manifest that it has got, and can encrypt nothing
 
 
 @dataclass(slots=True)
@@ -133,6 +135,8 @@ class Window:
     def _agree(self, what: Claim, kind: bytes, shown: bytes) -> bool:
         if kind == relay.KEY and what.renew:
             self._renewed = shown.hex()
+            return self.agree(RENEWED, shown)
+        if kind == relay.WRITES and what.argv[1:2] == _WITHOUT_KEY:
             return True
         return self.agree(kind, shown)
 

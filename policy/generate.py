@@ -15,6 +15,7 @@ from typing import Any
 
 from borgctl import floor
 from borgctl.errors import REASONS
+from borgctl.pull.outcome import ADVICE
 from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
 
 TOP = Path(__file__).parents[1]
@@ -390,7 +391,7 @@ def target_page() -> str:
         "jobs: {default: {}, prune: {deletes: 5000, run: no}, check: {kind: read, run: no}}",
         "```",
         "",
-        "| key | value | default | what it is |",
+        "| key | type | default | what it is |",
         "|---|---|---|---|",
         "| `kind` | create, prune or read | create, with `deletes` prune | `create` has to leave a new archive, or the run is `nothing-committed`, whatever the client says; `read` (borg's list, info, check) can change nothing |",
         "| `deletes` | number or any | none | for a prune: how many objects it may mark deleted in one run. An archive has at least one object, and one for each piece of data that no other archive has |",
@@ -400,9 +401,10 @@ def target_page() -> str:
         "one: that is what `borgpull run TARGET --job init` is for. No job may do so where anything is. What a client asks for",
         "beyond all that ends the run with `rpc-refused`, an alert and the method that it named; nothing of that message reaches",
         "`borg serve`. So does a client that sends more bytes than the quota leaves and 64 MiB, 200 million objects, or 10 000",
-        "commits. `run --json` and the state tell what a run did to the repository by the guard's count (`passed`): `puts`,",
-        "`put_bytes`, `deletes`, `commits`, `manifests`, `committed_manifests`, `keys`, `bytes`, `messages`, and `cut` where the",
-        "client stopped in the middle of a message.",
+        "commits or manifests. An object that was there before the run is an old one also where the run has put it again. `run",
+        "--json` and the state tell what a run did to the repository by the guard's count (`passed`): `puts`, `put_bytes`,",
+        "`overwrites` (puts over old objects, the manifest aside), `deletes`, `commits`, `manifests`, `committed_manifests`,",
+        "`keys`, `bytes`, `messages`, and `cut` where the client stopped in the middle of a message.",
         "",
         "## Every night",
         "",
@@ -462,6 +464,7 @@ def target_page() -> str:
         "|---|---|---|",
         "| `audit-broken` | what the client shows of its audit log does not lead from the record that was seen last to the newest one; the head that is kept stays until you accept this | on the client, `borgctl audit verify --head` with the head that the alert names; was it restored from a backup, were older parts removed? |",
         "| `rpc-refused` | the client's borg was asked for something that this job, or window, may not do; the alert has the method, the kind of session and the rule | the run's hint says what to do where a client can mean well (a prune that the target file does not describe, a window without `--allow`); else the client speaks borg's protocol with something that borgctl did not start: treat it as hostile, do not compact, look at the repository |",
+        "| `objects-overwritten` | the client put objects again that earlier runs had put, as a borg seldom does (after an interrupted prune, or a repair): what they were lies in the repository until it is compacted | do not compact; restore a few files of old archives, then accept it; else treat the client as hostile |",
         "| `config-changed` | the repository's `config`, which holds its key where the mode is a repokey, is another than after the last run; where the client announced a new key in a window, the alert says so | after `borgctl passphrase` on the client it is due each time: ask the client's admin; if nobody there changed the passphrase, look who wrote to the repository |",
         "| `audit-silent` | the client ends runs well and says no more of its log, or nothing that proves anything | is a gate of another release installed there? |",
         "| `repository-gone` | the repository was there before and its `config` is not: nothing was started | is its disk mounted? a `config` that is lost: see below |",
@@ -499,7 +502,7 @@ def _jobs_page() -> list[str]:
         "| `exclude` | list of patterns | none | create: short for the option `exclude` |",
         "| `options` | mapping | none | options of the subcommand, as below; a flag is yes or no |",
         "| `before` | list of programs, each a list | none | run first, as the gate's user; if one fails, borg is not run |",
-        "| `after` | list of programs, each a list | none | run last, always, for an hour at most |",
+        "| `after` | list of programs, each a list | none | run last, always, each for `limits: hook` at most |",
         "",
         "Placeholders are the gate's own: `{hostname}`, `{job}`, `{now}`, `{now:%Y-%m-%d}`; braces mean nothing else. Hooks",
         "see `BORGCTL_JOB`, `BORGCTL_RUN` and, after borg, `BORGCTL_OUTCOME`.",
@@ -575,13 +578,21 @@ def reasons_page() -> str:
         f"| `{reason.code}` | {reason.status} | {reason.outcome} | {'yes' if reason.retry else 'no'} | {reason.advice} |"
         for reason in REASONS.values()
     ]
+    launcher = [f"| `{code}` | {advice} |" for code, advice in ADVICE.items()]
     head = [
         *("# Reasons", ""),
         "Why a request ended other than well: the code in the gate's `exit` line and record, the exit status, the outcome,",
         "whether the very same request may succeed later, and what to do. Made from the table in `borgctl/errors.py`.",
         *("", "| reason | status | outcome | retry | what to do |", "|---|---|---|---|---|"),
     ]
-    return "\n".join([*head, *rows, ""])
+    between = [
+        *("", "## The launcher's own", ""),
+        "What `borgpull` finds by itself: the `reason` of its report (`run --json`) where the `origin` is `launcher`, `ssh`,",
+        "`serve` or `guard`. `rpc-refused` is an alert as well, and stands [among these](targets.md#status-and-alerts). Made",
+        "from the table in `borgctl/pull/outcome.py`.",
+        *("", "| reason | what to do |", "|---|---|"),
+    ]
+    return "\n".join([*head, *rows, *between, *launcher, ""])
 
 
 def pages() -> dict[str, str]:

@@ -46,7 +46,8 @@ RESTORE ON A NEW MACHINE
      (KEY: on the server, borgpull's TARGET.pub), and on the server:
      borgpull trust --replace TARGET 'THE NEW HOST KEY'
   4. compare the id above with what 'borgctl window -- borg info' shows;
-     then restore as above
+     then restore as above; the log is a new one, so the server tells of
+     'audit-broken': borgpull accept TARGET --reason 'a new machine'
 {keyfile}
 RESTORE WITH THE SERVER ALONE
 (its admin then knows the passphrase and can read all of it)

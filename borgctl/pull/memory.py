@@ -53,18 +53,17 @@ class Ended:
 
 def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, ...]:
     """Keep what is worth keeping and return what is alarming now; a state that cannot be written is alarming too."""
+    alerts: list[Alert] = []
     try:
         state = load(folders, name)
-        alerts = [*(state.alerts.values() if state.lost else ()), *_heard(state, ended), *_changed(state, ended)]
+        alerts += [*(state.alerts.values() if state.lost else ()), *_heard(state, ended), *_changed(state, ended)]
         alerts += _withdrawn(state, ended)
-        alerts += _count(state, ended)
-        if ended.verdict.reason == "rpc-refused":
-            alerts.append(state.alert("rpc-refused", _refusal(ended), ended.time))
+        alerts += [*_count(state, ended), *_done(state, ended)]
         save(folders, name, state)
     except OSError as error:
         text = f"{error.filename or folders.memory(name)}: {error.strerror}"
         ended.transcript.keep(Message("borgpull", "ERROR", text))
-        return (Alert("state-unwritable", text, ended.time),)
+        alerts.append(Alert("state-unwritable", text, ended.time))
     return tuple(alerts)
 
 
@@ -115,8 +114,16 @@ def _silence(kept: Head | None, told: Audit | None) -> str | None:
     return None if kept is None else f"the client says no more of its audit log; kept: {kept}"
 
 
-def _refusal(ended: Ended) -> str:
-    return f"{f'job {ended.job}' if ended.job else 'a window'}: the client's borg was asked for {ended.refused}"
+def _done(state: State, ended: Ended) -> list[Alert]:
+    """Return what the guard saw the client do, or want to do, that borg does not."""
+    whose, alerts = f"job {ended.job}" if ended.job else "a window", []
+    if ended.verdict.reason == "rpc-refused":
+        text = f"{whose}: the client's borg was asked for {ended.refused}"
+        alerts.append(state.alert("rpc-refused", text, ended.time))
+    if ended.passed is not None and ended.passed.overwrites:
+        text = f"{whose}: {ended.passed.overwrites} objects of earlier runs were put again, and may be others now"
+        alerts.append(state.alert("objects-overwritten", text, ended.time))
+    return alerts
 
 
 def _changed(state: State, ended: Ended) -> list[Alert]:

@@ -180,9 +180,10 @@ def carry(
     last = transactions.last(repository)
     facts = _session(launcher, call, _starts(launcher, target, session, path), transcript, seconds).run()
     _release(launcher, target, transcript, "borg serve")
-    said = committed(verdict(facts, transcript), session, facts.passed, _command(transcript), _moved(repository, last))
+    told = verdict(facts, transcript)
+    said = committed(told, session, facts.passed, _command(transcript), _moved(repository, last))
     seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript)
-    said = after.verdict or said if said.outcome in GOOD else said
+    said = after.verdict or said if told.outcome in GOOD else said  # that it is gone says more than that nothing came
     for wrong in (facts.guard_fault, full(repository) if said.outcome not in GOOD else None):
         if wrong is not None:
             launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))

@@ -276,7 +276,7 @@ def restore(story: Story, directory: Path, server: Server, client: Client) -> No
     target = directory / "client/restored"
     target.mkdir()
     window = [machines.program("borgctl"), "window", "--policy", str(client.policy_file), "--wait", "60", "--", "borg"]
-    print(f"   {coloured(DIM, 'server$')} borgpull window web1 --for 120s &")
+    print(f"   {coloured(DIM, 'server$')} borgpull window web1 --for 600s &")
     with windows.opened(SimpleNamespace(server=server)):
         newest = story.run([*window, "list", "--last", "1", "--format", "{archive}{NL}"], "client")
         with contextlib.chdir(target):

@@ -186,6 +186,29 @@ def test_a_nonce_that_would_use_up_the_range_ends_the_run_and_harms_nothing(pull
     pull.verify()
 
 
+def test_the_server_does_not_choose_from_where_borg_counts_on(pull):
+    """It knows the nonces of every base that it has seen: of a second one on another machine, say."""
+    pull.backup(b"a")
+    (pull.server.repository / "nonce").write_text(f"{1 << 55:016x}")
+    pull.backup(b"b")
+    assert pull.nonce() > (1 << 55) + (1 << 40)
+    named = range(1 << 55, (1 << 55) + (1 << 40))
+    assert not {first for first, _, _ in counters.spans(pull.server.repository) if first in named}
+    pull.backup(b"c")
+    pull.verify()
+
+
+def test_an_object_of_the_servers_does_not_use_up_the_range(pull, client):
+    """`check` begins at the nonce of any object, before it knows whether that is whole."""
+    client.policy(jobs={"default": {"paths": [client.source]}, "check": {"command": "check"}})
+    pull.backup(b"a")
+    result = last_line(pull("run check", "object-with-a-far-nonce"))
+    assert (result["origin"], result["reason"]) == ("gate", "nonce-refused"), result
+    assert pull.nonce() < 1 << 41
+    pull.backup(b"b")
+    pull.verify()
+
+
 def test_a_base_whose_nonces_were_used_up_says_so(pull, client):
     pull.backup(b"a")
     (file,) = client.base.glob(f"{BASE}/*/nonce")

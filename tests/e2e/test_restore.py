@@ -95,7 +95,12 @@ def test_a_new_machine_restores_with_the_recovery_page_after_the_loss_of_the_old
             told = through_window(client, "info", "--json").stdout
         assert same_tree(source, out / place) == []
         assert re.search(r"(?m)^id +([0-9a-f]{64})$", text)[1] in told
-        code, report = new.told()  # and backups go on from here
+        code, report = new.told()  # backups go on from here, and the server has noticed that the log is another
+        assert (code, report["outcome"]) == (1, "ok"), report
+        assert [alert["reason"] for alert in report["alerts"]] == ["audit-broken"], report
+        accepted = pair.borgpull("accept", "web1", "--reason", "a new machine")
+        assert accepted.returncode == 0, accepted.stderr
+        code, report = new.told()
         assert (code, report["outcome"]) == (0, "ok"), report
 
 

@@ -109,6 +109,15 @@ def attack_nonce(party, path):
     party.say(rpc.call(4, "commit_nonce_reservation", next_unreserved=(1 << 64) - 1, start_nonce=start))
 
 
+def attack_object_too_large(party, path):
+    """Serve marks the old object deleted, and only then finds that the new one is larger than any may be."""
+    begin(party, path)
+    for id_ in party.ask(rpc.call(3, "list", limit=100, marker=None)) or []:
+        if id_ != rpc.MANIFEST:
+            party.say(rpc.put(4, id_, bytes(20 << 20)), rpc.commit(5))
+            return
+
+
 ATTACKS = {name[7:]: attack for name, attack in list(globals().items()) if name.startswith("attack_")}
 HARMLESS_ALONE = {"destroy", "create_and_repair", "break_lock"}  # append-only refuses two; there is no lock to break
 
@@ -145,7 +154,7 @@ def test_puts_beyond_the_quota_are_written_by_serve_alone_and_not_behind_the_gua
         return sum(path.stat().st_size for path in place.path.rglob("*") if path.is_file())
 
     before = size()
-    words = ("--quota", "12000000", "--puts", "100", "--commits", "3")
+    words = ("--quota", str(12 * 1_000_041), "--puts", "100", "--commits", "3")
     with place.serve("create", words=words, quota="10M") as party:
         fill(party)
         status, events = party.end()
@@ -155,6 +164,33 @@ def test_puts_beyond_the_quota_are_written_by_serve_alone_and_not_behind_the_gua
         fill(party)
         party.end()
     assert size() > before + 30_000_000
+
+
+@pytest.mark.parametrize("session", ["create", "window-write"])
+def test_an_object_of_an_earlier_session_is_not_ones_own_for_having_been_put_again(place, session):
+    with place.serve(session) as party:
+        begin(party, place.path)
+        known = party.ask(rpc.call(3, "list", limit=100, marker=None))
+        known = [id_ for id_ in known if id_ != rpc.MANIFEST]
+        party.say(rpc.put(4, known[0], b"junk"), rpc.call(5, "delete", id=known[0]), rpc.commit(6))
+        status, events = party.end()
+    assert (status, events[0]["rule"], events[1]["overwrites"]) == (3, "delete", 1)
+    with place.serve("read") as party:
+        begin(party, place.path)
+        assert set(known) < set(party.ask(rpc.call(3, "list", limit=100, marker=None)))
+
+
+def test_no_client_fills_the_disk_with_files_that_have_no_bytes(place):
+    """Each put of the manifest makes serve begin a new file, and each over an older one makes two."""
+    words = ("--quota", str(1 << 30), "--puts", "100000", "--commits", "3")
+    before = len(place.files())
+    with place.serve("create", words=words) as party:
+        begin(party, place.path)
+        for number in range(3, 33):
+            party.say(rpc.put(number, rpc.MANIFEST, b"", wait=True))
+        status, events = party.end()
+    assert (status, events[0]["rule"], events[1]["manifests"]) == (3, "manifests", 3)
+    assert len(place.files()) <= before + 8
 
 
 def test_the_client_is_cut_off_at_the_first_refused_message_and_serve_ends_in_order(place):

@@ -72,10 +72,11 @@ def holes(client, server, place, mark):
     }
 
 
-def test_what_no_parser_lets_through_dies_in_the_sandbox(client, server, made, place):
+@pytest.mark.parametrize("half", [0, 1])  # of them all, so that a busy machine is done in time
+def test_what_no_parser_lets_through_dies_in_the_sandbox(client, server, made, place, half):
     mark = place / "mark"
     outside = prisoner_home.listing(client.source), os.listdir("/")
-    for name, words in holes(client, server, place, mark).items():
+    for name, words in list(holes(client, server, place, mark).items())[half::2]:
         result = gate(client, server, "run default", *words)
         assert last_line(result)["outcome"] != "ok", (name, result.stderr)
         assert client.records("accept")[-1]["sandbox"]["landlock"] == landlock.abi()
@@ -85,17 +86,18 @@ def test_what_no_parser_lets_through_dies_in_the_sandbox(client, server, made, p
 
 
 def test_what_no_parser_lets_through_would_leave_its_mark_without_the_sandbox(client, server, made, place):
-    """So that the test above can fail."""
+    """So that the test above can fail; but with-lock, which writes and loads no key, already ends at the gate."""
     client.policy(sandbox="off", disclose="names")
     mark = place / "mark"
     left = set()
     for name, words in holes(client, server, place, mark).items():
         if name in ("content-from-command", "debug-profile", "with-lock", "export-tar", "key export", "rsh"):
-            gate(client, server, "run default", *words)
+            result = gate(client, server, "run default", *words)
+            assert (name == "with-lock") == (last_line(result).get("reason") == "repository-replaced"), name
             if mark.exists():
                 left.add(name)
                 mark.unlink()
-    assert left == {"content-from-command", "debug-profile", "with-lock", "export-tar", "key export", "rsh"}
+    assert left == {"content-from-command", "debug-profile", "export-tar", "key export", "rsh"}
 
 
 def test_files_that_the_job_does_not_name_cannot_be_read(client, server, made, place):

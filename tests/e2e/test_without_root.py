@@ -91,6 +91,7 @@ class Story:
         assert not odd.keys() - {"clock", "kernel", "sandbox"}, odd  # those are this machine's, and not the set-up's
 
     def hold_window(self, machine, words):
+        self.close()
         user = self.users[machine]
         options = user.options(str(user.home / ".local/share/borgctl/bin"))
         with self.log.open("wb") as file:

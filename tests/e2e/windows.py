@@ -10,7 +10,7 @@ from machines import run, wait_for
 
 
 @contextlib.contextmanager
-def opened(pair, seconds=120, target="web1", allow=None):
+def opened(pair, seconds=600, target="web1", allow=None):
     """Hold a window open in the background; what the launcher says is in `.said` when it has ended."""
     more = ("--allow", allow) if allow else ()
     log = pair.server.directory / "window.log"

@@ -51,7 +51,7 @@ class Reference:
 
     def __init__(self, session):
         self.session, self.number, self.exclusive = session, 0, False
-        self.own, self.others, self.puts, self.size, self.commits = set(), 0, 0, 0, 0
+        self.own, self.others, self.puts, self.manifests, self.size, self.commits = set(), 0, 0, 0, 0, 0
 
     def passes(self, data):
         """Return how many bytes of the whole stream may pass; those of a last put count as far as they have come."""
@@ -171,10 +171,10 @@ class Reference:
             case "check":
                 return a["repair"] is False and whole(a["max_duration"], (1 << 32) - 1)
             case "commit_nonce_reservation":
-                below = (1 << 63) - 1
-                return whole(a["next_unreserved"], below) and (
-                    a["start_nonce"] is None or whole(a["start_nonce"], below)
-                )
+                end, start, below = a["next_unreserved"], a["start_nonce"], (1 << 63) - 1
+                if not whole(end, below) or not (start is None or whole(start, below)):
+                    return False
+                return end <= 5 << 60 or (start is not None and end - start <= 1 << 29)
             case "save_key":
                 key = a["keydata"]
                 if not isinstance(key, bytes) or len(key) > 8192:
@@ -184,9 +184,11 @@ class Reference:
                 return all(1 <= len(line) <= 100 and not set(line) - BASE64 for line in (*lines, last))
             case "put":
                 data = a["data"]
-                if not isinstance(data, bytes) or self.puts >= 8 or self.size + len(data) > 50_000:
+                manifest = a["id"] == rpc.MANIFEST
+                size = self.size + len(data) + 41 + 8192 * manifest if isinstance(data, bytes) else 1 << 64
+                if self.puts >= 8 or size > 50_000 or (manifest and self.manifests >= 3):
                     return False
-                self.puts, self.size = self.puts + 1, self.size + len(data)
+                self.puts, self.size, self.manifests = self.puts + 1, size, self.manifests + manifest
                 self.own |= {a["id"]} - {rpc.MANIFEST}
             case "delete":
                 if a["id"] == rpc.MANIFEST:
@@ -196,9 +198,9 @@ class Reference:
                 self.others += 1
                 return self.session == "prune" and self.others <= 2
             case "commit":
-                self.commits += 1
+                self.commits, self.size = self.commits + 1, self.size + 8192
                 good = not a["compact"] and a["cleanup_commits"] is False and a["threshold"] == 0.1
-                return good and isinstance(a["threshold"], float) and self.commits <= 3
+                return good and self.size <= 50_000 and isinstance(a["threshold"], float) and self.commits <= 3
         return True
 
 
@@ -281,7 +283,7 @@ def draw_stream(draw, session):
 
 def screened(draw, session, data):
     """Give the judge the stream in pieces, as the process does; return the screen and how many bytes passed."""
-    screen = Screen(Judge(SESSIONS[session], LIMITS, lambda: True))
+    screen = Screen(Judge(SESSIONS[session], LIMITS, lambda: True, lambda _: False))
     held, passed, free, at = b"", 0, 0, 0
     while at < len(data) and screen.refusal is None:
         piece = data[at : at + draw.choice([1, 2, 7, 50, 1 << 14])]

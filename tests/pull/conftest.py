@@ -25,7 +25,6 @@ from borgctl.pull.targets import Target, load
 # A serve that says nothing, and notes a transaction where it was told to commit; its fourth argument is the repository.
 SAVES = """grep -qa cleanup_commits && mkdir -p "$4" && : >"$4/index.$(date +%s%3N)"; cat >/dev/null; exit 0"""
 STANDIN = Path(__file__).with_name("standin.py")
-QUICK = Patience(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
 
 
 def program(name: str) -> str:
@@ -78,10 +77,10 @@ class World:
         path.chmod(0o755)
         return str(path)
 
-    def run(self, target: Target, patience: Patience = QUICK) -> list:
-        """Run a target in this process; return the reports."""
+    def run(self, target: Target, patience: Patience | None = None) -> list:
+        """Run a target in this process, with an admin's patience unless told otherwise; return the reports."""
         with Stop() as stop:
-            return list(run(Launcher(self.folders, Plain(self.screen), stop, patience), target))
+            return list(run(Launcher(self.folders, Plain(self.screen), stop, patience or Patience()), target))
 
     def argv(self, *words: str) -> list[str]:
         """Return a command line of borgpull in these folders."""

@@ -140,6 +140,9 @@ def play(step: list) -> None:
                 print(os.getpid(), file=file)
         case ["sleep", seconds]:
             time.sleep(seconds)
+        case ["until", path]:
+            while not os.path.exists(path):
+                time.sleep(0.02)
         case ["deaf"]:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         case ["hang-up"]:

@@ -287,7 +287,7 @@ def on_a_terminal(world, env: dict[str, str], columns: int = 200, both: bool = F
             break
         shown += data
     os.close(ours)
-    launcher.communicate(timeout=20)
+    launcher.communicate(timeout=60)
     return shown.decode(), launcher.returncode
 
 

@@ -15,7 +15,7 @@ from borgctl.pull.targets import read
 TEXT = "host: web1\nrepository: /srv/borg/web1\nquota: 20M\n"
 TARGET = read(TEXT, TargetName("web1"), Folders("/etc/borgpull", "/var/lib/borgpull"))
 END = {"event": "end", "puts": 3, "put_bytes": 7, "deletes": 0, "commits": 1, "manifests": 1, "committed_manifests": 1}
-END |= {"keys": 0, "bytes": 99, "messages": 6, "cut": False}
+END |= {"keys": 0, "bytes": 99, "messages": 6, "cut": False, "overwrites": 2}
 NO = {"event": "refused", "method": "destroy", "session": "create", "rule": "never", "detail": "no session may say it"}
 
 
@@ -39,7 +39,7 @@ def test_the_guard_reads_its_words_as_they_were_meant(deletes) -> None:
 def test_events_are_read() -> None:
     found = heard(NO, END)
     assert found.refused == Refused("destroy", "create", "never", "no session may say it")
-    assert found.passed == Passed(3, 7, 0, 1, 1, 1, 0, 99, 6, False)
+    assert found.passed == Passed(3, 7, 0, 1, 1, 1, 0, 99, 6, False, 2)
     assert found.strange is None
 
 

@@ -161,7 +161,9 @@ def test_init_is_started_only_where_no_repository_is_known(world, borgpull, targ
 
 def test_init_is_started_where_there_is_no_repository_yet_and_its_id_is_kept(world, borg) -> None:
     steps = [["start", "init"], ["borg", borg, "init", "-e", "none", "REPO"]]
-    (report,) = world.run(world.local(steps, jobs="[init]", borg=borg), Patience())
+    target = world.local(steps, jobs="[init]", borg=borg)
+    shutil.rmtree(str(target.repository))  # where the world puts one for whoever needs it
+    (report,) = world.run(target, Patience())
     assert report.verdict.outcome == "ok", world.screen.getvalue()
     assert kept(world).repository == config.read(f"{world.root}/repo/web1").id is not None
 
@@ -186,15 +188,8 @@ def test_a_state_of_an_earlier_version_knows_that_there_was_a_repository(world, 
 def test_the_same_repository_at_another_path_is_the_same(world, borg, target, repository) -> None:
     repository.rename(world.root / "repo/moved")
     steps = [["start"], ["exit", "ok", 0]]
-    moved = world.local(steps, repository=world.root / "repo/moved", borg=quiet(world))
+    moved = world.local(steps, repository=world.root / "repo/moved", borg=world.quiet_serve())
     assert world.run(moved)[0].verdict.outcome == "ok"
-
-
-def quiet(world) -> str:
-    path = world.root / "quiet"
-    path.write_text("#!/bin/sh\nexec cat >/dev/null\n")
-    path.chmod(0o755)
-    return str(path)
 
 
 def test_whoever_may_not_look_at_a_repository_does_not_call_it_gone(world, borgpull, target, monkeypatch) -> None:
@@ -207,7 +202,7 @@ def test_whoever_may_not_look_at_a_repository_does_not_call_it_gone(world, borgp
 
 
 def test_on_a_full_disk_the_backup_is_made_and_that_nothing_was_kept_is_told(world, borg, repository) -> None:
-    target = world.local([["start"], ["exit", "ok", 0]], borg=quiet(world))
+    target = world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
     (world.root / "state/web1/borg").mkdir(parents=True)
     with full_disk():
         seen = repositories.inspect(world.folders, target, 1.0)

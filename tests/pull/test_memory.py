@@ -18,6 +18,7 @@ from borgctl.pull import state as states
 from borgctl.pull.folders import TargetName
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.report import record
+from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.stream import Audit, Exit, Hello, Unframed, event
 from borgctl.pull.transcript import Transcript
@@ -339,6 +340,28 @@ def test_a_state_that_cannot_be_written_is_told_with_the_run(world) -> None:
     assert (report.verdict.outcome, reasons([report])) == ("ok", ["state-unwritable"])
     assert any("state.json.new" in message.text for message in report.transcript.messages)
     assert kept(world).head == Head(7, A)
+
+
+REFUSED = Refused("destroy", "create", "never", "")
+
+
+def guarded(world, **more: object) -> list[str]:
+    """Remember a run of which the guard says this; return the alerts of that run."""
+    verdict = Verdict("failed", "guard", None, "rpc-refused") if "refused" in more else Verdict("ok", "borg", 0)
+    ended = memory.Ended("default", verdict, Transcript(), None, 1.0, **more)
+    return [alert.reason for alert in memory.remember(world.folders, NAME, ended)]
+
+
+def test_no_disk_without_room_hides_what_is_alarming(world) -> None:
+    os.makedirs(f"{world.folders.memory(NAME)}.new")
+    assert guarded(world, refused=REFUSED) == ["rpc-refused", "state-unwritable"]
+
+
+def test_objects_of_earlier_runs_that_were_put_again_are_an_alert_that_stays(world) -> None:
+    assert guarded(world, passed=Passed(puts=9, overwrites=3)) == ["objects-overwritten"]
+    assert "job default: 3 objects" in kept(world).alerts["objects-overwritten"].text
+    assert guarded(world, passed=Passed(puts=9)) == []
+    assert "objects-overwritten" in kept(world).alerts
 
 
 @pytest.mark.parametrize("before", ['{"version": 1, "head": null', None])

@@ -1,6 +1,7 @@
 """The truth table of a run's outcome."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -134,3 +135,9 @@ def test_a_refusal_is_more_than_whatever_else_happened() -> None:
 def test_a_repository_that_nobody_has_made_is_no_attack() -> None:
     facts = Facts(FAILED, status=2, refused=Refused("open", "init", "create", ""))
     assert judge(facts) == Verdict("failed", "guard", None, "no-repository")
+
+
+def test_the_page_of_reasons_has_every_one_of_the_launchers_with_what_to_do() -> None:
+    page = (Path(__file__).parents[2] / "docs/reasons.md").read_text("utf-8")
+    for reason, advice in ADVICE.items():
+        assert f"| `{reason}` | {advice} |" in page

@@ -110,7 +110,7 @@ def test_a_dead_room_goes_and_with_it_whatever_still_runs_in_it(world, parent) -
     with room(world.folders) as path:
         assert os.listdir(parent) == [os.path.basename(path)]
     deaf.stdout.close()
-    assert [process.wait(5) for process in (ordinary, stopped, deaf)] == [-15, -15, -9]
+    assert [process.wait(60) for process in (ordinary, stopped, deaf)] == [-15, -15, -9]
     assert not lives(world.folders, stopped.pid)
     assert os.listdir(parent) == []
 

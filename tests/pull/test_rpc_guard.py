@@ -11,9 +11,11 @@ import pytest
 import rpc
 
 from borgctl.pull.repository import rpc_guard
+from borgctl.pull.repository.rpc_messages import LARGEST_BODY
 
 ID = b"1" * 32
 NOTHING = {"puts": 0, "put_bytes": 0, "deletes": 0, "commits": 0, "manifests": 0, "committed_manifests": 0, "keys": 0}
+NOTHING |= {"overwrites": 0}
 
 
 class Process:
@@ -214,7 +216,7 @@ def test_a_launcher_that_has_gone_does_not_keep_it():
 
 
 def test_its_memory_is_small_whatever_comes():
-    sizes = (20 << 20,) * 3
+    sizes = (LARGEST_BODY,) * 3
     said = stream(*sizes)
     with Process() as guard:
         guard.say(said)

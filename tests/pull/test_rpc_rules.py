@@ -5,7 +5,18 @@ import rpc
 
 from borgctl.pull.repository import rpc_rules
 from borgctl.pull.repository.rpc_messages import METHODS, NEVER
-from borgctl.pull.repository.rpc_rules import LARGEST_NONCE, REMEMBERED, RULES, SESSIONS, Judge, Limits
+from borgctl.pull.repository.rpc_rules import (
+    ENTRY,
+    FARTHEST_JUMP,
+    FILE,
+    LARGEST_NONCE,
+    LONGEST_STEP,
+    REMEMBERED,
+    RULES,
+    SESSIONS,
+    Judge,
+    Limits,
+)
 from borgctl.pull.repository.rpc_screen import Screen
 
 PATH = "/srv/borg/web1"
@@ -41,11 +52,11 @@ SAID = {  # one of each, as the third message of a session
 }
 
 
-def talk(session, *messages, limits=LIMITS, opening=None, vacant=True):
+def talk(session, *messages, limits=LIMITS, opening=None, vacant=True, known=()):
     """Say it all; return the rule that refused, or the facts."""
     create = SESSIONS[session].create
     opened = opening or rpc.opening(PATH, create=create)
-    screen = Screen(Judge(SESSIONS[session], limits, lambda: vacant))
+    screen = Screen(Judge(SESSIONS[session], limits, lambda: vacant, lambda id_: id_ in known))
     data = b"".join((rpc.negotiate(), opened, *messages))
     passing = screen.measure(data)
     if screen.refusal is not None:
@@ -123,7 +134,7 @@ def test_a_session_is_opened_once_and_in_turn(session):
 
 def test_open_comes_after_negotiate():
     for first in (rpc.opening(PATH), rpc.opening(PATH).replace(b"\xa1i\x02", b"\xa1i\x01"), rpc.call(1, "load_key")):
-        screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False))
+        screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
         assert screen.measure(first) == 0
         assert screen.refusal.rule == "order"
 
@@ -178,13 +189,17 @@ def test_nobody_repairs_or_compacts(session):
 
 
 @pytest.mark.parametrize("session", SESSIONS)
-def test_nonces_stay_below_2_to_the_63rd(session):
+def test_nonces_stay_below_2_to_the_63rd_and_nobody_uses_them_up(session):
     def reserve(end, start):
         return talk(session, rpc.call(3, "commit_nonce_reservation", next_unreserved=end, start_nonce=start))
 
-    assert reserve(LARGEST_NONCE, None).messages == reserve(LARGEST_NONCE, LARGEST_NONCE).messages == 3
-    assert reserve(LARGEST_NONCE + 1, None) == reserve(1, LARGEST_NONCE + 1) == "nonce"
-    assert reserve((1 << 64) - 1, 0) == "nonce"
+    for start in (None, 0, FARTHEST_JUMP, LARGEST_NONCE):
+        assert reserve(FARTHEST_JUMP, start).messages == 3
+        assert reserve(LARGEST_NONCE + 1, start) == reserve((1 << 64) - 1, start) == "nonce"
+    assert reserve(1, LARGEST_NONCE + 1) == "nonce"
+    for end in (FARTHEST_JUMP + 1, FARTHEST_JUMP + (1 << 40), LARGEST_NONCE):
+        assert reserve(end, end - LONGEST_STEP).messages == 3
+        assert reserve(end, end - LONGEST_STEP - 1) == reserve(end, 0) == reserve(end, None) == "nonce"
 
 
 @pytest.mark.parametrize("session", ["init", "window-passphrase"])
@@ -235,11 +250,41 @@ def test_the_latest_puts_are_remembered_and_memory_is_bounded():
 
 
 def test_bytes_count_against_the_quota_as_they_pass():
-    four = LIMITS._replace(quota=8)
-    assert talk("create", *numbered(putting(ONE), putting(ONE)), limits=four).put_bytes == 8
-    assert talk("create", *numbered(putting(ONE), putting(ONE), putting(ONE, b"1")), limits=four) == "quota"
-    assert talk("create", *numbered(putting(ONE), putting(ONE), putting(ONE, b"")), limits=four).puts == 3
+    two = LIMITS._replace(quota=8 + 2 * ENTRY)
+    assert talk("create", *numbered(putting(ONE), putting(ONE)), limits=two).put_bytes == 8
+    assert talk("create", *numbered(putting(ONE), putting(ONE, b"12345")), limits=two) == "quota"
+    assert talk("create", *numbered(putting(ONE), putting(ONE), ("rollback", {}), putting(ONE)), limits=two) == "quota"
     assert talk("create", *numbered(putting(ONE)), limits=LIMITS._replace(quota=0)) == "quota"
+
+
+def test_what_serve_writes_beside_the_data_counts_as_well():
+    nothing = [putting(ONE, b"")] * 4
+    assert talk("create", *numbered(*nothing[1:]), limits=LIMITS._replace(quota=3 * ENTRY)).puts == 3
+    assert talk("create", *numbered(*nothing), limits=LIMITS._replace(quota=3 * ENTRY)) == "quota"
+    files = [putting(rpc.MANIFEST, b""), COMMIT]
+    for quota, said in ((2 * FILE + ENTRY, "passes"), (2 * FILE + ENTRY - 1, "quota")):
+        facts = talk("create", *numbered(*files), limits=LIMITS._replace(quota=quota))
+        assert facts == said if said == "quota" else facts.commits == 1
+
+
+def test_a_manifest_is_for_a_commit():
+    three = [putting(rpc.MANIFEST), ("rollback", {})] * 3
+    assert talk("create", *numbered(*three), limits=LIMITS._replace(commits=3)).manifests == 3
+    assert talk("create", *numbered(*three), limits=LIMITS._replace(commits=2)) == "manifests"
+
+
+@pytest.mark.parametrize("session", ["create", "window-write"])
+def test_an_object_of_an_earlier_session_stays_one_when_it_is_put_again(session):
+    again = [putting(ONE), putting(ONE), putting(rpc.MANIFEST)]
+    facts = talk(session, *numbered(*again), known=(ONE, rpc.MANIFEST))
+    assert (facts.puts, facts.overwrites) == (3, 2)
+    assert talk(session, *numbered(*again, deleting(ONE)), known=(ONE,)) == "delete"
+
+
+def test_an_object_of_an_earlier_session_counts_against_the_deletes_of_a_prune():
+    again = [putting(ONE), deleting(ONE)]
+    assert talk("prune", *numbered(*again), limits=LIMITS._replace(deletes=1), known=(ONE,)).deletes == 1
+    assert talk("prune", *numbered(*again, *again), limits=LIMITS._replace(deletes=1), known=(ONE,)) == "delete"
 
 
 def test_puts_and_commits_are_counted():
@@ -272,7 +317,7 @@ def test_a_committed_manifest_is_one_put_since_the_last_commit_and_not_rolled_ba
 
 
 def test_after_a_refusal_nothing_passes():
-    screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False))
+    screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
     before = rpc.negotiate() + rpc.opening(PATH) + rpc.call(3, "load_key")
     assert screen.measure(before + rpc.call(4, "destroy") + rpc.call(5, "load_key")) == len(before)
     assert screen.measure(rpc.call(4, "load_key")) == screen.measure(rpc.call(5, "load_key")) == 0
@@ -283,7 +328,7 @@ def test_after_a_refusal_nothing_passes():
     "tail", [b"\xa4wait\xc2", b"\xa4wait\xc0", b"\xa4want\xc3", b"\x83\xa1i\x04\xa1m", b"\xc3", b"\0"]
 )
 def test_a_put_that_is_waited_for_ends_as_borg_ends_it(tail):
-    screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False))
+    screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
     whole = rpc.put(3, rpc.MANIFEST, b"data", wait=True)
     data = rpc.negotiate() + rpc.opening(PATH) + whole[:-6]
     assert screen.measure(data + tail) == len(data)
@@ -291,7 +336,7 @@ def test_a_put_that_is_waited_for_ends_as_borg_ends_it(tail):
 
 
 def test_a_word_behind_the_data_may_come_piece_by_piece():
-    screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False))
+    screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
     whole = rpc.put(3, rpc.MANIFEST, b"data", wait=True)
     data = rpc.negotiate() + rpc.opening(PATH) + whole[:-6]
     assert screen.measure(data) == len(data)

@@ -173,7 +173,7 @@ def test_an_ssh_that_is_stopped_does_not_outlive_a_killed_launcher(world, sshd, 
     (ssh,) = [int(pid) for pid in ours if b"/usr/bin/ssh\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     os.kill(ssh, signal.SIGSTOP)
     launcher.kill()
-    launcher.communicate(timeout=20)
+    launcher.communicate(timeout=60)
     for _ in range(200):
         if not Path(f"/proc/{ssh}/cmdline").exists() or not Path(f"/proc/{ssh}/cmdline").read_bytes():
             break

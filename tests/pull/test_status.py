@@ -84,11 +84,11 @@ def test_a_last_attempt_that_came_to_no_job_is_told(world, borgpull) -> None:
     world.local([], jobs=None)
     remembered(world, default=(1, "ok", "create"))
     state = states.load(world.folders, NAME)
-    state.last = Past(time.time() - 120, "failed", "ssh-failed")
+    state.last = Past(time.time() - 7200, "failed", "ssh-failed")
     states.save(world.folders, NAME, state)
     code, out, _ = borgpull("status")
     assert code == 1 and out.startswith("web1 default: ok,")
-    assert "web1: failing, tried 2 min 0 s ago, last run failed (ssh-failed)\n" in out
+    assert "web1: failing, tried 2 h 0 min ago, last run failed (ssh-failed)\n" in out
     code, out, _ = borgpull("status", "--nagios")
     assert code == 1 and out.startswith("BORGPULL WARNING - web1: failing")
     remembered(world, default=(1, "failed", "create"))

@@ -80,7 +80,7 @@ def refuse(number):
 """
 
 
-def python(code, *arguments, timeout=30, **options):
+def python(code, *arguments, timeout=120, **options):
     """Run Python code that may import borgctl; return the finished process with bytes."""
     lines = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}"
     argv = [sys.executable, "-c", lines, *map(str, arguments)]
@@ -101,7 +101,7 @@ def script(path, text):
     return str(path)
 
 
-def wait_for(predicate, seconds=10.0):
+def wait_for(predicate, seconds=60.0):
     """Return the first true value of `predicate`."""
     end = time.monotonic() + seconds
     while not (value := predicate()):
@@ -118,7 +118,7 @@ def alive(pid):
         return False
 
 
-def read_all(fd, seconds=10.0):
+def read_all(fd, seconds=60.0):
     """Read until the end of file, or fail."""
     data, end = b"", time.monotonic() + seconds
     while True:

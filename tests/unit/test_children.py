@@ -189,8 +189,8 @@ def test_its_environment_and_its_input_are_empty():
 def test_too_much_output_ends_it():
     began = time.monotonic()
     with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
-        capture(["/usr/bin/yes"], {}, most=1000, seconds=30)
-    assert time.monotonic() - began < 5
+        capture(["/usr/bin/yes"], {}, most=1000, seconds=60)
+    assert time.monotonic() - began < 50
 
 
 @pytest.mark.parametrize("code", ["sleep 60", "trap '' TERM INT; sleep 60", "exec 1>&-; sleep 60", "sleep 3 & exit 0"])
@@ -198,7 +198,7 @@ def test_too_long_a_time_ends_it(code):
     began = time.monotonic()
     with pytest.raises(OSError, match=os.strerror(errno.ETIMEDOUT)):
         capture(["/bin/sh", "-c", code], {}, most=1000, seconds=0.3)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 50
 
 
 @pytest.mark.parametrize(("code", "failed"), [("sleep 61.5 & exit 0", True), ("sleep 61.5 >/dev/null & exit 0", False)])
@@ -257,7 +257,7 @@ def below():
 before = len(below())
 began = time.monotonic()
 children.kill_descendants()
-print(before, len(below()), time.monotonic() - began < 3)
+print(before, len(below()), time.monotonic() - began < 50)
 """
 
 

@@ -7,7 +7,7 @@ import pytest
 from borgctl import nonces, relay
 from borgctl.base import Base
 from borgctl.errors import BorgctlError
-from borgctl.identity import Identity
+from borgctl.identity import RENEWED, Identity
 from borgctl.values import RepositoryPath
 
 A, B = RepositoryPath("/srv/a"), RepositoryPath("/srv/b")
@@ -159,10 +159,63 @@ def test_an_answer_of_the_server_leaves_room_to_count_on(base, tmp_path, answer,
         assert reason(identity, relay.NONCE, number(answer)) == "nonce-refused"
 
 
-def test_borg_commits_no_nonce_behind_the_end(base):
+def test_borg_commits_no_nonce_behind_the_end(base, tmp_path):
     identity = Identity(base, A, "create")
+    identity.agree(relay.REPOSITORY, ID)
+    (tmp_path / f"base/borg/.config/borg/security/{ID.hex()}/nonce").write_text(f"{nonces.END - 5:016x}")
     assert identity.agree(relay.RESERVED, number(nonces.END - 1))
     assert reason(identity, relay.RESERVED, number(nonces.END)) == "nonce-refused"
+
+
+def test_the_server_does_not_choose_from_where_borg_counts_on(base):
+    """It could name a number that another base, or another repository with the same key, has used."""
+    identity = Identity(base, A, "create")
+    identity.agree(relay.REPOSITORY, ID)
+    leaps = set()
+    for answer in range(1 << 62, nonces.FARTHEST, 1 << 58):
+        before = nonces.local(base.fd, ID.hex())
+        assert identity.agree(relay.NONCE, number(answer))
+        after = nonces.local(base.fd, ID.hex())
+        assert after == before if answer <= before else answer + nonces.STEP <= after < nonces.END
+        leaps.add(after - answer)
+    assert max(leaps) > 1 << 40
+
+
+def test_no_number_of_answers_uses_the_range_up(base):
+    identity = Identity(base, A, "create")
+    identity.agree(relay.REPOSITORY, ID)
+    while (answer := nonces.local(base.fd, ID.hex()) + nonces.STEP) < nonces.FARTHEST:
+        assert identity.agree(relay.NONCE, number(answer))
+    assert reason(identity, relay.NONCE, number(answer)) == "nonce-refused"
+    assert nonces.END - nonces.local(base.fd, ID.hex()) > 1 << 59
+
+
+@pytest.mark.parametrize("object_says", [1 << 50, nonces.FARTHEST - 1, nonces.FARTHEST, nonces.END - 1])
+def test_what_an_object_of_the_servers_says_is_no_count_of_ours(base, tmp_path, object_says):
+    identity = Identity(base, A, "check")
+    identity.agree(relay.REPOSITORY, ID)
+    (tmp_path / f"base/borg/.config/borg/security/{ID.hex()}/nonce").write_text(f"{1 << 41:016x}")
+    assert identity.agree(relay.RESERVED, number((1 << 41) + (1 << 28) + 9))
+    assert reason(identity, relay.RESERVED, number(object_says)) == "nonce-refused"
+    own = nonces.local(base.fd, ID.hex())
+    assert own > object_says if object_says < nonces.FARTHEST else own == 1 << 41
+
+
+@pytest.mark.parametrize("kind", [relay.KEY, RENEWED])
+def test_with_a_key_that_is_new_here_borg_begins_elsewhere(base, tmp_path, kind):
+    """A server can show the key of another repository of this policy under an id that is known."""
+    Identity(base, A, "create").agree(relay.REPOSITORY, ID)
+    (tmp_path / f"base/borg/.config/borg/security/{ID.hex()}/nonce").write_text(f"{3 << 28:016x}")
+    identity = Identity(base, B, "window")
+    assert identity.agree(relay.REPOSITORY, ID) and identity.agree(kind, KEY)
+    first = nonces.local(base.fd, ID.hex())
+    assert first > nonces.LOWEST
+    if kind == relay.KEY:
+        assert Identity(base, B, "create").agree(relay.KEY, KEY) and nonces.local(base.fd, ID.hex()) == first
+
+
+def test_only_a_window_renews_a_key(base):
+    assert not Identity(base, A, "create").agree(RENEWED, KEY)
 
 
 def test_what_is_not_understood_is_not_agreed_to(base):

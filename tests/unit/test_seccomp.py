@@ -155,6 +155,7 @@ def test_a_machine_whose_numbers_are_not_known_is_left_as_it_is(monkeypatch):
 ALLOWED, DENIED, UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
 MACHINES = [(0xC000003E, 0), (0xC00000B7, 1), (0xC00000F3, 1)]  # x86-64, ARM64, RISC-V
 I386, READ, SOCKET, CLONE, CLONE3 = 0x40000003, (0, 63), (41, 198), (56, 220), (435, 435)
+SOCKETPAIR = (53, 199)
 
 
 def verdict(steps, architecture, number, first=0):
@@ -227,6 +228,11 @@ class TestFilter:
         allowed = [family for family in range(64) if verdict(steps, architecture, SOCKET[column], family) == ALLOWED]
         assert allowed == [socket.AF_UNIX]
 
+    def test_nor_does_a_pair_of_other_sockets_load_a_module_of_the_kernels(self, architecture, column):
+        steps = seccomp.program(architecture, column)
+        allowed = [kind for kind in range(64) if verdict(steps, architecture, SOCKETPAIR[column], kind) == ALLOWED]
+        assert allowed == [socket.AF_UNIX]
+
     def test_of_processes_it_allows_those_without_a_new_namespace(self, architecture, column):
         steps = seccomp.program(architecture, column)
         plain = (17, 0x4111, 0x3D0F00)  # fork, vfork, pthread_create
@@ -250,7 +256,7 @@ def test_the_numbers_are_the_kernels():
             pytest.skip("no headers")
         with open(path) as file:
             known = dict(re.findall(r"#define __NR_([a-z0-9_]+)\s+([0-9]+)", file.read()))
-        given = seccomp.REFUSED | {"socket": SOCKET, "clone": CLONE, "clone3": CLONE3}
+        given = seccomp.REFUSED | {"socket": SOCKET, "socketpair": SOCKETPAIR, "clone": CLONE, "clone3": CLONE3}
         differing = {name for name, both in given.items() if name in known and int(known[name]) != both[column]}
         assert not differing and len(set(given) & set(known)) > 40
 

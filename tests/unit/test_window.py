@@ -11,7 +11,7 @@ import time
 import programs
 import pytest
 
-from borgctl import claim
+from borgctl import claim, relay
 from borgctl.base import Base
 from borgctl.claim import Claim
 from borgctl.errors import BorgctlError
@@ -190,7 +190,7 @@ def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
 
 CLAIMANT = """
 import os, subprocess, sys, time
-from borgctl import claim
+from borgctl import claim, relay
 base, end = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), time.monotonic() + 20
 while not (found := list(claim.windows(base))) and time.monotonic() < end:
     time.sleep(0.01)
@@ -270,3 +270,14 @@ def test_borgs_status_is_the_windows(room, status):
 def test_a_status_that_is_none_is_no_success(room, status):
     beside(lambda: told(room, status))
     assert room.window().run().reason == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("words", "may"), [(("with-lock", "::", "true"), True), (("create", "::with-lock"), False), (("delete",), False)]
+)
+def test_only_a_borg_that_has_no_key_to_load_may_write_without_it(room, words, may):
+    window = room.window()
+    window.agree = lambda kind, shown: False
+    admin = Claim(("borg", *words))
+    assert window._agree(admin, relay.WRITES, b"") is may
+    assert window._agree(admin, relay.REPOSITORY, bytes(32)) is False

@@ -24,7 +24,8 @@ REFUSED = 3  # its exit status
 class Passed:
     """What a session has said: each a number; `bytes` of all messages, `cut` where it ended inside of one.
 
-    `committed_manifests`: commits with a manifest put before them.
+    `committed_manifests`: commits with a manifest put before them. `overwrites`: puts over what earlier sessions left,
+    but for the manifest, which are among the puts.
     """
 
     puts: int = 0
@@ -37,6 +38,7 @@ class Passed:
     bytes: int = 0
     messages: int = 0
     cut: bool = False
+    overwrites: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ import select
 import signal
 import sys
 
+from borgctl.pull.repository.objects import objects
 from borgctl.pull.repository.rpc_messages import Refused
 from borgctl.pull.repository.rpc_rules import SESSIONS, Judge, Limits, Session
 from borgctl.pull.repository.rpc_screen import Screen
@@ -182,9 +183,10 @@ def serve(session: Session, name: str, limits: Limits) -> int:
     """Guard one session on fds 0, 1 and 2, and return the exit status."""
     wake = _wakeful()
     os.set_blocking(_SERVE, False)
-    judge = Judge(session, limits, lambda: vacant(limits.repository))
-    guard = Guard(Screen(judge), wake)
-    guard.run()
+    with objects(os.fsdecode(limits.repository)) as known:
+        judge = Judge(session, limits, lambda: vacant(limits.repository), known)
+        guard = Guard(Screen(judge), wake)
+        guard.run()
     os.close(_SERVE)  # serve sees the end of file before the launcher hears of it
     refusal: Refused | None = guard.screen.refusal
     if refusal is not None:

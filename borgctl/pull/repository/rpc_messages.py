@@ -14,7 +14,8 @@ from typing import NamedTuple, NoReturn
 
 ID = 32  # bytes
 MANIFEST = bytes(ID)  # the id of the manifest
-LARGEST_BODY = 20 << 20  # bytes of one put's data (borg's MAX_OBJECT_SIZE)
+# Bytes of one put's data (borg's MAX_DATA_SIZE). Of a larger one serve deletes the object that had this id, and fails.
+LARGEST_BODY = (20 << 20) - 41
 LONGEST_PATH = 4096  # bytes (PATH_MAX)
 LONGEST_KEY = 8192  # bytes; borg's own have less than 1000
 LARGEST_LIST = 100_000  # ids asked for at once (borg's LIST_SCAN_LIMIT)

@@ -1,10 +1,10 @@
 """Which messages a session of a kind may say: one table, and what a session has said so far.
 
 The kind of a session follows from what the server asked for, never from the client's words. A client may read, and
-what else its kind of session says; what it writes needs the exclusive lock, and what it deletes it must have put itself
-in this session, unless the server's own file says more. It starts nothing and reads no file.
+what else its kind of session says; what it writes needs the exclusive lock, and what it deletes must be new in this
+session, unless the server's own file says more. It starts nothing and reads no file.
 
-    judge = Judge(SESSIONS["create"], Limits(b"/srv/borg/web1", quota=10**9, puts=10**6, commits=100), vacant)
+    judge = Judge(SESSIONS["create"], Limits(b"/srv/borg/web1", quota=10**9, puts=10**6, commits=100), vacant, known)
     judge.admit(message)      raises Refused; judge.facts says what was admitted
 """
 
@@ -25,7 +25,13 @@ _DELETE = _WRITE | {"delete"}
 # What changes the repository, or its nonce file, or its config (`check` notes there how far it came).
 _EXCLUSIVE = frozenset(("put", "delete", "commit", "check", "commit_nonce_reservation", "get_free_nonce"))
 LARGEST_NONCE = (1 << 63) - 1
+# One reservation leads anywhere up to FARTHEST_JUMP (a client's count begins at random below 2^62), and on from there
+# in borg's own steps alone: 2^28 blocks of 16 bytes, and those of one object. Gates believe servers below 2^62 + 2^61.
+FARTHEST_JUMP = (1 << 62) + (1 << 60)
+LONGEST_STEP = 1 << 29
 REMEMBERED = 16_384  # ids of this session's puts that a delete can count on at least; twice that at most
+ENTRY = 41  # bytes that serve writes, and counts, for each put beside its data
+FILE = 8192  # bytes of disk for what is written anew with each manifest and commit, at least one segment each
 _KEY = re.compile(rb"(?:[A-Za-z0-9+/]{1,100}\n)*[A-Za-z0-9+/]{1,100}={0,2}\n?")  # base64, wrapped
 
 # Why a message is refused; the texts are for people.
@@ -41,11 +47,12 @@ RULES = {
     "lock": "without the lock that this needs",
     "repair": "a repair",
     "compact": "a commit that compacts",
-    "nonce": "a nonce of 2^63 or more",
+    "nonce": "a nonce of 2^63 or more, or one that nobody who counts could have come to",
     "key": "not the text of a key",
     "delete": "a delete of what this session did not put",
     "quota": "more bytes than the quota leaves",
     "puts": "more puts than allowed",
+    "manifests": "more manifests than commits are allowed",
     "commits": "more commits than allowed",
 }
 
@@ -76,7 +83,7 @@ class Limits(NamedTuple):
     """What the server allows one session: the only path, and numbers that count admitted messages."""
 
     repository: bytes
-    quota: int = 0  # bytes of puts' data
+    quota: int = 0  # bytes of puts, as serve counts them, and of the files that manifests and commits begin
     puts: int = 0
     commits: int = 0
     deletes: int | None = 0  # of ids not put in this session; None: any number
@@ -85,11 +92,15 @@ class Limits(NamedTuple):
 class Facts:
     """What a session has said, as far as it was admitted."""
 
-    __slots__ = ("commits", "committed_manifests", "deletes", "keys", "manifests", "messages", "put_bytes", "puts")
+    __slots__ = (
+        *("commits", "committed_manifests", "deletes", "keys", "manifests", "messages"),
+        *("overwrites", "put_bytes", "puts"),
+    )
 
     def __init__(self) -> None:
         self.messages = self.puts = self.put_bytes = self.deletes = self.commits = self.keys = 0
         self.manifests = 0  # puts of the manifest
+        self.overwrites = 0  # puts over other objects that earlier sessions left
         self.committed_manifests = 0  # commits with such a put since the commit before
 
     def report(self) -> dict[str, int]:
@@ -116,17 +127,21 @@ class _Recent:
 class Judge:
     """One session: `admit` takes its messages one after the other and raises Refused at the first that may not pass.
 
-    `vacant` says whether nothing is at the repository's path; it is asked when a session begins a repository.
+    `vacant` says whether nothing is at the repository's path; it is asked when a session begins a repository. `known`
+    says whether an object was there before this session.
     """
 
-    def __init__(self, session: Session, limits: Limits, vacant: Callable[[], bool]) -> None:
-        self.session, self.limits, self.vacant = session, limits, vacant
+    def __init__(
+        self, session: Session, limits: Limits, vacant: Callable[[], bool], known: Callable[[bytes], bool]
+    ) -> None:
+        self.session, self.limits, self.vacant, self.known = session, limits, vacant, known
         self.facts = Facts()
         self.exclusive = False
         self._opened = False
         self._number = 0
         self._recent = _Recent()
-        self._others = 0  # deletes of ids that this session did not put
+        self._others = 0  # deletes of ids that were there before, or may have been
+        self._written = 0  # bytes that count against the quota
         self._manifest = False  # a manifest was put since the last commit
 
     def admit(self, message: Message) -> None:
@@ -170,6 +185,10 @@ class Judge:
         for nonce in message.arguments:
             if isinstance(nonce, int) and nonce > LARGEST_NONCE:
                 raise Refused(message.method, "nonce")
+        end, start = message.arguments
+        assert isinstance(end, int)
+        if end > FARTHEST_JUMP and (start is None or end - int(start) > LONGEST_STEP):
+            raise Refused(message.method, "nonce")
 
     def _save_key(self, message: Message) -> None:
         (key,) = message.arguments
@@ -183,15 +202,24 @@ class Judge:
         facts, limits = self.facts, self.limits
         if facts.puts >= limits.puts:
             raise Refused("put", "puts", f"{limits.puts} at most")
-        if facts.put_bytes + length > limits.quota:
-            raise Refused("put", "quota", f"{limits.quota} bytes at most")
+        if id_ == MANIFEST and facts.manifests >= limits.commits:
+            raise Refused("put", "manifests", f"{limits.commits} at most")
+        self._charge("put", length + ENTRY + (FILE if id_ == MANIFEST else 0))
         facts.puts += 1
         facts.put_bytes += length
         if id_ == MANIFEST:
             facts.manifests += 1
             self._manifest = True
+        elif self.known(id_):
+            facts.overwrites += 1
         else:
             self._recent.add(id_)
+
+    def _charge(self, method: str, count: int) -> None:
+        """Count bytes against the quota."""
+        if self._written + count > self.limits.quota:
+            raise Refused(method, "quota", f"{self.limits.quota} bytes at most")
+        self._written += count
 
     def _delete(self, message: Message) -> None:
         (id_,) = message.arguments
@@ -210,6 +238,7 @@ class Judge:
             raise Refused("commit", "compact")
         if self.facts.commits >= self.limits.commits:
             raise Refused("commit", "commits", f"{self.limits.commits} at most")
+        self._charge("commit", FILE)
         self.facts.commits += 1
         self.facts.committed_manifests += self._manifest
         self._manifest = False
