@@ -873,6 +873,13 @@ def test_a_dry_run_that_never_opens_the_repository_is_good_and_counted(room, dis
     assert exit_line(room.gate(asked))["outcome"] == "failed"
 
 
+def test_borg_has_the_memory_that_the_policy_gives(room):
+    room.policy("limits: {memory: 2G}\n")
+    room.borg(f"ulimit -v >{room.path}/base/borg/limit")
+    assert room.gate("run default").returncode == 0
+    assert (room.path / "base/borg/limit").read_text().split() == [str((2 << 30) >> 10)]
+
+
 def test_what_borg_leaves_running_does_not_outlive_the_gate(room):
     room.borg(f"setsid sh -c 'trap \"\" TERM INT HUP; echo $$ > {room.path}/pid; sleep 60' >/dev/null 2>&1 & sleep 0.3")
     assert room.gate("run default").returncode == 0
