@@ -7,7 +7,8 @@ guard ("-" for none). REPORT gets a JSON object: each test's outcome and what th
 
 Where a test begins a repository at a vacant path its session is `init`, else `window-delete`. Two things are changed in
 the tests, because no borg command does so: they open without a lock_wait, and they go on in the session that began the
-repository; they get a lock_wait, and a second session.
+repository; they get a lock_wait, and a second session. A borg that a test starts as a process has its serve without
+the guard.
 """
 
 import json
