@@ -2,7 +2,7 @@
 
     make setup
     .venv/bin/python bench/rpc_guard.py                            a small one, to see that it runs
-    .venv/bin/python bench/rpc_guard.py --size full --pairs 7      1 GiB in 16 files and 20,000 small ones; 10 GB free
+    .venv/bin/python bench/rpc_guard.py --size full --pairs 7      1 GiB in 16 files and 20,000 small ones; 3 GB free
     .venv/bin/python bench/rpc_guard.py --borg PATH                another borg than the newest that is set up
 
 Each run is a `borg create` with a new cache to a new repository (repokey-blake2), and a `borg serve` started as the

@@ -15,22 +15,14 @@ import threading
 import msgpack
 import pytest
 import rpc
+from rpc_streams import MAY, PATH, WRITE, draw_stream
 
 from borgctl.pull.repository.rpc_messages import METHODS
 from borgctl.pull.repository.rpc_rules import RULES, SESSIONS, Judge, Limits
 from borgctl.pull.repository.rpc_screen import Screen
 
-PATH = b"/srv/borg/web1"
 LIMITS = Limits(PATH, quota=50_000, puts=8, commits=3, deletes=2)
 WORDS = ("--quota", "50000", "--puts", "8", "--commits", "3", "--deletes", "2")
-READ = {"load_key", "get", "list", "scan", "__len__", "check", "rollback", "get_free_nonce", "commit_nonce_reservation"}
-WRITE = READ | {"put", "commit", "delete"}
-MAY = {
-    "read": READ,
-    "window-read": READ,
-    "window-passphrase": READ | {"save_key"},
-    "init": WRITE - {"delete"} | {"save_key"},
-}
 ORDER = {
     "open": ("path", "create", "lock_wait", "lock", "exclusive", "append_only", "make_parent_dirs"),
     "get": ("id",),
@@ -202,83 +194,6 @@ class Reference:
                 good = not a["compact"] and a["cleanup_commits"] is False and a["threshold"] == 0.1
                 return good and self.size <= 50_000 and isinstance(a["threshold"], float) and self.commits <= 3
         return True
-
-
-IDS = [bytes([number]) * 32 for number in range(4)]
-
-
-def draw_message(draw, number):
-    """Return a message of borg's, good or nearly."""
-    id_ = draw.choice(IDS)
-    nonce = draw.choice([None, 0, 5, 1 << 31, (1 << 63) - 1, 1 << 63, (1 << 64) - 1])
-    makers = (
-        lambda: rpc.call(number, "get", id=id_),
-        lambda: rpc.call(number, "load_key"),
-        lambda: rpc.call(number, "__len__"),
-        lambda: rpc.call(
-            number, draw.choice(["list", "scan"]), limit=draw.choice([1, 100, 100000, 100001]), marker=None
-        ),
-        lambda: rpc.call(number, "list", limit=100, marker=id_),
-        lambda: rpc.put(number, id_, bytes(draw.choice([0, 5, 31, 32, 40, 300, 9000]))),
-        lambda: rpc.put(number, rpc.MANIFEST, bytes(draw.choice([0, 40, 300])), wait=draw.choice([True, True, False])),
-        lambda: rpc.call(number, "delete", id=id_),
-        lambda: rpc.commit(number, compact=draw.random() < 0.05),
-        lambda: rpc.call(number, "rollback"),
-        lambda: rpc.call(number, "get_free_nonce"),
-        lambda: rpc.call(
-            number, "commit_nonce_reservation", next_unreserved=nonce, start_nonce=draw.choice([None, nonce])
-        ),
-        lambda: rpc.call(number, "check", repair=draw.random() < 0.2, save_space=False, max_duration=0),
-        lambda: rpc.call(number, "save_key", keydata=draw.choice([b"YWJj", b"YWJj\nYWI=", b"a\rb", b""])),
-        lambda: rpc.call(number, draw.choice(["destroy", "break_lock", "inject_exception", "nothing"])),
-    )
-    return draw.choice(makers)()
-
-
-def draw_allowed(draw, number, session):
-    """Return a message that this kind of session may say, most of the time."""
-    for _ in range(3):
-        message = draw_message(draw, number)
-        if message.split(b"\xa1a")[0].split(b"\xa1m")[-1][1:].decode() in MAY.get(session, WRITE):
-            break
-    return message
-
-
-def draw_stream(draw, session):
-    """Return a session, changed a little, or much, or not at all."""
-    odd = {
-        key: value for key, value in (("lock", False), ("exclusive", False), ("create", True)) if draw.random() < 0.04
-    }
-    messages = [rpc.negotiate(), rpc.opening(PATH.decode(), **({"create": session == "init"} | odd))]
-    messages += [draw_allowed(draw, number, session) for number in range(3, 3 + draw.randrange(8))]
-    for _ in range(draw.choice([0, 0, 0, 1, 2])):  # whole messages
-        place = draw.randrange(len(messages))
-        change = draw.randrange(4)
-        if change == 0:
-            messages.insert(place, messages[draw.randrange(len(messages))])
-        elif change == 1:
-            messages[place] = draw_message(draw, draw.choice([1, 2, 3, place + 1, 200, 1 << 16]))
-        elif change == 2:
-            messages[place] = rpc.pack((1, place + 1, draw.choice(METHODS), (PATH,)))
-        else:
-            del messages[place]
-            messages = messages or [b""]
-    data = bytearray(b"".join(messages))
-    for _ in range(draw.choice([0, 0, 1, 1, 3])):  # bytes
-        place, change = draw.randrange(len(data) + 1), draw.randrange(5)
-        if change == 0:
-            data[place : place + 1] = bytes([draw.randrange(256)])
-        elif change == 1:
-            data[place : place + draw.randrange(1, 9)] = b""
-        elif change == 2:
-            data[place:place] = draw.randbytes(draw.randrange(1, 5))
-        elif change == 3:
-            data[place : place + 1] = draw.choice(
-                [b"\xc0", b"\xc2", b"\xc3", b"\xc4", b"\xd9", b"\xda", b"\xdb", b"\xcf"]
-            )
-        else:
-            del data[place:]
-    return bytes(data) if draw.random() < 0.97 else draw.randbytes(draw.randrange(200))
 
 
 def screened(draw, session, data):
