@@ -23,7 +23,9 @@ LOWEST, HIGHEST = 1 << 40, 1 << 62  # a random start; 2^40 blocks of 16 bytes ar
 FARTHEST = 3 << 61  # from where on no server's number is believed that is not our own: behind it are 2^61 blocks
 END = 1 << 63
 STEP = 1 << 29  # blocks; borg reserves 2^28 and those of one object at once (borg/crypto/nonces.py)
-_LEAP = 1 << 60
+# A leap cannot be foreseen: a server that wants its end within 2^34 used blocks, 256 GiB, has one chance in 2^20. Sixty
+# of them, as for passphrases that were changed and bases that were lost, stay where the server's guard lets one begin.
+LEAP = 1 << 54
 _FILE = "nonce"
 _SECURITY = (".config", "borg", "security")
 
@@ -47,7 +49,7 @@ def leap(base: int, identity: str, above: int = 0) -> None:
     with inside(base, "borg", *_SECURITY, identity, make=True) as directory:
         assert directory is not None
         lowest = max(_read(directory) or 0, above, LOWEST) + STEP
-        room = min(_LEAP, (END - lowest) // 8)  # never all that is left
+        room = min(LEAP, (END - lowest) // 8)  # never all that is left
         if room > 0:
             _write(directory, lowest + secrets.randbelow(room))
 

@@ -3,6 +3,7 @@
 import pytest
 import rpc
 
+from borgctl import nonces
 from borgctl.pull.repository import rpc_rules
 from borgctl.pull.repository.rpc_messages import METHODS, NEVER
 from borgctl.pull.repository.rpc_rules import (
@@ -186,6 +187,11 @@ def test_nobody_repairs_or_compacts(session):
         assert talk(session, rpc.commit(3, compact=True)) == "compact"
         assert talk(session, rpc.commit(3, cleanup_commits=True)) == "compact"
         assert talk(session, rpc.commit(3, save_space=True)).commits == 1
+
+
+def test_a_client_that_begins_anew_many_times_stays_where_its_server_lets_it_begin():
+    """Each lost base, and each new passphrase, has it count on from a random number above the last."""
+    assert nonces.HIGHEST + 60 * (nonces.LEAP + nonces.STEP + (1 << 40)) < FARTHEST_JUMP < nonces.FARTHEST
 
 
 @pytest.mark.parametrize("session", SESSIONS)
