@@ -33,7 +33,11 @@ DIRECTORY = "/run/borgctl"
 @pytest.fixture(scope="module")
 def policies(tmp_path_factory):
     """The corpus's policies, each with base, log, borg and socket directory of its own: name to path."""
-    top = tmp_path_factory.mktemp("explain")
+    return corpus(tmp_path_factory.mktemp("explain"))
+
+
+def corpus(top):
+    """Write them below a directory."""
     borg = script(top / "borg", 'test "$1" = --version && echo borg 1.4.5; exit 0')
     (top / "passphrase").touch(0o600)
     (top / "passphrase").write_text("0123456789abcdef\n")
@@ -197,7 +201,9 @@ def both(policies, answer, name, asked, sent):
 
 
 @pytest.mark.slow
-def test_the_gate_and_explain_give_the_same_reason_for_the_whole_corpus(policies, answer):
+def test_the_gate_and_explain_give_the_same_reason_for_the_whole_corpus(tmp_path_factory, answer):
+    """With logs of their own: a log counts that many refusals together, also those of other tests."""
+    policies = corpus(tmp_path_factory.mktemp("corpus"))
     lines = [(name, line.partition("  =>  ")[0]) for name, _, line in ALLOWED if not line.startswith("window")]
     lines += [(name, line[22:]) for name, _, line in DENIED]
     for name, line in lines:
