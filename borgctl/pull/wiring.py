@@ -60,7 +60,7 @@ def _start(starts: Starts, source: int, sink: int, undo: ExitStack) -> Ours:
 
 @contextmanager
 def _sockets() -> Iterator[tuple[int, int]]:
-    """Give a pair of sockets: a peek at what lies in one tells a message's length before any of it is taken."""
+    """Give a pair of sockets, so that the guard reads from one on each transport."""
     first, second = socket.socketpair()
     with first, second:
         yield first.fileno(), second.fileno()
