@@ -229,21 +229,6 @@ def test_its_memory_is_small_whatever_comes():
     assert peak <= 20 << 10
 
 
-def test_only_a_place_where_nothing_is_is_vacant(tmp_path):
-    place = os.fsencode(tmp_path)
-    assert rpc_guard.vacant(place)
-    assert rpc_guard.vacant(place + b"/missing")
-    (tmp_path / "dangling").symlink_to(tmp_path / "missing")
-    (tmp_path / "file").touch()
-    (tmp_path / "full").mkdir()
-    (tmp_path / "full/config").touch()
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "link").symlink_to(tmp_path / "empty")
-    assert rpc_guard.vacant(place + b"/empty")
-    for name in (b"/dangling", b"/file", b"/file/below", b"/full", b"/link", b""):
-        assert not rpc_guard.vacant(place + name), name
-
-
 @pytest.mark.parametrize(
     "words",
     [

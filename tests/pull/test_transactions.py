@@ -61,3 +61,18 @@ def test_only_what_does_not_exist_and_an_empty_directory_is_not_there(tmp_path: 
     assert transactions.is_there(str(tmp_path / "file"))
     (tmp_path / "link").symlink_to("nowhere")
     assert transactions.is_there(str(tmp_path / "link"))
+
+
+def test_only_a_place_where_nothing_is_is_vacant(tmp_path):
+    place = str(tmp_path)
+    assert not transactions.is_there(place)
+    assert not transactions.is_there(place + "/missing")
+    (tmp_path / "dangling").symlink_to(tmp_path / "missing")
+    (tmp_path / "file").touch()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/config").touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    assert not transactions.is_there(place + "/empty")
+    for name in ("/dangling", "/file", "/file/below", "/full", "/link", ""):
+        assert transactions.is_there(place + name), name

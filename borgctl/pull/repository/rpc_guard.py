@@ -18,6 +18,7 @@ import select
 import signal
 import sys
 
+from borgctl.pull.repository import transactions
 from borgctl.pull.repository.objects import objects
 from borgctl.pull.repository.rpc_messages import Refused
 from borgctl.pull.repository.rpc_rules import SESSIONS, Judge, Limits, Session
@@ -128,21 +129,6 @@ class Guard:
             raise _Ended
 
 
-def vacant(path: bytes) -> bool:
-    """Return whether nothing is at a path: no file of any kind, or an empty directory, where borg begins as well."""
-    try:
-        os.lstat(path)
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    try:
-        with os.scandir(path) as entries:
-            return next(entries, None) is None and not os.path.islink(path)
-    except OSError:
-        return False
-
-
 def parse(words: list[str]) -> tuple[Session, str, Limits]:
     """Return what the launcher's words say; raise ValueError or KeyError where they are not as the interface has it."""
     options = dict(zip(words[::2], words[1::2], strict=True))
@@ -183,8 +169,9 @@ def serve(session: Session, name: str, limits: Limits) -> int:
     """Guard one session on fds 0, 1 and 2, and return the exit status."""
     wake = _wakeful()
     os.set_blocking(_SERVE, False)
-    with objects(os.fsdecode(limits.repository)) as known:
-        judge = Judge(session, limits, lambda: vacant(limits.repository), known)
+    repository = os.fsdecode(limits.repository)
+    with objects(repository) as known:
+        judge = Judge(session, limits, lambda: not transactions.is_there(repository), known)
         guard = Guard(Screen(judge), wake)
         guard.run()
     os.close(_SERVE)  # serve sees the end of file before the launcher hears of it

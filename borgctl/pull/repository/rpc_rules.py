@@ -137,7 +137,6 @@ class Judge:
         self.session, self.limits, self.vacant, self.known = session, limits, vacant, known
         self.facts = Facts()
         self.exclusive = False
-        self._opened = False
         self._number = 0
         self._recent = _Recent()
         self._others = 0  # deletes of ids that were there before, or may have been
