@@ -64,6 +64,8 @@ def lasting(pair, words=LASTING):
     process = started(pair.client, *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(lambda: [p for p in machines.descendants(process.pid) if "relay.py" in p.command], 30, "the relay")
     wait_for(lambda: list(pair.server.repository.glob("lock.*")), 30, "borg to lock the repository")
+    if words == LASTING:  # before its command is there, borg only notes a first SIGINT
+        wait_for(lambda: [p for p in machines.descendants(process.pid) if p.command == "sleep 600"], 30, "the command")
     return process, next(p.pid for p in machines.descendants(process.pid) if p.command.endswith(words[-1]))
 
 
