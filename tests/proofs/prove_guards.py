@@ -125,10 +125,11 @@ def _environment(place: Path) -> None:
         (new / "bin" / name).chmod(0o755)
 
 
-def tested(place: Path, report: Path, *tests: str) -> Results:
-    """Run tests in a copy and return what pytest said of them."""
+def tested(place: Path, report: Path, *tests: str, first: bool) -> Results:
+    """Run tests in a copy and return what pytest said of them, or up to the first that fails."""
     options = ("-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=0", "-q", "--junitxml", str(report))
-    argv = [f"{place}/.venv/bin/python", "-m", "pytest", *options, *tests]
+    stop = ("-x",) if first else ()
+    argv = [f"{place}/.venv/bin/python", "-m", "pytest", *options, *stop, *tests]
     env = {**os.environ, "PYTEST_DEBUG_TEMPROOT": str(place.parent), "VIRTUAL_ENV": f"{place}/.venv"}
     for name in ("PYTHONDONTWRITEBYTECODE", "PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
         env.pop(name, None)  # bytecode goes into the copy, and what is started there starts sooner
@@ -168,7 +169,7 @@ def standing(rows: Sequence[Row], whole: Path, pool: ThreadPoolExecutor) -> dict
         files.setdefault(test.partition("::")[0], []).append(test)
 
     def ran(number: int, together: list[str]) -> dict[str, str]:
-        results = tested(whole, whole.parent / f"whole-{number}.xml", *together)
+        results = tested(whole, whole.parent / f"whole-{number}.xml", *together, first=False)
         return {test: _shows_nothing(results, test) for test in together}
 
     said = pool.map(ran, range(len(files)), files.values())
@@ -190,7 +191,7 @@ def taken_out(row: Row, whole: Path) -> Proof:
     try:
         file = copied(whole, place) / row.file
         file.write_text(guards.patched(row, file.read_text("utf-8")), "utf-8")
-        results = tested(place, whole.parent / f"{row.id}.xml", row.test)
+        results = tested(place, whole.parent / f"{row.id}.xml", row.test, first=True)
     except BadRow as error:
         return Proof(row, str(error), "")
     finally:
