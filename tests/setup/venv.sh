@@ -31,4 +31,5 @@ if [ "$(cat .venv/borgctl-made 2>/dev/null)" != "$made" ]; then
     printf '%s\n' "$made" >.venv/borgctl-made
 fi
 quietly .venv/pip.log .venv/bin/python -m pip install --disable-pip-version-check --editable ".[$extra]"
+.venv/bin/python -m compileall -q borgctl # tests start these programs thousands of times
 printf '%s\n' "$extra $asked $made" >"$stamp"
