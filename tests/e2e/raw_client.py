@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shlex
+import socket
 import sys
 
 import msgpack
@@ -167,7 +168,13 @@ def begin_anew(to):
 
 if __name__ == "__main__":
     attack, repository = sys.argv[1:3]
-    _, asked, *_ = shlex.split(os.environ["SSH_ORIGINAL_COMMAND"])
+    _, asked, *options = shlex.split(os.environ["SSH_ORIGINAL_COMMAND"])
+    forwarded = [option.removeprefix("--socket=") for option in options if option.startswith("--socket=")]
+    if forwarded:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(forwarded[0])
+        for fd in (0, 1):
+            os.dup2(connection.fileno(), fd)
     command = "list" if attack == "nothing_by_another_name" else "create"
     tell("start", job=asked, command=command, repository=repository)
     with contextlib.suppress(EOFError, BrokenPipeError):

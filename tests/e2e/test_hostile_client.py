@@ -62,7 +62,7 @@ class Hostile:
         """Let the client attack in a run; return borgpull's exit status and its object of that run."""
         python = f"PYTHONPATH={shlex.quote(str(Path(raw_client.__file__).parent))} {shlex.quote(sys.executable)}"
         command = f"{python} {shlex.quote(raw_client.__file__)} {name} {shlex.quote(str(self.repository))}"
-        self.sshd.replace_keys(machines.key_line(self.key, command))
+        self.sshd.replace_keys(machines.key_line(self.key, command, "restrict,port-forwarding"))
         done = run(self.server.borgpull("run", "--json", "web1", "--job", job, *words), timeout=300)
         assert done.stdout, done.stderr
         return done.returncode, json.loads(done.stdout)
@@ -96,6 +96,23 @@ def test_each_attack_is_refused_and_told_and_changes_nothing(hostile):
     status = run(hostile.server.borgpull("status"))
     assert status.returncode == 2 and "ALERT: rpc-refused: job default" in status.stdout
     assert f"{len(ATTACKS)} times" in status.stdout
+
+
+def test_a_forwarded_socket_is_guarded_as_well(hostile, scratch):
+    sockets = scratch / "s"
+    sockets.mkdir()
+    hostile.target("transport: socket", f"socket_directory: {sockets}")
+    before = hostile.seen()
+    for name in ("destroy", "delete", "save_key"):
+        code, told = hostile.attack(name)
+        assert (code, told["reason"]) == (2, "rpc-refused"), (name, told)
+        assert f"{told['refused']['method']}: {told['refused']['rule']}" == ATTACKS[name]
+        for left in sockets.iterdir():  # this client's own to remove
+            left.unlink()
+    assert hostile.seen() == before
+    hostile.assert_unharmed()
+    code, told = hostile.attack("no_manifest")
+    assert (code, told["reason"]) == (2, "nothing-committed"), told
 
 
 def test_no_client_that_saved_nothing_has_a_good_run(hostile):

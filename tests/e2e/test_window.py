@@ -3,11 +3,13 @@
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import counters
 import hostile_serve
 import machines
 import pytest
@@ -339,6 +341,29 @@ def test_a_server_that_shows_another_repository_is_refused_in_a_window_too(one_p
     ended = [record["reason"] for record in one_pair.client.records("exit")]
     assert "repository-replaced" in ended
     assert not list(one_pair.client.base.glob(f"borg/.config/borg/security/{hostile_serve.FORGED.hex()}"))
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["base kept", "base lost"])
+def test_a_server_that_goes_back_gets_no_key_stream_twice_from_a_window_either(one_pair, scratch, lost):
+    """What a run and a command of the admin's encrypt, in front of the same old repository."""
+    repository, kept = one_pair.server.repository, scratch / "kept"
+    before = scratch / "before"
+    shutil.copytree(repository, before)
+    (one_pair.client.source / "text").write_bytes(b"a" * 200_000)
+    assert one_pair.run().returncode == 0
+    shutil.copytree(repository, kept)
+    shutil.rmtree(repository)
+    shutil.copytree(before, repository)
+    if lost:
+        shutil.rmtree(one_pair.client.base)
+    (one_pair.client.source / "text").write_bytes(b"b" * 200_000)
+    with opened(one_pair, allow="write"):
+        result = borg(one_pair.client, "create", "::by-hand", one_pair.client.source)
+    if lost:
+        assert result.returncode == 0, result.stderr
+    assert not counters.twice(kept, repository)
+    if not lost:  # its base knows a newer manifest
+        assert result.returncode not in (0, 1), result.stderr
 
 
 def test_in_a_shell_borg_is_a_command_of_the_window(one_pair, scratch):
