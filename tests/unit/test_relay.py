@@ -2,14 +2,17 @@
 
 import array
 import contextlib
+import fcntl
 import hashlib
 import os
 import random
 import re
 import signal
 import socket
+import stat
 import subprocess
 import sys
+import termios
 import threading
 import time
 from pathlib import Path
@@ -155,6 +158,15 @@ def exactly(fd, size):
         assert programs.select.select([fd], [], [], 10)[0], f"{len(data)} of {size} bytes"
         data += os.read(fd, size - len(data))
     return bytes(data)
+
+
+def until_taken(fd):
+    """Wait until the relay has read all that was written to this end of a pipe or socket."""
+    question = termios.TIOCOUTQ if stat.S_ISSOCK(os.fstat(fd).st_mode) else termios.FIONREAD  # unix(7), pipe(7)
+    end = time.monotonic() + 10
+    while int.from_bytes(fcntl.ioctl(fd, question, bytes(4)), sys.byteorder):
+        assert time.monotonic() < end, "the relay does not read"
+        time.sleep(0.0005)
 
 
 def test_bytes_go_both_ways_at_once_and_arrive_as_they_were(gate):
@@ -494,6 +506,7 @@ def test_the_id_of_any_borg_is_shown_and_held_back_until_it_is_agreed_to(silent,
     answer = b"\x82\xa1i\x02\xa1r" + form + programs.IDENTITY
     for byte in answer:  # however it is cut
         os.write(silent.to_relay, bytes([byte]))
+        until_taken(silent.to_relay)
     shows(silent, relay.REPOSITORY, programs.IDENTITY, answer, silent.process.stdout.fileno())
 
 
@@ -505,6 +518,7 @@ def test_a_first_question_that_comes_in_pieces_is_a_question_like_any_other(sile
         assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
     for byte in words:
         os.write(silent.process.stdin.fileno(), bytes([byte]))
+        until_taken(silent.process.stdin.fileno())
     assert exactly(silent.from_relay, len(words)) == words
     if words is programs.ASKS[1]:
         os.write(silent.to_relay, programs.OPENED + programs.IDENTITY)
