@@ -175,7 +175,7 @@ def test_the_server_serves_a_window_append_only(one_pair):
 @pytest.mark.parametrize(
     ("allow", "words", "needed"),
     [
-        ("read", ("delete", "::{archive}"), "delete"),
+        (None, ("delete", "::{archive}"), "delete"),
         ("read", ("with-lock", "::", "true"), "write"),
         ("write", ("delete", "::{archive}"), "delete"),
     ],
