@@ -54,16 +54,6 @@ def test_without_an_index_there_is_no_transaction(tmp_path: Path, names: list[st
 
 
 def test_only_what_does_not_exist_and_an_empty_directory_is_not_there(tmp_path: Path) -> None:
-    assert not transactions.is_there(str(tmp_path / "missing"))
-    assert not transactions.is_there(str(tmp_path))
-    (tmp_path / "file").touch()
-    assert transactions.is_there(str(tmp_path))
-    assert transactions.is_there(str(tmp_path / "file"))
-    (tmp_path / "link").symlink_to("nowhere")
-    assert transactions.is_there(str(tmp_path / "link"))
-
-
-def test_only_a_place_where_nothing_is_is_vacant(tmp_path):
     place = str(tmp_path)
     assert not transactions.is_there(place)
     assert not transactions.is_there(place + "/missing")
