@@ -1,9 +1,9 @@
 """Strict YAML: a small tree of strings with positions, and nothing that a reader could misjudge.
 
 Every scalar is a string until somebody gives it a type (so `no` is not False and `22:30` not 1350). Anchors, aliases,
-tags, duplicate keys, control characters, a second document, more than 64 KiB and more than 8 levels are errors. This
-module does not know what a policy is; whoever does reads the tree through `Notes`, which collects every mistake instead
-of stopping at the first.
+tags, duplicate keys, control characters, text over several lines without quotes (where a line is lost, YAML joins what
+stood around it), a second document, more than 64 KiB and more than 8 levels are errors. This module does not know what
+a policy is; whoever does reads the tree through `Notes`, which collects every mistake instead of stopping at the first.
 
     root, notes = parse("version: 1"), Notes()
     version = notes.scalar(notes.fields(root, ("version",))["version"], str, "")
@@ -23,6 +23,8 @@ DEEPEST = 8
 
 _FROM_ITS_BEGINNING = ("while scanning a simple key", "while scanning an alias", "while scanning a quoted scalar")
 _QUOTE = ": a value that begins with one of *&!@%` has to be in quotes"
+_QUOTED = ("'", '"')
+_JOINED = "goes on over several lines: is a line missing below it? Text of several lines has to be in quotes"
 
 T = TypeVar("T")
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
@@ -160,7 +162,7 @@ def _tree(text: str) -> Node:
                 raise Problems([Problem(line, column, f"nested deeper than {DEEPEST} levels")])
             continue
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(line, column, _printable(event.value, line, column))
+            node = Node(line, column, _one_line(event, line, column))
         else:
             start, children = open_nodes.pop()
             node = _collection(start, children)
@@ -180,10 +182,13 @@ def _place(event: yaml.Event) -> tuple[int, int]:
     return (mark.line + 1, mark.column + 1) if mark else (1, 1)
 
 
-def _printable(text: str, line: int, column: int) -> str:
-    if not text.isprintable():
+def _one_line(event: yaml.ScalarEvent, line: int, column: int) -> str:
+    if not event.value.isprintable():
         raise Problems([Problem(line, column, "control characters and line breaks are not allowed")])
-    return text
+    begun, ended = event.start_mark, event.end_mark
+    if event.style not in _QUOTED and not (begun and ended and begun.line == ended.line):
+        raise Problems([Problem(line, column, _JOINED)])
+    return str(event.value)
 
 
 def _collection(start: yaml.Event, children: list[Node]) -> Node:

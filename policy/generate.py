@@ -340,9 +340,9 @@ def policy_page() -> str:
         "# The policy",
         "",
         "One YAML file for each server key, named in the key's forced command. Four keys are required; every other has the",
-        "value shown. Unknown and duplicate keys, tags, anchors, aliases and a second document are errors; every scalar is",
-        "read as text and then checked by its key's type. Owned by root or the gate's user, writable by nobody else, and so",
-        "are the directories above it. `borgctl lint` shows all mistakes of a file, `borgctl explain` what it allows.",
+        "value shown. Unknown and duplicate keys, tags, anchors, aliases, a second document and text that goes on over the end",
+        "of its line without quotes are errors; every scalar is read as text and then checked by its key's type. Owned by",
+        "root or the gate's user, writable by nobody else, and so are the directories above it. `borgctl lint` shows all mistakes of a file, `borgctl explain` what it allows.",
         "Editors that know JSON Schema complete and check it: `# yaml-language-server: $schema=policy.schema.json` "
         "([policy.schema.json](../policy/policy.schema.json)).",
         "",

@@ -118,9 +118,16 @@ def test_what_cannot_be_seen_is_refused(name):
     assert problems(f'a: "x{name}y"')
 
 
-def test_lines_may_be_folded_but_not_kept():
-    assert plain(parse("a: one\n  two\n")) == {"a": "one two"}
+def test_lines_may_be_folded_in_quotes_but_not_kept():
+    assert plain(parse("a: 'one\n  two'\nb: \"one\n  two\"\n")) == {"a": "one two", "b": "one two"}
     assert "line breaks" in problems("a: |\n  one\n  two\n")[0]
+    assert "line breaks" in problems("a: 'one\n\n  two'\n")[0]
+
+
+@pytest.mark.parametrize("text", ["a: one\n  two\n", "a: one\n  - two\n", "[one\n two]", "a: >-\n  one\n  two\n"])
+def test_text_without_quotes_ends_with_its_line(text):
+    """Where the line `exclude-if-present:` is lost, its list would be read as the rest of the comment above it."""
+    assert "is a line missing below it?" in problems(text)[0]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key():
