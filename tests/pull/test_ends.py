@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -184,14 +184,14 @@ def test_a_signal_ends_both_sides_in_order_and_later_targets_do_not_start(world,
 
 def test_a_launcher_that_is_killed_takes_its_children_along_and_the_next_one_clears_its_room(world, borg) -> None:
     note = world.root / "pid"
-    world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=borg)
+    world.local([["start"], ["note", str(note)], ["sleep", 600]], borg=borg)
     launcher = world.start("run", "web1")
     appears(note)
     ours = children(launcher.pid)
     launcher.send_signal(signal.SIGKILL)
     launcher.communicate(timeout=60)
     assert len(ours) == 3
-    assert all(gone(pid) for pid in ours)
+    assert all(gone(pid, 20) for pid in ours)
     rooms = world.root / "state" / "run"
     assert len(list(rooms.iterdir())) == 1
     (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve()))
@@ -423,10 +423,9 @@ def test_without_a_guards_own_account_no_run_is_good(world, monkeypatch: pytest.
     assert [job.good for job in states.load(world.folders, TargetName(report.target)).jobs.values()] == [None]
 
 
-REFUSES = """
-echo '{"event": "refused", "method": "destroy", "session": "create", "rule": "never", "detail": ""}' >&2
-echo '{"event": "end", "puts": 0, "put_bytes": 0, "deletes": 0, "commits": 0, "manifests": 0,' \\
-    '"committed_manifests": 0, "keys": 0, "bytes": 9, "messages": 2, "cut": false}' >&2
+REFUSES = f"""
+echo '{{"event": "refused", "method": "destroy", "session": "create", "rule": "never", "detail": ""}}' >&2
+echo '{json.dumps({"event": "end", **asdict(guard.Passed(bytes=9, messages=2))})}' >&2
 exit 3
 """
 
@@ -442,8 +441,9 @@ def test_a_client_is_ended_with_its_guard_and_not_waited_for(
     monkeypatch.setattr(guard, "PROGRAM", ("/bin/sh", "-c", body, "sh"))
     later = world.root / "later"
     steps = [["start"], ["sleep", 5], ["note", str(later)], ["exit", "ok", 0]]
-    (report,) = world.run(world.local(steps, borg=world.quiet_serve()))
+    (report,) = world.run(world.local(steps, borg=world.quiet_serve()), IMPATIENT)
     assert verdict(report) == ended
+    assert "the guard failed" not in world.screen.getvalue()
     assert not later.exists()
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -128,6 +129,21 @@ def read_all(fd, seconds=60.0):
         if not piece:
             return data
         data += piece
+
+
+@contextlib.contextmanager
+def bounded(seconds):
+    """Fail where the block has not ended by then, also in a system call; the test's own limit goes on afterwards."""
+
+    def late(_number, _frame):
+        raise AssertionError(f"still waiting after {seconds} s")
+
+    before, left = signal.signal(signal.SIGALRM, late), signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(left)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager

@@ -170,7 +170,10 @@ def test_it_has_no_network():
 def test_it_keeps_no_descriptor_of_its_childs():
     """Else the end of borg's output, or of the passphrase, would never be seen."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
-    child = shell("exec sleep 60 >&-", out=write_end)
+    with programs.bounded(
+        20
+    ):  # where init keeps the pipe that tells of execve's failure, the spawn itself waits for it
+        child = shell("exec sleep 60 >&-", out=write_end)
     os.close(write_end)
     assert programs.read_all(read_end) == b""
     links = [os.readlink(f"/proc/{child.pid}/fd/{name}") for name in os.listdir(f"/proc/{child.pid}/fd")]
