@@ -604,6 +604,7 @@ def test_hello_works_where_borg_is_missing(room):
     hello = json.loads(done.stderr.splitlines()[-2])
     assert done.returncode == 0 and hello["borg"] is None
     assert hello["obstacles"] == ["borg-missing"]
+    assert "No such file" in room.records()[-1]["detail"] and "No such file" not in done.stderr.decode()
 
 
 def test_hello_tells_the_time_and_what_a_run_would_fail_for(room):
