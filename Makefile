@@ -12,10 +12,11 @@
 .PHONY: help check lint test prove prove-guards demo setup documents man clean
 .NOTPARALLEL:
 
-BIN := .venv/bin
+# where .venv leads to (tests/setup/venv.sh), asked when it's there
+BIN = "$$(readlink -f .venv)"/bin
 export PYTHONDONTWRITEBYTECODE := 1
 # no caches in the clone
-PYTEST := $(BIN)/python -m pytest -p no:cacheprovider
+PYTEST = $(BIN)/python -m pytest -p no:cacheprovider
 # tests wait for other programs much of the time, so more at once than there are cores; some take a minute, most no time
 AT_ONCE := -n 4 --dist worksteal
 
@@ -64,5 +65,5 @@ setup:
 	@sh tests/setup/borg-1.4.sh >/dev/null
 
 clean:
-	rm -rf .venv dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf "$$(readlink -f .venv)" .venv dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,31 +14,21 @@ import fcntl
 import hashlib
 import os
 import re
-import stat
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import cache_lock, children, trusted_code
+from borgctl import cache_lock
 from borgctl.clearing import clear
-from borgctl.custody import Pinned, Unsafe, directory
+from borgctl.custody import Unsafe, directory
 from borgctl.errors import BorgctlError
 from borgctl.handover import foreign_link, hand_back, hand_over
 from borgctl.values import RepositoryPath
 
 DEEPEST = 3  # directories that are made, as for the log
-_SERIES = ((1, 2), (1, 4))
 _KEPT = "(?:host-id|borg-version|(?:repository|key)-[0-9a-f]{32})"
 _OLD = 60.0  # seconds: to write a draft, or to come from a lock to a directory, takes a few milliseconds
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A borg release of a series that we know."""
-
-    text: str
-    series: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,44 +221,18 @@ class Base:
                 os.unlink(f"locks/run-{run}", dir_fd=self.fd)
             os.close(lock)
 
-    def known_version(self, borg: str) -> Version | None:
-        """Return the version of the borg at this path where it is kept and the file has not changed; start nothing."""
-        known, _, text = self._read("borg-version").partition(" ")
-        try:
-            return _supported(text) if known == _mark(borg) else None
-        except (OSError, Unsafe):
-            return None
+    def version_note(self) -> str:
+        """Return what was kept with `note_version`, '' where nothing was."""
+        return self._read("borg-version")
+
+    def note_version(self, text: str) -> None:
+        """Keep what the borg binary said of itself."""
+        self._replace("borg-version", text)
 
     def require_new(self, repository: RepositoryPath) -> None:
         """Raise BorgctlError where this repository was used before: then 'init' would make another in its place."""
         if known := self.kept("repository", repository):
             raise BorgctlError("repository-known", f"{repository.text!r} is known here with the id {known}")
-
-    def version(self, borg: str, env: dict[str, str], wall: children.Wall) -> Version:
-        """Return the version of the borg at this path, asking it only when the file has changed.
-
-        Raise BorgctlError where it is missing, could be somebody else's, or is of a series that we do not know.
-        """
-        require_borg(borg)
-        known = self.known_version(borg)
-        if known is not None:
-            return known
-        try:
-            mark = _mark(borg)
-            asked = [borg, "--version"]
-            code, answer = children.capture(asked, env, most=200, seconds=60, before_exec=wall.lay, kinds=wall.kinds)
-            text = answer.decode("ascii", "replace").strip().removeprefix("borg ") if code == 0 else "unknown"
-        except Unsafe as error:
-            raise BorgctlError("borg-unsafe", str(error)) from None
-        except children.Unprepared as error:
-            raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
-        except OSError as error:
-            raise BorgctlError("borg-missing", f"{borg!r}: {error.strerror}") from None
-        version = _supported(text)
-        if version is None:
-            raise BorgctlError("borg-unsupported", f"{borg!r} is version {text[:40]!r}; 1.2 and 1.4 are known")
-        self._replace("borg-version", f"{mark} {text}")
-        return version
 
     def _try_lock(self, name: str) -> int | None:
         try:
@@ -314,16 +278,6 @@ class Base:
             raise _unusable(f"{self.path}/{name}", error) from None
 
 
-def require_borg(borg: str) -> None:
-    """Raise BorgctlError where this borg is missing, or another user could change any of its code."""
-    try:
-        trusted_code.require_borg(borg)
-    except Unsafe as error:
-        raise BorgctlError("borg-unsafe", str(error)) from None
-    except OSError as error:
-        raise BorgctlError("borg-missing", f"{error.filename or borg!r}: {error.strerror}") from None
-
-
 def _knows(path: str, identity: str, host: str) -> bool:
     """Tell whether another base than that of this host id knows the repository."""
     other = Base.known(path)
@@ -333,19 +287,6 @@ def _knows(path: str, identity: str, host: str) -> bool:
         return identity in other.identities() and other.host() != host
     finally:
         os.close(other.fd)
-
-
-def _mark(borg: str) -> str:
-    """Return what changes when the file does; raise Unsafe or OSError."""
-    with Pinned.at(borg) as pinned:
-        status = pinned.require(stat.S_IFREG).status
-    return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
-
-
-def _supported(text: str) -> Version | None:
-    match = re.fullmatch(r"([0-9]{1,3})\.([0-9]{1,3})\.[0-9A-Za-z.+-]{1,40}", text)
-    series = (int(match[1]), int(match[2])) if match else (0, 0)
-    return Version(text, series) if series in _SERIES else None
 
 
 def _name(repository: RepositoryPath, kind: str = "repository") -> str:

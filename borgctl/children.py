@@ -246,13 +246,17 @@ def capture(
     *,
     most: int,
     seconds: float,
+    stderr: int | None = None,
     before_exec: Callable[[], None] = lambda: None,
     kinds: int = 0,
 ) -> tuple[int, bytes]:
-    """Run a small program; return its status and stdout. Raise OSError, also (ETIMEDOUT, EFBIG) past the limits."""
+    """Run a small program; return its status and stdout. Raise OSError, also (ETIMEDOUT, EFBIG) past the limits.
+
+    `stderr` is the descriptor that it has for its own; /dev/null where there is none.
+    """
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     try:
-        child = spawn(argv, env, {1: write_end}, before_exec, kinds)
+        child = spawn(argv, env, {1: write_end} | ({} if stderr is None else {2: stderr}), before_exec, kinds)
     except OSError:
         os.close(read_end)
         raise

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from borgctl import (
     argv,
+    borg_version,
     decide,
     descriptors,
     passphrase,
@@ -113,7 +114,7 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             moved = bool(base.noted("moved", decision.repository))
             env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
             own = (base.borg, f"{directory}/tmp")
-            version = base.version(policy.borg, env, _wall(held, policy, own))
+            version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
             check_version(decision, version)
             wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version))
             words = argv.build(decision, policy.borg)
@@ -188,21 +189,19 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
     """Answer hello; `obstacles` are the reasons for which a run would fail at once."""
     _accept(story, {"command": "hello"})
     version: str | None = None
-    obstacles = []
-    with base.run_directory(story.run, *sandbox.owner(None)) as directory:
-        env = argv.environment(base.borg, f"{directory}/tmp", base.host_id())
-        try:
-            wall = _wall(sandbox.hold(policy.sandbox, policy.user), policy, (base.borg, f"{directory}/tmp"))
-            version = base.version(policy.borg, env, wall).text
-        except BorgctlError as error:
-            obstacles.append(error.reason.code)
+    obstacles: list[BorgctlError] = []
+    try:
+        version = borg_version.asked(policy, sandbox.hold(policy.sandbox, policy.user), base, story.run).text
+    except BorgctlError as error:
+        obstacles.append(error)
     try:
         passphrase.require(policy.passphrase)
     except BorgctlError as error:
-        obstacles.append(error.reason.code)
+        obstacles.append(error)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    story.output.event("hello", **greeting.offer, borg=version, time=now, obstacles=obstacles)
-    return Ending("ok", "gate", 0)
+    codes = [error.reason.code for error in obstacles]
+    story.output.event("hello", **greeting.offer, borg=version, time=now, obstacles=codes)
+    return Ending("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
 
 
 def _hold(story: Story, base: Base, opening: Opening, wires: Wires, pinned: int | None) -> Ending:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, sources, trusted_code
-from borgctl.base import Version
+from borgctl.borg_version import Version
 from borgctl.custody import Unsafe
 from borgctl.dry_run import DryRun
 from borgctl.errors import REASONS, BorgctlError

@@ -11,8 +11,9 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import argv, base, namespaces, policyfile, relay, requirements, sandbox, surroundings
-from borgctl.base import Base, Version
+from borgctl import argv, borg_version, namespaces, policyfile, relay, requirements, sandbox, surroundings
+from borgctl.base import Base
+from borgctl.borg_version import Version
 from borgctl.cli import premises
 from borgctl.cli.verdict import Explanation, as_whom, refused
 from borgctl.decide import decide
@@ -104,8 +105,8 @@ def _noted(policy: Policy, launch: Launch | None = None) -> Version | None:
         if launch and kept and launch.command == "init":
             kept.require_new(launch.repository)
         if launch:
-            base.require_borg(policy.borg)
-        version = kept.known_version(policy.borg) if kept else None
+            borg_version.require(policy.borg)
+        version = borg_version.known(kept, policy.borg) if kept else None
         if launch and version:
             check_version(launch, version)
         return version

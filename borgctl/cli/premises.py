@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from borgctl import audit, base, custody, lock, passphrase, trusted_code
+from borgctl import audit, base, borg_version, custody, lock, passphrase, trusted_code
 from borgctl.base import Base
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BorgctlError
@@ -33,7 +33,7 @@ class Flaw:
 def flaws(policy: Policy) -> Iterator[Flaw]:
     """Yield what is not as the gate wants it."""
     try:
-        base.require_borg(policy.borg)
+        borg_version.require(policy.borg)
     except BorgctlError as error:
         yield Flaw(
             "borg", f"borg cannot be used: {error.detail}: install it, or name its path with 'borg:'", fatal=True
@@ -150,7 +150,7 @@ def opens_above(policy: Policy) -> bool:
     if kept is None:
         return True
     try:
-        version = kept.known_version(policy.borg)
+        version = borg_version.known(kept, policy.borg)
     finally:
         os.close(kept.fd)
     return version is None or version.series == (1, 2)

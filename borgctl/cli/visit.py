@@ -24,7 +24,7 @@ from typing import IO
 
 import typer
 
-from borgctl import argv, claim, passphrase, relay
+from borgctl import argv, borg_version, claim, passphrase, relay
 from borgctl.base import Base
 from borgctl.children import Wall
 from borgctl.claim import Claim
@@ -77,7 +77,9 @@ class Visit:
         terminal to ask on.
         """
         env = self._env()
-        self.base.version(self.policy.borg, env, Wall())  # refuses a borg that another user could have put there
+        borg_version.version(
+            self.base, self.policy.borg, env, Wall()
+        )  # refuses a borg that another user could have put there
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(env, carrier, fds[0] if fds else None)

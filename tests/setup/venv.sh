@@ -1,6 +1,8 @@
 #!/bin/sh
 # Make .venv in the clone, with this package (editable) and its extras: tests/setup/venv.sh cli|dev
 # Done again when pyproject.toml, the interpreter or the place of the clone has changed; 'dev' holds 'cli'.
+# A script's first line can name no interpreter in a path with a blank, or a long one: the .venv of such a clone leads to
+# ${XDG_CACHE_HOME:-$HOME/.cache}/borgctl/venv-HASH.
 here=$(dirname "$0")
 . "$here/common.sh"
 cd "$here/../.." || exit
@@ -27,9 +29,17 @@ say "installing borgctl[$extra] in .venv ($("$python" --version))"
 rm -f "$stamp"
 if [ "$(cat .venv/borgctl-made 2>/dev/null)" != "$made" ]; then
     rm -rf .venv
-    "$python" -m venv .venv
+    place=$PWD/.venv
+    if [ ${#PWD} -gt 80 ] || ! expr "$PWD" : '[A-Za-z0-9._/+@-]*$' >/dev/null; then
+        place=${XDG_CACHE_HOME:-${HOME:?}/.cache}/borgctl/venv-$(printf %s "$PWD" | sha256sum | cut -c -16)
+        mkdir -p "${place%/*}"
+        rm -rf "$place"
+        ln -s "$place" .venv
+    fi
+    "$python" -m venv "$place"
     printf '%s\n' "$made" >.venv/borgctl-made
 fi
-quietly .venv/pip.log .venv/bin/python -m pip install --disable-pip-version-check --editable ".[$extra]"
+place=$(readlink -f .venv)
+quietly "$place/pip.log" "$place/bin/python" -m pip install --disable-pip-version-check --editable ".[$extra]"
 .venv/bin/python -m compileall -q borgctl # tests start these programs thousands of times
 printf '%s\n' "$extra $asked $made" >"$stamp"

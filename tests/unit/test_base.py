@@ -12,7 +12,6 @@ import stage
 from machines import full_disk
 
 from borgctl.base import Base
-from borgctl.children import Wall
 from borgctl.errors import BorgctlError
 from borgctl.values import RepositoryPath
 
@@ -233,7 +232,7 @@ def test_what_a_run_left_is_removed_however_deep_and_never_in_the_next_ones_way(
     assert os.listdir(f"{base.path}/runs") == []
 
 
-# ---- identity and version
+# ---- identity, and what is kept
 
 
 def test_the_host_id_is_made_once(base):
@@ -252,88 +251,8 @@ def test_a_damaged_host_id_is_made_anew(base, damage):
     assert re.fullmatch(r"borgctl@[0-9a-f]{32}", base.host_id())
 
 
-def fake_borg(tmp_path, answer, status=0):
-    return programs.script(
-        tmp_path / "borg", f"echo called >> {tmp_path}/calls\nprintf '%s\\n' '{answer}'\nexit {status}"
-    )
-
-
-def calls(tmp_path):
-    return len((tmp_path / "calls").read_text().splitlines()) if (tmp_path / "calls").exists() else 0
-
-
-@pytest.mark.parametrize(
-    ("answer", "series"),
-    [("borg 1.4.5", (1, 4)), ("borg 1.2.4", (1, 2)), ("borg 1.4.5.dev3+g12ab", (1, 4)), ("borg 1.2.99-rc1", (1, 2))],
-)
-def test_a_release_of_a_known_series_is_taken(base, tmp_path, answer, series):
-    version = base.version(fake_borg(tmp_path, answer), {}, Wall())
-    assert (f"borg {version.text}", version.series) == (answer, series)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    ["borg 2.0.0b14", "borg 1.1.18", "borg 1.40.1", "borg 1.4", "borg 11.4.5", "", "hello", "borg 1.4.5 x"],
-)
-def test_another_series_or_nonsense_is_unsupported(base, tmp_path, answer):
-    with pytest.raises(BorgctlError) as caught:
-        base.version(fake_borg(tmp_path, answer), {}, Wall())
-    assert code_of(caught) == "borg-unsupported"
-
-
-def test_borg_is_asked_once_for_each_file(base, tmp_path):
-    borg = fake_borg(tmp_path, "borg 1.4.5")
-    for _ in range(3):
-        assert base.version(borg, {}, Wall()).text == "1.4.5"
-    assert calls(tmp_path) == 1
-    fake_borg(tmp_path, "borg 1.4.6")
-    os.utime(borg, ns=(1, 1))
-    assert base.version(borg, {}, Wall()).text == "1.4.6"
-    assert calls(tmp_path) == 2
-
-
-def test_a_failure_is_not_kept(base, tmp_path):
-    borg = programs.script(tmp_path / "borg", f"test -e {tmp_path}/ready || exit 1\necho borg 1.4.5")
-    with pytest.raises(BorgctlError):
-        base.version(borg, {}, Wall())
-    (tmp_path / "ready").touch()
-    assert base.version(borg, {}, Wall()).text == "1.4.5"
-
-
-def test_a_missing_borg_is_missing(base, tmp_path):
-    with pytest.raises(BorgctlError) as caught:
-        base.version(str(tmp_path / "none"), {}, Wall())
-    assert code_of(caught) == "borg-missing"
-
-
-@pytest.mark.parametrize("mode", [0o770, 0o707, 0o777])
-def test_a_borg_that_others_may_write_is_never_started(base, tmp_path, mode):
-    borg = fake_borg(tmp_path, "borg 1.4.5")
-    os.chmod(borg, mode)
-    with pytest.raises(BorgctlError) as caught:
-        base.version(borg, {}, Wall())
-    assert code_of(caught) == "borg-unsafe" and calls(tmp_path) == 0
-
-
-def test_a_borg_in_a_directory_that_others_may_write_is_never_started(base, tmp_path):
-    (tmp_path / "bin").mkdir()
-    borg = fake_borg(tmp_path / "bin", "borg 1.4.5")
-    (tmp_path / "bin").chmod(0o777)
-    with pytest.raises(BorgctlError) as caught:
-        base.version(borg, {}, Wall())
-    assert code_of(caught) == "borg-unsafe" and calls(tmp_path / "bin") == 0
-
-
-def test_a_cache_that_lies_is_only_believed_for_the_very_file(base, tmp_path):
-    with open(f"{base.path}/borg-version", "w") as file:
-        file.write("1:2:3:4 1.4.5")
-    with pytest.raises(BorgctlError) as caught:
-        base.version(fake_borg(tmp_path, "borg 2.0.0"), {}, Wall())
-    assert code_of(caught) == "borg-unsupported"
-
-
 def test_what_is_kept_is_replaced_whole(base, tmp_path):
-    base.version(fake_borg(tmp_path, "borg 1.4.5"), {}, Wall())
+    base.note_version("1:2:3:4 1.4.5")
     base.host_id()
     assert sorted(os.listdir(base.path)) == ["borg", "borg-version", "host-id", "locks", "runs"]
     assert stat.S_IMODE(os.stat(f"{base.path}/host-id").st_mode) == 0o600
@@ -345,7 +264,7 @@ def test_what_is_no_file_of_ours_in_the_base_is_no_defect_of_the_gate(base, tmp_
     make(f"{base.path}/{name}")
     before = os.listdir("/proc/self/fd")
     with pytest.raises(BorgctlError, match=name) as caught:
-        (base.host_id(), base.version(fake_borg(tmp_path, "borg 1.4.5"), {}, Wall()))
+        (base.host_id(), base.version_note(), base.note_version("x"))
     assert code_of(caught) == "base-unusable"
     assert os.listdir("/proc/self/fd") == before
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import stat
@@ -12,6 +13,8 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import machines
+import people
 import programs
 import pytest
 import stage
@@ -361,13 +364,15 @@ def test_closed_descriptors_end_in_an_exit_status_and_a_record(room, closed, com
 
 @pytest.mark.skipif(not stage.ROOT, reason="only root becomes somebody else")
 def test_a_user_without_a_name_is_refused_without_a_traceback(room):
-    argv = ["/usr/bin/setpriv", "--reuid=54321", "--regid=54321", "--clear-groups", *room.argv()]
-    env = room.environment("run default")
-    done = subprocess.run(argv, env=env, capture_output=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
-    if b"Permission denied" in done.stderr and b"borgctl" not in done.stderr:
-        pytest.skip("this interpreter is not for others")
+    with machines.scratch() as place:  # a copy that he can read, wherever ours lies
+        place.chmod(0o711)
+        python = people.install(place / "borgctl", gate_alone=True) / "python3"
+        become = ["/usr/bin/setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
+        argv = [*become, python, "-I", "-m", "borgctl.gate", "--policy", room.file]
+        env = room.environment("run default")
+        done = subprocess.run(argv, env=env, capture_output=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
     assert b"Traceback" not in done.stderr, done.stderr.decode()
-    assert done.returncode == 78
+    assert exit_line(done)["reason"] == "policy-unreadable" and done.returncode == 78
 
 
 # ---- what the peer sends in its environment
@@ -599,6 +604,7 @@ def test_hello_works_where_borg_is_missing(room):
     hello = json.loads(done.stderr.splitlines()[-2])
     assert done.returncode == 0 and hello["borg"] is None
     assert hello["obstacles"] == ["borg-missing"]
+    assert "No such file" in room.records()[-1]["detail"] and "No such file" not in done.stderr.decode()
 
 
 def test_hello_tells_the_time_and_what_a_run_would_fail_for(room):
@@ -914,7 +920,7 @@ def test_the_base_and_the_log_are_private(room):
 def test_the_python_that_starts_the_relay_is_the_gates(room):
     room.gate("run default")
     env = dict(line.split("=", 1) for line in (room.path / "env").read_text().splitlines())
-    words = env["BORG_RSH"].split()
+    words = shlex.split(env["BORG_RSH"])
     assert words[0] == sys.executable and words[1:3] == ["-I", "-S"]
     assert Path(words[3]).name == "relay.py" and words[4].startswith(str(room.path / "base/runs"))
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from borgctl import argv, policyfile, recovery, relay, sandbox, surroundings
+from borgctl import borg_version, policyfile, recovery, sandbox, surroundings
 from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
@@ -86,18 +86,11 @@ def pages(policy: Policy) -> Iterator[Finding]:
 
 
 def _version(policy: Policy, held: Held | None) -> str:
-    """Start borg once; what it writes goes with the directory."""
-    owner = sandbox.owner(held)
+    """Ask borg as the gate does for a new client; what is written goes with the directory."""
     with tempfile.TemporaryDirectory(prefix="borgctl-doctor-") as directory:
         base = Base.open(directory)
         try:
-            base.give_borg(*owner)
-            with base.run_directory("doctor", *owner) as room:
-                env = argv.environment(base.borg, f"{room}/tmp", base.host_id())
-                writes = (base.borg, f"{room}/tmp")
-                rules = held.rules(policy.borg, relay.__file__, writes) if held else ()
-                wall = sandbox.wall(held, rules, policy.limits.memory)
-                return base.version(policy.borg, env, wall).text
+            return borg_version.asked(policy, held, base, "doctor").text
         finally:
             os.close(base.fd)
 
