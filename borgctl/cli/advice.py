@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from borgctl import credentials, sandbox, sources
 from borgctl.cli import premises
+from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Job, Policy
 from borgctl.templates import SAMPLE, Names, Template
@@ -147,6 +148,7 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
         yield from _prune(policy, job)
     if job.command != "create":
         return
+    yield from unsaid(job)
     for path in job.paths:
         if premises.absent(path.text):
             yield f"path {path.text!r} is not here, so each run ends with a warning: correct it, or leave it out"
@@ -204,7 +206,7 @@ def _prune(policy: Policy, job: Job) -> Iterator[str]:
     rules = {name for name in options if name.startswith("keep-")}
     if not rules:
         yield "borg refuses to prune without a rule: add 'keep-daily', 'keep-weekly' or another"
-    elif rules <= _UNRATED:
+    elif all(name in _UNRATED and options[name] != "-1" for name in rules):
         yield "whoever asks for many backups in a row pushes the old ones out: add 'keep-daily' or 'keep-weekly'"
     pattern = options.get("glob-archives") or "*"
     if pattern == "*":

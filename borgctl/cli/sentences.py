@@ -77,7 +77,8 @@ def _does(job: Job, names: Names) -> str:
         text += ", less what its patterns leave out" if options.keys() & _PATTERNS else ""
         text += f", as archive {job.archive.expand(names)}" if job.archive else ""
     if job.command == "prune":
-        kept = [f"{value} {name.removeprefix('keep-')}" for name, value in options.items() if name.startswith("keep-")]
+        rules = [(name.removeprefix("keep-"), value) for name, value in options.items() if name.startswith("keep-")]
+        kept = [f"{'all' if value == '-1' else value} {name}" for name, value in rules]
         text += f" but for {_listed(kept)}" if kept else ""
         text += f", of those named {options['glob-archives']}" if "glob-archives" in options else ", of all archives"
     rest = [(name, value) for name, value in options.items() if name not in _SAID and not name.startswith("keep-")]

@@ -474,6 +474,13 @@ def test_every_job_command_path_and_repository_is_in_the_sentences(policies):
         assert ("names of files too" in text) == (name == "several")
 
 
+def test_a_prune_that_keeps_all_of_a_kind_says_so(tmp_path):
+    job = "p: {command: prune, options: {keep-daily: 7, keep-monthly: -1, glob-archives: a*}}"
+    file = written(tmp_path, SMALL.replace("default: {paths: [/etc]}", job))
+    assert "but for 7 daily and all monthly" in "\n".join(described(file, stage.FACTS).lines)
+    assert "--keep-monthly=-1" in explained(file, b"run p", {}, stage.FACTS).argv
+
+
 def test_a_policy_that_nothing_can_run_under_says_so_first(tmp_path):
     file = written(tmp_path, SMALL.replace("sandbox: off\n", "user: nosuchuser\n"))
     sandbox = explained(file, b"run default", {}, stage.FACTS)

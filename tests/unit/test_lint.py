@@ -122,6 +122,9 @@ ADVICE = [
     ((("  init: {command: init, options: {encryption: repokey}}\n", ""),), 4, "makes the repository"),
     ((("/data]", "/data], options: {read-special: yes}"),), 5, "waits at pipes"),
     ((("/data]", "/data], options: {dry-run: yes}"),), 5, "counts as no backup"),
+    ((("/data]", "/data], exclude: ['~/.cache']"),), 5, "'~/.cache' matches nothing"),
+    ((("/data]", "/data], exclude: ['sh:$HOME/x', '*.o']"),), 5, "no shell reads '$HOME'"),
+    ((("/data]", "/data], options: {pattern: ['- pp:~alice/x']}"),), 5, "no shell reads '~alice'"),
     ((("/data]", "/none]"),), 5, "is not here"),
     ((("HERE/data", "HERE"),), 5, "the passphrase"),
     ((("HERE/data", "HERE"),), 5, "borg's own state"),
@@ -134,6 +137,18 @@ def test_what_is_valid_and_unwise_is_said_where_it_stands(sound, tmp_path, chang
     changes = [(old.replace("HERE", str(tmp_path)), new) for old, new in changes]
     found = warnings(sound(*changes))
     assert [place for place, text in found if said in text] == [line], found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("keep-daily: 7", "keep-monthly: -1"),
+        ("keep-daily: 7", "keep-last: -1"),  # nothing can push out what is all kept
+        ("/data]", "/data], exclude: ['*~', '*/~$*', '$RECYCLE.BIN', '/a/$HOME', 're:~/x', 'x~/y']"),
+    ],
+)
+def test_what_is_written_so_for_a_reason_is_not_warned_of(sound, change):
+    assert warnings(sound(change)) == []
 
 
 REFUSED = [
