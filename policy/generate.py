@@ -497,7 +497,8 @@ def _jobs_page() -> list[str]:
         "| key | type | default | what it is |",
         "|---|---|---|---|",
         f"| `command` | {', '.join(COMMANDS)} | create | borg's subcommand |",
-        "| `paths` | list of absolute paths | required for create | what to back up; `/proc`, `/sys`, `/dev` are refused |",
+        "| `paths` | list of absolute paths | required for create | what to back up; `/proc`, `/sys`, `/dev` are refused, and what is "
+        "in them and in `/run` is left out of `/` |",
         "| `archive` | text with placeholders | `{hostname}-{job}-{now}` | create: the archive's name |",
         "| `exclude` | list of patterns | none | create: short for the option `exclude` |",
         "| `options` | mapping | none | options of the subcommand, as below; a flag is yes or no |",

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import argv, base, namespaces, policyfile, relay, requirements, sandbox, surroundings
+from borgctl import argv, base, namespaces, policyfile, relay, requirements, runtime_files, sandbox, surroundings
 from borgctl.base import Base, Version
 from borgctl.cli import premises
 from borgctl.cli.verdict import Explanation, as_whom, refused
@@ -149,6 +149,8 @@ def _notes(launch: Launch, version: str | None) -> Iterator[str]:
     yield from as_whom()
     if launch.dry:
         yield "a dry run: borg lists what it would save, for the gate to count; the repository is not opened"
+    if places := runtime_files.left_out(launch.paths, {name for name, _ in launch.options}):
+        yield f"what is in {', '.join(places)} is left out: the kernel and the machine's start make it anew"
     if launch.transport == "socket":
         yield "the forwarded socket is taken to be there, and ours"
     yield f"borg was {version} when the gate last looked" if version else "borg is not asked for its version"
