@@ -43,6 +43,7 @@ from borgctl.policy import Policy
 from borgctl.request import Request
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import Held
+from borgctl.skipped import file_systems
 from borgctl.templates import Names
 from borgctl.values import Head
 from borgctl.window import Window
@@ -201,7 +202,9 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
     except BorgctlError as error:
         obstacles.append(error.reason.code)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    story.output.event("hello", **greeting.offer, borg=version, time=now, obstacles=obstacles)
+    skipped = {name: number for name, job in policy.jobs.items() if (number := len(file_systems(job)))}
+    known = {"borg": version, "time": now, "obstacles": obstacles, "skipped_mounts": skipped}
+    story.output.event("hello", **greeting.offer, **known)
     return Ending("ok", "gate", 0)
 
 
@@ -252,9 +255,10 @@ def _end(story: Story, ending: Ending) -> int:
     seconds = round(time.monotonic() - story.accepted, 3)
     more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
     more |= {"reading": ending.reading} if ending.reading else {}
+    more |= {"skipped": list(ending.skipped)} if ending.skipped else {}
     identity = {"repository_id": ending.identity, "compared": list(ending.compared)}
     head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more, **identity})
-    said = {**told, "audit": story.log.told(head, story.seen)}
+    said = {**told, "skipped_mounts": len(ending.skipped) or None, "audit": story.log.told(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import credentials, sandbox, sources
+from borgctl import credentials, patterns, sandbox, sources
 from borgctl.cli import premises
 from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
@@ -159,7 +159,9 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
     if _OPAQUE & options.keys():
         return
     for noun, place in _own_places(policy):
-        if any(path.contains(SourcePath(place)) for path in job.paths) and not _left_out(job, place):
+        if any(path.contains(SourcePath(place)) for path in job.paths) and not patterns.left_out(
+            patterns.excludes(job.options), place
+        ):
             yield f"{noun} is in the backup: add {place!r} to 'exclude'"
 
 
@@ -186,19 +188,6 @@ def _own_places(policy: Policy) -> Iterator[tuple[str, str]]:
             "the passphrase, and so in the hands of whoever is given a restore,",
             os.path.realpath(policy.passphrase.file),
         )
-
-
-def _left_out(job: Job, place: str) -> bool:
-    """Tell whether an exclude pattern leaves the place out (borg drops the first slash of both)."""
-    for pattern in (value or "" for name, value in job.options if name == "exclude"):
-        style, colon, text = pattern.partition(":")
-        text = text if colon and style in ("fm", "sh", "pp", "pf") else pattern
-        above = place
-        while above != "/":
-            if fnmatch.fnmatchcase(above.lstrip("/"), text.strip("/")):
-                return True
-            above = os.path.dirname(above)
-    return False
 
 
 def _prune(policy: Policy, job: Job) -> Iterator[str]:

@@ -65,9 +65,11 @@ def summary(report: Report) -> str:
         parts.append(done)
     if report.duration:
         parts.append(elapsed(report.duration))
+    if (told := transcript.ending()) and told.skipped_mounts:
+        parts.append(f"{told.skipped_mounts} mounted file systems left out (one-file-system)")
     if transcript.dropped:
         parts.append(f"{transcript.dropped} more messages not kept")
-    if (told := transcript.ending()) and told.audit and told.audit.behind:
+    if told and told.audit and told.audit.behind:
         parts.append(f"{told.audit.behind} records of its audit log are left for the next run to prove")
     lines = [", ".join(parts)]
     if hint := report.hint or advice(verdict, transcript.messages, report.target):
@@ -133,6 +135,7 @@ def record(report: Report) -> dict[str, Any]:
         "serve": report.serve,
         "passed": report.passed and asdict(report.passed),
         "refused": report.refused and asdict(report.refused),
+        "skipped_mounts": told.skipped_mounts if told else 0,
         "audit": _audit(told.audit) if told and told.audit else None,
         "alerts": [{"reason": alert.reason, "text": alert.text} for alert in report.alerts],
     }
