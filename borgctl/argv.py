@@ -1,6 +1,7 @@
 """argv and environment for borg and for hooks, built from nothing.
 
-The order of words is always the same: subcommand, our own options, the launch's, `--`, location, paths. It does not
+The order of words is always the same: subcommand, our own options, the launch's, what the gate leaves out of a whole
+machine and how it wants to be told, `--`, location, paths. It does not
 know where the values came from: they are of types that cannot hold anything else.
 
     build(launch, "/usr/bin/borg")
@@ -11,6 +12,7 @@ import json
 import shlex
 from collections.abc import Iterable
 
+from borgctl import runtime_files
 from borgctl.errors import BorgctlError
 from borgctl.launch import Launch
 from borgctl.values import RepositoryPath
@@ -30,7 +32,8 @@ def build(launch: Launch, borg: str) -> list[str]:
 
     Raise BorgctlError where a peer spelled out more than its record would hold: padding must not hide what was asked.
     """
-    options = [*launch.options, *((name, None) for name in _presentation(launch))]
+    besides = [("exclude", pattern) for pattern in runtime_files.excludes(launch.paths, {n for n, _ in launch.options})]
+    options = [*launch.options, *besides, *((name, None) for name in _presentation(launch))]
     where = location(launch.repository) + (f"::{launch.archive}" if launch.archive else "")
     words = [
         *(borg, launch.command, "--log-json", f"--umask={_UMASK}", f"--lock-wait={_LOCK_WAIT}"),

@@ -44,6 +44,7 @@ from borgctl.policy import Policy
 from borgctl.request import Request
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import Held
+from borgctl.skipped import file_systems
 from borgctl.templates import Names
 from borgctl.values import Head
 from borgctl.window import Window
@@ -199,8 +200,9 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
     except BorgctlError as error:
         obstacles.append(error)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    codes = [error.reason.code for error in obstacles]
-    story.output.event("hello", **greeting.offer, borg=version, time=now, obstacles=codes)
+    skipped = {name: number for name, job in policy.jobs.items() if (number := len(file_systems(job)))}
+    known = {"borg": version, "time": now, "obstacles": [error.reason.code for error in obstacles]}
+    story.output.event("hello", **greeting.offer, **known, skipped_mounts=skipped)
     return Ending("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
 
 
@@ -249,11 +251,18 @@ def _end(story: Story, ending: Ending) -> int:
     sent, received = ending.counts or (None, None)
     told = {"outcome": ending.outcome, "origin": ending.origin, "code": ending.code, "reason": ending.reason}
     seconds = round(time.monotonic() - story.accepted, 3)
-    more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
+    more: dict[str, Any] = {
+        "signal": ending.signal,
+        "duration": seconds,
+        "sent": sent,
+        "received": received,
+        "detail": ending.detail,
+    }
     more |= {"reading": ending.reading} if ending.reading else {}
+    more |= {"skipped": list(ending.skipped)} if ending.skipped else {}
     identity = {"repository_id": ending.identity, "compared": list(ending.compared)}
     head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more, **identity})
-    said = {**told, "audit": story.log.told(head, story.seen)}
+    said = {**told, "skipped_mounts": len(ending.skipped) or None, "audit": story.log.told(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code
 

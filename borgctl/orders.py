@@ -4,17 +4,20 @@ A job may use the wider circle of words, since the client's own admin writes it;
 name and paths to stay in. It does not know the rest of a policy.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from borgctl.errors import BadValue
 from borgctl.floor import COMMANDS as FORBIDDEN
 from borgctl.floor import OPTIONS, why
 from borgctl.policy import Job, Offer, Repository
+from borgctl.spelling import meant
 from borgctl.templates import SAMPLE, Template
 from borgctl.values import ArchiveName, JobName, SourcePath, boolean, choice
 from borgctl.vocabulary import COMMANDS, FLAG, Command
 from borgctl.yamlnodes import Node, Notes
+
+_KEYS = ("command", "paths", "archive", "exclude", "options", "before", "after")
 
 
 def program(notes: Notes, node: Node) -> tuple[str, ...]:
@@ -47,7 +50,7 @@ def jobs(notes: Notes, node: Node) -> dict[str, Job]:
 
 
 def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
-    fields = notes.fields(node, ("command", "paths", "archive", "exclude", "options", "before", "after"))
+    fields = notes.fields(node, _KEYS, elsewhere=_among_options)
     command = notes.scalar(fields.get("command", Node(1, 1, "create")), _command, "")
     if not command:
         return Job(name, "create", key.line)  # what else is wrong depends on the command
@@ -78,6 +81,13 @@ def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
     )
 
 
+def _among_options(word: str) -> str:
+    """Say of a job's key that it is an option of borg's, however it is written."""
+    name = word.replace("_", "-").lstrip("-")
+    known = name in _KEYS or not any(name in command.options for command in COMMANDS.values())
+    return "" if known else f": it is one of the job's options, like options: {{{name}: …}}"
+
+
 def _command(text: str) -> str:
     if text in FORBIDDEN:
         raise BadValue(f"{text!r} is in no policy{why(FORBIDDEN, text)}")
@@ -97,7 +107,7 @@ def _job_options(notes: Notes, command: str, node: Node) -> tuple[tuple[str, str
         if name not in known and name.lstrip("-") in known:
             notes.add(key, f"{name!r} is written without its dashes here: {name.lstrip('-')}")
         elif name not in known:
-            notes.add(key, f"{name!r} is not an option that a job may give to {command!r}{why(OPTIONS, name)}")
+            notes.add(key, f"{name!r} is not an option that a job may give to {command!r}{_reason(name, known)}")
         elif known[name].job is FLAG:
             chosen += [(name, None)] if notes.scalar(value, boolean, False) else []
         else:
@@ -109,6 +119,15 @@ def _job_options(notes: Notes, command: str, node: Node) -> tuple[tuple[str, str
     if conflict := COMMANDS[command].conflict(name for name, _ in chosen):
         notes.add(node, conflict)
     return tuple(chosen)
+
+
+def _reason(name: str, known: Collection[str]) -> str:
+    """Say why an option cannot be given, whose it is, or how it is spelt."""
+    plain = name.replace("_", "-")
+    if reason := why(OPTIONS, plain):
+        return reason
+    others = [command.name for command in COMMANDS.values() if plain in command.options]
+    return f": it is an option of {' and '.join(others)}" if others and plain not in known else meant(name, known)
 
 
 def _checked_template(check: Callable[[str], str], text: str) -> str:
@@ -154,5 +173,5 @@ def _offered(command: Command, name: str) -> str:
         return name
     if name in command.options:
         raise BadValue(f"{name!r} may stand in a job, but a server cannot ask for it")
-    reason = why(OPTIONS, name) or f" (expected one of: {', '.join(known)})"
+    reason = why(OPTIONS, name) or f"{meant(name, known)} (expected one of: {', '.join(known)})"
     raise BadValue(f"{name!r} is not an option that a server may give to {command.name!r}{reason}")

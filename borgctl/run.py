@@ -20,6 +20,7 @@ from borgctl.launch import Launch
 from borgctl.output import Lines, Output
 from borgctl.policy import Limits, Passphrase
 from borgctl.policyfile import home
+from borgctl.skipped import file_systems
 from borgctl.supervise import BORG_ENDING, HOOK_ENDING, Stream, Watch
 from borgctl.transport import Connection, Door
 from borgctl.vocabulary import COMMANDS
@@ -47,6 +48,9 @@ class Ending:
     detail: str | None = None  # for our own log
     identity: str | None = None  # the repository's id, as hexadecimal digits
     reading: str | None = None  # the file that borg was at when it was told to end; for our own log
+    skipped: tuple[
+        str, ...
+    ] = ()  # where file systems are mounted that 'one-file-system' stayed out of; for our own log
     compared: tuple[str, ...] = ()  # what of 'repository' (the id) and 'key' was compared before borg saw it
 
 
@@ -164,6 +168,7 @@ class Runner:
         finally:
             for fd in fds.values():
                 os.close(fd)
+        skipped = file_systems(self.launch)  # what the hooks have mounted, too
         status = watch.run(child, streams, BORG_ENDING, door, before_end=self._note_reading)
         if status != 0:
             self._keep("borg", streams)
@@ -171,7 +176,7 @@ class Runner:
             self.output.say(str(self._listed))
         short = any(stream.lines.met for stream in streams)
         ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry)
-        return replace(ending, reading=self._reading if watch.stopped else None)
+        return replace(ending, reading=self._reading if watch.stopped else None, skipped=skipped)
 
     def _note_reading(self) -> None:
         """Keep which file borg is at, for our own log."""

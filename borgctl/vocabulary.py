@@ -80,6 +80,7 @@ _CHUNKER = Kind(
 )
 _FILES_CACHE = _word("ctime,size,inode", "ctime,size", "mtime,size,inode", "mtime,size", "rechunk,ctime", "disabled")
 _KEEP = _count(1, 10000)
+_OWN_KEEP = Kind("a number from 1 to 10000, or -1 for all", r"-1|[1-9][0-9]{0,4}", 5, -1, 10000)
 _ENCRYPTED = _word("repokey", "repokey-blake2", "keyfile", "keyfile-blake2")
 _ANY_ENCRYPTION = _word(
     "repokey", "repokey-blake2", "keyfile", "keyfile-blake2", "none", "authenticated", "authenticated-blake2"
@@ -139,7 +140,7 @@ _SELECTION = {
 _FIRST_LAST = frozenset(("first", "last"))
 _ARCHIVE_CHECKS = ("archives-only", "verify-data", "first", "last", "glob-archives")
 _KEEPS = {
-    f"keep-{rule}": _both(_KEEP)
+    f"keep-{rule}": Option(_OWN_KEEP, _KEEP)
     for rule in ("last", "secondly", "minutely", "hourly", "daily", "weekly", "monthly", "yearly")
 }
 _FLAGS_OF_CREATE = (
@@ -196,8 +197,8 @@ COMMANDS = {
             _KEEPS
             | {name: _both(FLAG) for name in ("dry-run", "list", "stats")}
             | {
-                "keep-13weekly": _both(_KEEP, since="1.4"),
-                "keep-3monthly": _both(_KEEP, since="1.4"),
+                "keep-13weekly": Option(_OWN_KEEP, _KEEP, since="1.4"),
+                "keep-3monthly": Option(_OWN_KEEP, _KEEP, since="1.4"),
                 "keep-within": _both(_WITHIN),
                 "glob-archives": _both(_GLOB),
                 "checkpoint-interval": _both(_count(300, 86400)),

@@ -17,6 +17,7 @@ from typing import TypeVar
 import yaml
 
 from borgctl.errors import BadValue
+from borgctl.spelling import meant
 
 LARGEST = 64 * 1024
 DEEPEST = 8
@@ -105,14 +106,25 @@ class Notes:
             return ()
         return node.pairs
 
-    def fields(self, node: Node, allowed: Iterable[str], required: Iterable[str] = ()) -> dict[str, Node]:
-        """Return a mapping's values by key; unknown and missing keys are mistakes."""
+    def fields(
+        self,
+        node: Node,
+        allowed: Iterable[str],
+        required: Iterable[str] = (),
+        elsewhere: Callable[[str], str] = lambda _: "",
+    ) -> dict[str, Node]:
+        """Return a mapping's values by key; unknown and missing keys are mistakes.
+
+        `elsewhere` says of a word where it belongs instead, as ': …', or nothing.
+        """
         allowed, found = tuple(allowed), {}
         for key, value in self.entries(node):
             if key.value in allowed:
                 found[str(key.value)] = value
             else:
-                self.add(key, f"unknown key {key.value!r} (expected one of: {', '.join(allowed)})")
+                word = str(key.value)
+                hint = elsewhere(word) or meant(word, allowed)
+                self.add(key, f"unknown key {word!r}{hint} (expected one of: {', '.join(allowed)})")
         for name in required:
             if name not in found and node.pairs is not None:
                 self.add(node, f"missing key {name!r}")

@@ -11,8 +11,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import credentials, sandbox, sources
+from borgctl import credentials, patterns, sandbox, sources
 from borgctl.cli import premises
+from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Job, Policy
 from borgctl.templates import SAMPLE, Names, Template
@@ -147,6 +148,7 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
         yield from _prune(policy, job)
     if job.command != "create":
         return
+    yield from unsaid(job)
     for path in job.paths:
         if premises.absent(path.text):
             yield f"path {path.text!r} is not here, so each run ends with a warning: correct it, or leave it out"
@@ -157,7 +159,9 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
     if _OPAQUE & options.keys():
         return
     for noun, place in _own_places(policy):
-        if any(path.contains(SourcePath(place)) for path in job.paths) and not _left_out(job, place):
+        if any(path.contains(SourcePath(place)) for path in job.paths) and not patterns.left_out(
+            patterns.excludes(job.options), place
+        ):
             yield f"{noun} is in the backup: add {place!r} to 'exclude'"
 
 
@@ -186,25 +190,12 @@ def _own_places(policy: Policy) -> Iterator[tuple[str, str]]:
         )
 
 
-def _left_out(job: Job, place: str) -> bool:
-    """Tell whether an exclude pattern leaves the place out (borg drops the first slash of both)."""
-    for pattern in (value or "" for name, value in job.options if name == "exclude"):
-        style, colon, text = pattern.partition(":")
-        text = text if colon and style in ("fm", "sh", "pp", "pf") else pattern
-        above = place
-        while above != "/":
-            if fnmatch.fnmatchcase(above.lstrip("/"), text.strip("/")):
-                return True
-            above = os.path.dirname(above)
-    return False
-
-
 def _prune(policy: Policy, job: Job) -> Iterator[str]:
     options = dict(job.options)
     rules = {name for name in options if name.startswith("keep-")}
     if not rules:
         yield "borg refuses to prune without a rule: add 'keep-daily', 'keep-weekly' or another"
-    elif rules <= _UNRATED:
+    elif all(name in _UNRATED and options[name] != "-1" for name in rules):
         yield "whoever asks for many backups in a row pushes the old ones out: add 'keep-daily' or 'keep-weekly'"
     pattern = options.get("glob-archives") or "*"
     if pattern == "*":

@@ -11,7 +11,17 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import argv, borg_version, namespaces, policyfile, relay, requirements, sandbox, surroundings
+from borgctl import (
+    argv,
+    borg_version,
+    namespaces,
+    policyfile,
+    relay,
+    requirements,
+    runtime_files,
+    sandbox,
+    surroundings,
+)
 from borgctl.base import Base
 from borgctl.borg_version import Version
 from borgctl.cli import premises
@@ -24,6 +34,7 @@ from borgctl.policy import Policy
 from borgctl.request import Borg, Request
 from borgctl.run import check_version, opened_besides
 from borgctl.sandbox import Held
+from borgctl.skipped import file_systems
 from borgctl.templates import Names
 
 
@@ -150,6 +161,10 @@ def _notes(launch: Launch, version: str | None) -> Iterator[str]:
     yield from as_whom()
     if launch.dry:
         yield "a dry run: borg lists what it would save, for the gate to count; the repository is not opened"
+    if places := runtime_files.left_out(launch.paths, {name for name, _ in launch.options}):
+        yield f"what is in {', '.join(places)} is left out: the kernel and the machine's start make it anew"
+    for place in file_systems(launch):
+        yield f"what is mounted at {place} is left out: one-file-system"
     if launch.transport == "socket":
         yield "the forwarded socket is taken to be there, and ours"
     yield f"borg was {version} when the gate last looked" if version else "borg is not asked for its version"

@@ -9,10 +9,11 @@ also where borg fails. It knows no window.
 
 import contextlib
 import os
-import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from borgctl import mountinfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Mount:
     def of(cls, words: Sequence[str]) -> "Mount":
         """Return what a `borg mount` with these words behind it may mount; to be called before it starts."""
         places = frozenset(os.path.realpath(word) for word in words if not word.startswith(("-", "::")))
-        return cls(places, frozenset(number for number, *_ in _mounted()))
+        return cls(places, frozenset(mount.number for mount in mountinfo.mounted()))
 
     def undo(self, borg: str, env: Mapping[str, str], *, lazily: bool = False) -> None:
         """Unmount it the way borg does, if it is mounted; borg then ends by itself.
@@ -41,22 +42,7 @@ class Mount:
 
     def _found(self) -> list[str]:
         return [
-            place
-            for number, place, kind in _mounted()
-            if place in self.places and number not in self.before and kind.startswith("fuse")
+            mount.place
+            for mount in mountinfo.mounted()
+            if mount.place in self.places and mount.number not in self.before and mount.kind.startswith("fuse")
         ]
-
-
-def _mounted() -> Iterator[tuple[str, str, str]]:
-    """Yield each mount's number, place and kind of file system (proc(5) mountinfo)."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        for row in file:
-            first, _, second = row.partition(" - ")
-            number, _, _, _, place, *_ = first.split(" ")
-            yield number, _unescaped(place), second.split(" ")[0]
-
-
-def _unescaped(text: str) -> str:
-    """Undo mountinfo's escapes, which are of bytes."""
-    raw = re.sub(rb"\\([0-7]{3})", lambda match: bytes((int(match[1], 8),)), os.fsencode(text))
-    return os.fsdecode(raw)

@@ -10,7 +10,7 @@ import pwd
 import shlex
 from collections.abc import Iterable, Iterator
 
-from borgctl import sandbox
+from borgctl import runtime_files, sandbox
 from borgctl.errors import BorgctlError
 from borgctl.policy import Job, Offer, Policy
 from borgctl.templates import Names, Template
@@ -72,12 +72,15 @@ def _does(job: Job, names: Names) -> str:
     text = _DOES[job.command]
     if job.command == "create":
         left_out = [_quoted(value or "") for name, value in job.options if name == "exclude"]
+        places = runtime_files.left_out(job.paths, options)
+        left_out += [f"what is in {_listed(places)}"] if places else []
         text = "lists, and does not save," if "dry-run" in options else text
         text += f" {_paths(job.paths)}" + (f", without {_listed(left_out)}" if left_out else "")
         text += ", less what its patterns leave out" if options.keys() & _PATTERNS else ""
         text += f", as archive {job.archive.expand(names)}" if job.archive else ""
     if job.command == "prune":
-        kept = [f"{value} {name.removeprefix('keep-')}" for name, value in options.items() if name.startswith("keep-")]
+        rules = [(name.removeprefix("keep-"), value) for name, value in options.items() if name.startswith("keep-")]
+        kept = [f"{'all' if value == '-1' else value} {name}" for name, value in rules]
         text += f" but for {_listed(kept)}" if kept else ""
         text += f", of those named {options['glob-archives']}" if "glob-archives" in options else ", of all archives"
     rest = [(name, value) for name, value in options.items() if name not in _SAID and not name.startswith("keep-")]
@@ -98,6 +101,8 @@ def _commands(policy: Policy) -> Iterator[str]:
 
 def _chosen(offer: Offer) -> str:
     inside = f" any path that it names in {_paths(offer.paths, 'or')}" if COMMANDS[offer.command].paths else ""
+    left_out = runtime_files.left_out(offer.paths, ()) if inside else ()
+    inside += f" (without what is in {_listed(left_out)}, where it names /)" if left_out else ""
     named = ", under names of its choice" if offer.command == "create" else ""
     return f"{inside}{named}; with {_listed(sorted(offer.options), 'or') if offer.options else 'no option'}"
 

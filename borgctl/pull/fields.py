@@ -9,6 +9,7 @@ from datetime import datetime
 from borgctl.values import JobName
 
 _MOST = 100
+_MOST_THINGS = 1_000_000
 
 
 def jobs(value: object) -> tuple[tuple[JobName, str], ...]:
@@ -75,6 +76,20 @@ def word(value: object, words: tuple[str, ...]) -> str:
     if value not in words:
         raise TypeError
     return str(value)
+
+
+def count(value: object) -> int:
+    """Return a number of things on the client."""
+    if type(value) is not int or not 0 <= value <= _MOST_THINGS:
+        raise TypeError
+    return value
+
+
+def by_job(value: object) -> tuple[tuple[JobName, int], ...]:
+    """Return how many of something each job has."""
+    if not isinstance(value, dict) or len(value) > _MOST:
+        raise TypeError
+    return tuple((JobName(text(name, 64)), count(number)) for name, number in value.items())
 
 
 def number(value: object) -> int:

@@ -177,6 +177,7 @@ def _offers(target: Target, hello: Hello) -> Iterator[Check]:
     else:
         told = ", ".join(f"{name} ({command})" for name, command in offered.items())
         yield Check("jobs", "ok", f"on offer: {told}")
+    yield from _left_out(hello, wanted or [name for name, command in offered.items() if command == "create"])
     if target.transport not in hello.transports:
         text = f"the client's policy has no {target.transport!r} in 'transports'"
         yield Check("transport", "error", text, REASONS["transport-not-offered"].advice)
@@ -185,6 +186,16 @@ def _offers(target: Target, hello: Hello) -> Iterator[Check]:
     if str(target.repository) not in hello.repositories:
         text = f"the client's policy names {', '.join(hello.repositories) or 'none'}, not {target.repository}"
         yield Check("path", "error", text, "let both files name the same path")
+
+
+def _left_out(hello: Hello, jobs: list[str]) -> Iterator[Check]:
+    """Say whose backups stay out of what is mounted below their paths."""
+    told = [f"{name} {number}" for name, number in hello.skipped if str(name) in jobs and number]
+    if told:
+        text = f"mounted file systems that 'one-file-system' keeps out of the backup: {', '.join(told)}"
+        yield Check(
+            "mounts", "warn", text, "on the client, 'borgctl lint' names them: add them to 'paths' or 'exclude'"
+        )
 
 
 def _far_side(hello: Hello, heard: float) -> Iterator[Check]:

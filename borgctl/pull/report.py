@@ -65,10 +65,7 @@ def summary(report: Report) -> str:
         parts.append(done)
     if report.duration:
         parts.append(elapsed(report.duration))
-    if transcript.dropped:
-        parts.append(f"{transcript.dropped} more messages not kept")
-    if (told := transcript.ending()) and told.audit and told.audit.behind:
-        parts.append(f"{told.audit.behind} records of its audit log are left for the next run to prove")
+    parts += _besides(transcript)
     lines = [", ".join(parts)]
     if hint := report.hint or advice(verdict, transcript.messages, report.target):
         lines.append(f"hint: {hint}")
@@ -76,6 +73,18 @@ def summary(report: Report) -> str:
         lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
         lines.append(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT")
     return "\n".join(lines)
+
+
+def _besides(transcript: Transcript) -> list[str]:
+    """Write what is good to know of a run however it ended."""
+    told, parts = transcript.ending(), []
+    if told and told.skipped_mounts:
+        parts.append(f"{told.skipped_mounts} mounted file systems left out (one-file-system)")
+    if transcript.dropped:
+        parts.append(f"{transcript.dropped} more messages not kept")
+    if told and told.audit and told.audit.behind:
+        parts.append(f"{told.audit.behind} records of its audit log are left for the next run to prove")
+    return parts
 
 
 def _done(passed: Passed) -> str:
@@ -133,6 +142,7 @@ def record(report: Report) -> dict[str, Any]:
         "serve": report.serve,
         "passed": report.passed and asdict(report.passed),
         "refused": report.refused and asdict(report.refused),
+        "skipped_mounts": told.skipped_mounts if told else 0,
         "audit": _audit(told.audit) if told and told.audit else None,
         "alerts": [{"reason": alert.reason, "text": alert.text} for alert in report.alerts],
     }

@@ -33,7 +33,7 @@ class Hello:
     """What the client offers: jobs as (name, command); empty where the protocol is not ours.
 
     `policy` is its digest, `time` its clock in seconds since the epoch, `obstacles` are reasons why a run would fail;
-    what a gate doesn't say is None or nothing.
+    `skipped` is how many mounted file systems each job stays out of; what a gate doesn't say is None or nothing.
     """
 
     run: str
@@ -46,6 +46,7 @@ class Hello:
     borg: str | None = None
     time: float | None = None
     obstacles: tuple[str, ...] = ()
+    skipped: tuple[tuple[JobName, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The gate's last word on a run."""
+    """The gate's last word on a run; `skipped_mounts`: how many file systems `one-file-system` kept out of it."""
 
     run: str
     outcome: str
@@ -110,6 +111,7 @@ class Exit:
     code: int
     reason: str | None
     audit: Audit | None = None
+    skipped_mounts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,8 @@ def _event(frame: dict[str, Any]) -> Event:
             outcome, origin = fields.word(frame["outcome"], OUTCOMES), fields.word(frame["origin"], ("borg", "gate"))
             reason = frame.get("reason")
             code, reason = fields.number(frame["code"]), None if reason is None else fields.reason(reason)
-            return Exit(run, outcome, origin, code, reason, _audit(frame.get("audit")))
+            skipped = fields.count(frame.get("skipped_mounts", 0))
+            return Exit(run, outcome, origin, code, reason, _audit(frame.get("audit")), skipped)
         case _:
             raise TypeError
 
@@ -213,6 +216,7 @@ def _hello(run: str, frame: dict[str, Any]) -> Hello:
         borg,
         None if clock is None else fields.seconds(clock),
         tuple(map(fields.reason, fields.texts(frame.get("obstacles", []), 64))),
+        fields.by_job(frame.get("skipped_mounts", {})),
     )
 
 

@@ -81,10 +81,16 @@ class Intent:
             shown.append("list")
         if self.command in ("list", "info") and structured and not given & {"json", "json-lines", "short"}:
             shown.append("json")
+        anew = ("/proc", "/sys", "/dev", "/run") if "/" in self.paths and "one-file-system" not in given else ()
+        left = [at for at in anew if not any(path == at or path.startswith(f"{at}/") for path in self.paths)]
         place = {"proto": "ssh", "user": None, "host": "borgctl", "port": None}
         return {
             "command": self.command,
-            "options": [*map(list, self.options), *([name, None] for name in shown)],
+            "options": [
+                *map(list, self.options),
+                *(["exclude", f"sh:{at}/*"] for at in left),
+                *([name, None] for name in shown),
+            ],
             "location": {**place, "path": self.repository, "archive": self.archive},
             "paths": self.paths,
         }

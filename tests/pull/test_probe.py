@@ -91,6 +91,7 @@ def test_a_quota_beyond_what_is_free_and_what_the_repository_has_is_a_warning(
         ({"transports": ["stdio"]}, "transport", "error"),
         ({"repositories": ["/srv/other"]}, "path", "error"),
         ({"obstacles": ["passphrase-unusable"]}, "ready", "error"),
+        ({"skipped_mounts": {"default": 2}}, "mounts", "warn"),
         ({"borg": None}, "borg", "error"),
         ({"time": None}, "clock", "warn"),
         ({"time": "2001-01-01T00:00:00Z"}, "clock", "warn"),

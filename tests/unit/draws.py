@@ -43,14 +43,15 @@ def admitted(kind: Kind, text: str) -> bool:
 def known(kind: Kind) -> list[str]:
     """Return some values of a kind."""
     if kind.low is not None:
-        return [str(kind.low), str((kind.low + kind.high) // 2), str(kind.high)]
+        return [text for at in (kind.low, (kind.low + kind.high) // 2, kind.high) if admitted(kind, text := str(at))]
     return [text for text in _CANDIDATES if admitted(kind, text)]
 
 
 def values(kind: Kind) -> st.SearchStrategy[str]:
     """Draw values of a kind: its bounds, known ones, and texts that happen to be admitted."""
     if kind.low is not None:
-        return st.sampled_from((kind.low, kind.high)).map(str) | st.integers(kind.low, kind.high).map(str)
+        numbers = st.sampled_from((kind.low, kind.high)) | st.integers(kind.low, kind.high)
+        return numbers.map(str).filter(lambda text: admitted(kind, text))
     some = st.sampled_from(known(kind))
     if admitted(kind, "x y=z"):
         return some | st.text(_PRINTABLE, min_size=1, max_size=30).filter(lambda text: admitted(kind, text))

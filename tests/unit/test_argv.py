@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from borgctl import argv
 from borgctl.launch import Launch
+from borgctl.values import ArchiveName, SourcePath
 from borgctl.vocabulary import COMMANDS
 
 ORACLE = str(Path(__file__).parent / "borg_oracle.py")
@@ -116,6 +117,45 @@ def test_the_server_sees_what_it_may_in_the_form_it_asked_for(options, log, disc
     words = argv.build(launch(options=options, log=log, disclosed=disclosed), "/usr/bin/borg")
     own = [f"--{name}" for name, _ in options]
     assert words[2 : words.index("--")] == ["--log-json", "--umask=0077", "--lock-wait=120", *own, *added]
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "places"),
+    [
+        (["/"], (), ["/proc", "/sys", "/dev", "/run"]),
+        (["/", "/run"], (), ["/proc", "/sys", "/dev"]),
+        (["/run/x", "/"], (), ["/proc", "/sys", "/dev"]),
+        (["/", "/runner"], (), ["/proc", "/sys", "/dev", "/run"]),
+        (["/"], (("one-file-system", None),), []),
+        (["/etc"], (), []),
+    ],
+)
+def test_what_each_start_makes_anew_is_left_out_of_a_whole_machine_unless_it_is_named(paths, options, places):
+    words = argv.build(launch(paths=tuple(map(SourcePath, paths)), options=options), "borg")
+    assert [word for word in words if "exclude" in word] == [f"--exclude=sh:{place}/*" for place in places]
+
+
+MATCHED = """
+import json, sys
+from borg.archiver import Archiver
+args = Archiver().build_parser().parse_args(json.loads(sys.argv[1]))
+from borg.patterns import PatternMatcher
+matcher = PatternMatcher(fallback=True)
+matcher.add_inclexcl(args.patterns)
+print(json.dumps([path for path in json.loads(sys.argv[2]) if matcher.match(path)]))
+"""
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("which", ["borg_14", "borg_12"])
+def test_borg_leaves_out_what_is_in_these_places_and_saves_the_directories(request, which):
+    borg = request.getfixturevalue(which)
+    saved = ["/proc", "/sys", "/dev", "/run", "/procs/1", "/runner", "/var/run/x", "/srv/dev/null", "/dev/mine"]
+    left_out = ["/proc/1", "/proc/1/mem", "/sys/kernel", "/dev/sda", "/dev/mapper/x", "/run/user/0/x", "/run/.y"]
+    options = (("pattern", "+ pp:/dev/mine"),)  # whoever writes the job has the first word
+    words = argv.build(launch(paths=(SourcePath("/"),), archive=ArchiveName("a"), options=options), "borg")[1:]
+    asked = [borg.python, "-c", MATCHED, json.dumps(words), json.dumps(saved + left_out)]
+    assert json.loads(subprocess.run(asked, capture_output=True, check=True, timeout=60).stdout) == saved
 
 
 def test_the_environment_is_built_from_nothing(monkeypatch):

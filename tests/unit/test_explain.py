@@ -474,6 +474,23 @@ def test_every_job_command_path_and_repository_is_in_the_sentences(policies):
         assert ("names of files too" in text) == (name == "several")
 
 
+def test_a_prune_that_keeps_all_of_a_kind_says_so(tmp_path):
+    job = "p: {command: prune, options: {keep-daily: 7, keep-monthly: -1, glob-archives: a*}}"
+    file = written(tmp_path, SMALL.replace("default: {paths: [/etc]}", job))
+    assert "but for 7 daily and all monthly" in "\n".join(described(file, stage.FACTS).lines)
+    assert "--keep-monthly=-1" in explained(file, b"run p", {}, stage.FACTS).argv
+
+
+def test_what_is_left_out_of_a_whole_machine_is_told(tmp_path):
+    file = written(tmp_path, SMALL.replace("[/etc]", "[/]") + "commands: {create: {options: [], paths: [/]}}\n")
+    sentences = "\n".join(described(file, stage.FACTS).lines)
+    assert "without what is in /proc, /sys, /dev and /run, as archive" in sentences
+    assert "(without what is in /proc, /sys, /dev and /run, where it names /)" in sentences
+    assert any(
+        "/proc, /sys, /dev, /run is left out" in one for one in explained(file, b"run default", {}, stage.FACTS).notes
+    )
+
+
 def test_a_policy_that_nothing_can_run_under_says_so_first(tmp_path):
     file = written(tmp_path, SMALL.replace("sandbox: off\n", "user: nosuchuser\n"))
     sandbox = explained(file, b"run default", {}, stage.FACTS)

@@ -9,11 +9,12 @@ import stage
 from programs import script
 from typer.testing import CliRunner
 
-from borgctl import policyfile
+from borgctl import mountinfo, policyfile
 from borgctl.base import Base
 from borgctl.cli import lint
 from borgctl.cli.app import app
 from borgctl.errors import BadValue
+from borgctl.mountinfo import Mount
 from borgctl.values import RepositoryPath
 
 only_root = pytest.mark.skipif(not stage.ROOT, reason="an ordinary user's borg is that user")
@@ -122,6 +123,9 @@ ADVICE = [
     ((("  init: {command: init, options: {encryption: repokey}}\n", ""),), 4, "makes the repository"),
     ((("/data]", "/data], options: {read-special: yes}"),), 5, "waits at pipes"),
     ((("/data]", "/data], options: {dry-run: yes}"),), 5, "counts as no backup"),
+    ((("/data]", "/data], exclude: ['~/.cache']"),), 5, "'~/.cache' matches nothing"),
+    ((("/data]", "/data], exclude: ['sh:$HOME/x', '*.o']"),), 5, "no shell reads '$HOME'"),
+    ((("/data]", "/data], options: {pattern: ['- pp:~alice/x']}"),), 5, "no shell reads '~alice'"),
     ((("/data]", "/none]"),), 5, "is not here"),
     ((("HERE/data", "HERE"),), 5, "the passphrase"),
     ((("HERE/data", "HERE"),), 5, "borg's own state"),
@@ -134,6 +138,42 @@ def test_what_is_valid_and_unwise_is_said_where_it_stands(sound, tmp_path, chang
     changes = [(old.replace("HERE", str(tmp_path)), new) for old, new in changes]
     found = warnings(sound(*changes))
     assert [place for place, text in found if said in text] == [line], found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("keep-daily: 7", "keep-monthly: -1"),
+        ("keep-daily: 7", "keep-last: -1"),  # nothing can push out what is all kept
+        ("/data]", "/data], exclude: ['*~', '*/~$*', '$RECYCLE.BIN', '/a/$HOME', 're:~/x', 'x~/y']"),
+    ],
+)
+def test_what_is_written_so_for_a_reason_is_not_warned_of(sound, change):
+    assert warnings(sound(change)) == []
+
+
+@pytest.mark.parametrize(
+    ("job", "kind", "said"),
+    [
+        (
+            "{paths: [HERE/data], options: {one-file-system: yes}}",
+            "tmpfs",
+            "keeps out what is mounted at 'HERE/data/m'",
+        ),
+        ("{paths: [HERE/data]}", "proc", "the kernel's own files at 'HERE/data/m' are in the backup"),
+        ("{paths: [HERE/data], options: {one-file-system: yes}, exclude: [HERE/data/m]}", "tmpfs", None),
+        ("{paths: [HERE/data], exclude: ['sh:HERE/data/m/*']}", "proc", None),
+        ("{paths: [HERE/data]}", "tmpfs", None),
+    ],
+)
+def test_what_is_mounted_below_a_path_is_told_where_it_is_not_what_it_seems(
+    sound, tmp_path, monkeypatch, job, kind, said
+):
+    mounts = [Mount("1", "0", "8:1", "/", "ext4"), Mount("2", "1", "0:9", f"{tmp_path}/data/m", kind)]
+    monkeypatch.setattr(mountinfo, "mounted", lambda: iter(mounts))
+    found = warnings(sound((f"{{paths: [{tmp_path}/data]}}", job.replace("HERE", str(tmp_path)))))
+    assert [line for line, _ in found] == ([5] if said else [])
+    assert not said or said.replace("HERE", str(tmp_path)) in found[0][1]
 
 
 REFUSED = [

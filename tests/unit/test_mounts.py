@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from borgctl.cli import mounts
+from borgctl import mountinfo
 from borgctl.cli.mounts import Mount
 
 UMOUNT = """\
@@ -19,7 +19,7 @@ ROW = "{} 29 0:44 / {} rw,relatime shared:1 - {} borgfs rw\n"
 def rows(tmp_path, monkeypatch):
     """Be the kernel: what is mounted, row by row, as mountinfo has it."""
     found = [ROW.format(30, "/", "ext4")]
-    monkeypatch.setattr(mounts, "open", lambda *_, **__: _Rows(found), raising=False)
+    monkeypatch.setattr(mountinfo, "open", lambda *_, **__: _Rows(found), raising=False)
     program = tmp_path / "borg"
     program.write_text(UMOUNT.format(directory=tmp_path))
     program.chmod(0o700)

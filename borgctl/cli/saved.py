@@ -1,0 +1,44 @@
+"""What a job that backs up saves, or leaves out, other than a reader of its lines would think.
+
+Each finding is one sentence with what to do. It does not know the rest of the policy (`advice`).
+
+    list(unsaid(job)) == ["exclude '~/.cache' matches nothing, …"]
+"""
+
+import re
+from collections.abc import Iterator
+
+from borgctl import mountinfo, patterns, policyfile, skipped
+from borgctl.policy import Job
+
+# behind an option pattern's sign and a style: '- ~/x', 'sh:$HOME/x'
+_SHELL = re.compile(r"(?:[-+!] *|[PRpr] +)?(?:(?:fm|sh|pp|pf):)?(~[a-z0-9_-]*|\$HOME|\$\w+)(?:/|\Z)")
+
+
+def unsaid(job: Job) -> Iterator[str]:
+    """Yield what is to be said of a job 'create'."""
+    yield from _unexpanded(job)
+    for place in skipped.file_systems(job):
+        yield f"'one-file-system' keeps out what is mounted at {place!r}: add it to 'paths', or to 'exclude' if it is meant"
+    yield from _of_the_kernel(job)
+
+
+def _of_the_kernel(job: Job) -> Iterator[str]:
+    """Look for the kernel's files in the trees of containers and other roots."""
+    options = dict(job.options)
+    if "one-file-system" in options:
+        return
+    for place in mountinfo.of_the_kernel(map(str, job.paths)):
+        if not patterns.left_out(patterns.excludes(job.options), f"{place}/x"):
+            yield f"the kernel's own files at {place!r} are in the backup: add 'sh:{place}/*' to 'exclude'"
+
+
+def _unexpanded(job: Job) -> Iterator[str]:
+    """Look for what a shell would have replaced; borg takes it as it stands."""
+    for name, value in job.options:
+        if name in ("exclude", "pattern") and (match := _SHELL.match(value or "")):
+            home = policyfile.home().rstrip("/")
+            yield (
+                f"{name} {value!r} matches nothing, as no shell reads {match[1]!r}: write the directory out, "
+                f"like '{home}/…', or 'sh:/home/*/…' for that of each user"
+            )

@@ -1,0 +1,16 @@
+"""The file systems that a backup stays out of, as `one-file-system` says, and that nobody has excluded by name.
+
+file_systems(launch) == ("/srv/a/db",)
+"""
+
+from borgctl import mountinfo, patterns
+from borgctl.launch import Launch
+from borgctl.policy import Job
+
+
+def file_systems(order: Job | Launch) -> tuple[str, ...]:
+    """Return where they are mounted just now."""
+    if order.command != "create" or all(name != "one-file-system" for name, _ in order.options):
+        return ()
+    meant = patterns.excludes(order.options)
+    return tuple(place for place in mountinfo.skipped(map(str, order.paths)) if not patterns.left_out(meant, place))
