@@ -76,12 +76,22 @@ def scratch():
         yield directory
 
 
-@pytest.fixture
-def sshd(scratch):
-    """A running sshd; a test fails that leaves a session's process behind for 10 seconds."""
-    with machines.Sshd(scratch / "sshd") as sshd:
+@pytest.fixture(scope="session")
+def one_sshd():
+    """The sshd that all tests of this process have in turn."""
+    with machines.scratch() as directory, machines.Sshd(directory / "sshd") as sshd:
         yield sshd
-        machines.wait_for(lambda: not sshd.sessions(), what=f"the sessions to end; left: {sshd.sessions()}")
+
+
+@pytest.fixture
+def sshd(one_sshd):
+    """A running sshd like a new one; a test fails that leaves a session's process behind for 10 seconds."""
+    one_sshd.renew()
+    yield one_sshd
+    try:
+        machines.wait_for(lambda: not one_sshd.sessions(), what=f"the sessions to end; left: {one_sshd.sessions()}")
+    finally:
+        one_sshd.end_sessions()
 
 
 @pytest.fixture

@@ -135,18 +135,41 @@ class Process:
 
 def processes() -> list[Process]:
     """Return every process of this machine that is not a zombie."""
-    found = (_process(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return _alive(_pids())
+
+
+def _pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _alive(pids: list[int]) -> list[Process]:
+    found = map(_process, pids)
     return [process for process in found if process and process.state not in "ZX"]
+
+
+def _read(path: str) -> str:
+    with open(path, "rb", buffering=0) as file:
+        return file.readall().decode(errors="replace")
+
+
+def _stat(pid: int) -> tuple[str, list[str]] | None:
+    """Return the name of `pid` and the fields behind it (proc(5)): state, parent and so on; None where it is gone."""
+    try:
+        name, _, rest = _read(f"/proc/{pid}/stat").rpartition(")")
+    except OSError:
+        return None
+    return name.partition("(")[2], rest.split()
 
 
 def _process(pid: int) -> Process | None:
     try:
-        name, _, rest = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
-        argv = Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
+        argv = _read(f"/proc/{pid}/cmdline").replace("\0", " ").strip()
     except OSError:
         return None
-    fields = rest.split()
-    return Process(pid, int(fields[1]), fields[0], fields[19], argv or name.partition("(")[2])
+    if not (stat := _stat(pid)):
+        return None
+    name, fields = stat
+    return Process(pid, int(fields[1]), fields[0], fields[19], argv or name)
 
 
 def may(capability: int) -> bool:
@@ -164,16 +187,17 @@ def alive(pid: int) -> bool:
 
 def descendants(ancestor: int) -> list[Process]:
     """Return what runs below `ancestor`, itself not included."""
-    children: dict[int, list[Process]] = {}
-    for process in processes():
-        children.setdefault(process.parent, []).append(process)
-    found: list[Process] = []
+    children: dict[int, list[int]] = {}
+    for pid in _pids():  # asked for again and again by who waits: of most, only the parent is read
+        if stat := _stat(pid):
+            children.setdefault(int(stat[1][1]), []).append(pid)
+    found: list[int] = []
     waiting = [ancestor]
     while waiting:
         below = children.get(waiting.pop(), [])
         found.extend(below)
-        waiting.extend(process.pid for process in below)
-    return found
+        waiting.extend(below)
+    return _alive(found)
 
 
 def adopt_orphans() -> None:
@@ -244,7 +268,7 @@ class Sshd:
         self.port = 0
         self._root_login = root_login
         self._within = within
-        self._extra = extra if isinstance(extra, str) else "\n".join(extra)
+        self._first = self._extra = extra if isinstance(extra, str) else "\n".join(extra)
         self._keeper: subprocess.Popen[bytes] | None = None
         self._keys = self.directory / "authorized_keys"
         self._log = self.directory / "sshd.log"
@@ -295,6 +319,12 @@ class Sshd:
         os.kill(self._listener(), signal.SIGHUP)
         wait_for(lambda: self.log().count("Server listening on") > listening, what=f"sshd to restart:\n{self.log()}")
 
+    def renew(self) -> None:
+        """Be as after the start, for the next test: no keys, no other settings, an empty log, no memory of anybody."""
+        self.replace_keys()
+        self.configure(self._first)
+        os.truncate(self._log, 0)
+
     def ssh_argv(self, key: Key, *options: str, user: str | None = None) -> list[str]:
         """Compose an ssh command line for this sshd that reads no configuration; append the request as one word."""
         known_hosts = self.directory / "known_hosts"
@@ -320,6 +350,13 @@ class Sshd:
             return []
         listener = self._listener(missing=0)
         return [process for process in descendants(self._keeper.pid) if process.pid != listener]
+
+    def end_sessions(self) -> None:
+        """Kill what connections started, and wait until it is gone."""
+        for process in self.sessions():
+            with contextlib.suppress(OSError):
+                os.kill(process.pid, signal.SIGKILL)
+        wait_for(lambda: not self.sessions(), what="the sessions that were killed")
 
     def stop(self) -> None:
         """End sshd and everything it started; safe to call twice."""

@@ -67,7 +67,7 @@ def test_a_new_machine_restores_with_the_recovery_page_after_the_loss_of_the_old
     shutil.copytree(pair.client.source, source, symlinks=True)
     place = str(pair.client.source).lstrip("/")
     shutil.rmtree(pair.client.directory)
-    pair.sshd.stop()
+    pair.sshd.replace_keys()
     with Sshd(scratch / "new-sshd") as sshd:
         client = Client(scratch / "new", pair.server.repository, borg=borg.path)
         assert f"repository  {pair.server.repository} on the server" in text

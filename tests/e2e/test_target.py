@@ -74,8 +74,9 @@ def test_a_key_that_is_not_authorized_is_told_by_its_name(pair, sshd):
     assert (code, found["key"]["level"]) == (2, "error")
 
 
-def test_a_client_that_cannot_be_reached_is_told_so(pair, sshd):
-    sshd.stop()
+def test_a_client_that_cannot_be_reached_is_told_so(pair, server, sshd):
+    target = server.config / "targets/web1.yaml"
+    target.write_text(target.read_text().replace(f"port: {sshd.port}", f"port: {machines.free_port()}"))
     code, found = pair()
     assert (code, found["ssh"]["level"]) == (2, "error")
     assert "refused" in found["ssh"]["text"]
