@@ -9,6 +9,7 @@ from datetime import datetime
 from borgctl.values import JobName
 
 _MOST = 100
+_MANY = 10**15  # no client has so much of anything
 
 
 def jobs(value: object) -> tuple[tuple[JobName, str], ...]:
@@ -75,6 +76,15 @@ def word(value: object, words: tuple[str, ...]) -> str:
     if value not in words:
         raise TypeError
     return str(value)
+
+
+def counts(value: object, kinds: tuple[str, ...]) -> dict[str, int]:
+    """Return counts by kind."""
+    if not isinstance(value, dict) or not all(kind in kinds for kind in value):
+        raise TypeError
+    if not all(type(count) is int and 0 <= count < _MANY for count in value.values()):
+        raise TypeError
+    return dict(value)
 
 
 def number(value: object) -> int:
