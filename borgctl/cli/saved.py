@@ -19,7 +19,7 @@ def unsaid(job: Job) -> Iterator[str]:
     """Yield what is to be said of a job 'create'."""
     yield from _unexpanded(job)
     for place in skipped.file_systems(job):
-        yield f"'one-file-system' keeps out what is mounted at {place!r}: add it to 'paths', or to 'exclude' if it is meant"
+        yield f"'one-file-system' keeps out what is mounted at {place!r}: add it to 'paths', or to 'exclude' if meant"
     yield from _of_the_kernel(job)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from borgctl.values import JobName
 
 _MOST = 100
-_MOST_THINGS = 1_000_000
+_MANY = 10**15  # no client has so much of anything
 
 
 def jobs(value: object) -> tuple[tuple[JobName, str], ...]:
@@ -80,7 +80,7 @@ def word(value: object, words: tuple[str, ...]) -> str:
 
 def count(value: object) -> int:
     """Return a number of things on the client."""
-    if type(value) is not int or not 0 <= value <= _MOST_THINGS:
+    if type(value) is not int or not 0 <= value < _MANY:
         raise TypeError
     return value
 
@@ -90,6 +90,13 @@ def by_job(value: object) -> tuple[tuple[JobName, int], ...]:
     if not isinstance(value, dict) or len(value) > _MOST:
         raise TypeError
     return tuple((JobName(text(name, 64)), count(number)) for name, number in value.items())
+
+
+def counts(value: object, kinds: tuple[str, ...]) -> dict[str, int]:
+    """Return counts by kind."""
+    if not isinstance(value, dict) or not all(kind in kinds for kind in value):
+        raise TypeError
+    return {kind: count(number) for kind, number in value.items()}
 
 
 def number(value: object) -> int:

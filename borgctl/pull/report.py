@@ -17,6 +17,7 @@ from borgctl.pull.state import Alert
 from borgctl.pull.stream import Audit
 from borgctl.pull.text import size
 from borgctl.pull.transcript import Transcript
+from borgctl.warning_kinds import written
 
 _MOST_ARCHIVES = 10_000
 _MOST_LINES = 100_000  # each has the target's name before it
@@ -57,12 +58,7 @@ def summary(report: Report) -> str:
         parts.append(str(report.refused))
     if report.serve and transcript.start is not None and verdict.origin in ("borg", "gate"):
         parts.append(f"borg serve ended with status {report.serve}")
-    if totals := transcript.totals():
-        parts.append(position(totals))
-    elif transcript.counts:  # progress stops short of the end
-        parts.append(f"at least {position(transcript.counts)}")
-    if report.passed is not None and (done := _done(report.passed)):
-        parts.append(done)
+    parts += _counted(report)
     if report.duration:
         parts.append(elapsed(report.duration))
     parts += _besides(transcript)
@@ -85,6 +81,20 @@ def _besides(transcript: Transcript) -> list[str]:
     if told and told.audit and told.audit.behind:
         parts.append(f"{told.audit.behind} records of its audit log are left for the next run to prove")
     return parts
+
+
+def _counted(report: Report) -> list[str]:
+    """Write what was counted: files by borg, warnings by the gate, objects by the guard."""
+    transcript, parts = report.transcript, []
+    if totals := transcript.totals():
+        parts.append(position(totals))
+    elif transcript.counts:  # progress stops short of the end
+        parts.append(f"at least {position(transcript.counts)}")
+    if told := transcript.ending():
+        parts.append(written(told.warnings))
+    if report.passed is not None:
+        parts.append(_done(report.passed))
+    return [part for part in parts if part]
 
 
 def _done(passed: Passed) -> str:
@@ -139,6 +149,7 @@ def record(report: Report) -> dict[str, Any]:
         "command": command,
         "result": (transcript.document() if command == "create" else None) or transcript.result(),
         "messages": messages,
+        "warnings": dict(told.warnings) if told else {},
         "serve": report.serve,
         "passed": report.passed and asdict(report.passed),
         "refused": report.refused and asdict(report.refused),

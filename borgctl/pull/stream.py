@@ -8,13 +8,15 @@ were checked, or words that nobody framed, or, over LONGEST bytes, the end of tr
 
 import json
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from borgctl.errors import BadValue
 from borgctl.hashchain import MOST, VERSION
 from borgctl.pull import fields
 from borgctl.values import Head, JobName
+from borgctl.warning_kinds import KINDS
 
 LONGEST = 1 << 20
 PROTOCOL = 1
@@ -103,7 +105,11 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The gate's last word on a run; `skipped_mounts`: how many file systems `one-file-system` kept out of it."""
+    """The gate's last word on a run.
+
+    `skipped_mounts`: how many file systems `one-file-system` kept out of it; `warnings`: counts of borg's warnings by
+    kind (`warning_kinds.KINDS`).
+    """
 
     run: str
     outcome: str
@@ -112,6 +118,7 @@ class Exit:
     reason: str | None
     audit: Audit | None = None
     skipped_mounts: int = 0
+    warnings: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +202,9 @@ def _event(frame: dict[str, Any]) -> Event:
             outcome, origin = fields.word(frame["outcome"], OUTCOMES), fields.word(frame["origin"], ("borg", "gate"))
             reason = frame.get("reason")
             code, reason = fields.number(frame["code"]), None if reason is None else fields.reason(reason)
-            skipped = fields.count(frame.get("skipped_mounts", 0))
-            return Exit(run, outcome, origin, code, reason, _audit(frame.get("audit")), skipped)
+            audit, skipped = _audit(frame.get("audit")), fields.count(frame.get("skipped_mounts", 0))
+            warnings = fields.counts(frame.get("warnings", {}), KINDS)
+            return Exit(run, outcome, origin, code, reason, audit, skipped, warnings)
         case _:
             raise TypeError
 

@@ -43,6 +43,7 @@ FIELDS = (
     "time",
     "obstacles",
     "state",
+    "warnings",
 )
 FRAMES = st.builds(
     lambda kind, run, extra: json.dumps({"type": "borgctl", "event": kind, "run": run, **extra}).encode(),
@@ -140,6 +141,7 @@ def test_frames_are_read_with_their_types() -> None:
     assert event(start()) == Start("r1", "create", "default", ASKED[1])
     assert event(output("a")) == Output("r1", "borg", "stdout", "a", False)
     assert event(exit_line()) == Exit("r1", "ok", "borg", 0, None)
+    assert event(exit_line(warnings={"vanished": 703, "other": 0})).warnings == {"vanished": 703, "other": 0}
     full = event(frame("hello", protocol=1, jobs=[], time="2026-01-01T00:00:00.500Z", obstacles=["borg-missing"]))
     assert (full.time, full.obstacles, full.borg) == (1767225600.5, ("borg-missing",), None)
     assert event(frame("hello", protocol=2, jobs="of another kind")) == Hello("r1", 2, ())
@@ -150,6 +152,8 @@ def test_frames_are_read_with_their_types() -> None:
     [
         *({"code": True}, {"code": "0"}, {"code": -1}, {"code": 256}, {"outcome": "fine"}, {"outcome": ["ok"]}),
         *({"origin": "ssh"}, {"run": "a b"}, {"run": 1}, {"reason": "A\x1b"}),
+        *({"warnings": [1]}, {"warnings": None}, {"warnings": {"\x1b": 1}}, {"warnings": {"changed": -1}}),
+        *({"warnings": {"changed": True}}, {"warnings": {"changed": 10**15}}, {"warnings": {"changed": 0.5}}),
     ],
 )
 def test_a_frame_that_is_wrong_in_one_type_is_only_words(fields: dict[str, object]) -> None:
@@ -183,6 +187,13 @@ def test_a_hello_that_is_wrong_in_one_type_is_only_words(fields: dict[str, objec
 )
 def test_json_that_python_chokes_on_is_only_words(line: bytes) -> None:
     assert isinstance(event(line), Unframed)
+
+
+def test_the_report_says_how_many_files_of_which_kind_were_not_as_they_stood() -> None:
+    transcript = heard(start() + exit_line(outcome="warning", code=1, warnings={"unreadable": 10, "vanished": 703}))[0]
+    report = Report("web1", "default", Verdict("warning", "borg", 1), 0.0, 0.0, transcript, 0)
+    assert "703 vanished, 10 unreadable" in summary(report)
+    assert record(report)["warnings"] == {"unreadable": 10, "vanished": 703}
 
 
 def test_an_exit_line_counts_only_for_the_run_that_started() -> None:
