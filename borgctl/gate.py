@@ -252,8 +252,9 @@ def _end(story: Story, ending: Ending) -> int:
     seconds = round(time.monotonic() - story.accepted, 3)
     more = {"signal": ending.signal, "duration": seconds, "sent": sent, "received": received, "detail": ending.detail}
     more |= {"reading": ending.reading} if ending.reading else {}
+    lists = {"hooks": list(ending.hooks)} if ending.hooks else {}
     identity = {"repository_id": ending.identity, "compared": list(ending.compared)}
-    head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more, **identity})
+    head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more, **lists, **identity})
     said = {**told, "audit": story.log.told(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code
