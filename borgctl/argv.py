@@ -19,7 +19,7 @@ from borgctl.values import RepositoryPath
 
 # One host word for every transport: borg remembers locations, and another one would look like a moved repository.
 _HOST = "borgctl"
-_PATH = "/usr/local/bin:/usr/bin:/bin"
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _LOCK_WAIT = 120  # seconds; the run lock keeps other gates out, so only a server's own compact is waited for
 _UMASK = "0077"
 # What a peer may spell out, as JSON: so much fits into a record whole, with room for the rest of it

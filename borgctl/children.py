@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from borgctl import namespaces
@@ -74,10 +74,21 @@ class Unprepared(OSError):  # noqa: N818 - reads as what it says where it is cau
     """What had to be done before a program was started went wrong, so it was not."""
 
 
-def adopt_orphans() -> None:
-    """Become the parent of every descendant whose parent dies (prctl(2) PR_SET_CHILD_SUBREAPER)."""
-    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+def adopt_orphans(adopt: bool = True) -> None:
+    """Become the parent of every descendant whose parent dies (prctl(2) PR_SET_CHILD_SUBREAPER), or no longer."""
+    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, int(adopt), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl PR_SET_CHILD_SUBREAPER")
+
+
+@contextlib.contextmanager
+def none_left() -> Iterator[None]:
+    """Let nothing of what is started in this block outlive it, whatever its parents do."""
+    adopt_orphans()
+    try:
+        yield
+    finally:
+        kill_descendants()
+        adopt_orphans(adopt=False)
 
 
 def spawn(

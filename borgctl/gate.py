@@ -251,15 +251,10 @@ def _end(story: Story, ending: Ending) -> int:
     sent, received = ending.counts or (None, None)
     told = {"outcome": ending.outcome, "origin": ending.origin, "code": ending.code, "reason": ending.reason}
     seconds = round(time.monotonic() - story.accepted, 3)
-    more: dict[str, Any] = {
-        "signal": ending.signal,
-        "duration": seconds,
-        "sent": sent,
-        "received": received,
-        "detail": ending.detail,
-    }
+    more: dict[str, Any] = {"signal": ending.signal, "duration": seconds, "detail": ending.detail}
+    more |= {"sent": sent, "received": received}
     more |= {"reading": ending.reading} if ending.reading else {}
-    more |= {"skipped": list(ending.skipped)} if ending.skipped else {}
+    more |= {name: list(rows) for name in ("skipped", "hooks") if (rows := getattr(ending, name))}
     identity = {"repository_id": ending.identity, "compared": list(ending.compared)}
     head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more, **identity})
     said = {**told, "skipped_mounts": len(ending.skipped) or None, "audit": story.log.told(head, story.seen)}

@@ -6,22 +6,21 @@ It starts processes and tells the outcome. It does not decide what may run (`jud
 import os
 import re
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, sources, trusted_code
+from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, sources
 from borgctl.borg_version import Version
-from borgctl.custody import Unsafe
 from borgctl.dry_run import DryRun
 from borgctl.errors import REASONS, BorgctlError
+from borgctl.hooks import Hooks
 from borgctl.launch import Launch
-from borgctl.output import Lines, Output
+from borgctl.output import Output
 from borgctl.policy import Limits, Passphrase
 from borgctl.policyfile import home
 from borgctl.skipped import file_systems
-from borgctl.supervise import BORG_ENDING, HOOK_ENDING, Stream, Watch
+from borgctl.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.transport import Connection, Door
 from borgctl.vocabulary import COMMANDS
 
@@ -48,10 +47,9 @@ class Ending:
     detail: str | None = None  # for our own log
     identity: str | None = None  # the repository's id, as hexadecimal digits
     reading: str | None = None  # the file that borg was at when it was told to end; for our own log
-    skipped: tuple[
-        str, ...
-    ] = ()  # where file systems are mounted that 'one-file-system' stayed out of; for our own log
+    skipped: tuple[str, ...] = ()  # where file systems are mounted that were left out; for our own log
     compared: tuple[str, ...] = ()  # what of 'repository' (the id) and 'key' was compared before borg saw it
+    hooks: tuple[str, ...] = ()  # which hooks failed or left something running, and how; for our own log
 
 
 def by_gate(code: str, detail: str | None = None) -> Ending:
@@ -98,20 +96,23 @@ class Runner:
         """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
         watch = Watch(self.output, self.limits.runtime, self.connection.source if self.connection.hangup else -1)
         watch.start()
+        hooks = Hooks(watch, self.output, self.limits.hook, self.launch.disclosed, self._keep)
         try:
-            ending = self._before_and_borg(watch)
+            ending = self._before_and_borg(watch, hooks)
             watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
-            if not self._hooks(watch, self.launch.after, ending.outcome) and ending.outcome in ("ok", "warning"):
-                return by_gate("hook-failed")
-            return ending
+            held = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
+            if not held and ending.outcome in ("ok", "warning"):
+                ending = by_gate("hook-failed")
+            return replace(ending, hooks=tuple(hooks.notes))
         finally:
             children.kill_descendants()
 
-    def _before_and_borg(self, watch: Watch) -> Ending:
+    def _before_and_borg(self, watch: Watch, hooks: Hooks) -> Ending:
         try:
-            if not self._hooks(watch, self.launch.before, ""):
+            if not hooks.run("before", self.launch.before, self._hook_environment()):
                 return by_gate(watch.stopped or "hook-failed")
-            return self._borg(watch)
+            with children.none_left():
+                return self._borg(watch)
         except BorgctlError as error:
             self.output.say(f"{error.reason.code}: {error.hint}")
             return by_gate(error.reason.code, error.detail)
@@ -119,33 +120,8 @@ class Runner:
             children.kill_descendants()
             return by_gate("internal", f"{type(error).__name__}: {error}")
 
-    def _hooks(self, watch: Watch, hooks: Sequence[tuple[str, ...]], outcome: str) -> bool:
-        """Run hooks in turn and return whether all held; a failed one is the last of `before`, but not of `after`."""
-        held = True
-        env = argv.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
-        for hook in hooks:
-            held = self._hook(watch, hook, env) and held
-            if not held and not outcome:
-                return False
-        return held
-
-    def _hook(self, watch: Watch, hook: Sequence[str], env: Mapping[str, str]) -> bool:
-        disclose: Callable[[str], str | None] | None = None if self.launch.disclosed else lambda _: None
-        try:
-            trusted_code.require_program(hook[0])
-            child, streams = self._spawn(hook, env, {}, children.Wall(), "hook", lambda _: disclose)
-        except (OSError, Unsafe) as error:
-            text = error.strerror if isinstance(error, OSError) else str(error)
-            self.output.say(f"hook {hook[0]!r}: {text}" if self.launch.disclosed else "a hook cannot be run")
-            return False
-        began = time.monotonic()
-        status = watch.run(child, streams, HOOK_ENDING, seconds=self.limits.hook)
-        if status != 0:
-            self._keep("hook", streams)
-            name = f"hook {os.path.basename(hook[0])!r}" if self.launch.disclosed else "a hook"
-            late = f" after {self.limits.hook} s" if time.monotonic() - began > self.limits.hook else ""
-            self.output.say(f"{name} ended with status {status}{late}")
-        return status == 0 and watch.stopped is None
+    def _hook_environment(self, outcome: str = "") -> dict[str, str]:
+        return argv.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
 
     def _borg(self, watch: Watch) -> Ending:
         if watch.stopped:
@@ -158,7 +134,7 @@ class Runner:
         env = argv.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
             wall = children.Wall(self._last_act, self.wall.kinds)
-            child, streams = self._spawn(self.words, env, fds, wall, "borg", self._disclose)
+            child, streams = start(self.output, "borg", self.words, env, self._disclose, fds, wall, _NO_MEMORY)
         except children.Unprepared as error:
             door.close()
             raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
@@ -201,33 +177,6 @@ class Runner:
         shown = self.launch.disclosed and "list" in names
         self._listed = listed = DryRun(shown, counted="filter" not in names)
         return lambda line: listed.take(line, disclose)
-
-    def _spawn(
-        self,
-        words: Sequence[str],
-        env: Mapping[str, str],
-        fds: Mapping[int, int],
-        wall: children.Wall,
-        source: str,
-        disclose: Callable[[str], Callable[[str], str | None] | None],
-    ) -> tuple[children.Child, list[Stream]]:
-        """Start a child whose stdout and stderr are pipes of ours."""
-        pipes = {number: os.pipe2(os.O_CLOEXEC) for number in (1, 2)}
-        try:
-            given = {**fds, **{n: ends[1] for n, ends in pipes.items()}}
-            child = children.spawn(words, env, given, wall.lay, wall.kinds)
-        except OSError:
-            for read_end, _ in pipes.values():
-                os.close(read_end)
-            raise
-        finally:
-            for _, write_end in pipes.values():
-                os.close(write_end)
-        names = {1: "stdout", 2: "stderr"}
-        return child, [
-            Stream(read_end, Lines(self.output, source, names[n], disclose(names[n]), _NO_MEMORY))
-            for n, (read_end, _) in pipes.items()
-        ]
 
 
 def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool) -> Ending:

@@ -9,10 +9,11 @@ that has gone. sshd sends no signal when its peer goes, so the descriptors are w
 
 import math
 import os
+import re
 import select
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from borgctl import children
@@ -28,6 +29,7 @@ _GRACE = 2.0  # seconds from the end of the server's bytes to a disconnect: borg
 _TICK = 1.0  # seconds
 _READ = 65536
 _PIPE = 1 << 20  # bytes: the most that a pipe holds (proc(5) pipe-max-size)
+_NO_WALL = children.Wall()
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
@@ -57,14 +59,13 @@ class Watch:
     _signals: list[int] = field(default_factory=list)
 
     def start(self) -> None:
-        """Begin: the clock runs, signals are noticed, orphans become ours."""
+        """Begin: the clock runs, signals are noticed."""
         self._end = time.monotonic() + self.seconds
         self._wakeup, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        children.adopt_orphans()
 
     def settle(self, seconds: float) -> None:
         """From here on only the clock counts: what follows has to run even where the peer has gone."""
@@ -79,11 +80,12 @@ class Watch:
         door: Door | None = None,
         seconds: float = math.inf,
         before_end: Callable[[], object] = lambda: None,
+        at_end: Callable[[Child], object] = children.kill_group,
     ) -> int:
         """Serve a child's output until it ends, ending it if need be; return its status as Child.reap does.
 
-        With a `door` (borg), whatever is left of its process group is killed too. `seconds` is the child's own limit:
-        it is ended then, and nothing else is. `before_end` is called once, before it is told to end.
+        `seconds` is the child's own limit: it is ended then, and nothing else is. `before_end` is called once, before
+        it is told to end; `at_end` when it has ended and its number is still its own, to see to what it has left.
         """
         open_streams = {stream.fd: stream for stream in streams}
         stopping, steps, late = 0.0, list(ending), time.monotonic() + seconds
@@ -96,7 +98,7 @@ class Watch:
                 _tell(child, steps.pop(0)[1])
         if door is not None:
             door.close()
-            children.kill_group(child)
+        at_end(child)
         self._drain(open_streams)
         self._notice_results(streams)
         return child.reap()
@@ -168,6 +170,35 @@ class Watch:
                     self.output.flush()
             if fd in open_streams:
                 _close(open_streams, fd)
+
+
+def start(
+    output: Output,
+    source: str,
+    words: Sequence[str],
+    env: Mapping[str, str],
+    disclose: Callable[[str], Callable[[str], str | None] | None],
+    fds: Mapping[int, int] | None = None,
+    wall: children.Wall = _NO_WALL,
+    sought: re.Pattern[str] | None = None,
+) -> tuple[Child, list[Stream]]:
+    """Start a child whose stdout and stderr are pipes of ours; `disclose` says by a stream's name what may pass."""
+    pipes = {number: os.pipe2(os.O_CLOEXEC) for number in (1, 2)}
+    try:
+        given = {**(fds or {}), **{n: ends[1] for n, ends in pipes.items()}}
+        child = children.spawn(words, env, given, wall.lay, wall.kinds)
+    except OSError:
+        for read_end, _ in pipes.values():
+            os.close(read_end)
+        raise
+    finally:
+        for _, write_end in pipes.values():
+            os.close(write_end)
+    names = {1: "stdout", 2: "stderr"}
+    return child, [
+        Stream(read_end, Lines(output, source, names[n], disclose(names[n]), sought))
+        for n, (read_end, _) in pipes.items()
+    ]
 
 
 def _tell(child: Child, number: int) -> None:

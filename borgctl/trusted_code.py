@@ -18,7 +18,8 @@ from borgctl.custody import Pinned, Unsafe
 
 _HEAD = 4096  # bytes, more than the kernel reads of a script's first line
 _DEEPEST = 4  # scripts that are interpreters of scripts; execve(2) gives up then
-_SEARCHED = ("/usr/local/bin", "/usr/bin", "/bin")  # PATH of what we start (`argv`)
+# PATH of what we start (`argv`)
+_SEARCHED = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/local/lib64", "/etc/ld.so.cache")
 _PYTHON = re.compile(r"python(3(?:\.[0-9]+)?)?")
 _PACKAGES = frozenset(("site-packages", "dist-packages"))
@@ -31,6 +32,14 @@ _PATH = re.compile(r"(?:\A|(?<=[\s='\"(;|&<>,])|(?<=[^\s/]:)(?!//))/[^\s'\"(){}$
 def require_program(path: str) -> None:
     """Raise Unsafe or OSError unless the program, and the interpreters that it names, are in safe hands."""
     _interpreters(path)
+
+
+def require_runnable(path: str) -> None:
+    """Raise Unsafe or OSError unless a program is there, may be executed, and is in safe hands as above."""
+    require_program(path)
+    with Pinned.at(path) as pinned:
+        if not pinned.status.st_mode & 0o111:
+            raise Unsafe(f"{path!r} is not executable: chmod 0755 {path}")
 
 
 def require_words(words: Sequence[str]) -> None:

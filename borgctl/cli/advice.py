@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from borgctl import credentials, patterns, sandbox, sources
-from borgctl.cli import premises
+from borgctl.cli import hooks, premises
 from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Job, Policy
@@ -61,7 +61,8 @@ def advise(policy: Policy, root: Node) -> Advice:
     for name in policy.commands:
         findings += [(find("commands", name), f"command {name!r}: {text}") for text in _command(policy, name)]
     for name, job in policy.jobs.items():
-        findings += [(find("jobs", name), f"job {name!r}: {text}") for text in _job(policy, job)]
+        said = (*_job(policy, job), *hooks.advise((*job.before, *job.after)))
+        findings += [(find("jobs", name), f"job {name!r}: {text}") for text in said]
         errors += [(find("jobs", name), f"job {name!r}: {text}") for text in _unsafe(job)]
     for flaw in premises.flaws(policy):
         (errors if flaw.fatal else findings).append((find(flaw.key), flaw.text))

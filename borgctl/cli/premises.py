@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from borgctl import audit, base, borg_version, custody, lock, passphrase, trusted_code
 from borgctl.base import Base
-from borgctl.custody import Pinned, Unsafe
+from borgctl.custody import Unsafe
 from borgctl.errors import BorgctlError
 from borgctl.policy import Policy
 
@@ -54,12 +54,10 @@ def flaws(policy: Policy) -> Iterator[Flaw]:
 def program(path: str) -> str | None:
     """Return what keeps a program from being run, None where nothing does."""
     try:
-        trusted_code.require_program(path)
-        with Pinned.at(path) as pinned:
-            mode = pinned.status.st_mode
+        trusted_code.require_runnable(path)
     except (OSError, Unsafe) as error:
         return _said(path, error)
-    return None if mode & 0o111 else f"{path!r} is not executable: chmod 0755"
+    return None
 
 
 def words(argv: tuple[str, ...]) -> Iterator[str]:

@@ -107,7 +107,7 @@ def row(record: dict[str, Any]) -> list[str]:
     about = {
         "accept": record.get("request"),
         "refuse": _both(reason, record.get("request") if reason is None else record.get("detail")),
-        "exit": _both(reason, record.get("detail") or _last(record.get("said"))),
+        "exit": _both(reason, record.get("detail") or _hooks(record) or _last(record.get("said"))),
         "unreadable": record.get("line"),
     }.get(kind, _both(reason, {key: value for key, value in record.items() if key not in _USUAL}))
     who = record.get("peer") or ("local" if kind in ("accept", "refuse", "exit") else "")
@@ -125,6 +125,12 @@ def brief(record: dict[str, Any]) -> list[str]:
 def _last(said: object) -> object:
     """Return the last line of what a run that failed said; the whole where it is no list of lines."""
     return said[-1] if isinstance(said, list) and said else said
+
+
+def _hooks(record: dict[str, Any]) -> object:
+    """Return which hooks failed, and the last line of what was said, where it was a hook that failed."""
+    notes, said = record.get("hooks"), _last(record.get("said"))
+    return _both("; ".join(map(_text, notes)), said) if isinstance(notes, list) and notes else None
 
 
 _PLACE = ("time", "sequence", "chain", "previous", "salt", "skipped")

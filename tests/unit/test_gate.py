@@ -21,6 +21,7 @@ import stage
 
 from borgctl.audit import Log
 from borgctl.chain import link
+from borgctl.cli import show
 from borgctl.cli.verify import verified
 from borgctl.hashchain import MOST, follows
 from borgctl.pull.stream import LONGEST
@@ -677,6 +678,105 @@ def test_a_hook_that_fails_after_is_told(room):
     hooks(room, after="exit 3")
     done = room.gate("run default")
     assert (done.returncode, exit_line(done)["reason"]) == (74, "hook-failed")
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        ("missing", "not run: No such file or directory"),
+        ("interpreter", "not run: its interpreter: No such file or directory"),
+        ("mode", "is not executable: chmod 0755"),
+        ("directory", "has mode 2770: other users may replace what is in it"),
+        ("silent", "ended with status 3"),
+        ("signal", "ended with signal 9 (SIGKILL)"),
+    ],
+)
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_the_record_of_a_hook_that_failed_names_it_and_says_why(room, which, damage, why):
+    hooks(room, **{which: {"silent": "exit 3", "signal": "kill -9 $$"}.get(damage, "exit 0")})
+    program = room.path / which
+    match damage:
+        case "missing":
+            program.unlink()
+        case "interpreter":
+            program.write_text("#!/nonexistent/sh\n")
+        case "mode":
+            program.chmod(0o600)
+        case "directory":
+            program = room.path / "open" / which
+            program.parent.mkdir()
+            (room.path / which).rename(program)
+            program.parent.chmod(0o2770)
+            room.file.write_text(room.file.read_text().replace(f"[{room.path}/{which}]", f"[{program}]"))
+    for more, leaves in (("", False), ("disclose: names\n", True)):
+        room.file.write_text(room.file.read_text() + more)
+        done = room.gate("run default")
+        assert exit_line(done)["reason"] == "hook-failed"
+        (note,) = room.records()[-1]["hooks"]
+        assert note.startswith(f"{which} 1 {str(program)!r}: ") and why in note
+        assert show.row(room.records()[-1])[-1].startswith(f"hook-failed: {note}"[:200])
+        assert (f"/{which}'".encode() in done.stderr or f"hook '{which}'".encode() in done.stderr) == leaves
+
+
+def test_the_failure_of_a_hook_is_in_the_record_beside_borgs_own(room):
+    hooks(room, after="echo no room >&2; exit 3")
+    room.borg("exit 2")
+    end = exit_line(room.gate("run default"))
+    (note,) = room.records()[-1]["hooks"]
+    assert end["origin"] == "borg" and note.endswith("ended with status 3")
+    assert show.row(room.records()[-1])[-1] == f"{note}: hook: no room"
+
+
+def test_a_hook_finds_the_programs_of_an_administrator(room):
+    hooks(room)
+    room.gate("run default")
+    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+    assert path in (room.path / "before.env").read_text()
+
+
+DAEMON = "trap '' HUP; echo $$ > ROOM/pid; exec sleep 60"
+
+
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_a_daemon_that_a_hook_starts_lives_on(room, which):
+    """As pg_ctl start does: it makes a session of its own, and its parent waits until it is up, and ends."""
+    daemon = DAEMON.replace("ROOM", str(room.path))
+    hooks(
+        room,
+        **{
+            which: f'setsid sh -c "{daemon}" & until [ -s {room.path}/pid ]; do sleep 0.01; done'.replace(
+                "$$", "\\$\\$"
+            )
+        },
+    )
+    assert room.gate("run default").returncode == 0
+    pid = int((room.path / "pid").read_text())
+    try:
+        assert programs.alive(pid) and "hooks" not in room.records()[-1]
+    finally:
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("which", ["before", "after"])
+def test_what_stays_in_a_hooks_session_is_ended_and_told(room, which):
+    hooks(room, **{which: f"sleep 60 & echo $! > {room.path}/pid"})
+    done = room.gate("run default")
+    assert done.returncode == 0 and b"a hook left 1 process running in its session; ended" in done.stderr
+    pid = int((room.path / "pid").read_text())
+    assert not programs.alive(pid)
+    (note,) = room.records()[-1]["hooks"]
+    assert note.startswith(f"{which} 1 '{room.path}/{which}': left running") and note.endswith(f" (pid {pid})")
+
+
+def test_what_a_passphrase_program_leaves_running_does_not_outlive_the_gate(room):
+    daemon = f"setsid sh -c 'echo $$ > {room.path}/pid; exec sleep 60' >/dev/null 2>&1 &"
+    program = programs.script(
+        room.path / "ask", f"{daemon} until [ -s {room.path}/pid ]; do sleep 0.01; done; echo pass"
+    )
+    room.policy()
+    room.file.write_text(room.file.read_text().replace(f"file: {room.secret}", f"program: [{program}]"))
+    assert room.gate("run default").returncode == 0
+    assert not programs.alive(int((room.path / "pid").read_text()))
 
 
 def test_borgs_failure_outranks_that_of_a_hook(room):

@@ -127,6 +127,8 @@ ADVICE = [
     ((("/data]", "/data], exclude: ['sh:$HOME/x', '*.o']"),), 5, "no shell reads '$HOME'"),
     ((("/data]", "/data], options: {pattern: ['- pp:~alice/x']}"),), 5, "no shell reads '~alice'"),
     ((("/data]", "/none]"),), 5, "is not here"),
+    ((("/data]", "/data], after: [[/bin/sh, -c, 'setsid sleep 300 &']]"),), 5, "hook 'setsid sleep 300 &' leaves"),
+    ((("/data]", "/data], before: [[/bin/bash, -ec, '(a & b) 2>&1; exit 0']]"),), 5, "leaves a program running"),
     ((("HERE/data", "HERE"),), 5, "the passphrase"),
     ((("HERE/data", "HERE"),), 5, "borg's own state"),
     ((("", "transports: [stdio, socket]\n"), ("HERE/s}", "HERE/none}")), 11, "is missing"),
@@ -213,11 +215,14 @@ def test_what_the_gate_refuses_is_an_error_where_it_stands(sound, tmp_path, chan
         "[/bin/sh, -c, 'date >/dev/null; ls /tmp HERE']",
         "[/usr/bin/curl, 'https://example.org/x']",
         "[HERE/hook, '/']",
+        "[/bin/sh, -c, 'a && b >&2 2>&1; curl https://example.org/?x=1&y=2']",
+        "[/bin/sh, -c, 'a & b; wait']",
+        "[HERE/hook, 'a &']",
     ],
 )
 def test_a_hook_whose_words_nobody_else_can_change_is_no_error(sound, hook):
     text = hook.replace("/usr/bin/curl", "HERE/hook")
-    assert errors(sound(("/data]", f"/data], before: [{text}]"))) == []
+    assert warnings(sound(("/data]", f"/data], before: [{text}]"))) == []
 
 
 def test_a_path_that_is_a_symlink_is_warned_of(sound, tmp_path):

@@ -20,6 +20,7 @@ supervise._TICK, supervise._GRACE = 0.05, 0.2
 output = Output(2, "r")
 watch = Watch(output, seconds, int(sys.argv[4]))
 watch.start()
+children.adopt_orphans()
 read_end, write_end = os.pipe2(os.O_CLOEXEC)
 child = children.spawn(["/bin/sh", "-c", code], {"PATH": "/usr/bin:/bin"}, {1: write_end, 2: write_end})
 os.close(write_end)
