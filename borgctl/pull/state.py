@@ -71,6 +71,7 @@ class State:
     """All of it; `last` is the last attempt, also one that did not come to a job."""
 
     head: Head | None = None
+    since: float | None = None  # when a run was first remembered
     last: Past | None = None
     jobs: dict[str, Job] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
@@ -140,6 +141,7 @@ def _read(data: bytes) -> State:
         raise ValueError
     return State(
         head=None if told["head"] is None else Head.read(told["head"]),
+        since=None if told.get("since") is None else _number(told["since"]),
         last=_past(told["last"]),
         jobs={str(JobName(name)): _job(job) for name, job in told["jobs"].items()},
         alerts={_text(name): _alert(alert) for name, alert in told["alerts"].items()},
