@@ -64,12 +64,31 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class AtWork:
+    """What a launcher is at with the target, since so many seconds: a run of this job, hello, or a window."""
+
+    kind: str
+    job: str | None
+    seconds: float
+
+    def __str__(self) -> str:
+        whose = {"run": "running", "hello": "asking the client for its jobs", "window": "a window is open"}[self.kind]
+        return f"{whose} for {elapsed(self.seconds)}"
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {"kind": self.kind, "job": self.job, "seconds": round(self.seconds)}
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """A target: its rows, its alerts, and what is kept of its client's audit log."""
 
     target: str
     rows: tuple[Row, ...]
     state: State
+    at_work: AtWork | None = None
 
     @property
     def level(self) -> int:
@@ -79,7 +98,11 @@ class Standing:
     @property
     def lines(self) -> Iterator[str]:
         """Yield it for people."""
-        yield from map(str, self.rows)
+        busy, work = self.at_work and self.at_work.job, self.at_work
+        for row in self.rows:
+            yield f"{row}, {work}" if busy is not None and row.job == busy else str(row)
+        if work is not None and busy not in [row.job for row in self.rows if row.job]:
+            yield f"{self.target}{f' {busy}' if busy else ''}: {work}"
         for alert in self.state.alerts.values():
             yield f"{self.target}: {alerted(alert)}"
 
@@ -89,6 +112,7 @@ class Standing:
         return {
             "target": self.target,
             "status": self.level,
+            "running": self.at_work and self.at_work.plain,
             "jobs": [row.plain for row in self.rows],
             "head": self.state.head and str(self.state.head),
             "repository": self.state.repository,

@@ -71,7 +71,6 @@ class State:
     """All of it; `last` is the last attempt, also one that did not come to a job."""
 
     head: Head | None = None
-    since: float | None = None  # when a run was first remembered
     last: Past | None = None
     jobs: dict[str, Job] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
@@ -79,6 +78,7 @@ class State:
     config: str | None = None  # the hash of the repository's config
     linked: bool = False  # the head is a link that we took or computed, not one that an earlier release kept
     repository: str | None = None  # the repository's id, once there is one; `init` is for a target without
+    since: float | None = None  # when a run was first remembered
     lost: bool = False  # there was a file that cannot be read
 
     def alert(self, reason: str, text: str, now: float) -> Alert:

@@ -13,14 +13,17 @@ from dataclasses import dataclass, replace
 
 from borgctl.errors import BadValue
 from borgctl.prose import elapsed
+from borgctl.pull import running
 from borgctl.pull import state as states
+from borgctl.pull.broken_off import interrupted
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.memory import iso
 from borgctl.pull.outcome import GOOD
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.run import obstacle
-from borgctl.pull.standing import Row, Standing
+from borgctl.pull.running import Seen
+from borgctl.pull.standing import AtWork, Row, Standing
 from borgctl.pull.state import Job, State
 from borgctl.pull.targets import Target, load
 
@@ -44,11 +47,19 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
             name = TargetName(text)
             target = load(folders, name)
             state = states.load(folders, name)
-            added = _added(folders, target, state)
-        except (PullError, BadValue) as error:
+            judge = _Judge(target, state, _added(folders, target, state), now)
+            begun = running.seen(folders, name)
+        except (PullError, BadValue, OSError) as error:
             yield Standing(text, (Row(text, None, "invalid", text=str(error).partition("\n")[0]),), State())
             continue
-        yield Standing(text, tuple(_rows(_Judge(target, state, added, now))), state)
+        interrupted(state, begun)
+        yield Standing(text, tuple(_rows(judge)), state, _at_work(begun, now))
+
+
+def _at_work(seen: Seen | None, now: float) -> AtWork | None:
+    if seen is None or not seen.alive:
+        return None
+    return AtWork(seen.begun.kind, seen.begun.job, max(0.0, now - seen.begun.time))
 
 
 def _added(folders: Folders, target: Target, state: State) -> float:
