@@ -133,6 +133,20 @@ class Base:
         finally:
             self._forget(run, lock)
 
+    def is_running(self, run: str) -> bool:
+        """Tell whether the gate of this run is at work; nothing is made, and no gate is kept from its lock."""
+        try:
+            fd = os.open(f"locks/run-{run}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.fd)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
     def kept(self, kind: str, repository: RepositoryPath) -> str | None:
         """Return the 'repository' id or the hash of the 'key' that is known here, as hexadecimal digits, or None.
 

@@ -12,12 +12,18 @@ from datetime import datetime
 
 _NARROWEST = 60
 _UNFOLDED = 100_000
+_DAYS, _DAYS_ALONE = 2, 10
 
 
 def elapsed(seconds: float) -> str:
-    """Write a duration in its two largest units."""
+    """Write a duration in its two largest units; days from two on, and from ten on days alone."""
     minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
+    days = hours // 24
+    if days >= _DAYS_ALONE:
+        return f"{days} d"
+    if days >= _DAYS:
+        return f"{days} d {hours % 24} h"
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"

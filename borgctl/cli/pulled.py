@@ -1,18 +1,21 @@
 """`borgctl status`: is anyone still pulling this machine? The last good run of each job, from the audit log.
 
-Judged are the jobs of the policies that make archives, and what a server may spell out where there are none. The log is
-believed; whether it may be is `borgctl audit verify`'s.
+Judged are the jobs of the policies that make archives, and what a server may spell out where there are none. A run that
+was accepted, whose end is in no record and whose gate is not at work has broken off, and failed. The log is believed;
+whether it may be is `borgctl audit verify`'s.
 
     status(["/etc/borgctl/web1.yaml"], 26 * 3600, now).status      0 all well, 1 look at it, 2 overdue
 """
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from borgctl import policyfile
+from borgctl.base import Base
 from borgctl.cli import logs
 from borgctl.cli.lint import printable
 from borgctl.cli.show import moment, record
@@ -37,9 +40,16 @@ class Pulled:
     error: str | None = None
     state: str = "never"
     age: float | None = None
+    begun: dict[str, Any] | None = None  # the last that was accepted and has not ended
+    running: float | None = None  # for how many seconds, where its gate is at work
 
-    def judge(self, longest: float, now: datetime) -> None:
-        """Say how it stands."""
+    def judge(self, longest: float, now: datetime, base: str | None = None) -> None:
+        """Say how it stands; `base` is the policy's state directory."""
+        if self.begun is not None and _at_work(base, self.begun):
+            begun = moment(self.begun)
+            self.running = max(0.0, (now - begun).total_seconds()) if begun else 0.0
+        elif self.begun is not None:
+            self.last = {**self.begun, "outcome": "failed", "reason": "broken-off"}
         time = moment(self.good) if self.good else None
         age = (now - time).total_seconds() if time else None
         self.age = None if age is None else max(0.0, age)
@@ -59,7 +69,8 @@ class Pulled:
         """Return it for JSON; `age` in seconds."""
         told = [one and {key: one.get(key) for key in ("time", "run", "outcome", "reason")} for one in _both(self)]
         names = {"policy": self.policy, "job": self.job, "state": self.state, "error": self.error}
-        return {**names, "age": self.age and round(self.age), "good": told[0], "last": told[1]}
+        running = None if self.running is None else round(self.running)
+        return {**names, "age": self.age and round(self.age), "running": running, "good": told[0], "last": told[1]}
 
     def __str__(self) -> str:
         title = f"{self.policy} {self.job or '(spelled out)'}: {self.state}"
@@ -69,6 +80,8 @@ class Pulled:
         if self.last is not None and self.last is not self.good:
             told = [str(self.last[key]) for key in ("outcome", "reason") if self.last.get(key)]
             parts.append(f"last run {self.last.get('time')} {' '.join(told)}")
+        if self.running is not None:
+            parts.append(f"running for {elapsed(self.running)}")
         return ", ".join(parts)
 
 
@@ -102,18 +115,20 @@ def status(files: Sequence[str], longest: float, now: datetime) -> Findings:
     """Return how each job of these policies stands, where `longest` seconds may have passed since its last good run."""
     findings = Findings()
     read: dict[str, list[Pulled]] = {}
+    bases: dict[str, str] = {}
     for file in files:
         try:
             policy = policyfile.read(file)
         except BorgctlError as error:
             findings.jobs.append(Pulled(file, None, error=error.detail))
             continue
+        bases[file] = policy.base
         read.setdefault(policy.audit.file, []).extend(Pulled(file, job) for job in _jobs(policy))
     for log, jobs in read.items():
         findings.jobs.extend(jobs)
         _fill({(one.policy, one.job): one for one in jobs}, log)
     for one in findings.jobs:
-        one.judge(longest, now)
+        one.judge(longest, now, bases.get(one.policy))
     return findings
 
 
@@ -129,7 +144,7 @@ def _fill(jobs: dict[tuple[str, str | None], Pulled], log: str) -> None:
     try:
         lines = logs.lines(logs.parts(log))
         for line in lines:
-            if b'"exit"' in line.text:
+            if b'"exit"' in line.text or b'"accept"' in line.text:
                 _take(jobs, record(line.text))
     except BadValue as error:
         if os.path.lexists(log):  # else nobody has come yet
@@ -139,10 +154,23 @@ def _fill(jobs: dict[tuple[str, str | None], Pulled], log: str) -> None:
 
 def _take(jobs: dict[tuple[str, str | None], Pulled], told: dict[str, Any]) -> None:
     policy, job = told.get("policy"), told.get("job")
-    if told["type"] != "exit" or told.get("command") != "create" or not isinstance(policy, str):
+    if told.get("command") != "create" or not isinstance(policy, str):
         return
     found = jobs.get((policy, job)) if job is None or isinstance(job, str) else None
-    if found is not None:
-        found.last = told
+    if found is not None and told["type"] == "accept":
+        found.begun = told
+    elif found is not None and told["type"] == "exit":
+        found.begun, found.last = None, told
         good = told.get("outcome") in _GOOD and told.get("reason") != DRY_RUN
         found.good = told if good else found.good
+
+
+def _at_work(path: str | None, begun: dict[str, Any]) -> bool:
+    """Tell whether the gate of this run is at work."""
+    run, base = begun.get("run"), Base.known(path) if path else None
+    if base is None:
+        return False
+    try:
+        return isinstance(run, str) and re.fullmatch(r"[0-9a-f]{16}", run) is not None and base.is_running(run)
+    finally:
+        os.close(base.fd)

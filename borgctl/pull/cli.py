@@ -28,7 +28,8 @@ from borgctl.pull.report import Report, readable, record
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import Launcher, run_all
 from borgctl.pull.session import Patience
-from borgctl.pull.status import nagios, standings
+from borgctl.pull.standing import nagios
+from borgctl.pull.status import standings
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import load, names
 from borgctl.pull.text import rows, shown

@@ -3,8 +3,9 @@
     CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
+    STATE/NAME/running
 
-What is in `STATE/run` is told in `rooms`, what is in `copies` there.
+What is in `STATE/run` is told in `rooms`, what is in `copies` and `running` there.
 
     with lock(folders, TargetName("web1")): …
 """
@@ -77,6 +78,10 @@ class Folders:
     def memory(self, name: TargetName) -> str:
         """Return the path of the target's state."""
         return f"{self.state}/{name}/state.json"
+
+    def running(self, name: TargetName) -> str:
+        """Return the path of what says that a launcher is at work on the target."""
+        return f"{self.state}/{name}/running"
 
     def copies(self, name: TargetName) -> str:
         """Return the directory of copies of the repository's small files."""

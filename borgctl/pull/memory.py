@@ -56,6 +56,7 @@ def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, .
     alerts: list[Alert] = []
     try:
         state = load(folders, name)
+        state.since = ended.time if state.since is None else state.since
         alerts += [*(state.alerts.values() if state.lost else ()), *_heard(state, ended), *_changed(state, ended)]
         alerts += _withdrawn(state, ended)
         alerts += [*_count(state, ended), *_done(state, ended)]

@@ -9,11 +9,13 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 from borgctl.errors import BadValue
 from borgctl.pull import drafts, peer, serve
+from borgctl.pull.broken_off import recalled
 from borgctl.pull.children import Child
 from borgctl.pull.diagnosis import full
 from borgctl.pull.errors import PullError
@@ -27,6 +29,7 @@ from borgctl.pull.repository import guard, transactions
 from borgctl.pull.repository.inspection import Inspection, inspect, makes_one, problem
 from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.rooms import room
+from borgctl.pull.running import Begun, marked
 from borgctl.pull.session import Patience, Session
 from borgctl.pull.state import Alert, State
 from borgctl.pull.state import load as load_state
@@ -141,7 +144,19 @@ def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: f
     state = load_state(launcher.folders, target.name)
     call = peer.run(target, job, path, state.head)
     session = session_of(target, job, state)
-    return carry(launcher, target, call, path, seconds, str(job), state.head, session, by_hand=by_hand)
+    with underway(launcher, target, Begun("run", str(job), time.time())) as notes:
+        return carry(launcher, target, call, path, seconds, str(job), state.head, session, by_hand=by_hand, notes=notes)
+
+
+@contextmanager
+def underway(launcher: Launcher, target: Target, begun: Begun) -> Iterator[tuple[Message, ...]]:
+    """Mark a call as going on; give what is to be said of what an earlier launcher began and did not end."""
+    try:
+        broken = recalled(launcher.folders, target.name)
+    except OSError as error:
+        broken = f"{error.filename or launcher.folders.memory(target.name)}: {error.strerror}"
+    with marked(launcher.folders, target.name, begun) as fault:
+        yield tuple(Message("borgpull", "WARNING", text) for text in (broken, fault) if text is not None)
 
 
 def session_of(target: Target, job: JobName, state: State) -> GuardSession:
@@ -161,16 +176,20 @@ def carry(
     session: GuardSession,
     verdict: Callable[[Facts, Transcript], Verdict] = lambda facts, _: judge(facts),
     by_hand: bool = False,
+    notes: tuple[Message, ...] = (),
 ) -> Report:
     """Serve the repository to one call, and report; `job` is what to call it, `seen` what was sent as --seen.
 
     `session` is what the client may say to the repository. `by_hand`: nothing but the command line names this job.
+    `notes` are to be said first.
     """
     base = launcher.folders.borg(target.name)
     make(base)
     repository = str(target.repository)
     transcript, begun, clock = Transcript(call.asked, call.until), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")
+    for note in notes:
+        launcher.screen.show(transcript.keep(note))
     before = _inspected(launcher, target, transcript)
     if barred := before.verdict or _made(launcher, target, call.asked[0]):
         report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, tuple(before.alerts))
@@ -273,12 +292,14 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     seconds = min(_HELLO, target.timeout)
     seen = load_state(launcher.folders, target.name).head
     call = peer.hello(target, path, seen)
-    facts = _session(launcher, call, None, transcript, seconds).run()
-    verdict = unanswered(facts, transcript)
-    said = verdict or Verdict("ok", "gate")
-    alerts = remember(
-        launcher.folders, target.name, Ended(None, said, transcript, seen, time.time(), named=_named(target))
-    )
+    with underway(launcher, target, Begun("hello", None, begun)) as notes:
+        for note in notes:
+            launcher.screen.show(transcript.keep(note))
+        facts = _session(launcher, call, None, transcript, seconds).run()
+        verdict = unanswered(facts, transcript)
+        said = verdict or Verdict("ok", "gate")
+        ended = Ended(None, said, transcript, seen, time.time(), named=_named(target))
+        alerts = remember(launcher.folders, target.name, ended)
     offered = [job for job, command in transcript.hello.jobs if command == "create"] if transcript.hello else []
     jobs = tuple(job for job in dict.fromkeys(offered) if target.job(job).run)
     if verdict is None and jobs:

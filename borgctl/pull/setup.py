@@ -31,7 +31,7 @@ repository: {repository}   # on this server; the client's policy names the same 
 quota: {quota}                        # borg's storage quota: what this client may fill
 #jobs: [default]                    # left out: every job with command create that the client offers
 #jobs: {{prune: {{deletes: 5000, run: no}}}}   # how many objects a prune may delete; 'run: no': with --job prune only
-#expect: 26h                        # older than this is overdue, says 'borgpull status'
+expect: 26h                         # older than this is overdue, says 'borgpull status'
 #timeout: 12h
 #borg: /usr/bin/borg                # this server's borg
 """

@@ -78,6 +78,7 @@ class State:
     config: str | None = None  # the hash of the repository's config
     linked: bool = False  # the head is a link that we took or computed, not one that an earlier release kept
     repository: str | None = None  # the repository's id, once there is one; `init` is for a target without
+    since: float | None = None  # when a run was first remembered
     lost: bool = False  # there was a file that cannot be read
 
     def alert(self, reason: str, text: str, now: float) -> Alert:
@@ -140,6 +141,7 @@ def _read(data: bytes) -> State:
         raise ValueError
     return State(
         head=None if told["head"] is None else Head.read(told["head"]),
+        since=None if told.get("since") is None else _number(told["since"]),
         last=_past(told["last"]),
         jobs={str(JobName(name)): _job(job) for name, job in told["jobs"].items()},
         alerts={_text(name): _alert(alert) for name, alert in told["alerts"].items()},

@@ -28,6 +28,8 @@ KEYS = (
 )
 TRANSPORTS = ("stdio", "socket", "local")
 
+EXPECT = 26 * 3600  # seconds: a day, and what a night may be late
+
 T = TypeVar("T")
 
 
@@ -35,7 +37,7 @@ T = TypeVar("T")
 class Target:
     """One client: `host` and `policy` may be None as `transport` has it, `described` are the jobs that its file names.
 
-    `timeout` and `expect` are seconds; `expect` is None where nothing is ever overdue.
+    `timeout` and `expect` are seconds; `expect_said`: it stands in the file, and is not our default.
     """
 
     name: TargetName
@@ -47,7 +49,8 @@ class Target:
     described: tuple[TargetJob, ...]
     quota: str
     timeout: int
-    expect: int | None
+    expect: int
+    expect_said: bool
     transport: str
     socket_directory: str
     policy: str | None
@@ -111,7 +114,8 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
         described=target_jobs.read(notes, found["jobs"]) if "jobs" in found else (),
         quota=value("quota", quota, ""),
         timeout=value("timeout", duration, 12 * 3600),
-        expect=value("expect", duration, None),
+        expect=value("expect", duration, EXPECT),
+        expect_said="expect" in found,
         transport=transport,
         socket_directory=value("socket_directory", lambda word: SocketPath(word).text, "/run/borgctl"),
         policy=value("policy", plain_path, None),

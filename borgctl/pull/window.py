@@ -17,7 +17,8 @@ from borgctl.pull.folders import lock
 from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.rooms import room
-from borgctl.pull.run import Launcher, carry, obstacle
+from borgctl.pull.run import Launcher, carry, obstacle, underway
+from borgctl.pull.running import Begun
 from borgctl.pull.state import load as load_state
 from borgctl.pull.targets import Target
 from borgctl.pull.transcript import Transcript
@@ -51,7 +52,9 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
             peer.prepare(target, path)
             seen = load_state(launcher.folders, target.name).head
             call = peer.window(target, left, path, seen)
-            report = carry(launcher, target, call, path, left + _IN_ORDER, "window", seen, session, _verdict)
+            words = (call, path, left + _IN_ORDER, "window", seen, session, _verdict)
+            with underway(launcher, target, Begun("window", None, time.time())) as notes:
+                report = carry(launcher, target, *words, notes=notes)
         good = report.verdict.outcome in GOOD
         if launcher.stop.name is not None or not report.transcript.used:
             return 0 if good else 2

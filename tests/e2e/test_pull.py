@@ -154,6 +154,13 @@ def test_a_timeout_ends_both_sides(pair):
     assert pair.run().returncode == 0
 
 
+def statuses(pair, said, server=""):
+    """Let both sides say how the target stands: both say this, and the server also that."""
+    own = run([machines.program("borgctl"), "status", pair.client.policy_file]).stdout
+    served = pair.borgpull("status").stdout
+    assert said in own and said in served and server in served, own + served
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_launcher_that_is_ended_leaves_nothing_running_on_either_side(pair, number):
     huge = slow(pair)
@@ -162,11 +169,13 @@ def test_a_launcher_that_is_ended_leaves_nothing_running_on_either_side(pair, nu
     )
     wait_for(lambda: begun(pair), 60, "the run to start")
     time.sleep(1)
+    statuses(pair, "running for ")
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode != 0
     wait_for(lambda: not pair.sshd.sessions(), 45, f"the client to end: {pair.sshd.sessions()}")
     assert ended(pair)["outcome"] in ("disconnected", "failed")
+    statuses(pair, "last run ", "broken-off" if number == signal.SIGKILL else "stopped")
     huge.unlink()
     assert pair.run().returncode == 0
 

@@ -195,7 +195,7 @@ class Story:
 
     def every_night(self, words):
         target = self.backup.top / "etc/borgpull/targets/web1.yaml"
-        target.write_text(target.read_text().replace("#jobs: {prune:", "jobs: {prune:") + "expect: 26h\n")
+        target.write_text(target.read_text().replace("#jobs: {prune:", "jobs: {prune:"))
         self.backup.type(self.here(words))
 
     def explain(self, words):

@@ -453,7 +453,7 @@ def test_a_client_whose_every_job_is_gone_is_not_ok(world, borgpull) -> None:
     saved(world.folders, {"default": good(1.0)})
     assert borgpull("run", "web1")[0] == 2
     status, out, _ = borgpull("status")
-    assert status == 2 and "web1: never" in out and "ALERT: job-withdrawn" in out
+    assert status == 2 and "web1: new" in out and "ALERT: job-withdrawn" in out
     borgpull("accept", "web1", "--reason", "they were renamed")
     assert borgpull("status")[0] == 1
 

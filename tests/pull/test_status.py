@@ -1,14 +1,17 @@
 """How targets stand: overdue, failing, alarming; for people, programs and monitoring."""
 
 import json
+import os
 import re
 import time
+from pathlib import Path
 
 import pytest
 
 from borgctl.pull import state as states
 from borgctl.pull.folders import TargetName
 from borgctl.pull.state import Job, Past, State
+from borgctl.pull.targets import load
 
 NAME = TargetName("web1")
 HOUR = 3600.0
@@ -25,6 +28,12 @@ def remembered(world, name: TargetName = NAME, **jobs: tuple) -> None:
     states.save(world.folders, name, state)
 
 
+def age(world, hours: float) -> None:
+    """Make the target so many hours old."""
+    then = time.time() - hours * HOUR
+    os.utime(world.folders.target(NAME), (then, then))
+
+
 @pytest.mark.parametrize(
     ("expect", "job", "status", "word"),
     [
@@ -36,12 +45,14 @@ def remembered(world, name: TargetName = NAME, **jobs: tuple) -> None:
         ("26h", (None, "failed", "create"), 2, "never"),
         ("26h", (-1, "ok", "create"), 2, "overdue"),  # the clock was set back since: how old it is nobody knows
         ("26h", (-0.01, "ok", "create"), 0, "ok"),
-        (None, (1000, "ok", "create"), 0, "ok"),
-        (None, (None, "failed", "create"), 1, "never"),
+        (None, (25, "ok", "create"), 0, "ok"),
+        (None, (960, "ok", "create"), 2, "overdue"),  # nobody has to say that a backup of last month is old
+        (None, (None, "failed", "create"), 2, "never"),
     ],
 )
 def test_a_job_stands_as_its_runs_and_what_is_expected_say(world, borgpull, expect, job, status, word) -> None:
     world.local([], **({"expect": expect} if expect else {}))
+    age(world, 27)
     remembered(world, default=job)
     code, out, _ = borgpull("status")
     assert (code, out.split(",")[0].strip()) == (status, f"web1 default: {word}")
@@ -59,10 +70,51 @@ def test_a_last_run_with_warnings_is_a_warning(world, borgpull) -> None:
 
 
 def test_a_target_that_was_never_run_is_told(world, borgpull) -> None:
-    world.local([], expect="26h")
-    assert borgpull("status")[:2] == (2, "web1 default: never\n")
-    world.local([], jobs=None)
-    assert borgpull("status")[:2] == (1, "web1: never\n")
+    for jobs, title in (("[default]", "web1 default"), (None, "web1")):
+        world.local([], expect="26h", jobs=jobs)
+        said = "added 0 s ago, expected every 26 h 0 min"
+        assert borgpull("status")[:2] == (1, f"{title}: new, {said}\n")
+        age(world, 960)
+        assert borgpull("status")[:2] == (2, f"{title}: never, {said.replace('0 s', '40 d')}\n")
+        assert borgpull("status", "--nagios")[1].startswith(f"BORGPULL CRITICAL - {title}: never, added 40 d ago")
+
+
+@pytest.mark.parametrize("kept", ["key", "state"])
+def test_no_edit_of_its_file_makes_a_target_new_again(world, borgpull, kept) -> None:
+    world.local([["refuse", "refused", 77, "policy-invalid"]], borg=world.quiet_serve())
+    age(world, 960)
+    assert borgpull("status")[0] == 2
+    if kept == "key":
+        public = Path(f"{world.folders.key(NAME)}.pub")
+        public.parent.mkdir()
+        public.touch()
+        os.utime(public, (time.time() - 960 * HOUR,) * 2)
+    else:
+        states.save(world.folders, NAME, State(since=time.time() - 960 * HOUR))
+        borgpull("run", "web1")
+    age(world, 0)
+    code, out, _ = borgpull("status")
+    assert code == 2 and out.startswith("web1 default: never, added 40 d ago")
+
+
+def test_a_target_that_does_not_say_what_is_expected_is_judged_by_a_default_that_is_told(world, borgpull) -> None:
+    world.local([])
+    remembered(world, default=(1, "ok", "create"))
+    assert borgpull("status")[1] == "web1 default: ok, last good 1 h 0 min ago, expected every 26 h 0 min (default)\n"
+    (one,) = json.loads(borgpull("status", "--json")[1])["jobs"]
+    assert (one["expect"], one["expect_said"]) == (93600, False)
+    remembered(world, default=(960, "ok", "create"))
+    code, out, _ = borgpull("status", "--nagios")
+    said = "web1 default: overdue, last good 40 d ago, expected every 26 h 0 min (default)"
+    assert code == 2 and out.startswith(f"BORGPULL CRITICAL - {said}")
+    world.local([], expect="60d")
+    assert borgpull("status")[1] == "web1 default: ok, last good 40 d ago\n"
+
+
+def test_a_target_that_add_makes_says_what_is_expected(world, borgpull) -> None:
+    assert borgpull("add", "web1", "root@web1", "--repository", f"{world.root}/r/web1")[0] == 0
+    target = load(world.folders, NAME)
+    assert (target.expect, target.expect_said) == (26 * 3600, True)
 
 
 def test_without_jobs_in_the_file_those_count_that_made_archives(world, borgpull) -> None:
@@ -153,7 +205,7 @@ def test_a_job_of_the_target_that_the_client_does_not_know_is_remembered(world, 
     assert borgpull("run", "web1", *(["--job", "default"] if by_hand else []))[0] == 2
     assert states.load(world.folders, NAME).jobs["default"].last.reason == "unknown-job"
     code, out, _ = borgpull("status")
-    assert code == 2 and out.startswith("web1 default: never, last run refused (unknown-job)")
+    assert code == 1 and out.startswith("web1 default: new") and out.endswith("last run refused (unknown-job)\n")
 
 
 def test_a_job_that_went_well_once_and_is_unknown_now_is_remembered(world, borgpull) -> None:

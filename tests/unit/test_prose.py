@@ -20,6 +20,9 @@ from borgctl.prose import elapsed, local, width, wrapped
         (3599.7, "1 h 0 min"),
         (3661, "1 h 1 min"),
         (97200, "27 h 0 min"),
+        (172799.6, "2 d 0 h"),
+        (183600, "2 d 3 h"),
+        (40 * 86400 + 7200, "40 d"),
     ],
 )
 def test_a_duration_is_told_in_its_two_largest_units(seconds, text):

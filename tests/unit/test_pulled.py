@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from borgctl.audit import Log
+from borgctl.base import Base
 from borgctl.cli.app import app
 from borgctl.cli.pulled import status
 
@@ -36,6 +37,12 @@ def make(
 def ran(policy, outcome="ok", job="default", command="create", **more):
     log = Log.open(str(policy.parent / "audit.jsonl"), syslog=False)
     log.append({"type": "exit", "policy": str(policy), "command": command, "job": job, "outcome": outcome, **more})
+    log.close()
+
+
+def accepted(policy, run, job="default"):
+    log = Log.open(str(policy.parent / "audit.jsonl"), syslog=False)
+    log.append({"type": "accept", "run": run, "policy": str(policy), "command": "create", "job": job})
     log.close()
 
 
@@ -135,3 +142,43 @@ def test_what_is_in_the_log_reaches_no_terminal(policy):
 def test_a_log_that_cannot_be_read_is_not_taken_for_one_without_pulls(policy):
     (policy.parent / "audit.jsonl").mkdir()
     assert stands(policy) == (2, [("default", "unusable")])
+
+
+RUN = "0123456789abcdef"
+
+
+@pytest.fixture
+def at_work(policy):
+    """Give a base with a gate that is at the run."""
+    policy.write_text(policy.read_text() + f"base: {policy.parent}/base\n")
+    base = Base.open(f"{policy.parent}/base")
+    with base.run_directory(RUN, os.geteuid(), os.getegid()):
+        yield
+    os.close(base.fd)
+
+
+def test_a_run_that_goes_on_is_told_beside_the_last_result(policy, at_work):
+    ran(policy)
+    accepted(policy, RUN)
+    found = status([str(policy)], 26 * 3600, datetime.now(UTC) + timedelta(seconds=39))
+    assert found.status == 0 and re.search(r"default: ok, last good .*, running for (39|40) s$", found.lines[0])
+    assert found.plain["jobs"][0]["running"] in (39, 40)
+    ran(policy, run=RUN)
+    (line,) = status([str(policy)], 26 * 3600, datetime.now(UTC)).lines
+    assert "running" not in line
+
+
+def test_a_run_without_an_end_whose_gate_is_gone_has_failed(policy, at_work):
+    ran(policy)
+    for run in ("fedcba9876543210", "../run-x", "x"):
+        accepted(policy, run)
+        assert stands(policy) == (1, [("default", "failing")])
+    (line,) = status([str(policy)], 26 * 3600, datetime.now(UTC)).lines
+    assert line.endswith(" failed broken-off")
+    ran(policy)
+    assert stands(policy) == (0, [("default", "ok")])
+
+
+def test_a_run_that_never_ended_is_no_good_one_where_no_base_is(policy):
+    accepted(policy, RUN)
+    assert stands(policy) == (2, [("default", "never")])
