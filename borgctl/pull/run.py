@@ -24,7 +24,7 @@ from borgctl.pull.progress import Screen
 from borgctl.pull.refusals import advised
 from borgctl.pull.report import Report, summary
 from borgctl.pull.repository import guard, transactions
-from borgctl.pull.repository.inspection import Inspection, inspect, makes_one, problem
+from borgctl.pull.repository.inspection import Inspection, begin, inspect, makes_one, problem
 from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.rooms import room
 from borgctl.pull.session import Patience, Session
@@ -177,12 +177,13 @@ def carry(
         launcher.screen.end(summary(report))
         return report
     _release(launcher, target, transcript, "an earlier borg serve")
+    begin(launcher.folders, target.name)
     last = transactions.last(repository)
     facts = _session(launcher, call, _starts(launcher, target, session, path), transcript, seconds).run()
     _release(launcher, target, transcript, "borg serve")
     told = verdict(facts, transcript)
     said = committed(told, session, facts.passed, _command(transcript), _moved(repository, last))
-    seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript)
+    seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript, ours=True)
     said = after.verdict or said if told.outcome in GOOD else said  # that it is gone says more than that nothing came
     for wrong in (facts.guard_fault, full(repository) if said.outcome not in GOOD else None):
         if wrong is not None:
@@ -205,9 +206,9 @@ def carry(
     return report
 
 
-def _inspected(launcher: Launcher, target: Target, transcript: Transcript) -> Inspection:
-    """Look at the repository before and after serve, and say what is to be said of it."""
-    seen = inspect(launcher.folders, target, time.time())
+def _inspected(launcher: Launcher, target: Target, transcript: Transcript, *, ours: bool = False) -> Inspection:
+    """Look at the repository before and, as what is `ours`, after serve, and say what is to be said of it."""
+    seen = inspect(launcher.folders, target, time.time(), ours=ours)
     for message in seen.messages:
         launcher.screen.show(transcript.keep(message))
     return seen
