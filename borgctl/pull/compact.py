@@ -20,7 +20,9 @@ from borgctl.pull.rooms import room
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import Lines, TooLong
 from borgctl.pull.targets import Target
+from borgctl.pull.text import shown
 from borgctl.pull.transcript import Message
+from borgctl.pull.unlock import locked
 
 _QUOTA = "Storage quota: "
 
@@ -53,6 +55,8 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
         case _:
             outcome, result = "failed", 2
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
+    if outcome == "failed" and (hint := locked(folders, target)):
+        screen.end(f"hint: {shown(hint)}")
     return result
 
 

@@ -35,6 +35,7 @@ from borgctl.pull.stream import PROTOCOL
 from borgctl.pull.targets import Target, load
 from borgctl.pull.text import shown
 from borgctl.pull.transcript import Message, Transcript
+from borgctl.pull.unlock import locked
 from borgctl.pull.wiring import Starts
 from borgctl.values import Head, JobName
 
@@ -176,7 +177,7 @@ def carry(
         report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, tuple(before.alerts))
         launcher.screen.end(summary(report))
         return report
-    _release(launcher, target, transcript, "an earlier borg serve")
+    _release(launcher, target, transcript, "an earlier borg")
     begin(launcher.folders, target.name)
     last = transactions.last(repository)
     facts = _session(launcher, call, _starts(launcher, target, session, path), transcript, seconds).run()
@@ -200,10 +201,17 @@ def carry(
         alerts=tuple({alert.reason: alert for alert in alerts}.values()),
         passed=facts.passed,
         refused=facts.refused,
-        hint=advised(facts.refused, target, call.asked[0]) if facts.refused else None,
+        hint=_hint(launcher, target, said, facts, call.asked[0]),
     )
     launcher.screen.end(summary(report))
     return report
+
+
+def _hint(launcher: Launcher, target: Target, verdict: Verdict, facts: Facts, job: str | None) -> str | None:
+    """Return what to do about what we know ourselves; None where the words of ssh and borg say more."""
+    if facts.refused is not None:
+        return advised(facts.refused, target, job)
+    return locked(launcher.folders, target) if verdict.outcome not in GOOD and verdict.origin == "borg" else None
 
 
 def _inspected(launcher: Launcher, target: Target, transcript: Transcript, *, ours: bool = False) -> Inspection:
