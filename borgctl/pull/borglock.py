@@ -31,7 +31,7 @@ def release(repository: str, host: str, lives: Callable[[int], bool]) -> int:
 
 def _exclusive(repository: str, host: str, lives: Callable[[int], bool]) -> int:
     path, freed = f"{repository}/lock.exclusive", 0
-    for name in _listed(path):
+    for name in listed(path):
         if _dead(name, host, lives):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{path}/{name}")
@@ -39,9 +39,9 @@ def _exclusive(repository: str, host: str, lives: Callable[[int], bool]) -> int:
     if freed:
         with contextlib.suppress(OSError):  # taken by somebody else, or gone
             os.rmdir(path)
-    for name in _listed(repository):  # a lock on its way to its place
+    for name in listed(repository):  # a lock on its way to its place
         if re.fullmatch(r"lock\.exclusive\.[A-Za-z0-9_]+\.tmp", name):
-            inside = _listed(f"{repository}/{name}")
+            inside = listed(f"{repository}/{name}")
             if inside and all(_dead(entry, host, lives) for entry in inside):
                 shutil.rmtree(f"{repository}/{name}", ignore_errors=True)
     return freed
@@ -67,14 +67,23 @@ def _launcher(pid: int) -> bool:
 
 def _shared(repository: str, host: str, lives: Callable[[int], bool]) -> int:
     """Take the dead out of the roster; later where somebody has the lock."""
-    if not _dead_entries(_roster(repository), host, lives):
+
+    def dead(entry: list[Any]) -> bool:
+        return entry[0] == host and not lives(entry[1])
+
+    return strike(repository, host, dead)
+
+
+def strike(repository: str, host: str, gone: Callable[[list[Any]], bool]) -> int:
+    """Take those entries, [HOST, PID, THREAD] each, out of the roster; return their number, 0 while it is locked."""
+    if not _chosen(roster(repository), gone):
         return 0
     with _held(repository, host) as ours:
-        roster = _roster(repository)
-        dead = _dead_entries(roster, host, lives)
-        if not ours or not dead:
+        now = roster(repository)
+        chosen = _chosen(now, gone)
+        if not ours or not chosen:
             return 0
-        kept = {kind: [entry for entry in entries if entry not in dead] for kind, entries in roster.items()}
+        kept = {kind: [entry for entry in entries if entry not in chosen] for kind, entries in now.items()}
         draft = f"{repository}/lock.roster.new"
         try:
             with open(draft, "w", encoding="utf-8") as file:
@@ -84,12 +93,12 @@ def _shared(repository: str, host: str, lives: Callable[[int], bool]) -> int:
             with contextlib.suppress(OSError):
                 os.unlink(draft)
             return 0
-        return len(dead)
+        return len(chosen)
 
 
 def sweep(repository: str, host: str) -> None:
     """Remove drafts of small files that a killed borg serve has left: only who has the lock writes such."""
-    drafts = [name for name in _listed(repository) if re.fullmatch(r"(?:nonce|config)-[A-Za-z0-9_]{8}\.tmp", name)]
+    drafts = [name for name in listed(repository) if re.fullmatch(r"(?:nonce|config)-[A-Za-z0-9_]{8}\.tmp", name)]
     if drafts:
         with _held(repository, host) as ours:
             for name in drafts if ours else ():
@@ -101,7 +110,7 @@ def sweep(repository: str, host: str) -> None:
 def alone(repository: str, host: str) -> Iterator[bool]:
     """Hold borg's exclusive lock; False where somebody else has it, or reads under a shared one."""
     with _held(repository, host) as ours:
-        yield ours and not _roster(repository).get("shared")
+        yield ours and not roster(repository).get("shared")
 
 
 @contextmanager
@@ -127,20 +136,20 @@ def _held(repository: str, host: str) -> Iterator[bool]:
                 os.rmdir(place)
 
 
-def _dead_entries(roster: dict[str, list[Any]], host: str, lives: Callable[[int], bool]) -> list[Any]:
-    return [
-        entry
-        for entries in roster.values()
-        for entry in entries
-        if isinstance(entry, list)
-        and len(entry) == 3
-        and entry[0] == host
-        and isinstance(entry[1], int)
-        and not lives(entry[1])
-    ]
+def _chosen(now: dict[str, list[Any]], gone: Callable[[list[Any]], bool]) -> list[Any]:
+    return [entry for entries in now.values() for entry in entries if _is_entry(entry) and gone(entry)]
 
 
-def _roster(repository: str) -> dict[str, list[Any]]:
+def entries(repository: str, kind: str) -> list[list[Any]]:
+    """Return the roster's entries of a kind, `shared` or `exclusive`: [HOST, PID, THREAD] each."""
+    return [entry for entry in roster(repository).get(kind, []) if _is_entry(entry)]
+
+
+def _is_entry(entry: Any) -> bool:  # noqa: ANN401 - JSON
+    return isinstance(entry, list) and len(entry) == 3 and isinstance(entry[0], str) and type(entry[1]) is int
+
+
+def roster(repository: str) -> dict[str, list[Any]]:
     """Return the roster; empty where there is none, or none that borg would understand."""
     try:
         with open(f"{repository}/lock.roster", encoding="utf-8") as file:
@@ -151,7 +160,8 @@ def _roster(repository: str) -> dict[str, list[Any]]:
     return roster if good else {}
 
 
-def _listed(path: str) -> list[str]:
+def listed(path: str) -> list[str]:
+    """Return the names in a directory; none where it is not there."""
     try:
         return os.listdir(path)
     except OSError:

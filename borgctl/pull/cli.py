@@ -33,6 +33,7 @@ from borgctl.pull.status import standings
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import load, names
 from borgctl.pull.text import rows, shown
+from borgctl.pull.unlock import unlock
 from borgctl.values import JobName, choice, duration
 
 app = typer.Typer(
@@ -340,6 +341,29 @@ def copies_(
         return
     for entry in copies.overview(context.obj, found):
         print(json.dumps(entry) if as_json else copies.sentence(entry))
+
+
+@app.command("unlock", short_help="Say who holds the repository's lock; remove it.")
+def unlock_(
+    context: typer.Context,
+    target: TargetArgument,
+    really: Annotated[bool, typer.Option("--yes", help="remove it")] = False,
+) -> None:
+    """Say who holds borg's lock of the repository, and since when; with --yes remove it, unless a borg here has it.
+
+    Exit status: 0 it is not locked, or not any more; 1 it is.
+
+    Example: borgpull unlock web1        borgpull unlock web1 --yes
+    """
+    found = load(context.obj, TargetName(target))
+    told = unlock(context.obj, found, really=really, now=time.time())
+    for line in told:
+        print(shown(f"{found.name}: {'was' if really else 'is'} locked by {line}"))
+    if not told:
+        print(f"{found.name}: nobody holds the lock of {found.repository}")
+    elif not really:
+        print(f"{found.name}: if that has ended, remove the lock: borgpull unlock {found.name} --yes")
+    raise typer.Exit(1 if told and not really else 0)
 
 
 @app.command(short_help="Let the client's own admin use the repository.")

@@ -6,19 +6,23 @@ import time
 from contextlib import closing
 
 from borgctl.pull import serve
+from borgctl.pull import state as states
 from borgctl.pull.borglog import read
 from borgctl.pull.children import Child, Ending
 from borgctl.pull.diagnosis import advice
 from borgctl.pull.folders import Folders, lock, make
 from borgctl.pull.memory import alerted
+from borgctl.pull.outcome import Verdict
 from borgctl.pull.poll import Poll
 from borgctl.pull.progress import Screen
-from borgctl.pull.repository.inspection import inspect
+from borgctl.pull.repository.inspection import begin, inspect
 from borgctl.pull.rooms import room
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import Lines, TooLong
 from borgctl.pull.targets import Target
+from borgctl.pull.text import shown
 from borgctl.pull.transcript import Message
+from borgctl.pull.unlock import locked
 
 _QUOTA = "Storage quota: "
 
@@ -32,13 +36,14 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
             return 2
         env = serve.environment(folders, target, path)
         serve.release(folders, target)
+        begin(folders, target.name)
         child = Child(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
         try:
             status = _wait(child, screen, stop)
         finally:
             child.close()
             serve.release(folders, target)
-        if not _inspected(folders, target, screen):
+        if not _inspected(folders, target, screen, ours=True):
             return 2
     match status:
         case 0:
@@ -50,20 +55,27 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
         case _:
             outcome, result = "failed", 2
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
+    if outcome == "failed" and (hint := locked(folders, target)):
+        screen.end(f"hint: {shown(hint)}")
     return result
 
 
-def _inspected(folders: Folders, target: Target, screen: Screen) -> bool:
-    """Look at the repository; say what is wrong with it, as the end of this compact, and tell whether nothing is."""
-    seen = inspect(folders, target, time.time())
+def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool = False) -> bool:
+    """Look at the repository; say why nothing may be compacted, as the end of this compact, and tell whether it may.
+
+    While an alert stands it may not: what somebody deleted can be brought back until it is compacted, and then no more.
+    """
+    seen = inspect(folders, target, time.time(), ours=ours)
     for message in seen.messages:
         screen.show(message)
-    for alert in seen.alerts:
+    standing = states.load(folders, target.name).alerts
+    for alert in (standing | {alert.reason: alert for alert in seen.alerts}).values():
         screen.end(f"{target.name} compact: {alerted(alert)}")
-    if seen.verdict is None:
+    verdict = seen.verdict or (Verdict("refused", "launcher", None, "alert-stands") if standing else None)
+    if verdict is None:
         return True
-    screen.end(f"{target.name} compact: failed (launcher: {seen.verdict.reason})")
-    screen.end(f"hint: {advice(seen.verdict, (), str(target.name))}")
+    screen.end(f"{target.name} compact: {verdict.outcome} (launcher: {verdict.reason})")
+    screen.end(f"hint: {advice(verdict, (), str(target.name))}")
     return False
 
 

@@ -144,6 +144,7 @@ def host_id(folders: Folders) -> str:
             if re.fullmatch(r"borgpull@[0-9a-f]{32}", known):
                 return known
             raise PullError(f"{path} is damaged: {known[:40]!r}", "remove it while no borgpull runs")
+        make(folders.state)
         draft = f"{path}.{secrets.token_hex(4)}"
         try:
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:

@@ -33,9 +33,9 @@ def _job(state: states.State, target: Target, job: str) -> str:
 
 
 def _repository(state: states.State, target: Target) -> str:
-    """Take both away that make a repository known: its id, and the hash of its config."""
+    """Take all away that makes a repository known: its id, the hash of its config, and what it held."""
     if not state.knows_repository:
         raise PullError(f"target {str(target.name)!r} knows no repository")
     known = state.repository or "an unknown id"
-    state.repository = state.config = None
+    state.repository = state.config = state.contents = None
     return f"forgot repository {known}; what is at {target.repository} at the next run is taken for it"

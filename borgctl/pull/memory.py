@@ -27,9 +27,8 @@ from borgctl.values import Head
 _LONGEST_REASON = 500
 _MOST_NAMED = 10
 _LONGEST_ALERT = 1000  # characters after which an alert that stands takes in no more names
-_SILENT = "the repository's config, which holds its key, was changed; no new key was announced so far"
-_ANNOUNCED = "the repository's key was changed in a window, as the client announced: ask its admin, then accept it"
-_OFTEN = "the repository's config, which holds its key, was changed more often than a new key was announced"
+_CHANGED = "the repository's config, which holds its key, was changed, and in no window for that"
+_UNUSED = "the repository's key was changed in a window for that, and borg on the client did not get on with it since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,25 +129,22 @@ def _done(state: State, ended: Ended) -> list[Alert]:
 def _changed(state: State, ended: Ended) -> list[Alert]:
     """Look whether the repository's config is another than before, and keep it.
 
-    A new key is announced by the window after the one that changed it, in which the client's admin tries it.
+    A window for it may change the key, and then the guard has seen that done. The client's admin says so in the next
+    session, or a run goes well: without either nobody knows that the new key is one that opens the repository.
     """
     known, state.config = state.config, ended.config or state.config
-    changed, announced = known not in (None, state.config), ended.transcript.renewed
-    standing = state.alerts.get("config-changed")
-    text = _changes(None if standing is None else standing.text, changed=changed, announced=announced)
-    alerts = [state.alert("config-changed", text, ended.time)] if changed else []
-    if changed or standing is not None:
-        state.alerts["config-changed"].text = text
+    changed = known not in (None, state.config)
+    if changed and ended.job is None and ended.passed is not None and ended.passed.keys:
+        state.untried_key = True
+        return []
+    alerts = [state.alert("config-changed", _CHANGED, ended.time)] if changed else []
+    good = ended.verdict.outcome in GOOD
+    if ended.transcript.renewed or (ended.job is not None and good and ended.verdict.reason != DRY_RUN):
+        state.untried_key = False
+    elif state.untried_key and ended.job is not None and ended.verdict.origin == "borg" and not good:
+        alerts.append(state.alert("config-changed", _UNUSED, ended.time))
+        state.untried_key = False
     return alerts
-
-
-def _changes(stood: str | None, *, changed: bool, announced: bool) -> str:
-    """Return what the alert says from now on: an announcement is for one change, and makes no other one good."""
-    if not changed:
-        return _ANNOUNCED if announced and stood == _SILENT else stood or ""
-    if stood not in (None, _ANNOUNCED):
-        return _OFTEN
-    return _ANNOUNCED if announced else _SILENT
 
 
 def _doubt(seen: Head | None, told: Audit, *, linked: bool, well: bool) -> str | None:

@@ -39,6 +39,8 @@ ADVICE = {
     "TARGET; to begin anew on purpose: borgpull forget TARGET --repository",
     "repository-replaced": "another one is mounted or was put there, or its 'config' is damaged: borgpull copies "
     "TARGET; to take what is there on purpose: borgpull forget TARGET --repository",
+    "alert-stands": "compact makes final what was marked deleted: look into the alerts (docs/going-back.md), then: "
+    "borgpull accept TARGET --reason TEXT",
     "repository-known": "it was made before; to begin anew on purpose: borgpull forget TARGET --repository",
     "guard-failed": "the guard in front of borg serve ended before it could say what it let pass: see the error above",
     "nothing-committed": "the client reports success and has saved nothing: look at the client; if the job only reads, "

@@ -10,6 +10,7 @@ import contextlib
 import os
 import re
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from borgctl.errors import REASONS
 from borgctl.prose import elapsed, wrapped
 from borgctl.pull import peer
 from borgctl.pull.diagnosis import ailment, named
+from borgctl.pull.folders import Folders, host_id
+from borgctl.pull.lock_holders import holders
 from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.rooms import room
@@ -57,7 +60,7 @@ class Check:
 
 def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
     """Yield the checks, those of our own side first; a client that doesn't answer has no others."""
-    yield from _own_side(target, load_state(launcher.folders, target.name))
+    yield from _own_side(launcher.folders, target, load_state(launcher.folders, target.name))
     if (unready := obstacle(target)) and unready.reason == "host-key-missing":
         yield Check("host-key", "error", "the target file has none", named("host-key-missing", str(target.name)))
         return
@@ -90,7 +93,7 @@ def status(levels: list[str]) -> int:
     return 2 if "error" in levels else 1 if "warn" in levels else 0
 
 
-def _own_side(target: Target, state: State) -> Iterator[Check]:
+def _own_side(folders: Folders, target: Target, state: State) -> Iterator[Check]:
     try:
         asked = [target.borg, "--version"]
         env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
@@ -106,10 +109,10 @@ def _own_side(target: Target, state: State) -> Iterator[Check]:
         yield Check(
             "serve", "error", f"{target.borg}: {said[:200]}", "install borg 1.2 or 1.4, or name it with 'borg:'"
         )
-    yield from _repository(target, state)
+    yield from _repository(folders, target, state)
 
 
-def _repository(target: Target, state: State) -> Iterator[Check]:
+def _repository(folders: Folders, target: Target, state: State) -> Iterator[Check]:
     path = str(target.repository)
     there = path
     while not os.path.isdir(there):
@@ -123,9 +126,22 @@ def _repository(target: Target, state: State) -> Iterator[Check]:
         init = f"borgpull run {target.name} --job init"
         yield Check("repository", "warn", f"{path} is not made yet", f"once, where the client offers it: {init}")
     else:
-        locked = os.path.isdir(f"{path}/lock.exclusive")
-        yield Check("repository", "ok", f"{path}, quota {target.quota}" + (", in use just now" if locked else ""))
+        yield Check("repository", "ok", f"{path}, quota {target.quota}")
+        yield from _locked(folders, target)
     yield _space(target, there)
+
+
+def _locked(folders: Folders, target: Target) -> Iterator[Check]:
+    """Say who holds borg's lock: a run waits for those of this machine that live, and for others in vain."""
+    for holder in holders(folders, str(target.repository)):
+        text = f"locked by {holder.sentence(time.time())}"
+        if holder.host == host_id(folders) or (holder.here and not holder.lives):
+            yield Check("lock", "ok", f"{text}: in use just now, or removed by the next run")
+        elif holder.here:
+            yield Check("lock", "warn", text, f"a run waits for two minutes; see: borgpull unlock {target.name}")
+        else:
+            hint = f"does it live? if not: borgpull unlock {target.name} --yes"
+            yield Check("lock", "error", text, hint)
 
 
 def _space(target: Target, there: str) -> Check:

@@ -26,7 +26,7 @@ from borgctl.pull.progress import Screen
 from borgctl.pull.refusals import advised
 from borgctl.pull.report import Report, summary
 from borgctl.pull.repository import guard, transactions
-from borgctl.pull.repository.inspection import Inspection, inspect, makes_one, problem
+from borgctl.pull.repository.inspection import Inspection, begin, inspect, makes_one, problem
 from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.rooms import room
 from borgctl.pull.running import Begun, marked
@@ -38,6 +38,7 @@ from borgctl.pull.stream import PROTOCOL
 from borgctl.pull.targets import Target, load
 from borgctl.pull.text import shown
 from borgctl.pull.transcript import Message, Transcript
+from borgctl.pull.unlock import locked
 from borgctl.pull.wiring import Starts
 from borgctl.values import Head, JobName
 
@@ -195,13 +196,14 @@ def carry(
         report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, tuple(before.alerts))
         launcher.screen.end(summary(report))
         return report
-    _release(launcher, target, transcript, "an earlier borg serve")
+    _release(launcher, target, transcript, "an earlier borg")
+    begin(launcher.folders, target.name)
     last = transactions.last(repository)
     facts = _session(launcher, call, _starts(launcher, target, session, path), transcript, seconds).run()
     _release(launcher, target, transcript, "borg serve")
     told = verdict(facts, transcript)
     said = committed(told, session, facts.passed, _command(transcript), _moved(repository, last))
-    seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript)
+    seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript, ours=True)
     said = after.verdict or said if told.outcome in GOOD else said  # that it is gone says more than that nothing came
     for wrong in (facts.guard_fault, full(repository) if said.outcome not in GOOD else None):
         if wrong is not None:
@@ -218,15 +220,22 @@ def carry(
         alerts=tuple({alert.reason: alert for alert in alerts}.values()),
         passed=facts.passed,
         refused=facts.refused,
-        hint=advised(facts.refused, target, call.asked[0]) if facts.refused else None,
+        hint=_hint(launcher, target, said, facts, call.asked[0]),
     )
     launcher.screen.end(summary(report))
     return report
 
 
-def _inspected(launcher: Launcher, target: Target, transcript: Transcript) -> Inspection:
-    """Look at the repository before and after serve, and say what is to be said of it."""
-    seen = inspect(launcher.folders, target, time.time())
+def _hint(launcher: Launcher, target: Target, verdict: Verdict, facts: Facts, job: str | None) -> str | None:
+    """Return what to do about what we know ourselves; None where the words of ssh and borg say more."""
+    if facts.refused is not None:
+        return advised(facts.refused, target, job)
+    return locked(launcher.folders, target) if verdict.outcome not in GOOD and verdict.origin == "borg" else None
+
+
+def _inspected(launcher: Launcher, target: Target, transcript: Transcript, *, ours: bool = False) -> Inspection:
+    """Look at the repository before and, as what is `ours`, after serve, and say what is to be said of it."""
+    seen = inspect(launcher.folders, target, time.time(), ours=ours)
     for message in seen.messages:
         launcher.screen.show(transcript.keep(message))
     return seen

@@ -7,6 +7,7 @@ from functools import partial
 
 from borgctl.pull import borglock
 from borgctl.pull.folders import Folders, host_id
+from borgctl.pull.lock_holders import exists, holders
 from borgctl.pull.rooms import lives
 from borgctl.pull.targets import Target
 
@@ -49,9 +50,12 @@ def environment(folders: Folders, target: Target, room: str) -> dict[str, str]:
 def release(folders: Folders, target: Target) -> bool:
     """Remove the locks, and drafts, of those of our serves that are dead; return whether there were any locks.
 
-    Whoever calls this holds the target's lock, but another target may name the same repository.
+    So do those of dead borgs that an admin of this machine has started. Whoever calls this holds the target's lock, but
+    another target may name the same repository.
     """
     repository, host = str(target.repository), host_id(folders)
     freed = borglock.release(repository, host, partial(lives, folders))
+    for other in {holder.host for holder in holders(folders, repository) if holder.here and holder.host != host}:
+        freed += borglock.release(repository, other, exists)
     borglock.sweep(repository, host)
     return freed > 0

@@ -79,6 +79,8 @@ class State:
     linked: bool = False  # the head is a link that we took or computed, not one that an earlier release kept
     repository: str | None = None  # the repository's id, once there is one; `init` is for a target without
     since: float | None = None  # when a run was first remembered
+    contents: str | None = None  # what the repository held after the last session; None while one is at it
+    untried_key: bool = False  # the key was changed in a window for that, and nobody has used the new one yet
     lost: bool = False  # there was a file that cannot be read
 
     def alert(self, reason: str, text: str, now: float) -> Alert:
@@ -152,6 +154,8 @@ def _read(data: bytes) -> State:
         config=None if told.get("config") is None else _text(told["config"]),
         linked=told.get("linked") is True,
         repository=_id(told.get("repository")),
+        untried_key=told.get("untried_key") is True,
+        contents=None if told.get("contents") is None else _text(told["contents"]),
     )
 
 

@@ -65,12 +65,7 @@ def test_a_new_passphrase_takes_the_place_of_the_old_one_everywhere(pair):
         file.write_text(new)
     assert pair.told()[0] == 0
     assert_nothing_is_left(pair)
-    alerts = alerted(pair)
-    if (pair.server.repository / "config").read_text().count("key ="):
-        assert [alert["reason"] for alert in alerts] == ["config-changed"] and "announced" in alerts[0]["text"]
-        assert "no new key" not in alerts[0]["text"]
-        assert pair.borgpull("accept", "web1", "--reason", "its admin said so").returncode == 0
-    assert (not alerts or pair.told()[0] == 0) and alerted(pair) == []
+    assert alerted(pair) == []
 
 
 def alerted(pair):

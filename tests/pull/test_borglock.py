@@ -3,11 +3,14 @@
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from borgctl.pull.borglock import release, sweep
+from borgctl.pull.folders import TargetName, lock
+from borgctl.pull.lock_holders import this_host
 
 HOST = "borgpull@0af1"
 DEAD, ALIVE = 4711, 4712
@@ -141,3 +144,73 @@ def test_real_borg_takes_the_lock_again_where_its_own_way_to_tell_the_dead_fails
     assert check() != 0
     assert release(str(repository), HOST, lives) == 2
     assert check() == 0
+
+
+# ---- locks of others
+
+
+def ended() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_the_name_of_this_machine_is_borgs_own(borg, repository: Path) -> None:
+    show = "import os, sys; print(os.listdir(sys.argv[1] + '/lock.exclusive')[0])"
+    argv = [borg, "with-lock", str(repository), sys.executable, "-c", show, str(repository)]
+    done = subprocess.run(argv, env={"PATH": "/usr/bin:/bin", "HOME": str(repository)}, capture_output=True, check=True)
+    assert done.stdout.decode().rpartition(".")[0] == this_host()
+
+
+def test_a_lock_that_an_admins_dead_borg_has_left_goes_with_the_next_run(world, repository: Path) -> None:
+    target = world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
+    hold(repository, f"{this_host()}.{ended()}-0")
+    (repository / "lock.roster").write_text(json.dumps({"exclusive": [[this_host(), ended(), 0]]}))
+    assert world.run(target)[0].verdict.outcome == "ok"
+    assert "the lock that it left was removed" in world.screen.getvalue()
+    assert not (repository / "lock.exclusive").exists()
+
+
+def test_a_lock_of_another_host_is_named_and_goes_when_a_person_says_so(world, borgpull, borg, repository) -> None:
+    hold(repository, "nas\x1b@12.4711-0", "strange")
+    (repository / "lock.roster").write_text(json.dumps({"shared": [["nas@12", 4712, 0], ["nas@12", 4713, 0]]}))
+    os.utime(repository / "lock.exclusive" / "strange", (1, 1))
+    steps = [["start"], ["exit", "failed", 2, None, "borg"]]
+    (report,) = world.run(world.local(steps, borg=world.quiet_serve()))
+    assert report.hint is not None and "borgpull unlock web1 --yes" in report.hint
+    world.local({"hello": [["hello", "default"]]}, borg=borg)
+    found = [json.loads(line) for line in borgpull("test", "web1", "--json")[1].splitlines()]
+    locks = [check for check in found if check["check"] == "lock"]
+    assert [check["level"] for check in locks] == ["error"] * 4 and "borgpull unlock web1" in locks[0]["hint"]
+    for _ in range(2):
+        status, out, _ = borgpull("unlock", "web1")
+        assert status == 1 and "process 4711 of host 'nas\\x1b@12', for" in out.replace("\\\\", "\\")
+        assert "'strange', which is no borg's" in out and "process 4713 of host 'nas@12'" in out
+    assert borgpull("unlock", "web1", "--yes")[0] == 0
+    assert not (repository / "lock.exclusive").exists()
+    assert json.loads((repository / "lock.roster").read_text()) == {"shared": []}
+    assert borgpull("unlock", "web1") == (0, f"web1: nobody holds the lock of {repository}\n", "")
+
+
+def test_the_lock_of_a_borg_that_lives_here_stays_although_a_person_says_so(world, borgpull, borg, repository) -> None:
+    world.local([["start"]], borg=borg)
+    words = f"{sys.executable} -c import time; time.sleep(60) borg"
+    living = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", "borg"])
+    try:
+        hold(repository, f"{this_host()}.{living.pid}-0")
+        status, out, _ = borgpull("unlock", "web1")
+        assert status == 1 and f"process {living.pid} of this machine ({words}), for" in out
+        status, _, err = borgpull("unlock", "web1", "--yes")
+        assert status == 2 and "lives, and is a borg" in err and os.listdir(repository / "lock.exclusive")
+    finally:
+        living.kill()
+        living.wait()
+    assert borgpull("unlock", "web1", "--yes")[0] == 0 and not (repository / "lock.exclusive").exists()
+
+
+def test_what_is_at_work_on_a_target_keeps_its_lock(world, borgpull, borg, repository) -> None:
+    world.local([["start"]], borg=borg)
+    hold(repository, "nas@12.4711-0")
+    with lock(world.folders, TargetName("web1")):
+        assert borgpull("unlock", "web1", "--yes")[0] == 2
+    assert os.listdir(repository / "lock.exclusive")

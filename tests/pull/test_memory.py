@@ -500,47 +500,48 @@ def test_an_alert_of_jobs_that_left_does_not_grow_without_end(folders) -> None:
 
 # ---- the repository's config
 
+GOOD, FAILED = Verdict("ok", "borg", 0), Verdict("failed", "borg", 2)
 
-def session(folders, config, *, renewed=False):
+
+def session(folders, config, *, renewed=False, keys=0, job=None, verdict=GOOD):
     transcript = Transcript()
     transcript.renewed = renewed
-    ended = memory.Ended("window", Verdict("ok", "borg", 0), transcript, None, 1.0, config)
+    ended = memory.Ended(job, verdict, transcript, None, 1.0, config, passed=Passed(keys=keys))
     return [alert.text for alert in memory.remember(folders, NAME, ended)]
 
 
-def test_a_config_that_was_changed_is_an_alert_and_a_new_key_that_is_announced_says_so(tmp_path) -> None:
-    folders = states.Folders(f"{tmp_path}/config", f"{tmp_path}/state")
+def test_a_config_that_was_changed_is_an_alert_whatever_a_client_announces(folders) -> None:
     assert session(folders, A) == session(folders, A) == session(folders, None) == []
     (text,) = session(folders, B)
-    assert "no new key was announced" in text
+    assert "in no window for that" in text
     assert session(folders, B, renewed=True) == []
-    (alert,) = states.load(folders, NAME).alerts.values()
-    assert alert.reason == "config-changed" and "as the client announced" in alert.text
-    memory.accepted(folders, NAME, "the admin said so", 2.0)
+    assert list(states.load(folders, NAME).alerts) == ["config-changed"]
+    memory.accepted(folders, NAME, "looked", 2.0)
     assert session(folders, B) == [] and not states.load(folders, NAME).alerts
-    (text,) = session(folders, A, renewed=True)
-    assert "as the client announced" in text
+    assert len(session(folders, A, renewed=True)) == len(session(folders, B, job="default", keys=1)) == 1
 
 
-def test_a_silent_change_does_not_hide_behind_one_that_was_announced(tmp_path) -> None:
-    folders = states.Folders(f"{tmp_path}/config", f"{tmp_path}/state")
-
-    def stands() -> str:
-        (alert,) = states.load(folders, NAME).alerts.values()
-        return alert.text
-
+@pytest.mark.parametrize("use", [{"renewed": True}, {"job": "default"}], ids=["announced", "a good run"])
+def test_a_passphrase_that_is_changed_in_a_window_for_that_raises_no_alarm(folders, use) -> None:
     session(folders, A)
-    session(folders, B)
-    session(folders, B, renewed=True)
-    assert "as the client announced" in stands()
+    assert session(folders, B, keys=1) == session(folders, C, keys=2) == [] and kept_in(folders).untried_key
+    assert session(folders, C, job="default", verdict=Verdict("failed", "ssh", 255, "ssh-failed")) == []
+    assert session(folders, C) == [] and kept_in(folders).untried_key  # nobody has tried it so far
+    assert session(folders, C, **use) == [] and not kept_in(folders).untried_key
+    assert session(folders, C, job="default", verdict=FAILED) == [] and not kept_in(folders).alerts
+    assert len(session(folders, A)) == 1
+
+
+def test_a_key_that_no_borg_gets_on_with_is_an_alert(folders) -> None:
     session(folders, A)
-    assert "no new key was announced" in stands()
-    session(folders, A, renewed=True)
-    assert "as the client announced" in stands()
-    session(folders, B)
-    session(folders, A)
-    session(folders, A, renewed=True)
-    assert "more often than a new key was announced" in stands()
+    session(folders, B, keys=1)
+    (text,) = session(folders, B, job="default", verdict=FAILED)
+    assert "did not get on with it" in text
+    assert session(folders, B, job="default", verdict=FAILED) == []
+
+
+def kept_in(folders) -> State:
+    return states.load(folders, NAME)
 
 
 def test_a_key_that_was_changed_behind_its_first_megabyte_is_noticed(tmp_path) -> None:

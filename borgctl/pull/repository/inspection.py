@@ -1,19 +1,24 @@
 """Repository: is it there, and is it the one that the target's state knows? Looked at before and after each use.
 
 A repository that is gone is most often a disk that is not mounted, and one with another id is not the one that was
-backed up to. Neither is a new beginning: that takes a person's `borgpull forget TARGET --repository`.
+backed up to. Neither is a new beginning: that takes a person's `borgpull forget TARGET --repository`. One that somebody
+else has written to since our last session is an alert, and keeps no backup from being made; nothing is compacted then.
 
     seen = inspect(folders, target, now)         seen.verdict is None, or why nothing may be started
+    begin(folders, target.name)                  from here until the next look it is ourselves who write
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from borgctl.errors import BadValue
 from borgctl.pull import config, copies
 from borgctl.pull import state as states
-from borgctl.pull.folders import Folders
+from borgctl.pull.folders import Busy, Folders, TargetName, lock
 from borgctl.pull.outcome import Verdict
+from borgctl.pull.repository.contents import contents
 from borgctl.pull.state import Alert, Past, State
-from borgctl.pull.targets import Target
+from borgctl.pull.targets import Target, names
 from borgctl.pull.transcript import Message
 
 
@@ -54,8 +59,10 @@ def problem(target: Target, state: State) -> Problem | None:
     return _compare(target, state, _read(target))
 
 
-def inspect(folders: Folders, target: Target, now: float) -> Inspection:
-    """Look at the repository, keep its id where none was known, and copy its small files; the caller holds the lock.
+def inspect(folders: Folders, target: Target, now: float, *, ours: bool = False) -> Inspection:
+    """Look at the repository, keep what is in it, and copy its small files; the caller holds the target's lock.
+
+    `ours`: whatever was written since the last look, a session of ours has written.
 
     A state that cannot be written is an alert, and keeps no backup from being made.
     """
@@ -68,7 +75,8 @@ def inspect(folders: Folders, target: Target, now: float) -> Inspection:
         elif isinstance(found, config.File):
             seen.digest = found.lasting
             if state.repository is None and found.id is not None:
-                _pin(folders, target, state, seen, found.id)
+                _pin(state, target, seen, found.id)
+            _keep(folders, target, state, seen, None if ours else now)
             for text in copies.keep(folders, target.name, str(target.repository), now):
                 seen.messages.append(Message("borgpull", "WARNING", text))
     except OSError as error:
@@ -110,9 +118,47 @@ def _alarm(folders: Folders, target: Target, state: State, seen: Inspection, now
     states.save(folders, target.name, state)
 
 
-def _pin(folders: Folders, target: Target, state: State, seen: Inspection, repository: str) -> None:
+def _pin(state: State, target: Target, seen: Inspection, repository: str) -> None:
     """Keep the id of the repository, seen for the first time; a state that was lost is put aside by that."""
     seen.alerts += state.alerts.values() if state.lost else ()
     state.repository = repository
-    states.save(folders, target.name, state)
     seen.messages.append(Message("borgpull", "INFO", f"{target.repository} is repository {repository} from now on"))
+
+
+def _keep(folders: Folders, target: Target, state: State, seen: Inspection, judged: float | None) -> None:
+    """Keep what the repository holds; where it is `judged`, something else than what we left is an alert of then."""
+    before = states.load(folders, target.name)
+    known, state.contents = state.contents, contents(str(target.repository))
+    if judged is not None and known not in (None, state.contents) and not _by_another_target(folders, target, state):
+        text = f"{target.repository} had {known} after the last session, and has {state.contents}: who wrote there?"
+        seen.alerts.append(state.alert("repository-changed", text, judged))
+    if state != before:
+        states.save(folders, target.name, state)
+
+
+def _by_another_target(folders: Folders, target: Target, state: State) -> bool:
+    """Tell whether another target has the same repository, and left it like this, or is at work on it."""
+    others = []
+    for text in names(folders):
+        with suppress(BadValue):  # no name of a target's
+            others += [TargetName(text)] if text != str(target.name) else []
+    kept = [(name, states.load(folders, name)) for name in others]
+    shared = [(name, other) for name, other in kept if other.repository == state.repository is not None]
+    return any(other.contents == state.contents or _at_work(folders, name) for name, other in shared)
+
+
+def _at_work(folders: Folders, name: TargetName) -> bool:
+    try:
+        with lock(folders, name):
+            return False
+    except Busy:
+        return True
+
+
+def begin(folders: Folders, name: TargetName) -> None:
+    """Note that a session of ours begins: the next look keeps what it leaves, also if this launcher is killed."""
+    state = states.load(folders, name)
+    if state.contents is not None:
+        state.contents = None
+        with suppress(OSError):  # the next look says that the state cannot be written
+            states.save(folders, name, state)
