@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import machines
 import pytest
+from kept import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def scratch():
 
 @pytest.fixture(scope="session")
 def one_sshd():
-    """The sshd that all tests of this process have in turn."""
+    """The sshd that tests have in turn; it has to be there before a test begins, or it is told as left running."""
     with machines.scratch() as directory, machines.Sshd(directory / "sshd") as sshd:
         yield sshd
 
@@ -92,6 +93,18 @@ def sshd(one_sshd):
         machines.wait_for(lambda: not one_sshd.sessions(), what=f"the sessions to end; left: {one_sshd.sessions()}")
     finally:
         one_sshd.end_sessions()
+
+
+@pytest.fixture(scope="session")
+def all_kept(one_sshd):
+    with machines.scratch() as directory:
+        yield Kept(directory, one_sshd)
+
+
+@pytest.fixture
+def kept(all_kept, sshd):
+    """What gives machines that were set up for an earlier test, as they were then: kept(make, *words)."""
+    return all_kept
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
-"""The real gate and the real launcher with less patience, so that a test sees how they end what does not end by itself.
+"""The real gate, launcher and window with less patience, so that a test sees how they end what does not end by itself.
 
     python -I hurried.py gate --policy FILE --key SHA256:…          python hurried.py borgpull run web1
+    python hurried.py borgctl window -- borg list
 
 Nothing else is different: what is changed here are numbers of seconds, each by its name in the module that uses it.
 """
@@ -8,6 +9,8 @@ Nothing else is different: what is changed here are numbers of seconds, each by 
 import sys
 from functools import partial
 from signal import SIGINT, SIGKILL, SIGTERM
+
+ENDING = ((0.0, SIGINT), (2.0, SIGTERM), (4.0, SIGKILL))  # of borg
 
 
 def change(module, name, value):
@@ -19,9 +22,17 @@ def change(module, name, value):
 def gate():
     from borgctl import gate, run
 
-    change(run, "BORG_ENDING", ((0.0, SIGINT), (2.0, SIGTERM), (4.0, SIGKILL)))
+    change(run, "BORG_ENDING", ENDING)
     change(run, "HOOK_ENDING", ((0.0, SIGTERM), (2.0, SIGKILL)))
     gate.main()
+
+
+def borgctl():
+    from borgctl import cli
+    from borgctl.cli import visit
+
+    change(visit, "BORG_ENDING", ENDING)
+    cli.main()
 
 
 def borgpull():
@@ -37,4 +48,4 @@ def borgpull():
 
 if __name__ == "__main__":
     which = sys.argv.pop(1)
-    {"gate": gate, "borgpull": borgpull}[which]()
+    {"gate": gate, "borgctl": borgctl, "borgpull": borgpull}[which]()

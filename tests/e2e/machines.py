@@ -78,11 +78,12 @@ def free_port() -> int:
 
 def wait_for(predicate: Callable[[], Any], seconds: float = 10, what: str = "") -> Any:
     """Return the first true value of `predicate`; raise AssertionError when there is none within `seconds`."""
-    end = time.monotonic() + seconds
+    begun = time.monotonic()
     while not (value := predicate()):
-        if time.monotonic() > end:
+        waited = time.monotonic() - begun
+        if waited > seconds:
             raise AssertionError(f"waited {seconds} s in vain for {what or predicate}")
-        time.sleep(0.02)
+        time.sleep(max(0.02, waited / 20))  # what takes long is asked for seldom: others need this processor
     return value
 
 

@@ -28,16 +28,21 @@ class Pair:
         printed = borgctl(*words)
         assert printed.returncode == 0, printed.stderr
         assert "Warning" not in printed.stdout or not str(policy).startswith("/root"), printed.stdout
-        (line,) = [line for line in printed.stdout.splitlines() if line and not line.startswith("#")]
-        sshd.authorize(line)
+        (self._key_line,) = [line for line in printed.stdout.splitlines() if line and not line.startswith("#")]
+        self.join()
         trust = re.search(r"borgpull trust web1 '([^']+)'", printed.stdout)
         trusted = self.borgpull("trust", "web1", trust[1])
         assert trusted.returncode == 0, trusted.stderr
         if transport == "socket":
-            sshd.configure("StreamLocalBindUnlink no")
             self.set("socket_directory", client.socket_directory)
         self.set("borg", borg.path)
         self.set("jobs", "{prune: {deletes: any, run: no}}")
+
+    def join(self):
+        """Make the sshd know the client's server."""
+        self.sshd.authorize(self._key_line)
+        if self.transport == "socket":
+            self.sshd.configure("StreamLocalBindUnlink no")
 
     def set(self, key, value):
         target = self.server.config / "targets/web1.yaml"
@@ -57,6 +62,11 @@ class Pair:
         assert result.stdout, result.stderr
         return result.returncode, json.loads(result.stdout.splitlines()[-1])
 
+    def good(self, *words):
+        """Run, and fail where all is not well."""
+        code, told = self.told(*words)
+        assert (code, told["outcome"]) == (0, "ok"), told
+
     def borg_local(self, *words):
         """Run borg on the repository itself, with the passphrase, as somebody who holds both."""
         env = {
@@ -66,3 +76,31 @@ class Pair:
             "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes",
         }
         return run([self.borg.path, *words], env=env, cwd=self.server.directory)
+
+
+def _made(directory, sshd, borg, transport):
+    server = machines.Server(directory / "server")
+    client = machines.Client(directory / "client", server.repository, borg=borg.path)
+    return Pair(client, server, sshd, borg, transport)
+
+
+def with_a_repository(directory, sshd, borg, transport):
+    """Make a pair and its repository."""
+    pair = _made(directory, sshd, borg, transport)
+    pair.good("--job", "init")
+    return pair
+
+
+def with_an_archive(directory, sshd, borg, transport, mode):
+    """Make a pair, its repository and a first backup, under a policy that has windows."""
+    pair = _made(directory, sshd, borg, transport)
+    with_windows(pair.client, mode)
+    pair.good("--job", "init")
+    pair.good()
+    return pair
+
+
+def with_windows(client, mode):
+    """Write the policy that `with_an_archive` works under."""
+    init = {"command": "init", "options": {"encryption": mode}}
+    client.policy(window="30m", jobs={"default": {"paths": [client.source]}, "init": init})

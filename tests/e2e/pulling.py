@@ -8,6 +8,8 @@ import threading
 import time
 from dataclasses import dataclass
 
+import machines
+
 ENV = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "BORG_EXIT_CODES": "modern"}
 
 
@@ -88,6 +90,23 @@ def served_socket(path, borg, repository, base):
                     serve.wait(10)
                 serve.kill()
                 serve.wait()
+
+
+class Initialized:
+    """A client, a server with an empty repository that is known to both, and the key of the pulls."""
+
+    def __init__(self, directory, sshd, borg):
+        self._sshd = sshd
+        self.server = machines.Server(directory / "server")
+        self.client = machines.Client(directory / "client", self.server.repository, borg=borg.path)
+        self.key = machines.keypair(directory)
+        self.join()
+        made = over_stdio(sshd.ssh_argv(self.key), "run init", borg.path, self.server.repository, self.server.state)
+        assert last_line(made)["outcome"] == "ok", made.stderr
+
+    def join(self):
+        """Make the sshd know the key."""
+        self._sshd.authorize(machines.key_line(self.key, self.client.command(self.key)))
 
 
 def last_line(result):

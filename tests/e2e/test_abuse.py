@@ -59,7 +59,7 @@ def socketed(client, key, sshd):
 
 
 @pytest.fixture(params=["stdio", "socketed"])
-def either(request):
+def either(request, sshd):
     return request.getfixturevalue(request.param)
 
 
@@ -127,39 +127,40 @@ def test_the_lock_printed_for_stdio_keeps_every_variable_out(client, key, sshd, 
         assert ("COLUMNS" in client.records("accept")[-1]["environment"]) == came
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "touch {proof}",
-        "sh -c 'touch {proof}'",
-        "run default; touch {proof}",
-        "run default\ntouch {proof}",
-        "run $(touch {proof})",
-        "run `touch {proof}`",
-        "run 'default --rsh=touch {proof}'",
-        "borg --rsh='touch {proof}' list",
-        "borg list --rsh 'touch {proof}'",
-        "borg create --rs='touch {proof}' ::x /etc",
-        "borg create --content-from-command ::x -- touch {proof}",
-        "borg list 'ssh://-oProxyCommand=touch {proof}/x'",
-        "borg with-lock /x touch {proof}",
-        "borg list --debug-profile={proof}",
-        "borg --debug-profile={proof} list",
-        "borg export-tar ::x {proof}",
-        "borg key export :: {proof}",
-        "run default --socket={proof}",
-        "run default --repository=/etc",
-        "internal-sftp",
-    ],
-)
-def test_no_command_line_does_anything_but_a_refusal(stdio, client, key, scratch, command):
-    proof = scratch / "proof"
-    result = run([*stdio.ssh_argv(key), command.format(proof=proof)])
-    assert result.returncode in (76, 77), result.stderr
-    assert "Traceback" not in result.stderr
-    assert not proof.exists()
-    assert client.records("refuse")[-1]["code"] == result.returncode
-    assert not client.records("accept")
+COMMANDS = [
+    "touch {proof}",
+    "sh -c 'touch {proof}'",
+    "run default; touch {proof}",
+    "run default\ntouch {proof}",
+    "run $(touch {proof})",
+    "run `touch {proof}`",
+    "run 'default --rsh=touch {proof}'",
+    "borg --rsh='touch {proof}' list",
+    "borg list --rsh 'touch {proof}'",
+    "borg create --rs='touch {proof}' ::x /etc",
+    "borg create --content-from-command ::x -- touch {proof}",
+    "borg list 'ssh://-oProxyCommand=touch {proof}/x'",
+    "borg with-lock /x touch {proof}",
+    "borg list --debug-profile={proof}",
+    "borg --debug-profile={proof} list",
+    "borg export-tar ::x {proof}",
+    "borg key export :: {proof}",
+    "run default --socket={proof}",
+    "run default --repository=/etc",
+    "internal-sftp",
+]
+
+
+def test_no_command_line_does_anything_but_a_refusal(stdio, client, key, scratch):
+    for command in COMMANDS:
+        proof, before = scratch / "proof", len(client.records("refuse"))
+        result = run([*stdio.ssh_argv(key), command.format(proof=proof)])
+        assert result.returncode in (76, 77), (command, result.stderr)
+        assert "Traceback" not in result.stderr, command
+        assert not proof.exists(), command
+        (record,) = client.records("refuse")[before:]
+        assert record["code"] == result.returncode, command
+        assert not client.records("accept"), command
 
 
 def test_subsystem_pty_and_shell_lead_to_the_gate_and_nowhere_else(either, client, key):

@@ -55,14 +55,10 @@ ROWS = {
 }
 
 
-def doctor(sshd, key, *options):
-    """Ask doctor about this sshd; return its findings about the key by topic, all findings, and its exit status."""
-    argv = [machines.program("borgctl"), "doctor", "--key", key.public, "--login", sshd.user, "--addr", "127.0.0.1"]
-    done = run([*argv, "--sshd-config", sshd.directory / "sshd_config", "--json", *options])
-    assert "Traceback" not in done.stderr, done.stderr
-    report = json.loads(done.stdout)
-    assert report["status"] == done.returncode, done.stdout
-    return report
+def doctor(sshd, key):
+    """Return what doctor finds about this sshd."""
+    config = str(sshd.directory / "sshd_config")
+    return examine(Order(key=key.public, login=sshd.user, addr="127.0.0.1", config=config)).plain
 
 
 def topics(report, title):
@@ -78,13 +74,21 @@ def is_open(found, topic):
     return topic in found and found[topic]["level"] == "open"
 
 
+def test_the_program_says_what_was_found_and_ends_with_its_status(sshd, key):
+    sshd.authorize(machines.key_line(key, "true", FORWARDING))
+    argv = [machines.program("borgctl"), "doctor", "--key", key.public, "--login", sshd.user, "--addr", "127.0.0.1"]
+    done = run([*argv, "--sshd-config", sshd.directory / "sshd_config", "--json"])
+    said, found = json.loads(done.stdout), doctor(sshd, key)
+    assert (done.returncode, said["status"], found["status"], done.stderr) == (2, 2, 2, "")
+    assert topics(said, "key ") == topics(found, "key ") and is_open(topics(said, "key "), "tcp-out")
+
+
 @pytest.mark.parametrize("row", ROWS)
 def test_forwarding_is_open_where_doctor_says_so_and_nowhere_else(sshd, key, scratch, row):
     options, settings = ROWS[row]
     sshd.configure(settings.format(user=sshd.user))
     sshd.authorize(machines.key_line(key, "true", options))
-    config = str(sshd.directory / "sshd_config")
-    found = topics(examine(Order(key=key.public, login=sshd.user, addr="127.0.0.1", config=config)).plain, "key ")
+    found = topics(doctor(sshd, key), "key ")
     made = probes.listens_on_socket(sshd, key, scratch)
     really = {
         "tcp-out": probes.dials_tcp(sshd, key),

@@ -6,20 +6,12 @@ import re
 import machines
 import pytest
 from machines import run
-from pair import Pair
+from pair import with_a_repository
 
 
 @pytest.fixture
-def pair(client, server, sshd, way, find_borg):
-    pair = Pair(client, server, sshd, find_borg(way[0]), way[1])
-    code, told = pair.told("--job", "init")
-    assert (code, told["outcome"]) == (0, "ok"), told
-    return pair
-
-
-@pytest.fixture
-def borg(way, find_borg):
-    return find_borg(way[0])
+def pair(kept, find_borg, way):
+    return kept(with_a_repository, find_borg(way[0]), way[1])
 
 
 def jobs(pair, **options):

@@ -7,16 +7,30 @@ from pathlib import Path
 
 import hostile_serve
 import pytest
-from machines import PASSPHRASE, key_line, run, wait_for
-from pulling import last_line, over_stdio
+from machines import PASSPHRASE, run, wait_for
+from pulling import Initialized, last_line, over_stdio
 
 HOSTILE = Path(hostile_serve.__file__)
 
 
 @pytest.fixture
-def pull(client, key, sshd, server, borg, scratch):
+def initialized(kept, borg):
+    return kept(Initialized, borg)
+
+
+@pytest.fixture
+def client(initialized):
+    return initialized.client
+
+
+@pytest.fixture
+def server(initialized):
+    return initialized.server
+
+
+@pytest.fixture
+def pull(initialized, sshd, borg, scratch):
     """Pull over stdio; `pull(request, mode)` through a serve that is hostile in this way."""
-    sshd.authorize(key_line(key, client.command(key)))
 
     def pull(request, mode=None):
         serve = borg.path
@@ -24,9 +38,9 @@ def pull(client, key, sshd, server, borg, scratch):
             serve = scratch / "serve"
             serve.write_text(f'#!/bin/sh\nexec {sys.executable} -I {HOSTILE} {mode} {borg.path} "$@"\n')
             serve.chmod(0o755)
-        return over_stdio(sshd.ssh_argv(key), request, str(serve), server.repository, server.state)
+        server, argv = initialized.server, sshd.ssh_argv(initialized.key)
+        return over_stdio(argv, request, str(serve), server.repository, server.state)
 
-    assert pull("run init").returncode == 0
     return pull
 
 
@@ -34,7 +48,14 @@ def state(repository):
     return {path: path.stat().st_size for path in (repository / "data").rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("mode", ["forged", "twice", "other-form", "three-keys", "as-an-error", "before-it-is-asked"])
+@pytest.mark.parametrize(
+    ("borg", "mode"),
+    [
+        *(("borg-1.4", mode) for mode in ("forged", "twice", "three-keys", "before-it-is-asked")),
+        *(("borg-debian", mode) for mode in ("forged", "other-form", "as-an-error")),
+    ],
+    indirect=["borg"],
+)
 def test_a_forged_id_is_refused_before_anything_is_encrypted(pull, client, server, mode):
     assert pull("run default").returncode == 0
     before = state(server.repository)

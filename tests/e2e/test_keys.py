@@ -10,19 +10,9 @@ import time
 
 import machines
 import pytest
-from machines import PASSPHRASE, Client, run
-from pair import Pair
+from machines import PASSPHRASE, run
+from pair import with_an_archive
 from windows import archives, assert_nothing_is_left, borg, borgctl, opened
-
-
-def made(client, server, sshd, borg, mode="repokey-blake2"):
-    pair = Pair(client, server, sshd, borg, "stdio")
-    init = {"command": "init", "options": {"encryption": mode}}
-    client.policy(window="30m", jobs={"default": {"paths": [client.source]}, "init": init})
-    for words in (("--job", "init"), ()):
-        code, told = pair.told(*words)
-        assert (code, told["outcome"]) == (0, "ok"), told
-    return pair
 
 
 @pytest.fixture(params=[("borg-1.4", "repokey-blake2"), ("borg-debian", "keyfile-blake2")], ids="-".join)
@@ -30,19 +20,14 @@ def kind(request):
     return request.param
 
 
-@pytest.fixture(name="borg")
-def chosen_borg(kind, find_borg):
-    return find_borg(kind[0])
+@pytest.fixture
+def pair(kept, find_borg, kind):
+    return kept(with_an_archive, find_borg(kind[0]), "stdio", kind[1])
 
 
 @pytest.fixture
-def pair(client, server, sshd, borg, kind):
-    return made(client, server, sshd, borg, kind[1])
-
-
-@pytest.fixture
-def one_pair(scratch, server, sshd, one_borg):
-    return made(Client(scratch / "client", server.repository, borg=one_borg.path), server, sshd, one_borg)
+def one_pair(kept, one_borg):
+    return kept(with_an_archive, one_borg, "stdio", "repokey-blake2")
 
 
 def change(client, *words, **options):

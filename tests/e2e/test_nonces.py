@@ -13,8 +13,8 @@ from pathlib import Path
 import counters
 import hostile_serve
 import pytest
-from machines import PASSPHRASE, key_line, run
-from pulling import last_line, over_stdio
+from machines import PASSPHRASE, run
+from pulling import Initialized, last_line, over_stdio
 
 HOSTILE = Path(hostile_serve.__file__)
 BASE = "borg/.config/borg/security"
@@ -32,8 +32,6 @@ class Pull:
             borg,
             scratch,
         )
-        sshd.authorize(key_line(key, client.command(key)))
-        self.ok("run init")
         self.after_init = scratch / "after-init"
         shutil.copytree(server.repository, self.after_init)
 
@@ -77,6 +75,26 @@ class Pull:
     def nonce(self):
         (file,) = self.client.base.glob(f"{BASE}/*/nonce")
         return int(file.read_text(), 16)
+
+
+@pytest.fixture
+def initialized(kept, borg):
+    return kept(Initialized, borg)
+
+
+@pytest.fixture
+def client(initialized):
+    return initialized.client
+
+
+@pytest.fixture
+def server(initialized):
+    return initialized.server
+
+
+@pytest.fixture
+def key(initialized):
+    return initialized.key
 
 
 @pytest.fixture

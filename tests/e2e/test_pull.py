@@ -10,7 +10,7 @@ import time
 import machines
 import pytest
 from machines import run, same_tree, wait_for
-from pair import Pair
+from pair import with_a_repository
 
 EVERY_WAY = [(borg, transport) for borg in ("borg-1.4", "borg-debian") for transport in ("stdio", "socket")]
 
@@ -21,16 +21,8 @@ def borg(way, find_borg):
 
 
 @pytest.fixture
-def transport(way):
-    return way[1]
-
-
-@pytest.fixture
-def pair(client, server, sshd, borg, transport):
-    pair = Pair(client, server, sshd, borg, transport)
-    code, told = pair.told("--job", "init")
-    assert (code, told["outcome"]) == (0, "ok"), told
-    return pair
+def pair(kept, borg, way):
+    return kept(with_a_repository, borg, way[1])
 
 
 @pytest.mark.parametrize("way", EVERY_WAY, ids="-".join, indirect=True)

@@ -14,7 +14,7 @@ def pull(client, key, sshd, server, borg):
     return lambda request: over_stdio(sshd.ssh_argv(key), request, borg.path, server.repository, server.state)
 
 
-@pytest.mark.parametrize("disclose", ["counts", "names"])
+@pytest.mark.parametrize(("borg", "disclose"), [("borg-1.4", "counts"), ("borg-debian", "names")], indirect=["borg"])
 def test_a_run_that_a_sparse_file_keeps_names_it_in_the_clients_record(client, pull, disclose):
     file = client.source / "disk-image.img"
     file.touch()

@@ -7,7 +7,7 @@ import shutil
 import machines
 import pytest
 from machines import PASSPHRASE, Client, Sshd, run, same_tree
-from pair import Pair
+from pair import Pair, with_an_archive, with_windows
 from windows import archives, borgctl, opened
 from windows import borg as through_window
 
@@ -25,18 +25,8 @@ def borg(mode, find_borg):
 
 
 @pytest.fixture
-def pair(client, server, sshd, borg, mode):
-    pair = Pair(client, server, sshd, borg, "stdio")
-    policy(client, mode)
-    for words in (("--job", "init"), ()):
-        code, told = pair.told(*words)
-        assert (code, told["outcome"]) == (0, "ok"), told
-    return pair
-
-
-def policy(client, mode):
-    init = {"command": "init", "options": {"encryption": mode}}
-    client.policy(window="30m", jobs={"default": {"paths": [client.source]}, "init": init})
+def pair(kept, borg, mode):
+    return kept(with_an_archive, borg, "stdio", mode)
 
 
 def page(client):
@@ -72,7 +62,7 @@ def test_a_new_machine_restores_with_the_recovery_page_after_the_loss_of_the_old
         client = Client(scratch / "new", pair.server.repository, borg=borg.path)
         assert f"repository  {pair.server.repository} on the server" in text
         client.passphrase_file.write_text(passphrase + "\n")
-        policy(client, mode)
+        with_windows(client, mode)
         public = (pair.server.config / "keys/web1.pub").read_text().strip()
         argv = [machines.program("borgctl"), "authorize", public, client.policy_file, "--host-key", sshd.host_key_file]
         printed = run(argv).stdout

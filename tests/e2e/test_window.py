@@ -14,51 +14,30 @@ import hostile_serve
 import machines
 import pytest
 from machines import run, wait_for
-from pair import Pair
+from pair import with_an_archive
 from windows import archives, assert_nothing_is_left, borg, borgctl, opened, started
 
 LASTING = ("with-lock", "::", "sleep", "600")
 STUCK = ("extract", "--stdout", "::{archive}")  # into a pipe that nobody reads, so that borg cannot end in peace
 
-
-def made(client, server, sshd, borg, transport):
-    pair = Pair(client, server, sshd, borg, transport)
-    client.policy(window="30m")
-    for words in (("--job", "init"), ()):
-        code, told = pair.told(*words)
-        assert (code, told["outcome"]) == (0, "ok"), told
-    return pair
-
-
-@pytest.fixture(name="borg")
-def chosen_borg(way, find_borg):
-    return find_borg(way[0])
+# The distribution's borg has a FUSE binding (python3-pyfuse3).
+with_fuse = pytest.mark.parametrize("way", [("borg-debian", "stdio")], ids="-".join, indirect=True)
 
 
 @pytest.fixture
-def pair(client, server, sshd, borg, way):
-    return made(client, server, sshd, borg, way[1])
+def pair(kept, find_borg, way):
+    return kept(with_an_archive, find_borg(way[0]), way[1], "repokey-blake2")
 
 
 @pytest.fixture
-def with_one_borg(scratch, server, sshd, one_borg):
-    """Make a pair over one transport, for what does not depend on borg's version."""
-
-    def pair(transport):
-        client = machines.Client(scratch / "client", server.repository, borg=one_borg.path)
-        return made(client, server, sshd, one_borg, transport)
-
-    return pair
-
-
-@pytest.fixture
-def one_pair(with_one_borg):
-    return with_one_borg("stdio")
+def one_pair(kept, one_borg):
+    """A pair over one transport, for what does not depend on borg's version."""
+    return kept(with_an_archive, one_borg, "stdio", "repokey-blake2")
 
 
 @pytest.fixture(params=["stdio", "socket"])
-def either_pair(with_one_borg, request):
-    return with_one_borg(request.param)
+def either_pair(kept, one_borg, request):
+    return kept(with_an_archive, one_borg, request.param, "repokey-blake2")
 
 
 def lasting(pair, words=LASTING):
@@ -106,11 +85,10 @@ def test_commands_go_through_one_window_after_the_other_and_each_is_recorded(pai
     assert_nothing_is_left(pair)
 
 
-def test_an_archive_is_mounted_until_the_admin_ends_it(scratch, server, sshd, find_borg):
-    """With the distribution's borg, which has a FUSE binding (python3-pyfuse3)."""
-    debian, place = find_borg("borg-debian"), scratch / "mounted"
+@with_fuse
+def test_an_archive_is_mounted_until_the_admin_ends_it(pair, scratch):
+    place = scratch / "mounted"
     place.mkdir()
-    pair = made(machines.Client(scratch / "client", server.repository, borg=debian.path), server, sshd, debian, "stdio")
     with opened(pair):
         (archive,) = archives(pair.client)
         process = started(pair.client, "mount", f"::{archive}", place, stderr=subprocess.PIPE, text=True)
@@ -126,15 +104,15 @@ def test_an_archive_is_mounted_until_the_admin_ends_it(scratch, server, sshd, fi
     assert_nothing_is_left(pair)
 
 
+@with_fuse
 @pytest.mark.skipif(
     os.geteuid() != 0, reason="an ordinary user mounts what others may use only where fuse.conf says so"
 )
-def test_a_mount_ends_with_its_window_whatever_options_it_has_and_whoever_uses_it(scratch, server, sshd, find_borg):
-    debian, place = find_borg("borg-debian"), scratch / "mounted"
+def test_a_mount_ends_with_its_window_whatever_options_it_has_and_whoever_uses_it(pair, scratch):
+    place = scratch / "mounted"
     place.mkdir()
     link = scratch / "link"
     link.symlink_to(place)
-    pair = made(machines.Client(scratch / "client", server.repository, borg=debian.path), server, sshd, debian, "stdio")
     with opened(pair, 30) as window:
         process = started(pair.client, "mount", "-o", "allow_other", "::", link, stderr=subprocess.PIPE, text=True)
         wait_for(lambda: os.path.ismount(place) or process.poll() is not None, 29, "the mount")
@@ -148,10 +126,10 @@ def test_a_mount_ends_with_its_window_whatever_options_it_has_and_whoever_uses_i
     assert_nothing_is_left(pair)
 
 
-def test_a_mount_ends_with_its_window(scratch, server, sshd, find_borg):
-    debian, place = find_borg("borg-debian"), scratch / "mounted"
+@with_fuse
+def test_a_mount_ends_with_its_window(pair, scratch):
+    place = scratch / "mounted"
     place.mkdir()
-    pair = made(machines.Client(scratch / "client", server.repository, borg=debian.path), server, sshd, debian, "stdio")
     with opened(pair, 30) as window:
         process = started(pair.client, "mount", "::", place, stderr=subprocess.PIPE, text=True)
         wait_for(lambda: os.path.ismount(place) or process.poll() is not None, 29, "the mount")
