@@ -5,11 +5,12 @@
 #   make test    all tests, those with a real sshd and two real borgs too
 #   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour;
 #                and 'make prove-guards': each guard of SECURITY.md taken out, in a copy, and its test seen to fail
+#   make test-on SUITE=trixie   'make demo' and 'make test' in a fresh tree of another Debian release, as root
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
 #   make setup   only what 'make test' sets up          make lint, make documents, make clean
 #   make man     the manual pages, in dist/man (an installed package has them: man borgctl)
 
-.PHONY: help check lint test prove prove-guards demo setup documents man clean
+.PHONY: help check lint test test-on prove prove-guards demo setup documents man clean
 .NOTPARALLEL:
 
 # where .venv leads to (tests/setup/venv.sh), asked when it's there
@@ -19,6 +20,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 PYTEST = $(BIN)/python -m pytest -p no:cacheprovider
 # tests wait for other programs much of the time, so more at once than there are cores; some take a minute, most no time
 AT_ONCE := -n 4 --dist worksteal
+BORGS = BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12="$$(sh tests/setup/borg-1.2.sh)"
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,15 +36,15 @@ lint:
 	$(BIN)/lint-imports --no-cache
 
 test: setup
-	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg $(PYTEST) $(AT_ONCE)
+	$(BORGS) $(PYTEST) $(AT_ONCE)
 
 prove: setup
-	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg BORGCTL_PROVE=1 $(PYTEST) -s -q tests/proofs
+	$(BORGS) BORGCTL_PROVE=1 $(PYTEST) -s -q tests/proofs
 	@$(MAKE) --no-print-directory prove-guards
 
 # one or a few of them: make prove-guards G="judge-path window-uid"
 prove-guards: setup
-	BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12=/usr/bin/borg $(BIN)/python tests/proofs/prove_guards.py $(G)
+	$(BORGS) $(BIN)/python tests/proofs/prove_guards.py $(G)
 
 documents:
 	@sh tests/setup/venv.sh dev
@@ -63,6 +65,12 @@ setup:
 	@sh tests/setup/sudo.sh
 	@sh tests/setup/manual.sh
 	@sh tests/setup/borg-1.4.sh >/dev/null
+	@sh tests/setup/borg-1.2.sh >/dev/null
+
+# in a fresh tree of another Debian release: make test-on SUITE=trixie; RUN= for other commands than the README's
+RUN = make demo && make test
+test-on:
+	@sh tests/setup/test-on.sh "$(SUITE)" '$(RUN)'
 
 clean:
 	rm -rf "$$(readlink -f .venv)" .venv dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

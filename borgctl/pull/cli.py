@@ -13,7 +13,7 @@ import typer
 from borgctl import __version__, completion, prose
 from borgctl.completion import Shell
 from borgctl.errors import BadValue
-from borgctl.pull import copies, plan, probe, progress, setup
+from borgctl.pull import copies, owner, plan, probe, progress, setup
 from borgctl.pull import folders as places
 from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
@@ -36,12 +36,14 @@ from borgctl.pull.text import rows, shown
 from borgctl.pull.unlock import unlock
 from borgctl.values import JobName, choice, duration
 
+_HELP = {"--help", "-h"}
+_READING = ("status", "targets")  # what leaves no file anywhere
 app = typer.Typer(
     name="borgpull",
     help="Back up clients, from the server. Exit status: 0 ok, 1 warnings, 2 else.",
     no_args_is_help=True,
     add_completion=False,  # typer's own asks what shell it runs in, and writes into its files
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": sorted(_HELP)},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -87,7 +89,7 @@ def complain(error: Exception) -> None:
     for line in str(error).split("\n"):
         print(f"error: {shown(line)}", file=sys.stderr)
     if isinstance(error, PullError) and error.hint:
-        print(f"hint: {shown(error.hint)}", file=sys.stderr)
+        print(f"hint: {shown(owner.typed(error.hint))}", file=sys.stderr)
 
 
 def _version(asked: bool) -> None:
@@ -111,6 +113,8 @@ def _globals(
     ] = None,
 ) -> None:
     context.obj = places.choose(config_dir, state_dir, dict(os.environ))
+    if context.invoked_subcommand not in _READING and not _HELP & set(sys.argv):
+        owner.require(context.obj, sys.argv[1:])
 
 
 @app.command(short_help="Make a target; print the line for the client.")
@@ -142,8 +146,8 @@ def add(
         print("run this on the client, as its admin:\n")
         print(f"    {setup.authorize(public, host, name, client_policy, transport)}\n")
         print("it prints the line for authorized_keys there, and this line, with its host key, to run here:\n")
-        print(f"    borgpull trust {name} 'ssh-ed25519 AAAA…'\n")
-    print(f"then: borgpull run {name} --job init, and borgpull run {name}")
+        print(f"    {owner.typed(f'borgpull trust {name}')} 'ssh-ed25519 AAAA…'\n")
+    print(owner.typed(f"then: borgpull run {name} --job init, and borgpull run {name}"))
 
 
 @app.command(short_help="Write the client's host key into the target file.")
@@ -280,8 +284,14 @@ def status(
     for standing in found if not as_nagios else ():
         print(json.dumps(standing.plain) if as_json else "\n".join(standing.lines))
     if not found and not as_json and not as_nagios:
-        print(f"no target in {context.obj.targets}; make one with: borgpull add TARGET HOST", file=sys.stderr)
+        print(
+            owner.typed(f"no target in {context.obj.targets}; make one with: borgpull add TARGET HOST"), file=sys.stderr
+        )
     raise typer.Exit(max((standing.level for standing in found), default=2))
+
+
+def _no_target(folders: Folders) -> None:
+    print(owner.typed(f"no target in {folders.targets}; make one with: borgpull add TARGET HOST"), file=sys.stderr)
 
 
 @app.command(short_help="Take a target's alerts away, once you have looked.")
@@ -406,6 +416,5 @@ def targets_(context: typer.Context, as_json: Json = False) -> None:
     for entry in found:
         print(json.dumps(entry) if as_json else plan.sentence(entry))
     if not found and not as_json:
-        folders: Folders = context.obj
-        print(f"no target in {folders.targets}; make one with: borgpull add TARGET HOST", file=sys.stderr)
+        _no_target(context.obj)
     raise typer.Exit(2 if any(entry["errors"] for entry in found) else 0)

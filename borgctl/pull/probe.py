@@ -22,6 +22,7 @@ from borgctl.pull.diagnosis import ailment, named
 from borgctl.pull.folders import Folders, host_id
 from borgctl.pull.lock_holders import holders
 from borgctl.pull.outcome import ADVICE, Verdict
+from borgctl.pull.owner import typed
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.rooms import room
 from borgctl.pull.run import Launcher, obstacle, unanswered
@@ -55,7 +56,7 @@ class Check:
     def lines(self, width: int) -> list[str]:
         """Return it for people, wrapped."""
         lines = wrapped(f"{self.level:<6} {self.name:<11} ", shown(self.text), width)
-        return [*lines, *wrapped(f"{'':19}-> ", self.hint, width)] if self.hint and self.level != "ok" else lines
+        return [*lines, *wrapped(f"{'':19}-> ", typed(self.hint), width)] if self.hint and self.level != "ok" else lines
 
 
 def probe(launcher: Launcher, target: Target) -> Iterator[Check]:

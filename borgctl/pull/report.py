@@ -11,6 +11,7 @@ from borgctl.prose import elapsed
 from borgctl.pull.diagnosis import advice
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
+from borgctl.pull.owner import typed
 from borgctl.pull.progress import position
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import Alert
@@ -64,10 +65,10 @@ def summary(report: Report) -> str:
     parts += _besides(transcript)
     lines = [", ".join(parts)]
     if hint := report.hint or advice(verdict, transcript.messages, report.target):
-        lines.append(f"hint: {hint}")
+        lines.append(f"hint: {typed(hint)}")
     if report.alerts:
         lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
-        lines.append(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT")
+        lines.append(typed(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT"))
     return "\n".join(lines)
 
 

@@ -20,10 +20,10 @@ def change(module, name, value):
 
 
 def gate():
-    from borgctl import gate, run
+    from borgctl import gate, hooks, run
 
     change(run, "BORG_ENDING", ENDING)
-    change(run, "HOOK_ENDING", ((0.0, SIGTERM), (2.0, SIGKILL)))
+    change(hooks, "HOOK_ENDING", ((0.0, SIGTERM), (2.0, SIGKILL)))
     gate.main()
 
 

@@ -1,16 +1,16 @@
 """Which repository is it? Another one than before is refused before borg sees it: no byte is encrypted for it."""
 
 import re
+import shlex
 import shutil
 import sys
-from pathlib import Path
 
 import hostile_serve
 import pytest
 from machines import PASSPHRASE, run, wait_for
 from pulling import Initialized, last_line, over_stdio
 
-HOSTILE = Path(hostile_serve.__file__)
+HOSTILE = shlex.quote(hostile_serve.__file__)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 SERVER, CLIENT = "198.18.77.1", "198.18.77.2"  # of the block for tests between hosts (RFC 2544)
 HURRIED = os.path.join(os.path.dirname(machines.__file__), "hurried.py")
+GATE = f"{shlex.quote(HURRIED)} gate"  # or to end a waiting borg takes it 20 s more
 KEEP_ALIVE = 2 * 2  # seconds; the same on both sides
 
 
@@ -107,7 +109,7 @@ def joined(hosts, server, client, sshd, one_borg, transport):
     argv = [machines.program("borgctl"), "authorize", public, client.policy_file, "--transport", transport]
     printed = run([*argv, "--host-key", sshd.host_key_file]).stdout
     (line,) = [line for line in printed.splitlines() if line and not line.startswith("#")]
-    sshd.authorize(line.replace("-m borgctl.gate", f"{HURRIED} gate"))  # or to end a waiting borg takes it 20 s more
+    sshd.authorize(line.replace("-m borgctl.gate", GATE))
     sshd.configure([f"ListenAddress {CLIENT}", *settings(printed)])
     assert run(borgpull(hosts, server, "trust", "web1", sshd.host_key)).returncode == 0
     with (server.config / "targets/web1.yaml").open("a") as target:

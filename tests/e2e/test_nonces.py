@@ -6,9 +6,9 @@ believes the server where it has no count of its own.
 
 import os
 import re
+import shlex
 import shutil
 import sys
-from pathlib import Path
 
 import counters
 import hostile_serve
@@ -16,7 +16,7 @@ import pytest
 from machines import PASSPHRASE, run
 from pulling import Initialized, last_line, over_stdio
 
-HOSTILE = Path(hostile_serve.__file__)
+HOSTILE = shlex.quote(hostile_serve.__file__)
 BASE = "borg/.config/borg/security"
 
 

@@ -242,7 +242,7 @@ class Story:
                 self.window.kill()
                 self.window.wait()
 
-    # ---- before step 3, where the server is to have no root; NOBODY stands in for the user that is made there
+    # ---- the server's user; NOBODY stands in for him, and without him the server is root
 
     def add_server_user(self, words):
         if self.rootless:
@@ -261,13 +261,13 @@ class Story:
     def become(self, words):
         if not self.rootless:
             return
-        before, _, after = words.partition(" -- ")
+        before, _, after = words.removeprefix("alias borgpull='").removesuffix("'").partition(" -- ")
         assert self.backup.type(f"{before.replace('borgpull', NOBODY)} -- id -un") == f"{NOBODY}\n"
         entry = pwd.getpwnam(NOBODY)
         # The clone may lie where that user cannot read, as /opt would not: he may read all, and write no more.
         become = ["setpriv", f"--reuid={entry.pw_uid}", f"--regid={entry.pw_gid}", "--clear-groups"]
         become += ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
-        self.launch(f"{shlex.join(become)} {after.replace('borgpull …', self.borgpull)}")
+        self.launch(f"{shlex.join(become)} {after.replace('borgpull', self.borgpull)}")
 
 
 FOLLOWED = {
@@ -278,7 +278,7 @@ FOLLOWED = {
     ("both", r"man borgctl"): Story.manual,
     ("backup", r"useradd .+ borgpull"): Story.add_server_user,
     ("backup", r"install .+ /etc/borgpull /srv/borg"): Story.make_server_directories,
-    ("backup", r"runuser .+ borgpull …"): Story.become,
+    ("backup", r"alias borgpull='runuser .+ borgpull'"): Story.become,
     ("backup", r"borgpull add web1 .+"): Story.add_target,
     ("web1", r"install .+ > /etc/borgctl/passphrase\)"): lambda story, words: story.web1.type(story.here(words)),
     ("web1", r"borgctl sample .+"): Story.sample,
@@ -314,12 +314,8 @@ def readme_sshd(scratch):
 @pytest.mark.parametrize("rootless", [False, True] if os.geteuid() == 0 else [False])
 def test_the_set_up_of_the_readme_works_as_it_is_written(scratch, readme_sshd, rootless):
     story = Story(scratch, readme_sshd, rootless=rootless)
-    found = readme.said(readme.section())
-    first = next(place for place, said in enumerate(found) if said.step == 3)
-    early = [said for said in found if re.match(r"useradd .+ borgpull|install .+ /srv/borg$|runuser ", said.words)]
-    assert len(early) == 3
     try:
-        for said in [*found[:first], *early, *(said for said in found[first:] if said not in early)]:
+        for said in readme.said(readme.section()):
             story.follow(said)
     finally:
         story.close_window()
