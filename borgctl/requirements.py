@@ -18,7 +18,8 @@ def require(policy: Policy, launch: Launch) -> Held | None:
     """
     held = sandbox.hold(policy.sandbox, policy.user)
     if launch.requested:
-        sources.check(launch.paths)
+        sources.check(map(str, launch.paths))
+    sources.require_devices(launch.devices, missing=bool(launch.before))
     sources.require_patterns(launch.patterns, missing=bool(launch.before))
     passphrase.require(policy.passphrase)
     return held

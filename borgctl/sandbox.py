@@ -19,7 +19,7 @@ from borgctl import credentials, executables, landlock, namespaces, seccomp
 from borgctl.children import Wall
 from borgctl.credentials import Account
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.landlock import EXECUTE, LIST, READ, WRITE
+from borgctl.landlock import DEVICE, EXECUTE, LIST, READ, WRITE
 
 # What borg asks the C library for: names of users and hosts, time zones, random numbers.
 _LOOKUPS = (
@@ -64,9 +64,17 @@ class Held:
         )
 
     def rules(
-        self, borg: str, relay: str, writes: Iterable[str], reads: Iterable[str] = (), lists: Iterable[str] = ()
+        self,
+        borg: str,
+        relay: str,
+        writes: Iterable[str],
+        reads: Iterable[str] = (),
+        lists: Iterable[str] = (),
+        devices: Iterable[str] = (),
     ) -> tuple[Rule, ...]:
         """Return what Landlock is to allow, for what is at these paths and all below; of `lists`, no file's content.
+
+        Of `devices`, those below /dev or behind a symlink: a block device that is there when the rules are laid.
 
         Raise BorgctlError where it cannot be told what borg needs to run.
         """
@@ -79,8 +87,9 @@ class Held:
         wanted = [
             *((EXECUTE, path) for path in (*own.files, *python.files)),
             *((READ, path) for path in (*own.libraries, *python.libraries, relay, *_LOOKUPS, *glob.glob(_SITE))),
-            *((READ, path) for path in reads if not os.path.islink(path)),  # borg saves a link as a link
+            *((READ, path) for path in reads if not _leads(path)),  # borg saves a link as a link
             *((LIST, path) for path in lists),
+            *((DEVICE, path) for path in devices if _leads(path)),
             *((WRITE, path) for path in (*writes, "/dev/null")),
         ]
         return tuple(dict.fromkeys(wanted))
@@ -99,6 +108,11 @@ class Held:
         if ruleset:
             ruleset.restrict()
         seccomp.forbid()
+
+
+def _leads(path: str) -> bool:
+    """Tell whether what is at a path is elsewhere: behind a symlink, or on a device."""
+    return path.startswith("/dev/") or os.path.islink(path)
 
 
 def owner(held: Held | None) -> tuple[int, int]:

@@ -152,7 +152,7 @@ def _walls(policy: Policy, held: Held | None, launch: Launch, version: Version |
     yield f"Landlock ABI {held.abi}" + "".join(f", cannot forbid {what}" for what in held.lacks)
     writes = (f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp")
     besides = opened_besides(launch, version) if version else ()
-    for what, path in held.rules(policy.borg, relay.__file__, writes, launch.reads, besides):
+    for what, path in held.rules(policy.borg, relay.__file__, writes, launch.reads, besides, launch.devices):
         yield f"{what} {path}"
 
 

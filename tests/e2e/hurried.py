@@ -21,6 +21,7 @@ def gate():
 
     change(run, "BORG_ENDING", ((0.0, SIGINT), (2.0, SIGTERM), (4.0, SIGKILL)))
     change(run, "HOOK_ENDING", ((0.0, SIGTERM), (2.0, SIGKILL)))
+    change(run, "_SECONDS_AT_A_PIPE", 2.0)
     gate.main()
 
 

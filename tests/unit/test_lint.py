@@ -122,6 +122,7 @@ ADVICE = [
     ((("{encryption: required}", "{encryption: none}"),), 2, "read and forge"),
     ((("  init: {command: init, options: {encryption: repokey}}\n", ""),), 4, "makes the repository"),
     ((("/data]", "/data], options: {read-special: yes}"),), 5, "waits at pipes"),
+    ((("/data]", "/fifo], options: {read-special: yes}"),), 5, "fifo' is a pipe, and a run fails that waits there"),
     ((("/data]", "/data], options: {dry-run: yes}"),), 5, "counts as no backup"),
     ((("/data]", "/data], exclude: ['~/.cache']"),), 5, "'~/.cache' matches nothing"),
     ((("/data]", "/data], exclude: ['sh:$HOME/x', '*.o']"),), 5, "no shell reads '$HOME'"),
@@ -137,6 +138,7 @@ ADVICE = [
 
 @pytest.mark.parametrize(("changes", "line", "said"), ADVICE)
 def test_what_is_valid_and_unwise_is_said_where_it_stands(sound, tmp_path, changes, line, said):
+    os.mkfifo(tmp_path / "fifo")
     changes = [(old.replace("HERE", str(tmp_path)), new) for old, new in changes]
     found = warnings(sound(*changes))
     assert [place for place, text in found if said in text] == [line], found
@@ -190,6 +192,8 @@ REFUSED = [
     ((("/data]", "/data], options: {patterns-from: [HERE/passphrase, HERE/open/x]}"),), 5, "every run is refused"),
     ((("/data]", "/data], options: {exclude-from: HERE/fifo}"),), 5, "is not a regular file"),
     ((("/data]", "/data], options: {exclude-from: /dev/zero}"),), 5, "is not a regular file"),
+    ((("HERE/data]", "/dev/null], options: {read-special: yes}"),), 5, "'/dev/null' is not a block device"),
+    ((("HERE/data]", "/dev/none], options: {read-special: yes}"),), 5, "'/dev/none': No such file"),
     ((("file: HERE/passphrase", "program: [/bin/cat, HERE/open/x]"),), 3, "other users may replace"),
     ((("audit: {file: HERE/log/", "audit: {file: HERE/a/b/c/d/"),), 10, "every request is refused"),
     ((("base: HERE/base", "base: HERE/a/b/c/d"),), 9, "every request is refused"),

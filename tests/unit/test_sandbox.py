@@ -79,6 +79,14 @@ def test_the_rules_name_what_is_read_written_listed_and_executed(tmp_path):
     assert not [path for what, path in rules if path in secret]
 
 
+def test_a_device_has_a_rule_of_its_own_and_a_link_is_read_only_where_it_may_lead_to_one(tmp_path):
+    (tmp_path / "link").symlink_to("/etc")
+    paths = ["/dev/sda", "/srv", f"{tmp_path}/link"]
+    rules = Held(7, None).rules(sys.executable, relay.__file__, writes=[], reads=paths, devices=paths)
+    assert [path for what, path in rules if what == "device"] == ["/dev/sda", f"{tmp_path}/link"]
+    assert [path for what, path in rules if what == "read" and path in paths] == ["/srv"]
+
+
 def test_a_borg_that_cannot_be_told_has_no_rules(tmp_path):
     (tmp_path / "borg").write_text("#!/bin/sh\n")
     for program, code in ((f"{tmp_path}/borg", "sandbox-unavailable"), (f"{tmp_path}/none", "borg-missing")):
