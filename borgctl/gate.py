@@ -192,7 +192,9 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
     version: str | None = None
     obstacles: list[BorgctlError] = []
     try:
-        version = borg_version.asked(policy, sandbox.hold(policy.sandbox, policy.user), base, story.run).text
+        version = borg_version.asked(
+            policy, sandbox.hold(policy.sandbox, policy.user, policy.borg), base, story.run
+        ).text
     except BorgctlError as error:
         obstacles.append(error)
     try:

@@ -4,7 +4,7 @@ Where the gate is root they run as another user who may read every file and has 
 of their own; Landlock leaves them the files that the launch is about, the programs that they are, and one place to
 write; seccomp the system calls that they need. It does not know why: what may be read comes in.
 
-    held = hold("require", "_borgctl")                       # raises where that cannot be had
+    held = hold("require", "_borgctl", "/usr/bin/borg")      # raises where that cannot be had
     rules = held.rules("/usr/bin/borg", relay, writes=["/var/lib/borgctl/web1/borg"], reads=["/etc"])
     held_to = wall(held, rules, memory=8 << 30); spawn(…, held_to.lay, held_to.kinds)
 """
@@ -37,12 +37,13 @@ class Held:
     """How borg is held.
 
     `abi` is Landlock's (0: without), `account` whom borg runs as (None: as whom the gate does), `namespaces` which of
-    its own it has (0: none).
+    its own it has (0: none); `missing` says why a part is not there.
     """
 
     abi: int
     account: Account | None
     namespaces: int = 0
+    missing: tuple[str, ...] = ()
 
     @property
     def told(self) -> dict[str, object]:
@@ -52,6 +53,7 @@ class Held:
             "user": owner(self)[0],
             "namespaces": namespaces.names(self.namespaces),
             "lacks": list(self.lacks),
+            **({"missing": list(self.missing)} if self.missing else {}),
         }
 
     @property
@@ -78,6 +80,8 @@ class Held:
 
         Raise BorgctlError where it cannot be told what borg needs to run.
         """
+        if not self.abi:
+            return ()
         try:
             own, python = executables.needed(borg), executables.python(sys.executable)
         except BadValue as error:
@@ -133,8 +137,8 @@ def wall(held: Held | None, rules: Iterable[Rule], memory: int) -> Wall:
     return Wall(lay, held.namespaces if held else 0)
 
 
-def hold(mode: str, user: str) -> Held | None:
-    """Return how borg can be held: None for `off`; raise BorgctlError for `require` where something is missing.
+def hold(mode: str, user: str, borg: str) -> Held | None:
+    """Return how this borg can be held: None for `off`; raise BorgctlError for `require` where something is missing.
 
     `prefer` takes what there is, down to nothing but the limits.
     """
@@ -143,6 +147,9 @@ def hold(mode: str, user: str) -> Held | None:
     abi, account, kinds, missing = landlock.abi(), None, 0, []
     if not abi:
         missing.append("this kernel has no Landlock, or does not let us use it")
+    elif unknown := unconfined(borg):
+        abi = 0
+        missing.append(unknown)
     if os.geteuid() == 0:
         try:
             account = credentials.account(user)
@@ -153,4 +160,15 @@ def hold(mode: str, user: str) -> Held | None:
             missing.append("this machine lets us have no namespaces: give a container CAP_SYS_ADMIN, or say 'prefer'")
     if missing and mode == "require":
         raise BorgctlError("sandbox-unavailable", "; ".join(missing))
-    return Held(abi, account, kinds)
+    return Held(abi, account, kinds, tuple(missing))
+
+
+def unconfined(borg: str) -> str | None:
+    """Return why Landlock cannot confine this borg, None where it can, or where there is none."""
+    try:
+        executables.needed(borg)
+    except BadValue as error:
+        return f"the files that borg may open cannot be confined: {error}"
+    except OSError:  # it is missing, which is another reason
+        return None
+    return None

@@ -158,7 +158,7 @@ POLICY = (
     ),
     Key(
         *("borg", "path", "/usr/bin/borg", "borg: /usr/local/bin/borg"),
-        "The borg to run, of series 1.2 or 1.4. Only root or the gate's user may own or write it, the interpreter that its first line names, that Python's modules to the last file (what `.pth` files and symlinks add, too), and the directories above. A wrapper in another language is taken with `sandbox: off`; what it starts in turn is its author's.",
+        "The borg to run, of series 1.2 or 1.4. Only root or the gate's user may own or write it, the interpreter that its first line names, that Python's modules to the last file (what `.pth` files and symlinks add, too), and the directories above. A wrapper in another language is taken with `sandbox: prefer`, without Landlock; what it starts in turn is its author's.",
         _ABSOLUTE,
     ),
     Key(

@@ -88,7 +88,7 @@ def _exposed(policy: Policy, find: Find) -> Iterator[Finding]:
 
 def _refused(policy: Policy, find: Find) -> Iterator[Finding]:
     try:
-        sandbox.hold(policy.sandbox, policy.user)
+        sandbox.hold(policy.sandbox, policy.user, policy.borg)
     except BorgctlError as error:
         yield _missing(policy, find), f"every run is refused: {error.detail}"
 
@@ -96,7 +96,7 @@ def _refused(policy: Policy, find: Find) -> Iterator[Finding]:
 def _loose(policy: Policy, find: Find) -> Iterator[Finding]:
     rights = "all rights of root" if os.geteuid() == 0 else "all rights of its user"
     try:
-        sandbox.hold("require", policy.user)
+        sandbox.hold("require", policy.user, policy.borg)
     except BorgctlError as error:
         if policy.sandbox == "prefer":
             yield _missing(policy, find), f"the sandbox is not whole: {error.detail}"
@@ -108,14 +108,15 @@ def _loose(policy: Policy, find: Find) -> Iterator[Finding]:
 
 
 def _missing(policy: Policy, find: Find) -> Node:
-    """Return where it is said what a sandbox needs and does not find: at the user, if it is he and he is named."""
+    """Return where it is said what a sandbox needs and does not find: at the user or the borg, if they are named."""
     written = find("user")
     if os.geteuid() == 0 and written.value == "user":
         try:
             credentials.account(policy.user)
         except BadValue:
             return written
-    return find("sandbox")
+    named = find("borg")
+    return named if named.value == "borg" and sandbox.unconfined(policy.borg) else find("sandbox")
 
 
 def _repositories(policy: Policy, find: Find) -> Iterator[Finding]:

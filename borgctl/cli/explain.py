@@ -147,7 +147,7 @@ def _walls(policy: Policy, held: Held | None, launch: Launch, version: Version |
     if held.namespaces:
         yield f"in namespaces of its own: {', '.join(namespaces.names(held.namespaces))}"
     if not held.abi:
-        yield "without Landlock, which this kernel does not have"
+        yield f"without Landlock: {'; '.join(held.missing)}"
         return
     yield f"Landlock ABI {held.abi}" + "".join(f", cannot forbid {what}" for what in held.lacks)
     writes = (f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import pytest
 import stage
@@ -34,7 +35,7 @@ def sound(tmp_path):
     (tmp_path / "passphrase").write_text("x" * 32)
     (tmp_path / "data").mkdir()
     (tmp_path / "s").mkdir(0o700)
-    script(tmp_path / "borg", "exit 0")
+    shutil.copy("/bin/true", tmp_path / "borg")
     script(tmp_path / "hook", "exit 0")
 
     def write(*changes):
@@ -178,6 +179,16 @@ def test_what_is_mounted_below_a_path_is_told_where_it_is_not_what_it_seems(
     found = warnings(sound((f"{{paths: [{tmp_path}/data]}}", job.replace("HERE", str(tmp_path)))))
     assert [line for line, _ in found] == ([5] if said else [])
     assert not said or said.replace("HERE", str(tmp_path)) in found[0][1]
+
+
+@pytest.mark.parametrize(("mode", "line"), [("require", 8), ("prefer", 8), ("off", 12)])
+def test_a_borg_that_cannot_be_confined_is_told_whatever_the_policy_says(sound, tmp_path, mode, line):
+    file = sound(("sandbox: require", f"sandbox: {mode}"))
+    (tmp_path / "borg").write_text(f'#!/bin/bash\nexec {tmp_path}/other "$@"\n')
+    report = lint.lint(str(file))
+    ((place, text),) = [(one.line, one.text) for one in (report.errors if mode == "require" else report.warnings)]
+    assert place == line and "the files that borg may open cannot be confined" in text and "name borg itself" in text
+    assert mode == "require" or report.errors == ()
 
 
 REFUSED = [
