@@ -54,7 +54,7 @@ def _pipe(pid: int) -> str | None:
         if name.startswith("/") or directory < 0 or arguments[directory] & 0xFFFFFFFF == _HERE:
             return name
         return os.path.join(os.readlink(f"/proc/{pid}/fd/{arguments[directory]}"), name)
-    except (OSError, ValueError, KeyError, IndexError):  # it goes on by now, or we may not look
+    except (OSError, ValueError, KeyError, OverflowError):  # it goes on by now, or we may not look
         return None
 
 
@@ -65,7 +65,9 @@ def _text(pid: int, address: int) -> str:
     try:
         while b"\0" not in found and len(found) < _LONGEST:
             at = address + len(found)
-            found += os.pread(fd, _PAGE - at % _PAGE, at)
+            if not (piece := os.pread(fd, _PAGE - at % _PAGE, at)):
+                break
+            found += piece
     finally:
         os.close(fd)
     return os.fsdecode(found.split(b"\0")[0])
