@@ -239,15 +239,18 @@ def kill_descendants(seconds: float = 5.0) -> None:
         time.sleep(0.005)
 
 
-def descendants() -> list[int]:
-    """Return the pids below us, from one look at proc(5), in time that other users' processes cannot multiply."""
+def descendants(pid: int | None = None) -> list[int]:
+    """Return the pids below this one, or below us.
+
+    From one look at proc(5), in time that other users' processes cannot multiply.
+    """
     below: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             below.setdefault(_parent(int(name)), []).append(int(name))
-    found = below.get(os.getpid(), [])
-    for pid in found:
-        found += below.get(pid, [])
+    found = below.get(os.getpid() if pid is None else pid, [])
+    for one in found:
+        found += below.get(one, [])
     return found
 
 

@@ -137,6 +137,13 @@ _TABLE = (
         "only root or the gate's user may own or write a file of patterns and the directories above; at most 1 MiB",
     ),
     Reason(
+        "device-unusable",
+        78,
+        "refused",
+        False,
+        "a path below /dev has to be a block device, or lead to one through links that no other user can change: see its audit log for which",
+    ),
+    Reason(
         "base-unusable",
         78,
         "refused",
@@ -184,6 +191,13 @@ _TABLE = (
         "failed",
         True,
         "make room for the audit log, and let only root or the gate's user write there",
+    ),
+    Reason(
+        "pipe-without-writer",
+        69,
+        "failed",
+        True,
+        "start what writes into the pipe in a hook 'before', in the background, or leave the pipe out: the client's audit log names it",
     ),
     Reason("disconnected", 69, "disconnected", True, "the server went away: run again"),
     Reason("stopped", 69, "failed", True, "the gate was told to stop by a signal: run again"),

@@ -117,7 +117,7 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             own = (base.borg, f"{directory}/tmp")
             version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
             check_version(decision, version)
-            wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version))
+            wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version), decision.devices)
             words = argv.build(decision, policy.borg)
             _accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"})
             where = (directory, connection, policy.passphrase, policy.limits, story.output)
@@ -173,7 +173,7 @@ def _identity(launch: Launch | Opening, base: Base) -> Identity:
 
 
 def _wall(held: Held | None, policy: Policy, *places: Iterable[str]) -> Wall:
-    """Return what holds borg; `places`: to write, to read, to list."""
+    """Return what holds borg; `places`: to write, to read, to list, devices."""
     rules = held.rules(policy.borg, relay.__file__, *places) if held else ()
     return sandbox.wall(held, rules, policy.limits.memory)
 
@@ -192,7 +192,9 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
     version: str | None = None
     obstacles: list[BorgctlError] = []
     try:
-        version = borg_version.asked(policy, sandbox.hold(policy.sandbox, policy.user), base, story.run).text
+        version = borg_version.asked(
+            policy, sandbox.hold(policy.sandbox, policy.user, policy.borg), base, story.run
+        ).text
     except BorgctlError as error:
         obstacles.append(error)
     try:

@@ -14,6 +14,7 @@ import struct
 
 NEWEST = 7  # the newest ABI whose rights are handled here; a newer kernel keeps to it
 LIST, READ, WRITE, EXECUTE = "list", "read", "write", "execute"
+DEVICE = "device"  # to read, where it is a block device
 
 # The same numbers on every architecture (linux/landlock.h, asm-generic/unistd.h).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -39,6 +40,7 @@ _RIGHTS = {
     READ: _READ_FILE | _READ_DIR,
     WRITE: _READ_FILE | _READ_DIR | _WRITE_FILE | _MAKE_AND_REMOVE | _REFER | _TRUNCATE,
     EXECUTE: _EXECUTE | _READ_FILE,
+    DEVICE: _READ_FILE,
 }
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV  # the others are rights to a directory
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -72,9 +74,11 @@ class Ruleset:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:
-                rights = _RIGHTS[what] & self._handled
-                if not stat.S_ISDIR(os.fstat(fd).st_mode):
+                rights, mode = _RIGHTS[what] & self._handled, os.fstat(fd).st_mode
+                if not stat.S_ISDIR(mode):
                     rights &= _OF_FILES
+                if what == DEVICE and not stat.S_ISBLK(mode):
+                    return
                 _call(_ADD_RULE, self._fd, _PATH_BENEATH, struct.pack("=Qi", rights, fd), 0)
             finally:
                 os.close(fd)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from borgctl.values import ArchiveName, RepositoryPath, SourcePath
+from borgctl.values import ArchiveName, DevicePath, RepositoryPath, SourcePath
 from borgctl.vocabulary import COMMANDS, FILE
 
 
@@ -22,7 +22,7 @@ class Launch:
     log: str
     disclosed: bool
     archive: ArchiveName | None = None
-    paths: tuple[SourcePath, ...] = ()
+    paths: tuple[SourcePath | DevicePath, ...] = ()
     requested: bool = False
     job: str | None = None
     before: tuple[tuple[str, ...], ...] = ()
@@ -37,6 +37,12 @@ class Launch:
     def reads(self) -> tuple[str, ...]:
         """Return the files and directories of this host that it is about: what borg has to be able to read."""
         return (*map(str, self.paths), *self.patterns)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Return the paths that may be devices, or lead to one: borg then reads what is on it."""
+        special = self.command == "create" and any(name == "read-special" for name, _ in self.options)
+        return tuple(map(str, self.paths)) if special else ()
 
     @property
     def patterns(self) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """What is mounted where, as the kernel says it (proc(5) mountinfo), and what of that borg stays out of.
 
-Only the kernel's list is read, and btrfs is asked which subvolume a place is in, so that a server that no longer
-answers does not hang us. It does not know who asks.
+The kernel's list is read, names on the way to a path are looked up, and btrfs is asked which subvolume a place is in:
+no other file system that is mounted below has to answer. It does not know who asks.
 
     skipped(["/srv/a"]) == ("/srv/a/db",)      # another file system than that of /srv/a
 """

@@ -13,7 +13,7 @@ from borgctl.floor import OPTIONS, why
 from borgctl.policy import Job, Offer, Repository
 from borgctl.spelling import meant
 from borgctl.templates import SAMPLE, Template
-from borgctl.values import ArchiveName, JobName, SourcePath, boolean, choice
+from borgctl.values import ArchiveName, DevicePath, JobName, SourcePath, boolean, choice
 from borgctl.vocabulary import COMMANDS, FLAG, Command
 from borgctl.yamlnodes import Node, Notes
 
@@ -75,7 +75,7 @@ def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
         line=key.line,
         options=options,
         archive=archive,
-        paths=notes.items(fields["paths"], SourcePath) if "paths" in fields else (),
+        paths=notes.items(fields["paths"], partial(_source, dict(options))) if "paths" in fields else (),
         before=_hooks(notes, fields["before"]) if "before" in fields else (),
         after=_hooks(notes, fields["after"]) if "after" in fields else (),
     )
@@ -92,6 +92,15 @@ def _command(text: str) -> str:
     if text in FORBIDDEN:
         raise BadValue(f"{text!r} is in no policy{why(FORBIDDEN, text)}")
     return choice(text, tuple(COMMANDS))
+
+
+def _source(options: Mapping[str, str | None], text: str) -> SourcePath | DevicePath:
+    """Read a path of a job, which may be a device where it says so."""
+    if not text.startswith("/dev/"):
+        return SourcePath(text)
+    if "read-special" not in options:
+        raise BadValue(f"bad path {text!r}: a device is saved only by a job with the option 'read-special: yes'")
+    return DevicePath(text)
 
 
 def _archive_template(text: str) -> Template | None:

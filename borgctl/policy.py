@@ -7,7 +7,7 @@ are templates until `judge` knows host, job and time; durations are seconds; `li
 from dataclasses import dataclass, field
 
 from borgctl.templates import Template
-from borgctl.values import JobName, SourcePath
+from borgctl.values import DevicePath, JobName, SourcePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Job:
     line: int
     options: tuple[tuple[str, str | None], ...] = ()
     archive: Template | None = None
-    paths: tuple[SourcePath, ...] = ()
+    paths: tuple[SourcePath | DevicePath, ...] = ()
     before: tuple[tuple[str, ...], ...] = ()
     after: tuple[tuple[str, ...], ...] = ()
 

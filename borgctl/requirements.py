@@ -16,9 +16,10 @@ def require(policy: Policy, launch: Launch) -> Held | None:
 
     A file of patterns that a hook is still to make may be missing.
     """
-    held = sandbox.hold(policy.sandbox, policy.user)
+    held = sandbox.hold(policy.sandbox, policy.user, policy.borg)
     if launch.requested:
-        sources.check(launch.paths)
+        sources.check(map(str, launch.paths))
+    sources.require_devices(launch.devices, missing=bool(launch.before))
     sources.require_patterns(launch.patterns, missing=bool(launch.before))
     passphrase.require(policy.passphrase)
     return held

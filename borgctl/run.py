@@ -17,6 +17,7 @@ from borgctl.errors import REASONS, BorgctlError
 from borgctl.hooks import Hooks
 from borgctl.launch import Launch
 from borgctl.output import Output
+from borgctl.pipes import Waiting
 from borgctl.policy import Limits, Passphrase
 from borgctl.policyfile import home
 from borgctl.skipped import file_systems
@@ -25,6 +26,7 @@ from borgctl.transport import Connection, Door
 from borgctl.vocabulary import COMMANDS
 
 _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
+_SECONDS_AT_A_PIPE = 60.0  # whoever writes there has to be started before borg is
 _PASSPHRASE_FD = 3
 _LONGEST_SAID = 300  # characters of a line in the log
 DRY_RUN = "dry-run"  # the reason of an ending that is good, and of no backup
@@ -126,7 +128,8 @@ class Runner:
     def _borg(self, watch: Watch) -> Ending:
         if watch.stopped:
             return by_gate(watch.stopped)
-        sources.require_patterns(self.launch.patterns)  # once more: a hook may have made them
+        sources.require_devices(self.launch.devices)  # once more: a hook may have made it
+        sources.require_patterns(self.launch.patterns)
         secret = self._obtained = passphrase.obtain(self.secret, argv.hook_environment(home(), self.launch.job, ""))
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
         door = Door(self.directory, self.connection, self.agree)
@@ -145,7 +148,9 @@ class Runner:
             for fd in fds.values():
                 os.close(fd)
         skipped = file_systems(self.launch)  # what the hooks have mounted, too
-        status = watch.run(child, streams, BORG_ENDING, door, before_end=self._note_reading)
+        waiting = Waiting(lambda: (child.pid, *children.descendants(child.pid)), _SECONDS_AT_A_PIPE)
+        look = partial(self._look, waiting) if self.launch.devices else lambda: None
+        status = watch.run(child, streams, BORG_ENDING, door, before_end=self._note_reading, look=look)
         if status != 0:
             self._keep("borg", streams)
         if self._listed is not None:
@@ -154,8 +159,15 @@ class Runner:
         ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry)
         return replace(ending, reading=self._reading if watch.stopped else None, skipped=skipped)
 
+    def _look(self, waiting: Waiting) -> str | None:
+        """Return why borg has to end: it waits at a pipe, whose name is kept for our own log."""
+        self._reading = waiting.look()
+        return "pipe-without-writer" if self._reading else None
+
     def _note_reading(self) -> None:
         """Keep which file borg is at, for our own log."""
+        if self._reading:
+            return
         apart = (self.env["BORG_BASE_DIR"], self.directory)
         self._reading = open_files.reading(children.descendants(), apart)
 

@@ -4,7 +4,7 @@ Where the gate is root they run as another user who may read every file and has 
 of their own; Landlock leaves them the files that the launch is about, the programs that they are, and one place to
 write; seccomp the system calls that they need. It does not know why: what may be read comes in.
 
-    held = hold("require", "_borgctl")                       # raises where that cannot be had
+    held = hold("require", "_borgctl", "/usr/bin/borg")      # raises where that cannot be had
     rules = held.rules("/usr/bin/borg", relay, writes=["/var/lib/borgctl/web1/borg"], reads=["/etc"])
     held_to = wall(held, rules, memory=8 << 30); spawn(…, held_to.lay, held_to.kinds)
 """
@@ -19,7 +19,7 @@ from borgctl import credentials, executables, landlock, namespaces, seccomp
 from borgctl.children import Wall
 from borgctl.credentials import Account
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.landlock import EXECUTE, LIST, READ, WRITE
+from borgctl.landlock import DEVICE, EXECUTE, LIST, READ, WRITE
 
 # What borg asks the C library for: names of users and hosts, time zones, random numbers.
 _LOOKUPS = (
@@ -37,12 +37,13 @@ class Held:
     """How borg is held.
 
     `abi` is Landlock's (0: without), `account` whom borg runs as (None: as whom the gate does), `namespaces` which of
-    its own it has (0: none).
+    its own it has (0: none); `missing` says why a part is not there.
     """
 
     abi: int
     account: Account | None
     namespaces: int = 0
+    missing: tuple[str, ...] = ()
 
     @property
     def told(self) -> dict[str, object]:
@@ -52,6 +53,7 @@ class Held:
             "user": owner(self)[0],
             "namespaces": namespaces.names(self.namespaces),
             "lacks": list(self.lacks),
+            **({"missing": list(self.missing)} if self.missing else {}),
         }
 
     @property
@@ -64,12 +66,22 @@ class Held:
         )
 
     def rules(
-        self, borg: str, relay: str, writes: Iterable[str], reads: Iterable[str] = (), lists: Iterable[str] = ()
+        self,
+        borg: str,
+        relay: str,
+        writes: Iterable[str],
+        reads: Iterable[str] = (),
+        lists: Iterable[str] = (),
+        devices: Iterable[str] = (),
     ) -> tuple[Rule, ...]:
         """Return what Landlock is to allow, for what is at these paths and all below; of `lists`, no file's content.
 
+        Of `devices`, those below /dev or behind a symlink: a block device that is there when the rules are laid.
+
         Raise BorgctlError where it cannot be told what borg needs to run.
         """
+        if not self.abi:
+            return ()
         try:
             own, python = executables.needed(borg), executables.python(sys.executable)
         except BadValue as error:
@@ -79,8 +91,9 @@ class Held:
         wanted = [
             *((EXECUTE, path) for path in (*own.files, *python.files)),
             *((READ, path) for path in (*own.libraries, *python.libraries, relay, *_LOOKUPS, *glob.glob(_SITE))),
-            *((READ, path) for path in reads if not os.path.islink(path)),  # borg saves a link as a link
+            *((READ, path) for path in reads if not _leads(path)),  # borg saves a link as a link
             *((LIST, path) for path in lists),
+            *((DEVICE, path) for path in devices if _leads(path)),
             *((WRITE, path) for path in (*writes, "/dev/null")),
         ]
         return tuple(dict.fromkeys(wanted))
@@ -101,6 +114,11 @@ class Held:
         seccomp.forbid()
 
 
+def _leads(path: str) -> bool:
+    """Tell whether what is at a path is elsewhere: behind a symlink, or on a device."""
+    return path.startswith("/dev/") or os.path.islink(path)
+
+
 def owner(held: Held | None) -> tuple[int, int]:
     """Return the uid and gid that borg runs as."""
     if held is None or held.account is None:
@@ -119,8 +137,8 @@ def wall(held: Held | None, rules: Iterable[Rule], memory: int) -> Wall:
     return Wall(lay, held.namespaces if held else 0)
 
 
-def hold(mode: str, user: str) -> Held | None:
-    """Return how borg can be held: None for `off`; raise BorgctlError for `require` where something is missing.
+def hold(mode: str, user: str, borg: str) -> Held | None:
+    """Return how this borg can be held: None for `off`; raise BorgctlError for `require` where something is missing.
 
     `prefer` takes what there is, down to nothing but the limits.
     """
@@ -129,6 +147,9 @@ def hold(mode: str, user: str) -> Held | None:
     abi, account, kinds, missing = landlock.abi(), None, 0, []
     if not abi:
         missing.append("this kernel has no Landlock, or does not let us use it")
+    elif unknown := unconfined(borg):
+        abi = 0
+        missing.append(unknown)
     if os.geteuid() == 0:
         try:
             account = credentials.account(user)
@@ -139,4 +160,15 @@ def hold(mode: str, user: str) -> Held | None:
             missing.append("this machine lets us have no namespaces: give a container CAP_SYS_ADMIN, or say 'prefer'")
     if missing and mode == "require":
         raise BorgctlError("sandbox-unavailable", "; ".join(missing))
-    return Held(abi, account, kinds)
+    return Held(abi, account, kinds, tuple(missing))
+
+
+def unconfined(borg: str) -> str | None:
+    """Return why Landlock cannot confine this borg, None where it can, or where there is none."""
+    try:
+        executables.needed(borg)
+    except BadValue as error:
+        return f"the files that borg may open cannot be confined: {error}"
+    except OSError:  # it is missing, which is another reason
+        return None
+    return None

@@ -10,27 +10,57 @@ and read a device without end. It does not know what is offered; `judge` does.
 """
 
 import os
+import stat
 from collections.abc import Iterable
 
 from borgctl import custody
-from borgctl.custody import Unsafe
+from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BorgctlError
-from borgctl.values import SourcePath
 
 LARGEST = 1 << 20  # bytes of a file of patterns
 
 
-def check(paths: Iterable[SourcePath]) -> None:
+def check(paths: Iterable[str]) -> None:
     """Raise BorgctlError where another user could redirect one of the paths. A missing path is borg's to report."""
     for path in paths:
         try:
-            custody.directory(os.path.dirname(path.text), follow=False).close()
+            custody.directory(os.path.dirname(path), follow=False).close()
         except FileNotFoundError:
             continue
         except Unsafe as error:
-            raise BorgctlError("source-refused", f"{path.text!r}: {error}") from None
+            raise BorgctlError("source-refused", f"{path!r}: {error}") from None
         except OSError as error:
-            raise BorgctlError("source-refused", f"{path.text!r}: {error.strerror}") from None
+            raise BorgctlError("source-refused", f"{path!r}: {error.strerror}") from None
+
+
+def require_devices(paths: Iterable[str], *, missing: bool = False) -> None:
+    """Raise BorgctlError where a path below /dev is no block device, or another user could lead a link to one.
+
+    `missing`: a device may be missing, as a hook is still to make it.
+    """
+    for path in paths:
+        named = path.startswith("/dev/")
+        if not named and not (os.path.islink(path) and is_device(path)):
+            continue
+        try:
+            with Pinned.at(path) as pinned:
+                if not stat.S_ISBLK(pinned.status.st_mode):
+                    raise BorgctlError("device-unusable", f"{path!r} is not a block device")
+        except FileNotFoundError as error:
+            if not missing:
+                raise BorgctlError("device-unusable", f"{path!r}: {error.strerror}") from None
+        except Unsafe as error:
+            raise BorgctlError("device-unusable", f"{path!r}: {error}") from None
+        except OSError as error:
+            raise BorgctlError("device-unusable", f"{path!r}: {error.strerror}") from None
+
+
+def is_device(path: str) -> bool:
+    """Tell whether a block device is at this path, or behind it."""
+    try:
+        return stat.S_ISBLK(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def require_patterns(files: Iterable[str], *, missing: bool = False) -> None:

@@ -81,16 +81,19 @@ class Watch:
         seconds: float = math.inf,
         before_end: Callable[[], object] = lambda: None,
         at_end: Callable[[Child], object] = children.kill_group,
+        look: Callable[[], str | None] = lambda: None,
     ) -> int:
         """Serve a child's output until it ends, ending it if need be; return its status as Child.reap does.
 
         `seconds` is the child's own limit: it is ended then, and nothing else is. `before_end` is called once, before
-        it is told to end; `at_end` when it has ended and its number is still its own, to see to what it has left.
+        it is told to end; `at_end` when it has ended and its number is still its own, to see to what it has left;
+        `look` often, and a reason that it returns ends the run.
         """
         open_streams = {stream.fd: stream for stream in streams}
         stopping, steps, late = 0.0, list(ending), time.monotonic() + seconds
         while not self._turn(child, open_streams, door):
             self._notice(streams)
+            self.stopped = self.stopped or look()
             if (self.stopped or time.monotonic() > late) and not stopping:
                 stopping = time.monotonic()
                 before_end()

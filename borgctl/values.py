@@ -94,6 +94,14 @@ class ArchiveName:
         return self.text
 
 
+def _require_local(text: str) -> None:
+    """Refuse what is no plain path on the client."""
+    _require(text, r"/[^\x00-\x1f\x7f{}]*", 4000, "path", "an absolute path without control characters and braces")
+    _require_normal(text, "path")
+    if not text.isprintable():
+        raise BadValue(f"bad path {text!r}: expected printable characters")
+
+
 @dataclass(frozen=True, slots=True)
 class SourcePath:
     """An absolute, normal path on the client. Names of the kernel's own file systems are no data and are refused."""
@@ -101,12 +109,7 @@ class SourcePath:
     text: str
 
     def __post_init__(self) -> None:
-        _require(
-            self.text, r"/[^\x00-\x1f\x7f{}]*", 4000, "path", "an absolute path without control characters and braces"
-        )
-        _require_normal(self.text, "path")
-        if not self.text.isprintable():
-            raise BadValue(f"bad path {self.text!r}: expected printable characters")
+        _require_local(self.text)
         if self.text.split("/")[1] in ("proc", "sys", "dev"):
             raise BadValue(f"bad path {self.text!r}: /proc, /sys and /dev hold no files to back up")
 
@@ -116,6 +119,21 @@ class SourcePath:
     def contains(self, other: "SourcePath") -> bool:
         """Tell whether `other` is this path or lies below it, component by component."""
         return self.text in ("/", other.text) or other.text.startswith(f"{self.text}/")
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePath:
+    """A device below /dev, which only a job may name: its content is saved as that of a file."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _require_local(self.text)
+        if not self.text.startswith("/dev/"):
+            raise BadValue(f"bad device {self.text!r}: expected a path below /dev")
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,7 +158,7 @@ POLICY = (
     ),
     Key(
         *("borg", "path", "/usr/bin/borg", "borg: /usr/local/bin/borg"),
-        "The borg to run, of series 1.2 or 1.4. Only root or the gate's user may own or write it, the interpreter that its first line names, that Python's modules to the last file (what `.pth` files and symlinks add, too), and the directories above. A wrapper in another language is taken with `sandbox: off`; what it starts in turn is its author's.",
+        "The borg to run, of series 1.2 or 1.4. Only root or the gate's user may own or write it, the interpreter that its first line names, that Python's modules to the last file (what `.pth` files and symlinks add, too), and the directories above. A wrapper in another language is taken with `sandbox: prefer`, without Landlock; what it starts in turn is its author's.",
         _ABSOLUTE,
     ),
     Key(
@@ -508,8 +508,8 @@ def _jobs_page() -> list[str]:
         "| key | type | default | what it is |",
         "|---|---|---|---|",
         f"| `command` | {', '.join(COMMANDS)} | create | borg's subcommand |",
-        "| `paths` | list of absolute paths | required for create | what to back up; `/proc`, `/sys`, `/dev` are refused, and what is "
-        "in them and in `/run` is left out of `/` |",
+        "| `paths` | list of absolute paths | required for create | what to back up; `/proc`, `/sys`, `/dev` are refused (but for a "
+        "block device with `read-special`), and what is in them and in `/run` is left out of `/` |",
         "| `archive` | text with placeholders | `{hostname}-{job}-{now}` | create: the archive's name |",
         "| `exclude` | list of patterns | none | create: short for the option `exclude` |",
         "| `options` | mapping | none | options of the subcommand, as below; a flag is yes or no |",
@@ -568,6 +568,12 @@ def _jobs_page() -> list[str]:
         "it in `skipped` (for the server: the number). Name it in `paths` to save it, or in `exclude` if it is meant. Without that",
         "option a backup of `/` has all that is mounted, but for what is in `/proc`, `/sys`, `/dev` and `/run`, unless a path of the",
         "job is there. btrfs subvolumes that are not mounted themselves are left out by borg, and seen by nobody here.",
+        "",
+        "With `read-special` a job may name a block device below `/dev` (`/dev/vg/lv`), or a symlink that leads to one and that no other",
+        "user can change: what is on it is saved as a file. The sandbox lets borg read that device and no other, also none that a",
+        "symlink further down leads to. A hook may make it (an LVM snapshot). borg also waits at named pipes then: what writes into",
+        "one has to be started by a hook `before`, in the background; after a minute without a writer the run ends with the reason",
+        "`pipe-without-writer`, and the exit record's `reading` names the pipe.",
         "",
         "A sparse file (a disk image, or one that a user made to be in the way) is read at its full size: borg 1.2 and 1.4 have",
         'no limit for sizes. `sparse: yes` with `chunker-params: "fixed,4194304"` skips its holes (20 GB of them took 2 to 3 s',

@@ -88,7 +88,7 @@ def _exposed(policy: Policy, find: Find) -> Iterator[Finding]:
 
 def _refused(policy: Policy, find: Find) -> Iterator[Finding]:
     try:
-        sandbox.hold(policy.sandbox, policy.user)
+        sandbox.hold(policy.sandbox, policy.user, policy.borg)
     except BorgctlError as error:
         yield _missing(policy, find), f"every run is refused: {error.detail}"
 
@@ -96,7 +96,7 @@ def _refused(policy: Policy, find: Find) -> Iterator[Finding]:
 def _loose(policy: Policy, find: Find) -> Iterator[Finding]:
     rights = "all rights of root" if os.geteuid() == 0 else "all rights of its user"
     try:
-        sandbox.hold("require", policy.user)
+        sandbox.hold("require", policy.user, policy.borg)
     except BorgctlError as error:
         if policy.sandbox == "prefer":
             yield _missing(policy, find), f"the sandbox is not whole: {error.detail}"
@@ -108,14 +108,15 @@ def _loose(policy: Policy, find: Find) -> Iterator[Finding]:
 
 
 def _missing(policy: Policy, find: Find) -> Node:
-    """Return where it is said what a sandbox needs and does not find: at the user, if it is he and he is named."""
+    """Return where it is said what a sandbox needs and does not find: at the user or the borg, if they are named."""
     written = find("user")
     if os.geteuid() == 0 and written.value == "user":
         try:
             credentials.account(policy.user)
         except BadValue:
             return written
-    return find("sandbox")
+    named = find("borg")
+    return named if named.value == "borg" and sandbox.unconfined(policy.borg) else find("sandbox")
 
 
 def _repositories(policy: Policy, find: Find) -> Iterator[Finding]:
@@ -141,8 +142,6 @@ def _command(policy: Policy, name: str) -> Iterator[str]:
 
 def _job(policy: Policy, job: Job) -> Iterator[str]:
     options = dict(job.options)
-    if "read-special" in options:
-        yield "read-special: borg reads whole devices and waits at pipes: keep their paths in a job of their own"
     if job.command == "create" and "dry-run" in options:
         yield "dry-run: it saves nothing, and counts as no backup: take that out once you have seen what it would save"
     if job.command == "prune":
@@ -150,19 +149,18 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
     if job.command != "create":
         return
     yield from unsaid(job)
-    for path in job.paths:
+    for path in (path for path in job.paths if isinstance(path, SourcePath)):  # `_unsafe` looks at devices
         if premises.absent(path.text):
             yield f"path {path.text!r} is not here, so each run ends with a warning: correct it, or leave it out"
-        elif os.path.islink(path.text):
+        elif os.path.islink(path.text) and not ("read-special" in options and sources.is_device(path.text)):
             yield f"path {path.text!r} is a symlink, and borg saves only the link: name what it leads to"
         elif premises.closed_above(path.text) and premises.opens_above(policy):
             yield f"borg 1.2 opens the directory above {path.text!r}, which you cannot read: {_BELOW}"
     if _OPAQUE & options.keys():
         return
     for noun, place in _own_places(policy):
-        if any(path.contains(SourcePath(place)) for path in job.paths) and not patterns.left_out(
-            patterns.excludes(job.options), place
-        ):
+        inside = any(isinstance(path, SourcePath) and path.contains(SourcePath(place)) for path in job.paths)
+        if inside and not patterns.left_out(patterns.excludes(job.options), place):
             yield f"{noun} is in the backup: add {place!r} to 'exclude'"
 
 
@@ -177,6 +175,8 @@ def _unsafe(job: Job) -> Iterator[str]:
     try:
         files = [value for name, value in job.options if value is not None and kinds[name].job is FILE]
         sources.require_patterns(files, missing=bool(job.before))
+        special = any(name == "read-special" for name, _ in job.options)
+        sources.require_devices(map(str, job.paths) if special else (), missing=bool(job.before))
     except BorgctlError as error:
         yield f"every run is refused: {error.detail}; {error.hint}"
 

@@ -145,7 +145,7 @@ def _remarks(order: Order, python: str) -> list[str]:
             found.append(
                 f"{order.policy} does not offer this transport: write 'transports: [stdio, {order.transport}]' there"
             )
-        sandbox.hold(policy.sandbox, policy.user)
+        sandbox.hold(policy.sandbox, policy.user, policy.borg)
         if policy.passphrase.file:
             Pinned.at(policy.passphrase.file).close()
     except BorgctlError as error:

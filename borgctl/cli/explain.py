@@ -147,12 +147,12 @@ def _walls(policy: Policy, held: Held | None, launch: Launch, version: Version |
     if held.namespaces:
         yield f"in namespaces of its own: {', '.join(namespaces.names(held.namespaces))}"
     if not held.abi:
-        yield "without Landlock, which this kernel does not have"
+        yield f"without Landlock: {'; '.join(held.missing)}"
         return
     yield f"Landlock ABI {held.abi}" + "".join(f", cannot forbid {what}" for what in held.lacks)
     writes = (f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp")
     besides = opened_besides(launch, version) if version else ()
-    for what, path in held.rules(policy.borg, relay.__file__, writes, launch.reads, besides):
+    for what, path in held.rules(policy.borg, relay.__file__, writes, launch.reads, besides, launch.devices):
         yield f"{what} {path}"
 
 

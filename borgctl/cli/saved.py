@@ -5,10 +5,12 @@ Each finding is one sentence with what to do. It does not know the rest of the p
     list(unsaid(job)) == ["exclude '~/.cache' matches nothing, …"]
 """
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 
-from borgctl import mountinfo, patterns, policyfile, skipped
+from borgctl import mountinfo, patterns, policyfile, skipped, sources
 from borgctl.policy import Job
 
 # behind an option pattern's sign and a style: '- ~/x', 'sh:$HOME/x'
@@ -21,6 +23,25 @@ def unsaid(job: Job) -> Iterator[str]:
     for place in skipped.file_systems(job):
         yield f"'one-file-system' keeps out what is mounted at {place!r}: add it to 'paths', or to 'exclude' if meant"
     yield from _of_the_kernel(job)
+    if "read-special" in dict(job.options):
+        yield from _special(job)
+
+
+def _special(job: Job) -> Iterator[str]:
+    """Look at what is read that is no file."""
+    pipes = [str(path) for path in job.paths if _is_pipe(str(path))]
+    for path in pipes:
+        what = f"{path!r} is a pipe, and a run fails that waits there for a minute"
+        yield f"{what}: let a hook 'before' start what writes there, in the background"
+    if any(str(path) not in pipes and not sources.is_device(str(path)) for path in job.paths):
+        yield "read-special: borg reads whole devices and waits at pipes: keep their paths in a job of their own"
+
+
+def _is_pipe(path: str) -> bool:
+    try:
+        return stat.S_ISFIFO(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _of_the_kernel(job: Job) -> Iterator[str]:

@@ -53,7 +53,7 @@ def paragraphs(policy: Policy, names: Names) -> dict[str, list[str]]:
 
 def _hindered(policy: Policy) -> Iterator[str]:
     try:
-        sandbox.hold(policy.sandbox, policy.user)
+        sandbox.hold(policy.sandbox, policy.user, policy.borg)
     except BorgctlError as error:
         yield f"nothing at all is run: {error.detail}; {error.hint}"
 

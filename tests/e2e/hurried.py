@@ -24,6 +24,7 @@ def gate():
 
     change(run, "BORG_ENDING", ENDING)
     change(hooks, "HOOK_ENDING", ((0.0, SIGTERM), (2.0, SIGKILL)))
+    change(run, "_SECONDS_AT_A_PIPE", 2.0)
     gate.main()
 
 

@@ -100,6 +100,23 @@ def test_what_no_parser_lets_through_would_leave_its_mark_without_the_sandbox(cl
     assert left == {"content-from-command", "debug-profile", "export-tar", "key export", "rsh"}
 
 
+def test_a_wrapper_of_borg_is_held_without_landlock_where_that_is_preferred(client, server):
+    wrapper = client.directory / "borg-with-variables"
+    wrapper.write_text(f'#!/bin/bash\nexport BORG_FILES_CACHE_TTL=30\nexec {client.borg} "$@"\n')
+    wrapper.chmod(0o755)
+    client.policy(borg=wrapper)
+    assert last_line(gate(client, server, "run init"))["reason"] == "sandbox-unavailable"
+    why = client.records("refuse")[-1]["detail"]
+    assert "the files that borg may open cannot be confined" in why and repr(str(wrapper)) in why
+    client.policy(borg=wrapper, sandbox="prefer")
+    for job in ("init", "default"):
+        result = gate(client, server, f"run {job}")
+        assert last_line(result)["outcome"] == "ok", result.stderr
+    held = client.records("accept")[-1]["sandbox"]
+    assert (held["landlock"], held["lacks"][0], held["missing"]) == (0, "files", [why])
+    assert bool(held["namespaces"]) == ROOT and (held["user"] != 0)
+
+
 def test_files_that_the_job_does_not_name_cannot_be_read(client, server, made, place):
     """Not even by a create that somebody got past the parser."""
     elsewhere = place / "elsewhere"

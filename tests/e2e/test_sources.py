@@ -3,10 +3,13 @@
 import contextlib
 import json
 import os
+import sys
+from pathlib import Path
 
 import pytest
 from machines import run
 from pair import Pair
+from pulling import last_line, over_stdio
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, and read devices")
 
@@ -60,3 +63,63 @@ def test_a_file_system_that_a_backup_stays_out_of_is_counted_on_the_server_and_n
         assert pair.told()[1]["skipped_mounts"] == 0
         assert f"{place}/table" in saved(pair)
     assert "skipped" not in client.records("exit")[-1]
+
+
+@contextlib.contextmanager
+def loop(file):
+    """Make a block device of a file."""
+    made = run(["losetup", "--find", "--show", "--read-only", file])
+    assert made.returncode == 0, made.stderr
+    try:
+        yield made.stdout.strip()
+    finally:
+        run(["losetup", "--detach", made.stdout.strip()])
+
+
+def hurried(client, server, request):
+    """Ask a gate that has little patience, with a `borg serve` at the other end."""
+    gate = [sys.executable, "-I", Path(__file__).with_name("hurried.py"), "gate", "--policy", client.policy_file]
+    env = {"SSH_ORIGINAL_COMMAND": request, "SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}
+    argv = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in env.items()), *map(str, gate)]
+    return over_stdio(argv, None, client.borg, server.repository, server.state)
+
+
+@root
+def test_a_block_device_that_a_job_names_is_saved_with_what_is_on_it_and_no_other_device_is(pair):
+    client, (one, other) = pair.client, (pair.client.directory / "one.img", pair.client.directory / "other.img")
+    for file in (one, other):
+        file.write_bytes(os.urandom(1 << 20))
+    link, astray = client.directory / "disk", client.source / "astray"
+    with loop(one) as device, loop(other) as second:
+        link.symlink_to(device)
+        astray.symlink_to(second)  # in a directory of the job: borg would follow it, and is held
+        client.policy(jobs={"default": {"paths": [device, link, client.source], "options": {"read-special": True}}})
+        code, told = pair.told()
+        assert (code, told["outcome"]) == (1, "warning"), told
+        found = saved(pair)
+        assert device in found and str(link) in found and str(astray) not in found
+        (archive,) = json.loads(pair.borg_local("list", "--json", pair.server.repository).stdout)["archives"]
+        where = f"{pair.server.repository}::{archive['name']}"
+        for path in (device, str(link)):
+            assert f"{path[1:]} 1048576" in pair.borg_local("list", "--format", "{path} {size}{NL}", where).stdout
+        restored = pair.borg_local("extract", where, device[1:])
+        assert restored.returncode == 0, restored.stderr
+        assert (pair.server.directory / device[1:]).read_bytes() == one.read_bytes()
+
+
+def test_a_pipe_into_which_nobody_writes_ends_the_run_and_is_named_on_the_client_only(client, server, borg):
+    client.policy()
+    assert last_line(hurried(client, server, "run init"))["outcome"] == "ok"
+    pipe = client.source / "dumps" / "db.fifo"
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)
+    writer = [["/bin/sh", "-c", f"setsid sh -c 'sleep 1; echo dump >{pipe}' &"]]
+    job = {"paths": [pipe], "options": {"read-special": True}}
+    client.policy(jobs={"alone": {**job, "paths": [client.source]}, "fed": {**job, "before": writer}})
+    result = hurried(client, server, "run alone")
+    assert (last_line(result)["outcome"], last_line(result)["reason"]) == ("failed", "pipe-without-writer"), (
+        result.stderr
+    )
+    assert "db.fifo" not in result.stderr
+    assert client.records("exit")[-1]["reading"] == str(pipe)
+    assert last_line(hurried(client, server, "run fed"))["outcome"] == "ok"

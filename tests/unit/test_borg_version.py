@@ -137,6 +137,6 @@ def test_a_borg_whose_imports_write_has_a_directory_of_its_own_for_that(base, tm
         tmp_path,
         f"version: 1\nrepositories: {{/srv/a: {{encryption: none}}}}\njobs: {{}}\nborg: {borg}\nuser: 64123\n",
     )
-    held = sandbox.hold(mode, policy.user)
+    held = sandbox.hold(mode, policy.user, policy.borg)
     assert borg_version.asked(policy, held, base, "12ab").text == "1.4.5"
     assert os.listdir(f"{base.path}/runs") == []

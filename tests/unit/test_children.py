@@ -277,6 +277,21 @@ def test_nothing_that_descends_from_us_outlives_us(code):
     assert int(before) > 0 and (after, quick) == (b"0", b"True")
 
 
+def test_what_descends_from_one_child_is_not_what_descends_from_another():
+    """What a hook has left behind is none of borg's."""
+    code = """
+from borgctl import children
+one, other = (children.spawn(["/bin/sh", "-c", "sleep 60 & wait"], {}, {}) for _ in range(2))
+while len(children.descendants()) < 4:
+    pass
+print(one.pid in children.descendants(), other.pid in children.descendants(), len(children.descendants(one.pid)))
+print(set(children.descendants(one.pid)) & set(children.descendants(other.pid)))
+children.adopt_orphans()
+children.kill_descendants()
+"""
+    assert programs.python(code).stdout == b"True True 1\nset()\n"
+
+
 def test_where_nothing_descends_from_us_nothing_is_looked_for():
     """An unprivileged user may have thousands of processes: the end of a run must not depend on them."""
     code = """

@@ -119,6 +119,14 @@ def test_each_abi_forbids_what_came_with_it_and_tells_what_it_lacks(place, versi
     assert ("TCP" in lacking) == (version < 4) and ("truncate" in lacking) == (version < 3)
 
 
+@pytest.mark.parametrize(("path", "number"), [("none/file", errno.EACCES), ("/dev/zero", errno.EACCES)])
+def test_a_device_is_a_block_device_or_there_is_no_rule(place, path, number):
+    held = HELD.replace("elsewhere =", f"rules.allow(os.path.join(place, {path!r}), 'device'); elsewhere =")
+    done = programs.python(held, ABI, f"open({path!r})", place)
+    assert done.returncode == 0, done.stderr.decode()
+    assert int(done.stdout.split()[-1]) == number
+
+
 def test_a_move_between_directories_works_where_the_abi_can_allow_it(place):
     act = "os.rename('write/file', 'write/below/file')"
     assert tried(1, act, place) == errno.EXDEV

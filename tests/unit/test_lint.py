@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 
 import pytest
 import stage
@@ -34,7 +35,7 @@ def sound(tmp_path):
     (tmp_path / "passphrase").write_text("x" * 32)
     (tmp_path / "data").mkdir()
     (tmp_path / "s").mkdir(0o700)
-    script(tmp_path / "borg", "exit 0")
+    shutil.copy("/bin/true", tmp_path / "borg")
     script(tmp_path / "hook", "exit 0")
 
     def write(*changes):
@@ -122,6 +123,7 @@ ADVICE = [
     ((("{encryption: required}", "{encryption: none}"),), 2, "read and forge"),
     ((("  init: {command: init, options: {encryption: repokey}}\n", ""),), 4, "makes the repository"),
     ((("/data]", "/data], options: {read-special: yes}"),), 5, "waits at pipes"),
+    ((("/data]", "/fifo], options: {read-special: yes}"),), 5, "fifo' is a pipe, and a run fails that waits there"),
     ((("/data]", "/data], options: {dry-run: yes}"),), 5, "counts as no backup"),
     ((("/data]", "/data], exclude: ['~/.cache']"),), 5, "'~/.cache' matches nothing"),
     ((("/data]", "/data], exclude: ['sh:$HOME/x', '*.o']"),), 5, "no shell reads '$HOME'"),
@@ -137,6 +139,7 @@ ADVICE = [
 
 @pytest.mark.parametrize(("changes", "line", "said"), ADVICE)
 def test_what_is_valid_and_unwise_is_said_where_it_stands(sound, tmp_path, changes, line, said):
+    os.mkfifo(tmp_path / "fifo")
     changes = [(old.replace("HERE", str(tmp_path)), new) for old, new in changes]
     found = warnings(sound(*changes))
     assert [place for place, text in found if said in text] == [line], found
@@ -178,6 +181,16 @@ def test_what_is_mounted_below_a_path_is_told_where_it_is_not_what_it_seems(
     assert not said or said.replace("HERE", str(tmp_path)) in found[0][1]
 
 
+@pytest.mark.parametrize(("mode", "line"), [("require", 8), ("prefer", 8), ("off", 12)])
+def test_a_borg_that_cannot_be_confined_is_told_whatever_the_policy_says(sound, tmp_path, mode, line):
+    file = sound(("sandbox: require", f"sandbox: {mode}"))
+    (tmp_path / "borg").write_text(f'#!/bin/bash\nexec {tmp_path}/other "$@"\n')
+    report = lint.lint(str(file))
+    ((place, text),) = [(one.line, one.text) for one in (report.errors if mode == "require" else report.warnings)]
+    assert place == line and "the files that borg may open cannot be confined" in text and "name borg itself" in text
+    assert mode == "require" or report.errors == ()
+
+
 REFUSED = [
     ((("/data]", "/data], before: [[HERE/none]]"),), 5, "hook cannot be run"),
     ((("borg: HERE/borg", "borg: HERE/none"),), 8, "No such file"),
@@ -190,6 +203,8 @@ REFUSED = [
     ((("/data]", "/data], options: {patterns-from: [HERE/passphrase, HERE/open/x]}"),), 5, "every run is refused"),
     ((("/data]", "/data], options: {exclude-from: HERE/fifo}"),), 5, "is not a regular file"),
     ((("/data]", "/data], options: {exclude-from: /dev/zero}"),), 5, "is not a regular file"),
+    ((("HERE/data]", "/dev/null], options: {read-special: yes}"),), 5, "'/dev/null' is not a block device"),
+    ((("HERE/data]", "/dev/none], options: {read-special: yes}"),), 5, "'/dev/none': No such file"),
     ((("file: HERE/passphrase", "program: [/bin/cat, HERE/open/x]"),), 3, "other users may replace"),
     ((("audit: {file: HERE/log/", "audit: {file: HERE/a/b/c/d/"),), 10, "every request is refused"),
     ((("base: HERE/base", "base: HERE/a/b/c/d"),), 9, "every request is refused"),

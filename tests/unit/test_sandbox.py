@@ -14,16 +14,17 @@ from borgctl.sandbox import Held, hold
 
 ROOT = os.geteuid() == 0
 USER = "64123"
+BORG = "/bin/true"  # an ELF file
 
 
 def test_off_is_off():
-    assert hold("off", "no-such-user") is None
+    assert hold("off", "no-such-user", BORG) is None
     assert sandbox.owner(None) == (os.geteuid(), os.getegid())
 
 
 @pytest.mark.parametrize("mode", ["require", "prefer"])
 def test_what_this_machine_has_is_taken(mode):
-    held = hold(mode, USER)
+    held = hold(mode, USER, BORG)
     assert held == Held(landlock.abi(), *((Account(64123, 64123), namespaces.ALL) if ROOT else (None, 0)))
     own = {"landlock": landlock.abi(), "namespaces": ["pid", "ipc", "net"] if ROOT else [], "lacks": []}
     assert held.told == own | {"user": 64123 if ROOT else os.geteuid()}
@@ -31,27 +32,27 @@ def test_what_this_machine_has_is_taken(mode):
 
 def test_without_landlock_it_can_be_preferred_and_not_be_required(monkeypatch):
     monkeypatch.setattr(landlock, "abi", lambda: 0)
-    assert hold("prefer", USER).told["landlock"] == 0 and hold("prefer", USER).told["lacks"]
+    assert hold("prefer", USER, BORG).told["landlock"] == 0 and hold("prefer", USER, BORG).told["lacks"]
     with pytest.raises(BorgctlError, match="no Landlock") as caught:
-        hold("require", USER)
+        hold("require", USER, BORG)
     assert caught.value.reason.code == "sandbox-unavailable"
 
 
 @pytest.mark.skipif(not ROOT, reason="an ordinary user's borg runs as that user")
 def test_root_needs_another_user(monkeypatch):
     with pytest.raises(BorgctlError, match="no user 'no-such-user' on this machine: make one with 'useradd"):
-        hold("require", "no-such-user")
-    assert hold("prefer", "no-such-user").account is None
+        hold("require", "no-such-user", BORG)
+    assert hold("prefer", "no-such-user", BORG).account is None
 
 
 @pytest.mark.skipif(not ROOT, reason="only root has namespaces for borg")
 def test_where_namespaces_are_not_permitted_they_can_be_preferred_and_not_be_required(monkeypatch):
     """As in a container without CAP_SYS_ADMIN."""
     monkeypatch.setattr(namespaces, "possible", lambda kinds: False)
-    held = hold("prefer", USER)
+    held = hold("prefer", USER, BORG)
     assert held.namespaces == 0 and held.told["namespaces"] == [] and "namespaces" in held.told["lacks"]
     with pytest.raises(BorgctlError, match="no namespaces: give a container CAP_SYS_ADMIN, or say 'prefer'") as caught:
-        hold("require", USER)
+        hold("require", USER, BORG)
     assert caught.value.reason.code == "sandbox-unavailable"
 
 
@@ -77,6 +78,35 @@ def test_the_rules_name_what_is_read_written_listed_and_executed(tmp_path):
     assert os.path.realpath(sys.executable) in executed and len(executed) == len(set(executed)) <= 4
     secret = ("/etc", "/etc/shadow", "/root", "/home", "/", "/var", "/proc", "/usr", "/run")
     assert not [path for what, path in rules if path in secret]
+
+
+def test_a_device_has_a_rule_of_its_own_and_a_link_is_read_only_where_it_may_lead_to_one(tmp_path):
+    (tmp_path / "link").symlink_to("/etc")
+    paths = ["/dev/sda", "/srv", f"{tmp_path}/link"]
+    rules = Held(7, None).rules(sys.executable, relay.__file__, writes=[], reads=paths, devices=paths)
+    assert [path for what, path in rules if what == "device"] == ["/dev/sda", f"{tmp_path}/link"]
+    assert [path for what, path in rules if what == "read" and path in paths] == ["/srv"]
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        ("#!/bin/bash", "name borg itself with 'borg:', and its variables with 'environment: {set: …}'"),
+        ("#!/usr/bin/env python3", "write that one's path, like #!/usr/bin/python3"),
+        ("#!/usr/bin/env -S python3 -I", "write that one's path, like #!/usr/bin/python3"),
+    ],
+)
+def test_a_wrapper_that_cannot_be_confined_is_preferred_without_that_part_and_not_required(tmp_path, first, said):
+    (tmp_path / "borg").write_text(f"{first}\n")
+    borg = f"{tmp_path}/borg"
+    with pytest.raises(BorgctlError) as caught:
+        hold("require", USER, borg)
+    assert caught.value.reason.code == "sandbox-unavailable" and said in caught.value.detail
+    held, whole = hold("prefer", USER, borg), hold("prefer", USER, BORG)
+    assert (held.abi, held.account, held.namespaces) == (0, whole.account, whole.namespaces)
+    assert held.told["lacks"][0] == "files" and held.told["missing"] == [caught.value.detail]
+    assert held.rules(borg, relay.__file__, writes=["/w"]) == () and "missing" not in whole.told
+    assert hold("off", USER, borg) is None and hold("require", USER, f"{tmp_path}/none").abi == whole.abi
 
 
 def test_a_borg_that_cannot_be_told_has_no_rules(tmp_path):

@@ -4,10 +4,14 @@ import contextlib
 import os
 
 import pytest
+import stage
 
 from borgctl import sources
 from borgctl.errors import BorgctlError
-from borgctl.values import SourcePath
+from borgctl.judge import judge
+from borgctl.policyfile import InvalidPolicy
+from borgctl.request import parse
+from borgctl.values import DevicePath
 
 
 @pytest.fixture
@@ -21,7 +25,7 @@ def tree(tmp_path):
 
 
 def checked(*paths):
-    sources.check([SourcePath(str(path)) for path in paths])
+    sources.check([str(path) for path in paths])
 
 
 def refused(path):
@@ -67,3 +71,53 @@ def test_nothing_stays_open(tree):
         with contextlib.suppress(BorgctlError):
             checked(tree / path)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+# ---- devices
+
+TEXT = """\
+version: 1
+repositories: {/srv/a: {encryption: required}}
+passphrase: {file: /etc/borgctl/passphrase}
+jobs: {default: {paths: [PATH], options: {read-special: SAID}}}
+"""
+
+
+def test_a_device_is_for_a_job_that_says_so_and_for_no_request(tmp_path):
+    def problem(text):
+        return str(stage.outcome(InvalidPolicy, stage.written, tmp_path, text))
+
+    device = TEXT.replace("PATH", "/dev/vg/lv")
+    policy = stage.written(tmp_path, device.replace("SAID", "yes"))
+    launch = judge(policy, parse(b"run default"), stage.FACTS)
+    assert launch.devices == ("/dev/vg/lv",) and launch.paths == (DevicePath("/dev/vg/lv"),)
+    assert "with the option 'read-special: yes'" in problem(device.replace("SAID", "no"))
+    for path in ("/dev", "/proc/1/mem", "/sys/x"):
+        assert "hold no files" in problem(TEXT.replace("PATH", path).replace("SAID", "yes"))
+    assert "without '.', '..'" in problem(TEXT.replace("PATH", "/dev/../etc").replace("SAID", "yes"))
+    offer = "commands: {create: {options: [], paths: [/dev/vg/lv]}}\n"
+    assert "/dev hold no files" in problem(device.replace("SAID", "yes") + offer)
+    assert stage.outcome(BorgctlError, parse, b"borg create ::a /dev/vg/lv").reason.code == "bad-value"
+
+
+def devices(path, **options):
+    return stage.outcome(BorgctlError, lambda: sources.require_devices([str(path)], **options))
+
+
+def test_what_is_no_block_device_is_refused_below_dev_and_is_a_file_elsewhere(tree):
+    for path in ("/dev/null", "/dev/fd", "/dev/not-there"):
+        error = devices(path)
+        assert error.reason.code == "device-unusable" and repr(path) in error.detail
+    assert devices("/dev/not-there", missing=True) is None
+    assert devices(tree / "real/below/file") is devices(tree / "link") is devices(tree / "real/loop") is None
+
+
+def test_a_link_of_another_users_leads_to_no_device(tree, monkeypatch):
+    """Be a device by what the kernel says of a name: not everybody may make one."""
+    (tree / "disk").symlink_to("real/below/file")
+    monkeypatch.setattr(sources, "is_device", lambda path: True)
+    monkeypatch.setattr("stat.S_ISBLK", lambda mode: True)
+    assert devices(tree / "disk") is None
+    tree.chmod(0o777)
+    error = devices(tree / "disk")
+    assert error.reason.code == "device-unusable" and "other users may replace" in error.detail

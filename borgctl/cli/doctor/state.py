@@ -51,7 +51,7 @@ def borg(policy: Policy) -> Iterator[Finding]:
         yield Finding("error", "borg", f"borg cannot be used: {problem}", (), "apt-get install borgbackup, or 'borg:'")
         return
     try:
-        held = sandbox.hold(policy.sandbox, policy.user)
+        held = sandbox.hold(policy.sandbox, policy.user, policy.borg)
         version = _version(policy, held)
     except BorgctlError as error:
         topic = "sandbox" if error.reason.code == "sandbox-unavailable" else "borg"
@@ -61,7 +61,7 @@ def borg(policy: Policy) -> Iterator[Finding]:
     if held is None:
         yield Finding("warn", "sandbox", "borg is not held", ("sandbox: off",), "say 'sandbox: require' in the policy")
     elif not held.abi:
-        yield Finding("warn", "sandbox", "borg is held without Landlock, which this kernel does not have")
+        yield Finding("warn", "sandbox", "borg is held without Landlock", held.missing)
     else:
         user, without = sandbox.owner(held)[0], held.lacks
         lacks = f"; this machine cannot forbid {', '.join(without)}" if without else ""
