@@ -255,9 +255,11 @@ def _end(story: Story, ending: Ending) -> int:
     more |= {"sent": sent, "received": received}
     more |= {"reading": ending.reading} if ending.reading else {}
     more |= {name: list(rows) for name in ("skipped", "hooks") if (rows := getattr(ending, name))}
+    more |= {"pruned": ending.pruned.record} if ending.pruned else {}
     identity = {"repository_id": ending.identity, "compared": list(ending.compared)}
     head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more, **identity})
-    said = {**told, "skipped_mounts": len(ending.skipped) or None, "audit": story.log.told(head, story.seen)}
+    said = {**told, **(ending.pruned.counts if ending.pruned else {})}
+    said |= {"skipped_mounts": len(ending.skipped) or None, "audit": story.log.told(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code
 

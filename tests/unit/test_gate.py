@@ -979,6 +979,50 @@ def test_a_dry_run_that_never_opens_the_repository_is_good_and_counted(room, dis
     assert exit_line(room.gate(asked))["outcome"] == "failed"
 
 
+def pruned(room, *lines, more="", options=""):
+    """Prune with a borg that says these lines."""
+    made = f"Sun, 2026-01-04 00:00:00 [{'d0' * 32}]"
+    said = [{"type": "log_message", "message": f"{text}  {made}", "name": "borg.output.list"} for text in lines]
+    (room.path / "lines").write_text("".join(json.dumps({**one, "levelname": "INFO"}) + "\n" for one in said))
+    room.borg(f"cat {room.path}/lines >&2")
+    room.policy(more, jobs=f'prune: {{command: prune, options: {{keep-daily: 7, glob-archives: "w-*"{options}}}}}')
+    return room.gate("run prune --log=json")
+
+
+def test_a_prune_says_what_it_kept_and_marked_and_names_stay_in_our_log(room):
+    lines = ("Keeping archive (rule: daily #1):  w-3", "Pruning archive (1/2):  w-2", "Pruning archive (2/2):  w-1")
+    for more, options in (("", ", list: yes"), ("disclose: names\n", "")):
+        done = pruned(room, *lines, more=more, options=options)
+        end = exit_line(done)
+        assert (end["outcome"], end["kept"], end["marked"]) == ("ok", 1, 2) and b"w-3" not in done.stderr
+        record = room.records()[-1]
+        assert record["pruned"] == {"said": "kept 1, marked 2", "kept": ["w-3"], "marked": ["w-2", "w-1"]}
+        assert show.row(record)[-1] == "kept 1, marked 2"
+    assert b"w-3" in pruned(room, *lines, more="disclose: names\n", options=", list: yes").stderr
+    assert b"kept 1, marked 2" in room.gate("run prune").stderr
+
+
+def test_a_dry_run_of_a_prune_says_what_it_would_do(room):
+    done = pruned(room, "Keeping archive (rule: daily #1):  w-3", "Would prune:  w-2", options=", dry-run: yes")
+    assert "kept" not in exit_line(done) and b"it would keep 1 archives and mark 1; none is marked" in done.stderr
+
+
+def test_a_prune_whose_glob_matches_nothing_is_a_warning(room):
+    for options in ("", ", dry-run: yes"):
+        done = pruned(room, options=options)
+        end = exit_line(done)
+        assert (end["outcome"], end["origin"], end["reason"], done.returncode) == (
+            "warning",
+            "gate",
+            "nothing-matched",
+            1,
+        )
+        assert "'w-*'" in room.records()[-1]["detail"] and b"w-" not in done.stderr
+    room.borg("exit 2")
+    end = exit_line(room.gate("run prune"))
+    assert (end["outcome"], end["origin"], end["code"]) == ("failed", "borg", 2)
+
+
 def test_borg_has_the_memory_that_the_policy_gives(room):
     room.policy("limits: {memory: 2G}\n")
     room.borg(f"ulimit -v >{room.path}/base/borg/limit")
