@@ -19,6 +19,7 @@ import programs
 import pytest
 import stage
 
+from borgctl import surroundings
 from borgctl.audit import Log
 from borgctl.chain import link
 from borgctl.cli import show
@@ -1000,6 +1001,22 @@ def test_a_prune_says_what_it_kept_and_marked_and_names_stay_in_our_log(room):
         assert show.row(record)[-1] == "kept 1, marked 2"
     assert b"w-3" in pruned(room, *lines, more="disclose: names\n", options=", list: yes").stderr
     assert b"kept 1, marked 2" in room.gate("run prune").stderr
+
+
+def test_a_client_that_was_renamed_says_that_its_old_archives_are_pruned_no_more(room):
+    options = 'prune: {command: prune, options: {keep-daily: 7, glob-archives: "{hostname}-default-*"}}'
+    room.policy(jobs=f"default: {{paths: [/etc]}}\n  {options}")
+    assert b"renamed" not in room.gate("run default").stderr and "renamed" not in room.records()[0]
+    names = room.path / "base/hostnames"
+    assert names.read_text() == surroundings.hostname()
+    names.write_text("web0\nweb0-old\n../x\n")
+    for job in ("default", "prune"):
+        done = room.gate(f"run {job}")
+        assert b"the client was renamed" in done.stderr and b"web0" not in done.stderr
+        assert room.records()[-2]["renamed"] == ["web0", "web0-old"]
+    assert names.read_text().split() == [surroundings.hostname(), "web0", "web0-old"]
+    room.policy()
+    assert "renamed" not in room.gate("run default").stderr.decode()
 
 
 def test_a_dry_run_of_a_prune_says_what_it_would_do(room):
