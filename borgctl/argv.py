@@ -66,14 +66,15 @@ def _presentation(launch: Launch) -> list[str]:
     structured = launch.log == "json" or not launch.disclosed
     progress = ["progress"] if launch.log == "json" else []
     match launch.command:
-        case "create" if launch.dry:
-            return [*progress, *(["list"] if "list" not in chosen else [])]  # the gate counts what is listed
-        case "create" if not chosen & {"json", "stats", "dry-run", "list"}:
-            return [*progress, "json" if structured else "stats"]
-        case "list" | "info" if structured and not chosen & {"json", "json-lines", "short"}:
-            return [*progress, "json"]
+        case "create" | "prune" if launch.dry or launch.command == "prune":  # the gate counts what is listed
+            wanted = "list"
+        case "create":
+            wanted = "json" if structured or "json" in chosen else "stats"
+        case "list" | "info" if structured and not (launch.command == "list" and launch.archive):
+            wanted = "json"  # of an archive's contents borg has none
         case _:
             return progress
+    return progress if wanted in chosen else [*progress, wanted]
 
 
 def environment(

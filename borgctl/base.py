@@ -26,7 +26,7 @@ from borgctl.handover import foreign_link, hand_back, hand_over
 from borgctl.values import RepositoryPath
 
 DEEPEST = 3  # directories that are made, as for the log
-_KEPT = "(?:host-id|borg-version|(?:repository|key)-[0-9a-f]{32})"
+_KEPT = "(?:host-id|hostnames|borg-version|(?:repository|key)-[0-9a-f]{32})"
 _OLD = 60.0  # seconds: to write a draft, or to come from a lock to a directory, takes a few milliseconds
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -234,6 +234,14 @@ class Base:
             with contextlib.suppress(FileNotFoundError):  # another gate swept it too
                 os.unlink(f"locks/run-{run}", dir_fd=self.fd)
             os.close(lock)
+
+    def hostnames(self) -> list[str]:
+        """Return the names that this host has had, the latest first."""
+        return self._read("hostnames").split()
+
+    def note_hostnames(self, names: Iterable[str]) -> None:
+        """Keep the names that this host has had."""
+        self._replace("hostnames", "\n".join(names))
 
     def version_note(self) -> str:
         """Return what was kept with `note_version`, '' where nothing was."""

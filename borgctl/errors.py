@@ -213,6 +213,13 @@ _TABLE = (
     Reason(
         "memory-limit", 124, "limit", False, "borg needs more than 'limits: memory' in the client's policy: raise it"
     ),
+    Reason(
+        "nothing-matched",
+        1,
+        "warning",
+        False,
+        "no archive has such a name: correct 'glob-archives' in the client's policy (was the client renamed?)",
+    ),
     Reason("output-limit", 124, "limit", False, "ask for less output: --first, --last or --glob-archives"),
 )
 

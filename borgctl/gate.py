@@ -28,6 +28,7 @@ from borgctl import (
     relay,
     requirements,
     sandbox,
+    series,
     surroundings,
     transport,
 )
@@ -119,7 +120,8 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             check_version(decision, version)
             wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version), decision.devices)
             words = argv.build(decision, policy.borg)
-            _accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"})
+            renamed = _renamed(policy, base, facts.names.hostname)
+            _accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"} | renamed)
             where = (directory, connection, policy.passphrase, policy.limits, story.output)
             runner = Runner(decision, words, env, *where, identity.agree, wall)
             ending = runner.run()
@@ -170,6 +172,13 @@ def _identity(launch: Launch | Opening, base: Base) -> Identity:
     identity = Identity(base, launch.repository, launch.command)
     identity.require_new()
     return identity
+
+
+def _renamed(policy: Policy, base: Base, hostname: str) -> dict[str, Any]:
+    """Keep this host's name, and return for the record the former ones whose archives no prune is about any more."""
+    series.note_name(base, hostname)
+    former = series.unpruned(policy, hostname, series.former_names(base, hostname))
+    return {"renamed": list(former)} if former else {}
 
 
 def _wall(held: Held | None, policy: Policy, *places: Iterable[str]) -> Wall:
@@ -245,6 +254,10 @@ def _accept(story: Story, told: dict[str, Any]) -> None:
     public = {key: told[key] for key in ("command", "job", "repository") if told.get(key)}
     if story.output.json:
         story.output.event("start", **public)
+    if told.get("renamed"):
+        story.output.say(
+            "the client was renamed, and archives of its former name are pruned no more: 'borgctl lint' there"
+        )
 
 
 def _end(story: Story, ending: Ending) -> int:
@@ -257,9 +270,11 @@ def _end(story: Story, ending: Ending) -> int:
     more |= {"sent": sent, "received": received}
     more |= {"reading": ending.reading} if ending.reading else {}
     more |= {name: list(rows) for name in ("skipped", "hooks") if (rows := getattr(ending, name))}
+    more |= {"pruned": ending.pruned.record} if ending.pruned else {}
     identity = {"repository_id": ending.identity, "compared": list(ending.compared)}
     head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more, **identity})
-    said = {**told, "skipped_mounts": len(ending.skipped) or None, "audit": story.log.told(head, story.seen)}
+    said = {**told, **(ending.pruned.counts if ending.pruned else {})}
+    said |= {"skipped_mounts": len(ending.skipped) or None, "audit": story.log.told(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code
 

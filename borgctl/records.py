@@ -18,7 +18,7 @@ _MOST_ITEMS = 256
 _EXACT = frozenset(
     (
         *("type", "run", "reason", "outcome", "origin", "policy", "digest", "key", "peer", "request", "rule"),
-        *("command", "job", "repository", "argv", "environment", "transport", "reading", "skipped"),
+        *("command", "job", "repository", "argv", "environment", "transport", "reading", "skipped", "pruned"),
     )
 )
 _SCALARS = (int, float, str, type(None))

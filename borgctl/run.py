@@ -20,6 +20,7 @@ from borgctl.output import Output
 from borgctl.pipes import Waiting
 from borgctl.policy import Limits, Passphrase
 from borgctl.policyfile import home
+from borgctl.pruning import Pruning
 from borgctl.skipped import file_systems
 from borgctl.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.transport import Connection, Door
@@ -51,6 +52,7 @@ class Ending:
     reading: str | None = None  # the file that borg was at when it was told to end; for our own log
     skipped: tuple[str, ...] = ()  # where file systems are mounted that were left out; for our own log
     compared: tuple[str, ...] = ()  # what of 'repository' (the id) and 'key' was compared before borg saw it
+    pruned: Pruning | None = None
     hooks: tuple[str, ...] = ()  # which hooks failed or left something running, and how; for our own log
 
 
@@ -93,6 +95,7 @@ class Runner:
     _obtained: bytes | None = None  # the passphrase, once it was
     _reading: str | None = None
     _listed: DryRun | None = None
+    _pruning: Pruning | None = None
 
     def run(self) -> Ending:
         """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
@@ -157,7 +160,20 @@ class Runner:
             self.output.say(str(self._listed))
         short = any(stream.lines.met for stream in streams)
         ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry)
-        return replace(ending, reading=self._reading if watch.stopped else None, skipped=skipped)
+        return replace(self._pruned(ending), reading=self._reading if watch.stopped else None, skipped=skipped)
+
+    def _pruned(self, ending: Ending) -> Ending:
+        """Add to a prune's good ending what it did; one that met no archive may be of another name than is meant."""
+        pruning = self._pruning
+        if pruning is None or ending.outcome not in ("ok", "warning"):
+            return ending
+        if pruning.dry or not self.output.json:  # else the last line tells it
+            self.output.say(str(pruning))
+        if not pruning.empty:
+            return replace(ending, pruned=pruning)
+        warned, names = by_gate("nothing-matched"), dict(self.launch.options).get("glob-archives") or "*"
+        told = replace(ending, outcome=warned.outcome, origin="gate", code=warned.code, reason=warned.reason)
+        return replace(told, pruned=pruning, detail=f"the repository has no archive named {names!r}")
 
     def _look(self, waiting: Waiting) -> str | None:
         """Return why borg has to end: it waits at a pipe, whose name is kept for our own log."""
@@ -183,11 +199,17 @@ class Runner:
 
     def _disclose(self, stream: str) -> Callable[[str], str | None] | None:
         disclose = None if self.launch.disclosed else partial(disclosure.counts, stream)
-        if not self.launch.dry or stream != "stderr":
+        if stream != "stderr":
             return disclose
         names = {name for name, _ in self.launch.options}
         shown = self.launch.disclosed and "list" in names
-        self._listed = listed = DryRun(shown, counted="filter" not in names)
+        listed: DryRun | Pruning
+        if self.launch.dry:
+            self._listed = listed = DryRun(shown, counted="filter" not in names)
+        elif self.launch.command == "prune":
+            self._pruning = listed = Pruning(shown, dry="dry-run" in names)
+        else:
+            return disclose
         return lambda line: listed.take(line, disclose)
 
 

@@ -6,17 +6,15 @@ refuses, or what hands the gate's rights to another user; a warning is what is u
     advise(policy, root).warnings == [Problem(9, 3, "job 'prune': …")]
 """
 
-import fnmatch
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import credentials, patterns, sandbox, sources
+from borgctl import credentials, patterns, sandbox, series, sources, surroundings
 from borgctl.cli import hooks, premises
 from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Job, Policy
-from borgctl.templates import SAMPLE, Names, Template
 from borgctl.values import SourcePath
 from borgctl.vocabulary import COMMANDS, FILE
 from borgctl.yamlnodes import Node, Problem
@@ -29,6 +27,7 @@ _SOCKET = (
     "'StreamLocalBindUnlink no' in sshd_config; 'stdio' needs neither"
 )
 _HOLD = "name a file of root's or the gate's user's, or put the hook's work into a script of theirs"
+_FORMER = "prune them in a job of their own, with the old name in its 'glob-archives'"
 _BELOW = "it would save nothing of that; name what is in it, or use borg 1.4"
 
 Find = Callable[..., Node]
@@ -61,7 +60,7 @@ def advise(policy: Policy, root: Node) -> Advice:
     for name in policy.commands:
         findings += [(find("commands", name), f"command {name!r}: {text}") for text in _command(policy, name)]
     for name, job in policy.jobs.items():
-        said = (*_job(policy, job), *hooks.advise((*job.before, *job.after)))
+        said = (*_job(policy, job), *_series(policy, job), *hooks.advise((*job.before, *job.after)))
         findings += [(find("jobs", name), f"job {name!r}: {text}") for text in said]
         errors += [(find("jobs", name), f"job {name!r}: {text}") for text in _unsafe(job)]
     for flaw in premises.flaws(policy):
@@ -191,6 +190,21 @@ def _own_places(policy: Policy) -> Iterator[tuple[str, str]]:
         )
 
 
+def _series(policy: Policy, job: Job) -> Iterator[str]:
+    """Look at what becomes of the archives that a job makes."""
+    prunes = any(other.command == "prune" for other in policy.jobs.values())
+    if job.archive is None or not prunes:
+        return
+    hostname = surroundings.hostname()
+    if not series.is_pruned(policy, job, hostname, hostname):
+        text = f"no prune here is about its archives, named {str(job.archive)!r}, so all of them are kept"
+        yield f"{text}: name them in the 'glob-archives' of a job of command prune"
+        return
+    for name in premises.former_names(policy):
+        if not series.is_pruned(policy, job, name, hostname):
+            yield f"this host was {name!r} before, and no prune here is about its archives of that time: {_FORMER}"
+
+
 def _prune(policy: Policy, job: Job) -> Iterator[str]:
     options = dict(job.options)
     rules = {name for name in options if name.startswith("keep-")}
@@ -205,16 +219,9 @@ def _prune(policy: Policy, job: Job) -> Iterator[str]:
             'one job\'s, like glob-archives: "{hostname}-default-*"'
         )
         return
-    glob = Template(pattern).expand(Names(SAMPLE.hostname, str(job.name), SAMPLE.now))
-    matched = [name for name, other in policy.jobs.items() if _makes(other, glob)]
+    matched = series.makers(policy, job)
     if not matched:
         yield f"no job here makes archives named {pattern!r}, so it prunes none of them: correct 'glob-archives'"
     elif len(matched) > 1:
         jobs = " and ".join(repr(name) for name in matched)
         yield f"archives of {jobs} are named {pattern!r} and count as one series: prune each in a job of its own"
-
-
-def _makes(job: Job, glob: str) -> bool:
-    """Tell whether the archives of this job have such names."""
-    names = Names(SAMPLE.hostname, str(job.name), SAMPLE.now)
-    return job.archive is not None and fnmatch.fnmatchcase(job.archive.expand(names), glob)

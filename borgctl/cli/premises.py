@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from borgctl import audit, base, borg_version, custody, lock, passphrase, trusted_code
+from borgctl import audit, base, borg_version, custody, lock, passphrase, series, surroundings, trusted_code
 from borgctl.base import Base
 from borgctl.custody import Unsafe
 from borgctl.errors import BorgctlError
@@ -152,6 +152,19 @@ def opens_above(policy: Policy) -> bool:
     finally:
         os.close(kept.fd)
     return version is None or version.series == (1, 2)
+
+
+def former_names(policy: Policy) -> tuple[str, ...]:
+    """Return the names that this host had before, as far as the base knows and we may look."""
+    kept = Base.known(policy.base)
+    if kept is None:
+        return ()
+    try:
+        return series.former_names(kept, surroundings.hostname())
+    except BorgctlError:
+        return ()
+    finally:
+        os.close(kept.fd)
 
 
 def absent(path: str) -> bool:

@@ -107,7 +107,7 @@ def row(record: dict[str, Any]) -> list[str]:
     about = {
         "accept": record.get("request"),
         "refuse": _both(reason, record.get("request") if reason is None else record.get("detail")),
-        "exit": _both(reason, record.get("detail") or _hooks(record) or _last(record.get("said"))),
+        "exit": _both(reason, record.get("detail") or _hooks(record) or _pruned(record) or _last(record.get("said"))),
         "unreadable": record.get("line"),
     }.get(kind, _both(reason, {key: value for key, value in record.items() if key not in _USUAL}))
     who = record.get("peer") or ("local" if kind in ("accept", "refuse", "exit") else "")
@@ -131,6 +131,11 @@ def _hooks(record: dict[str, Any]) -> object:
     """Return which hooks failed, and the last line of what was said, where it was a hook that failed."""
     notes, said = record.get("hooks"), _last(record.get("said"))
     return _both("; ".join(map(_text, notes)), said) if isinstance(notes, list) and notes else None
+
+
+def _pruned(record: dict[str, Any]) -> object:
+    pruned = record.get("pruned")
+    return pruned.get("said") if isinstance(pruned, dict) else None
 
 
 _PLACE = ("time", "sequence", "chain", "previous", "salt", "skipped")

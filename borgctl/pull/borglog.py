@@ -20,6 +20,7 @@ class Note:
     level: str
     text: str
     msgid: str | None = None
+    listed: bool = False  # an answer rather than a message: what an option like --list makes borg say
 
     @property
     def weighs(self) -> bool:
@@ -52,14 +53,17 @@ def read(line: str) -> Note | Counts | Step | None:
         case "log_message":
             level = entry.get("levelname")
             return Note(
-                level if level in LEVELS else "WARNING", _text(entry.get("message")), _text(entry.get("msgid")) or None
+                level if level in LEVELS else "WARNING",
+                _text(entry.get("message")),
+                _text(entry.get("msgid")) or None,
+                listed=_text(entry.get("name")).startswith("borg.output.") and level == "INFO",
             )
         case "archive_progress":
             return counts(entry)
         case "progress_message" | "progress_percent":
             return Step(_text(entry.get("message"))) if entry.get("message") else None
         case "file_status":
-            return None
+            return Note("INFO", f"{_text(entry.get('status'))} {_text(entry.get('path'))}", listed=True)
         case "question_prompt" | "question_invalid_answer" | "question_accepted_false":
             return Note("WARNING", _text(entry.get("message")), _text(entry.get("msgid")) or None)
         case _:

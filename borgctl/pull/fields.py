@@ -99,6 +99,11 @@ def counts(value: object, kinds: tuple[str, ...]) -> dict[str, int]:
     return {kind: count(number) for kind, number in value.items()}
 
 
+def tally(*values: object) -> tuple[int, ...] | None:
+    """Return numbers of things, None where all are missing."""
+    return None if all(value is None for value in values) else tuple(map(count, values))
+
+
 def number(value: object) -> int:
     """Return a number of one byte."""
     if type(value) is not int or not 0 <= value <= 255:

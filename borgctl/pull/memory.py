@@ -234,6 +234,8 @@ def _count(state: State, ended: Ended) -> list[Alert]:
     job = state.jobs.setdefault(ended.job, Job(past))
     job.last = past
     job.passed = asdict(ended.passed) if ended.passed else None
+    told = ended.transcript.ending()
+    job.pruned = told.pruned if told else None
     if ended.transcript.start is not None and job.command != "create":  # what made archives once is to go on with it
         job.command = ended.transcript.start.command
     if past.outcome in GOOD and past.reason != DRY_RUN:

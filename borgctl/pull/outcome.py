@@ -96,7 +96,7 @@ class Verdict:
         """Return what to do about it, in one sentence; the gate's reasons are those of `errors`, all others ours."""
         if self.origin not in ("borg", "gate"):
             return ADVICE.get(self.reason or "")
-        return REASONS[self.reason].advice if self.reason in REASONS and self.outcome not in GOOD else None
+        return REASONS[self.reason].advice if self.reason in REASONS else None
 
 
 def judge(facts: Facts) -> Verdict:

@@ -79,6 +79,8 @@ def _besides(transcript: Transcript) -> list[str]:
         parts.append(f"{told.skipped_mounts} mounted file systems left out (one-file-system)")
     if transcript.dropped:
         parts.append(f"{transcript.dropped} more messages not kept")
+    if transcript.unlisted:
+        parts.append(f"{transcript.unlisted} more lines of its list not kept")
     if told and told.audit and told.audit.behind:
         parts.append(f"{told.audit.behind} records of its audit log are left for the next run to prove")
     return parts
@@ -93,6 +95,8 @@ def _counted(report: Report) -> list[str]:
         parts.append(f"at least {position(transcript.counts)}")
     if told := transcript.ending():
         parts.append(written(told.warnings))
+    if told and told.pruned:
+        parts.append("kept {}, marked {}".format(*told.pruned))
     if report.passed is not None:
         parts.append(_done(report.passed))
     return [part for part in parts if part]
@@ -155,6 +159,8 @@ def record(report: Report) -> dict[str, Any]:
         "passed": report.passed and asdict(report.passed),
         "refused": report.refused and asdict(report.refused),
         "skipped_mounts": told.skipped_mounts if told else 0,
+        "pruned": dict(zip(("kept", "marked"), told.pruned, strict=True)) if told and told.pruned else None,
+        "listed": transcript.listed,
         "audit": _audit(told.audit) if told and told.audit else None,
         "alerts": [{"reason": alert.reason, "text": alert.text} for alert in report.alerts],
     }

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.errors import BadValue
-from borgctl.pull import atomic
+from borgctl.pull import atomic, fields
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.values import Head, JobName
 
@@ -37,12 +37,16 @@ class Past:
 
 @dataclass(slots=True)
 class Job:
-    """A job's last run and its last good one; `command` is borg's, as the client said, `passed` what the last did."""
+    """A job's last run and its last good one; `command` is borg's, as the client said.
+
+    `passed` is what the last did, `pruned` what the client says that its last prune kept and marked.
+    """
 
     last: Past
     good: Past | None = None
     command: str | None = None
     passed: dict[str, int] | None = None
+    pruned: tuple[int, ...] | None = None
 
 
 @dataclass(slots=True)
@@ -180,6 +184,7 @@ def _job(told: Any) -> Job:  # noqa: ANN401
     return Job(
         *(last, _past(told["good"]), None if command is None else _text(command)),
         None if passed is None else {_text(name): int(count) for name, count in passed.items()},
+        fields.tally(*(told.get("pruned") or (None, None))),
     )
 
 

@@ -119,6 +119,7 @@ class Exit:
     audit: Audit | None = None
     skipped_mounts: int = 0
     warnings: Mapping[str, int] = field(default_factory=dict)
+    pruned: tuple[int, ...] | None = None  # archives that a prune kept, and marked as deleted
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,11 +201,11 @@ def _event(frame: dict[str, Any]) -> Event:
             return Opened(run, fields.word(frame["state"], ("open", "used", "renewed")))
         case "exit":
             outcome, origin = fields.word(frame["outcome"], OUTCOMES), fields.word(frame["origin"], ("borg", "gate"))
-            reason = frame.get("reason")
+            reason, pruned = frame.get("reason"), fields.tally(frame.get("kept"), frame.get("marked"))
             code, reason = fields.number(frame["code"]), None if reason is None else fields.reason(reason)
             audit, skipped = _audit(frame.get("audit")), fields.count(frame.get("skipped_mounts", 0))
             warnings = fields.counts(frame.get("warnings", {}), KINDS)
-            return Exit(run, outcome, origin, code, reason, audit, skipped, warnings)
+            return Exit(run, outcome, origin, code, reason, audit, skipped, warnings, pruned)
         case _:
             raise TypeError
 

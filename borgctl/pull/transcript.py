@@ -16,6 +16,8 @@ from borgctl.pull.stream import LONGEST, Event, Exit, Hello, Opened, Output, Sai
 MOST_RESULT = 4 << 20  # bytes
 MOST_MESSAGES = 1000
 LONGEST_MESSAGE = 4000  # characters
+MOST_LISTED = 10_000
+LONGEST_LISTED = 1000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class Transcript:
         self.renewed = False  # and the key was changed in it
         self.messages: list[Message] = []
         self.dropped = 0
+        self.listed: list[str] = []
+        self.unlisted = 0
         self.counts: Counts | None = None
 
     @property
@@ -132,11 +136,21 @@ class Transcript:
         if event.source == "hook":
             return self.keep(Message("hook", "INFO", line)) if line.strip() else None
         said = read(line)
+        if isinstance(said, Note) and said.listed:
+            return self._list(said.text)
         if isinstance(said, Note):
             return self.keep(Message("borg", said.level, said.text, said.msgid)) if said.weighs else None
         if isinstance(said, Counts):
             self.counts = said
         return said
+
+    def _list(self, line: str) -> Message | None:
+        """Keep a line of what borg lists, apart from messages, which it must not push out."""
+        if len(self.listed) >= MOST_LISTED:
+            self.unlisted += 1
+            return None
+        self.listed.append(line[:LONGEST_LISTED])
+        return Message("borg", "INFO", self.listed[-1])
 
     def _add(self, text: str) -> None:
         data = _bytes(text)

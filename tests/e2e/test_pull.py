@@ -38,7 +38,9 @@ def test_a_whole_life_set_up_backups_prune_compact_and_restore(pair):
     assert told["result"]["archive"]["stats"]["deduplicated_size"] < first["deduplicated_size"] / 2  # nothing new
     listed = json.loads(pair.borg_local("list", "--json", pair.server.repository).stdout)["archives"]
     assert len(listed) == 2
-    assert pair.told("--job", "prune")[0] == 0
+    code, told = pair.told("--job", "prune")
+    assert (code, told["pruned"]) == (0, {"kept": 1, "marked": 1}), told
+    assert pair.client.records("exit")[-1]["pruned"]["marked"] == [listed[0]["name"]]
     before = sum(f.stat().st_size for f in pair.server.repository.rglob("*") if f.is_file())
     compacted = pair.borgpull("compact", "web1")
     assert compacted.returncode == 0, compacted.stderr

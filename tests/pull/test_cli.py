@@ -39,7 +39,18 @@ def test_json_has_one_object_for_each_run_and_nothing_else(world, borgpull) -> N
     assert (first["job"], second["job"]) == ("one", "two")
     assert list(first) == [
         *("target", "job", "run", "outcome", "origin", "code", "reason", "started", "duration", "command", "result"),
-        *("messages", "warnings", "serve", "passed", "refused", "audit", "alerts"),
+        *(
+            "messages",
+            "warnings",
+            "serve",
+            "passed",
+            "refused",
+            "skipped_mounts",
+            "pruned",
+            "listed",
+            "audit",
+            "alerts",
+        ),
     ]
     assert first["result"] == result
     assert first["messages"] == [{"source": "borg", "level": "WARNING", "text": "loud", "msgid": None}]

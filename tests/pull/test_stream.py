@@ -320,3 +320,37 @@ def test_a_window_is_open_and_then_used_and_nothing_else():
     assert renewed.renewed and not renewed.used
     for state in ("closed", 7, None):
         assert isinstance(event(frame("window", state=state).strip()), Unframed)
+
+
+def test_what_borg_lists_is_shown_and_kept_apart_from_messages() -> None:
+    kept = {"type": "log_message", "levelname": "INFO", "name": "borg.output.list", "message": "Keeping archive: a"}
+    lines = [json.dumps({"type": "file_status", "status": "A", "path": "/etc/x"}), json.dumps(kept)]
+    quiet = json.dumps({"type": "log_message", "levelname": "INFO", "name": "borg.archiver", "message": "quiet"})
+    transcript, screen = heard(start() + b"".join(output(line, "stderr") for line in [*lines, quiet]))
+    assert "borg: info: A /etc/x" in screen and "borg: info: Keeping archive: a" in screen and "quiet" not in screen
+    assert (transcript.listed, transcript.messages) == (["A /etc/x", "Keeping archive: a"], [])
+
+
+def test_a_flood_of_listed_lines_is_bounded_and_pushes_no_warning_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("borgctl.pull.transcript.MOST_LISTED", 3)
+    listed = output(json.dumps({"type": "file_status", "status": "A", "path": "p" * 5000}), "stderr")
+    warning = output(json.dumps({"type": "log_message", "levelname": "WARNING", "message": "loud"}), "stderr")
+    transcript, _ = heard(start() + listed * 5 + warning)
+    assert (len(transcript.listed), transcript.unlisted, len(transcript.messages)) == (3, 2, 1)
+    assert max(map(len, transcript.listed)) == 1000
+
+
+@pytest.mark.parametrize(
+    ("fields", "pruned"),
+    [({}, None), ({"kept": 7, "marked": 0}, (7, 0)), ({"kept": None, "marked": None}, None)],
+)
+def test_what_a_prune_kept_and_marked_is_read(fields: dict[str, object], pruned: object) -> None:
+    ending = heard(start() + exit_line(**fields))[0].ending()
+    assert ending is not None and ending.pruned == pruned
+
+
+@pytest.mark.parametrize(
+    "fields", [{"kept": 7}, {"kept": -1, "marked": 0}, {"kept": True, "marked": 0}, {"kept": 1, "marked": 10**15}]
+)
+def test_counts_that_are_none_are_no_exit_line(fields: dict[str, object]) -> None:
+    assert heard(start() + exit_line(**fields))[0].ending() is None

@@ -45,7 +45,11 @@ def readings(borg, argvs):
     return json.loads(done.stdout)
 
 
-OURS = {"create": ("progress", "json", "stats", "list"), "list": ("progress", "json"), "info": ("progress", "json")}
+OURS = {
+    "create": ("progress", "json", "stats", "list"),
+    "prune": ("progress", "list"),
+    **dict.fromkeys(("list", "info"), ("progress", "json")),
+}
 
 
 def meant(launch):
@@ -107,8 +111,10 @@ def launch(command="create", **changes):
         ((), "json", True, ["--progress", "--json"]),
         ((), "text", False, ["--json"]),
         ((), "json", False, ["--progress", "--json"]),
-        ((("stats", None),), "text", False, []),
-        ((("list", None),), "json", True, ["--progress"]),
+        ((("stats", None),), "text", False, ["--json"]),
+        ((("stats", None),), "text", True, []),
+        ((("list", None),), "json", True, ["--progress", "--json"]),
+        ((("list", None),), "text", True, ["--stats"]),
         ((("dry-run", None),), "json", True, ["--progress", "--list"]),
         ((("json", None),), "text", True, []),
     ],
@@ -156,6 +162,24 @@ def test_borg_leaves_out_what_is_in_these_places_and_saves_the_directories(reque
     words = argv.build(launch(paths=(SourcePath("/"),), archive=ArchiveName("a"), options=options), "borg")[1:]
     asked = [borg.python, "-c", MATCHED, json.dumps(words), json.dumps(saved + left_out)]
     assert json.loads(subprocess.run(asked, capture_output=True, check=True, timeout=60).stdout) == saved
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "archive", "added"),
+    [
+        ("prune", (), None, ["--list"]),
+        ("prune", (("list", None), ("dry-run", None)), None, []),
+        ("list", (("short", None),), None, ["--json"]),  # borg's text would stay here, and names of archives may leave
+        ("list", (), "a", []),  # borg has no --json of what is in an archive
+        ("info", (), "a", ["--json"]),
+    ],
+)
+def test_what_borg_did_comes_in_a_form_that_can_be_counted(command, options, archive, added):
+    words = argv.build(
+        launch(command, options=options, archive=archive, disclosed=archive is not None, log="json"), "b"
+    )
+    own = [f"--{name}" for name, _ in options]
+    assert words[5 : words.index("--")] == [*own, "--progress", *added]
 
 
 def test_the_environment_is_built_from_nothing(monkeypatch):

@@ -9,8 +9,8 @@ import borgctl
 from borgctl.errors import _TABLE, REASONS, BorgctlError
 
 SOURCES = sorted(Path(borgctl.__file__).parent.glob("*.py"))
-STATUSES = {69, 70, 74, 76, 77, 78, 124}
-OUTCOMES = {"refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal", "failed"}
+STATUSES = {1, 69, 70, 74, 76, 77, 78, 124}
+OUTCOMES = {"refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal", "failed", "warning"}
 
 
 def test_each_code_stands_once():
@@ -21,6 +21,7 @@ def test_each_code_stands_once():
 def test_a_reason_has_a_known_status_a_known_outcome_and_one_sentence(reason):
     assert re.fullmatch(r"[a-z]+(?:-[a-z]+)*", reason.code)
     assert reason.status in STATUSES and reason.outcome in OUTCOMES
+    assert (reason.status == 1) == (reason.outcome == "warning")
     assert reason.advice and "\n" not in reason.advice and not reason.advice.endswith(".")
     assert reason.advice[0].islower()
 

@@ -19,6 +19,7 @@ import programs
 import pytest
 import stage
 
+from borgctl import surroundings
 from borgctl.audit import Log
 from borgctl.chain import link
 from borgctl.cli import show
@@ -977,6 +978,66 @@ def test_a_dry_run_that_never_opens_the_repository_is_good_and_counted(room, dis
     words = words.replace("echo $@", "exit 2; echo $@")
     programs.script(room.path / "borg", words)
     assert exit_line(room.gate(asked))["outcome"] == "failed"
+
+
+def pruned(room, *lines, more="", options=""):
+    """Prune with a borg that says these lines."""
+    made = f"Sun, 2026-01-04 00:00:00 [{'d0' * 32}]"
+    said = [{"type": "log_message", "message": f"{text}  {made}", "name": "borg.output.list"} for text in lines]
+    (room.path / "lines").write_text("".join(json.dumps({**one, "levelname": "INFO"}) + "\n" for one in said))
+    room.borg(f"cat {room.path}/lines >&2")
+    room.policy(more, jobs=f'prune: {{command: prune, options: {{keep-daily: 7, glob-archives: "w-*"{options}}}}}')
+    return room.gate("run prune --log=json")
+
+
+def test_a_prune_says_what_it_kept_and_marked_and_names_stay_in_our_log(room):
+    lines = ("Keeping archive (rule: daily #1):  w-3", "Pruning archive (1/2):  w-2", "Pruning archive (2/2):  w-1")
+    for more, options in (("", ", list: yes"), ("disclose: names\n", "")):
+        done = pruned(room, *lines, more=more, options=options)
+        end = exit_line(done)
+        assert (end["outcome"], end["kept"], end["marked"]) == ("ok", 1, 2) and b"w-3" not in done.stderr
+        record = room.records()[-1]
+        assert record["pruned"] == {"said": "kept 1, marked 2", "kept": ["w-3"], "marked": ["w-2", "w-1"]}
+        assert show.row(record)[-1] == "kept 1, marked 2"
+    assert b"w-3" in pruned(room, *lines, more="disclose: names\n", options=", list: yes").stderr
+    assert b"kept 1, marked 2" in room.gate("run prune").stderr
+
+
+def test_a_client_that_was_renamed_says_that_its_old_archives_are_pruned_no_more(room):
+    options = 'prune: {command: prune, options: {keep-daily: 7, glob-archives: "{hostname}-default-*"}}'
+    room.policy(jobs=f"default: {{paths: [/etc]}}\n  {options}")
+    assert b"renamed" not in room.gate("run default").stderr and "renamed" not in room.records()[0]
+    names = room.path / "base/hostnames"
+    assert names.read_text() == surroundings.hostname()
+    names.write_text("web0\nweb0-old\n../x\n")
+    for job in ("default", "prune"):
+        done = room.gate(f"run {job}")
+        assert b"the client was renamed" in done.stderr and b"web0" not in done.stderr
+        assert room.records()[-2]["renamed"] == ["web0", "web0-old"]
+    assert names.read_text().split() == [surroundings.hostname(), "web0", "web0-old"]
+    room.policy()
+    assert "renamed" not in room.gate("run default").stderr.decode()
+
+
+def test_a_dry_run_of_a_prune_says_what_it_would_do(room):
+    done = pruned(room, "Keeping archive (rule: daily #1):  w-3", "Would prune:  w-2", options=", dry-run: yes")
+    assert "kept" not in exit_line(done) and b"it would keep 1 archives and mark 1; none is marked" in done.stderr
+
+
+def test_a_prune_whose_glob_matches_nothing_is_a_warning(room):
+    for options in ("", ", dry-run: yes"):
+        done = pruned(room, options=options)
+        end = exit_line(done)
+        assert (end["outcome"], end["origin"], end["reason"], done.returncode) == (
+            "warning",
+            "gate",
+            "nothing-matched",
+            1,
+        )
+        assert "'w-*'" in room.records()[-1]["detail"] and b"w-" not in done.stderr
+    room.borg("exit 2")
+    end = exit_line(room.gate("run prune"))
+    assert (end["outcome"], end["origin"], end["code"]) == ("failed", "borg", 2)
 
 
 def test_borg_has_the_memory_that_the_policy_gives(room):

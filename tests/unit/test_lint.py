@@ -10,7 +10,7 @@ import stage
 from programs import script
 from typer.testing import CliRunner
 
-from borgctl import mountinfo, policyfile
+from borgctl import mountinfo, policyfile, surroundings
 from borgctl.base import Base
 from borgctl.cli import lint
 from borgctl.cli.app import app
@@ -113,6 +113,12 @@ ADVICE = [
     ((("", "commands: {prune: {options: []}}\n"),), 14, "without a rule"),
     ((("{hostname}-default-*", "*"),), 7, "all archives count as one"),
     ((("{hostname}-default-*", "{hostname}-other-*"),), 7, "no job here makes archives"),
+    ((("{hostname}-default-*", "{hostname}-other-*"),), 5, "no prune here is about its archives"),
+    (
+        (("  init:", "  b: {paths: [HERE/data]}\n  init:"),),
+        6,
+        "named '{hostname}-{job}-{now}', so all of them are kept",
+    ),
     (
         (("{hostname}-default-*", "{hostname}-*"), ("  init:", "  b: {paths: [HERE/data]}\n  init:")),
         8,
@@ -135,6 +141,16 @@ ADVICE = [
     ((("HERE/data", "HERE"),), 5, "borg's own state"),
     ((("", "transports: [stdio, socket]\n"), ("HERE/s}", "HERE/none}")), 11, "is missing"),
 ]
+
+
+def test_archives_of_a_hosts_former_name_that_no_prune_is_about_are_warned_of(sound, tmp_path):
+    base = tmp_path / "base"
+    base.mkdir(0o700)
+    (base / "hostnames").write_text(f"{surroundings.hostname()}\nweb0\n")
+    ((line, text),) = warnings(sound())
+    assert line == 5 and "this host was 'web0' before" in text
+    old = '  old: {command: prune, options: {keep-last: 1, keep-daily: 7, glob-archives: "web0-default-*"}}\n'
+    assert not any("was 'web0'" in text for _, text in warnings(sound(("  prune:", f"{old}  prune:"))))
 
 
 @pytest.mark.parametrize(("changes", "line", "said"), ADVICE)
