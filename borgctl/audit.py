@@ -27,6 +27,7 @@ from borgctl.lock import held, opened
 from borgctl.records import render
 from borgctl.tally import REFUSALS, RUNS, Tally
 from borgctl.values import Head
+from borgctl.warned_files import WarnedFiles
 
 _SALT = 16  # bytes
 DEEPEST = 3  # directories that are made: an ordinary user's usual ones, ~/.local/state/borgctl
@@ -73,6 +74,10 @@ class Log:
     def name(self) -> str:
         """Return the log's name in its directory."""
         return os.path.basename(self.path)
+
+    def warned_files(self, run: str) -> WarnedFiles:
+        """Return the list of files that borg warns of in a run; none is kept where records go to syslog alone."""
+        return WarnedFiles(self.above, self.name, run)
 
     def append(self, record: dict[str, Any]) -> Head | None:
         """Write one record, wait until it is on disk, and return the log's head; None where it went to syslog alone.

@@ -165,6 +165,14 @@ _TABLE = (
         False,
         "one repository has one base: name the same with 'base:' in both policies of this client, or give the repository up in one of them: 'borgctl moved POLICY --forget'",
     ),
+    # 65: borg was there, and what it read is not as it was stored
+    Reason(
+        "repository-damaged",
+        65,
+        "failed",
+        False,
+        "make a copy of the repository on the server before anything else, then see docs/repair.md",
+    ),
     # 69: not now
     Reason(
         "borg-missing",

@@ -34,6 +34,7 @@ from borgctl import (
 )
 from borgctl.audit import Log
 from borgctl.base import Base
+from borgctl.borg_log import BorgLog
 from borgctl.children import Wall
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
@@ -43,11 +44,12 @@ from borgctl.launch import Greeting, Launch, Opening
 from borgctl.output import Output
 from borgctl.policy import Policy
 from borgctl.request import Request
-from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
+from borgctl.run import DAMAGED, Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import Held
 from borgctl.skipped import file_systems
 from borgctl.templates import Names
 from borgctl.values import Head
+from borgctl.warned_files import WarnedFiles
 from borgctl.window import Window
 
 
@@ -66,6 +68,11 @@ class Story:
     def heard(self, asked: Request) -> None:
         """Take what the request says of the answer."""
         self.output.json, self.seen = asked.options.log == "json", asked.options.seen
+
+    def warned_files(self) -> WarnedFiles:
+        """Return the list of files that borg warns of in this run."""
+        assert self.log is not None
+        return self.log.warned_files(self.run)
 
 
 def main() -> NoReturn:
@@ -123,9 +130,11 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             renamed = _renamed(policy, base, facts.names.hostname)
             _accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"} | renamed)
             where = (directory, connection, policy.passphrase, policy.limits, story.output)
-            runner = Runner(decision, words, env, *where, identity.agree, wall)
-            ending = runner.run()
-            story.known["said"] = runner.said or None
+            with story.warned_files() as files:
+                heard = BorgLog(decision.command, files.add)
+                runner = Runner(decision, words, env, *where, identity.agree, wall, heard)
+                ending = runner.run()
+            story.known |= {"said": runner.said or None, "listed": files.listed}
             if ending.outcome in ("ok", "warning"):
                 identity.settle()
             if moved and ending.outcome in ("ok", "warning"):
@@ -263,20 +272,35 @@ def _accept(story: Story, told: dict[str, Any]) -> None:
 def _end(story: Story, ending: Ending) -> int:
     """Record and tell how it ended."""
     assert story.log is not None and story.accepted is not None
-    sent, received = ending.counts or (None, None)
     told = {"outcome": ending.outcome, "origin": ending.origin, "code": ending.code, "reason": ending.reason}
-    seconds = round(time.monotonic() - story.accepted, 3)
-    more: dict[str, Any] = {"signal": ending.signal, "duration": seconds, "detail": ending.detail}
-    more |= {"sent": sent, "received": received}
-    more |= {"reading": ending.reading} if ending.reading else {}
-    more |= {name: list(rows) for name in ("skipped", "hooks") if (rows := getattr(ending, name))}
-    more |= {"pruned": ending.pruned.record} if ending.pruned else {}
-    identity = {"repository_id": ending.identity, "compared": list(ending.compared)}
-    head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more, **identity})
-    said = {**told, **(ending.pruned.counts if ending.pruned else {})}
-    said |= {"skipped_mounts": len(ending.skipped) or None, "audit": story.log.told(head, story.seen)}
+    if ending.reason == DAMAGED:
+        story.log.append(_damage(story, ending))
+    more = _details(story, ending, time.monotonic() - story.accepted)
+    head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
+    counted = {"skipped_mounts": len(ending.skipped) or None, "warnings": dict(ending.warnings) or None}
+    counted |= ending.pruned.counts if ending.pruned else {}
+    said = {**told, **counted, "audit": story.log.told(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code
+
+
+def _details(story: Story, ending: Ending, seconds: float) -> dict[str, Any]:
+    """Return what only our own log tells of an ending."""
+    sent, received = ending.counts or (None, None)
+    always = {"signal": ending.signal, "duration": round(seconds, 3), "sent": sent, "received": received}
+    listed = story.known.get("listed") if ending.warnings else None
+    pruned = ending.pruned.record if ending.pruned else None
+    some = {"reading": ending.reading, "listed": listed, "warnings": dict(ending.warnings), "pruned": pruned}
+    some |= {name: list(getattr(ending, name)) for name in ("found", "skipped", "hooks")}
+    identity = {"repository_id": ending.identity, "compared": list(ending.compared)}
+    rare = {key: value for key, value in some.items() if value}
+    return {**always, "detail": ending.detail, **rare, **identity}
+
+
+def _damage(story: Story, ending: Ending) -> dict[str, Any]:
+    """Return the alert that borg has found the repository damaged, with the first lines of what it found."""
+    where = {name: story.known.get(name) for name in ("policy", "job", "repository")}
+    return {"type": "alert", "run": story.run, "reason": ending.reason, **where, "found": list(ending.found)}
 
 
 def _brief(story: Story) -> dict[str, Any]:

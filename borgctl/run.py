@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, sources
+from borgctl.borg_log import BorgLog
 from borgctl.borg_version import Version
 from borgctl.dry_run import DryRun
 from borgctl.errors import REASONS, BorgctlError
@@ -25,11 +26,13 @@ from borgctl.skipped import file_systems
 from borgctl.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.transport import Connection, Door
 from borgctl.vocabulary import COMMANDS
+from borgctl.warning_kinds import OTHER, written
 
 _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
 _SECONDS_AT_A_PIPE = 60.0  # whoever writes there has to be started before borg is
 _PASSPHRASE_FD = 3
 _LONGEST_SAID = 300  # characters of a line in the log
+DAMAGED = "repository-damaged"
 DRY_RUN = "dry-run"  # the reason of an ending that is good, and of no backup
 _NO_MEMORY = re.compile(
     r"MemoryError\b|ImportError: [^:]{1,200}: failed to map segment"
@@ -54,6 +57,8 @@ class Ending:
     compared: tuple[str, ...] = ()  # what of 'repository' (the id) and 'key' was compared before borg saw it
     pruned: Pruning | None = None
     hooks: tuple[str, ...] = ()  # which hooks failed or left something running, and how; for our own log
+    warnings: Mapping[str, int] = field(default_factory=dict)  # of borg's, by kind
+    found: tuple[str, ...] = ()  # the first errors that borg has found in the repository; for our own log
 
 
 def by_gate(code: str, detail: str | None = None) -> Ending:
@@ -91,6 +96,7 @@ class Runner:
     output: Output
     agree: Callable[[bytes, bytes], bool]
     wall: children.Wall
+    log: BorgLog
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
     _obtained: bytes | None = None  # the passphrase, once it was
     _reading: str | None = None
@@ -159,8 +165,13 @@ class Runner:
         if self._listed is not None:
             self.output.say(str(self._listed))
         short = any(stream.lines.met for stream in streams)
-        ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry)
-        return replace(self._pruned(ending), reading=self._reading if watch.stopped else None, skipped=skipped)
+        damaged = self.log.damaged(status)
+        ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry, damaged=damaged)
+        found = tuple(self.log.found) if ending.reason == DAMAGED else ()
+        if self.log.warnings and not self.output.json:
+            self.output.say(f"borg's warnings: {written(self.log.warnings)}")
+        reading = self._reading if watch.stopped else None
+        return replace(self._pruned(ending), reading=reading, skipped=skipped, warnings=self.log.warnings, found=found)
 
     def _pruned(self, ending: Ending) -> Ending:
         """Add to a prune's good ending what it did; one that met no archive may be of another name than is meant."""
@@ -201,6 +212,17 @@ class Runner:
         disclose = None if self.launch.disclosed else partial(disclosure.counts, stream)
         if stream != "stderr":
             return disclose
+        return partial(self._heard, self._listing(disclose))
+
+    def _heard(self, disclose: Callable[[str], str | None] | None, line: str) -> str | None:
+        """Hear a line of borg's log; what is counted in the end is not said one by one where names stay here."""
+        counted = self.log.take(line) not in (None, OTHER)
+        if counted and not self.launch.disclosed:
+            return None
+        return disclose(line) if disclose else line
+
+    def _listing(self, disclose: Callable[[str], str | None] | None) -> Callable[[str], str | None] | None:
+        """Count what a dry run or a prune lists."""
         names = {name for name, _ in self.launch.options}
         shown = self.launch.disclosed and "list" in names
         listed: DryRun | Pruning
@@ -213,13 +235,13 @@ class Runner:
         return lambda line: listed.take(line, disclose)
 
 
-def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool) -> Ending:
+def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, damaged: bool) -> Ending:
     """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server.
 
     But for a dry run, which has nothing to say to it; its reason keeps it from being taken for a backup.
     """
     identity = door.identity.hex() if door.identity else None
-    ended = _verdict(status, stopped, door, short=short, dry=dry)
+    ended = _verdict(status, stopped, door, short=short, dry=dry, damaged=damaged)
     told = replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
     return replace(told, compared=door.compared)
 
@@ -237,7 +259,7 @@ def broken_by(door: Door) -> Ending | None:
     return None
 
 
-def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool) -> Ending:
+def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, damaged: bool) -> Ending:
     if stopped:
         return by_gate(stopped)
     if (broken := broken_by(door)) is not None:
@@ -246,6 +268,8 @@ def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: 
         return by_gate("memory-limit")
     if status < 0:
         return Ending("failed", "borg", 128 - status)
+    if damaged and (status != 1 or door.identity is not None):
+        return by_gate(DAMAGED)
     if status not in {0, 1} and status not in _WARNINGS:
         return Ending("failed", "borg", status)
     if dry:

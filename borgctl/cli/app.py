@@ -221,7 +221,7 @@ def status_(
 ) -> None:
     """Say whether anyone still pulls this machine: the last good run of each job, from its own log.
 
-    Exit status 0: all well, 1: the last run had warnings or failed, 2: overdue, or never.
+    Exit status 0: all well, 1: the last run had warnings or failed, 2: overdue, never, or damage found.
 
     Example: borgctl status --max-age 26h
     """

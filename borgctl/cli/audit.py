@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from borgctl import policyfile
-from borgctl.cli import logs, show
+from borgctl.cli import logs, show, warned
 from borgctl.cli.follow import Follower
 from borgctl.cli.verify import verified
 from borgctl.values import Head
@@ -57,13 +57,17 @@ def show_(
     ] = None,
     last: Annotated[int, typer.Option(metavar="N", min=0, help="The last N records of those; 0: all.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes.")] = False,
+    files: Annotated[bool, typer.Option("--files", help="The files that borg warned of in the run of --run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON, one a line.")] = False,
 ) -> None:
-    """Show the audit log as a table, or its records as JSON.
+    """Show the audit log as a table, or its records as JSON; or the files that were not saved as they stood.
 
     Example: borgctl audit show --since 2d --outcome refused
     """
     path = log or policyfile.default_log()
+    if files:
+        _print_files(path, run or "", as_json=as_json)
+        return
     start = show.since(since, datetime.now(UTC)) if since else None
     wanted = show.Wanted(start, None if outcome is None else show.sought(outcome), peer, run)
     follower = Follower(path) if follow else None
@@ -89,3 +93,9 @@ def show_(
             else:
                 show.line(record, console)
             sys.stdout.flush()
+
+
+def _print_files(path: str, run: str, *, as_json: bool) -> None:
+    """Print the files that borg warned of in one run."""
+    found = warned.listed(path, run, (show.record(one.text) for one in logs.lines(logs.parts(path))))
+    typer.echo(json.dumps(found.plain, indent=2) if as_json else "\n".join(found.lines))

@@ -17,12 +17,13 @@ from typing import Any
 from borgctl import policyfile
 from borgctl.base import Base
 from borgctl.cli import logs
+from borgctl.cli.damage import Damage, Damages
 from borgctl.cli.lint import printable
 from borgctl.cli.show import moment, record
-from borgctl.errors import BadValue, BorgctlError
+from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.policy import Policy
 from borgctl.prose import elapsed
-from borgctl.run import DRY_RUN
+from borgctl.run import DAMAGED, DRY_RUN
 
 _GOOD = ("ok", "warning")
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
@@ -91,30 +92,37 @@ def _both(one: Pulled) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All jobs of all policies."""
+    """All jobs of all policies, and the damage that stands."""
 
     jobs: list[Pulled] = field(default_factory=list)
+    damages: list[Damage] = field(default_factory=list)
 
     @property
     def status(self) -> int:
         """Return the exit status."""
-        return max((_STATUS[one.state] for one in self.jobs), default=2)
+        return 2 if self.damages else max((_STATUS[one.state] for one in self.jobs), default=2)
 
     @property
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {"status": self.status, "jobs": [one.plain for one in self.jobs]}
+        return {
+            "status": self.status,
+            "jobs": [one.plain for one in self.jobs],
+            "damages": [one.plain for one in self.damages],
+        }
 
     @property
     def lines(self) -> list[str]:
         """Return it for people."""
-        return [printable(str(one)) for one in self.jobs] or ["no job that makes archives"]
+        hint = [f"hint: {REASONS[DAMAGED].advice}"] if self.damages else []
+        jobs = [printable(str(one)) for one in self.jobs] or ["no job that makes archives"]
+        return [*jobs, *(printable(str(one)) for one in self.damages), *hint]
 
 
 def status(files: Sequence[str], longest: float, now: datetime) -> Findings:
     """Return how each job of these policies stands, where `longest` seconds may have passed since its last good run."""
     findings = Findings()
-    read: dict[str, list[Pulled]] = {}
+    read: dict[str, dict[str, list[Pulled]]] = {}  # by log and policy
     bases: dict[str, str] = {}
     for file in files:
         try:
@@ -123,10 +131,12 @@ def status(files: Sequence[str], longest: float, now: datetime) -> Findings:
             findings.jobs.append(Pulled(file, None, error=error.detail))
             continue
         bases[file] = policy.base
-        read.setdefault(policy.audit.file, []).extend(Pulled(file, job) for job in _jobs(policy))
-    for log, jobs in read.items():
+        read.setdefault(policy.audit.file, {})[file] = [Pulled(file, job) for job in _jobs(policy)]
+    for log, policies in read.items():
+        jobs, damages = [one for some in policies.values() for one in some], Damages()
         findings.jobs.extend(jobs)
-        _fill({(one.policy, one.job): one for one in jobs}, log)
+        _fill({(one.policy, one.job): one for one in jobs}, damages, log)
+        findings.damages.extend(one for policy in policies for one in damages.of(policy))
     for one in findings.jobs:
         one.judge(longest, now, bases.get(one.policy))
     return findings
@@ -139,13 +149,15 @@ def _jobs(policy: Policy) -> Iterator[str | None]:
         yield None
 
 
-def _fill(jobs: dict[tuple[str, str | None], Pulled], log: str) -> None:
-    """Find each job's last records; a log that is not there has none."""
+def _fill(jobs: dict[tuple[str, str | None], Pulled], damages: Damages, log: str) -> None:
+    """Find each job's last records, and what damage stands; a log that is not there has none."""
     try:
         lines = logs.lines(logs.parts(log))
         for line in lines:
             if b'"exit"' in line.text or b'"accept"' in line.text:
-                _take(jobs, record(line.text))
+                told = record(line.text)
+                _take(jobs, told)
+                damages.take(told)
     except BadValue as error:
         if os.path.lexists(log):  # else nobody has come yet
             for one in jobs.values():

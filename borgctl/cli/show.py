@@ -18,8 +18,10 @@ from rich.table import Table
 from rich.text import Text
 
 from borgctl.cli.lint import printable
+from borgctl.cli.warned import counts
 from borgctl.errors import REASONS, BadValue
 from borgctl.values import duration
+from borgctl.warning_kinds import written
 
 COLUMNS = ("time", "no", "what", "who", "asked", "run", "about")
 NARROW = ("time", "no", "what", "run", "about")  # of a terminal that is not wide
@@ -107,7 +109,7 @@ def row(record: dict[str, Any]) -> list[str]:
     about = {
         "accept": record.get("request"),
         "refuse": _both(reason, record.get("request") if reason is None else record.get("detail")),
-        "exit": _both(reason, record.get("detail") or _hooks(record) or _pruned(record) or _last(record.get("said"))),
+        "exit": _both(reason, _ended(record)),
         "unreadable": record.get("line"),
     }.get(kind, _both(reason, {key: value for key, value in record.items() if key not in _USUAL}))
     who = record.get("peer") or ("local" if kind in ("accept", "refuse", "exit") else "")
@@ -122,20 +124,23 @@ def brief(record: dict[str, Any]) -> list[str]:
     return [re.sub(r"\.[0-9]+", "", time), number, what, run[:8], told]
 
 
-def _last(said: object) -> object:
+def _last(record: dict[str, Any]) -> object:
     """Return the last line of what a run that failed said; the whole where it is no list of lines."""
+    said = record.get("said")
     return said[-1] if isinstance(said, list) and said else said
 
 
 def _hooks(record: dict[str, Any]) -> object:
     """Return which hooks failed, and the last line of what was said, where it was a hook that failed."""
-    notes, said = record.get("hooks"), _last(record.get("said"))
+    notes, said = record.get("hooks"), _last(record)
     return _both("; ".join(map(_text, notes)), said) if isinstance(notes, list) and notes else None
 
 
-def _pruned(record: dict[str, Any]) -> object:
+def _ended(record: dict[str, Any]) -> object:
+    """Return what is most to the point of how a run ended."""
     pruned = record.get("pruned")
-    return pruned.get("said") if isinstance(pruned, dict) else None
+    prune = pruned.get("said") if isinstance(pruned, dict) else None
+    return record.get("detail") or _hooks(record) or prune or written(counts(record)) or _last(record)
 
 
 _PLACE = ("time", "sequence", "chain", "previous", "salt", "skipped")

@@ -9,7 +9,8 @@ from datetime import datetime
 from borgctl.values import JobName
 
 _MOST = 100
-_MANY = 10**15  # no client has so much of anything
+_MANY = 10**6  # file systems and the like
+_MOST_FILES = 10**15 - 1
 
 
 def jobs(value: object) -> tuple[tuple[JobName, str], ...]:
@@ -78,9 +79,9 @@ def word(value: object, words: tuple[str, ...]) -> str:
     return str(value)
 
 
-def count(value: object) -> int:
+def count(value: object, most: int = _MANY) -> int:
     """Return a number of things on the client."""
-    if type(value) is not int or not 0 <= value < _MANY:
+    if type(value) is not int or not 0 <= value <= most:
         raise TypeError
     return value
 
@@ -93,10 +94,10 @@ def by_job(value: object) -> tuple[tuple[JobName, int], ...]:
 
 
 def counts(value: object, kinds: tuple[str, ...]) -> dict[str, int]:
-    """Return counts by kind."""
+    """Return counts of files by kind."""
     if not isinstance(value, dict) or not all(kind in kinds for kind in value):
         raise TypeError
-    return {kind: count(number) for kind, number in value.items()}
+    return {kind: count(number, _MOST_FILES) for kind, number in value.items()}
 
 
 def tally(*values: object) -> tuple[int, ...] | None:

@@ -26,6 +26,7 @@ from borgctl.values import Head
 
 _LONGEST_REASON = 500
 _MOST_NAMED = 10
+_MOST_ERRORS = 3  # of what was found damaged: all of it is in the report
 _LONGEST_ALERT = 1000  # characters after which an alert that stands takes in no more names
 _CHANGED = "the repository's config, which holds its key, was changed, and in no window for that"
 _UNUSED = "the repository's key was changed in a window for that, and borg on the client did not get on with it since"
@@ -120,6 +121,10 @@ def _done(state: State, ended: Ended) -> list[Alert]:
     if ended.verdict.reason == "rpc-refused":
         text = f"{whose}: the client's borg was asked for {ended.refused}"
         alerts.append(state.alert("rpc-refused", text, ended.time))
+    if ended.verdict.reason == "repository-damaged":
+        errors = [message.text for message in ended.transcript.messages if message.level in ("ERROR", "CRITICAL")]
+        text = "; ".join([f"{whose}: the client's borg finds the repository damaged", *errors[:_MOST_ERRORS]])
+        alerts.append(state.alert("repository-damaged", text[:_LONGEST_ALERT], ended.time))
     if ended.passed is not None and ended.passed.overwrites:
         text = f"{whose}: {ended.passed.overwrites} objects of earlier runs were put again, and may be others now"
         alerts.append(state.alert("objects-overwritten", text, ended.time))

@@ -21,7 +21,7 @@ from borgctl.pull.report import record
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.stream import Audit, Exit, Hello, Unframed, event
-from borgctl.pull.transcript import Transcript
+from borgctl.pull.transcript import Message, Transcript
 from borgctl.values import Head, JobName
 
 NAME = TargetName("web1")
@@ -560,3 +560,14 @@ def test_a_config_is_told_by_its_hash_and_no_link_is_followed(tmp_path) -> None:
     (tmp_path / "config").rename(tmp_path / "other")
     (tmp_path / "config").symlink_to("other")
     assert config.digest(str(tmp_path)) is None
+
+
+def test_damage_that_the_clients_borg_has_found_is_an_alert_with_its_first_lines(world) -> None:
+    transcript = Transcript()
+    for number in range(9):
+        transcript.keep(Message("borg", "ERROR", f"Remote: error {number}"))
+    ended = memory.Ended("check", Verdict("failed", "gate", 65, "repository-damaged"), transcript, None, 1.0)
+    (alert,) = memory.remember(world.folders, NAME, ended)
+    assert alert.reason == "repository-damaged"
+    assert alert.text.startswith("job check: the client's borg finds the repository damaged; Remote: error 0; ")
+    assert alert.text.endswith("error 2") and kept(world).jobs["check"].good is None

@@ -86,6 +86,22 @@ def test_a_last_run_that_failed_is_a_warning_while_the_last_good_one_is_young(po
     assert stands(policy) == (1, [("default", "warning")])
 
 
+def test_damage_stands_until_the_same_job_goes_well_again(policy):
+    ran(policy)
+    found = {"reason": "repository-damaged", "repository": "/srv/a", "run": "3f2a", "found": ["Index \x1b mismatch."]}
+    ran(policy, "failed", "check", "check", **found)
+    ran(policy, repository="/srv/a")
+    ran(policy, "ok", "other", "check", repository="/srv/a")
+    result = status([str(policy)], 26 * 3600, datetime.now(UTC))
+    assert result.status == 2 and result.plain["damages"][0]["found"] == found["found"]
+    assert result.lines[0].startswith(f"{policy} default: ok") and result.lines[2].startswith("hint: ")
+    assert f"{policy} /srv/a: damaged, found by check" in result.lines[1] and r"Index \x1b mismatch." in result.lines[1]
+    ran(policy, "failed", "check", "check", repository="/srv/a", reason="disconnected")
+    assert stands(policy)[0] == 2
+    ran(policy, "ok", "check", "check", repository="/srv/a")
+    assert stands(policy) == (0, [("default", "ok")])
+
+
 def test_how_long_ago_is_told_as_borgpull_tells_it(policy):
     ran(policy)
     good = datetime.now(UTC) + timedelta(seconds=123)

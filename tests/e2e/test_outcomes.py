@@ -1,0 +1,104 @@
+"""How real borgs end what is no success: damage, files that are not as they stood, sources that are not there."""
+
+import contextlib
+import json
+
+import machines
+import pytest
+from machines import run
+from pair import Pair
+
+CHECKS = {
+    "whole": {},
+    "repository": {"repository-only": True},
+    "archives": {"archives-only": True},
+    "data": {"verify-data": True},
+}
+
+
+WAYS = [("borg-1.4", "stdio"), ("borg-debian", "socket")]
+
+
+@pytest.fixture(scope="module", params=WAYS, ids="-".join)
+def machine(request, find_borg):
+    """A client and a server with a new repository, one of each borg for all tests here."""
+    name, transport = request.param
+    borg = find_borg(name)
+    with machines.scratch() as scratch, machines.Sshd(scratch / "sshd") as sshd:
+        server = machines.Server(scratch / "server")
+        client = machines.Client(scratch / "client", server.repository, borg=borg.path)
+        pair = Pair(client, server, sshd, borg, transport)
+        code, told = pair.told("--job", "init")
+        assert (code, told["outcome"]) == (0, "ok"), told
+        yield pair
+        machines.wait_for(lambda: not sshd.sessions(), what=f"the sessions to end; left: {sshd.sessions()}")
+
+
+@pytest.fixture
+def pair(machine):
+    """The two machines, without the alerts of an earlier test."""
+    machine.borgpull("accept", "web1", "--reason", "the next test")
+    return machine
+
+
+def borgctl(pair, *words):
+    return run([machines.program("borgctl"), *words])
+
+
+@contextlib.contextmanager
+def damaged(repository):
+    """Flip bytes near the end of the largest segment, where the metadata of an archive is, for a while."""
+    segment = max(repository.glob("data/*/*"), key=lambda path: path.stat().st_size)
+    content = bytearray(segment.read_bytes())
+    for place in range(len(content) - 300, len(content) - 292):
+        content[place] ^= 0xFF
+    kept = segment.read_bytes()
+    segment.write_bytes(content)
+    yield
+    segment.write_bytes(kept)
+
+
+def test_each_kind_of_check_that_finds_damage_has_failed_and_both_sides_say_so(pair):
+    kinds = CHECKS if pair.transport == "stdio" else ("whole", "archives")
+    checks = {name: {"command": "check", "options": CHECKS[name]} for name in kinds}
+    pair.client.policy(jobs={"default": {"paths": [pair.client.source]}} | checks)
+    pair.set("jobs", machines.flow({"default": {}} | {name: {"kind": "read", "run": False} for name in kinds}))
+    assert pair.told()[0] == 0
+    with damaged(pair.server.repository):
+        result = pair.run("--json", *(word for name in kinds for word in ("--job", name)))
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert result.returncode == 2 and [one["job"] for one in told] == [*kinds], result.stderr
+    runs = [one["run"] for one in told]
+    assert {(one["outcome"], one["reason"], one["code"]) for one in told} == {("failed", "repository-damaged", 65)}
+    assert all([alert["reason"] for alert in one["alerts"]] == ["repository-damaged"] for one in told), told
+    assert "Data integrity error: Segment entry checksum mismatch" in told[0]["alerts"][0]["text"]
+    own = borgctl(pair, "status", pair.client.policy_file)
+    assert own.returncode == 2 and own.stdout.count("damaged, found by") == len(kinds), own.stdout
+    alerts = {alert["job"]: alert for alert in pair.client.records("alert") if alert["run"] in runs}
+    assert list(alerts) == [*kinds] and {one["reason"] for one in alerts.values()} == {"repository-damaged"}
+    assert "Data integrity error" in alerts["archives"]["found"][0]  # what serve has found it says on the server alone
+
+
+@contextlib.contextmanager
+def unreadable(file):
+    """Make a file that not even root can read for a while: the memory of a process has nothing at its beginning."""
+    file.touch()
+    assert run(["mount", "--bind", "/proc/1/mem", file]).returncode == 0
+    try:
+        yield file
+    finally:
+        assert run(["umount", file]).returncode == 0
+        file.unlink()
+
+
+def test_files_that_were_not_saved_are_counted_for_the_server_and_named_on_the_client(pair):
+    pair.client.policy(jobs={"default": {"paths": [pair.client.source]}})
+    with unreadable(pair.client.source / "bad") as file:
+        result = pair.run("--json")
+    told = json.loads(result.stdout)
+    assert (result.returncode, told["outcome"], told["warnings"]) == (1, "warning", {"unreadable": 1}), told
+    assert told["messages"] == [] and str(file) not in result.stdout + result.stderr
+    (ended,) = [one for one in pair.client.records("exit") if one["run"] == told["run"]]
+    assert (ended["warnings"], ended["listed"]) == ({"unreadable": 1}, 1)
+    found = borgctl(pair, "audit", "show", "--run", told["run"], "--files", pair.client.audit_file)
+    assert found.stdout.startswith(f"unreadable  {file}: "), found
