@@ -42,6 +42,8 @@ ADVICE = {
     "alert-stands": "compact makes final what was marked deleted: look into the alerts (docs/going-back.md), then: "
     "borgpull accept TARGET --reason TEXT",
     "repository-known": "it was made before; to begin anew on purpose: borgpull forget TARGET --repository",
+    "repository-unfinished": "an earlier 'init' broke off (was the disk full?): remove what it left on this server, "
+    "then: borgpull run TARGET --job init",
     "guard-failed": "the guard in front of borg serve ended before it could say what it let pass: see the error above",
     "nothing-committed": "the client reports success and has saved nothing: look at the client; if the job only reads, "
     "or prunes, say so in the target file, under 'jobs'",
