@@ -44,6 +44,7 @@ ADVICE = {
     "repository-known": "it was made before; to begin anew on purpose: borgpull forget TARGET --repository",
     "repository-unfinished": "an earlier 'init' broke off (was the disk full?): remove what it left on this server, "
     "then: borgpull run TARGET --job init",
+    "server-full": "make room on this server's disk, or free what pruning has marked: borgpull compact TARGET",
     "guard-failed": "the guard in front of borg serve ended before it could say what it let pass: see the error above",
     "nothing-committed": "the client reports success and has saved nothing: look at the client; if the job only reads, "
     "or prunes, say so in the target file, under 'jobs'",
@@ -63,10 +64,10 @@ ADVICE = {
 class Facts:
     """What is known when everything has ended; a status is None for what was never started, negative for a signal.
 
-    `ended` says why the launcher ended it: timeout, stopped, stream-limit, guard-failed, None. `peer` is what ran on
-    our side of the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the client was
-    still there, and not because it had gone. `serve_needed` is False for hello. `guard_fault` is what was wrong with
-    the guard's end; `passed` is what it let pass, `refused` what it did not.
+    `ended` says why the launcher ended it: timeout, stopped, stream-limit, guard-failed, server-full, None. `peer` is
+    what ran on our side of the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the
+    client was still there, and not because it had gone. `serve_needed` is False for hello. `guard_fault` is what was
+    wrong with the guard's end; `passed` is what it let pass, `refused` what it did not.
     """
 
     exit: Exit | None = None

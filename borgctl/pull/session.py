@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,8 @@ from borgctl.pull.served import Served
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import TooLong
 from borgctl.pull.transcript import Transcript
+
+_LOOKS = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Patience:
 
 
 class Session:
-    """The state of one call; `starts` starts guard and serve, and is None for hello."""
+    """The state of one call; `starts` starts guard and serve, and is None for hello. Without `room` it is ended."""
 
     def __init__(
         self,
@@ -56,8 +59,10 @@ class Session:
         stop: Stop,
         seconds: float,
         patience: Patience,
+        room: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._call, self._starts, self._patience = call, starts, patience
+        self._call, self._starts, self._patience, self._room = call, starts, patience, room
+        self._looks = 0.0  # when to ask next whether the repository's disk has room
         self._transcript, self._screen, self._stop = transcript, screen, stop
         self._deadline = time.monotonic() + seconds
         self._poll = Poll()
@@ -153,7 +158,7 @@ class Session:
         due = [self._screen.due(), *(ending.due for ending in self._peer_endings)]
         due += self._served.due() if self._served else []
         if self._peer_lives() and self._ended is None:
-            due.append(self._deadline)
+            due += [self._deadline, self._looks] if self._ours is not None else [self._deadline]
         if self._all_gone():
             due.append(self._drained)
         now = time.monotonic()
@@ -163,6 +168,10 @@ class Session:
         now = time.monotonic()
         if now >= self._deadline and self._ended is None and self._peer_lives():
             self._end("timeout")
+        if self._ours is not None and now >= self._looks:
+            self._looks = now + _LOOKS
+            if not self._room() and self._ended is None and self._peer_lives():
+                self._end("server-full")
         for ending in self._peer_endings:
             ending.advance(now)
         if self._served is not None:

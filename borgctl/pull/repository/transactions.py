@@ -39,6 +39,16 @@ def committed(repository: str) -> bool:
     return last(repository) is not None or any(map(_ends_with_commit, segments(repository)))
 
 
+def void(repository: str) -> list[str]:
+    """Return the paths of segments after the last that was committed; borg replays what the index does not know yet."""
+    newest, found = last(repository), []
+    for path in sorted(segments(repository), key=lambda path: int(os.path.basename(path)), reverse=True):
+        if newest is None or int(os.path.basename(path)) <= newest or _ends_with_commit(path):
+            break
+        found.append(path)
+    return found
+
+
 def segments(repository: str) -> Iterator[str]:
     """Yield the path of each segment; its name is its number."""
     for folder, folders, files in os.walk(f"{repository}/data"):
