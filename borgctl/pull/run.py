@@ -346,7 +346,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
         for note in notes:
             launcher.screen.show(transcript.keep(note))
         facts = _session(launcher, call, None, transcript, seconds).run()
-        verdict = unanswered(facts, transcript)
+        verdict = unanswered(target, facts, transcript, launcher.screen)
         said = verdict or Verdict("ok", "gate")
         ended = Ended(None, said, transcript, seen, time.time(), named=_named(target))
         alerts = remember(launcher.folders, target.name, ended)
@@ -363,8 +363,15 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     return report
 
 
-def unanswered(facts: Facts, transcript: Transcript) -> Verdict | None:
-    """Return why a hello is no answer; its one line is enough, an exit line may follow it."""
+def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Screen) -> Verdict | None:
+    """Return why a hello is no answer; its one line is enough, an exit line may follow it.
+
+    On the way by which borg will speak nothing else may come (with transport socket that is another way).
+    """
+    if facts.stray and target.transport == "stdio":
+        told = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")
+        screen.show(transcript.keep(told))
+        return Verdict("failed", "launcher", facts.status, "stray-output")
     if transcript.hello is not None and transcript.hello.protocol != PROTOCOL:
         return Verdict("failed", "launcher", None, "unknown-protocol")
     if transcript.hello is not None and facts.exit is None and facts.ended is None and facts.status == 0:

@@ -30,6 +30,7 @@ from borgctl.pull.stream import TooLong
 from borgctl.pull.transcript import Transcript
 
 _LOOKS = 1.0  # seconds
+_STRAY = 200  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Session:
         self._serve_first = False
         self._peer_endings: list[Ending] = []
         self._drained = float("inf")
+        self._stray = b""
         self._listener: socket.socket | None = None
         self._ours: wiring.Ours | None = None
         self._served: Served | None = None
@@ -98,6 +100,7 @@ class Session:
             passed=self._served.events.passed if self._served else None,
             refused=self._served.events.refused if self._served else None,
             result_cut=self._transcript.result_cut,
+            stray=self._stray.decode("ascii", "backslashreplace").rstrip(),
         )
 
     def _open(self, stack: ExitStack) -> None:
@@ -117,12 +120,16 @@ class Session:
         self._poll.watch(self._peer.pidfd, self._peer_gone)
         self._poll.watch(self._peer.stderr, self._hear)
         if self._peer.stdout is not None:
-            self._poll.watch(self._peer.stdout, partial(self._poll.read, self._peer.stdout))
+            self._poll.watch(self._peer.stdout, partial(self._notice, self._peer.stdout))
         if self._ours is not None:
             self._attend(self._ours)
 
     def _start_peer(self, stdin: int, stdout: int) -> Child:
         return Child(self._call.argv, self._call.env, stdin, stdout, self._call.orphaned)
+
+    def _notice(self, stdout: int) -> None:
+        """Keep the beginning of what comes where nothing is to come."""
+        self._stray = (self._stray + self._poll.read(stdout))[:_STRAY]
 
     def _attend(self, ours: wiring.Ours) -> None:
         """Watch guard and serve."""
