@@ -501,6 +501,16 @@ def target_page() -> str:
         "and the run says so. `borgpull copies TARGET` lists them with their times and hashes; `borgpull copies TARGET --put-back N`",
         "writes one into its place: under the target's lock, only where no borg uses the repository, whole or not at all, and what was",
         "there becomes a copy. A config of another repository is refused, and a nonce lower than one that was used.",
+        "",
+        "## A disk that is full",
+        "",
+        "borg needs room to free room. So `init` has a twentieth of the disk, 2 GB at most, kept free",
+        "(`additional_free_space` in the repository's config; the run says how much): a backup commits nothing below that, and a",
+        "prune and `borgpull compact` may use it. Before a run that would write, and each second while it does, the launcher looks:",
+        "`server-full` is a run that was not started, or was ended before the disk had nothing left. What it had sent and not",
+        "committed is removed by the next run that needs the room. Then `borgpull compact TARGET`, after a prune if nothing is",
+        "marked yet; or move something else away. A repository that another program made has no reserve:",
+        "`borg config /srv/borg/web1 additional_free_space 2G` gives it one, and is no alert.",
     ]
     return "\n".join(parts) + "\n"
 

@@ -9,13 +9,15 @@ from borgctl.pull import serve
 from borgctl.pull import state as states
 from borgctl.pull.borglog import read
 from borgctl.pull.children import Child, Ending
-from borgctl.pull.diagnosis import advice
+from borgctl.pull.diagnosis import advice, full
 from borgctl.pull.folders import Folders, lock, make
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.poll import Poll
 from borgctl.pull.progress import Screen
 from borgctl.pull.repository.inspection import begin, inspect
+from borgctl.pull.repository.reserve import lowered, restore
+from borgctl.pull.repository.space import clear
 from borgctl.pull.rooms import room
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import Lines, TooLong
@@ -29,6 +31,7 @@ _QUOTA = "Storage quota: "
 
 def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
     """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
+    repository = str(target.repository)
     with lock(folders, target.name), room(folders) as path:
         make(folders.borg(target.name))
         screen.begin(f"{target.name} compact")
@@ -37,12 +40,16 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
         env = serve.environment(folders, target, path)
         serve.release(folders, target)
         begin(folders, target.name)
-        child = Child(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
-        try:
-            status = _wait(child, screen, stop)
-        finally:
-            child.close()
-            serve.release(folders, target)
+        restore(repository)
+        if full(repository):
+            clear(folders, repository)
+        with lowered(repository):
+            child = Child(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
+            try:
+                status = _wait(child, screen, stop)
+            finally:
+                child.close()
+                serve.release(folders, target)
         if not _inspected(folders, target, screen, ours=True):
             return 2
     match status:
@@ -55,7 +62,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
         case _:
             outcome, result = "failed", 2
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
-    if outcome == "failed" and (hint := locked(folders, target)):
+    if outcome == "failed" and (hint := _hint(folders, target)):
         screen.end(f"hint: {shown(hint)}")
     return result
 
@@ -77,6 +84,12 @@ def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool =
     screen.end(f"{target.name} compact: {verdict.outcome} (launcher: {verdict.reason})")
     screen.end(f"hint: {advice(verdict, (), str(target.name))}")
     return False
+
+
+def _hint(folders: Folders, target: Target) -> str | None:
+    """Return what to do where borg has failed, as far as that is to be seen from outside."""
+    lack = full(str(target.repository))
+    return f"{lack}: move something else away from that disk, then again" if lack else locked(folders, target)
 
 
 def _wait(child: Child, screen: Screen, stop: Stop) -> int:
@@ -101,10 +114,15 @@ def _wait(child: Child, screen: Screen, stop: Stop) -> int:
 
 
 def _show(lines: Lines, data: bytes, screen: Screen, said: set[str]) -> None:
-    """Show borg's lines; of those on the quota, which it says at its start and again before it frees, the first."""
+    """Show borg's lines; of those on the quota, which it says at its start and again before it frees, the first.
+
+    Of a traceback, which borg prints where the disk is full, its last line.
+    """
     try:
         for line in lines.feed(data):
             text = line.decode("utf-8", "replace")
+            if text.startswith((" ", "Traceback ", "Local Exception")):
+                continue
             about_quota = text.startswith(_QUOTA)
             if read(text) is None or (about_quota and _QUOTA in said):
                 continue

@@ -6,11 +6,15 @@ own admin did it is not to be seen here.
     digest("/srv/borg/web1") == "9f86d081…"         read("/srv/borg/web1").id == "5e8c…"
 """
 
+import contextlib
 import hashlib
 import os
 import re
 import stat
+import tempfile
 from dataclasses import dataclass
+
+from borgctl.pull import atomic
 
 LARGEST = 1 << 20  # bytes that are looked into, and copied: borg's own key and settings take less than two thousand
 _PIECE = 1 << 16
@@ -31,8 +35,9 @@ class File:
 
     @property
     def lasting(self) -> str:
-        """Return its SHA-256 without what `check --max-duration` notes there: how far it came (borg/repository.py)."""
+        """Return its SHA-256 without what `check --max-duration` notes there (borg/repository.py), and our reserve."""
         kept = re.sub(rb"^last_segment_checked = [0-9]+\n", b"", self.data, flags=re.MULTILINE)
+        kept = re.sub(rb"^additional_free_space = .*\n", b"additional_free_space = 0\n", kept, flags=re.MULTILINE)
         return hashlib.sha256(kept).hexdigest() if self.whole else self.digest
 
     @property
@@ -55,6 +60,22 @@ def read(repository: str, name: str = "config") -> File:
             size += len(piece)
             kept += piece[: max(0, LARGEST - len(kept))]
     return File(digest.hexdigest(), size, bytes(kept))
+
+
+def write(repository: str, name: str, data: bytes) -> None:
+    """Write a file of the repository whole, its owner that of the repository; the caller has borg's lock."""
+    # a name that `borglock.sweep` knows
+    fd, draft = tempfile.mkstemp(prefix=f"{name}-", suffix=".tmp", dir=repository)
+    os.close(fd)
+    try:
+        if os.geteuid() == 0:
+            owner = os.stat(repository)
+            os.chown(draft, owner.st_uid, owner.st_gid, follow_symlinks=False)
+        atomic.write(f"{repository}/{name}", data, draft=draft)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(draft)
+        raise
 
 
 def digest(repository: str) -> str | None:

@@ -11,7 +11,6 @@ another key there, the copy of before is what brings the archives back. The numb
 import contextlib
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -132,7 +131,7 @@ def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
             if not ours:
                 raise PullError(f"a borg uses {repository}", "wait for it to end, then again")
             keep(folders, target.name, repository, now)
-            _replace(repository, copy.file, copy.content.data)
+            config.write(repository, copy.file, copy.content.data)
         if copy.file == "config":
             state.config = copy.content.lasting
             states.save(folders, target.name, state)
@@ -161,18 +160,3 @@ def _nonce(file: config.File) -> int:
     """Return the number that borg keeps in `nonce`, 16 hexadecimal digits (borg/repository.py); -1 for none."""
     text = file.data.strip()
     return int(text, 16) if re.fullmatch(rb"[0-9a-f]{1,16}", text) else -1
-
-
-def _replace(repository: str, name: str, data: bytes) -> None:
-    """Write a file of the repository as borg writes it, its owner that of the repository."""
-    fd, draft = tempfile.mkstemp(prefix=f"{name}-", suffix=".tmp", dir=repository)  # a name that `borglock.sweep` knows
-    os.close(fd)
-    try:
-        if os.geteuid() == 0:
-            owner = os.stat(repository)
-            os.chown(draft, owner.st_uid, owner.st_gid, follow_symlinks=False)
-        atomic.write(f"{repository}/{name}", data, draft=draft)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise

@@ -73,4 +73,4 @@ def full(path: str) -> str | None:
     except OSError:
         return None
     left = found.f_bavail * found.f_frsize
-    return f"only {size(left)} free at {path}: make room there" if left < _FULL else None
+    return f"only {size(left)} free at {path}" if left < _FULL else None

@@ -26,6 +26,9 @@ ADVICE = {
     "window-cut": "a command of the client's admin was cut short: open another window",
     "stream-limit": "the client sent a line of more than 1 MiB: look at what it runs",
     "ssh-failed": "can the client be reached under this name and port?",
+    "stray-output": "the client's login prints on stdout before the gate speaks: is its shell one that runs commands? "
+    "there let ~/.bashrc, /etc/bash.bashrc, ~/.zshenv, /etc/zsh/zshenv, ~/.cshrc, ~/.ssh/rc and /etc/ssh/sshrc "
+    "print nothing, or to stderr (echo hi >&2)",
     "no-exit-line": "the gate did not say how it ended: is it the key's forced command? was it killed?",
     "frames-astray": "the client answered for another run, job or repository: is the right gate behind this key?",
     "no-start": "the gate reports success without having started: look at the client",
@@ -42,6 +45,9 @@ ADVICE = {
     "alert-stands": "compact makes final what was marked deleted: look into the alerts (docs/going-back.md), then: "
     "borgpull accept TARGET --reason TEXT",
     "repository-known": "it was made before; to begin anew on purpose: borgpull forget TARGET --repository",
+    "repository-unfinished": "an earlier 'init' broke off (was the disk full?): remove what it left on this server, "
+    "then: borgpull run TARGET --job init",
+    "server-full": "make room on this server's disk, or free what pruning has marked: borgpull compact TARGET",
     "guard-failed": "the guard in front of borg serve ended before it could say what it let pass: see the error above",
     "nothing-committed": "the client reports success and has saved nothing: look at the client; if the job only reads, "
     "or prunes, say so in the target file, under 'jobs'",
@@ -61,10 +67,11 @@ ADVICE = {
 class Facts:
     """What is known when everything has ended; a status is None for what was never started, negative for a signal.
 
-    `ended` says why the launcher ended it: timeout, stopped, stream-limit, guard-failed, None. `peer` is what ran on
-    our side of the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the client was
-    still there, and not because it had gone. `serve_needed` is False for hello. `guard_fault` is what was wrong with
-    the guard's end; `passed` is what it let pass, `refused` what it did not.
+    `ended` says why the launcher ended it: timeout, stopped, stream-limit, guard-failed, server-full, None. `peer` is
+    what ran on our side of the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the
+    client was still there, and not because it had gone. `serve_needed` is False for hello. `guard_fault` is what was
+    wrong with the guard's end; `passed` is what it let pass, `refused` what it did not. `stray` is what came on stdout
+    where nothing was to come.
     """
 
     exit: Exit | None = None
@@ -80,6 +87,7 @@ class Facts:
     guard_fault: str | None = None
     passed: Passed | None = None
     refused: Refused | None = None
+    stray: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +110,8 @@ class Verdict:
 def judge(facts: Facts) -> Verdict:
     """Return the verdict; the order of the questions is their rank."""
     told = facts.exit
+    if facts.refused is not None and facts.refused.stray:
+        return Verdict("failed", "guard", None, "stray-output")
     if facts.refused is not None:  # a repository that nobody has made yet is no attack
         missing = (facts.refused.session, facts.refused.method, facts.refused.rule) == ("init", "open", "create")
         return Verdict("failed", "guard", None, "no-repository" if missing else "rpc-refused")

@@ -78,7 +78,7 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
             seconds=min(_SECONDS, target.timeout),
             patience=launcher.patience,
         )
-        verdict = unanswered(session.run(), transcript)
+        verdict = unanswered(target, session.run(), transcript, launcher.screen)
     hello = transcript.hello
     if verdict is not None or hello is None:
         yield _silent(target, verdict or Verdict("failed", "launcher", None, "no-hello"), transcript)
@@ -171,7 +171,7 @@ def _used(repository: str) -> int:
 
 def _silent(target: Target, verdict: Verdict, transcript: Transcript) -> Check:
     """Return what keeps the client from answering, from ssh's own words where there are some."""
-    words = [message.text for message in transcript.messages if message.source in ("unframed", "gate")]
+    words = [message.text for message in transcript.messages if message.source in ("unframed", "gate", "borgpull")]
     if verdict.reason == "ssh-failed":
         name, said = ailment(words), words[-1].strip() if words else "ssh failed and said nothing"
         return Check(name, "error", said, named(name, str(target.name)))

@@ -8,6 +8,7 @@ Where a client can have meant well the answer can be pasted. All else no borg sa
 from dataclasses import replace
 
 from borgctl.pull import target_jobs
+from borgctl.pull.outcome import ADVICE
 from borgctl.pull.repository.guard import Refused
 from borgctl.pull.targets import Target
 from borgctl.values import JobName
@@ -22,6 +23,8 @@ HOSTILE = (
 
 def advised(refused: Refused, target: Target, job: str | None) -> str:
     """Return what to do; `job` is None for a window."""
+    if refused.stray:
+        return ADVICE["stray-output"]
     if job is None:
         if refused.rule not in ("session", "delete") or refused.method not in _WINDOWS:
             return HOSTILE

@@ -9,7 +9,7 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -17,7 +17,7 @@ from borgctl.errors import BadValue
 from borgctl.pull import drafts, peer, serve
 from borgctl.pull.broken_off import recalled
 from borgctl.pull.children import Child
-from borgctl.pull.diagnosis import full
+from borgctl.pull.diagnosis import full, named
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
 from borgctl.pull.memory import Ended, alerted, remember
@@ -27,7 +27,9 @@ from borgctl.pull.refusals import advised
 from borgctl.pull.report import Report, summary
 from borgctl.pull.repository import guard, transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect, makes_one, problem
+from borgctl.pull.repository.reserve import establish, lowered, restore
 from borgctl.pull.repository.sessions import GuardSession, session_for
+from borgctl.pull.repository.space import clear, lacking, last_room
 from borgctl.pull.rooms import room
 from borgctl.pull.running import Begun, marked
 from borgctl.pull.session import Patience, Session
@@ -36,7 +38,7 @@ from borgctl.pull.state import load as load_state
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import PROTOCOL
 from borgctl.pull.targets import Target, load
-from borgctl.pull.text import shown
+from borgctl.pull.text import shown, size
 from borgctl.pull.transcript import Message, Transcript
 from borgctl.pull.unlock import locked
 from borgctl.pull.wiring import Starts
@@ -192,16 +194,24 @@ def carry(
     for note in notes:
         launcher.screen.show(transcript.keep(note))
     before = _inspected(launcher, target, transcript)
-    if barred := before.verdict or _made(launcher, target, call.asked[0]):
+    if (
+        barred := before.verdict
+        or _made(launcher, target, call.asked[0])
+        or _full(launcher, target, session, transcript)
+    ):
         report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, tuple(before.alerts))
         launcher.screen.end(summary(report))
         return report
     _release(launcher, target, transcript, "an earlier borg")
     begin(launcher.folders, target.name)
     last = transactions.last(repository)
-    facts = _session(launcher, call, _starts(launcher, target, session, path), transcript, seconds).run()
+    with lowered(repository) if session.name == "prune" else nullcontext():
+        starts, room = _starts(launcher, target, session, path), partial(last_room, repository, session)
+        facts = _session(launcher, call, starts, transcript, seconds, room).run()
     _release(launcher, target, transcript, "borg serve")
     told = verdict(facts, transcript)
+    if session.name == "init" and told.outcome in GOOD:
+        _reserve(launcher, repository, transcript)
     said = committed(told, session, facts.passed, _command(transcript), _moved(repository, last))
     seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript, ours=True)
     said = after.verdict or said if told.outcome in GOOD else said  # that it is gone says more than that nothing came
@@ -230,7 +240,9 @@ def _hint(launcher: Launcher, target: Target, verdict: Verdict, facts: Facts, jo
     """Return what to do about what we know ourselves; None where the words of ssh and borg say more."""
     if facts.refused is not None:
         return advised(facts.refused, target, job)
-    return locked(launcher.folders, target) if verdict.outcome not in GOOD and verdict.origin == "borg" else None
+    if verdict.outcome in GOOD or verdict.origin != "borg":
+        return None
+    return named("server-full", str(target.name)) if full(str(target.repository)) else locked(launcher.folders, target)
 
 
 def _inspected(launcher: Launcher, target: Target, transcript: Transcript, *, ours: bool = False) -> Inspection:
@@ -264,6 +276,29 @@ def _made(launcher: Launcher, target: Target, job: str | None) -> Verdict | None
     return Verdict("refused", "launcher", None, "repository-known")
 
 
+def _full(launcher: Launcher, target: Target, session: GuardSession, transcript: Transcript) -> Verdict | None:
+    """Refuse a session for which the repository's disk has no room, once what an earlier one left there is gone."""
+    repository = str(target.repository)
+    restore(repository)
+    if lacking(repository, session):
+        clear(launcher.folders, repository)
+    lack = lacking(repository, session)
+    if lack is None:
+        return None
+    launcher.screen.show(transcript.keep(Message("borgpull", "ERROR", lack)))
+    return Verdict("failed", "launcher", None, "server-full")
+
+
+def _reserve(launcher: Launcher, repository: str, transcript: Transcript) -> None:
+    """Keep a part of the disk of a new repository free, and say so."""
+    with suppress(OSError):
+        if kept := establish(launcher.folders, repository):
+            text = (
+                f"{size(kept)} of the disk of {repository} stay free, to compact (additional_free_space in its config)"
+            )
+            launcher.screen.show(transcript.keep(Message("borgpull", "INFO", text)))
+
+
 def _starts(launcher: Launcher, target: Target, session: GuardSession, path: str) -> Starts:
     """Return what starts the guard of this session, and serve."""
     guarded = guard.argv(target, session, transactions.used(str(target.repository)))
@@ -281,7 +316,12 @@ def _release(launcher: Launcher, target: Target, transcript: Transcript, whose: 
 
 
 def _session(
-    launcher: Launcher, call: peer.Call, starts: Starts | None, transcript: Transcript, seconds: float
+    launcher: Launcher,
+    call: peer.Call,
+    starts: Starts | None,
+    transcript: Transcript,
+    seconds: float,
+    room: Callable[[], bool] = lambda: True,
 ) -> Session:
     return Session(
         call,
@@ -291,6 +331,7 @@ def _session(
         stop=launcher.stop,
         seconds=seconds,
         patience=launcher.patience,
+        room=room,
     )
 
 
@@ -305,7 +346,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
         for note in notes:
             launcher.screen.show(transcript.keep(note))
         facts = _session(launcher, call, None, transcript, seconds).run()
-        verdict = unanswered(facts, transcript)
+        verdict = unanswered(target, facts, transcript, launcher.screen)
         said = verdict or Verdict("ok", "gate")
         ended = Ended(None, said, transcript, seen, time.time(), named=_named(target))
         alerts = remember(launcher.folders, target.name, ended)
@@ -322,8 +363,15 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     return report
 
 
-def unanswered(facts: Facts, transcript: Transcript) -> Verdict | None:
-    """Return why a hello is no answer; its one line is enough, an exit line may follow it."""
+def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Screen) -> Verdict | None:
+    """Return why a hello is no answer; its one line is enough, an exit line may follow it.
+
+    On the way by which borg will speak nothing else may come (with transport socket that is another way).
+    """
+    if facts.stray and target.transport == "stdio":
+        told = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")
+        screen.show(transcript.keep(told))
+        return Verdict("failed", "launcher", facts.status, "stray-output")
     if transcript.hello is not None and transcript.hello.protocol != PROTOCOL:
         return Verdict("failed", "launcher", None, "unknown-protocol")
     if transcript.hello is not None and facts.exit is None and facts.ended is None and facts.status == 0:

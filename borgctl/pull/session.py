@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,9 @@ from borgctl.pull.served import Served
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import TooLong
 from borgctl.pull.transcript import Transcript
+
+_LOOKS = 1.0  # seconds
+_STRAY = 200  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Patience:
 
 
 class Session:
-    """The state of one call; `starts` starts guard and serve, and is None for hello."""
+    """The state of one call; `starts` starts guard and serve, and is None for hello. Without `room` it is ended."""
 
     def __init__(
         self,
@@ -56,8 +60,10 @@ class Session:
         stop: Stop,
         seconds: float,
         patience: Patience,
+        room: Callable[[], bool] = lambda: True,
     ) -> None:
-        self._call, self._starts, self._patience = call, starts, patience
+        self._call, self._starts, self._patience, self._room = call, starts, patience, room
+        self._looks = 0.0  # when to ask next whether the repository's disk has room
         self._transcript, self._screen, self._stop = transcript, screen, stop
         self._deadline = time.monotonic() + seconds
         self._poll = Poll()
@@ -67,6 +73,7 @@ class Session:
         self._serve_first = False
         self._peer_endings: list[Ending] = []
         self._drained = float("inf")
+        self._stray = b""
         self._listener: socket.socket | None = None
         self._ours: wiring.Ours | None = None
         self._served: Served | None = None
@@ -93,6 +100,7 @@ class Session:
             passed=self._served.events.passed if self._served else None,
             refused=self._served.events.refused if self._served else None,
             result_cut=self._transcript.result_cut,
+            stray=self._stray.decode("ascii", "backslashreplace").rstrip(),
         )
 
     def _open(self, stack: ExitStack) -> None:
@@ -112,12 +120,16 @@ class Session:
         self._poll.watch(self._peer.pidfd, self._peer_gone)
         self._poll.watch(self._peer.stderr, self._hear)
         if self._peer.stdout is not None:
-            self._poll.watch(self._peer.stdout, partial(self._poll.read, self._peer.stdout))
+            self._poll.watch(self._peer.stdout, partial(self._notice, self._peer.stdout))
         if self._ours is not None:
             self._attend(self._ours)
 
     def _start_peer(self, stdin: int, stdout: int) -> Child:
         return Child(self._call.argv, self._call.env, stdin, stdout, self._call.orphaned)
+
+    def _notice(self, stdout: int) -> None:
+        """Keep the beginning of what comes where nothing is to come."""
+        self._stray = (self._stray + self._poll.read(stdout))[:_STRAY]
 
     def _attend(self, ours: wiring.Ours) -> None:
         """Watch guard and serve."""
@@ -153,7 +165,7 @@ class Session:
         due = [self._screen.due(), *(ending.due for ending in self._peer_endings)]
         due += self._served.due() if self._served else []
         if self._peer_lives() and self._ended is None:
-            due.append(self._deadline)
+            due += [self._deadline, self._looks] if self._ours is not None else [self._deadline]
         if self._all_gone():
             due.append(self._drained)
         now = time.monotonic()
@@ -163,6 +175,10 @@ class Session:
         now = time.monotonic()
         if now >= self._deadline and self._ended is None and self._peer_lives():
             self._end("timeout")
+        if self._ours is not None and now >= self._looks:
+            self._looks = now + _LOOKS
+            if not self._room() and self._ended is None and self._peer_lives():
+                self._end("server-full")
         for ending in self._peer_endings:
             ending.advance(now)
         if self._served is not None:

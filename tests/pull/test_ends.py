@@ -252,7 +252,7 @@ def test_the_lock_of_a_serve_that_was_killed_with_its_launcher_is_removed_by_the
     steps = [["start"], ["borg", borg, "create", "--json", "REPO::monday", str(source)]]
     (report,) = world.run(world.local(steps, borg=borg))
     assert report.verdict.outcome == "ok", world.screen.getvalue()
-    assert "an earlier borg serve was killed; the lock that it left was removed" in world.screen.getvalue()
+    assert "an earlier borg was killed; the lock that it left was removed" in world.screen.getvalue()
     assert not list(repository.glob("lock.exclusive*"))
 
 

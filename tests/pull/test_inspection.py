@@ -168,6 +168,40 @@ def test_init_is_started_where_there_is_no_repository_yet_and_its_id_is_kept(wor
     assert kept(world).repository == config.read(f"{world.root}/repo/web1").id is not None
 
 
+def broken_off(path: Path, kept_segment: int) -> None:
+    """Leave what an init leaves that could not write on: settings with an id, and no transaction."""
+    for name in ("index.1", "hints.1", "integrity.1", "nonce"):
+        (path / name).unlink(missing_ok=True)
+    for segment in (path / "data/0").iterdir():
+        segment.write_bytes(segment.read_bytes()[:kept_segment])
+
+
+@pytest.mark.parametrize("kept_segment", [0, 16])
+def test_an_init_that_broke_off_is_told_and_nothing_of_it_is_known(
+    world, borgpull, borg, repository, kept_segment
+) -> None:
+    broken_off(repository, kept_segment)
+    world.local([["note", f"{world.root}/started"], ["start"]], borg=borg, jobs="[default, init]")
+    for job in ("default", "init"):
+        status, _, err = borgpull("run", "web1", "--job", job)
+        assert status == 2 and f"web1 {job}: failed (launcher: repository-unfinished)" in err
+        assert f"rm -r {repository}/*" in err and "borgpull run web1 --job init" in err
+    assert not os.path.exists(f"{world.root}/started")
+    assert borgpull("test", "web1")[0] == borgpull("compact", "web1")[0] == borgpull("status", "web1")[0] == 2
+    assert not kept(world).knows_repository and not kept(world).alerts
+    subprocess.run(["sh", "-c", f"rm -r {repository}/*"], check=True)
+    steps = [["start", "init"], ["borg", borg, "init", "-e", "none", "REPO"]]
+    (report,) = world.run(world.local(steps, jobs="[init]", borg=borg), Patience())
+    assert report.verdict.outcome == "ok" and kept(world).repository == config.read(str(repository)).id
+
+
+def test_a_repository_whose_index_is_lost_is_none_that_broke_off(world, borg, repository) -> None:
+    for name in ("index.1", "hints.1", "integrity.1"):
+        (repository / name).unlink()
+    seen = repositories.inspect(world.folders, world.local([["start"]], borg=borg), 1.0)
+    assert seen.verdict is None and kept(world).repository is not None
+
+
 def test_a_repository_that_goes_away_during_a_run_makes_that_run_a_failure(world, borg, target, repository) -> None:
     serve = world.root / "serve"
     serve.write_text(f"#!/bin/sh\ncat >/dev/null\nrm {repository}/config\n")

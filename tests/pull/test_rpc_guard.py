@@ -144,6 +144,22 @@ def test_a_method_that_borg_does_not_know_is_not_repeated():
     assert "wipe" not in json.dumps(events)
 
 
+@pytest.mark.parametrize("first", [b"hi\n", b"x" * 100_000, b"\xff\x00\n"])
+def test_text_that_comes_before_borg_is_told_by_its_beginning_and_none_of_it_passes(first):
+    with Process() as guard:
+        guard.say(first)
+        status, (refused, end) = guard.end()
+    assert (status, refused["rule"], end["bytes"]) == (3, "stray", 0)
+    assert refused["detail"] == first[:200].decode("ascii", "backslashreplace").rstrip()
+
+
+def test_text_that_comes_after_a_message_is_none_of_a_logins():
+    with Process() as guard:
+        guard.say(rpc.negotiate() + b"hi\n")
+        status, events = guard.end()
+    assert (status, events[0]["rule"]) == (3, "encoding")
+
+
 @pytest.mark.parametrize("place", [5, 60, 150, 250, 270, 2000])
 def test_a_stream_that_ends_inside_a_message_is_told(place):
     said = stream(1000, 1000)

@@ -74,6 +74,11 @@ class Sshd:
         )
         self.start(public or "", "restrict,port-forwarding" if transport == "socket" else "restrict")
 
+    def begins(self, words: str) -> None:
+        """Let the login say something before the gate does."""
+        keys = (self.root / "keys").read_text()
+        (self.root / "keys").write_text(keys.replace('command="exec ', f'command="{words}; exec '))
+
     def plays(self, steps: object) -> None:
         Path(self.world.steps(steps)).rename(self.root / "steps.json")
 
@@ -102,6 +107,36 @@ def test_a_run_over_ssh_asks_hello_and_makes_an_archive(world, sshd, borg, repos
     assert status == 0, err
     assert "web1 hello: offers default" in err
     assert "web1 default: ok, 1 files" in err
+
+
+NOLOGIN = "This account is currently not available."
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [("printf 'h\\033i'", "'h\\x1bi'"), ("exec /usr/sbin/nologin", f"'{NOLOGIN}'")],
+    ids=["text", "nologin"],
+)
+def test_what_a_login_prints_before_the_gate_speaks_is_shown_and_is_no_attack(
+    world, sshd, borg, repository, borgpull, words, shown
+) -> None:
+    sshd.add(borg)
+    sshd.plays({"hello": [["hello", "default"]], "run": create(borg, world)})
+    sshd.begins(words)
+    for argv in (("run", "web1", "--job", "default"), ("run", "web1")):
+        status, _, err = borgpull(*argv)
+        assert status == 2 and "stray-output" in err and shown in err.replace("\\\\", "\\")
+        assert "~/.bashrc" in err and "ALERT" not in err
+    status, out, _ = borgpull("test", "web1", "--json")
+    (check,) = [one for one in map(json.loads, out.splitlines()) if one["check"] == "hello"]
+    assert (status, check["level"]) == (2, "error") and shown in check["text"] and "~/.bashrc" in check["hint"]
+
+
+def test_what_a_login_prints_on_stderr_keeps_no_run_from_going_well(world, sshd, borg, repository, borgpull) -> None:
+    sshd.add(borg)
+    sshd.plays({"hello": [["hello", "default"]], "run": create(borg, world)})
+    sshd.begins("echo hi >&2")
+    assert borgpull("run", "web1")[0] == 0
 
 
 def test_a_wrong_host_key_ends_the_run_before_anything_is_said(world, sshd, borg, repository, borgpull) -> None:

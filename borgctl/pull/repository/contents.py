@@ -24,7 +24,7 @@ def contents(repository: str) -> str:
     if number is None:
         return "no transaction"
     digest, segments = hashlib.sha256(_checksums(repository, number)), 0
-    for segment, size in sorted(_segments(f"{repository}/data")):
+    for segment, size in sorted(_sizes(repository)):
         if segment <= number:
             digest.update(f"{segment} {size}\n".encode())
             segments += 1
@@ -41,11 +41,8 @@ def _checksums(repository: str, number: int) -> bytes:
         return b""
 
 
-def _segments(data: str) -> Iterator[tuple[int, int]]:
-    """Yield number and size of each segment; `data/4/4123` is one."""
-    for folder, folders, files in os.walk(data):
-        folders[:] = [name for name in folders if name.isdecimal()]
-        for name in files:
-            if name.isdecimal():
-                with suppress(OSError):  # gone meanwhile
-                    yield int(name), os.lstat(f"{folder}/{name}").st_size
+def _sizes(repository: str) -> Iterator[tuple[int, int]]:
+    """Yield number and size of each segment."""
+    for path in transactions.segments(repository):
+        with suppress(OSError):  # gone meanwhile
+            yield int(os.path.basename(path)), os.lstat(path).st_size

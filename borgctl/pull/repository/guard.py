@@ -50,7 +50,14 @@ class Refused:
     rule: str
     detail: str
 
+    @property
+    def stray(self) -> bool:
+        """Tell whether nothing of borg's came at all, but something that the client's login printed."""
+        return self.rule == "stray"
+
     def __str__(self) -> str:
+        if self.stray:
+            return f"before borg came {self.detail!r}"
         return f"{self.method} in a session of kind {self.session}: {self.rule}"
 
 

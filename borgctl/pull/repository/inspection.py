@@ -8,6 +8,7 @@ else has written to since our last session is an alert, and keeps no backup from
     begin(folders, target.name)                  from here until the next look it is ourselves who write
 """
 
+import shlex
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from borgctl.pull import config, copies
 from borgctl.pull import state as states
 from borgctl.pull.folders import Busy, Folders, TargetName, lock
 from borgctl.pull.outcome import Verdict
+from borgctl.pull.repository import transactions
 from borgctl.pull.repository.contents import contents
 from borgctl.pull.state import Alert, Past, State
 from borgctl.pull.targets import Target, names
@@ -24,14 +26,16 @@ from borgctl.pull.transcript import Message
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with a repository: `reason` is repository-gone or repository-replaced.
+    """What is wrong with a repository: `reason` is repository-gone, repository-replaced or repository-unfinished.
 
-    `hidden`: this user may not look, which says something to whoever serves it, and nothing to others.
+    `hidden`: this user may not look, which says something to whoever serves it, and nothing to others. `alarming`:
+    somebody has to look into it, where else the next run goes well once what is there was removed.
     """
 
     reason: str
     text: str
     hidden: bool = False
+    alarming: bool = True
 
     @property
     def verdict(self) -> Verdict:
@@ -100,9 +104,10 @@ def _read(target: Target) -> config.File | OSError:
 
 
 def _compare(target: Target, state: State, found: config.File | OSError) -> Problem | None:
-    if not state.knows_repository:
-        return None
     path = f"{target.repository}/config"
+    if not state.knows_repository:
+        begun = not isinstance(found, OSError) and not transactions.committed(str(target.repository))
+        return _unfinished(str(target.repository)) if begun else None
     if isinstance(found, OSError):
         text = f"{path}: {found.strerror}; the repository was there before"
         return Problem("repository-gone", text, isinstance(found, PermissionError))
@@ -111,9 +116,18 @@ def _compare(target: Target, state: State, found: config.File | OSError) -> Prob
     return Problem("repository-replaced", f"{path} has {found.id or 'no id'}, and the repository is {state.repository}")
 
 
+def _unfinished(repository: str) -> Problem:
+    """Describe what an `init` leaves that broke off: nobody can use it, and no other can be made there."""
+    text = f"an init broke off at {repository}, before anything was saved; to remove what it left: rm -r "
+    return Problem("repository-unfinished", f"{text}{shlex.quote(repository)}/*", alarming=False)
+
+
 def _alarm(folders: Folders, target: Target, state: State, seen: Inspection, now: float) -> None:
     assert seen.problem is not None
-    seen.alerts.append(state.alert(seen.problem.reason, seen.problem.text, now))
+    if seen.problem.alarming:
+        seen.alerts.append(state.alert(seen.problem.reason, seen.problem.text, now))
+    else:
+        seen.messages.append(Message("borgpull", "ERROR", seen.problem.text))
     state.last = Past(now, "failed", seen.problem.reason)
     states.save(folders, target.name, state)
 

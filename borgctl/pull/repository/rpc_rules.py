@@ -37,6 +37,7 @@ _KEY = re.compile(rb"(?:[A-Za-z0-9+/]{1,100}\n)*[A-Za-z0-9+/]{1,100}={0,2}\n?") 
 # Why a message is refused; the texts are for people.
 RULES = {
     "encoding": "not a message as borg packs it",
+    "stray": "what came first was no message of borg's, but something that the login printed",
     "size": "a size or number beyond what borg sends",
     "never": "no session may say this",
     "session": "this kind of session may not say this",

@@ -11,6 +11,9 @@ its data; where another stands there, serve has got a message without an end, wh
 from borgctl.pull.repository.rpc_messages import Message, Refused, read
 from borgctl.pull.repository.rpc_rules import Judge
 
+_FIRST = (b"\x83", b"\x94")  # with one of these bytes each message of borg's begins
+_SHOWN = 200  # bytes
+
 
 class Screen:
     """What one session may pass; `refusal` is what ended it, or None; `tail` the word that must come next, if any."""
@@ -29,12 +32,16 @@ class Screen:
             try:
                 size = self._word(data, passing) if self.tail else self._message(read(data, passing))
             except Refused as refusal:
-                self.refusal = refusal
+                self.refusal = refusal if self._begun(data, passing) else Refused("unknown", "stray", _escaped(data))
                 break
             if not size:
                 break
             passing += size
         return passing
+
+    def _begun(self, data: bytes, passing: int) -> bool:
+        """Tell whether borg speaks: a login's start-up file, or a shell that is none, prints text before it does."""
+        return bool(self.judge.facts.messages or passing) or data[:1] in _FIRST
 
     def _message(self, message: Message | None) -> int:
         """Return the size of a message that may pass, 0 where it has not come yet."""
@@ -52,3 +59,7 @@ class Screen:
         size = len(self.tail) if there == self.tail else 0
         self.tail = b"" if size else self.tail
         return size
+
+
+def _escaped(data: bytes) -> str:
+    return data[:_SHOWN].decode("ascii", "backslashreplace").rstrip()

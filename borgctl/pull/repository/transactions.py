@@ -9,9 +9,11 @@ index and hints"). Hints are borg's to write, not the client's.
 import os
 import re
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 
 _LONGEST = 64 << 20  # bytes; hints have about 6 for each segment, and their later part is not needed
+_COMMIT = bytes.fromhex("40f43c250900000002")  # the entry that ends a transaction in a segment, checksum first
 _QUOTA_KEY = b"storage_quota_use"
 _WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}  # msgpack's unsigned integers
 
@@ -32,6 +34,37 @@ def last(repository: str) -> int | None:
     return max(_numbers(repository, "index"), default=None)
 
 
+def committed(repository: str) -> bool:
+    """Tell whether anything was ever committed: also where the index is lost, which borg makes anew."""
+    return last(repository) is not None or any(map(_ends_with_commit, segments(repository)))
+
+
+def void(repository: str) -> list[str]:
+    """Return the paths of segments after the last that was committed; borg replays what the index does not know yet."""
+    newest, found = last(repository), []
+    for path in sorted(segments(repository), key=lambda path: int(os.path.basename(path)), reverse=True):
+        if newest is None or int(os.path.basename(path)) <= newest or _ends_with_commit(path):
+            break
+        found.append(path)
+    return found
+
+
+def segments(repository: str) -> Iterator[str]:
+    """Yield the path of each segment; its name is its number."""
+    for folder, folders, files in os.walk(f"{repository}/data"):
+        folders[:] = [name for name in folders if name.isdecimal()]
+        yield from (f"{folder}/{name}" for name in files if name.isdecimal())
+
+
+def _ends_with_commit(path: str) -> bool:
+    with suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:
+            file.seek(-len(_COMMIT), os.SEEK_END)
+            return file.read() == _COMMIT
+    return False
+
+
 def used(repository: str) -> int:
     """Return how many bytes borg counts against the quota; the size of all segments where the hints don't tell."""
     number = last(repository)
@@ -42,7 +75,7 @@ def used(repository: str) -> int:
         with open(fd, "rb") as file:
             return quota_use(file.read(_LONGEST))
     except (OSError, ValueError, IndexError):
-        return _segments(repository, number)
+        return _size(repository, number)
 
 
 def quota_use(hints: bytes) -> int:
@@ -93,16 +126,14 @@ def _integer(data: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(data[at + 1 : end], "big"), end
 
 
-def _segments(repository: str, newest: int) -> int:
+def _size(repository: str, newest: int) -> int:
     """Return the size of all segments that are committed; borg itself removes the others before it writes."""
     total = 0
-    for folder, folders, files in os.walk(f"{repository}/data"):
-        folders[:] = [name for name in folders if name.isdecimal()]
-        for name in files:
-            if name.isdecimal() and int(name) <= newest:
-                with suppress(OSError):
-                    status = os.lstat(f"{folder}/{name}")
-                    total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    for path in segments(repository):
+        if int(os.path.basename(path)) <= newest:
+            with suppress(OSError):
+                status = os.lstat(path)
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
     return total
 
 

@@ -1,0 +1,61 @@
+"""Space: has the disk of a repository room for one more session, and for the compact that may have to follow?
+
+A session that met a full disk leaves segments that nobody committed. The next one removes them, if it gets that far.
+
+    lacking("/srv/borg/web1", session)      None, or what is missing
+    clear(folders, "/srv/borg/web1")        where the disk is full, take such segments away
+"""
+
+import contextlib
+import os
+
+from borgctl.pull import borglock
+from borgctl.pull.folders import Folders, host_id
+from borgctl.pull.repository import transactions
+from borgctl.pull.repository.reserve import reserve
+from borgctl.pull.repository.sessions import GuardSession
+from borgctl.pull.text import size
+
+_LEAST = 10_000_000  # bytes for locks, small files and a commit
+_INDEX = 4  # borg wants room for so many indices beside the one there is (borg/repository.py, check_free_space)
+
+
+def lacking(repository: str, session: GuardSession) -> str | None:
+    """Return what keeps a session of this kind from committing anything; None where there is room."""
+    needed, left = _needed(repository, session), free(repository)
+    if needed is None or left is None or left >= needed:
+        return None
+    return f"{size(left)} free at {repository}, and a run needs {size(needed)} before it begins"
+
+
+def last_room(repository: str, session: GuardSession) -> bool:
+    """Tell whether a session may go on: half of what it needed to begin is still there."""
+    needed, left = _needed(repository, session), free(repository)
+    return needed is None or left is None or left >= needed // 2
+
+
+def free(repository: str) -> int | None:
+    """Return how many bytes are free; None where nobody can tell."""
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(repository)
+        return disk.f_bavail * disk.f_frsize
+    return None
+
+
+def clear(folders: Folders, repository: str) -> None:
+    """Remove what was never committed, as borg does before it writes; also where the disk has no room for a lock."""
+    with borglock.alone(repository, host_id(folders)) as ours:
+        if ours or not borglock.listed(f"{repository}/lock.exclusive"):
+            for path in transactions.void(repository):
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+
+
+def _needed(repository: str, session: GuardSession) -> int | None:
+    """Return how many bytes have to be free; None for a session that writes nothing, or an admin's."""
+    if session.name not in ("create", "init", "prune"):
+        return None
+    number, index = transactions.last(repository), 0
+    with contextlib.suppress(OSError):
+        index = os.stat(f"{repository}/index.{number}").st_size
+    return _LEAST + _INDEX * index + (0 if session.name == "prune" else reserve(repository))
