@@ -20,8 +20,9 @@ from borgctl.pull.children import Child
 from borgctl.pull.diagnosis import full
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
-from borgctl.pull.memory import Ended, alerted, remember
+from borgctl.pull.memory import alerted, remember
 from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, judge
+from borgctl.pull.past_runs import Ended
 from borgctl.pull.progress import Screen
 from borgctl.pull.refusals import advised
 from borgctl.pull.report import Report, summary
@@ -210,6 +211,7 @@ def carry(
             launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))
     ended = Ended(
         *(call.asked[0], said, transcript, seen, time.time(), after.digest, by_hand),
+        judged=call.asked[0] is not None,
         named=_named(target),
         passed=facts.passed,
         refused=facts.refused,

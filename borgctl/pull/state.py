@@ -13,7 +13,7 @@ import dataclasses
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from borgctl.errors import BadValue
@@ -24,15 +24,30 @@ from borgctl.values import Head, JobName
 LARGEST = 1 << 20
 MOST_JOBS = 200
 MOST_ACCEPTED = 50
+_GOOD = ("ok", "warning")
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A run that has ended, at `time` (seconds since the epoch)."""
+    """A run that has ended, at `time` (seconds since the epoch).
+
+    `detail` is borg's name of its message, or what ssh ails from; `since` is when the first of these failures in a row
+    was, `run` the client's id of it.
+    """
 
     time: float
     outcome: str
     reason: str | None = None
+    detail: str | None = None
+    since: float | None = None
+    run: str | None = None
+
+    def after(self, last: "Past | None") -> "Past":
+        """Return it as what came after `last`: it fails since that failed, or from now on."""
+        if self.outcome in _GOOD:
+            return self
+        failed = last is not None and last.outcome not in _GOOD
+        return replace(self, since=(last.since or last.time) if last is not None and failed else self.time)
 
 
 @dataclass(slots=True)
@@ -168,8 +183,11 @@ def _id(value: object) -> str | None:
 def _past(told: Any) -> Past | None:  # noqa: ANN401 - JSON
     if told is None:
         return None
-    reason = told["reason"]
-    return Past(_number(told["time"]), _text(told["outcome"]), None if reason is None else _text(reason))
+    reason, detail, run = (
+        None if (word := told.get(key)) is None else _text(word) for key in ("reason", "detail", "run")
+    )
+    since = None if told.get("since") is None else _number(told["since"])
+    return Past(_number(told["time"]), _text(told["outcome"]), reason, detail, since, run)
 
 
 def _job(told: Any) -> Job:  # noqa: ANN401
