@@ -39,6 +39,7 @@ class Ended:
     by_hand: bool = False
     judged: bool = True
     named: tuple[str, ...] = ()  # the jobs of the target's file
+    lists: bool = False  # the file says which jobs are run, and nobody asks the client
     passed: Passed | None = None
     refused: Refused | None = None
 
@@ -48,11 +49,22 @@ def withdrawn(state: State, ended: Ended) -> list[Alert]:
 
     A client that wants an overdue job out of sight can do so, and not unseen.
     """
+    if ended.lists:
+        retire(state, ended.named)
     hello = ended.transcript.hello
     if ended.job is not None or hello is None or ended.verdict.outcome not in GOOD:
         return []
     kept = {*(str(job) for job, _ in hello.jobs), *ended.named}
     return _forgotten(state, [job for job in state.jobs if job not in kept], "the client no longer offers", ended.time)
+
+
+def retire(state: State, named: tuple[str, ...]) -> None:
+    """Let jobs go that a target's file named once, or its client offered, where it names others now.
+
+    That is its admin's own act, and no alert; what was run by hand stays.
+    """
+    for name in [name for name, job in state.jobs.items() if job.by_hand is False and name not in named]:
+        del state.jobs[name]
 
 
 def _forgotten(state: State, jobs: list[str], why: str, now: float) -> list[Alert]:
@@ -94,10 +106,8 @@ def count(state: State, ended: Ended) -> list[Alert]:
     past = _past(ended)
     if not ended.judged or (ended.job is None and past.outcome in GOOD):
         return []
-    if ended.by_hand and _mistyped(state.jobs.get(ended.job or ""), past):
-        forgotten = state.jobs.pop(ended.job or "", None)
-        state.last = None if forgotten and forgotten.last == state.last else state.last
-        return []
+    if ended.by_hand and (past.outcome, past.reason) == ("refused", "unknown-job"):
+        return _unknown(state, ended.job or "", ended.time)
     state.last = past.after(state.last)
     if ended.job is None:
         return []
@@ -106,6 +116,7 @@ def count(state: State, ended: Ended) -> list[Alert]:
         return []
     job = state.jobs.setdefault(ended.job, Job(past))
     state.last = job.last = past.after(job.last)
+    job.by_hand = ended.by_hand
     job.passed = asdict(ended.passed) if ended.passed else None
     if ended.transcript.start is not None and job.command != "create":  # what made archives once is to go on with it
         job.command = ended.transcript.start.command
@@ -127,6 +138,13 @@ def _past(ended: Ended) -> Past:
     return Past(ended.time, verdict.outcome, verdict.reason, detail, run=ended.transcript.run)
 
 
-def _mistyped(kept: Job | None, past: Past) -> bool:
-    """Tell whether a job that a person named is none, and never was: that says nothing of how the target stands."""
-    return (past.outcome, past.reason) == ("refused", "unknown-job") and (kept is None or kept.good is None)
+def _unknown(state: State, job: str, now: float) -> list[Alert]:
+    """Let a job go that a person named and that is none, or is none any more.
+
+    That says nothing of how the target stands; of one that has gone well it is an alert, as with hello.
+    """
+    kept = state.jobs.get(job)
+    if kept is None:
+        return []
+    state.last = None if state.last is not None and kept.last.time == state.last.time else state.last
+    return _forgotten(state, [job], "the client no longer offers", now)

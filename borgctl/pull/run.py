@@ -213,6 +213,7 @@ def carry(
         *(call.asked[0], said, transcript, seen, time.time(), after.digest, by_hand),
         judged=call.asked[0] is not None,
         named=_named(target),
+        lists=target.jobs is not None,
         passed=facts.passed,
         refused=facts.refused,
     )

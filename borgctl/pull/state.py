@@ -52,12 +52,16 @@ class Past:
 
 @dataclass(slots=True)
 class Job:
-    """A job's last run and its last good one; `command` is borg's, as the client said, `passed` what the last did."""
+    """A job's last run and its last good one; `command` is borg's, as the client said, `passed` what the last did.
+
+    `by_hand`: nothing but the command line named it when it last ran; None: not known, from an earlier version.
+    """
 
     last: Past
     good: Past | None = None
     command: str | None = None
     passed: dict[str, int] | None = None
+    by_hand: bool | None = None
 
 
 @dataclass(slots=True)
@@ -198,6 +202,7 @@ def _job(told: Any) -> Job:  # noqa: ANN401
     return Job(
         *(last, _past(told["good"]), None if command is None else _text(command)),
         None if passed is None else {_text(name): int(count) for name, count in passed.items()},
+        by_hand if (by_hand := told.get("by_hand")) in (True, False) else None,
     )
 
 

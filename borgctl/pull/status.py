@@ -19,6 +19,7 @@ from borgctl.pull.broken_off import interrupted
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.outcome import GOOD
+from borgctl.pull.past_runs import retire
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.run import obstacle
 from borgctl.pull.running import Seen
@@ -53,6 +54,8 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
             yield Standing(text, (Row(text, None, "invalid", text=str(error).partition("\n")[0]),), State())
             continue
         interrupted(state, begun)
+        if target.jobs is not None:
+            retire(state, tuple(str(job.name) for job in target.described))
         rows = tuple(_completed(row, state, now) for row in _rows(judge))
         yield Standing(text, rows, state, _at_work(begun, now))
 

@@ -213,12 +213,33 @@ def test_a_job_of_the_target_that_the_client_does_not_know_is_remembered(world, 
     assert code == 1 and out.startswith("web1 default: new") and "last run refused (unknown-job)" in out
 
 
-def test_a_job_that_went_well_once_and_is_unknown_now_is_remembered(world, borgpull) -> None:
-    world.local([["refuse", "refused", 77, "unknown-job"]], borg=world.quiet_serve())
+def test_a_job_by_hand_that_went_well_once_and_is_offered_no_more_leaves_with_an_alert(world, borgpull) -> None:
+    world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=world.quiet_serve())
     remembered(world, default=(1, "ok", "create"), prune=(2, "ok", "prune"))
     assert borgpull("run", "web1", "--job", "prune")[0] == 2
     code, out, _ = borgpull("status")
-    assert code == 1 and "web1 prune: failing" in out and "unknown-job" in out
+    assert code == 2 and "web1 prune" not in out and "ALERT: job-withdrawn: the client no longer offers 'prune'" in out
+    assert borgpull("accept", "web1", "--reason", "retired")[0] == 0
+    assert borgpull("status")[:2] == (0, "web1 default: ok, last good 1 h 0 min ago\n")
+
+
+def test_a_job_that_the_target_file_lists_no_more_leaves_by_itself(world, borgpull) -> None:
+    steps, serve = [["start"], ["exit", "ok", 0]], world.quiet_serve()
+    world.local(steps, expect="26h", borg=serve, jobs="[default, weekly]")
+    assert borgpull("run", "web1")[0] == 0
+    assert borgpull("run", "web1", "--job", "dumps")[0] == 0
+    state = states.load(world.folders, NAME)
+    state.jobs["weekly"].last = Past(time.time(), "refused", "unknown-job")
+    states.save(world.folders, NAME, state)
+    code, out, _ = borgpull("status")
+    assert code == 1 and "web1 weekly: failing" in out
+    world.local(steps, expect="26h", borg=serve, jobs="[default]")
+    code, out, _ = borgpull("status")
+    assert code == 0 and "weekly" not in out and "web1 dumps: ok" in out
+    assert "weekly" in states.load(world.folders, NAME).jobs  # who looks changes nothing
+    assert borgpull("run", "web1")[0] == 0
+    state = states.load(world.folders, NAME)
+    assert list(state.jobs) == ["default", "dumps"] and not state.alerts
 
 
 @pytest.mark.parametrize("reason", ["repository-not-offered", "internal"])
