@@ -135,7 +135,7 @@ def _past(ended: Ended) -> Past:
     elif verdict.outcome not in GOOD:
         said = [message.msgid for message in messages if message.source == "borg" and message.level in _ERRORS]
         detail = next((name for name in reversed(said) if name and re.fullmatch(_MSGID, name)), None)
-    return Past(ended.time, verdict.outcome, verdict.reason, detail, run=ended.transcript.run)
+    return Past(ended.time, verdict.outcome, verdict.reason, detail, run=ended.transcript.gate_run)
 
 
 def _unknown(state: State, job: str, now: float) -> list[Alert]:

@@ -69,6 +69,8 @@ class Row:
             parts.append(f"last run {self.last.outcome}{f' ({why})' if why else ''}")
         if self.failing is not None:
             parts.append(f"failing for {elapsed(self.failing)}")
+        if self.last is not None and self.last.outcome != "ok" and self.last.run is not None:
+            parts.append(f"run {self.last.run}")
         if self.suspicious:
             parts.append(POSSIBLE_ATTACK)
         return shown(", ".join(parts))

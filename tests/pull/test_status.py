@@ -259,7 +259,7 @@ FULL = {"type": "log_message", "levelname": "ERROR", "message": "no room", "msgi
 def failed(world, borgpull, *steps, times=1):
     """Let the last run end by these steps, after a good one of an hour ago; return what status says of it, as text."""
     remembered(world, default=(1, "ok", "create"))
-    world.local([["start"], *steps], expect="26h", borg=world.quiet_serve())
+    world.local([["run", "0123456789abcdef"], ["start"], *steps], expect="26h", borg=world.quiet_serve())
     for _ in range(times):
         assert borgpull("run", "web1")[0] == 2
     code, out, _ = borgpull("status")
@@ -276,9 +276,9 @@ def test_a_full_quota_is_told_by_borgs_name_for_it_and_since_when(world, borgpul
     assert code == 1 and out.startswith(
         "web1 default: failing, last good 1 h 0 min ago, last run failed (StorageQuotaExceeded)"
     )
-    assert re.search(r", failing for [0-9] s$", out.strip()) and "ATTACK" not in out
+    assert re.search(r", failing for [0-9] s, run 0123456789abcdef$", out.strip()) and "ATTACK" not in out
     assert one["last"]["detail"] == "StorageQuotaExceeded" and one["possible_attack"] is False
-    assert one["last"]["since"] <= one["last"]["time"] and one["last"]["run"] == "run-1"
+    assert one["last"]["since"] <= one["last"]["time"] and one["last"]["run"] == "0123456789abcdef"
 
 
 @pytest.mark.parametrize("msgid", ["Cache.RepositoryReplay", "TAMRequiredError", "KeyfileMismatchError"])
