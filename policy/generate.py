@@ -296,6 +296,11 @@ TARGET = (
         _DURATION,
     ),
     Key(
+        *("accept_warnings", "list of changed, vanished, unreadable", "none", "accept_warnings: [changed, vanished]"),
+        "Files that borg warns of and that are all right here: told and counted, and no warning if there were no others.",
+        {"type": "array", "items": {"enum": ["changed", "vanished", "unreadable"]}},
+    ),
+    Key(
         *("quota", "size", None, "quota: 500G"),
         "What the client may fill: a number and K, M, G, T or P, at least 10M.",
         {"type": ["string", "integer"], "pattern": r"^[0-9]{1,15}(\.[0-9]{1,3})?[KMGTP]?$"},
@@ -467,6 +472,10 @@ def target_page() -> str:
         "different from a full disk: `POSSIBLE ATTACK`, and `possible_attack` in `--json`. That is so of a replayed or replaced",
         "repository, another host key or repository key, what the guard refused, an audit log that does not go on",
         "(`borgctl/pull/suspicion.py`): find out what it was before you accept, compact or replace anything.",
+        "",
+        "Files that change or vanish while they are read are warnings night after night: `accept_warnings` in the target file says",
+        "which kinds are all right there. The report and `warnings` of `run --json` tell their numbers as before, the run is `ok`",
+        "(`accepted-warnings`), and one warning of another kind makes it a warning. The numbers are the client's word.",
         "",
         "A slip of the hand is no failed backup: `--job` with a job that is none, or a window that was refused, leave no mark here.",
         "",

@@ -21,7 +21,7 @@ from borgctl.pull.diagnosis import full
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
 from borgctl.pull.memory import alerted, remember
-from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, judge
+from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, judge, tolerated
 from borgctl.pull.past_runs import Ended
 from borgctl.pull.progress import Screen
 from borgctl.pull.refusals import advised
@@ -206,6 +206,7 @@ def carry(
     said = committed(told, session, facts.passed, _command(transcript), _moved(repository, last))
     seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript, ours=True)
     said = after.verdict or said if told.outcome in GOOD else said  # that it is gone says more than that nothing came
+    said = tolerated(said, target.accept_warnings, transcript.ending())
     for wrong in (facts.guard_fault, full(repository) if said.outcome not in GOOD else None):
         if wrong is not None:
             launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))

@@ -373,3 +373,21 @@ def test_a_window_that_is_refused_is_no_failed_backup(world, borgpull, reason) -
     assert borgpull("window", "web1", "--for", "5h")[0] == 2
     assert borgpull("status")[:2] == (0, "web1 default: ok, last good 1 h 0 min ago\n")
     assert states.load(world.folders, NAME).last.outcome == "ok"
+
+
+# ---- warnings that are expected
+
+
+@pytest.mark.parametrize(("accepts", "status"), [("", 1), ("[vanished]", 1), ("[changed, vanished]", 0)])
+def test_warnings_that_the_target_accepts_are_told_and_not_judged(world, borgpull, accepts, status) -> None:
+    counts = {"outcome": "warning", "origin": "borg", "code": 1, "warnings": {"vanished": 703, "changed": 1}}
+    more = {"accept_warnings": accepts} if accepts else {}
+    steps = [["start"], ["backup"], ["say", "exit", counts], ["status", 1]]
+    world.local(steps, expect="26h", borg=world.quiet_serve(), **more)
+    code, out, err = borgpull("run", "web1", "--json")
+    told = json.loads(out)
+    assert (code, told["outcome"]) == (status, "warning" if status else "ok"), err
+    assert told["warnings"] == counts["warnings"] and told["reason"] == (None if status else "accepted-warnings")
+    assert borgpull("status")[0] == status
+    _, _, err = borgpull("run", "web1")
+    assert "703 vanished, 1 changed" in err
