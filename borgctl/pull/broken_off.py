@@ -7,9 +7,9 @@ for line in recalled(folders, name): …   the next run: remember it, and say so
 from borgctl.pull import running
 from borgctl.pull import state as states
 from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.memory import iso
 from borgctl.pull.running import Begun, Seen
 from borgctl.pull.state import Past, State
+from borgctl.pull.text import iso
 
 BROKEN_OFF = "broken-off"
 
@@ -20,9 +20,10 @@ def interrupted(state: State, seen: Seen | None) -> Begun | None:
         return None
     begun = seen.begun
     past = Past(begun.time, "failed", BROKEN_OFF)
-    state.last = past
-    if begun.job in state.jobs:  # another one may be a word that no client knows
-        state.jobs[begun.job].last = past
+    job = state.jobs.get(begun.job or "")
+    state.last = past.after(state.last)
+    if job is not None:  # else it may be a word that no client knows
+        state.last = job.last = past.after(job.last)
     return begun
 
 

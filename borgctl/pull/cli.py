@@ -24,6 +24,7 @@ from borgctl.pull.hostkey import HostKey
 from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status
 from borgctl.pull.remove import remove as remove_target
+from borgctl.pull.rename import rename as rename_target
 from borgctl.pull.report import Report, readable, record
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import Launcher, run_all
@@ -403,6 +404,20 @@ def remove(context: typer.Context, target: TargetArgument) -> None:
     Example: borgpull remove web1
     """
     for line in remove_target(context.obj, TargetName(target)):
+        print(line)
+
+
+@app.command(short_help="Give a target another name.")
+def rename(
+    context: typer.Context,
+    old: Annotated[str, typer.Argument(metavar="OLD", help="its name", show_default=False)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="its name from now on", show_default=False)],
+) -> None:
+    """Give a target another name; key, file and state go along, the repository stays. Refused while it is at work.
+
+    Example: borgpull rename web1 www
+    """
+    for line in rename_target(context.obj, TargetName(old), TargetName(new)):
         print(line)
 
 

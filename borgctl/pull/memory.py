@@ -10,45 +10,23 @@ place.
 import os
 import pwd
 import re
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 
 from borgctl.hashchain import follows
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, lock
-from borgctl.pull.outcome import DRY_RUN, GOOD, Verdict
-from borgctl.pull.repository.guard import Passed, Refused
-from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State, load, save
+from borgctl.pull.outcome import DRY_RUN, GOOD
+from borgctl.pull.past_runs import Ended, count, withdrawn
+from borgctl.pull.state import Alert, State, load, save
 from borgctl.pull.stream import Audit
-from borgctl.pull.text import shown
-from borgctl.pull.transcript import Message, Transcript
+from borgctl.pull.text import iso, shown
+from borgctl.pull.transcript import Message
 from borgctl.values import Head
 
 _LONGEST_REASON = 500
-_MOST_NAMED = 10
 _MOST_ERRORS = 3  # of what was found damaged: all of it is in the report
-_LONGEST_ALERT = 1000  # characters after which an alert that stands takes in no more names
+_LONGEST_ALERT = 1000  # characters
 _CHANGED = "the repository's config, which holds its key, was changed, and in no window for that"
 _UNUSED = "the repository's key was changed in a window for that, and borg on the client did not get on with it since"
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """A call that has ended, at `time`; `job` is None for hello, `seen` is what was sent as --seen.
-
-    `by_hand`: a person named the job, and neither the target's file nor the client's own offer does.
-    """
-
-    job: str | None
-    verdict: Verdict
-    transcript: Transcript
-    seen: Head | None
-    time: float
-    config: str | None = None  # the hash of the repository's config, afterwards
-    by_hand: bool = False
-    named: tuple[str, ...] = ()  # the jobs of the target's file
-    passed: Passed | None = None
-    refused: Refused | None = None
 
 
 def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, ...]:
@@ -58,8 +36,8 @@ def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, .
         state = load(folders, name)
         state.since = ended.time if state.since is None else state.since
         alerts += [*(state.alerts.values() if state.lost else ()), *_heard(state, ended), *_changed(state, ended)]
-        alerts += _withdrawn(state, ended)
-        alerts += [*_count(state, ended), *_done(state, ended)]
+        alerts += withdrawn(state, ended)
+        alerts += [*count(state, ended), *_done(state, ended)]
         save(folders, name, state)
     except OSError as error:
         text = f"{error.filename or folders.memory(name)}: {error.strerror}"
@@ -175,90 +153,7 @@ def _doubt(seen: Head | None, told: Audit, *, linked: bool, well: bool) -> str |
     return None
 
 
-def _withdrawn(state: State, ended: Ended) -> list[Alert]:
-    """Let jobs go that the client says it has no more; of one that has gone well that is an alert.
-
-    A client that wants an overdue job out of sight can do so, and not unseen.
-    """
-    hello = ended.transcript.hello
-    if ended.job is not None or hello is None or ended.verdict.outcome not in GOOD:
-        return []
-    kept = {*(str(job) for job, _ in hello.jobs), *ended.named}
-    return _forgotten(state, [job for job in state.jobs if job not in kept], "the client no longer offers", ended.time)
-
-
-def _forgotten(state: State, jobs: list[str], why: str, now: float) -> list[Alert]:
-    """Take jobs out of the state, and return an alert that names those that have gone well."""
-    gone = {name: state.jobs.pop(name) for name in jobs}
-    weighty = [f"{name!r} (last good {iso(job.good.time)})" for name, job in gone.items() if job.good and _weighs(job)]
-    if not weighty:
-        return []
-    more = f" and {len(weighty) - _MOST_NAMED} more" if len(weighty) > _MOST_NAMED else ""
-    standing = state.alerts.get("job-withdrawn")
-    new = state.alert("job-withdrawn", f"{why} {', '.join(weighty[:_MOST_NAMED])}{more}", now)
-    if standing is not None and len(standing.text) < _LONGEST_ALERT:
-        standing.text = f"{standing.text}; {new.text}"
-    return [new]
-
-
-def _weighs(job: Job) -> bool:
-    return job.good is not None and job.command != "init"
-
-
-def _room(state: State, ended: Ended) -> list[Alert] | None:
-    """Make room for one more job: the oldest that never went well, else, for one that did, the oldest of all.
-
-    Return what is alarming about that, None where there is no room. A job that the target's file names never goes.
-    """
-    if len(state.jobs) < MOST_JOBS:
-        return []
-    others = sorted(
-        (name for name in state.jobs if name not in ended.named), key=lambda name: state.jobs[name].last.time
-    )
-    idle = [name for name in others if not _weighs(state.jobs[name])]
-    wanted = ended.verdict.outcome in GOOD or ended.job in ended.named
-    chosen = idle[:1] or (others[:1] if wanted else [])
-    return _forgotten(state, chosen, "forgotten to make room:", ended.time) if chosen else None
-
-
-def _count(state: State, ended: Ended) -> list[Alert]:
-    """Note how the run ended; a client cannot add jobs without end. Return what is alarming about that."""
-    past = Past(ended.time, ended.verdict.outcome, ended.verdict.reason)
-    if ended.job is None and past.outcome in GOOD:
-        return []
-    if ended.by_hand and _mistyped(state.jobs.get(ended.job or ""), past):
-        forgotten = state.jobs.pop(ended.job or "", None)
-        state.last = None if forgotten and forgotten.last == state.last else state.last
-        return []
-    state.last = past
-    if ended.job is None:
-        return []
-    alerts = [] if ended.job in state.jobs else _room(state, ended)
-    if alerts is None:
-        return []
-    job = state.jobs.setdefault(ended.job, Job(past))
-    job.last = past
-    job.passed = asdict(ended.passed) if ended.passed else None
-    told = ended.transcript.ending()
-    job.pruned = told.pruned if told else None
-    if ended.transcript.start is not None and job.command != "create":  # what made archives once is to go on with it
-        job.command = ended.transcript.start.command
-    if past.outcome in GOOD and past.reason != DRY_RUN:
-        job.good = past
-    return alerts
-
-
-def _mistyped(kept: Job | None, past: Past) -> bool:
-    """Tell whether a job that a person named is none, and never was: that says nothing of how the target stands."""
-    return (past.outcome, past.reason) == ("refused", "unknown-job") and (kept is None or kept.good is None)
-
-
 def alerted(alert: Alert) -> str:
     """Write an alert for people."""
     again = f", {alert.count} times" if alert.count > 1 else ""
     return f"ALERT: {shown(f'{alert.reason}: {alert.text}')} (first {iso(alert.time)}{again})"
-
-
-def iso(time: float) -> str:
-    """Write a time as ISO 8601, in UTC."""
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")

@@ -7,7 +7,7 @@ what a job of this kind leaves there.
     judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "ssh-failed")
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from borgctl.errors import REASONS
 from borgctl.pull.folders import BUSY
@@ -17,9 +17,11 @@ from borgctl.pull.stream import Exit
 
 GOOD = ("ok", "warning")
 DRY_RUN = "dry-run"  # the gate's reason for a run that is good, and no backup (docs/wire.md)
+ACCEPTED = "accepted-warnings"  # the reason of a run that is good, though borg warned
 _ADDING = ("create", "init")
 ADVICE = {
     "dry-run": "nothing was saved, as it was a dry run: take 'dry-run' out of the job in the client's policy",
+    ACCEPTED: "borg warned of nothing but what the target file accepts ('accept_warnings')",
     "timeout": "raise 'timeout' in the target file, or run more often",
     "stopped": "run again: borg goes on from its last checkpoint",
     "broken-off": "borgpull was killed, or this machine went down: run again",
@@ -167,6 +169,17 @@ def committed(
     if verdict.outcome not in GOOD or not wanted or (counts.committed_manifests > 0 and moved):
         return verdict
     return Verdict("failed", "launcher", verdict.code, "nothing-committed")
+
+
+def tolerated(verdict: Verdict, kinds: tuple[str, ...], told: Exit | None) -> Verdict:
+    """Return the verdict, or a good one where all that borg warned of are warnings that the target accepts.
+
+    The counts are the client's word, as is all that it says of its files; without any there is nothing to accept.
+    """
+    counts = {kind: number for kind, number in told.warnings.items() if number} if told is not None else {}
+    if (verdict.outcome, verdict.origin, verdict.reason) != ("warning", "borg", None) or not counts:
+        return verdict
+    return replace(verdict, outcome="ok", reason=ACCEPTED) if set(counts) <= set(kinds) else verdict
 
 
 def exit_status(outcomes: list[str]) -> int:

@@ -46,7 +46,7 @@ class Report:
 
 
 def summary(report: Report) -> str:
-    """Write one line, and a second one with a hint where there is something to do."""
+    """Write one line, and more where there is something to do, or to look up on the other machine."""
     verdict, transcript = report.verdict, report.transcript
     title = f"{report.target} {report.job}" if report.job else report.target
     parts = [f"{title}: {verdict.outcome}"]
@@ -66,6 +66,8 @@ def summary(report: Report) -> str:
     lines = [", ".join(parts)]
     if hint := report.hint or advice(verdict, transcript.messages, report.target):
         lines.append(f"hint: {typed(hint)}")
+    if verdict.outcome != "ok" and transcript.gate_run is not None:
+        lines.append(f"{title}: on the client: borgctl audit show --run {transcript.gate_run}")
     if report.alerts:
         lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
         lines.append(typed(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT"))

@@ -20,8 +20,9 @@ from borgctl.pull.children import Child
 from borgctl.pull.diagnosis import full, named
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
-from borgctl.pull.memory import Ended, alerted, remember
-from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, judge
+from borgctl.pull.memory import alerted, remember
+from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, judge, tolerated
+from borgctl.pull.past_runs import Ended
 from borgctl.pull.progress import Screen
 from borgctl.pull.refusals import advised
 from borgctl.pull.report import Report, summary
@@ -215,12 +216,15 @@ def carry(
     said = committed(told, session, facts.passed, _command(transcript), _moved(repository, last))
     seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript, ours=True)
     said = after.verdict or said if told.outcome in GOOD else said  # that it is gone says more than that nothing came
+    said = tolerated(said, target.accept_warnings, transcript.ending())
     for wrong in (facts.guard_fault, full(repository) if said.outcome not in GOOD else None):
         if wrong is not None:
             launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))
     ended = Ended(
         *(call.asked[0], said, transcript, seen, time.time(), after.digest, by_hand),
+        judged=call.asked[0] is not None,
         named=_named(target),
+        lists=target.jobs is not None,
         passed=facts.passed,
         refused=facts.refused,
     )

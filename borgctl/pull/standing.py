@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.prose import elapsed
-from borgctl.pull.memory import alerted, iso
-from borgctl.pull.state import Past, State
-from borgctl.pull.text import shown
+from borgctl.pull.memory import alerted
+from borgctl.pull.outcome import GOOD
+from borgctl.pull.state import Alert, Past, State
+from borgctl.pull.suspicion import suspicious
+from borgctl.pull.text import iso, shown
 
 _LEVELS = dict.fromkeys(("ok", "seen"), 0) | dict.fromkeys(("warning", "failing", "new", "not-ready"), 1)
 _LEVELS |= dict.fromkeys(("overdue", "never", "invalid", "unusable"), 2)
+POSSIBLE_ATTACK = "POSSIBLE ATTACK"
 _NAGIOS = ("OK", "WARNING", "CRITICAL")
 
 
@@ -24,6 +27,8 @@ class Row:
     """One job of a target, or the target itself where `job` is None; `state` is a key of the levels.
 
     `expect` is how old the last good run may be, in seconds; `assumed`: by our default, as the target does not say.
+    `failing`: for how many seconds no run has gone well, where the last has not; `accepted`: since that
+    last one a person has looked.
     """
 
     target: str
@@ -35,11 +40,20 @@ class Row:
     last: Past | None = None
     good: Past | None = None
     text: str | None = None
+    failing: float | None = None
+    accepted: bool = False
 
     @property
     def level(self) -> int:
         """Return 0, 1 or 2."""
-        return _LEVELS[self.state]
+        return 2 if self.suspicious else _LEVELS[self.state]
+
+    @property
+    def suspicious(self) -> bool:
+        """Tell whether the last run failed in a way that may be an attack, and nobody has looked since."""
+        if self.last is None or self.last.outcome in GOOD or self.accepted:
+            return False
+        return suspicious(self.last.reason, self.last.detail)
 
     def __str__(self) -> str:
         title = f"{self.target} {self.job}" if self.job else self.target
@@ -51,7 +65,14 @@ class Row:
         if self.expect is not None and (self.assumed or self.state in ("overdue", "never", "new")):
             parts.append(f"expected every {elapsed(self.expect)}{' (default)' if self.assumed else ''}")
         if self.last is not None and self.last != self.good:
-            parts.append(f"last run {self.last.outcome}{f' ({self.last.reason})' if self.last.reason else ''}")
+            why = ": ".join(filter(None, (self.last.reason, self.last.detail)))
+            parts.append(f"last run {self.last.outcome}{f' ({why})' if why else ''}")
+        if self.failing is not None:
+            parts.append(f"failing for {elapsed(self.failing)}")
+        if self.last is not None and self.last.outcome != "ok" and self.last.run is not None:
+            parts.append(f"run {self.last.run}")
+        if self.suspicious:
+            parts.append(POSSIBLE_ATTACK)
         return shown(", ".join(parts))
 
     @property
@@ -60,7 +81,8 @@ class Row:
         names = {"job": self.job, "state": self.state, "text": self.text}
         age = None if self.age is None else round(self.age)
         expected = {"expect": self.expect, "expect_said": self.expect is not None and not self.assumed}
-        return {**names, "age": age, **expected, "last": _past(self.last), "good": _past(self.good)}
+        told = {"possible_attack": self.suspicious, "last": _past(self.last), "good": _past(self.good)}
+        return {**names, "age": age, **expected, **told}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +118,11 @@ class Standing:
         return max([2 if self.state.alerts else 0, *(row.level for row in self.rows)])
 
     @property
+    def suspicious(self) -> bool:
+        """Tell whether anything here may be an attack."""
+        return any(row.suspicious for row in self.rows) or any(map(suspicious, self.state.alerts))
+
+    @property
     def lines(self) -> Iterator[str]:
         """Yield it for people."""
         busy, work = self.at_work and self.at_work.job, self.at_work
@@ -104,7 +131,7 @@ class Standing:
         if work is not None and busy not in [row.job for row in self.rows if row.job]:
             yield f"{self.target}{f' {busy}' if busy else ''}: {work}"
         for alert in self.state.alerts.values():
-            yield f"{self.target}: {alerted(alert)}"
+            yield f"{self.target}: {alerted(alert)}{f', {POSSIBLE_ATTACK}' if suspicious(alert.reason) else ''}"
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -112,13 +139,13 @@ class Standing:
         return {
             "target": self.target,
             "status": self.level,
+            "possible_attack": self.suspicious,
             "running": self.at_work and self.at_work.plain,
             "jobs": [row.plain for row in self.rows],
             "head": self.state.head and str(self.state.head),
             "repository": self.state.repository,
             "alerts": [
-                {"reason": one.reason, "text": one.text, "count": one.count, "first": iso(one.time)}
-                for one in self.state.alerts.values()
+                {**_alert(one), "count": one.count, "first": iso(one.time)} for one in self.state.alerts.values()
             ],
             "accepted": [
                 {"time": iso(one.time), "by": one.by, "reason": one.reason, "alerts": one.alerts}
@@ -128,14 +155,26 @@ class Standing:
 
 
 def _past(one: Past | None) -> dict[str, Any] | None:
-    return None if one is None else {"time": iso(one.time), "outcome": one.outcome, "reason": one.reason}
+    if one is None:
+        return None
+    why = {"outcome": one.outcome, "reason": one.reason, "detail": one.detail, "run": one.run}
+    return {"time": iso(one.time), **why, "since": None if one.since is None else iso(one.since)}
+
+
+def _alert(one: Alert) -> dict[str, Any]:
+    return {"reason": one.reason, "text": one.text, "possible_attack": suspicious(one.reason)}
 
 
 def nagios(found: list[Standing]) -> str:
     """Write it as a monitoring plugin does: one line, what is wrong first, then ages as performance data."""
     level = max((one.level for one in found), default=2)
-    wrong = [str(row) for one in found for row in one.rows if row.level]
-    wrong += [f"{one.target}: ALERT {alert.reason}" for one in found for alert in one.state.alerts.values()]
+    rows = sorted((row for one in found for row in one.rows if row.level), key=lambda row: -row.level)
+    wrong = [str(row) for row in rows]
+    wrong += [
+        f"{one.target}: ALERT {alert.reason}{f' ({POSSIBLE_ATTACK})' if suspicious(alert.reason) else ''}"
+        for one in found
+        for alert in one.state.alerts.values()
+    ]
     told = "; ".join(wrong) or f"{len(found)} target{'s' if len(found) != 1 else ''}"
     ages = [
         f"'{row.target}_{row.job}'={round(row.age)}s;;{row.expect or ''}"

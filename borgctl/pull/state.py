@@ -13,7 +13,7 @@ import dataclasses
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from borgctl.errors import BadValue
@@ -24,22 +24,38 @@ from borgctl.values import Head, JobName
 LARGEST = 1 << 20
 MOST_JOBS = 200
 MOST_ACCEPTED = 50
+_GOOD = ("ok", "warning")
 
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A run that has ended, at `time` (seconds since the epoch)."""
+    """A run that has ended, at `time` (seconds since the epoch).
+
+    `detail` is borg's name of its message, or what ssh ails from; `since` is when the first of these failures in a row
+    was, `run` the client's id of it.
+    """
 
     time: float
     outcome: str
     reason: str | None = None
+    detail: str | None = None
+    since: float | None = None
+    run: str | None = None
+
+    def after(self, last: "Past | None") -> "Past":
+        """Return it as what came after `last`: it fails since that failed, or from now on."""
+        if self.outcome in _GOOD:
+            return self
+        failed = last is not None and last.outcome not in _GOOD
+        return replace(self, since=(last.since or last.time) if last is not None and failed else self.time)
 
 
 @dataclass(slots=True)
 class Job:
-    """A job's last run and its last good one; `command` is borg's, as the client said.
+    """A job's last run and its last good one; `command` is borg's, as the client said, `passed` what the last did.
 
-    `passed` is what the last did, `pruned` what the client says that its last prune kept and marked.
+    `pruned` is what the client says that its last prune kept and marked. `by_hand`: nothing but the command line named
+    it when it last ran; None: not known, from an earlier version.
     """
 
     last: Past
@@ -47,6 +63,7 @@ class Job:
     command: str | None = None
     passed: dict[str, int] | None = None
     pruned: tuple[int, ...] | None = None
+    by_hand: bool | None = None
 
 
 @dataclass(slots=True)
@@ -172,8 +189,11 @@ def _id(value: object) -> str | None:
 def _past(told: Any) -> Past | None:  # noqa: ANN401 - JSON
     if told is None:
         return None
-    reason = told["reason"]
-    return Past(_number(told["time"]), _text(told["outcome"]), None if reason is None else _text(reason))
+    reason, detail, run = (
+        None if (word := told.get(key)) is None else _text(word) for key in ("reason", "detail", "run")
+    )
+    since = None if told.get("since") is None else _number(told["since"])
+    return Past(_number(told["time"]), _text(told["outcome"]), reason, detail, since, run)
 
 
 def _job(told: Any) -> Job:  # noqa: ANN401
@@ -185,6 +205,7 @@ def _job(told: Any) -> Job:  # noqa: ANN401
         *(last, _past(told["good"]), None if command is None else _text(command)),
         None if passed is None else {_text(name): int(count) for name, count in passed.items()},
         fields.tally(*(told.get("pruned") or (None, None))),
+        by_hand if (by_hand := told.get("by_hand")) in (True, False) else None,
     )
 
 

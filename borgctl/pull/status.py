@@ -18,14 +18,15 @@ from borgctl.pull import state as states
 from borgctl.pull.broken_off import interrupted
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.memory import iso
 from borgctl.pull.outcome import GOOD
+from borgctl.pull.past_runs import retire
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.run import obstacle
 from borgctl.pull.running import Seen
 from borgctl.pull.standing import AtWork, Row, Standing
 from borgctl.pull.state import Job, State
 from borgctl.pull.targets import Target, load
+from borgctl.pull.text import iso
 
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
 
@@ -53,7 +54,18 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
             yield Standing(text, (Row(text, None, "invalid", text=str(error).partition("\n")[0]),), State())
             continue
         interrupted(state, begun)
-        yield Standing(text, tuple(_rows(judge)), state, _at_work(begun, now))
+        if target.jobs is not None:
+            retire(state, tuple(str(job.name) for job in target.described))
+        rows = tuple(_completed(row, state, now) for row in _rows(judge))
+        yield Standing(text, rows, state, _at_work(begun, now))
+
+
+def _completed(row: Row, state: State, now: float) -> Row:
+    """Add for how long it fails, and whether a person has looked since it did."""
+    if row.last is None:
+        return row
+    failing = None if row.last.since is None else max(0.0, now - row.last.since)
+    return replace(row, failing=failing, accepted=any(one.time >= row.last.time for one in state.accepted))
 
 
 def _at_work(seen: Seen | None, now: float) -> AtWork | None:
@@ -91,7 +103,7 @@ def _rows(judge: _Judge) -> Iterator[Row]:
     failed = state.last if state.last and state.last.outcome not in GOOD else None
     if not expected:
         yield _never(judge, Row(name, None, "never", expect=target.expect, last=failed))
-    elif failed and failed not in [job.last for job in state.jobs.values()]:  # it came to no job
+    elif failed and failed.time not in [job.last.time for job in state.jobs.values()]:  # it came to no job
         yield Row(name, None, "failing", text=f"tried {elapsed(max(0.0, judge.now - failed.time))} ago", last=failed)
 
 

@@ -20,12 +20,14 @@ from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.hostkey import HostKey
 from borgctl.pull.target_jobs import TargetJob
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
+from borgctl.warning_kinds import CHANGED, UNREADABLE, VANISHED
 from borgctl.yamlnodes import Notes, Problem, Problems
 
 KEYS = (
-    *("host", "port", "identity", "host_key", "repository", "jobs", "expect", "quota", "timeout"),
+    *("host", "port", "identity", "host_key", "repository", "jobs", "expect", "accept_warnings", "quota", "timeout"),
     *("transport", "socket_directory", "policy", "borg"),
 )
+ACCEPTABLE = (CHANGED, VANISHED, UNREADABLE)  # warnings of no known kind are for a person to read
 TRANSPORTS = ("stdio", "socket", "local")
 
 EXPECT = 26 * 3600  # seconds: a day, and what a night may be late
@@ -38,6 +40,7 @@ class Target:
     """One client: `host` and `policy` may be None as `transport` has it, `described` are the jobs that its file names.
 
     `timeout` and `expect` are seconds; `expect_said`: it stands in the file, and is not our default.
+    `accept_warnings` are kinds of borg's warnings that are told, and not judged.
     """
 
     name: TargetName
@@ -51,6 +54,7 @@ class Target:
     timeout: int
     expect: int
     expect_said: bool
+    accept_warnings: tuple[str, ...]
     transport: str
     socket_directory: str
     policy: str | None
@@ -116,6 +120,7 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
         timeout=value("timeout", duration, 12 * 3600),
         expect=value("expect", duration, EXPECT),
         expect_said="expect" in found,
+        accept_warnings=_kinds(notes, found["accept_warnings"]) if "accept_warnings" in found else (),
         transport=transport,
         socket_directory=value("socket_directory", lambda word: SocketPath(word).text, "/run/borgctl"),
         policy=value("policy", plain_path, None),
@@ -124,6 +129,10 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
     _check_transport(notes, root, found, transport)
     notes.finish()
     return target
+
+
+def _kinds(notes: Notes, node: yamlnodes.Node) -> tuple[str, ...]:
+    return notes.items(node, lambda word: choice(word, ACCEPTABLE))
 
 
 def _check_transport(notes: Notes, root: yamlnodes.Node, found: dict[str, yamlnodes.Node], transport: str) -> None:

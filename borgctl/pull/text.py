@@ -6,6 +6,8 @@ Nothing here knows whose words they are.
     shown("evil\x1b[2J\u202e") == "evil\\x1b[2J\\u202e"    size(1_234_567) == "1.2 MB"
 """
 
+from datetime import UTC, datetime
+
 LONGEST = 2000
 _NARROWEST = 8  # columns of text beside a head that leaves less
 
@@ -48,3 +50,8 @@ def size(count: int) -> str:
     while amount >= 999.95 and power < 5:
         amount, power = amount / 1000, power + 1
     return f"{amount:.1f} {'kMGTP'[power - 1]}B" if power else f"{count} B"
+
+
+def iso(time: float) -> str:
+    """Write a time as ISO 8601, in UTC."""
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")

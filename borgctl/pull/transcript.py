@@ -6,6 +6,7 @@ It believes frames of one run only: the run of `start`, or the only one named. W
     transcript.ending()                 # the Exit to believe, or None
 """
 
+import re
 import time
 from dataclasses import dataclass, replace
 
@@ -61,6 +62,11 @@ class Transcript:
         if self.start is not None:
             return self.start.run
         return next(iter(self._runs)) if len(self._runs) == 1 else None
+
+    @property
+    def gate_run(self) -> str | None:
+        """Return the run id where it is one that a gate makes: short, and fit to be pasted; else None."""
+        return self.run if self.run is not None and re.fullmatch("[0-9a-f]{16}", self.run) else None
 
     def take(self, event: Event) -> Message | Counts | Step | None:
         """Keep one event; return what of it is worth showing now."""

@@ -124,6 +124,9 @@ def play(step: list) -> None:
             say("start", job=ASKED[1], command=command, repository=OPTIONS["repository"])
             global saved  # noqa: PLW0603 - one process, one run
             saved = command != "create"
+        case ["run", name]:
+            global RUN  # noqa: PLW0603 - one process, one run
+            RUN = name
         case ["start"]:
             play(["start", "create"])
         case ["out", data]:

@@ -1,12 +1,13 @@
 """The truth table of a run's outcome."""
 
 import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from borgctl.errors import REASONS
-from borgctl.pull.outcome import ADVICE, Facts, Verdict, committed, exit_status, judge
+from borgctl.pull.outcome import ACCEPTED, ADVICE, Facts, Verdict, committed, exit_status, judge, tolerated
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.stream import Exit
@@ -141,3 +142,31 @@ def test_the_page_of_reasons_has_every_one_of_the_launchers_with_what_to_do() ->
     page = (Path(__file__).parents[2] / "docs/reasons.md").read_text("utf-8")
     for reason, advice in ADVICE.items():
         assert f"| `{reason}` | {advice} |" in page
+
+
+COUNTED = Exit("r1", "warning", "borg", 1, None, warnings={"vanished": 703, "changed": 1, "other": 0})
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told", "verdict", "outcome"),
+    [
+        (("changed", "vanished"), COUNTED, Verdict("warning", "borg", 1), "ok"),
+        (("changed", "vanished", "unreadable"), COUNTED, Verdict("warning", "borg", 107), "ok"),
+        (("changed",), COUNTED, Verdict("warning", "borg", 1), "warning"),
+        ((), COUNTED, Verdict("warning", "borg", 1), "warning"),
+        (("changed",), replace(COUNTED, warnings={}), Verdict("warning", "borg", 1), "warning"),
+        (("changed",), replace(COUNTED, warnings={"changed": 0}), Verdict("warning", "borg", 1), "warning"),
+        (("changed",), replace(COUNTED, warnings={"changed": 1, "other": 1}), Verdict("warning", "borg", 1), "warning"),
+        (("changed",), None, Verdict("warning", "borg", 1), "warning"),
+        (("changed", "vanished"), COUNTED, Verdict("warning", "launcher", 1, "dry-run"), "warning"),
+        (("changed", "vanished"), COUNTED, Verdict("warning", "launcher", 0, "result-cut"), "warning"),
+        (("changed", "vanished"), COUNTED, Verdict("warning", "borg", 1, "of-a-newer-gate"), "warning"),
+        (("changed", "vanished"), COUNTED, Verdict("failed", "launcher", 1, "nothing-committed"), "failed"),
+        (("changed", "vanished"), COUNTED, Verdict("failed", "borg", 2), "failed"),
+    ],
+    ids=range(13),
+)
+def test_only_warnings_that_the_target_accepts_are_none(kinds, told, verdict, outcome) -> None:
+    judged = tolerated(verdict, kinds, told)
+    assert judged.outcome == outcome and judged.origin == verdict.origin and judged.code == verdict.code
+    assert (judged.reason == ACCEPTED) is (outcome == "ok")

@@ -61,7 +61,8 @@ def test_a_run_that_goes_on_is_told_beside_the_last_result_and_one_that_was_kill
     assert (told["kind"], told["job"]) == ("run", "default")
     killed(world, launcher)
     for _ in range(2):  # looking changes nothing
-        assert borgpull("status")[:2] == (1, f"{SAID}\n")
+        code, out, _ = borgpull("status")
+        assert code == 1 and out.startswith(SAID)
     assert json.loads(borgpull("status", "--json")[1])["running"] is None
     assert borgpull("status", "--nagios")[1].startswith(f"BORGPULL WARNING - {SAID}")
     (world.root / "go").touch()
@@ -78,14 +79,15 @@ def test_what_broke_off_stays_a_failed_run_where_the_next_one_does_not_come_to_i
     killed(world, held(world, [["start"]], "run", "web1"))
     world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=world.quiet_serve())
     assert borgpull("run", "web1", "--job", "typo")[0] == 2
-    assert borgpull("status")[:2] == (1, f"{SAID}\n")
+    code, out, _ = borgpull("status")
+    assert code == 1 and out.startswith(SAID)
 
 
 def test_a_launcher_that_is_killed_while_it_asks_for_jobs_has_failed_too(world, borgpull) -> None:
     good_before(world)
     killed(world, held(world, [["hello", "default"]], "run", "web1"))
     code, out, _ = borgpull("status")
-    assert code == 1 and "web1: failing, tried 0 s ago, last run failed (broken-off)\n" in out
+    assert code == 1 and "web1: failing, tried " in out and "last run failed (broken-off)" in out
 
 
 def test_a_window_is_told_while_it_is_open_and_is_no_failed_backup_when_it_was_killed(world, borgpull) -> None:
@@ -102,7 +104,8 @@ def test_a_run_that_ended_by_a_defect_of_the_launcher_has_broken_off(world, borg
     world.local([["start"], ["exit", "ok", 0]], expect="26h", borg=world.quiet_serve())
     monkeypatch.setattr("borgctl.pull.run.remember", lambda *_: 1 // 0)
     assert borgpull("run", "web1")[0] == 2
-    assert borgpull("status")[:2] == (1, f"{SAID}\n")
+    code, out, _ = borgpull("status")
+    assert code == 1 and out.startswith(SAID)
 
 
 def test_a_run_whose_end_was_remembered_has_not_broken_off(world, borgpull) -> None:

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from borgctl.errors import REASONS
 from borgctl.pull import state as states
+from borgctl.pull import suspicion
 from borgctl.pull.folders import TargetName
+from borgctl.pull.outcome import ADVICE, Verdict
+from borgctl.pull.past_runs import Ended, count
 from borgctl.pull.state import Job, Past, State
 from borgctl.pull.targets import load
+from borgctl.pull.transcript import Message, Transcript
 
 NAME = TargetName("web1")
 HOUR = 3600.0
@@ -205,15 +210,36 @@ def test_a_job_of_the_target_that_the_client_does_not_know_is_remembered(world, 
     assert borgpull("run", "web1", *(["--job", "default"] if by_hand else []))[0] == 2
     assert states.load(world.folders, NAME).jobs["default"].last.reason == "unknown-job"
     code, out, _ = borgpull("status")
-    assert code == 1 and out.startswith("web1 default: new") and out.endswith("last run refused (unknown-job)\n")
+    assert code == 1 and out.startswith("web1 default: new") and "last run refused (unknown-job)" in out
 
 
-def test_a_job_that_went_well_once_and_is_unknown_now_is_remembered(world, borgpull) -> None:
-    world.local([["refuse", "refused", 77, "unknown-job"]], borg=world.quiet_serve())
+def test_a_job_by_hand_that_went_well_once_and_is_offered_no_more_leaves_with_an_alert(world, borgpull) -> None:
+    world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=world.quiet_serve())
     remembered(world, default=(1, "ok", "create"), prune=(2, "ok", "prune"))
     assert borgpull("run", "web1", "--job", "prune")[0] == 2
     code, out, _ = borgpull("status")
-    assert code == 1 and "web1 prune: failing" in out and "unknown-job" in out
+    assert code == 2 and "web1 prune" not in out and "ALERT: job-withdrawn: the client no longer offers 'prune'" in out
+    assert borgpull("accept", "web1", "--reason", "retired")[0] == 0
+    assert borgpull("status")[:2] == (0, "web1 default: ok, last good 1 h 0 min ago\n")
+
+
+def test_a_job_that_the_target_file_lists_no_more_leaves_by_itself(world, borgpull) -> None:
+    steps, serve = [["start"], ["exit", "ok", 0]], world.quiet_serve()
+    world.local(steps, expect="26h", borg=serve, jobs="[default, weekly]")
+    assert borgpull("run", "web1")[0] == 0
+    assert borgpull("run", "web1", "--job", "dumps")[0] == 0
+    state = states.load(world.folders, NAME)
+    state.jobs["weekly"].last = Past(time.time(), "refused", "unknown-job")
+    states.save(world.folders, NAME, state)
+    code, out, _ = borgpull("status")
+    assert code == 1 and "web1 weekly: failing" in out
+    world.local(steps, expect="26h", borg=serve, jobs="[default]")
+    code, out, _ = borgpull("status")
+    assert code == 0 and "weekly" not in out and "web1 dumps: ok" in out
+    assert "weekly" in states.load(world.folders, NAME).jobs  # who looks changes nothing
+    assert borgpull("run", "web1")[0] == 0
+    state = states.load(world.folders, NAME)
+    assert list(state.jobs) == ["default", "dumps"] and not state.alerts
 
 
 @pytest.mark.parametrize("reason", ["repository-not-offered", "internal"])
@@ -222,3 +248,146 @@ def test_a_job_by_hand_that_fails_otherwise_is_remembered(world, borgpull, reaso
     remembered(world, default=(1, "ok", "create"))
     assert borgpull("run", "web1", "--job", "init")[0] == 2
     assert states.load(world.folders, NAME).jobs["init"].last.reason == reason
+
+
+# ---- why the last run failed
+
+
+FULL = {"type": "log_message", "levelname": "ERROR", "message": "no room", "msgid": "StorageQuotaExceeded"}
+
+
+def failed(world, borgpull, *steps, times=1):
+    """Let the last run end by these steps, after a good one of an hour ago; return what status says of it, as text."""
+    remembered(world, default=(1, "ok", "create"))
+    world.local([["run", "0123456789abcdef"], ["start"], *steps], expect="26h", borg=world.quiet_serve())
+    for _ in range(times):
+        assert borgpull("run", "web1")[0] == 2
+    code, out, _ = borgpull("status")
+    (one,) = json.loads(borgpull("status", "--json")[1])["jobs"]
+    return code, out, one
+
+
+def said(msgid, level="ERROR"):
+    return ["err", json.dumps({**FULL, "levelname": level, "msgid": msgid})]
+
+
+def test_a_full_quota_is_told_by_borgs_name_for_it_and_since_when(world, borgpull) -> None:
+    code, out, one = failed(world, borgpull, said("StorageQuotaExceeded"), ["exit", "failed", 45], times=2)
+    assert code == 1 and out.startswith(
+        "web1 default: failing, last good 1 h 0 min ago, last run failed (StorageQuotaExceeded)"
+    )
+    assert re.search(r", failing for [0-9] s, run 0123456789abcdef$", out.strip()) and "ATTACK" not in out
+    assert one["last"]["detail"] == "StorageQuotaExceeded" and one["possible_attack"] is False
+    assert one["last"]["since"] <= one["last"]["time"] and one["last"]["run"] == "0123456789abcdef"
+
+
+@pytest.mark.parametrize("msgid", ["Cache.RepositoryReplay", "TAMRequiredError", "KeyfileMismatchError"])
+def test_what_may_be_an_attack_looks_different_from_a_full_disk(world, borgpull, msgid) -> None:
+    code, out, one = failed(
+        world, borgpull, said("StorageQuotaExceeded", "WARNING"), said(msgid), ["exit", "failed", 64]
+    )
+    assert code == 2 and f"last run failed ({msgid}), failing for " in out and out.strip().endswith("POSSIBLE ATTACK")
+    assert one["possible_attack"] is True and json.loads(borgpull("status", "--json")[1])["possible_attack"] is True
+    assert re.match(rf"BORGPULL CRITICAL - web1 default: .*{msgid}.*POSSIBLE ATTACK", borgpull("status", "--nagios")[1])
+
+
+def test_a_reason_of_the_gates_that_may_be_an_attack_is_critical(world, borgpull) -> None:
+    code, out, _ = failed(world, borgpull, ["refuse", "refused", 77, "repository-replaced"])
+    assert code == 2 and "last run refused (repository-replaced)" in out and "POSSIBLE ATTACK" in out
+    code, out, _ = failed(world, borgpull, ["refuse", "failed", 74, "no-space"])
+    assert code == 1 and "last run failed (no-space)" in out and "ATTACK" not in out
+
+
+def test_what_a_person_has_accepted_is_a_failed_run_and_no_attack_any_more(world, borgpull) -> None:
+    failed(world, borgpull, ["refuse", "refused", 77, "repository-replaced"])
+    state = states.load(world.folders, NAME)
+    state.alert("repository-replaced", "x", time.time())
+    states.save(world.folders, NAME, state)
+    assert borgpull("accept", "web1", "--reason", "was me")[0] == 0
+    code, out, _ = borgpull("status")
+    assert code == 1 and "last run refused (repository-replaced)" in out and "ATTACK" not in out
+
+
+def test_a_clients_name_for_a_message_that_is_none_is_not_shown(world, borgpull) -> None:
+    for name in ("a b", "x" * 65, "", "\u202eevil", "../x\n"):
+        code, out, one = failed(world, borgpull, said(name), ["exit", "failed", 2])
+        assert code == 1 and one["last"]["detail"] is None and "last run failed, failing for" in out
+
+
+def test_another_host_key_is_no_host_that_is_away(world, borgpull) -> None:
+    for text, detail, level in (
+        ("Host key verification failed.", "host-key", 2),
+        ("root@web1: Permission denied (publickey).", "key", 1),
+        ("ssh: connect to host web1 port 22: No route to host", None, 1),
+    ):
+        state = State()
+        transcript = Transcript()
+        transcript.keep(Message("unframed", "WARNING", text))
+        verdict = Verdict("failed", "ssh", 255, "ssh-failed")
+        count(state, Ended("default", verdict, transcript, None, time.time()))
+        states.save(world.folders, NAME, state)
+        world.local([], expect="26h")
+        code, out, _ = borgpull("status")
+        why = f"ssh-failed: {detail}" if detail else "ssh-failed"
+        assert code == level and f"last run failed ({why})" in out and ("POSSIBLE ATTACK" in out) is (level == 2)
+
+
+def test_an_alert_that_may_be_an_attack_says_so(world, borgpull) -> None:
+    world.local([], expect="26h")
+    remembered(world, default=(1, "ok", "create"))
+    for reason, attack in (("rpc-refused", True), ("config-changed", True), ("state-lost", False)):
+        state = states.load(world.folders, NAME)
+        state.alerts.clear()
+        state.alert(reason, "what it was", time.time())
+        states.save(world.folders, NAME, state)
+        assert ("POSSIBLE ATTACK" in borgpull("status")[1]) is attack
+        told = json.loads(borgpull("status", "--json")[1])
+        assert (told["possible_attack"], told["alerts"][0]["possible_attack"]) == (attack, attack)
+        code, out, _ = borgpull("status", "--nagios")
+        assert code == 2 and f"ALERT {reason}{' (POSSIBLE ATTACK)' if attack else ''}" in out
+
+
+def test_every_word_that_may_mean_an_attack_is_one_that_is_said() -> None:
+    alerts = re.findall(r"(?m)^\| `([a-z-]+)` \|", Path("docs/targets.md").read_text())
+    assert set(suspicion.OURS) <= {*alerts, *REASONS, *ADVICE}
+    assert all(suspicion.suspicious(None, name) for name in (*suspicion.OURS, *suspicion.BORG, *suspicion.SSH))
+    assert not any(map(suspicion.suspicious, ("StorageQuotaExceeded", "no-space", "timeout", "state-lost", None)))
+
+
+def test_the_time_since_when_it_fails_goes_with_the_next_good_run() -> None:
+    first = Past(1.0, "failed").after(None)
+    second = Past(2.0, "refused").after(first)
+    assert (first.since, second.since) == (1.0, 1.0)
+    assert Past(3.0, "warning").after(second).since is None
+    assert Past(4.0, "failed").after(Past(3.0, "ok")).since == 4.0
+    assert Past(4.0, "failed").after(Past(3.0, "failed")).since == 3.0  # as an earlier version kept it
+
+
+# ---- slips of the hand
+
+
+@pytest.mark.parametrize("reason", ["window-too-long", "window-closed", "policy-invalid"])
+def test_a_window_that_is_refused_is_no_failed_backup(world, borgpull, reason) -> None:
+    world.local([["refuse", "refused", 77, reason]], expect="26h", borg=world.quiet_serve())
+    remembered(world, default=(1, "ok", "create"))
+    assert borgpull("window", "web1", "--for", "5h")[0] == 2
+    assert borgpull("status")[:2] == (0, "web1 default: ok, last good 1 h 0 min ago\n")
+    assert states.load(world.folders, NAME).last.outcome == "ok"
+
+
+# ---- warnings that are expected
+
+
+@pytest.mark.parametrize(("accepts", "status"), [("", 1), ("[vanished]", 1), ("[changed, vanished]", 0)])
+def test_warnings_that_the_target_accepts_are_told_and_not_judged(world, borgpull, accepts, status) -> None:
+    counts = {"outcome": "warning", "origin": "borg", "code": 1, "warnings": {"vanished": 703, "changed": 1}}
+    more = {"accept_warnings": accepts} if accepts else {}
+    steps = [["start"], ["backup"], ["say", "exit", counts], ["status", 1]]
+    world.local(steps, expect="26h", borg=world.quiet_serve(), **more)
+    code, out, err = borgpull("run", "web1", "--json")
+    told = json.loads(out)
+    assert (code, told["outcome"]) == (status, "warning" if status else "ok"), err
+    assert told["warnings"] == counts["warnings"] and told["reason"] == (None if status else "accepted-warnings")
+    assert borgpull("status")[0] == status
+    _, _, err = borgpull("run", "web1")
+    assert "703 vanished, 1 changed" in err

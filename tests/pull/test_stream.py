@@ -196,6 +196,19 @@ def test_the_report_says_how_many_files_of_which_kind_were_not_as_they_stood() -
     assert record(report)["warnings"] == {"unreadable": 10, "vanished": 703}
 
 
+@pytest.mark.parametrize("outcome", ["warning", "failed", "refused"])
+def test_whatever_did_not_end_well_names_its_run_by_what_shows_it_on_the_client(outcome) -> None:
+    def said(verdict, run):
+        transcript = Transcript()
+        transcript.start = Start(run, "create", "default", "/-")
+        return summary(Report("web1", "default", verdict, 0.0, 0.0, transcript, 0)).splitlines()
+
+    run = "0123456789abcdef"
+    assert f"web1 default: on the client: borgctl audit show --run {run}" in said(Verdict(outcome, "borg", 1), run)
+    for verdict, other in ((Verdict("ok", "borg", 0), run), (Verdict(outcome, "borg", 1), "web2.default:.ok")):
+        assert not any("audit show" in line for line in said(verdict, other))
+
+
 def test_an_exit_line_counts_only_for_the_run_that_started() -> None:
     assert heard(start() + exit_line())[0].ending() is not None
     assert heard(exit_line())[0].ending() is not None

@@ -1,0 +1,25 @@
+"""Suspicion: which ends of a run, and which alerts, may be an attack, and not a full disk or a host that is away.
+
+Words are our reasons and alerts, borg's names of its messages, and what ssh ails from. Most have a harmless cause, too;
+who the cause was is for a person to find out before anything is accepted, compacted or run again.
+
+    suspicious("rpc-refused")       suspicious(past.reason, past.detail)
+"""
+
+OURS = (
+    *("rpc-refused", "objects-overwritten", "config-changed"),
+    *("repository-replaced", "repository-gone", "repository-changed"),
+    *("nonce-refused", "audit-broken", "audit-silent", "frames-astray", "code-differs", "no-start"),
+)
+BORG = (
+    *("Cache.RepositoryReplay", "Cache.EncryptionMethodMismatch", "Cache.RepositoryIDNotUnique"),
+    *("KeyfileMismatchError", "RepoIdMismatch", "TAMInvalid", "TAMRequiredError", "TAMUnsupportedSuiteError"),
+    *("ArchiveTAMInvalid", "ArchiveTAMRequiredError"),
+)
+SSH = ("host-key",)
+NAMES = frozenset((*OURS, *BORG, *SSH))
+
+
+def suspicious(*words: str | None) -> bool:
+    """Tell whether one of these words may mean an attack."""
+    return any(word in NAMES for word in words)
