@@ -212,7 +212,11 @@ _TABLE = (
     # the rest
     Reason("internal", 70, "internal", False, "a defect of the gate: please report it with the run id"),
     Reason(
-        "hook-failed", 74, "hook-failed", True, "the client's audit log has the end of its output, under this run's id"
+        "hook-failed",
+        74,
+        "hook-failed",
+        True,
+        "which hook, why, and what it said last: on the client, 'borgctl audit show --run ID'",
     ),
     Reason(
         "window-over", 124, "limit", True, "the window's time was over before the command had ended: open a longer one"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from borgctl import remains, trusted_code
 from borgctl.custody import Unsafe
 from borgctl.output import Output
+from borgctl.remains import Remains
 from borgctl.supervise import HOOK_ENDING, Stream, Watch, start
 
 _MOST_NAMED = 20  # processes of one hook
@@ -54,21 +55,27 @@ class Hooks:
             self.notes.append(f"{title}: not run: {why}")
             self.output.say(f"hook {hook[0]!r}: {why}" if self.disclosed else "a hook cannot be run")
             return False
-        began, left = time.monotonic(), dict[int, str]()
+        began, left = time.monotonic(), list[Remains]()
         status = self.watch.run(
-            child, streams, HOOK_ENDING, seconds=self.seconds, at_end=lambda hook: left.update(remains.end(hook.pid))
+            child, streams, HOOK_ENDING, seconds=self.seconds, at_end=lambda hook: left.append(remains.end(hook.pid))
         )
         late = f" after {self.seconds} s" if time.monotonic() - began > self.seconds else ""
         name = f"hook {os.path.basename(hook[0])!r}" if self.disclosed else "a hook"
-        if left:
-            self.notes.append(f"{title}: left running in its session, and ended: {_named(left)}")
-            number = "1 process" if len(left) == 1 else f"{len(left)} processes"
-            self.output.say(f"{name} left {number} running in its session; ended")
+        for remaining in left:
+            self._tell(title, name, remaining)
         if status != 0:
             self.keep("hook", streams)
             self.notes.append(f"{title}: ended with {_told(status)}{late}")
             self.output.say(f"{name} ended with status {status}{late}")
         return status == 0 and self.watch.stopped is None
+
+    def _tell(self, title: str, name: str, left: Remains) -> None:
+        """Say what a hook had left in its session."""
+        if left.met:
+            number = "1 process" if len(left.met) == 1 else f"{len(left.met)} processes"
+            became = "not all could be ended" if left.alive else "ended"
+            self.notes.append(f"{title}: left running in its session, {became}: {_named(left.met)}")
+            self.output.say(f"{name} left {number} running in its session; {became}")
 
 
 def _nothing(_: str) -> None:

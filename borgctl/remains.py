@@ -3,13 +3,15 @@
 A daemon makes a session of its own (setsid(2)) and is none of it; a job of a shell's (`sleep 300 &`) is. It knows
 sessions and not what was run in them.
 
-    end(child.pid) == {4711: "sleep"}     # before the leader is reaped: until then the number is surely its own
+    end(child.pid) == Remains({4711: "sleep"})  # before the leader is reaped: until then the number is surely its own
 """
 
 import contextlib
 import os
 import signal
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 _GRACE = 2.0  # seconds from TERM to KILL
 _PATIENCE = 5.0  # seconds after which what cannot be killed is left alone
@@ -17,8 +19,16 @@ _TICK = 0.02
 _GONE = (b"Z", b"X")
 
 
-def end(session: int) -> dict[int, str]:
-    """End whatever is left in a session whose leader has ended; return the name of each process that was."""
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """The processes that were left, by pid and name; `alive`: some could not be ended."""
+
+    met: Mapping[int, str]
+    alive: bool = False
+
+
+def end(session: int) -> Remains:
+    """End whatever is left in a session whose leader has ended; return what it was."""
     met: dict[int, str] = {}
     began = time.monotonic()
     while (left := _members(session)) and (passed := time.monotonic() - began) < _PATIENCE:
@@ -28,7 +38,7 @@ def end(session: int) -> dict[int, str]:
                 _tell(pid, session, signal.SIGKILL if late else signal.SIGTERM)
         met |= left
         time.sleep(_TICK)
-    return met
+    return Remains(met, bool(left))
 
 
 def _members(session: int) -> dict[int, str]:

@@ -33,7 +33,10 @@ def test_a_dry_run_is_allowed_shows_what_it_may_and_is_no_backup(pair, disclose)
     saved = int(re.search(r"; (\d+) files and directories would be saved, 2 are left out", text)[1])
     found = [path for path in (pair.client.source, *pair.client.source.rglob("*")) if not path.is_socket()]
     assert saved == len(found) - 2
-    assert "hidden-one" not in result.stdout + result.stderr
+    assert "hidden-one" not in text + result.stderr
+    listed = [f"x {pair.client.source}/hidden-{name}" for name in ("one", "two")] if disclose == "names" else []
+    assert sorted(line for line in told["listed"] if "hidden" in line) == listed
+    assert bool(told["listed"]) == (disclose == "names")
     ended = pair.client.records("exit")[-1]
     assert (ended["outcome"], ended["reason"], ended["repository_id"]) == ("ok", "dry-run", None)
     assert json.loads(pair.borg_local("list", "--json", pair.server.repository).stdout)["archives"] == []

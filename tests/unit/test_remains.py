@@ -10,6 +10,7 @@ import pytest
 
 from borgctl import remains
 from borgctl.children import spawn
+from borgctl.remains import Remains
 
 
 @pytest.fixture
@@ -32,13 +33,13 @@ def left():
 
 
 def test_nothing_is_left_of_most(left, tmp_path):
-    assert left(tmp_path, "exit 3") == ({}, [])
+    assert left(tmp_path, "exit 3") == (Remains({}), [])
 
 
 def test_a_job_of_a_shell_is_ended_in_every_process_group_and_a_daemon_lives_on(left, tmp_path):
     code = "sleep 60 & echo $! >a; set -m; sleep 60 & echo $! >b; setsid sh -c 'echo $$ >c; exec sleep 60' & "
     met, (job, group, daemon) = left(tmp_path, f"{code} until [ -s c ]; do sleep 0.01; done")
-    assert met == {job: "sleep", group: "sleep"}
+    assert met == Remains({job: "sleep", group: "sleep"})
     assert [programs.alive(pid) for pid in (job, group, daemon)] == [False, False, True]
 
 
@@ -46,7 +47,7 @@ def test_what_ignores_the_first_signal_or_was_stopped_is_killed(left, tmp_path, 
     monkeypatch.setattr(remains, "_GRACE", 0.2)
     code = "sh -c 'trap \"\" TERM; echo $$ >a; while :; do sleep 0.1; done' & sh -c 'echo $$ >b; kill -STOP $$' & "
     met, pids = left(tmp_path, f"{code} until [ -s a ] && [ -s b ]; do sleep 0.01; done")
-    assert set(pids) <= met.keys() and not any(map(programs.alive, pids))
+    assert set(pids) <= met.met.keys() and not met.alive and not any(map(programs.alive, pids))
 
 
 def test_what_can_clean_up_within_the_grace_does(left, tmp_path):
@@ -55,11 +56,11 @@ def test_what_can_clean_up_within_the_grace_does(left, tmp_path):
     assert len(pids) == 2 and pids[0] == pids[1] and not programs.alive(pids[0])
 
 
-def test_what_is_left_of_a_fork_storm_ends_the_looking(left, tmp_path, monkeypatch):
+def test_what_cannot_be_ended_is_told_and_not_waited_for(left, tmp_path, monkeypatch):
     monkeypatch.setattr(remains, "_PATIENCE", 0.2)
     monkeypatch.setattr(remains, "_tell", lambda *_: None)
     met, (pid,) = left(tmp_path, "sleep 60 & echo $! >a")
-    assert met == {pid: "sleep"}
+    assert met == Remains({pid: "sleep"}, alive=True)
 
 
 def test_another_session_with_a_strange_name_is_not_met():
