@@ -11,7 +11,8 @@ from datetime import datetime
 from borgctl import claim, policyfile, recovery, surroundings
 from borgctl.base import Base
 from borgctl.claim import Claim
-from borgctl.cli import visit
+from borgctl.cli import paper_key, visit
+from borgctl.cli.known_server import known_server
 from borgctl.errors import BadValue
 from borgctl.policy import Policy
 from borgctl.values import RepositoryPath
@@ -21,18 +22,23 @@ _KEY = re.compile(
     rb"BORG_KEY [0-9a-f]{64}\n[A-Za-z0-9+/=\n]+"
 )  # a server or a borg that was taken over may have made it
 
+_BLANK = "__________"  # to be filled in by hand
+
 _PAGE = """\
 BORG RECOVERY PAGE                                            KEEP IT SECRET
 machine     {host}, printed {today}
 policy      {policy}
+server      {server}
 repository  {path} on the server
 id          {identity}
 passphrase  {passphrase}
 
-key (in a file, these lines and nothing before or after them):
+key, for the questions of 'borg key import --paper'; what stands behind
+a line's '-' is its checksum, so borg says at once which one is mistyped:
 {key}
+
 RESTORE ON THIS MACHINE, with the server's help
-  server:  borgpull window TARGET --for 30m
+  server:  borgpull window {target} --for 30m
   here:    borgctl window -- borg list
            cd /tmp/restore
            borgctl window -- borg extract ::NAME etc/fstab
@@ -43,24 +49,24 @@ RESTORE ON A NEW MACHINE
   2. borgctl sample --repository {path} \\
        > {policy}
   3. borgctl authorize KEY {policy}
-     (KEY: on the server, borgpull's TARGET.pub), and on the server:
-     borgpull trust --replace TARGET 'THE NEW HOST KEY'
+     (KEY: on the server, borgpull's {target}.pub), and on the server:
+     borgpull trust --replace {target} 'THE NEW HOST KEY'
   4. compare the id above with what 'borgctl window -- borg info' shows;
      then restore as above; the log is a new one, so the server tells of
-     'audit-broken': borgpull accept TARGET --reason 'a new machine'
+     'audit-broken': borgpull accept {target} --reason 'a new machine'
 {keyfile}
 RESTORE WITH THE SERVER ALONE
 (its admin then knows the passphrase and can read all of it)
-  on it, with the passphrase typed in{with_key}:
+  on it, with the passphrase typed in:{with_key}
            borg list {path}
            cd /tmp/restore
            borg extract {path}::NAME etc/fstab
 If the server's copy of the key is lost:
-           borg key import {path} FILE
+           borg key import --paper {path}
 """
 _KEYFILE = """\
   5. the key is kept on the client, so before the first 'borg list':
-     borgctl window -- borg key import :: FILE
+     borgctl window -- borg key import --paper ::
 """
 
 
@@ -78,9 +84,12 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
         if identity is None:
             raise BadValue(f"no id is known of {path.text!r}: run a job first")
         secret = visit.secret_of(policy)
+        typed = paper_key.lines(key)
         recovery.note(base, path)
     finally:
         os.close(base.fd)
+    server = known_server(policy)
+    target = server.target or _BLANK
     return _PAGE.format(
         host=surroundings.hostname(),
         today=datetime.now().astimezone().strftime("%Y-%m-%d"),
@@ -89,9 +98,11 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
         path=path.text,
         identity=identity,
         passphrase="(none)" if secret is None else secret.decode("utf-8", "backslashreplace"),
-        key=key.decode("ascii", "replace"),
+        key="\n".join(typed),
+        server=f"{server.address or _BLANK}, where this machine is the target {target}",
+        target=target,
         keyfile=_KEYFILE if kept_here else "",
-        with_key="\n  and BORG_KEY_FILE naming the file of the key" if kept_here else "",
+        with_key=f"\n           borg key import --paper {path.text}" if kept_here else "",
     )
 
 

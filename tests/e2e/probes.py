@@ -134,7 +134,10 @@ def has_an_agent(sshd, key, directory):
 
 
 def sends_a_variable_that_runs(sshd, key, directory):
-    """Tell whether BASH_ENV, sent along, makes the login shell (bash) run a file first."""
+    """Tell whether BASH_ENV, sent along, makes a bash run a file first that the login or its command starts.
+
+    The login shell itself, where it is Debian's bash, reads ~/.bashrc instead where sshd has started it.
+    """
     proof, script = directory / "proof", directory / "script"
     script.write_text(f"touch {proof}\n")
     env = {**os.environ, "BASH_ENV": str(script)}

@@ -30,12 +30,12 @@ def pair(kept, borg, mode):
 
 
 def page(client):
-    """Print the recovery page; return its text, the passphrase on it and the key."""
+    """Print the recovery page; return its text, the passphrase on it, and the key as it is typed."""
     result = borgctl("recovery", client.policy_file, "--wait", "60")
     assert result.returncode == 0, result.stderr
     passphrase = re.search(r"(?m)^passphrase +(.+)$", result.stdout)[1]
-    key = re.search(r"(?ms)^BORG_KEY [0-9a-f]{64}\n.+?\n\n", result.stdout)[0].rstrip("\n") + "\n"
-    return result.stdout, passphrase, key
+    lines = re.findall(r"(?m)^(?:id| ?\d+): ([0-9a-f /]+ - [0-9a-f]{2})$", result.stdout)
+    return result.stdout, passphrase, "".join(f"{line}\n" for line in lines)
 
 
 def test_a_file_and_the_whole_tree_come_back_byte_for_byte(pair, scratch):
@@ -61,6 +61,9 @@ def test_a_new_machine_restores_with_the_recovery_page_after_the_loss_of_the_old
     with Sshd(scratch / "new-sshd") as sshd:
         client = Client(scratch / "new", pair.server.repository, borg=borg.path)
         assert f"repository  {pair.server.repository} on the server" in text
+        assert (
+            "server      127.0.0.1, where this machine is the target __________\n" in text
+        )  # its key is not in ~/.ssh
         client.passphrase_file.write_text(passphrase + "\n")
         with_windows(client, mode)
         public = (pair.server.config / "keys/web1.pub").read_text().strip()
@@ -74,8 +77,7 @@ def test_a_new_machine_restores_with_the_recovery_page_after_the_loss_of_the_old
         new = Renewed(pair, client, sshd)
         with opened(new):
             if mode.startswith("keyfile"):
-                (scratch / "key").write_text(key)
-                imported = through_window(client, "key", "import", "::", scratch / "key")
+                imported = through_window(client, "key", "import", "--paper", "::", input=key)
                 assert imported.returncode == 0, imported.stderr
             (archive,) = archives(client)
             out = scratch / "out"
@@ -105,15 +107,16 @@ class Renewed(Pair):
 def test_the_server_alone_restores_where_the_admin_hands_it_the_page(pair, scratch, mode):
     with opened(pair):
         _, passphrase, key = page(pair.client)
-    (scratch / "key").write_text(key)
     out = scratch / "out"
     out.mkdir()
     env = {
         "PATH": "/usr/bin:/bin",
         "BORG_PASSPHRASE": passphrase,
         "BORG_BASE_DIR": str(pair.server.directory / "admin"),
-        **({"BORG_KEY_FILE": str(scratch / "key")} if mode.startswith("keyfile") else {}),
     }
+    if mode.startswith("keyfile"):
+        imported = run([pair.borg.path, "key", "import", "--paper", pair.server.repository], env=env, input=key)
+        assert imported.returncode == 0, imported.stdout + imported.stderr
     names = run([pair.borg.path, "list", "--short", pair.server.repository], env=env)
     assert names.returncode == 0, names.stderr
     result = run([pair.borg.path, "extract", f"{pair.server.repository}::{names.stdout.strip()}"], env=env, cwd=out)
@@ -125,7 +128,6 @@ def test_the_server_alone_restores_where_the_admin_hands_it_the_page(pair, scrat
 def test_a_key_that_the_server_has_lost_comes_back_from_the_page(pair, scratch, mode):
     with opened(pair):
         _, passphrase, key = page(pair.client)
-    (scratch / "key").write_text(key)
     config = pair.server.repository / "config"
     config.write_text(re.sub(r"(?ms)^key = .*\Z", "", config.read_text()))
     env = {
@@ -134,7 +136,7 @@ def test_a_key_that_the_server_has_lost_comes_back_from_the_page(pair, scratch, 
         "BORG_BASE_DIR": str(pair.server.directory / "admin"),
     }
     assert run([pair.borg.path, "list", pair.server.repository], env=env).returncode != 0
-    imported = run([pair.borg.path, "key", "import", pair.server.repository, scratch / "key"], env=env)
+    imported = run([pair.borg.path, "key", "import", "--paper", pair.server.repository], env=env, input=key)
     assert imported.returncode == 0, imported.stderr
     code, told = pair.told()
     assert (code, told["outcome"]) == (1, "ok")  # the very key that the client knows, and the launcher saw the change

@@ -14,6 +14,7 @@ from borgctl import policyfile, recovery, surroundings
 from borgctl.base import Base
 from borgctl.cli import recovery as printing
 from borgctl.cli.app import app
+from borgctl.cli.known_server import Server
 from borgctl.cli.recovery import printed_page
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.values import RepositoryPath
@@ -56,7 +57,16 @@ def planted(base, text):
 def test_a_keyfile_is_on_the_page(policy, base):
     planted(base, "hqlhbGdvcml0aG2m\nc2hh+/A=")
     page = printed_page(policy, PATH, 0)
-    assert "hqlhbGdvcml0aG2m\nc2hh+/A=\n" in page and "key import :: FILE" in page
+    assert "\n 1: 86a961 6c676f 726974 686da6 736861 fbf0 - " in page and "key import --paper ::" in page
+
+
+def test_the_page_names_the_server_and_what_it_calls_this_machine(policy, base, monkeypatch):
+    planted(base, "hqlhbGdvcml0aG2m")
+    assert "server      __________, where this machine is the target __________\n" in printed_page(policy, PATH, 0)
+    monkeypatch.setattr(printing, "known_server", lambda _: Server("192.0.2.7", "db2"))
+    page = printed_page(policy, PATH, 0)
+    assert "server      192.0.2.7, where this machine is the target db2\n" in page
+    assert "borgpull window db2 --for" in page and "borgpull trust --replace db2 " in page and "____" not in page
 
 
 @pytest.mark.parametrize("kept", ["here", "in the repository"])
@@ -72,7 +82,7 @@ def test_the_page_is_76_columns_wide(policy, base, monkeypatch, kept):
         monkeypatch.setattr(recovery, "keyfile", lambda *_: None)
         monkeypatch.setattr(printing, "_exported", lambda *_: f"BORG_KEY {ONE}\n{key}\n".encode())
     printed = printed_page(replace(policy, file="/etc/borgctl/web1.yaml"), PATH, 0)
-    assert secret in printed and key in printed and ("key import ::" in printed) == (kept == "here")
+    assert secret in printed and "\n23: " in printed and ("key import --paper ::" in printed) == (kept == "here")
     assert [line for line in printed.splitlines() if len(line) > 76] == []
     assert max(map(len, printed.splitlines())) == 76
 
