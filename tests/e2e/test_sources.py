@@ -8,23 +8,15 @@ from pathlib import Path
 
 import pytest
 from machines import run
-from pair import Pair
+from pair import with_a_repository
 from pulling import last_line, over_stdio
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, and read devices")
 
 
 @pytest.fixture
-def borg(way, find_borg):
-    return find_borg(way[0])
-
-
-@pytest.fixture
-def pair(client, server, sshd, way, find_borg):
-    pair = Pair(client, server, sshd, find_borg(way[0]), way[1])
-    code, told = pair.told("--job", "init")
-    assert (code, told["outcome"]) == (0, "ok"), told
-    return pair
+def pair(kept, find_borg, way):
+    return kept(with_a_repository, find_borg(way[0]), way[1])
 
 
 @contextlib.contextmanager
@@ -107,9 +99,8 @@ def test_a_block_device_that_a_job_names_is_saved_with_what_is_on_it_and_no_othe
         assert (pair.server.directory / device[1:]).read_bytes() == one.read_bytes()
 
 
-def test_a_pipe_into_which_nobody_writes_ends_the_run_and_is_named_on_the_client_only(client, server, borg):
-    client.policy()
-    assert last_line(hurried(client, server, "run init"))["outcome"] == "ok"
+def test_a_pipe_into_which_nobody_writes_ends_the_run_and_is_named_on_the_client_only(pair):
+    client, server = pair.client, pair.server
     pipe = client.source / "dumps" / "db.fifo"
     pipe.parent.mkdir()
     os.mkfifo(pipe)

@@ -160,7 +160,7 @@ def test_a_frame_that_is_wrong_in_one_type_is_only_words(fields: dict[str, objec
     assert isinstance(event(exit_line(**fields)), Unframed)
 
 
-@pytest.mark.parametrize("value", ["1", True, -1, 1_000_001, None, 1.0])
+@pytest.mark.parametrize("value", ["1", True, -1, 10**15, None, 1.0])
 def test_a_number_of_skipped_file_systems_is_one_or_the_frame_is_only_words(value: object) -> None:
     assert isinstance(event(exit_line(skipped_mounts=value)), Unframed)
     told = heard(start() + exit_line(skipped_mounts=2))[0]
@@ -174,7 +174,7 @@ def test_a_number_of_skipped_file_systems_is_one_or_the_frame_is_only_words(valu
     [
         *({"time": 1}, {"time": "2026-01-01T00:00:00"}, {"time": "2026-13-01T00:00:00Z"}, {"time": "x" * 200}),
         *({"obstacles": "borg-missing"}, {"obstacles": ["\x1b"]}, {"obstacles": ["a"] * 101}, {"version": 1}),
-        *({"skipped_mounts": value} for value in ([], {"a b": 1}, {"a": -1}, {"a": True}, {"a": 10**7}, {"a": "1"})),
+        *({"skipped_mounts": value} for value in ([], {"a b": 1}, {"a": -1}, {"a": True}, {"a": 10**15}, {"a": "1"})),
         *({"repositories": [1]}, {"transports": {"stdio": 1}}, {"policy": "x" * 101}, {"borg": ["1.4"]}),
     ],
 )
