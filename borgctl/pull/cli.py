@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -32,7 +33,7 @@ from borgctl.pull.session import Patience
 from borgctl.pull.standing import nagios
 from borgctl.pull.status import standings
 from borgctl.pull.stop import Stop
-from borgctl.pull.targets import load, names
+from borgctl.pull.targets import Target, load, names
 from borgctl.pull.text import rows, shown
 from borgctl.pull.unlock import unlock
 from borgctl.values import JobName, choice, duration
@@ -50,6 +51,8 @@ app = typer.Typer(
 )
 _NARROWEST = 40  # columns of a check behind its target's name
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="name of the target", show_default=False)]
+Targets = Annotated[list[str] | None, typer.Argument(metavar="TARGET", help="names", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help="every target")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON, one object a line")]
 
 
@@ -71,11 +74,15 @@ def main() -> None:
         progress.silence(sys.stdout)
         sys.exit(2)
     except OSError as error:
-        complain(PullError(f"{error.filename or 'borgpull'}: {error.strerror}"))
+        complain(_failed(error))
         sys.exit(2)
     except Exception:
         complain(PullError(traceback.format_exc().rstrip()))
         sys.exit(2)
+
+
+def _failed(error: OSError) -> PullError:
+    return PullError(f"{error.filename or 'borgpull'}: {error.strerror}")
 
 
 def _fill_descriptors() -> None:
@@ -170,8 +177,8 @@ def trust(
 @app.command(short_help="Back up: run the jobs of targets.")
 def run(
     context: typer.Context,
-    targets: Annotated[list[str] | None, typer.Argument(metavar="TARGET", help="names", show_default=False)] = None,
-    all: Annotated[bool, typer.Option("--all", help="every target")] = False,
+    targets: Targets = None,
+    all: All = False,
     job: Annotated[list[str] | None, typer.Option(metavar="JOB", help="this job (may be repeated)")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be started, and start nothing")] = False,
     as_json: Json = False,
@@ -180,12 +187,8 @@ def run(
 
     Example: borgpull run --all        borgpull run web1 --job prune
     """
-    if bool(targets) == all:
-        raise PullError("name targets or say --all, one of the two")
-    chosen = list(names(context.obj) if all else dict.fromkeys(targets or ()))
+    chosen = _chosen(context.obj, targets, every=all)
     jobs = tuple(JobName(text) for text in dict.fromkeys(job or ()))
-    if not chosen:
-        raise PullError(f"no target in {context.obj.targets}", "make one with: borgpull add TARGET HOST")
     if dry_run:
         raise typer.Exit(_dry_run(context.obj, chosen, jobs, as_json))
     outcomes, view = [], progress.screen(as_json)
@@ -201,6 +204,35 @@ def run(
         if stop.name is not None:
             outcomes.append("stopped")
     raise typer.Exit(exit_status(outcomes))
+
+
+def _chosen(folders: Folders, targets: list[str] | None, *, every: bool) -> list[str]:
+    """Return the targets that are named, or all that there are."""
+    if bool(targets) == every:
+        raise PullError("name targets or say --all, one of the two")
+    chosen = list(names(folders) if every else dict.fromkeys(targets or ()))
+    if not chosen:
+        raise PullError(f"no target in {folders.targets}", "make one with: borgpull add TARGET HOST")
+    return chosen
+
+
+def _each(folders: Folders, chosen: list[str], stop: Stop, act: Callable[[Target], int]) -> int:
+    """Do something with each target; return the worst exit status. One that cannot be used keeps no other back."""
+    worst = 0
+    for text in chosen:
+        try:
+            worst = max(worst, act(load(folders, TargetName(text))))
+        except (PullError, BadValue) as error:
+            complain(error)
+            worst = 2
+        except BrokenPipeError:  # nobody reads on
+            raise
+        except OSError as error:
+            complain(_failed(error))
+            worst = 2
+        if stop.name is not None:
+            return 2
+    return worst
 
 
 def _dry_run(folders: Folders, chosen: list[str], jobs: tuple[JobName, ...], as_json: bool) -> int:
@@ -228,36 +260,41 @@ def _say(head: str, line: str) -> None:
 
 
 @app.command("test", short_help="Say whether a pull would work.")
-def would_work(context: typer.Context, target: TargetArgument, as_json: Json = False) -> None:
+def would_work(context: typer.Context, targets: Targets = None, all: All = False, as_json: Json = False) -> None:
     """Say whether a pull would work: ssh, keys, policy, jobs, repository, clocks. Nothing is run or changed.
 
     Example: borgpull test web1
     """
-    found = load(context.obj, TargetName(target))
-    levels = []
     with Stop() as stop:
-        for check in probe.probe(Launcher(context.obj, progress.Quiet(), stop, Patience()), found):
-            levels.append(check.level)
-            if as_json:
-                print(json.dumps({"target": target, **check.plain}), flush=True)
-                continue
-            head = f"{found.name}: "
-            for line in check.lines(max(_NARROWEST, prose.width() - len(head))):
-                _say(head, line)
-            sys.stdout.flush()
-    raise typer.Exit(probe.status(levels) if stop.name is None else 2)
+        launcher = Launcher(context.obj, progress.Quiet(), stop, Patience())
+        chosen = _chosen(context.obj, targets, every=all)
+        status = _each(context.obj, chosen, stop, lambda target: _probed(launcher, target, as_json))
+    raise typer.Exit(status)
+
+
+def _probed(launcher: Launcher, target: Target, as_json: bool) -> int:
+    levels = []
+    for check in probe.probe(launcher, target):
+        levels.append(check.level)
+        if as_json:
+            print(json.dumps({"target": str(target.name), **check.plain}), flush=True)
+            continue
+        head = f"{target.name}: "
+        for line in check.lines(max(_NARROWEST, prose.width() - len(head))):
+            _say(head, line)
+        sys.stdout.flush()
+    return probe.status(levels)
 
 
 @app.command(short_help="Free the space that pruning has marked.")
-def compact(context: typer.Context, target: TargetArgument) -> None:
+def compact(context: typer.Context, targets: Targets = None, all: All = False) -> None:
     """Free the space that pruning has marked; borg's compact, by the server itself.
 
     Example: borgpull compact web1
     """
+    chosen, view = _chosen(context.obj, targets, every=all), progress.screen(json=False)
     with Stop() as stop:
-        status = compact_repository(
-            context.obj, load(context.obj, TargetName(target)), progress.screen(json=False), stop
-        )
+        status = _each(context.obj, chosen, stop, lambda target: compact_repository(context.obj, target, view, stop))
     raise typer.Exit(status)
 
 
@@ -267,6 +304,7 @@ def status(
     targets: Annotated[
         list[str] | None, typer.Argument(metavar="TARGET", help="names [every target]", show_default=False)
     ] = None,
+    all: All = False,
     as_json: Json = False,
     as_nagios: Annotated[bool, typer.Option("--nagios", help="print one line, as a monitoring plugin does")] = False,
 ) -> None:
@@ -278,6 +316,8 @@ def status(
     """
     if as_json and as_nagios:
         raise PullError("choose --json or --nagios, one of the two")
+    if all and targets:
+        raise PullError("name targets or say --all, one of the two")
     chosen = list(dict.fromkeys(targets or names(context.obj)))
     found = list(standings(context.obj, chosen, time.time()))
     if as_nagios:
