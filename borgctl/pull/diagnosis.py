@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable
 
+from borgctl.prose import elapsed
 from borgctl.pull.outcome import ADVICE, GOOD, Verdict
 from borgctl.pull.text import size
 from borgctl.pull.transcript import Message
@@ -22,6 +23,8 @@ _WORDS = (
     (r"Permission denied|Too many authentication failures", "key"),
     (r"[Rr]emote port forwarding failed|forwarding failed", "socket"),
 )
+# What it says where it had been connected; it says nothing where the gate was killed, and has the same status
+_LOST = r"Timeout, server|closed by remote host|[Cc]onnection reset|[Bb]roken pipe|timed out|send disconnect"
 SSH = {
     "host-key": "the client shows another host key than the target file has: was it installed anew? compare with what "
     "'borgctl authorize' prints on the client, then: borgpull trust --replace TARGET 'ssh-ed25519 AAAA…'",
@@ -59,6 +62,15 @@ def advice(verdict: Verdict, messages: Iterable[Message], target: str) -> str | 
         named = [message.msgid for message in said if message.source == "borg"]
         found = next((_BORG[name] for name in named if name in _BORG), None)
     return found and found.replace("TARGET", target)
+
+
+def lost(messages: Iterable[Message], seconds: float, *, window: bool) -> str:
+    """Return what to do about a client whose side ended in the middle, after so many seconds."""
+    after = elapsed(seconds)
+    told = any(message.source == "unframed" and re.search(_LOST, message.text) for message in messages)
+    return f"connection lost after {after}{'' if told else ', or the gate was killed'}; " + (
+        "open another window" if window else "what borg had committed is kept, run again"
+    )
 
 
 def named(name: str, target: str) -> str:

@@ -13,6 +13,9 @@ from borgctl.pull.transcript import Message, Transcript
 
 _MOST_SERVE_LINES = 200
 
+# What ssh advises about a known_hosts file; ours is made for one call (`peer.prepare`), from the target file
+_ADVICE = re.compile(rb"^ *(?:remove with:|ssh-keygen -f |Offending \S+ key in |Add correct host key in )")
+
 
 class Hearing:
     """What both streams have left unfinished; `transcript` keeps what they said."""
@@ -24,7 +27,8 @@ class Hearing:
     def client(self, data: bytes) -> None:
         """Take bytes of the client's stream."""
         for line in self._client.feed(data) if data else self._client.finish():
-            self._screen.show(self.transcript.take(event(line)))
+            if not _ADVICE.search(line):
+                self._screen.show(self.transcript.take(event(line)))
 
     def serve(self, data: bytes) -> None:
         """Take bytes of serve's stderr, which quotes the client; only so many of its warnings are kept."""

@@ -28,6 +28,7 @@ ADVICE = {
     "window-cut": "a command of the client's admin was cut short: open another window",
     "stream-limit": "the client sent a line of more than 1 MiB: look at what it runs",
     "ssh-failed": "can the client be reached under this name and port?",
+    "connection-lost": "what borg had committed is kept, its last checkpoint too: run again",
     "stray-output": "the client's login prints on stdout before the gate speaks: is its shell one that runs commands? "
     "there let ~/.bashrc, /etc/bash.bashrc, ~/.zshenv, /etc/zsh/zshenv, ~/.cshrc, ~/.ssh/rc and /etc/ssh/sshrc "
     "print nothing, or to stderr (echo hi >&2)",
@@ -124,7 +125,7 @@ def judge(facts: Facts) -> Verdict:
     if told is None and facts.serve_first:
         return Verdict("failed", "serve", facts.serve, "serve-failed")
     if told is None and facts.peer == "ssh" and facts.status == 255:
-        return Verdict("failed", "ssh", 255, "ssh-failed")
+        return Verdict("failed", "ssh", 255, "connection-lost" if facts.started else "ssh-failed")
     if told is None:
         return Verdict("failed", "launcher", facts.status, "no-exit-line")
     if told.outcome not in GOOD:

@@ -119,10 +119,10 @@ def _repository(folders: Folders, target: Target, state: State) -> Iterator[Chec
     while not os.path.isdir(there):
         there = os.path.dirname(there)
     made = os.path.isfile(f"{path}/config")
-    if not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-        yield Check("repository", "error", f"{there} cannot be written by uid {os.geteuid()}", f"chown it: {there}")
-    elif wrong := problem(target, state):
+    if (wrong := problem(target, state)) and not wrong.hidden:
         yield Check("repository", "error", f"{wrong.reason}: {wrong.text}", named(wrong.reason, str(target.name)))
+    elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        yield Check("repository", "error", f"{there} cannot be written by uid {os.geteuid()}", f"chown it: {there}")
     elif not made:
         init = f"borgpull run {target.name} --job init"
         yield Check("repository", "warn", f"{path} is not made yet", f"once, where the client offers it: {init}")

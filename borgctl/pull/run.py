@@ -17,7 +17,7 @@ from borgctl.errors import BadValue
 from borgctl.pull import drafts, peer, serve
 from borgctl.pull.broken_off import recalled
 from borgctl.pull.children import Child
-from borgctl.pull.diagnosis import full, named
+from borgctl.pull.diagnosis import full, lost, named
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
 from borgctl.pull.memory import alerted, remember
@@ -234,16 +234,21 @@ def carry(
         alerts=tuple({alert.reason: alert for alert in alerts}.values()),
         passed=facts.passed,
         refused=facts.refused,
-        hint=_hint(launcher, target, said, facts, call.asked[0]),
+        hint=_hint(launcher, target, said, facts, transcript, seconds),
     )
     launcher.screen.end(summary(report))
     return report
 
 
-def _hint(launcher: Launcher, target: Target, verdict: Verdict, facts: Facts, job: str | None) -> str | None:
+def _hint(
+    launcher: Launcher, target: Target, verdict: Verdict, facts: Facts, transcript: Transcript, seconds: float
+) -> str | None:
     """Return what to do about what we know ourselves; None where the words of ssh and borg say more."""
+    job = transcript.asked[0]
     if facts.refused is not None:
         return advised(facts.refused, target, job)
+    if verdict.reason == "connection-lost":
+        return lost(transcript.messages, seconds, window=job is None)
     if verdict.outcome in GOOD or verdict.origin != "borg":
         return None
     return named("server-full", str(target.name)) if full(str(target.repository)) else locked(launcher.folders, target)

@@ -38,7 +38,7 @@ class Transcript:
     """
 
     def __init__(self, asked: tuple[str | None, str | None] = (None, None), until: float | None = None) -> None:
-        self._asked, self._until = asked, until
+        self.asked, self._until = asked, until
         self._runs: set[str] = set()
         self._parts: dict[tuple[str, str], bytearray] = {}  # bytes: as text, many small pieces would take far more room
         self._exit: Exit | None = None
@@ -82,7 +82,7 @@ class Transcript:
                 self.heard = self.heard or time.time()
                 self.hello = self.hello or event
             case Start():
-                self.astray |= self.start is not None or (event.job, event.repository) != self._asked
+                self.astray |= self.start is not None or (event.job, event.repository) != self.asked
                 self.start = self.start or event
             case Exit():
                 self._exit = event

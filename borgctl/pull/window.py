@@ -26,7 +26,16 @@ from borgctl.pull.transcript import Transcript
 _IN_ORDER = 60.0  # seconds: the client closes the window itself, and ends borg in order, which takes it 40
 _PACE = 1.0  # seconds that a session takes at least, whatever a client does
 _CUT = (
-    *("window-over", "timeout", "disconnected", "no-exit-line", "ssh-failed", "stream-limit", "frames-astray"),
+    *(
+        "window-over",
+        "timeout",
+        "disconnected",
+        "no-exit-line",
+        "ssh-failed",
+        "connection-lost",
+        "stream-limit",
+        "frames-astray",
+    ),
     *("rpc-refused", "guard-failed"),
 )
 

@@ -150,7 +150,7 @@ def test_a_link_that_goes_down_ends_both_sides_and_the_next_pull_succeeds(hosts,
     client_seconds = time.monotonic() - begun
     print(f"{busy.__name__}: the server's side ended after {server_seconds:.1f} s, the client's {client_seconds:.1f} s")
     assert launcher.returncode == 2
-    assert "web1 default: failed (ssh: ssh-failed, status 255)" in said
+    assert "web1 default: failed (ssh: connection-lost, status 255)" in said and "hint: connection lost after" in said
     assert server_seconds < KEEP_ALIVE + 15
     assert client_seconds < KEEP_ALIVE + 25  # and some to end borg in order
     assert client.records("exit")[-1]["outcome"] in ("disconnected", "failed")

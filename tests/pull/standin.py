@@ -150,6 +150,8 @@ def play(step: list) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         case ["hang-up"]:
             os.close(0), os.close(1)
+        case ["cut-off"]:
+            os.kill(os.getppid(), signal.SIGKILL)
         case ["backup"]:
             backup()
             saved = True

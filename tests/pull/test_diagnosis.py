@@ -3,7 +3,7 @@
 import pytest
 
 from borgctl.pull import diagnosis
-from borgctl.pull.diagnosis import advice, ailment, full, named
+from borgctl.pull.diagnosis import advice, ailment, full, lost, named
 from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.transcript import Message
 
@@ -52,6 +52,23 @@ def test_no_hint_speaks_of_a_target_by_another_name() -> None:
         assert "TARGET" not in named(name, "web1")
     assert advice(Verdict("failed", "launcher", None, "host-key-missing"), (), "web1") == named(
         "host-key-missing", "web1"
+    )
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Timeout, server web1 not responding.",
+        "Connection to web1 closed by remote host.",
+        "client_loop: send disconnect: Broken pipe",
+        "Read from remote host web1: Connection reset by peer",
+    ],
+)
+def test_a_connection_that_was_lost_is_told_from_a_gate_that_says_nothing_more(said) -> None:
+    hint = lost([Message("unframed", "ERROR", said)], 4.2, window=False)
+    assert hint == "connection lost after 4 s; what borg had committed is kept, run again"
+    assert lost([Message("borg", "ERROR", said)], 4.2, window=True).startswith(
+        "connection lost after 4 s, or the gate was killed; open"
     )
 
 

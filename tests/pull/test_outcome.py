@@ -27,8 +27,9 @@ TABLE = [
     (Facts(REFUSED, started=False, status=77, serve=2), Verdict("refused", "gate", 77, "unknown-job")),
     # no last word is no success, whatever the status
     (Facts(None, status=0), Verdict("failed", "launcher", 0, "no-exit-line")),
-    (Facts(None, status=255), Verdict("failed", "ssh", 255, "ssh-failed")),
-    (Facts(None, status=255, serve=2), Verdict("failed", "ssh", 255, "ssh-failed")),
+    (Facts(None, started=False, status=255), Verdict("failed", "ssh", 255, "ssh-failed")),
+    (Facts(None, started=False, status=255, serve=2), Verdict("failed", "ssh", 255, "ssh-failed")),
+    (Facts(None, status=255), Verdict("failed", "ssh", 255, "connection-lost")),
     (Facts(None, status=255, peer="gate"), Verdict("failed", "launcher", 255, "no-exit-line")),
     (Facts(None, status=-9, peer="gate"), Verdict("failed", "launcher", -9, "no-exit-line")),
     (Facts(None, status=1, serve=3, serve_first=True), Verdict("failed", "serve", 3, "serve-failed")),

@@ -139,6 +139,16 @@ def test_what_a_login_prints_on_stderr_keeps_no_run_from_going_well(world, sshd,
     assert borgpull("run", "web1")[0] == 0
 
 
+def test_a_connection_that_is_lost_in_a_run_is_no_client_that_cannot_be_reached(
+    world, sshd, borg, repository, borgpull
+) -> None:
+    sshd.add(borg, jobs="[default]")
+    sshd.plays([["start"], ["cut-off"]])
+    status, _, err = borgpull("run", "web1")
+    assert status == 2 and "web1 default: failed (ssh: connection-lost, status 255)" in err
+    assert "hint: connection lost after " in err and "run again" in err and "under this name" not in err
+
+
 def test_a_wrong_host_key_ends_the_run_before_anything_is_said(world, sshd, borg, repository, borgpull) -> None:
     sshd.add(borg, jobs="[default]")
     other = setup.add(
@@ -155,7 +165,8 @@ def test_a_wrong_host_key_ends_the_run_before_anything_is_said(world, sshd, borg
     sshd.plays(create(borg, world))
     status, _, err = borgpull("run", "web1")
     assert (status, "web1 default: failed (ssh: ssh-failed, status 255)" in err) == (2, True), err
-    assert "Host key verification failed" in err
+    assert "Host key verification failed" in err and "IDENTIFICATION HAS CHANGED" in err
+    assert "known_hosts" not in err and "ssh-keygen" not in err and "remove with" not in err
     assert "serve" not in err
 
 
