@@ -195,11 +195,9 @@ def carry(
     for note in notes:
         launcher.screen.show(transcript.keep(note))
     before = _inspected(launcher, target, transcript)
-    if (
-        barred := before.verdict
-        or _made(launcher, target, call.asked[0])
-        or _full(launcher, target, session, transcript)
-    ):
+    barred = before.verdict or _made(launcher, target, call.asked[0])
+    barred = barred or _full(launcher, target, session, transcript)
+    if barred:
         report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, tuple(before.alerts))
         launcher.screen.end(summary(report))
         return report
