@@ -61,7 +61,7 @@ class Output:
         if self.json:
             self.event("output", source=source, stream=stream, data=text, **({"more": True} if more else {}))
         else:
-            for line in _readable(stream, text):
+            for line in _listed(text) or _readable(stream, text):
                 self._add(f"{source}: {escaped(line)}")
 
     def _add(self, line: str) -> None:
@@ -110,6 +110,17 @@ class Output:
 def escaped(text: str) -> str:
     """Return printable ASCII: everything else as Python would write it in a string."""
     return "".join(c if " " <= c <= "~" and c != "\\" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _listed(text: str) -> list[str]:
+    """Return a line of borg's list of files as it writes it without JSON; nothing for any other line."""
+    if not text.startswith('{"type": "file_status"'):
+        return []
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return []
+    return [f"{value.get('status')} {value.get('path')}"]
 
 
 def _readable(stream: str, text: str) -> list[str]:

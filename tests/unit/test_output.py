@@ -166,6 +166,13 @@ def test_for_people_a_log_message_is_its_text_and_progress_is_left_out(reader):
     ]
 
 
+def test_for_people_a_listed_file_is_as_borg_writes_it_and_is_no_last_word_of_a_failure(reader):
+    status = b'{"type": "file_status", "status": "A", "path": "/etc/x\\n\\u001b"}\n'
+    lines, taken = fed(reader, b"bad news\n" + status * 9 + b'{"type": "file_status"\n', 4096)
+    assert taken.decode().splitlines()[1:] == ["borg: A /etc/x\\n\\x1b"] * 9 + ['borg: {"type": "file_status"']
+    assert list(lines.tail) == ["bad news", '{"type": "file_status"']
+
+
 def test_results_on_stdout_are_passed_on_as_they_are(reader):
     _, taken = fed(reader, b'{"type":"log_message","message":"x"}\n', 4096, stream="stdout")
     assert taken == b'borg: {"type":"log_message","message":"x"}\n'
