@@ -7,10 +7,10 @@
 #                and 'make prove-guards': each guard of SECURITY.md taken out, in a copy, and its test seen to fail
 #   make test-on SUITE=trixie   'make demo' and 'make test' in a fresh tree of another Debian release, as root
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
-#   make setup   only what 'make test' sets up          make lint, make documents, make clean
+#   make setup   only what 'make test' sets up          make lint, make documents, make lock, make clean
 #   make man     the manual pages, in dist/man (an installed package has them: man borgctl)
 
-.PHONY: help check lint test test-on prove prove-guards demo setup documents man clean
+.PHONY: help check lint test test-on prove prove-guards demo setup documents lock man clean
 .NOTPARALLEL:
 
 # where .venv leads to (tests/setup/venv.sh), asked when it's there
@@ -49,6 +49,10 @@ prove-guards: setup
 documents:
 	@sh tests/setup/venv.sh dev
 	$(BIN)/python policy/generate.py
+
+# the newest releases of what the package needs, with the hashes of all their files, for 'pip install --require-hashes'
+lock:
+	@sh tests/setup/lock.sh
 
 man:
 	@sh tests/setup/venv.sh dev

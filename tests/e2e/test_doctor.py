@@ -185,7 +185,7 @@ def test_variables_act_before_the_gate_where_doctor_says_so(sshd, key, scratch, 
     if not machines.run(["getent", "passwd", sshd.user]).stdout.strip().endswith("bash"):
         pytest.skip("another login shell reads other variables")
     sshd.configure(f"AcceptEnv {accept}")
-    sshd.authorize(machines.key_line(key, "bash -c true"))
+    sshd.authorize(machines.key_line(key, "bash -c true; true"))
     assert probes.sends_a_variable_that_runs(sshd, key, scratch) is runs
     found = topics(doctor(sshd, key), f"login {sshd.user}")
     assert is_open(found, "environment") is runs

@@ -22,7 +22,7 @@ from machines import program, run, wait_for
 
 # What stands in code there and is nothing to type.
 NAMES = {
-    *("backup", "web1", "cli", "PATH", "borg serve", "borgpull", "borgpull compact", "--nagios", "expect: 26h"),
+    *("backup", "web1", "PATH", "borg serve", "borgpull", "borgpull compact", "--nagios", "expect: 26h"),
     *("/root/borgctl", "/opt/borgctl/bin", "/root/.ssh/authorized_keys", "/var/log/borgctl/audit.jsonl"),
     *("borgpull@backup.example.org",),
 }
@@ -122,11 +122,12 @@ class Story:
         self.web1.type(words.replace("useradd ", f"useradd --prefix {self.web1.top} "))
         assert "_borgctl:" in (self.web1.top / "etc/passwd").read_text()
 
+    def require(self, words):
+        """What is in these files is held by tests/unit/test_requirements_lock.py, and fetched in no test."""
+        assert readme.README.parent.joinpath(Path(words.split()[-1]).name).exists()
+
     def install(self, words):
-        project = tomllib.loads((readme.README.parent / "pyproject.toml").read_text())["project"]
-        extra = re.search(r"\[(\w+)\]", words)[1]
-        assert extra in project["optional-dependencies"]
-        for name in project["scripts"]:
+        for name in tomllib.loads((readme.README.parent / "pyproject.toml").read_text())["project"]["scripts"]:
             assert os.access(program(name), os.X_OK)
 
     def manual(self, words):
@@ -274,7 +275,10 @@ FOLLOWED = {
     ("both", r"apt-get install [a-z0-9 -]+"): Story.packages,
     ("web1", r"apt-get install openssh-server"): Story.packages,
     ("web1", r"useradd .+"): Story.add_user,
-    ("both", r"python3 -m venv /opt/borgctl && /opt/borgctl/bin/pip install '/root/borgctl\[cli\]'"): Story.install,
+    ("both", r"python3 -m venv /opt/borgctl"): lambda story, words: None,
+    ("both", r"/opt/borgctl/bin/pip install --require-hashes -r /root/borgctl/requirements-gate\.lock"): Story.require,
+    ("both", r"/opt/borgctl/bin/pip install --require-hashes -r /root/borgctl/requirements\.lock"): Story.require,
+    ("both", r"/opt/borgctl/bin/pip install --no-deps --no-build-isolation /root/borgctl"): Story.install,
     ("both", r"man borgctl"): Story.manual,
     ("backup", r"useradd .+ borgpull"): Story.add_server_user,
     ("backup", r"install .+ /etc/borgpull /srv/borg"): Story.make_server_directories,

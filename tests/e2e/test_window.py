@@ -281,6 +281,20 @@ def test_an_admin_whose_command_is_killed_loses_that_command_and_not_the_window(
     assert_nothing_is_left(either_pair)
 
 
+@pytest.mark.parametrize("either_pair", ["socket"], indirect=True)
+def test_a_name_that_sshd_made_for_a_gate_that_never_began_goes_with_the_next(either_pair):
+    keys = either_pair.sshd.directory / "authorized_keys"
+    text = keys.read_text()
+    keys.write_text(text.replace('command="', 'command="exit 1; '))
+    try:
+        assert either_pair.borgpull("window", "web1", "--for", "30s").returncode == 2
+    finally:
+        keys.write_text(text)
+    (name,) = either_pair.client.socket_directory.iterdir()
+    assert_nothing_is_left(either_pair)
+    assert not name.exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_gate_that_is_ended_in_the_middle_of_a_command_takes_borg_along(one_pair, number):
     with opened(one_pair, allow="write") as window:
