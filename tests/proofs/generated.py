@@ -75,12 +75,13 @@ class Intent:
         given = {name for name, _ in self.options}
         structured = self.log == "json" or not names_disclosed
         shown = ["progress"] if self.log == "json" else []
-        if self.command == "create" and not given & {"json", "stats", "dry-run", "list"}:
-            shown.append("json" if structured else "stats")
-        if self.command == "create" and "dry-run" in given and "list" not in given:
-            shown.append("list")
-        if self.command in ("list", "info") and structured and not given & {"json", "json-lines", "short"}:
+        counted = self.command == "prune" or (self.command == "create" and "dry-run" in given)
+        shown += ["list"] if counted else []
+        if self.command == "create" and not counted:
+            shown.append("json" if structured or "json" in given else "stats")
+        if structured and (self.command == "info" or (self.command == "list" and self.archive is None)):
             shown.append("json")
+        shown = [name for name in shown if name not in given]
         anew = ("/proc", "/sys", "/dev", "/run") if "/" in self.paths and "one-file-system" not in given else ()
         left = [at for at in anew if not any(path == at or path.startswith(f"{at}/") for path in self.paths)]
         place = {"proto": "ssh", "user": None, "host": "borgctl", "port": None}
