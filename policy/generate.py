@@ -480,6 +480,7 @@ def target_page() -> str:
         "(`accepted-warnings`), and one warning of another kind makes it a warning. The numbers are the client's word.",
         "",
         "A slip of the hand is no failed backup: `--job` with a job that is none, or a window that was refused, leave no mark here.",
+        "Nor does what a person spells out (`borgpull borg TARGET -- list ::NAME`, where the client's policy has `commands`).",
         "",
         "A job that the client offers no more leaves by itself, once the client says so (`hello`, where the target file names no",
         "jobs, or `unknown-job`, where a person named it); if it ever went well that is an alert. One that the target file listed",

@@ -16,7 +16,7 @@ BROKEN_OFF = "broken-off"
 
 def interrupted(state: State, seen: Seen | None) -> Begun | None:
     """Take a run that broke off for the last one of its job, and a failed one; return it, None where there is none."""
-    if seen is None or seen.alive or seen.begun.kind == "window" or _ended(state, seen.begun):
+    if seen is None or seen.alive or seen.begun.kind in ("window", "borg") or _ended(state, seen.begun):
         return None
     begun = seen.begun
     past = Past(begun.time, "failed", BROKEN_OFF)

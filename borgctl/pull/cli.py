@@ -14,7 +14,7 @@ import typer
 from borgctl import __version__, completion, prose
 from borgctl.completion import Shell
 from borgctl.errors import BadValue
-from borgctl.pull import copies, owner, plan, probe, progress, setup
+from borgctl.pull import copies, owner, plan, probe, progress, setup, spelled_out
 from borgctl.pull import folders as places
 from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
@@ -194,7 +194,7 @@ def run(
     outcomes, view = [], progress.screen(as_json)
     with Stop() as stop:
         for report in run_all(Launcher(context.obj, view, stop, Patience()), chosen, jobs):
-            outcomes.append("warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome)
+            outcomes.append(_outcome(report))
             try:
                 _print(report, as_json)
             except OSError as error:  # nobody reads on, or the disk is full: what is left to do is done all the same
@@ -204,6 +204,10 @@ def run(
         if stop.name is not None:
             outcomes.append("stopped")
     raise typer.Exit(exit_status(outcomes))
+
+
+def _outcome(report: Report) -> str:
+    return "warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome
 
 
 def _chosen(folders: Folders, targets: list[str] | None, *, every: bool) -> list[str]:
@@ -257,6 +261,27 @@ def _print(report: Report, as_json: bool) -> None:
 def _say(head: str, line: str) -> None:
     """Print a line with words of a client's, fit for a terminal already, each row of it behind whose it is."""
     print(*rows(head, line, shutil.get_terminal_size().columns if sys.stdout.isatty() else None), sep="\n")
+
+
+@app.command(short_help="Ask for a borg subcommand, spelled out.")
+def borg(
+    context: typer.Context,
+    target: TargetArgument,
+    words: Annotated[list[str], typer.Argument(metavar="WORD", help="after --: borg's words", show_default=False)],
+    deletes: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="how many objects a prune may delete", show_default=False)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for a borg subcommand, spelled out, where the client's policy offers it ('commands'). No nightly backup.
+
+    Example: borgpull borg web1 -- list ::web1-default-2026-11-30
+    """
+    found, order, view = load(context.obj, TargetName(target)), spelled_out.read(words), progress.screen(as_json)
+    with Stop() as stop:
+        report = spelled_out.ask(Launcher(context.obj, view, stop, Patience()), found, order, deletes)
+    _print(report, as_json)
+    raise typer.Exit(exit_status([_outcome(report)]))
 
 
 @app.command("test", short_help="Say whether a pull would work.")

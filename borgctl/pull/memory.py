@@ -95,7 +95,7 @@ def _silence(kept: Head | None, told: Audit | None) -> str | None:
 
 def _done(state: State, ended: Ended) -> list[Alert]:
     """Return what the guard saw the client do, or want to do, that borg does not."""
-    whose, alerts = f"job {ended.job}" if ended.job else "a window", []
+    whose, alerts = f"job {ended.job}" if ended.job else f"a {ended.title}", []
     if ended.verdict.reason == "rpc-refused":
         text = f"{whose}: the client's borg was asked for {ended.refused}"
         alerts.append(state.alert("rpc-refused", text, ended.time))

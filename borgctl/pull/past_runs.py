@@ -27,7 +27,7 @@ class Ended:
     """A call that has ended, at `time`; `job` is None for hello, `seen` is what was sent as --seen.
 
     `by_hand`: a person named the job, and neither the target's file nor the client's own offer does. `judged` is False
-    for what is nobody's backup: a window.
+    for what is nobody's backup: a window, or a request that was spelled out, as `title` says.
     """
 
     job: str | None
@@ -38,6 +38,7 @@ class Ended:
     config: str | None = None  # the hash of the repository's config, afterwards
     by_hand: bool = False
     judged: bool = True
+    title: str = "window"
     named: tuple[str, ...] = ()  # the jobs of the target's file
     lists: bool = False  # the file says which jobs are run, and nobody asks the client
     passed: Passed | None = None

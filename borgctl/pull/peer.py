@@ -12,7 +12,7 @@ from signal import SIGKILL, SIGTERM
 
 from borgctl.pull import ssh
 from borgctl.pull.targets import Target
-from borgctl.request import Hello, Options, Order, Request, Run, Window, render
+from borgctl.request import Borg, Hello, Options, Order, Request, Run, Window, render
 from borgctl.values import Head, JobName, SocketPath
 
 GATE = (sys.executable, "-I", "-m", "borgctl.gate")
@@ -51,6 +51,11 @@ def run(target: Target, job: JobName, room: str, seen: Head | None = None, nonce
     `seen` is what is kept of the client's audit log.
     """
     return _carrying(target, Run(job), room, (str(job), str(target.repository)), seen, nonce)
+
+
+def spelled_out(target: Target, order: Borg, room: str, seen: Head | None = None) -> Call:
+    """Return the call that asks for a borg subcommand."""
+    return _carrying(target, order, room, (None, str(target.repository)), seen)
 
 
 def window(target: Target, seconds: int, room: str, seen: Head | None = None) -> Call:

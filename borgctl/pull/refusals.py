@@ -22,9 +22,11 @@ HOSTILE = (
 
 
 def advised(refused: Refused, target: Target, job: str | None) -> str:
-    """Return what to do; `job` is None for a window."""
+    """Return what to do; `job` is None for a window, and for a request that was spelled out."""
     if refused.stray:
         return ADVICE["stray-output"]
+    if job is None and not refused.session.startswith("window-"):
+        return _of_request(refused, target)
     if job is None:
         if refused.rule not in ("session", "delete") or refused.method not in _WINDOWS:
             return HOSTILE
@@ -48,3 +50,10 @@ def advised(refused: Refused, target: Target, job: str | None) -> str:
     if described.kind == "read" and refused.rule == "session" and refused.method in _WINDOWS:
         return f"the target file says 'kind: read' of job {job}: if it is to write, take that away"
     return HOSTILE
+
+
+def _of_request(refused: Refused, target: Target) -> str:
+    if (refused.session, refused.method) != ("prune", "delete"):
+        return HOSTILE
+    more = f"borgpull borg {target.name} --deletes {10 * _DELETES} -- prune …"
+    return f"look at what it would prune; if it is right, ask again with more of --deletes: {more}"

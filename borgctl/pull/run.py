@@ -221,6 +221,7 @@ def carry(
     ended = Ended(
         *(call.asked[0], said, transcript, seen, time.time(), after.digest, by_hand),
         judged=call.asked[0] is not None,
+        title=job,
         named=_named(target),
         lists=target.jobs is not None,
         passed=facts.passed,

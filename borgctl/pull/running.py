@@ -23,7 +23,7 @@ from borgctl.pull import atomic
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.values import JobName
 
-KINDS = ("run", "hello", "window")
+KINDS = ("run", "hello", "window", "borg")
 _LARGEST = 1000
 _LOCK = "@hhqqi0q"  # struct flock (fcntl(2)): type, whence, start, length, pid
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK

@@ -18,6 +18,12 @@ from borgctl.pull.text import iso, shown
 
 _LEVELS = dict.fromkeys(("ok", "seen"), 0) | dict.fromkeys(("warning", "failing", "new", "not-ready"), 1)
 _LEVELS |= dict.fromkeys(("overdue", "never", "invalid", "unusable"), 2)
+_AT_WORK = {
+    "run": "running",
+    "hello": "asking the client for its jobs",
+    "window": "a window is open",
+    "borg": "a request is running",
+}
 POSSIBLE_ATTACK = "POSSIBLE ATTACK"
 _NAGIOS = ("OK", "WARNING", "CRITICAL")
 
@@ -94,8 +100,7 @@ class AtWork:
     seconds: float
 
     def __str__(self) -> str:
-        whose = {"run": "running", "hello": "asking the client for its jobs", "window": "a window is open"}[self.kind]
-        return f"{whose} for {elapsed(self.seconds)}"
+        return f"{_AT_WORK[self.kind]} for {elapsed(self.seconds)}"
 
     @property
     def plain(self) -> dict[str, Any]:

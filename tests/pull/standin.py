@@ -16,7 +16,7 @@ import time
 
 RUN = "run-1"
 ASKED = shlex.split(os.environ.get("SSH_ORIGINAL_COMMAND", "run default --repository=/-"))
-OPTIONS = dict(word[2:].split("=", 1) for word in ASKED if word.startswith("--"))
+OPTIONS = dict(word[2:].split("=", 1) for word in ASKED if word.startswith("--") and "=" in word)
 HERE = shlex.quote(os.path.abspath(__file__))
 saved = True  # whether this run has nothing to save any more
 

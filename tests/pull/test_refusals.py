@@ -35,7 +35,7 @@ def test_a_prune_that_may_not_delete_ends_with_the_line_to_paste(jobs: str, line
     [("put", "write"), ("commit", "write"), ("delete", "delete"), ("save_key", "passphrase")],
 )
 def test_in_a_window_the_word_is_named_that_would_allow_it(method: str, allow: str) -> None:
-    assert advice(method, "session", None).endswith(f"borgpull window web1 --allow {allow}")
+    assert advice(method, "session", None, session="window-read").endswith(f"borgpull window web1 --allow {allow}")
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,12 @@ def test_in_a_window_the_word_is_named_that_would_allow_it(method: str, allow: s
 )
 def test_all_else_is_no_borg_that_borgctl_started(method: str, rule: str, job: str | None) -> None:
     assert advice(method, rule, job) == HOSTILE
+
+
+def test_what_a_spelled_out_request_may_not_do_is_no_matter_of_a_window() -> None:
+    assert "borgpull borg web1 --deletes 50000 -- prune" in advice("delete", "delete", None, session="prune")
+    assert advice("put", "session", None, session="read") == HOSTILE
+    assert advice("delete", "delete", None, session="create") == HOSTILE
 
 
 def test_an_init_that_was_cut_short_is_told_from_an_attack_by_whoever_looks() -> None:
