@@ -38,4 +38,5 @@ def _repository(state: states.State, target: Target) -> str:
         raise PullError(f"target {str(target.name)!r} knows no repository")
     known = state.repository or "an unknown id"
     state.repository = state.config = state.contents = None
+    state.untried_key = False
     return f"forgot repository {known}; what is at {target.repository} at the next run is taken for it"

@@ -195,13 +195,12 @@ def carry(
     for note in notes:
         launcher.screen.show(transcript.keep(note))
     before = _inspected(launcher, target, transcript)
-    barred = before.verdict or _made(launcher, target, call.asked[0])
-    barred = barred or _full(launcher, target, session, transcript)
-    if barred:
-        report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, tuple(before.alerts))
+    if barred := _barred(launcher, target, session, call.asked[0], before, transcript):
+        missed = Ended(call.asked[0], barred, transcript, seen, time.time(), by_hand=by_hand, named=_named(target))
+        later = remember(launcher.folders, target.name, missed) if barred.reason == "server-full" else ()
+        report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, (*before.alerts, *later))
         launcher.screen.end(summary(report))
         return report
-    _release(launcher, target, transcript, "an earlier borg")
     begin(launcher.folders, target.name)
     last = transactions.last(repository)
     with lowered(repository) if session.name == "prune" else nullcontext():
@@ -237,6 +236,21 @@ def carry(
     )
     launcher.screen.end(summary(report))
     return report
+
+
+def _barred(
+    launcher: Launcher,
+    target: Target,
+    session: GuardSession,
+    job: str | None,
+    before: Inspection,
+    transcript: Transcript,
+) -> Verdict | None:
+    """Return why nothing is started, None where it is."""
+    if unfit := before.verdict or _made(launcher, target, job):
+        return unfit
+    _release(launcher, target, transcript, "an earlier borg")
+    return _full(launcher, target, session, transcript)
 
 
 def _hint(

@@ -8,7 +8,7 @@ import pytest
 
 from borgctl.pull import config, session
 from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName
+from borgctl.pull.folders import TargetName, host_id
 from borgctl.pull.repository import reserve, space, transactions
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.session import Patience
@@ -83,6 +83,7 @@ def test_a_run_that_cannot_commit_is_not_started_and_the_hint_names_compact(worl
     assert (report.verdict.outcome, report.verdict.reason) == ("failed", "server-full")
     assert "11.0 MB free" in world.screen.getvalue() and "borgpull compact web1" in world.screen.getvalue()
     assert report.transcript.start is None
+    assert states.load(world.folders, TargetName("web1")).jobs["default"].last.reason == "server-full"
     assert space.lacking(str(made), PRUNE) is None and space.lacking(str(made), GuardSession("read")) is None
     (disk / "filler").unlink()
     assert run(world, borg, Path(__file__), "one").verdict.outcome == "ok"
@@ -96,8 +97,19 @@ def test_a_run_that_fills_the_disk_ends_before_nothing_is_left_and_leaves_no_res
     report = run(world, borg, world.root / "large", "large")
     assert report.verdict.reason == "server-full" or "borgpull compact web1" in (report.hint or "")
     assert transactions.void(str(made))
+    (made / "lock.exclusive").mkdir()
+    (made / f"lock.exclusive/{host_id(world.folders)}.{2**22}-0").touch()  # serve was killed
     assert run(world, borg, Path(__file__), "small").verdict.outcome == "ok", world.screen.getvalue()
     assert transactions.void(str(made)) == []
+
+
+def test_what_somebody_is_at_is_never_removed_however_little_is_left(world, disk, made) -> None:
+    (made / "data/0/9").write_bytes(b"BORG_SEG")
+    (made / "lock.exclusive").mkdir()
+    (made / "lock.exclusive/nas@1.2-0").touch()
+    leave(disk, 0)
+    space.clear(world.folders, str(made))
+    assert (made / "data/0/9").exists()
 
 
 def test_on_a_disk_without_a_byte_compact_says_why_and_goes_on_once_there_is_room(

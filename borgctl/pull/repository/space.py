@@ -17,13 +17,16 @@ from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.text import size
 
 _LEAST = 10_000_000  # bytes for locks, small files and a commit
+_TINY = 100_000  # with less than that nobody can take a lock, and write
 _INDEX = 4  # borg wants room for so many indices beside the one there is (borg/repository.py, check_free_space)
+
+_JOBS = ("create", "init", "prune")  # the client's admin may try to delete, however little is left
 
 
 def lacking(repository: str, session: GuardSession) -> str | None:
     """Return what keeps a session of this kind from committing anything; None where there is room."""
     needed, left = _needed(repository, session), free(repository)
-    if needed is None or left is None or left >= needed:
+    if session.name not in _JOBS or needed is None or left is None or left >= needed:
         return None
     return f"{size(left)} free at {repository}, and a run needs {size(needed)} before it begins"
 
@@ -45,15 +48,16 @@ def free(repository: str) -> int | None:
 def clear(folders: Folders, repository: str) -> None:
     """Remove what was never committed, as borg does before it writes; also where the disk has no room for a lock."""
     with borglock.alone(repository, host_id(folders)) as ours:
-        if ours or not borglock.listed(f"{repository}/lock.exclusive"):
+        left = free(repository)
+        if ours or (left is not None and left < _TINY and not os.path.lexists(f"{repository}/lock.exclusive")):
             for path in transactions.void(repository):
                 with contextlib.suppress(OSError):
                     os.unlink(path)
 
 
 def _needed(repository: str, session: GuardSession) -> int | None:
-    """Return how many bytes have to be free; None for a session that writes nothing, or an admin's."""
-    if session.name not in ("create", "init", "prune"):
+    """Return how many bytes have to be free; None for a session that writes nothing."""
+    if session.name not in (*_JOBS, "window-write", "window-delete"):
         return None
     number, index = transactions.last(repository), 0
     with contextlib.suppress(OSError):
