@@ -173,6 +173,14 @@ _TABLE = (
         False,
         "make a copy of the repository on the server before anything else, then see docs/repair.md",
     ),
+    # 66: there is nothing to read
+    Reason(
+        "source-missing",
+        66,
+        "failed",
+        True,
+        "a path that is to be saved is not there on the client: its audit log names it, under this run's id; is it mounted?",
+    ),
     # 69: not now
     Reason(
         "borg-missing",

@@ -138,6 +138,7 @@ class Runner:
         if watch.stopped:
             return by_gate(watch.stopped)
         sources.require_devices(self.launch.devices)  # once more: a hook may have made it
+        sources.require_present(map(str, self.launch.paths))
         sources.require_patterns(self.launch.patterns)
         secret = self._obtained = passphrase.obtain(self.secret, argv.hook_environment(home(), self.launch.job, ""))
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}

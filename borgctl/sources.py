@@ -21,7 +21,10 @@ LARGEST = 1 << 20  # bytes of a file of patterns
 
 
 def check(paths: Iterable[str]) -> None:
-    """Raise BorgctlError where another user could redirect one of the paths. A missing path is borg's to report."""
+    """Raise BorgctlError where another user could redirect one of the paths.
+
+    A missing path is looked for once the hooks have run.
+    """
     for path in paths:
         try:
             custody.directory(os.path.dirname(path), follow=False).close()
@@ -61,6 +64,15 @@ def is_device(path: str) -> bool:
         return stat.S_ISBLK(os.stat(path).st_mode)
     except OSError:
         return False
+
+
+def require_present(paths: Iterable[str]) -> None:
+    """Raise BorgctlError where a path is not there: borg would warn of that, and make an archive without it."""
+    for path in paths:
+        try:
+            os.lstat(path)
+        except OSError as error:
+            raise BorgctlError("source-missing", f"{path!r}: {error.strerror}") from None
 
 
 def require_patterns(files: Iterable[str], *, missing: bool = False) -> None:

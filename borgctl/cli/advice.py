@@ -150,7 +150,8 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
     yield from unsaid(job)
     for path in (path for path in job.paths if isinstance(path, SourcePath)):  # `_unsafe` looks at devices
         if premises.absent(path.text):
-            yield f"path {path.text!r} is not here, so each run ends with a warning: correct it, or leave it out"
+            if not job.before:  # else a hook may make it
+                yield f"path {path.text!r} is not here, so each run fails: correct it, or leave it out"
         elif os.path.islink(path.text) and not ("read-special" in options and sources.is_device(path.text)):
             yield f"path {path.text!r} is a symlink, and borg saves only the link: name what it leads to"
         elif premises.closed_above(path.text) and premises.opens_above(policy):

@@ -103,6 +103,10 @@ def _done(state: State, ended: Ended) -> list[Alert]:
         errors = [message.text for message in ended.transcript.messages if message.level in ("ERROR", "CRITICAL")]
         text = "; ".join([f"{whose}: the client's borg finds the repository damaged", *errors[:_MOST_ERRORS]])
         alerts.append(state.alert("repository-damaged", text[:_LONGEST_ALERT], ended.time))
+    if ended.verdict.reason == "nothing-backed-up":
+        had = state.jobs[ended.job].files if ended.job in state.jobs else None
+        text = f"{whose}: no file was backed up; the last good run had {had}"
+        alerts.append(state.alert("nothing-backed-up", text, ended.time))
     if ended.passed is not None and ended.passed.overwrites:
         text = f"{whose}: {ended.passed.overwrites} objects of earlier runs were put again, and may be others now"
         alerts.append(state.alert("objects-overwritten", text, ended.time))

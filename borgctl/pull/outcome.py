@@ -54,6 +54,8 @@ ADVICE = {
     "guard-failed": "the guard in front of borg serve ended before it could say what it let pass: see the error above",
     "nothing-committed": "the client reports success and has saved nothing: look at the client; if the job only reads, "
     "or prunes, say so in the target file, under 'jobs'",
+    "nothing-backed-up": "no file was there, and the last good run had some: is it mounted on the client? if it is "
+    "empty on purpose: borgpull accept TARGET --reason TEXT",
     "no-repository": "is its disk mounted, is 'repository' right? if it was never made: borgpull run TARGET --job init",
     "target-invalid": "see the error above: 'borgpull targets' shows all that is wrong",
     "not-started": "see the error above",
@@ -170,6 +172,16 @@ def committed(
     if verdict.outcome not in GOOD or not wanted or (counts.committed_manifests > 0 and moved):
         return verdict
     return Verdict("failed", "launcher", verdict.code, "nothing-committed")
+
+
+def emptied(verdict: Verdict, files: int | None, before: int | None) -> Verdict:
+    """Return the verdict, or that of a good run that has saved no file where the last good one had some.
+
+    None where a number is not known. An empty mount point looks like that.
+    """
+    if verdict.outcome in GOOD and verdict.reason != DRY_RUN and files == 0 and before:
+        return Verdict("failed", "launcher", verdict.code, "nothing-backed-up")
+    return verdict
 
 
 def tolerated(verdict: Verdict, kinds: tuple[str, ...], told: Exit | None) -> Verdict:

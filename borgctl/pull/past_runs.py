@@ -124,7 +124,7 @@ def count(state: State, ended: Ended) -> list[Alert]:
     if ended.transcript.start is not None and job.command != "create":  # what made archives once is to go on with it
         job.command = ended.transcript.start.command
     if past.outcome in GOOD and past.reason != DRY_RUN:
-        job.good = job.last
+        job.good, job.files = job.last, ended.transcript.files
     return alerts
 
 

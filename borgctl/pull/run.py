@@ -21,7 +21,7 @@ from borgctl.pull.diagnosis import full, lost, named
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
 from borgctl.pull.memory import alerted, remember
-from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, judge, tolerated
+from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, emptied, judge, tolerated
 from borgctl.pull.past_runs import Ended
 from borgctl.pull.progress import Screen
 from borgctl.pull.refusals import advised
@@ -211,6 +211,8 @@ def carry(
     if session.name == "init" and told.outcome in GOOD:
         _reserve(launcher, repository, transcript)
     said = committed(told, session, facts.passed, _command(transcript), _moved(repository, last))
+    known = load_state(launcher.folders, target.name).jobs.get(call.asked[0] or "")
+    said = emptied(said, transcript.files, known.files if known else None)
     seconds, after = time.monotonic() - clock, _inspected(launcher, target, transcript, ours=True)
     said = after.verdict or said if told.outcome in GOOD else said  # that it is gone says more than that nothing came
     said = tolerated(said, target.accept_warnings, transcript.ending())

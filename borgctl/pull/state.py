@@ -55,7 +55,8 @@ class Job:
     """A job's last run and its last good one; `command` is borg's, as the client said, `passed` what the last did.
 
     `pruned` is what the client says that its last prune kept and marked. `by_hand`: nothing but the command line named
-    it when it last ran; None: not known, from an earlier version.
+    it when it last ran; None: not known, from an earlier version. `files` is how many the archive of the last good run
+    has, None where that is not known.
     """
 
     last: Past
@@ -64,6 +65,7 @@ class Job:
     passed: dict[str, int] | None = None
     pruned: tuple[int, ...] | None = None
     by_hand: bool | None = None
+    files: int | None = None
 
 
 @dataclass(slots=True)
@@ -126,6 +128,8 @@ class State:
         if taken:
             self.note(by, reason, now, tuple(f"{alert.reason}: {alert.text}" for alert in taken))
             self.head = None if "audit-broken" in self.alerts else self.head
+            for job in self.jobs.values():  # what is empty on purpose may be empty from now on
+                job.files = None if job.last.reason == "nothing-backed-up" else job.files
             self.alerts = {}
         return taken
 
@@ -206,6 +210,7 @@ def _job(told: Any) -> Job:  # noqa: ANN401
         None if passed is None else {_text(name): int(count) for name, count in passed.items()},
         fields.tally(*(told.get("pruned") or (None, None))),
         by_hand if (by_hand := told.get("by_hand")) in (True, False) else None,
+        None if told.get("files") is None else int(_number(told["files"])),
     )
 
 

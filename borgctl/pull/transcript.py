@@ -128,6 +128,12 @@ class Transcript:
             case _:
                 return None
 
+    @property
+    def files(self) -> int | None:
+        """Return how many files the finished archive has, None where that was not said."""
+        totals = self.totals()
+        return None if totals is None else totals.files
+
     def _output(self, event: Output) -> Message | Counts | Step | None:
         if (event.source, event.stream) == ("borg", "stdout"):
             self._add(event.data + ("" if event.more else "\n"))

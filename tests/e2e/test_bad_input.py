@@ -244,7 +244,7 @@ def test_names_in_borgs_output_never_pass_for_a_line_of_ours(gate, client, key, 
     client.policy(
         jobs={
             "init": {"command": "init", "options": {"encryption": "repokey"}},
-            "default": {"paths": [client.source, client.directory / "missing"], "options": {"list": True}},
+            "default": {"paths": [client.source], "options": {"list": True}},
             "list": {"command": "list", "options": {"short": True}},
         },
         commands={"list": {"options": ["short"]}},
@@ -254,7 +254,7 @@ def test_names_in_borgs_output_never_pass_for_a_line_of_ours(gate, client, key, 
     assert over_stdio(argv[0], "run init", *argv[1:]).returncode == 0
     for log in ("text", "json"):
         result = over_stdio(argv[0], f"run default --log={log}", *argv[1:])
-        assert result.returncode in (0, 1, 107), result.stderr
+        assert result.returncode in (0, 1), result.stderr
         archive = client.records("accept")[-1]["argv"][-3].partition("::")[2]
         listed = over_stdio(argv[0], f"borg --log={log} list --short ::{archive}", *argv[1:])
         for text in (result.stderr, listed.stderr):

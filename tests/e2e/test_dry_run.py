@@ -51,7 +51,7 @@ def test_a_dry_run_is_the_last_good_run_of_nobody(pair):
     assert own.returncode == 2 and "default: never" in own.stdout
 
 
-def test_a_path_that_is_missing_is_a_warning_of_a_dry_run_too(pair):
+def test_a_path_that_is_missing_fails_a_dry_run_too(pair):
     pair.client.policy(jobs={"default": {"paths": ["/nonexistent/x"], "options": {"dry-run": True}}})
     code, told = pair.told()
-    assert (code, told["outcome"], told["reason"]) == (1, "warning", "dry-run"), told
+    assert (code, told["outcome"], told["reason"]) == (2, "failed", "source-missing"), told

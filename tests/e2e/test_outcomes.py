@@ -102,3 +102,22 @@ def test_files_that_were_not_saved_are_counted_for_the_server_and_named_on_the_c
     assert (ended["warnings"], ended["listed"]) == ({"unreadable": 1}, 1)
     found = borgctl(pair, "audit", "show", "--run", told["run"], "--files", pair.client.audit_file)
     assert found.stdout.startswith(f"unreadable  {file}: "), found
+
+
+def test_a_source_that_is_not_there_or_suddenly_empty_is_no_backup_on_either_side(pair):
+    data = pair.client.directory / "data"
+    data.mkdir()
+    (data / "file").write_text("x")
+    pair.client.policy(jobs={"data": {"paths": [pair.client.source, data]}, "mount": {"paths": [data]}})
+    pair.set("jobs", "[data, mount]")
+    assert pair.told()[0] == 0
+    (data / "file").unlink()
+    code, told = pair.told("--job", "mount")
+    assert (code, told["outcome"], told["reason"]) == (2, "failed", "nothing-backed-up"), told
+    assert [alert["reason"] for alert in told["alerts"]] == ["nothing-backed-up"]
+    data.rmdir()
+    code, told = pair.told("--job", "data")
+    assert (code, told["outcome"], told["reason"], told["code"]) == (2, "failed", "source-missing", 66), told
+    assert str(data) not in json.dumps(told) and repr(str(data)) in pair.client.records("exit")[-1]["detail"]
+    own = borgctl(pair, "status", pair.client.policy_file)
+    assert "data: failing" in own.stdout and "source-missing" in own.stdout, own.stdout

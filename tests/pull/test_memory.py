@@ -20,7 +20,7 @@ from borgctl.pull.outcome import Verdict
 from borgctl.pull.report import record
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
-from borgctl.pull.stream import Audit, Exit, Hello, Unframed, event
+from borgctl.pull.stream import Audit, Exit, Hello, Output, Unframed, event
 from borgctl.pull.transcript import Message, Transcript
 from borgctl.values import Head, JobName
 
@@ -571,3 +571,29 @@ def test_damage_that_the_clients_borg_has_found_is_an_alert_with_its_first_lines
     assert alert.reason == "repository-damaged"
     assert alert.text.startswith("job check: the client's borg finds the repository damaged; Remote: error 0; ")
     assert alert.text.endswith("error 2") and kept(world).jobs["check"].good is None
+
+
+def saving(folders, files: int | None, reason: str | None = None) -> list[str]:
+    """Remember a run whose archive has so many files; return its alerts."""
+    transcript = Transcript()
+    stats = {"nfiles": files, "original_size": 1, "deduplicated_size": 1}
+    if files is not None:
+        transcript.take(Output("r1", "borg", "stdout", json.dumps({"archive": {"stats": stats}}), False))
+    verdict = Verdict("failed", "launcher", 0, reason) if reason else Verdict("ok", "borg", 0)
+    return [
+        alert.text for alert in memory.remember(folders, NAME, memory.Ended("default", verdict, transcript, None, 1.0))
+    ]
+
+
+def test_a_run_that_saved_nothing_moves_no_last_good_one_until_a_person_says_that_it_is_empty(folders) -> None:
+    assert saving(folders, 7) == []
+    assert saving(folders, 0, "nothing-backed-up") == ["job default: no file was backed up; the last good run had 7"]
+    job = states.load(folders, NAME).jobs["default"]
+    assert (job.good.outcome, job.last.reason, job.files) == ("ok", "nothing-backed-up", 7)
+    assert saving(folders, 7, "ssh-failed") == []
+    memory.accepted(folders, NAME, "meant to be", 2.0)
+    assert states.load(folders, NAME).jobs["default"].files == 7  # it failed for another reason since
+    assert saving(folders, 0, "nothing-backed-up")
+    memory.accepted(folders, NAME, "meant to be", 3.0)
+    assert states.load(folders, NAME).jobs["default"].files is None
+    assert saving(folders, 0) == [] and states.load(folders, NAME).jobs["default"].files == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from borgctl.errors import REASONS
-from borgctl.pull.outcome import ACCEPTED, ADVICE, Facts, Verdict, committed, exit_status, judge, tolerated
+from borgctl.pull.outcome import ACCEPTED, ADVICE, Facts, Verdict, committed, emptied, exit_status, judge, tolerated
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.stream import Exit
@@ -171,3 +171,14 @@ def test_only_warnings_that_the_target_accepts_are_none(kinds, told, verdict, ou
     judged = tolerated(verdict, kinds, told)
     assert judged.outcome == outcome and judged.origin == verdict.origin and judged.code == verdict.code
     assert (judged.reason == ACCEPTED) is (outcome == "ok")
+
+
+@pytest.mark.parametrize(
+    ("files", "before", "good"),
+    [(0, 20016, False), (0, 1, False), (0, 0, True), (0, None, True), (None, 20016, True), (1, 20016, True)],
+)
+def test_a_run_without_a_file_has_failed_where_the_last_good_one_had_some(files, before, good) -> None:
+    expected = OK_BY_BORG if good else Verdict("failed", "launcher", 0, "nothing-backed-up")
+    assert emptied(OK_BY_BORG, files, before) == expected
+    for other in (Verdict("failed", "borg", 2), Verdict("warning", "launcher", 0, "dry-run")):
+        assert emptied(other, files, before) == other

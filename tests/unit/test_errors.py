@@ -9,7 +9,7 @@ import borgctl
 from borgctl.errors import _TABLE, REASONS, BorgctlError
 
 SOURCES = sorted(Path(borgctl.__file__).parent.glob("*.py"))
-STATUSES = {1, 65, 69, 70, 74, 76, 77, 78, 124}
+STATUSES = {1, 65, 66, 69, 70, 74, 76, 77, 78, 124}
 OUTCOMES = {"refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal", "failed", "warning"}
 
 

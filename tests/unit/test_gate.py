@@ -403,11 +403,12 @@ def test_the_published_carriers_count_only_where_the_policy_says_so(room):
 
 
 def test_a_locale_that_came_with_the_connection_changes_no_file_name(room):
-    room.policy(jobs="default: {paths: [/home/jörg]}")
+    (room.path / "jörg").mkdir()
+    room.policy(jobs=f"default: {{paths: [{room.path}/jörg]}}")
     for locale in ("C", "de_DE.ISO-8859-1", "nonsense"):
         done = room.cold_gate("run default", LC_ALL=locale, LANG=locale)
         if done.returncode == 0:
-            assert (room.path / "argv").read_bytes().splitlines()[-1] == "/home/jörg".encode()
+            assert (room.path / "argv").read_bytes().splitlines()[-1] == f"{room.path}/jörg".encode()
         else:
             assert exit_line(done)["reason"] == "not-isolated"
 
@@ -417,7 +418,7 @@ def test_a_locale_that_came_with_the_connection_changes_no_file_name(room):
 
 def test_a_requested_path_that_another_user_could_lead_elsewhere_is_refused(room):
     offered = room.path / "offered"
-    (offered / "real").mkdir(parents=True)
+    (offered / "real/file").mkdir(parents=True)
     (offered / "link").symlink_to("/etc")
     room.policy(f"commands: {{create: {{paths: [{offered}], options: []}}}}\n")
     done = room.gate(f"borg create ::a {offered}/link/shadow")
@@ -655,6 +656,19 @@ def test_hooks_run_around_borg(room):
     env = (room.path / "after.env").read_text()
     assert "BORGCTL_OUTCOME=ok\n" in env and "BORGCTL_JOB=default\n" in env and f"BORGCTL_RUN={end['run']}\n" in env
     assert "BORGCTL_OUTCOME" not in (room.path / "before.env").read_text()
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_a_path_that_is_not_there_after_the_hooks_fails_the_run_and_is_named_here_only(room, log):
+    first = programs.script(room.path / "before", 'mkdir "$(dirname "$0")/made"')
+    paths = f"/etc, {room.path}/made"
+    room.policy(jobs=f"default: {{paths: [{paths}], before: [[{first}]]}}\n  other: {{paths: [{paths}/none]}}")
+    done = room.gate(f"run other --log={log}")
+    end = exit_line(done)
+    assert (done.returncode, end["outcome"], end["reason"]) == (66, "failed", "source-missing")
+    assert not (room.path / "argv").exists() and b"made" not in done.stderr + done.stdout
+    assert room.records()[-1]["detail"] == f"'{room.path}/made/none': No such file or directory"
+    assert exit_line(room.gate("run default"))["outcome"] == "ok"
 
 
 def test_a_hook_that_fails_before_keeps_borg_from_running_and_after_still_runs(room):

@@ -134,7 +134,7 @@ ADVICE = [
     ((("/data]", "/data], exclude: ['~/.cache']"),), 5, "'~/.cache' matches nothing"),
     ((("/data]", "/data], exclude: ['sh:$HOME/x', '*.o']"),), 5, "no shell reads '$HOME'"),
     ((("/data]", "/data], options: {pattern: ['- pp:~alice/x']}"),), 5, "no shell reads '~alice'"),
-    ((("/data]", "/none]"),), 5, "is not here"),
+    ((("/data]", "/none]"),), 5, "is not here, so each run fails"),
     ((("/data]", "/data], after: [[/bin/sh, -c, 'setsid sleep 300 &']]"),), 5, "hook 'setsid sleep 300 &' leaves"),
     ((("/data]", "/data], before: [[/bin/bash, -ec, '(a & b) 2>&1; exit 0']]"),), 5, "leaves a program running"),
     ((("HERE/data", "HERE"),), 5, "the passphrase"),

@@ -39,8 +39,17 @@ def test_real_files_and_directories_are_taken(tree):
     checked(tree, tree / "real", tree / "real/below/file", "/", "/etc/passwd")
 
 
-def test_a_missing_path_is_borgs_to_report(tree):
+def test_a_missing_path_cannot_be_led_elsewhere(tree):
     checked(tree / "none", tree / "none/below", tree / "real/none")
+
+
+@pytest.mark.parametrize("missing", ["none", "none/below", "real/below/file/x"])
+def test_a_path_that_is_not_there_is_missing_and_named(tree, missing):
+    there = [str(tree / name) for name in ("real", "link", "real/up", "real/loop")]
+    sources.require_present(there)
+    with pytest.raises(BorgctlError) as caught:
+        sources.require_present([*there, str(tree / missing)])
+    assert caught.value.reason.code == "source-missing" and repr(str(tree / missing)) in caught.value.detail
 
 
 @pytest.mark.parametrize("path", ["link/below", "link/below/file", "real/up/shadow", "real/loop/x", "link/none/x"])
