@@ -38,7 +38,7 @@ def recalled(folders: Folders, name: TargetName) -> str | None:
     if begun is None:
         return None
     what = f"the run of job {begun.job}" if begun.job else "the run"
-    return f"{what} that began {iso(begun.time)} broke off: borgpull was killed, or this machine went down"
+    return f"{what} that began {iso(begun.time)} broke off: borgpull was killed or failed, or this machine went down"
 
 
 def _ended(state: State, begun: Begun) -> bool:

@@ -24,7 +24,7 @@ ADVICE = {
     ACCEPTED: "borg warned of nothing but what the target file accepts ('accept_warnings')",
     "timeout": "raise 'timeout' in the target file, or run more often",
     "stopped": "run again: borg goes on from its last checkpoint",
-    "broken-off": "borgpull was killed, or this machine went down: run again",
+    "broken-off": "borgpull was killed or failed, or this machine went down: run again",
     "window-cut": "a command of the client's admin was cut short: open another window",
     "stream-limit": "the client sent a line of more than 1 MiB: look at what it runs",
     "ssh-failed": "can the client be reached under this name and port?",

@@ -350,3 +350,23 @@ def test_a_server_that_is_gone_is_noticed_within_seconds(pair):
     print(f"noticed after {seconds:.1f} s")
     assert seconds < 5 + 5, "5 s, and as many for a machine that has other work"
     assert ended(pair)["outcome"] == "disconnected"
+
+
+@pytest.mark.parametrize("way", [("borg-1.4", "stdio")], ids="-".join, indirect=True)
+def test_what_a_person_spells_out_is_done_as_the_policy_offers_it_and_is_no_backup(pair):
+    source = pair.client.source
+    commands = {"create": {"paths": [source], "options": ["comment"]}, "list": {"options": []}, "info": {"options": []}}
+    commands["prune"] = {"options": ["keep-last", "glob-archives"]}
+    pair.client.policy(commands=commands, disclose="names")
+
+    def ask(*words, status=0):
+        asked = pair.borgpull("borg", "web1", *words)
+        assert asked.returncode == status and "ALERT" not in asked.stderr, asked.stderr
+        return asked
+
+    ask("--", "create", "--comment=by hand", "::by-hand", source)
+    assert f"{source}"[1:] in ask("--", "list", "::by-hand").stdout
+    said = ask("--", "create", "::other", "/etc", status=2).stderr
+    assert "path-not-offered" in said and pair.client.records("refuse")[-1]["run"] in said
+    ask("--deletes", "100", "--", "prune", "--keep-last=1", "--glob-archives=by-*")
+    assert pair.borgpull("status").stdout.splitlines()[-1].startswith("web1: new, ")
