@@ -77,7 +77,8 @@ def _entered(mount: Mount, path: str, visible: Sequence[Mount]) -> bool:
     if not _within(mount.place, path):
         return False
     holder = max((one for one in visible if _within(path, one.place)), key=lambda one: len(one.place), default=None)
-    if holder is None or holder.device != mount.device:
+    between = (one for one in visible if _within(one.place, path) and _within(mount.place, one.place))
+    if holder is None or any(one.device != holder.device for one in between):
         return False
     if mount.kind != "btrfs":
         return True

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import credentials, patterns, sandbox, series, sources, surroundings
+from borgctl import credentials, patterns, runtime_files, sandbox, series, sources, surroundings
 from borgctl.cli import hooks, premises
 from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
@@ -158,9 +158,10 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
             yield f"borg 1.2 opens the directory above {path.text!r}, which you cannot read: {_BELOW}"
     if _OPAQUE & options.keys():
         return
+    left_out = [*patterns.excludes(job.options), *runtime_files.excludes(job.paths, options)]
     for noun, place in _own_places(policy):
         inside = any(isinstance(path, SourcePath) and path.contains(SourcePath(place)) for path in job.paths)
-        if inside and not patterns.left_out(patterns.excludes(job.options), place):
+        if inside and not patterns.left_out(left_out, place):
             yield f"{noun} is in the backup: add {place!r} to 'exclude'"
 
 

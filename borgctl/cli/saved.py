@@ -16,12 +16,15 @@ from borgctl.policy import Job
 # behind an option pattern's sign and a style: '- ~/x', 'sh:$HOME/x'
 _SHELL = re.compile(r"(?:[-+!] *|[PRpr] +)?(?:(?:fm|sh|pp|pf):)?(~[a-z0-9_-]*|\$HOME|\$\w+)(?:/|\Z)")
 
+_MOST = 5  # places that are named; a host of containers has a hundred
+
 
 def unsaid(job: Job) -> Iterator[str]:
     """Yield what is to be said of a job 'create'."""
     yield from _unexpanded(job)
-    for place in skipped.file_systems(job):
-        yield f"'one-file-system' keeps out what is mounted at {place!r}: add it to 'paths', or to 'exclude' if meant"
+    if places := skipped.file_systems(job):
+        named = ", ".join(map(repr, places[:_MOST])) + (f" and {len(places) - _MOST} more" if places[_MOST:] else "")
+        yield f"'one-file-system' keeps out what is mounted at {named}: add it to 'paths', or to 'exclude' if meant"
     yield from _of_the_kernel(job)
     if "read-special" in dict(job.options):
         yield from _special(job)

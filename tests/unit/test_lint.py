@@ -207,6 +207,13 @@ def test_a_borg_that_cannot_be_confined_is_told_whatever_the_policy_says(sound, 
     assert mode == "require" or report.errors == ()
 
 
+@only_root
+def test_what_the_gate_leaves_out_of_a_whole_machine_is_not_warned_of(sound, tmp_path):
+    whole = (f"{tmp_path}/data]", f"/], exclude: [{tmp_path}]")
+    assert [text for _, text in warnings(sound(whole, (f"base: {tmp_path}/base", "base: /run/borgctl-test")))] == []
+    assert "borg's own state" in warnings(sound(whole, (f"base: {tmp_path}/base", "base: /srv/borgctl-test")))[0][1]
+
+
 REFUSED = [
     ((("/data]", "/data], before: [[HERE/none]]"),), 5, "hook cannot be run"),
     ((("borg: HERE/borg", "borg: HERE/none"),), 8, "No such file"),

@@ -64,6 +64,16 @@ def held(path, kind="ext4", number="20", on="1", device="8:2"):
             [held("/srv/a/x"), held("/srv/a/x/y", number="21", on="20", device="8:3")],
             ["/srv/a/x", "/srv/a/x/y"],
         ),
+        (  # of the same file system again, and out of borg's way
+            ["/srv/a"],
+            [held("/srv/a/x"), held("/srv/a/x/y", number="21", on="20", device="8:1")],
+            ["/srv/a/x", "/srv/a/x/y"],
+        ),
+        (
+            ["/srv/a", "/srv/a/x/y"],
+            [held("/srv/a/x"), held("/srv/a/x/y", number="21", on="20", device="8:1")],
+            ["/srv/a/x"],
+        ),
         # hidden: by another one above it, or at the very place, where that is of the path's own file system
         (["/srv"], [held("/srv/a/db"), held("/srv/a", number="21", device="8:3")], ["/srv/a"]),
         (["/srv"], [held("/srv/a"), held("/srv/a", number="21", on="20", device="8:1")], []),
