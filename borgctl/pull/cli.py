@@ -153,9 +153,11 @@ def add(
     if public is not None:
         print("run this on the client, as its admin:\n")
         print(f"    {setup.authorize(public, host, name, client_policy, transport)}\n")
-        print("it prints the line for authorized_keys there, and this line, with its host key, to run here:\n")
+        print("it prints a line for authorized_keys there, and this one to run here:\n")
         print(f"    {owner.typed(f'borgpull trust {name}')} 'ssh-ed25519 AAAA…'\n")
-    print(owner.typed(f"then: borgpull run {name} --job init, and borgpull run {name}"))
+    print("then:\n")
+    print(f"    {owner.typed(f'borgpull run {name} --job init')}")
+    print(f"    {owner.typed(f'borgpull run {name}')}")
 
 
 @app.command(short_help="Write the client's host key into the target file.")

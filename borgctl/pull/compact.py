@@ -13,6 +13,7 @@ from borgctl.pull.diagnosis import advice, full
 from borgctl.pull.folders import Folders, lock, make
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
+from borgctl.pull.owner import typed
 from borgctl.pull.poll import Poll
 from borgctl.pull.progress import Screen
 from borgctl.pull.repository.inspection import begin, inspect
@@ -63,7 +64,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
             outcome, result = "failed", 2
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
     if outcome == "failed" and (hint := _hint(folders, target)):
-        screen.end(f"hint: {shown(hint)}")
+        screen.end(f"hint: {shown(typed(hint))}")
     return result
 
 
@@ -82,7 +83,7 @@ def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool =
     if verdict is None:
         return True
     screen.end(f"{target.name} compact: {verdict.outcome} (launcher: {verdict.reason})")
-    screen.end(f"hint: {advice(verdict, (), str(target.name))}")
+    screen.end(f"hint: {typed(advice(verdict, (), str(target.name)) or '')}")
     return False
 
 

@@ -10,6 +10,7 @@ from borgctl.pull import peer, serve
 from borgctl.pull.diagnosis import advice, named
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.owner import typed
 from borgctl.pull.repository import guard, transactions
 from borgctl.pull.run import obstacle, session_of
 from borgctl.pull.state import load as load_state
@@ -87,5 +88,5 @@ def sentence(entry: dict[str, Any]) -> str:
     line = f"{entry['target']}: {where}, jobs: {jobs}"
     if entry["ready"]:
         return line
-    hint = named(entry["missing"], entry["target"])
+    hint = typed(named(entry["missing"], entry["target"]))
     return f"{line}\n{entry['target']}: not ready: {entry['missing']}\nhint: {hint}"

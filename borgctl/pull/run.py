@@ -22,6 +22,7 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Busy, Folders, TargetName, lock, make
 from borgctl.pull.memory import alerted, remember
 from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, emptied, judge, tolerated
+from borgctl.pull.owner import typed
 from borgctl.pull.past_runs import Ended
 from borgctl.pull.progress import Screen
 from borgctl.pull.refusals import advised
@@ -84,7 +85,7 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
                 transcript.keep(Message("borgpull", "ERROR", line))
                 launcher.screen.end(f"{shown(text)}: error: {shown(line)}")
             if isinstance(error, PullError) and error.hint:
-                launcher.screen.end(f"hint: {shown(error.hint)}")
+                launcher.screen.end(f"hint: {shown(typed(error.hint))}")
             yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
         except Exception as error:
             transcript = Transcript()

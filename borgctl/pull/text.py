@@ -2,7 +2,7 @@ r"""Foreign words and large numbers, made fit for a terminal.
 
 Nothing here knows whose words they are.
 
-    rows("web1: ", "nine or ten", 15) == ["web1: nine or t", "web1: en"]
+    rows("web1: ", "nine or ten", 15) == ["web1: nine or", "web1: ten"]
     shown("evil\x1b[2J\u202e") == "evil\\x1b[2J\\u202e"    size(1_234_567) == "1.2 MB"
 """
 
@@ -26,17 +26,22 @@ def rows(head: str, text: str, columns: int | None) -> list[str]:
     """Return text that is `shown` behind a head, in rows that no terminal of so many columns folds.
 
     Each begins with the head. Else words that were placed well would begin a row of their own, and look like somebody
-    else's. Without `columns` (a file, a pipe) it is one row.
+    else's. A row ends at a blank, which is left out, if it has one. Without `columns` (a file, a pipe) it is one row.
     """
     if columns is None:
         return [f"{head}{text}"]
     found, row, used, room = [], "", 0, max(_NARROWEST, columns - _cells(head))
     for character in text:
         if used + _cells(character) > room:
-            found.append(f"{head}{row}")
-            row, used = "", 0
+            words, _, rest = row.rpartition(" ")
+            if character == " " or not words.strip():
+                words, rest = row, ""
+            found.append(f"{head}{words}")
+            row, used = rest, _cells(rest)
+            if character == " ":
+                continue
         row, used = row + character, used + _cells(character)
-    return [*found, f"{head}{row}"]
+    return [*found, f"{head}{row}"] if row or not found else found
 
 
 def _cells(text: str) -> int:

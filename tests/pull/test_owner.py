@@ -2,10 +2,13 @@
 
 import os
 import pwd
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from borgctl.pull import owner
 from borgctl.pull.owner import typed
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be in another user's place")
@@ -58,3 +61,14 @@ def test_root_may_read_whoever_the_folders_belong_to(world, borgpull) -> None:
 def test_commands_are_shown_as_they_are_typed_on_this_server(monkeypatch, text, expected, uid, become) -> None:
     monkeypatch.setattr("os.geteuid", lambda: uid)
     assert typed(text) == expected.replace("BECOME", become)
+
+
+@pytest.mark.parametrize(
+    "words", [("run", "web9"), ("run", "--all"), ("test", "web9"), ("status",), ("targets",), ("add", "a", "root@h")]
+)
+def test_what_each_command_says_to_do_next_is_typed_so(world, borgpull, monkeypatch, words) -> None:
+    monkeypatch.setattr(owner, "os", SimpleNamespace(geteuid=lambda: 1))
+    repository = ("--repository", str(world.root / "repo/a")) if words[0] == "add" else ()
+    said = "\n".join(borgpull(*words, *repository)[1:])
+    assert re.findall(r"(.{15})borgpull (?:add|trust|run|test) ", said), said
+    assert set(re.findall(r"(.{15})borgpull (?:add|trust|run|test) ", said)) == {"er -u daemon -- "[1:]}
