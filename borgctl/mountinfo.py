@@ -34,7 +34,8 @@ class Mount:
 
 def mounted() -> Iterator[Mount]:
     """Yield each mount."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    # a user may have a place of his own that is called with a carriage return, which ends no line
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for row in file:
             first, _, second = row.partition(" - ")
             number, parent, device, _, place, *_ = first.split(" ")

@@ -153,6 +153,17 @@ def test_text_that_comes_before_borg_is_told_by_its_beginning_and_none_of_it_pas
     assert refused["detail"] == first[:200].decode("ascii", "backslashreplace").rstrip()
 
 
+FIRST = [b"\x80", b"\x84", b"\x8f", b"\xde\0\3", b"\xdf\0\0\0\3", b"\x90", b"\xdc\0\4", b"\xdd"]
+
+
+@pytest.mark.parametrize("first", FIRST)
+def test_a_message_that_is_packed_otherwise_than_borg_does_is_none_of_a_logins(first):
+    with Process() as guard:
+        guard.say(first + rpc.call(1, "destroy")[1:])
+        status, (refused, end) = guard.end()
+    assert (status, refused["rule"], end["bytes"]) == (3, "encoding", 0)
+
+
 def test_text_that_comes_after_a_message_is_none_of_a_logins():
     with Process() as guard:
         guard.say(rpc.negotiate() + b"hi\n")

@@ -118,10 +118,11 @@ def test_the_kernels_files_in_the_root_of_another_system_are_found(kernel):
 
 
 @pytest.mark.skipif(not stage.ROOT, reason="only root can mount")
-def test_the_real_kernels_list_is_read(tmp_path):
-    (tmp_path / "a b").mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path / "a b"], check=True)
+@pytest.mark.parametrize("name", ["a b", "a\rb", "a\nb", "a - b", "a\u2028b", "a\\040b"])
+def test_the_real_kernels_list_is_read_whatever_somebody_has_called_a_place(tmp_path, name):
+    (tmp_path / name).mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path / name], check=True)
     try:
-        assert mountinfo.skipped([str(tmp_path)]) == (f"{tmp_path}/a b",)
+        assert mountinfo.skipped([str(tmp_path)]) == (f"{tmp_path}/{name}",)
     finally:
-        subprocess.run(["umount", tmp_path / "a b"], check=True)
+        subprocess.run(["umount", tmp_path / name], check=True)

@@ -11,7 +11,8 @@ its data; where another stands there, serve has got a message without an end, wh
 from borgctl.pull.repository.rpc_messages import Message, Refused, read
 from borgctl.pull.repository.rpc_rules import Judge
 
-_FIRST = (b"\x83", b"\x94")  # with one of these bytes each message of borg's begins
+# With one of these bytes a map or a list begins (msgpack's specification), and serve hears nothing else
+_FIRST = frozenset((*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF))
 _SHOWN = 200  # bytes
 
 
@@ -41,7 +42,7 @@ class Screen:
 
     def _begun(self, data: bytes, passing: int) -> bool:
         """Tell whether borg speaks: a login's start-up file, or a shell that is none, prints text before it does."""
-        return bool(self.judge.facts.messages or passing) or data[:1] in _FIRST
+        return bool(self.judge.facts.messages or passing) or data[0] in _FIRST
 
     def _message(self, message: Message | None) -> int:
         """Return the size of a message that may pass, 0 where it has not come yet."""
