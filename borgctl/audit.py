@@ -25,6 +25,7 @@ from borgctl.hashchain import START, VERSION
 from borgctl.history import Last, Since
 from borgctl.lock import held, opened
 from borgctl.records import render
+from borgctl.room import unwritten
 from borgctl.tally import REFUSALS, RUNS, Tally
 from borgctl.values import Head
 from borgctl.warned_files import WarnedFiles
@@ -54,7 +55,7 @@ class Log:
                 os.close(above)
                 raise
         except (OSError, Unsafe) as error:
-            raise _unusable(path, error) from None
+            raise unwritten("log-unusable", path, error) from None
 
     @classmethod
     def fallback(cls, path: str) -> "Log":
@@ -93,7 +94,7 @@ class Log:
             with held(self.above, f"{self.name}.head") as fd:
                 return self._append(self.above, fd, record, said)
         except (OSError, Unsafe) as error:
-            raise _unusable(self.path, error) from None
+            raise unwritten("log-unusable", self.path, error) from None
         finally:
             self._say(said)
 
@@ -196,8 +197,3 @@ def _keep(fd: int, kept: Tally) -> None:
     line = kept.line()
     os.pwrite(fd, line, 0)
     os.ftruncate(fd, len(line))
-
-
-def _unusable(path: str, error: Exception) -> BorgctlError:
-    text = error.strerror if isinstance(error, OSError) else str(error)
-    return BorgctlError("log-unusable", f"{path!r}: {text}")

@@ -23,6 +23,7 @@ from borgctl.clearing import clear
 from borgctl.custody import Unsafe, directory
 from borgctl.errors import BorgctlError
 from borgctl.handover import foreign_link, hand_back, hand_over
+from borgctl.room import unwritten
 from borgctl.values import RepositoryPath
 
 DEEPEST = 3  # directories that are made, as for the log
@@ -48,7 +49,7 @@ class Base:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o700, dir_fd=fd)
         except (OSError, Unsafe) as error:
-            raise _unusable(path, error) from None
+            raise unwritten("base-unusable", path, error) from None
         return cls(path, fd)
 
     @classmethod
@@ -104,7 +105,7 @@ class Base:
             hand_over(self.fd, "borg", uid, gid)
             hand_back(self.fd, "borg")
         except OSError as error:
-            raise _unusable(self.borg, error) from None
+            raise unwritten("base-unusable", self.borg, error) from None
 
     def require_own_borg(self) -> bool:
         """Return whether borg's directory is ours; where it is another user's, raise where that one has set a trap."""
@@ -112,7 +113,7 @@ class Base:
             link = foreign_link(self.fd, "borg")
             own = os.stat("borg", dir_fd=self.fd, follow_symlinks=False).st_uid == os.geteuid()
         except OSError as error:
-            raise _unusable(self.borg, error) from None
+            raise unwritten("base-unusable", self.borg, error) from None
         if link is not None:
             raise BorgctlError("base-unusable", f"{self.path}/{link} is a symlink that borg's user has made")
         return own
@@ -128,7 +129,7 @@ class Base:
                 os.mkdir(f"{path}/tmp", 0o700)
                 os.chown(f"{path}/tmp", uid, gid)
             except OSError as error:
-                raise _unusable(self.path, error) from None
+                raise unwritten("base-unusable", self.path, error) from None
             yield path
         finally:
             self._forget(run, lock)
@@ -155,7 +156,8 @@ class Base:
         name = _name(repository, kind)
         known = self._content(name)
         if known is not None and not re.fullmatch(r"[0-9a-f]{64}", known):
-            raise _unusable(f"{self.path}/{name}", ValueError("damaged: expected 64 hexadecimal digits"))
+            damaged = ValueError("damaged: expected 64 hexadecimal digits")
+            raise unwritten("base-unusable", f"{self.path}/{name}", damaged)
         return known
 
     def keep(self, kind: str, repository: RepositoryPath, text: str) -> None:
@@ -260,7 +262,7 @@ class Base:
         try:
             fd = os.open(name, _OPEN, 0o600, dir_fd=self.fd)
         except OSError as error:
-            raise _unusable(self.path, error) from None
+            raise unwritten("base-unusable", self.path, error) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -282,7 +284,7 @@ class Base:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unusable(f"{self.path}/{name}", error) from None
+            raise unwritten("base-unusable", f"{self.path}/{name}", error) from None
 
     def _replace(self, name: str, text: str) -> None:
         """Write a file whole: a reader sees the old text or the new."""
@@ -297,7 +299,7 @@ class Base:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=self.fd)
-            raise _unusable(f"{self.path}/{name}", error) from None
+            raise unwritten("base-unusable", f"{self.path}/{name}", error) from None
 
 
 def _knows(path: str, identity: str, host: str) -> bool:
@@ -313,8 +315,3 @@ def _knows(path: str, identity: str, host: str) -> bool:
 
 def _name(repository: RepositoryPath, kind: str = "repository") -> str:
     return f"{kind}-{hashlib.sha256(repository.text.encode()).hexdigest()[:32]}"
-
-
-def _unusable(path: str, error: Exception) -> BorgctlError:
-    text = error.strerror if isinstance(error, OSError) else str(error)
-    return BorgctlError("base-unusable", f"{path!r}: {text}")

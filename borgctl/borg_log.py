@@ -4,19 +4,22 @@ What borg passes on of the server's words begins with "Remote: ": kept with what
 There are numbers and a few lines here; paths go to whoever wants to keep them.
 
     log = BorgLog("create", keep); log.take('{"type": "log_message", "levelname": "WARNING", …}') == "vanished"
-    log.damaged(1)
+    log.reason(1)
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.warning_kinds import kind
 
+DAMAGED = "repository-damaged"
 _MOST_FOUND = 5  # lines
 _LONGEST_FOUND = 300  # characters
 _REMOTE = "Remote: "
+_FULL = re.compile(r"(?m)^OSError: \[Errno (?:28|122)\] ")  # in a trace of borg's own: ENOSPC, EDQUOT
 # borg's names for what it says where an object is not there, or is not what it was when it was stored
 _DAMAGE = frozenset(("IntegrityError", "DecompressionError", "Repository.ObjectNotFound", "Repository.CheckNeeded"))
 
@@ -33,6 +36,7 @@ class BorgLog:
     warnings: dict[str, int] = field(default_factory=dict)
     found: list[str] = field(default_factory=list)
     _damage: bool = False
+    _full: bool = False
 
     def take(self, line: str) -> str | None:
         """Take a line of borg's stderr; return the kind of the warning that it is, None where it is none."""
@@ -44,9 +48,11 @@ class BorgLog:
                 self._note(message)
         return None
 
-    def damaged(self, status: int) -> bool:
-        """Tell whether a borg that ended with this status has found the repository damaged; 1 is check's own word."""
-        return status == 1 if self.command == "check" and status < 2 else self._damage and status > 1
+    def reason(self, status: int) -> str | None:
+        """Return why a borg that ended with this status is no success, where it has said so: 1 is check's own word."""
+        if status <= 1:
+            return DAMAGED if self.command == "check" and status == 1 else None
+        return DAMAGED if self._damage else "no-space" if self._full else None
 
     def _count(self, message: dict[str, Any]) -> str:
         found = kind(message["message"], message.get("msgid"))
@@ -58,6 +64,7 @@ class BorgLog:
         text = message["message"]
         if not text.startswith(_REMOTE):
             self._damage = self._damage or message.get("msgid") in _DAMAGE
+            self._full = self._full or _FULL.search(text) is not None
         if len(self.found) < _MOST_FOUND and not text.startswith("Traceback "):
             self.found.append(text[:_LONGEST_FOUND])
 

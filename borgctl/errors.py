@@ -189,6 +189,13 @@ _TABLE = (
         True,
         "install borg, or name its path with 'borg:' in the policy; see that it runs",
     ),
+    Reason(
+        "no-space",
+        69,
+        "failed",
+        True,
+        "make room on the client's disk: its audit log, or syslog where that is on the same disk, names the directory",
+    ),
     Reason("repository-busy", 69, "busy", True, "wait until the run that uses this repository has ended"),
     Reason(
         "asked-too-often", 69, "busy", True, "wait: a key may make 1000 requests at once, and 120 an hour after that"

@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, NoReturn
 
 from borgctl import (
@@ -27,6 +28,7 @@ from borgctl import (
     policyfile,
     relay,
     requirements,
+    room,
     sandbox,
     series,
     surroundings,
@@ -34,7 +36,7 @@ from borgctl import (
 )
 from borgctl.audit import Log
 from borgctl.base import Base
-from borgctl.borg_log import BorgLog
+from borgctl.borg_log import DAMAGED, BorgLog
 from borgctl.children import Wall
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
@@ -44,7 +46,7 @@ from borgctl.launch import Greeting, Launch, Opening
 from borgctl.output import Output
 from borgctl.policy import Policy
 from borgctl.request import Request
-from borgctl.run import DAMAGED, Ending, Runner, by_gate, check_version, opened_besides
+from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import Held
 from borgctl.skipped import file_systems
 from borgctl.templates import Names
@@ -215,10 +217,12 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
         ).text
     except BorgctlError as error:
         obstacles.append(error)
-    try:
-        passphrase.require(policy.passphrase)
-    except BorgctlError as error:
-        obstacles.append(error)
+    places = (policy.base, os.path.dirname(policy.audit.file))
+    for require in (partial(passphrase.require, policy.passphrase), partial(room.require, places)):
+        try:
+            require()
+        except BorgctlError as error:
+            obstacles.append(error)
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     skipped = {name: number for name, job in policy.jobs.items() if (number := len(file_systems(job)))}
     known = {"borg": version, "time": now, "obstacles": [error.reason.code for error in obstacles]}

@@ -3,6 +3,7 @@
 It starts processes and tells the outcome. It does not decide what may run (`judge`), nor does it record it (`gate`).
 """
 
+import errno
 import os
 import re
 import sys
@@ -10,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, sources
-from borgctl.borg_log import BorgLog
+from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, room, sources
+from borgctl.borg_log import DAMAGED, BorgLog
 from borgctl.borg_version import Version
 from borgctl.dry_run import DryRun
 from borgctl.errors import REASONS, BorgctlError
@@ -32,7 +33,6 @@ _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each
 _SECONDS_AT_A_PIPE = 60.0  # whoever writes there has to be started before borg is
 _PASSPHRASE_FD = 3
 _LONGEST_SAID = 300  # characters of a line in the log
-DAMAGED = "repository-damaged"
 DRY_RUN = "dry-run"  # the reason of an ending that is good, and of no backup
 _NO_MEMORY = re.compile(
     r"MemoryError\b|ImportError: [^:]{1,200}: failed to map segment"
@@ -137,6 +137,7 @@ class Runner:
     def _borg(self, watch: Watch) -> Ending:
         if watch.stopped:
             return by_gate(watch.stopped)
+        room.require([self.env["BORG_BASE_DIR"]])  # borg itself would take it for a bug of the hardware's
         sources.require_devices(self.launch.devices)  # once more: a hook may have made it
         sources.require_present(map(str, self.launch.paths))
         sources.require_patterns(self.launch.patterns)
@@ -166,11 +167,13 @@ class Runner:
         if self._listed is not None:
             self.output.say(str(self._listed))
         short = any(stream.lines.met for stream in streams)
-        damaged = self.log.damaged(status)
-        ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry, damaged=damaged)
+        reason = self.log.reason(status)
+        ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry, reason=reason)
         found = tuple(self.log.found) if ending.reason == DAMAGED else ()
         if self.log.warnings and not self.output.json:
             self.output.say(f"borg's warnings: {written(self.log.warnings)}")
+        detail = f"{self.env['BORG_BASE_DIR']!r}: {os.strerror(errno.ENOSPC)}" if ending.reason == "no-space" else None
+        ending = replace(ending, detail=ending.detail or detail)
         reading = self._reading if watch.stopped else None
         return replace(self._pruned(ending), reading=reading, skipped=skipped, warnings=self.log.warnings, found=found)
 
@@ -236,13 +239,13 @@ class Runner:
         return lambda line: listed.take(line, disclose)
 
 
-def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, damaged: bool) -> Ending:
+def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> Ending:
     """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server.
 
     But for a dry run, which has nothing to say to it; its reason keeps it from being taken for a backup.
     """
     identity = door.identity.hex() if door.identity else None
-    ended = _verdict(status, stopped, door, short=short, dry=dry, damaged=damaged)
+    ended = _verdict(status, stopped, door, short=short, dry=dry, reason=reason)
     told = replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
     return replace(told, compared=door.compared)
 
@@ -260,7 +263,7 @@ def broken_by(door: Door) -> Ending | None:
     return None
 
 
-def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, damaged: bool) -> Ending:
+def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> Ending:
     if stopped:
         return by_gate(stopped)
     if (broken := broken_by(door)) is not None:
@@ -269,8 +272,8 @@ def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: 
         return by_gate("memory-limit")
     if status < 0:
         return Ending("failed", "borg", 128 - status)
-    if damaged and (status != 1 or door.identity is not None):
-        return by_gate(DAMAGED)
+    if reason is not None and (status != 1 or door.identity is not None):
+        return by_gate(reason)
     if status not in {0, 1} and status not in _WARNINGS:
         return Ending("failed", "borg", status)
     if dry:

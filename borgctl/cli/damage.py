@@ -8,7 +8,8 @@ A job that makes archives can go well beside objects that are damaged: only the 
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl.run import DAMAGED, DRY_RUN
+from borgctl.borg_log import DAMAGED
+from borgctl.run import DRY_RUN
 
 _GOOD = ("ok", "warning")
 

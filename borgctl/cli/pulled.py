@@ -16,6 +16,7 @@ from typing import Any
 
 from borgctl import policyfile
 from borgctl.base import Base
+from borgctl.borg_log import DAMAGED
 from borgctl.cli import logs
 from borgctl.cli.damage import Damage, Damages
 from borgctl.cli.lint import printable
@@ -23,7 +24,7 @@ from borgctl.cli.show import moment, record
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.policy import Policy
 from borgctl.prose import elapsed
-from borgctl.run import DAMAGED, DRY_RUN
+from borgctl.run import DRY_RUN
 
 _GOOD = ("ok", "warning")
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was

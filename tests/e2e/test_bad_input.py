@@ -229,7 +229,7 @@ def test_a_full_disk_under_the_log(gate, client, scratch):
                 pass
         client.policy(audit={"file": log, "syslog": False})
         result = gate("run default")
-        assert_refused(result, client, "log-unusable", 69, recorded=False)
+        assert_refused(result, client, "no-space", 69, recorded=False)
         assert log.read_text() == ""
     finally:
         subprocess.run(["umount", small], check=True)

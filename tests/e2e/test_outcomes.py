@@ -121,3 +121,29 @@ def test_a_source_that_is_not_there_or_suddenly_empty_is_no_backup_on_either_sid
     assert str(data) not in json.dumps(told) and repr(str(data)) in pair.client.records("exit")[-1]["detail"]
     own = borgctl(pair, "status", pair.client.policy_file)
     assert "data: failing" in own.stdout and "source-missing" in own.stdout, own.stdout
+
+
+@contextlib.contextmanager
+def small_disk(place):
+    """Mount a small file system for a while."""
+    place.mkdir(mode=0o700)
+    assert run(["mount", "-t", "tmpfs", "-o", "size=3m,mode=700", "none", place]).returncode == 0
+    try:
+        yield place
+    finally:
+        assert run(["umount", place]).returncode == 0
+
+
+def test_a_client_without_room_for_borgs_own_files_says_so_and_where(pair):
+    with small_disk(pair.client.directory / "small") as disk:
+        pair.client.policy(jobs={"default": {"paths": [pair.client.source]}}, base=disk / "base")
+        assert pair.told("--job", "default")[0] == 0
+        with (disk / "fill").open("wb", buffering=0) as fill, contextlib.suppress(OSError):
+            while fill.write(b"x" * 4096):
+                pass
+        code, told = pair.told("--job", "default")
+        assert (code, told["reason"], told["code"]) == (2, "no-space", 69), told
+        assert str(disk) not in json.dumps(told) and str(disk) in pair.client.records("exit")[-1]["detail"]
+        tested = pair.borgpull("test", "web1")
+        assert tested.returncode == 2 and "make room on the client's disk" in tested.stdout, tested.stdout
+    pair.client.policy()

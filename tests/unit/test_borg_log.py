@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from borgctl.borg_log import BorgLog
+from borgctl.borg_log import DAMAGED, BorgLog
 
 
 def message(text, level="WARNING", **more):
@@ -54,28 +54,35 @@ def test_only_create_reads_files():
 
 
 DAMAGE = message("Data integrity error: Segment entry checksum mismatch", "ERROR", msgid="IntegrityError")
+TRACE = "Traceback (most recent call last):\n  File …\n{}: [Errno 28] No space left on device\n\nDuring handling of …"
+FULL = message(TRACE.format("OSError"), "ERROR")
 FOUND = message("Remote: Index object count mismatch.", "ERROR", name="borg.repository")
 
 
 @pytest.mark.parametrize(
     ("command", "lines", "status", "expected"),
     [
-        ("check", [FOUND], 1, True),  # the repository, or archives with all their chunks
-        ("check", [], 1, True),
-        ("check", [], 0, False),
-        ("check", [DAMAGE], 2, True),  # 1.2: an archive's metadata
-        ("check", [DAMAGE], 90, True),  # 1.4
-        ("check", [message("no such lock", "ERROR", msgid="LockTimeout")], 2, False),
-        ("create", [DAMAGE], 2, True),
-        ("create", [message("x", "ERROR", msgid="Repository.ObjectNotFound")], 17, True),
-        ("create", [message("x", "ERROR", msgid="Repository.CheckNeeded")], 12, True),
-        ("create", [DAMAGE], 0, False),
-        ("create", [message("x")], 1, False),
-        ("list", [message("Remote: x", "ERROR", msgid="IntegrityError")], 2, False),
+        ("check", [FOUND], 1, DAMAGED),  # the repository, or archives with all their chunks
+        ("check", [], 1, DAMAGED),
+        ("check", [], 0, None),
+        ("check", [DAMAGE], 2, DAMAGED),  # 1.2: an archive's metadata
+        ("check", [DAMAGE], 90, DAMAGED),  # 1.4
+        ("check", [message("no such lock", "ERROR", msgid="LockTimeout")], 2, None),
+        ("create", [DAMAGE], 2, DAMAGED),
+        ("create", [message("x", "ERROR", msgid="Repository.ObjectNotFound")], 17, DAMAGED),
+        ("create", [message("x", "ERROR", msgid="Repository.CheckNeeded")], 12, DAMAGED),
+        ("create", [DAMAGE], 0, None),
+        ("create", [message("x")], 1, None),
+        ("create", [FULL], 2, "no-space"),
+        ("create", [DAMAGE, FULL], 2, DAMAGED),
+        ("create", [FULL], 1, None),
+        ("create", [message("Remote: " + TRACE.format("OSError"), "ERROR")], 2, None),
+        ("create", [message(TRACE.format("Borg server: OSError"), "ERROR")], 2, None),
+        ("list", [message("Remote: x", "ERROR", msgid="IntegrityError")], 2, None),
     ],
 )
 def test_damage_is_what_check_says_or_what_borg_broke_off_for(command, lines, status, expected):
-    assert heard(command, *lines)[0].damaged(status) is expected
+    assert heard(command, *lines)[0].reason(status) == expected
 
 
 def test_the_first_errors_are_kept_and_no_more():

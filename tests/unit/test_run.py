@@ -10,10 +10,10 @@ from borgctl.errors import BorgctlError
 IDENTITY = bytes(32)
 
 
-def verdict(status=0, stopped=None, *, short=False, dry=False, damaged=False, **seen):
+def verdict(status=0, stopped=None, *, short=False, dry=False, reason=None, **seen):
     """Return outcome and reason of a borg that ended with `status`; `seen` is what was odd at the relay's door."""
     well = {"identity": IDENTITY, "refused": False, "failed": None, "strange": False, "unknown": False}
-    ending = run._verdict(status, stopped, SimpleNamespace(**{**well, **seen}), short=short, dry=dry, damaged=damaged)
+    ending = run._verdict(status, stopped, SimpleNamespace(**{**well, **seen}), short=short, dry=dry, reason=reason)
     return ending.outcome, ending.reason
 
 
@@ -51,9 +51,10 @@ def test_a_borg_without_memory_is_told_as_that_where_it_failed():
 
 
 def test_a_repository_in_which_borg_found_damage_is_neither_good_nor_a_warning():
-    assert [verdict(status, damaged=True) for status in (1, 2, 90)] == [("failed", "repository-damaged")] * 3
-    assert verdict(1, damaged=True, identity=None) == ("failed", "borg-missing")
-    assert verdict(1, damaged=True, refused=True) == ("refused", "repository-replaced")
+    damaged = "repository-damaged"
+    assert [verdict(status, reason=damaged) for status in (1, 2, 90)] == [("failed", damaged)] * 3
+    assert verdict(1, reason=damaged, identity=None) == ("failed", "borg-missing")
+    assert verdict(1, reason=damaged, refused=True) == ("refused", "repository-replaced")
 
 
 def test_a_dry_run_is_good_and_says_that_it_is_none():
