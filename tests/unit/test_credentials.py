@@ -94,11 +94,12 @@ os.execv("/bin/sh", ["sh", "-c", "ulimit -c; ulimit -Hc; ulimit -n"])
 
 @needs_root
 def test_a_child_has_few_processes_for_all_that_its_user_runs():
-    code = BECOME.replace("64123, 64124", "64127, 64124")
+    user = 1_000_000 + os.getpid()  # nobody else's, also where other tests run on this machine
+    code = BECOME.replace("64123, 64124", f"{user}, 64124")
     done = programs.python(
         code, "grep processes /proc/self/limits; for i in $(seq 1100); do sleep 30 & done", timeout=60
     )
-    programs.python("import os\nos.setuid(64127)\nos.kill(-1, 9)")
+    programs.python(f"import os\nos.setuid({user})\nos.kill(-1, 9)")
     assert done.stdout.split()[2:4] == [b"1024", b"1024"] and b"Cannot fork" in done.stderr
 
 
