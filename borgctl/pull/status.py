@@ -24,7 +24,7 @@ from borgctl.pull.repository.inspection import problem
 from borgctl.pull.run import obstacle
 from borgctl.pull.running import Seen
 from borgctl.pull.standing import AtWork, Row, Standing
-from borgctl.pull.state import Job, State
+from borgctl.pull.state import Job, Past, State
 from borgctl.pull.targets import Target, load
 from borgctl.pull.text import iso
 
@@ -65,7 +65,13 @@ def _completed(row: Row, state: State, now: float) -> Row:
     if row.last is None:
         return row
     failing = None if row.last.since is None else max(0.0, now - row.last.since)
-    return replace(row, failing=failing, accepted=any(one.time >= row.last.time for one in state.accepted))
+    return replace(row, failing=failing, accepted=_accepted(row.last, state))
+
+
+def _accepted(last: Past, state: State) -> bool:
+    """Tell whether a person has accepted an alert of this very reason since."""
+    since = [one.alerts for one in state.accepted if one.time >= last.time]
+    return any(text.startswith(f"{last.reason}: ") for alerts in since for text in alerts)
 
 
 def _at_work(seen: Seen | None, now: float) -> AtWork | None:

@@ -303,6 +303,11 @@ def test_what_a_person_has_accepted_is_a_failed_run_and_no_attack_any_more(world
     state = states.load(world.folders, NAME)
     state.alert("repository-replaced", "x", time.time())
     states.save(world.folders, NAME, state)
+    state.jobs["dumps"] = state.jobs["default"]
+    states.save(world.folders, NAME, state)
+    assert borgpull("forget", "web1", "--job", "dumps")[0] == 0
+    assert "last run refused (repository-replaced), failing for" in borgpull("status")[1]
+    assert borgpull("status")[1].splitlines()[0].endswith("POSSIBLE ATTACK")  # that was about something else
     assert borgpull("accept", "web1", "--reason", "was me")[0] == 0
     code, out, _ = borgpull("status")
     assert code == 1 and "last run refused (repository-replaced)" in out and "ATTACK" not in out
