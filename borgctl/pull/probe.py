@@ -24,6 +24,8 @@ from borgctl.pull.lock_holders import holders
 from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.owner import typed
 from borgctl.pull.repository.inspection import problem
+from borgctl.pull.repository.sessions import GuardSession
+from borgctl.pull.repository.space import lacking
 from borgctl.pull.rooms import room
 from borgctl.pull.run import Launcher, obstacle, unanswered
 from borgctl.pull.session import Session
@@ -149,6 +151,8 @@ def _space(target: Target, there: str) -> Check:
     """Compare what the client may fill with what there is; `there` is the repository, or what is there above it."""
     disk = os.statvfs(there)
     free, used = disk.f_bavail * disk.f_frsize, _used(str(target.repository))
+    if lack := lacking(there, GuardSession("create")):
+        return Check("space", "error", lack, named("server-full", str(target.name)))
     if free < _LITTLE:
         hint = f"make room, or: borgpull compact {target.name}"
         return Check("space", "warn", f"{size(free)} free at {there}", hint)

@@ -1,5 +1,6 @@
 """A repository's disk that is full, or nearly: what is told, and that it can be compacted again. With real borg."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -77,8 +78,11 @@ def test_a_reserve_that_a_killed_compact_has_lowered_is_put_up_by_the_next_sessi
     assert (made / "config").read_text() == text  # an admin's own
 
 
-def test_a_run_that_cannot_commit_is_not_started_and_the_hint_names_compact(world, borg, disk, made) -> None:
+def test_a_run_that_cannot_commit_is_not_started_and_the_hint_names_compact(world, borgpull, borg, disk, made) -> None:
     leave(disk, 11 * MB)
+    world.local({"hello": [["hello", "default"]]}, borg=borg)
+    (check,) = [json.loads(line) for line in borgpull("test", "web1", "--json")[1].splitlines() if '"space"' in line]
+    assert check["level"] == "error" and "borgpull compact web1" in check["hint"]
     report = run(world, borg, Path(__file__), "one")
     assert (report.verdict.outcome, report.verdict.reason) == ("failed", "server-full")
     assert "11.0 MB free" in world.screen.getvalue() and "borgpull compact web1" in world.screen.getvalue()
