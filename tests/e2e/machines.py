@@ -186,6 +186,12 @@ def alive(pid: int) -> bool:
     return process is not None and process.state not in "ZX"
 
 
+def stop(pid: int) -> None:
+    """Stop a process, and return when it is: until then a fatal signal ends it at once, and does not wait."""
+    os.kill(pid, signal.SIGSTOP)
+    wait_for(lambda: (told := _stat(pid)) is not None and told[1][0] == "T", what=f"the stop of {pid}")
+
+
 def descendants(ancestor: int) -> list[Process]:
     """Return what runs below `ancestor`, itself not included."""
     children: dict[int, list[int]] = {}

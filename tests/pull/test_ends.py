@@ -10,6 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from machines import stop
 
 from borgctl.pull import state as states
 from borgctl.pull.errors import PullError
@@ -219,7 +220,7 @@ def test_a_serve_that_outlives_a_killed_launcher_is_ended_by_the_next_one(world,
     launcher = world.start("run", "web1")
     appears(note)
     serve = appears(serves)
-    os.kill(serve, signal.SIGSTOP)
+    stop(serve)
     launcher.kill()
     launcher.communicate(timeout=60)
     time.sleep(0.3)
@@ -400,7 +401,7 @@ def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world) ->
     appears(note)
     ours = children(launcher.pid)
     (guard,) = guards(launcher.pid)
-    os.kill(guard, signal.SIGSTOP)
+    stop(guard)
     out, _ = launcher.communicate(timeout=60)
     assert json.loads(out)["outcome"] == "timeout"
     assert all(gone(pid, 0.1) for pid in ours)

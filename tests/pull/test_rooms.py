@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from machines import wait_for
+from machines import stop, wait_for
 
 from borgctl.pull import rooms
 from borgctl.pull.folders import host_id
@@ -102,7 +102,7 @@ def test_a_dead_room_goes_and_with_it_whatever_still_runs_in_it(world, parent) -
     dead = dead_room(parent)
     ordinary = inhabitant(dead)
     stopped = inhabitant(dead)
-    stopped.send_signal(signal.SIGSTOP)
+    stop(stopped.pid)
     script = "import os, signal; signal.signal(15, signal.SIG_IGN); os.write(1, b'x'); signal.pause()"
     deaf = subprocess.Popen([sys.executable, "-c", script], env=environment(dead), stdout=subprocess.PIPE)
     deaf.stdout.read(1)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from machines import stop
 
 from borgctl.pull import setup
 from borgctl.pull.folders import TargetName
@@ -217,7 +218,7 @@ def test_an_ssh_that_is_stopped_does_not_outlive_a_killed_launcher(world, sshd, 
     gate = int(appears(world.root / "pid"))
     ours = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
     (ssh,) = [int(pid) for pid in ours if b"/usr/bin/ssh\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    os.kill(ssh, signal.SIGSTOP)
+    stop(ssh)
     launcher.kill()
     launcher.communicate(timeout=60)
     for _ in range(200):
