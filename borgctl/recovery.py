@@ -51,7 +51,7 @@ def due(base: Base, repository: RepositoryPath) -> str | None:
         return None
     last = printed(base, repository)
     if last is None:
-        return f"the recovery page for {repository.text!r} was never printed: borgctl recovery"
+        return f"the recovery page for {repository.text!r} was never printed"
     if last.key != known:
         return f"the key of {repository.text!r} has changed since the recovery page was printed on {last.time[:10]}"
     return None

@@ -6,6 +6,7 @@ policy = read("web1.yaml"); repository(policy, None) == RepositoryPath("/srv/bor
 import contextlib
 import os
 import pwd
+import shlex
 
 from borgctl import policyfile
 from borgctl.cli.explain import facts
@@ -32,6 +33,12 @@ def repositories(policy: Policy) -> list[RepositoryPath]:
     """Return the paths of the policy's repositories on the server, as the gate expands them."""
     names = facts().names
     return [RepositoryPath(repository.path.expand(names)) for repository in policy.repositories]
+
+
+def recovery_command(policy: Policy, path: RepositoryPath) -> str:
+    """Return the command that prints the recovery page of one repository; it needs an open window."""
+    named = ["--repository", path.text] if len(policy.repositories) > 1 else []
+    return shlex.join(["borgctl", "recovery", policy.file, *named])
 
 
 def repository(policy: Policy, named: str | None) -> RepositoryPath:

@@ -19,6 +19,7 @@ from borgctl import claim, custody, passphrase
 from borgctl.base import Base
 from borgctl.claim import Claim
 from borgctl.cli import lint, visit
+from borgctl.cli.places import recovery_command
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Passphrase, Policy
 from borgctl.policyfile import read
@@ -38,7 +39,7 @@ def changed(policy: Policy, path: RepositoryPath, new: bytes | None, wait: float
             if secret is not None:
                 yield f"an earlier change was interrupted: trying the passphrase in {file}.new"
                 if _opens(policy, path, secret, wait):
-                    yield _settled(file)
+                    yield f"{_settled(file)}; {_page(policy, path)}"
                     return
             old = visit.secret_of(policy)
             assert old is not None
@@ -48,7 +49,7 @@ def changed(policy: Policy, path: RepositoryPath, new: bytes | None, wait: float
             yield "borg has changed the key"
             if not _opens(policy, path, secret, wait):
                 raise BadValue(f"the new passphrase does not open it: keep {file} and {file}.new, and call again")
-            yield _settled(file)
+            yield f"{_settled(file)}; {_page(policy, path)}"
     finally:
         os.close(base.fd)
 
@@ -58,7 +59,7 @@ def adopted(policy: Policy, path: RepositoryPath, wait: float) -> str:
     secret = visit.secret_of(policy)
     if secret is None or not _opens(policy, path, secret, wait):
         raise BadValue("the policy's passphrase does not open the repository: nothing is changed")
-    return "the key in the repository is the one that is known from now on; print a new recovery page: borgctl recovery"
+    return f"the key in the repository is the one that is known from now on; {_page(policy, path)}"
 
 
 def _own_file(policy: Policy) -> str:
@@ -123,6 +124,10 @@ def _put(file: str, secret: bytes) -> bytes:
     return secret
 
 
+def _page(policy: Policy, path: RepositoryPath) -> str:
+    return f"print a new recovery page: {recovery_command(policy, path)}"
+
+
 def _settled(file: str) -> str:
     """Put FILE.new into FILE's place."""
     with custody.directory(os.path.dirname(file)) as above:
@@ -133,7 +138,7 @@ def _settled(file: str) -> str:
             os.fsync(directory)
         finally:
             os.close(directory)
-    return f"{file} holds the new passphrase; print a new recovery page: borgctl recovery"
+    return f"{file} holds the new passphrase"
 
 
 def _change(policy: Policy, path: RepositoryPath, old: bytes, new: bytes, wait: float) -> None:

@@ -32,6 +32,11 @@ SSH = {
     "socket": "the client's sshd doesn't forward: look with 'borgctl doctor' there, or take transport stdio",
     "ssh": ADVICE["ssh-failed"],
 }
+_UNSIGNED = (
+    "an archive is not signed, as of a borg before 1.2.5: if all of them are yours, the client's admin signs them in a "
+    "window: borgpull window TARGET --for 30m --allow delete, and there: borgctl window -- borg upgrade "
+    "--archives-tam ::"
+)
 _BORG = {
     "Repository.DoesNotExist": "is its disk mounted, is 'repository' right? if it was never made: "
     "borgpull run TARGET --job init",
@@ -41,6 +46,10 @@ _BORG = {
     "admin says so there: borgctl moved POLICY --from OLD-PATH",
     "Cache.RepositoryReplay": "the repository is older than what the client last saw: was it restored from a backup? "
     "then the client's admin says so there: borgctl moved POLICY --earlier",
+    "KeyfileNotFoundError": "the key of this repository is a file, and the client has none: its admin imports it in a "
+    "window: borgpull window TARGET --for 30m, and there: borgctl window -- borg key import :: FILE",
+    "ArchiveTAMInvalid": _UNSIGNED,
+    "ArchiveTAMRequiredError": _UNSIGNED,
     "PassphraseWrong": "the client's passphrase does not open the repository's key: has one of them been changed?",
 }
 

@@ -255,7 +255,7 @@ def test_names_in_borgs_output_never_pass_for_a_line_of_ours(gate, client, key, 
     for log in ("text", "json"):
         result = over_stdio(argv[0], f"run default --log={log}", *argv[1:])
         assert result.returncode in (0, 1), result.stderr
-        archive = client.records("accept")[-1]["argv"][-3].partition("::")[2]
+        archive = client.records("accept")[-1]["argv"][-2].partition("::")[2]
         listed = over_stdio(argv[0], f"borg --log={log} list --short ::{archive}", *argv[1:])
         for text in (result.stderr, listed.stderr):
             assert re.fullmatch(r"[\n\x20-\x7e]*", text)

@@ -36,6 +36,15 @@ def test_the_words_of_ssh_say_what_failed_and_the_hint_what_to_do(said, name) ->
         ("Cache.RepositoryAccessAborted", "borgctl moved POLICY --from OLD-PATH"),
         ("Cache.RepositoryReplay", "borgctl moved POLICY --earlier"),
         ("PassphraseWrong", "passphrase"),
+        (
+            "KeyfileNotFoundError",
+            "web1 --for 30m, and there: borgctl window -- borg key import :: FILE",
+        ),
+        (
+            "ArchiveTAMInvalid",
+            "borgpull window web1 --for 30m --allow delete, and there: borgctl window -- borg",
+        ),
+        ("ArchiveTAMRequiredError", "borg upgrade --archives-tam ::"),
     ],
 )
 def test_the_names_of_borgs_messages_lead_to_a_sentence_of_our_own(msgid, word) -> None:

@@ -658,6 +658,52 @@ def test_hooks_run_around_borg(room):
     assert "BORGCTL_OUTCOME" not in (room.path / "before.env").read_text()
 
 
+VANISHED = "src/v{}: open: [Errno 2] No such file or directory: 'v{}'"
+NOT_SAVED = [*(VANISHED.format(number, number) for number in range(703)), "src/w: file changed while we backed it up"]
+
+
+def logged(room, *texts, level="WARNING", more="", status=1):
+    """Let borg log these texts, as 1.2 does, and end with a status."""
+    lines = [{"type": "log_message", "time": 1.5, "message": text, "levelname": level} for text in texts]
+    (room.path / "log.json").write_text("".join(f"{json.dumps(line | json.loads(more or '{}'))}\n" for line in lines))
+    room.borg(f"cat {room.path}/log.json >&2; exit {status}")
+
+
+@pytest.mark.parametrize("disclose", ["counts", "names"])
+def test_files_that_were_not_saved_are_counted_by_kind_and_each_is_named_beside_the_log(room, disclose):
+    room.policy(f"disclose: {disclose}\n")
+    logged(room, *NOT_SAVED)
+    counts = {"vanished": 703, "changed": 1}
+    done = room.gate("run default --log=json")
+    end = exit_line(done)
+    assert (end["outcome"], end["warnings"]) == ("warning", counts)
+    assert (b"withheld" in done.stderr, b"src/" in done.stderr) == (False, disclose == "names")
+    record = room.records()[-1]
+    assert (record["warnings"], record["listed"]) == (counts, 704)
+    kept = Path(f"{room.log}.files", end["run"]).read_text().splitlines()
+    assert [json.loads(line)["text"] for line in kept] == NOT_SAVED
+    assert b"borgctl: borg's warnings: 703 vanished, 1 changed\n" in room.gate("run default").stderr
+
+
+@pytest.mark.parametrize("full", ["nobody may write there", "a file is in the way"])
+def test_where_they_cannot_be_listed_they_are_counted_all_the_same(room, full):
+    room.gate("hello")
+    Path(f"{room.log}.files").symlink_to("/etc") if full.startswith("nobody") else Path(f"{room.log}.files").touch()
+    logged(room, *NOT_SAVED)
+    assert exit_line(room.gate("run default"))["warnings"] == {"vanished": 703, "changed": 1}
+    assert room.records()[-1].get("listed") is None
+
+
+def test_damage_that_borg_meets_fails_the_run_and_is_an_alert_in_the_log(room):
+    logged(room, "Data integrity error: x", level="ERROR", more='{"msgid": "IntegrityError"}', status=2)
+    end = exit_line(room.gate("run default --log=json"))
+    assert (end["outcome"], end["origin"], end["reason"], end["code"]) == ("failed", "gate", "repository-damaged", 65)
+    alert, ended = room.records()[-2:]
+    assert (alert["type"], alert["reason"], alert["run"]) == ("alert", "repository-damaged", end["run"])
+    assert alert["found"] == ended["found"] == ["Data integrity error: x"] and alert["repository"] == "/srv/a"
+    assert end["audit"]["sequence"] == ended["sequence"]
+
+
 @pytest.mark.parametrize("log", ["text", "json"])
 def test_a_path_that_is_not_there_after_the_hooks_fails_the_run_and_is_named_here_only(room, log):
     first = programs.script(room.path / "before", 'mkdir "$(dirname "$0")/made"')

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from borgctl import policyfile, recovery, surroundings
 from borgctl.base import Base
+from borgctl.cli import places
 from borgctl.cli import recovery as printing
 from borgctl.cli.app import app
 from borgctl.cli.known_server import Server
@@ -113,3 +114,17 @@ def test_a_keyfile_is_not_believed_where_the_gate_knows_the_key_in_the_repositor
     with pytest.raises(BorgctlError) as caught:
         printed_page(policy, PATH, 0)
     assert caught.value.reason.code == "window-closed"  # it asks borg
+
+
+@pytest.mark.parametrize(
+    ("repositories", "words"),
+    [
+        ("/srv/a: {encryption: none}", ""),
+        ("/srv/a: {encryption: none}, /srv/b: {encryption: none}", " --repository /srv/a"),
+    ],
+)
+def test_whoever_is_told_to_print_the_page_is_told_the_whole_command(tmp_path, repositories, words):
+    policy = stage.written(
+        tmp_path, f"version: 1\nrepositories: {{{repositories}}}\njobs: {{}}\nbase: {tmp_path}/base\n"
+    )
+    assert places.recovery_command(policy, RepositoryPath("/srv/a")) == f"borgctl recovery {policy.file}{words}"

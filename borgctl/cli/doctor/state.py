@@ -13,6 +13,7 @@ from borgctl import borg_version, policyfile, recovery, sandbox, surroundings
 from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
+from borgctl.cli.places import recovery_command
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Policy
@@ -76,8 +77,10 @@ def pages(policy: Policy) -> Iterator[Finding]:
     try:
         names = Names(surroundings.hostname(), "", datetime.now(UTC))
         for repository in policy.repositories:
-            if why := recovery.due(base, RepositoryPath(repository.path.expand(names))):
-                command = f"borgctl recovery {policy.file}, and put the page where the machine's end cannot reach it"
+            path = RepositoryPath(repository.path.expand(names))
+            if why := recovery.due(base, path):
+                printed = recovery_command(policy, path)
+                command = f"{printed}, and put the page where the machine's end cannot reach it"
                 yield Finding("warn", "recovery", why, (), command)
     except (BadValue, BorgctlError, OSError):
         yield Finding("unseen", "recovery", "the state directory cannot be read", (), "ask again as the gate's user")
