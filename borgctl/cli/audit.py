@@ -85,6 +85,7 @@ def show_(
         show.table(found, console)
     if follower is None:
         return
+    sys.stdout.flush()  # a pipe's reader has to see what is there before anything comes
     for line in follower.lines():
         record = show.record(line)
         if wanted.includes(record) and line not in known:  # it came while we looked at the rest

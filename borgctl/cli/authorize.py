@@ -186,8 +186,7 @@ def _proof(order: Order, user: str) -> list[str]:
     address = order.source if order.source and re.fullmatch(r"[0-9a-fA-F.:]+", order.source) else "ADDRESS"
     return [
         "#",
-        "# Then see what this key can do, and whether a pull will work; ADDRESS is the server's:"
-        if address == "ADDRESS"
-        else "# Then see what this key can do, and whether a pull will work:",
+        "# Then see what this key can do, and whether a pull will work:",
+        *(["# (ADDRESS is the server's)"] if address == "ADDRESS" else []),
         f"#   borgctl doctor{login} --addr {address}",
     ]

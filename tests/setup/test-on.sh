@@ -22,13 +22,19 @@ git clone --quiet "$here/../.." "$tree/root/borgctl"
 cp -L /etc/resolv.conf "$tree/etc/resolv.conf"
 cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
 
+# its root is the tree by pivot_root(8): in a chroot(2) the kernel makes no user namespaces
 inside='
-    mount -t proc proc "$1/proc"
-    mount --rbind /sys "$1/sys"
-    mount --rbind /dev "$1/dev"
-    for own in dev/shm run tmp; do mount -t tmpfs -o mode=1777 tmpfs "$1/$own"; done
-    chmod 755 "$1/run"
+    mount --bind "$1" "$1"
+    cd "$1"
+    mount -t proc proc proc
+    mount --rbind /sys sys
+    mount --rbind /dev dev
+    for own in dev/shm run tmp; do mount -t tmpfs -o mode=1777 tmpfs "$own"; done
+    chmod 755 run
+    pivot_root . mnt
+    umount -l /mnt
+    cd /root/borgctl
     exec env -i HOME=/root TERM="${TERM:-dumb}" LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         PIP_CERT=/etc/ssl/certs/ca-certificates.crt ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} \
-        ${https_proxy:+https_proxy="$https_proxy"} chroot "$1" /bin/sh -c "cd /root/borgctl && $2"'
+        ${https_proxy:+https_proxy="$https_proxy"} /bin/sh -c "$2"'
 unshare --mount --pid --ipc --uts --fork --kill-child sh -euc "$inside" sh "$tree" "$commands"
