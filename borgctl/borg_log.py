@@ -64,7 +64,8 @@ class BorgLog:
         text = message["message"]
         if not text.startswith(_REMOTE):
             self._damage = self._damage or message.get("msgid") in _DAMAGE
-            self._full = self._full or _FULL.search(text) is not None
+            ours = message.get("msgid") is None  # a trace of the server's has the name of what went wrong there
+            self._full = self._full or (ours and _FULL.search(text) is not None)
         if len(self.found) < _MOST_FOUND and not text.startswith("Traceback "):
             self.found.append(text[:_LONGEST_FOUND])
 

@@ -8,7 +8,7 @@ no other file system that is mounted below has to answer. It does not know who a
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from borgctl import runtime_files
@@ -49,7 +49,8 @@ def skipped(paths: Iterable[str]) -> tuple[str, ...]:
     """
     visible, named = _visible(list(mounted())), [_real(path) for path in paths if not os.path.islink(path)]
     below = [mount for mount in visible if _holds_data(mount) and any(_within(mount.place, path) for path in named)]
-    return tuple(sorted(mount.place for mount in below if not any(_entered(mount, path, visible) for path in named)))
+    devices = {mount.place: mount.device for mount in visible}
+    return tuple(sorted(mount.place for mount in below if not any(_entered(mount, path, devices) for path in named)))
 
 
 def of_the_kernel(paths: Iterable[str]) -> tuple[str, ...]:
@@ -73,13 +74,13 @@ def _usual(place: str) -> bool:
     return any(_within(place, usual) for usual in runtime_files.PLACES)
 
 
-def _entered(mount: Mount, path: str, visible: Sequence[Mount]) -> bool:
-    """Tell whether borg, on its way down from this path, goes on into the mount."""
+def _entered(mount: Mount, path: str, devices: Mapping[str, str]) -> bool:
+    """Tell whether borg, on its way down from this path, goes on into the mount; `devices` are what is where."""
     if not _within(mount.place, path):
         return False
-    holder = max((one for one in visible if _within(path, one.place)), key=lambda one: len(one.place), default=None)
-    between = (one for one in visible if _within(one.place, path) and _within(mount.place, one.place))
-    if holder is None or any(one.device != holder.device for one in between):
+    holder = next((devices[place] for place in _above(path) if place in devices), None)
+    between = (devices[place] for place in _above(mount.place) if place in devices and _within(place, path))
+    if holder is None or any(device != holder for device in between):
         return False
     if mount.kind != "btrfs":
         return True
@@ -90,24 +91,30 @@ def _entered(mount: Mount, path: str, visible: Sequence[Mount]) -> bool:
 
 
 def _visible(mounts: Sequence[Mount]) -> list[Mount]:
-    """Return the mounts that no other one hides."""
-    known = {mount.number: mount for mount in mounts}
-    on: dict[str, list[Mount]] = {mount.number: [] for mount in mounts}
+    """Return the mounts that no other one hides; there may be thousands, so places are looked up."""
+    known, at = {mount.number: mount for mount in mounts}, dict[tuple[str, str], list[Mount]]()
     for mount in mounts:
         if mount.parent in known and mount.parent != mount.number:
-            on[mount.parent].append(mount)
+            at.setdefault((mount.parent, mount.place), []).append(mount)
 
     def hidden(mount: Mount) -> bool:
-        if any(other.place == mount.place for other in on[mount.number]):
+        if (mount.number, mount.place) in at:
             return True
         while (below := known.get(mount.parent)) and below != mount:
-            beside = (other for other in on[below.number] if other != mount)
-            if any(_within(mount.place, other.place) and other.place != below.place for other in beside):
+            places = (place for place in _above(mount.place) if place != below.place)
+            if any(other != mount for place in places for other in at.get((below.number, place), ())):
                 return True
             mount = below
         return False
 
     return [mount for mount in mounts if not hidden(mount)]
+
+
+def _above(place: str) -> Iterator[str]:
+    """Yield a place and each directory above it."""
+    yield place
+    while place != (place := os.path.dirname(place)):
+        yield place
 
 
 def _within(place: str, path: str) -> bool:

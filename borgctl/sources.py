@@ -39,23 +39,24 @@ def check(paths: Iterable[str]) -> None:
 def require_devices(paths: Iterable[str], *, missing: bool = False) -> None:
     """Raise BorgctlError where a path below /dev is no block device, or another user could lead a link to one.
 
-    `missing`: a device may be missing, as a hook is still to make it.
+    Such a link is refused wherever it leads now. `missing`: a device may be missing, as a hook is still to make it.
     """
     for path in paths:
         named = path.startswith("/dev/")
-        if not named and not (os.path.islink(path) and is_device(path)):
+        if not named and not os.path.islink(path):
             continue
         try:
             with Pinned.at(path) as pinned:
-                if not stat.S_ISBLK(pinned.status.st_mode):
+                if named and not stat.S_ISBLK(pinned.status.st_mode):
                     raise BorgctlError("device-unusable", f"{path!r} is not a block device")
         except FileNotFoundError as error:
-            if not missing:
+            if named and not missing:
                 raise BorgctlError("device-unusable", f"{path!r}: {error.strerror}") from None
         except Unsafe as error:
             raise BorgctlError("device-unusable", f"{path!r}: {error}") from None
         except OSError as error:
-            raise BorgctlError("device-unusable", f"{path!r}: {error.strerror}") from None
+            if named:
+                raise BorgctlError("device-unusable", f"{path!r}: {error.strerror}") from None
 
 
 def is_device(path: str) -> bool:

@@ -58,7 +58,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
             outcome, result = "ok", 0
         case 1:
             outcome, result = "warning", 1
-        case _ if 100 <= status <= 127:  # BORG_EXIT_CODES=modern
+        case _ if 100 <= status <= 125:  # BORG_EXIT_CODES=modern; 126 and 127 are a shell's
             outcome, result = "warning", 1
         case _:
             outcome, result = "failed", 2

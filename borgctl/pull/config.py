@@ -37,7 +37,7 @@ class File:
     def lasting(self) -> str:
         """Return its SHA-256 without what `check --max-duration` notes there (borg/repository.py), and our reserve."""
         kept = re.sub(rb"^last_segment_checked = [0-9]+\n", b"", self.data, flags=re.MULTILINE)
-        kept = re.sub(rb"^additional_free_space = .*\n", b"additional_free_space = 0\n", kept, flags=re.MULTILINE)
+        kept = re.sub(rb"^[a#]dditional_free_space = .*\n", b"additional_free_space = 0\n", kept, flags=re.MULTILINE)
         return hashlib.sha256(kept).hexdigest() if self.whole else self.digest
 
     @property

@@ -163,6 +163,16 @@ def test_compact_says_what_borg_says_and_fails_with_it(world, borg, borgpull) ->
     assert "does not exist" in err
 
 
+@pytest.mark.parametrize(("code", "outcome", "result"), [(107, "warning", 1), (126, "failed", 2), (127, "failed", 2)])
+def test_a_borg_that_its_script_did_not_find_has_compacted_nothing(world, borgpull, code, outcome, result) -> None:
+    script = world.root / "borg"
+    script.write_text(f"#!/bin/sh\nexit {code}\n")
+    script.chmod(0o755)
+    world.local([], borg=script)
+    status, _, err = borgpull("compact", "web1")
+    assert (status, f"web1 compact: {outcome} (borg: status {code})" in err) == (result, True), err
+
+
 def test_compact_does_not_disturb_a_run(world, borg, borgpull) -> None:
     world.local([], borg=borg)
     with lock(world.folders, TargetName("web1")):

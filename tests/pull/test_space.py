@@ -62,20 +62,34 @@ def test_a_new_repository_keeps_a_part_of_its_disk_free_and_that_raises_no_alarm
     assert not states.load(world.folders, TargetName("web1")).alerts
     kept = config.read(str(made)).lasting
     with reserve.lowered(str(made)):
-        assert value(made).rstrip() == "additional_free_space = 0" and config.read(str(made)).lasting == kept
+        assert reserve.reserve(str(made)) == 0 and config.read(str(made)).lasting == kept
     assert value(made) == f"additional_free_space = {USUAL}"
 
 
-def test_a_reserve_that_a_killed_compact_has_lowered_is_put_up_by_the_next_session(world, borgpull, borg, made) -> None:
-    lowered = value(made).replace(str(USUAL), "0".ljust(len(str(USUAL))))
+@pytest.mark.parametrize("chosen", [str(USUAL), "2M", "1.5M"])
+def test_a_reserve_that_a_killed_compact_has_lowered_is_put_up_by_the_next_session(
+    world, borgpull, borg, made, chosen
+) -> None:
+    kept = f"additional_free_space = {chosen}"
+    text = (made / "config").read_text().replace(value(made), kept)
     for act in (lambda: run(world, borg, Path(__file__), "one"), lambda: borgpull("compact", "web1")):
-        (made / "config").write_text((made / "config").read_text().replace(value(made), lowered))
+        (made / "config").write_text(text)
+        with reserve.lowered(str(made)):
+            lowered = (made / "config").read_text()
+        (made / "config").write_text(lowered)
+        assert reserve.reserve(str(made)) == 0
         act()
-        assert value(made) == f"additional_free_space = {USUAL}"
-    text = (made / "config").read_text().replace(value(made), "additional_free_space = 0")
-    (made / "config").write_text(text)
-    reserve.restore(str(made))
-    assert (made / "config").read_text() == text  # an admin's own
+        assert value(made) == kept and reserve.reserve(str(made)) > 0
+
+
+def test_a_reserve_that_an_admin_has_taken_away_stays_away(made) -> None:
+    whole, usual = (made / "config").read_text(), value(made)
+    for line in ("additional_free_space = 0", f"# {usual}", ""):
+        (made / "config").write_text(text := whole.replace(usual, line))
+        reserve.restore(str(made))
+        with reserve.lowered(str(made)):
+            assert (made / "config").read_text() == text
+        assert (made / "config").read_text() == text
 
 
 def test_a_run_that_cannot_commit_is_not_started_and_the_hint_names_compact(world, borgpull, borg, disk, made) -> None:

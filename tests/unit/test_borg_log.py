@@ -78,6 +78,7 @@ FOUND = message("Remote: Index object count mismatch.", "ERROR", name="borg.repo
         ("create", [FULL], 1, None),
         ("create", [message("Remote: " + TRACE.format("OSError"), "ERROR")], 2, None),
         ("create", [message(TRACE.format("Borg server: OSError"), "ERROR")], 2, None),
+        ("create", [message(TRACE.format("OSError"), "ERROR", msgid="OSError")], 2, None),  # the server's disk is full
         ("list", [message("Remote: x", "ERROR", msgid="IntegrityError")], 2, None),
     ],
 )

@@ -84,6 +84,14 @@ def test_what_one_file_system_leaves_out_is_found(kernel, paths, more, found):
     assert list(mountinfo.skipped(paths)) == found
 
 
+def test_many_mounts_are_many_looks_and_not_their_square(kernel, monkeypatch):
+    within, looks = mountinfo._within, []
+    monkeypatch.setattr(mountinfo, "_within", lambda *words: looks.append(words) or within(*words))
+    kernel(*USUAL, *(held(f"/srv/{number}/merged", "overlay", f"{number}") for number in range(20, 1020)))
+    assert len(mountinfo.skipped(["/"])) == 1000
+    assert len(looks) < 20 * 1000
+
+
 def test_a_path_through_a_symlink_is_looked_at_where_it_leads_and_a_link_holds_nothing(kernel, tmp_path):
     (tmp_path / "real/a").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")

@@ -1,8 +1,9 @@
 """Reserve: what of a repository's disk stays free, so that there is room to prune and to compact.
 
 borg commits nothing where less than `additional_free_space` of the repository's `config` would be left, and asks for it
-before it compacts, too. So it is written there when the repository is made, and put down to 0 while a prune or compact
-is at work: in its place, which takes no room, and with the blanks that tell the next session to put it up again.
+before it compacts, too. So it is written there when the repository is made, and its line is a comment while a prune or
+compact is at work: one byte in its place, which takes no room, and which the next session puts back where we were
+killed, whatever the admin has written behind it.
 
     establish(folders, "/srv/borg/web1")        a twentieth of the disk, 2 GB at most
     with lowered("/srv/borg/web1"): …
@@ -18,7 +19,8 @@ from borgctl.pull import borglock, config
 from borgctl.pull.folders import Folders, host_id
 
 _LARGEST, _SHARE = 2_000_000_000, 20
-_LINE = re.compile(rb"^additional_free_space = (\S*)( *)$", re.MULTILINE)
+_LINE = re.compile(rb"^(a|#)dditional_free_space = (\S*) *$", re.MULTILINE)
+_IN_FORCE, _ASIDE = b"a", b"#"
 _SCALE = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 
 
@@ -26,7 +28,7 @@ def reserve(repository: str) -> int:
     """Return how many bytes borg leaves free; 0 where nothing says so."""
     with contextlib.suppress(OSError):
         line = _LINE.search(config.read(repository).data)
-        return _bytes(line[1].decode("ascii", "replace")) if line else 0
+        return _bytes(line[2]) if line and line[1] == _IN_FORCE else 0
     return 0
 
 
@@ -44,22 +46,16 @@ def establish(folders: Folders, repository: str) -> int:
 @contextmanager
 def lowered(repository: str) -> Iterator[None]:
     """Have borg leave nothing free for a while."""
-    text = _value(repository)
-    if text and _bytes(text.decode("ascii", "replace")):
-        _put(repository, b"0")
+    _mark(repository, _ASIDE)
     try:
         yield
     finally:
-        if text:
-            _put(repository, text)
+        _mark(repository, _IN_FORCE)
 
 
 def restore(repository: str) -> None:
     """Put the reserve up again that somebody has lowered who was killed."""
-    with contextlib.suppress(OSError):
-        line = _LINE.search(config.read(repository).data)
-        if line and line[1] == b"0" and line[2]:
-            _put(repository, b"%d" % _usual(repository))
+    _mark(repository, _IN_FORCE)
 
 
 def _usual(repository: str) -> int:
@@ -67,26 +63,18 @@ def _usual(repository: str) -> int:
     return min(_LARGEST, disk.f_blocks * disk.f_frsize // _SHARE)
 
 
-def _bytes(text: str) -> int:
+def _bytes(text: bytes) -> int:
     """Read a size as borg does: 1234, 55G, 1.7T."""
-    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{0,15})?)([KMGTP]?)", text)
+    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{0,15})?)([KMGTP]?)", text.decode("ascii", "replace"))
     return int(float(found[1]) * _SCALE.get(found[2], 1)) if found else 0
 
 
-def _value(repository: str) -> bytes | None:
-    with contextlib.suppress(OSError):
-        line = _LINE.search(config.read(repository).data)
-        return line[1] if line else None
-    return None
-
-
-def _put(repository: str, text: bytes) -> None:
-    """Write the value over the one that stands there, no byte more or less, if it fits there."""
+def _mark(repository: str, mark: bytes) -> None:
+    """Write the first byte of the line, in its place."""
     with contextlib.suppress(OSError):
         fd = os.open(f"{repository}/config", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "r+b", buffering=0) as file:
             line = _LINE.search(file.read(config.LARGEST))
-            width = line.end() - line.start(1) if line else 0
-            if line and len(text) <= width:
-                os.pwrite(fd, text.ljust(width), line.start(1))
+            if line and line[1] != mark and _bytes(line[2]):
+                os.pwrite(fd, mark, line.start())
                 os.fsync(fd)
