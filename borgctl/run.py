@@ -67,6 +67,12 @@ def by_gate(code: str, detail: str | None = None) -> Ending:
     return Ending(reason.outcome, "gate", reason.status, code, detail=detail)
 
 
+def _instead(ending: Ending, code: str) -> Ending:
+    """Return an ending with a reason of ours for how it ended, and all that is known of what borg did."""
+    ours = by_gate(code)
+    return replace(ending, outcome=ours.outcome, origin=ours.origin, code=ours.code, reason=ours.reason)
+
+
 def check_version(launch: Launch, version: Version) -> None:
     """Raise BorgctlError where the installed borg does not know an option of the launch."""
     for name, _ in launch.options:
@@ -113,7 +119,7 @@ class Runner:
             watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
             held = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
             if not held and ending.outcome in ("ok", "warning"):
-                ending = by_gate("hook-failed")
+                ending = _instead(ending, "hook-failed")
             return replace(ending, hooks=tuple(hooks.notes))
         finally:
             children.kill_descendants()
@@ -186,9 +192,9 @@ class Runner:
             self.output.say(str(pruning))
         if not pruning.empty:
             return replace(ending, pruned=pruning)
-        warned, names = by_gate("nothing-matched"), dict(self.launch.options).get("glob-archives") or "*"
-        told = replace(ending, outcome=warned.outcome, origin="gate", code=warned.code, reason=warned.reason)
-        return replace(told, pruned=pruning, detail=f"the repository has no archive named {names!r}")
+        names = dict(self.launch.options).get("glob-archives") or "*"
+        told = f"the repository has no archive named {names!r}"
+        return replace(_instead(ending, "nothing-matched"), pruned=pruning, detail=told)
 
     def _look(self, waiting: Waiting) -> str | None:
         """Return why borg has to end: it waits at a pipe, whose name is kept for our own log."""

@@ -739,6 +739,8 @@ def test_a_hook_that_fails_after_is_told(room):
     hooks(room, after="exit 3")
     done = room.gate("run default")
     assert (done.returncode, exit_line(done)["reason"]) == (74, "hook-failed")
+    record = room.records()[-1]  # what borg had done before stands there all the same
+    assert record["repository_id"] == programs.IDENTITY.hex() and record["sent"] > 0
 
 
 @pytest.mark.parametrize(
