@@ -1,6 +1,7 @@
 """Damage that borg has found in a repository, from the audit log: it stands until the same job ends well again.
 
 A job that makes archives can go well beside objects that are damaged: only the one that has found them takes it back.
+So can a check with --max-duration, which begins behind what the last one has seen: a whole one takes back its finds.
 
     damages = Damages(); damages.take(record); damages.of("/etc/borgctl/web1.yaml")
 """
@@ -12,13 +13,15 @@ from borgctl.borg_log import DAMAGED
 from borgctl.run import DRY_RUN
 
 _GOOD = ("ok", "warning")
+_NAMES = ("policy", "repository", "command", "job")
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What one run has found; `record` is its exit record."""
+    """What one run has found; `record` is its exit record; `part`: it was a check of a part of the repository."""
 
     record: dict[str, Any]
+    part: bool = False
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -41,16 +44,27 @@ class Damages:
     """All that stands, in the order in which it was found."""
 
     _standing: dict[tuple[str, ...], Damage] = field(default_factory=dict)
+    _asked: dict[str, str] = field(default_factory=dict)  # the words of checks that have not ended, by run
 
     def take(self, told: dict[str, Any]) -> None:
         """Take one record."""
+        if told["type"] == "accept" and told.get("command") == "check":
+            self._asked[str(told.get("run"))] = str(told.get("argv"))
         if told["type"] != "exit":
             return
-        name = tuple(str(told.get(key)) for key in ("policy", "repository", "command", "job"))
+        words = self._asked.pop(str(told.get("run")), "")
+        name, part = tuple(str(told.get(key)) for key in _NAMES), "--max-duration=" in words
         if told.get("reason") == DAMAGED:
-            self._standing[name] = Damage(told)
-        elif told.get("outcome") in _GOOD and told.get("reason") != DRY_RUN:
+            self._standing[name] = Damage(told, part)
+        elif told.get("outcome") in _GOOD and told.get("reason") != DRY_RUN and not part:
             self._standing.pop(name, None)
+            if words and "--archives-only" not in words:
+                self._forget_parts(name)
+
+    def _forget_parts(self, whole: tuple[str, ...]) -> None:
+        """Take back what checks of a part have found in the repository of this check of all of it."""
+        for name in [name for name, damage in self._standing.items() if damage.part and name[:-1] == whole[:-1]]:
+            del self._standing[name]
 
     def of(self, policy: str) -> list[Damage]:
         """Return what stands of the repositories of one policy."""

@@ -102,6 +102,31 @@ def test_damage_stands_until_the_same_job_goes_well_again(policy):
     assert stands(policy) == (0, [("default", "ok")])
 
 
+def checked(policy, run, outcome, *options, job="part", **more):
+    """Run a check, accepted before it ends as each run is."""
+    told = {"run": run, "policy": str(policy), "command": "check", "job": job, "repository": "/srv/a"}
+    log = Log.open(str(policy.parent / "audit.jsonl"), syslog=False)
+    log.append({"type": "accept", "argv": ["/usr/bin/borg", "check", *options, "--", "ssh://borgctl/srv/a"], **told})
+    log.append({"type": "exit", "outcome": outcome, **told, **more})
+    log.close()
+
+
+def test_damage_that_a_part_of_a_check_has_found_stands_until_a_whole_one_goes_well(policy):
+    """Each part begins behind the last one, also where that has found damage (borg/repository.py, check)."""
+    part = ("--repository-only", "--max-duration=60")
+    ran(policy)
+    checked(policy, "1", "failed", *part, reason="repository-damaged")
+    checked(policy, "2", "ok", *part)
+    checked(policy, "3", "ok", "--archives-only", job="archives")
+    checked(policy, "4", "failed", job="whole", reason="disconnected")
+    assert stands(policy)[0] == 2
+    checked(policy, "5", "ok", "--repository-only", job="whole")
+    assert stands(policy) == (0, [("default", "ok")])
+    checked(policy, "6", "failed", job="whole", reason="repository-damaged")
+    checked(policy, "7", "ok", *part, job="whole")  # its options are others now
+    assert stands(policy)[0] == 2
+
+
 def test_how_long_ago_is_told_as_borgpull_tells_it(policy):
     ran(policy)
     good = datetime.now(UTC) + timedelta(seconds=123)
