@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+_ON_ITS_WAY = 0.5  # seconds: a daemon forks first, its parent ends, and then it makes its session (daemon(3))
 _GRACE = 2.0  # seconds from TERM to KILL
 _PATIENCE = 5.0  # seconds after which what cannot be killed is left alone
 _TICK = 0.02
@@ -29,7 +30,9 @@ class Remains:
 
 def end(session: int) -> Remains:
     """End whatever is left in a session whose leader has ended; return what it was."""
-    met: dict[int, str] = {}
+    began, met = time.monotonic(), dict[int, str]()
+    while _members(session) and time.monotonic() - began < _ON_ITS_WAY:
+        time.sleep(_TICK)
     began = time.monotonic()
     while (left := _members(session)) and (passed := time.monotonic() - began) < _PATIENCE:
         late = passed >= _GRACE

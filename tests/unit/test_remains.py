@@ -43,6 +43,12 @@ def test_a_job_of_a_shell_is_ended_in_every_process_group_and_a_daemon_lives_on(
     assert [programs.alive(pid) for pid in (job, group, daemon)] == [False, False, True]
 
 
+def test_a_daemon_that_makes_its_session_after_its_parent_has_ended_lives_on(left, tmp_path):
+    """As daemon(3) does, which forks first."""
+    met, (daemon,) = left(tmp_path, "echo $$ >a; (sh -c 'echo $PPID' >a; sleep 0.1; exec setsid sleep 60) &")
+    assert (met, programs.alive(daemon)) == (Remains({}), True)
+
+
 def test_what_ignores_the_first_signal_or_was_stopped_is_killed(left, tmp_path, monkeypatch):
     monkeypatch.setattr(remains, "_GRACE", 0.2)
     code = "sh -c 'trap \"\" TERM; echo $$ >a; while :; do sleep 0.1; done' & sh -c 'echo $$ >b; kill -STOP $$' & "
