@@ -6,5 +6,5 @@ here=$(dirname "$0")
 . "$here/borg.sh"
 case "$(/usr/bin/borg --version 2>/dev/null)" in
     "borg 1.2."*) printf '%s\n' /usr/bin/borg ;;
-    *) borg_from_pypi 1.2.9 ;;
+    *) borg_from_pypi 1.2.9 --system-site-packages ;; # with the distribution's pyfuse3, to mount
 esac

@@ -1,10 +1,11 @@
 # Build a borg release from PyPI, once for each user, Python and architecture; sourced after common.sh, never run.
 # shellcheck shell=sh
 
-# Build RELEASE where it isn't yet, and print ${XDG_CACHE_HOME:-$HOME/.cache}/borgctl/borg-RELEASE-py3.X-ARCH/bin/borg. A
-# stamp written last tells a whole build.
+# borg_from_pypi RELEASE [OPTION]: build it where it isn't yet, and print its path, which is
+# ${XDG_CACHE_HOME:-$HOME/.cache}/borgctl/borg-RELEASE-py3.X-ARCH/bin/borg. A stamp written last tells a whole build.
+# OPTION is for `python -m venv`.
 borg_from_pypi() {
-    release=$1
+    release=$1 option=${2:---clear}
     exec 3>&1 1>&2 # stdout is for the path alone
     python=${PYTHON:-python3}
     cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/borgctl
@@ -27,7 +28,7 @@ build_borg() {
     need_packages "$@"
     say "building borg $release once in $place (a minute or two)"
     rm -rf "$place"
-    "$python" -m venv "$place" # scripts hold absolute paths, so it is built where it stays
+    "$python" -m venv "$option" "$place" # scripts hold absolute paths, so it is built where it stays
     quietly "$place/build.log" "$place/bin/python" -m pip install --disable-pip-version-check "borgbackup==$release"
     "$place/bin/borg" --version
     printf '%s\n' "$release" >"$place/borgctl-stamp"
