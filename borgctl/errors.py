@@ -220,7 +220,8 @@ _TABLE = (
         69,
         "failed",
         True,
-        "start what writes into the pipe in a hook 'before', in the background, or leave the pipe out: the client's audit log names it",
+        "let a hook 'before' start what writes into the pipe, like [/usr/bin/setsid, --fork, /bin/sh, -c, 'PROGRAM >PIPE'], or "
+        "leave the pipe out: the client's audit log names it",
     ),
     Reason("disconnected", 69, "disconnected", True, "the server went away: run again"),
     Reason("stopped", 69, "failed", True, "the gate was told to stop by a signal: run again"),

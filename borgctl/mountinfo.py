@@ -48,7 +48,7 @@ def skipped(paths: Iterable[str]) -> tuple[str, ...]:
     Not what a path names itself, nor what the kernel and the machine's start make anew.
     """
     visible, named = _visible(list(mounted())), [_real(path) for path in paths if not os.path.islink(path)]
-    below = [mount for mount in visible if _holds_data(mount) and any(_within(mount.place, path) for path in named)]
+    below = [mount for mount in visible if any(_saves(path, mount) for path in named)]
     devices = {mount.place: mount.device for mount in visible}
     return tuple(sorted(mount.place for mount in below if not any(_entered(mount, path, devices) for path in named)))
 
@@ -66,8 +66,10 @@ def of_the_kernel(paths: Iterable[str]) -> tuple[str, ...]:
     )
 
 
-def _holds_data(mount: Mount) -> bool:
-    return mount.kind not in KERNEL and not _usual(mount.place)
+def _saves(path: str, mount: Mount) -> bool:
+    """Tell whether a backup of this path would be expected to have what is in the mount."""
+    meant = _usual(path) or not _usual(mount.place)
+    return mount.kind not in KERNEL and meant and _within(mount.place, path)
 
 
 def _usual(place: str) -> bool:

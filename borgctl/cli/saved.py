@@ -35,7 +35,8 @@ def _special(job: Job) -> Iterator[str]:
     pipes = [str(path) for path in job.paths if _is_pipe(str(path))]
     for path in pipes:
         what = f"{path!r} is a pipe, and a run fails that waits there for a minute"
-        yield f"{what}: let a hook 'before' start what writes there, in the background"
+        hook = f"[/usr/bin/setsid, --fork, /bin/sh, -c, 'PROGRAM >{path}']"
+        yield f"{what}: let a hook 'before' start what writes there, like {hook}"
     if any(str(path) not in pipes and not sources.is_device(str(path)) for path in job.paths):
         yield "read-special: borg reads whole devices and waits at pipes: keep their paths in a job of their own"
 

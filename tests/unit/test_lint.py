@@ -129,7 +129,7 @@ ADVICE = [
     ((("{encryption: required}", "{encryption: none}"),), 2, "read and forge"),
     ((("  init: {command: init, options: {encryption: repokey}}\n", ""),), 4, "makes the repository"),
     ((("/data]", "/data], options: {read-special: yes}"),), 5, "waits at pipes"),
-    ((("/data]", "/fifo], options: {read-special: yes}"),), 5, "fifo' is a pipe, and a run fails that waits there"),
+    ((("/data]", "/fifo], options: {read-special: yes}"),), 5, "[/usr/bin/setsid, --fork, /bin/sh, -c, 'PROGRAM >"),
     ((("/data]", "/data], options: {dry-run: yes}"),), 5, "counts as no backup"),
     ((("/data]", "/data], exclude: ['~/.cache']"),), 5, "'~/.cache' matches nothing"),
     ((("/data]", "/data], exclude: ['sh:$HOME/x', '*.o']"),), 5, "no shell reads '$HOME'"),
@@ -255,6 +255,7 @@ def test_what_the_gate_refuses_is_an_error_where_it_stands(sound, tmp_path, chan
         "[HERE/hook, '/']",
         "[/bin/sh, -c, 'a && b >&2 2>&1; curl https://example.org/?x=1&y=2']",
         "[/bin/sh, -c, 'a & b; wait']",
+        "[/usr/bin/setsid, --fork, /bin/sh, -c, 'date >HERE/data/pipe']",
         "[HERE/hook, 'a &']",
     ],
 )

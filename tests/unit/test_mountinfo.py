@@ -74,6 +74,12 @@ def held(path, kind="ext4", number="20", on="1", device="8:2"):
             [held("/srv/a/x"), held("/srv/a/x/y", number="21", on="20", device="8:1")],
             ["/srv/a/x"],
         ),
+        (  # where the machine's start mounts disks: no data of a whole machine's, and that of a path that names it
+            ["/run/media/disk"],
+            [held("/run/media/disk", on="4"), held("/run/media/disk/x", number="21", on="20", device="8:3")],
+            ["/run/media/disk/x"],
+        ),
+        (["/", "/run/media"], [held("/run/media/disk", on="4")], ["/run/media/disk"]),
         # hidden: by another one above it, or at the very place, where that is of the path's own file system
         (["/srv"], [held("/srv/a/db"), held("/srv/a", number="21", device="8:3")], ["/srv/a"]),
         (["/srv"], [held("/srv/a"), held("/srv/a", number="21", on="20", device="8:1")], []),
