@@ -6,7 +6,7 @@ import json
 import machines
 import pytest
 from machines import run
-from pair import Pair
+from pair import with_a_repository
 
 CHECKS = {
     "whole": {},
@@ -19,26 +19,11 @@ CHECKS = {
 WAYS = [("borg-1.4", "stdio"), ("borg-debian", "socket")]
 
 
-@pytest.fixture(scope="module", params=WAYS, ids="-".join)
-def machine(request, find_borg):
-    """A client and a server with a new repository, one of each borg for all tests here."""
+@pytest.fixture(params=WAYS, ids="-".join)
+def pair(request, find_borg, kept):
+    """A client and a server with a new repository."""
     name, transport = request.param
-    borg = find_borg(name)
-    with machines.scratch() as scratch, machines.Sshd(scratch / "sshd") as sshd:
-        server = machines.Server(scratch / "server")
-        client = machines.Client(scratch / "client", server.repository, borg=borg.path)
-        pair = Pair(client, server, sshd, borg, transport)
-        code, told = pair.told("--job", "init")
-        assert (code, told["outcome"]) == (0, "ok"), told
-        yield pair
-        machines.wait_for(lambda: not sshd.sessions(), what=f"the sessions to end; left: {sshd.sessions()}")
-
-
-@pytest.fixture
-def pair(machine):
-    """The two machines, without the alerts of an earlier test."""
-    machine.borgpull("accept", "web1", "--reason", "the next test")
-    return machine
+    return kept(with_a_repository, find_borg(name), transport)
 
 
 def borgctl(pair, *words):
@@ -146,4 +131,3 @@ def test_a_client_without_room_for_borgs_own_files_says_so_and_where(pair):
         assert str(disk) not in json.dumps(told) and str(disk) in pair.client.records("exit")[-1]["detail"]
         tested = pair.borgpull("test", "web1")
         assert tested.returncode == 2 and "make room on the client's disk" in tested.stdout, tested.stdout
-    pair.client.policy()
