@@ -78,7 +78,8 @@ class Pair:
         return run([self.borg.path, *words], env=env, cwd=self.server.directory)
 
 
-def _made(directory, sshd, borg, transport):
+def set_up(directory, sshd, borg, transport):
+    """Make a pair without a repository."""
     server = machines.Server(directory / "server")
     client = machines.Client(directory / "client", server.repository, borg=borg.path)
     return Pair(client, server, sshd, borg, transport)
@@ -86,14 +87,14 @@ def _made(directory, sshd, borg, transport):
 
 def with_a_repository(directory, sshd, borg, transport):
     """Make a pair and its repository."""
-    pair = _made(directory, sshd, borg, transport)
+    pair = set_up(directory, sshd, borg, transport)
     pair.good("--job", "init")
     return pair
 
 
 def with_an_archive(directory, sshd, borg, transport, mode):
     """Make a pair, its repository and a first backup, under a policy that has windows."""
-    pair = _made(directory, sshd, borg, transport)
+    pair = set_up(directory, sshd, borg, transport)
     with_windows(pair.client, mode)
     pair.good("--job", "init")
     pair.good()
