@@ -18,7 +18,7 @@ import stage
 from borgctl import custody, policyfile, sources, transport
 from borgctl.custody import Unsafe
 from borgctl.errors import BorgctlError
-from borgctl.values import SocketPath, SourcePath
+from borgctl.values import SocketPath
 
 OTHER = 64201
 only_root = pytest.mark.skipif(not stage.ROOT, reason="only root can make what is another user's")
@@ -109,7 +109,7 @@ def test_a_path_below_what_another_user_can_flip_is_never_taken(proof, tmp_path,
         (home / name / "sub").mkdir(parents=True)
         (home / name / "sub/file").write_text("x")
     os.chown(home, OTHER, OTHER)
-    path = SourcePath(f"{home}/name/{'file' if kind == 'parent' else 'sub/file'}")
+    path = f"{home}/name/{'file' if kind == 'parent' else 'sub/file'}"
 
     def real():
         os.rename(home / "real", home / "name")

@@ -1,5 +1,6 @@
 """A program on a terminal, as a person sees it."""
 
+import contextlib
 import os
 import pty
 import subprocess
@@ -16,12 +17,16 @@ def on_a_terminal(*argv, **env):
         env={"PATH": "/usr/bin:/bin", "TERM": "xterm", "LANG": "C.UTF-8", "HOME": "/nonexistent", **env},
     )
     os.close(follower)
-    shown = b""
-    try:
-        while block := os.read(leader, 65536):
-            shown += block
-    except OSError:  # EIO: nobody has the other end open any more
-        pass
-    os.close(leader)
+    shown = shown_on(leader)
     process.wait()
     return shown.decode()
+
+
+def shown_on(leader):
+    """Return all that was written to a terminal that nobody has open any more, and close our end of it."""
+    shown = b""
+    with contextlib.suppress(OSError):  # EIO is its end
+        while block := os.read(leader, 65536):
+            shown += block
+    os.close(leader)
+    return shown

@@ -9,6 +9,7 @@ import threading
 
 import pytest
 import stage
+from terminals import shown_on
 
 from borgctl import claim
 from borgctl.base import Base
@@ -181,6 +182,5 @@ def test_a_servers_escapes_in_borgs_words_do_not_reach_the_admins_terminal(visit
             os.dup2(own, fd)
             os.close(own)
         os.close(slave)
-    said = os.read(master, 4096)
-    os.close(master)
+    said = shown_on(master)
     assert sorted(said.split(b"\\x1b[2J")) == [b"", b"err", b"out"]
