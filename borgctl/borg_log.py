@@ -7,12 +7,12 @@ There are numbers and a few lines here; paths go to whoever wants to keep them.
     log.reason(1)
 """
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from borgctl import json_lines
 from borgctl.warning_kinds import kind
 
 DAMAGED = "repository-damaged"
@@ -72,11 +72,6 @@ class BorgLog:
 
 def _message(line: str) -> dict[str, Any]:
     """Return a message of borg's log whose text and name are texts, else nothing."""
-    if '"log_message"' not in line:
-        return {}
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}
-    known = isinstance(value, dict) and value.get("type") == "log_message" and isinstance(value.get("message"), str)
-    return value if known and isinstance(value.get("msgid"), (str, type(None))) else {}
+    value = json_lines.named(line, "type", "log_message")
+    known = value is not None and isinstance(value.get("message"), str)
+    return value if value and known and isinstance(value.get("msgid"), (str, type(None))) else {}

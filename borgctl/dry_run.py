@@ -3,9 +3,10 @@
 listed = DryRun(shown=False); listed.take('{"type": "file_status", "status": "-", "path": "/etc"}'); str(listed)
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from borgctl import json_lines
 
 _SAVED, _LEFT_OUT = "-", "x"
 
@@ -38,12 +39,5 @@ class DryRun:
 
 def _status(line: str) -> str | None:
     """Return a listed file's status letter, None for any other line."""
-    if '"file_status"' not in line:
-        return None
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict) or value.get("type") != "file_status":
-        return None
-    return str(value.get("status"))
+    value = json_lines.named(line, "type", "file_status")
+    return None if value is None else str(value.get("status"))

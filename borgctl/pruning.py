@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from borgctl import json_lines
+
 # borg 1.2 and 1.4: what it does, the name, when it was made, its id
 _LINE = re.compile(
     r"(?:(?P<kept>Keeping (?:checkpoint )?archive(?: \(rule: [^)]*\))?)|Pruning archive \([0-9/]+\)|Would prune):"
@@ -82,12 +84,5 @@ class Pruning:
 
 def _read(line: str) -> re.Match[str] | None:
     """Return what a line says of an archive, None for any other line."""
-    if '"borg.output.list"' not in line:
-        return None
-    try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict) or value.get("name") != "borg.output.list":
-        return None
-    return _LINE.fullmatch(str(value.get("message")))
+    value = json_lines.named(line, "name", "borg.output.list")
+    return None if value is None else _LINE.fullmatch(str(value.get("message")))
