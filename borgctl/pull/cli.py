@@ -151,7 +151,7 @@ def add(
         context.obj, name, host=host, port=port, repository=where, quota=quota, transport=transport, policy=policy
     )
     if public is not None:
-        print("run this on the client, as its admin:\n")
+        print("run this on the client, as its admin, once its policy and passphrase are there:\n")
         print(f"    {setup.authorize(public, host, name, client_policy, transport)}\n")
         print("it prints a line for authorized_keys there, and this one to run here:\n")
         print(f"    {owner.typed(f'borgpull trust {name}')} 'ssh-ed25519 AAAA…'\n")

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from borgctl.pull import target_jobs
 from borgctl.pull.outcome import ADVICE
+from borgctl.pull.repository import transactions
 from borgctl.pull.repository.guard import Refused
 from borgctl.pull.targets import Target
 from borgctl.values import JobName
@@ -33,6 +34,11 @@ def advised(refused: Refused, target: Target, job: str | None) -> str:
         allow = _WINDOWS[refused.method]
         return f"if the client's admin asked for that: borgpull window {target.name} --allow {allow}"
     if (refused.method, refused.rule) == ("open", "create"):
+        if refused.session == "init" and not transactions.is_there(str(target.repository)):
+            return (
+                f"nothing is at {target.repository} yet; once: borgpull run {target.name} --job init (and if there was "
+                f"a repository: is its disk mounted?)"
+            )
         return (
             f"it wants to begin a repository where something is: if an earlier init was cut short, remove what it left "
             f"at {target.repository}; if this was no init, treat the client as hostile"

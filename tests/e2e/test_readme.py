@@ -24,7 +24,7 @@ from machines import program, run, wait_for
 NAMES = {
     *("backup", "web1", "PATH", "borg serve", "borgpull", "borgpull compact", "--nagios", "expect: 26h"),
     *("/root/borgctl", "/opt/borgctl/bin", "/root/.ssh/authorized_keys", "/var/log/borgctl/audit.jsonl"),
-    *("borgpull@backup.example.org",),
+    *("borgpull@backup.example.org", "/root/.bashrc", "/etc/borgpull/targets/web1.yaml", "quota"),
 }
 NOBODY = "nobody"
 # The packages of step 1, and what each is there for.
@@ -294,7 +294,7 @@ FOLLOWED = {
     ("backup", r"borgpull run web1 --job init"): Story.on_backup,
     ("backup", r"borgpull run web1"): Story.pull,
     ("web1", r"borgctl explain .+"): Story.explain,
-    ("backup", r"\S+/borgpull run --all"): Story.every_night,
+    ("backup", r"borgpull run --all"): Story.every_night,
     ("backup", r"borgpull status"): Story.on_backup,
     ("backup", r"borgpull run web1 --job prune && borgpull compact web1"): Story.on_backup,
     ("web1", r"borgctl audit show"): Story.show,

@@ -1,5 +1,7 @@
 """What to do about a refusal: a line to paste where a client can mean well, else the truth."""
 
+from pathlib import Path
+
 import pytest
 
 from borgctl.pull.folders import Folders, TargetName
@@ -28,6 +30,17 @@ def advice(method: str, rule: str, job: str | None, jobs: str = "", session: str
 )
 def test_a_prune_that_may_not_delete_ends_with_the_line_to_paste(jobs: str, line: str) -> None:
     assert advice("delete", "delete", "prune", jobs).endswith(f": {line}")
+
+
+def test_a_run_before_there_is_a_repository_ends_with_the_command_that_makes_one(tmp_path: Path) -> None:
+    place = f"repository: {tmp_path}/web1\n"
+    target = read(f"host: web1\n{place}quota: 20M\n", TargetName("web1"), FOLDERS)
+    refused = Refused("open", "init", "create", "")
+    assert "once: borgpull run web1 --job init" in advised(refused, target, "default")
+    (tmp_path / "web1").mkdir()
+    assert "once: borgpull run web1 --job init" in advised(refused, target, "prune")
+    (tmp_path / "web1/config").touch()
+    assert "begin a repository where something is" in advised(refused, target, "init")
 
 
 @pytest.mark.parametrize(

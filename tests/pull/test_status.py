@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import time
 from pathlib import Path
 
@@ -202,6 +203,15 @@ def test_a_mistyped_job_is_not_remembered(world, borgpull) -> None:
         assert list(states.load(world.folders, NAME).jobs) == ["default"]
         code, out, _ = borgpull("status")
         assert (code, out.splitlines()) == (0, ["web1 default: ok, last good 1 h 0 min ago"])
+
+
+def test_a_job_that_is_tried_before_there_is_a_repository_leaves_no_mark(world, borgpull) -> None:
+    world.local([["start", "prune"], ["backup"], ["exit", "failed", 2]], borg=world.quiet_serve())
+    shutil.rmtree(world.root / "repo/web1")
+    status, _, err = borgpull("run", "web1", "--job", "prune")
+    assert status == 2 and "web1 prune: failed (guard: no-repository)" in err
+    assert "once: borgpull run web1 --job init" in err
+    assert states.load(world.folders, NAME).jobs == {}
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
