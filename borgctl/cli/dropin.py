@@ -38,7 +38,10 @@ _SOCKET_ONLY = (
     "UnusedConnectionTimeout 60         # OpenSSH 9.2 or later",
 )
 _FILE = "in /etc/ssh/sshd_config.d/50-borgctl.conf, then: systemctl reload ssh"
-_ROOT_LOGIN = ("#   PermitRootLogin forced-commands-only    # other keys too: prohibit-password",)
+_ROOT_LOGIN = (
+    "#   PermitRootLogin prohibit-password       # Debian's default; where no other key",
+    "#                                           # is to let root in: forced-commands-only",
+)
 _COMMON = (
     "AllowAgentForwarding no",
     "X11Forwarding no",
@@ -64,13 +67,13 @@ def sshd(transport: Transport, user: str, accepted: tuple[str, ...], *, shared: 
         return [
             "#",
             f"# 2. The line closes forwarding, terminals and agents. sshd must let {user} in by",
-            "# key and make no tunnels (no key option closes those), so its configuration",
-            "# must not say otherwise than:",
+            "# key and make no tunnels (no key option closes those). As Debian installs it",
+            "# that is so, and nothing has to change:",
             *(_ROOT_LOGIN if user == "root" else ()),
             "#   PermitTunnel no                         # the default",
-            "# Where sshd takes variables (Debian: LANG and LC_*), a login shell reads them",
-            "# before any forced command. This keeps them out, yours too, and ends a run soon",
-            "# when the network goes:",
+            "# Advisable: where sshd takes variables (Debian: LANG and LC_*), a login shell",
+            "# reads them before any forced command. This keeps them out, yours too, and ends",
+            "# a run soon when the network goes:",
             f"# {_FILE if user == 'root' else f'as root, {_FILE}'}",
             f"#   Match User {user}",
             *(f"#       {setting}" for setting in (variables, *_ALIVE)),

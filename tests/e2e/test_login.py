@@ -123,7 +123,7 @@ def test_root_behind_forced_commands_only(server, key, scratch, one_borg):
     client = machines.Client(scratch / "client", server.repository, borg=one_borg.path)
     with machines.Sshd(scratch / "sshd", root_login="forced-commands-only") as sshd:
         line, text = authorized(client.policy_file, key, sshd, "--from", "127.0.0.1,192.0.2.0/24")
-        assert "PermitRootLogin forced-commands-only    #" in text
+        assert "PermitRootLogin prohibit-password" in text and "forced-commands-only" in text
         other = machines.keypair(scratch, "other")
         sshd.authorize(f"restrict {other.public}")
         assert run([*sshd.ssh_argv(other), "true"]).returncode == 255
