@@ -45,6 +45,11 @@ class Hosts:
         for side in ("server", "client") if state == "up" else ("client",):
             ip("-n", self._names[side], "link", "set", "veth0", state)
 
+    def wait_for_the_client(self, port):
+        """Wait until the server's side has forgotten that the client was not there (its neighbour table does)."""
+        code = f"import socket; socket.create_connection(({CLIENT!r}, {port}), 1)"
+        wait_for(lambda: run([*self.within("server"), sys.executable, "-c", code]).returncode == 0, 30, "the client")
+
     def slow(self):
         """Let the client send no more than 1 MB in a second."""
         shape = ("tbf", "rate", "8mbit", "burst", "32kbit", "latency", "400ms")
@@ -157,6 +162,7 @@ def test_a_link_that_goes_down_ends_both_sides_and_the_next_pull_succeeds(hosts,
     assert len(client.records("exit")) == len(client.records("accept"))
     (client.source / "more").unlink()
     hosts.link("up")
+    hosts.wait_for_the_client(sshd.port)
     again = run(borgpull(hosts, server, "run", "web1"))
     assert again.returncode == 0, again.stderr
     assert not [path for path in server.repository.iterdir() if path.name.startswith("lock.e")]
@@ -171,4 +177,5 @@ def test_a_link_that_is_down_from_the_start_ends_the_launcher_soon(hosts, server
     assert "ssh-failed" in ended.stderr
     assert time.monotonic() - begun < 30
     hosts.link("up")
+    hosts.wait_for_the_client(sshd.port)
     assert run(borgpull(hosts, server, "run", "web1")).returncode == 0

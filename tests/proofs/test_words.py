@@ -44,7 +44,10 @@ def test_the_older_borg_lacks_what_is_written_down_and_knows_nothing_besides(wor
     for command, text in sorted(lacking):
         if text.startswith("--") and command not in LACKING["subcommands"]:
             options.setdefault(command, []).append(text)
-    assert options == LACKING["options"]
+    later = {
+        command: words for command, words in LACKING["options"].items() if command not in LACKING["known_to_1.2.9"]
+    }
+    assert options in (LACKING["options"], later)
 
 
 def test_the_vocabulary_says_since_when_each_of_its_words_is_known(words):
