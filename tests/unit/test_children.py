@@ -304,7 +304,7 @@ children.kill_descendants()
 
 def test_a_child_ends_with_the_gate_that_was_killed():
     """The kernel tells it: a gate that was killed can write no record of what would go on."""
-    code = "from borgctl.children import spawn\nprint(spawn(['/bin/sleep', '60'], {}, {}).pid, flush=True)\n"
+    code = "from borgctl.children import spawn\nprint(spawn(['/bin/sleep', '600'], {}, {}).pid, flush=True)\n"
     code += "import time\ntime.sleep(60)"
     with programs.ended(programs.started(code, stdout=subprocess.PIPE)) as gate:
         child = int(gate.stdout.readline())
