@@ -20,6 +20,7 @@ quietly "$place/debootstrap.log" debootstrap --variant=minbase --include=ca-cert
     "$suite" "$tree" "$mirror"
 git clone --quiet "$here/../.." "$tree/root/borgctl"
 cp -L /etc/resolv.conf "$tree/etc/resolv.conf"
+echo "127.0.0.1 localhost" >"$tree/etc/hosts" # as an installed system has
 cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/ca-certificates.crt"
 
 # its root is the tree by pivot_root(8): in a chroot(2) the kernel makes no user namespaces
