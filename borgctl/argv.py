@@ -1,8 +1,8 @@
 """argv and environment for borg and for hooks, built from nothing.
 
 The order of words is always the same: subcommand, our own options, the launch's, what the gate leaves out of a whole
-machine and how it wants to be told, `--`, location, paths. It does not
-know where the values came from: they are of types that cannot hold anything else.
+machine and how it wants to be told, `--`, location, paths. It does not know where the values came from: they are of
+types that cannot hold anything else.
 
     build(launch, "/usr/bin/borg")
     == ["/usr/bin/borg", "create", "--log-json", …, "--", "ssh://borgctl/srv/borg/web1::a", "/etc"]

@@ -15,6 +15,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from borgctl import json_lines
+
 PIECE = 64 * 1024  # bytes of one line in one object; a longer line goes on in the next
 LONGEST = 16 * 1024 * 1024  # bytes of one line that has to be judged whole
 _TAIL = 5  # lines
@@ -114,13 +116,8 @@ def escaped(text: str) -> str:
 
 def _listed(text: str) -> list[str]:
     """Return a line of borg's list of files as it writes it without JSON; nothing for any other line."""
-    if not text.startswith('{"type": "file_status"'):
-        return []
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return []
-    return [f"{value.get('status')} {value.get('path')}"]
+    value = json_lines.named(text, "type", "file_status")
+    return [] if value is None else [f"{value.get('status')} {value.get('path')}"]
 
 
 def _readable(stream: str, text: str) -> list[str]:

@@ -27,7 +27,6 @@ KEYS = (
     *("socket", "published", "disclose", "window", "limits", "sandbox", "audit"),
 )
 _REQUIRED = ("version", "repositories", "jobs")
-_NOWHERE = Node(1, 1, "")
 
 
 class InvalidPolicy(BorgctlError):  # noqa: N818 - named for what it is

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import sleep
 from typing import Any
 
 from borgctl import policyfile
@@ -27,6 +28,8 @@ from borgctl.prose import elapsed
 from borgctl.run import DRY_RUN
 
 _GOOD = ("ok", "warning")
+_BROKEN_OFF = "broken-off"
+_SETTLES = 1.0  # seconds: a gate gives up what shows that it is at work some milliseconds before its last record stands
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
 _STATUS = {"ok": 0, "warning": 1, "failing": 1, "overdue": 2, "never": 2, "unusable": 2}
 
@@ -51,7 +54,7 @@ class Pulled:
             begun = moment(self.begun)
             self.running = max(0.0, (now - begun).total_seconds()) if begun else 0.0
         elif self.begun is not None:
-            self.last = {**self.begun, "outcome": "failed", "reason": "broken-off"}
+            self.last = {**self.begun, "outcome": "failed", "reason": _BROKEN_OFF}
         time = moment(self.good) if self.good else None
         age = (now - time).total_seconds() if time else None
         self.age = None if age is None else max(0.0, age)
@@ -65,6 +68,11 @@ class Pulled:
             self.state = "failing"
         else:
             self.state = "warning" if self.good and self.good.get("outcome") == "warning" else "ok"
+
+    @property
+    def broken_off(self) -> bool:
+        """Tell whether the last run has no end, and its gate is not at work."""
+        return self.last is not None and self.last.get("reason") == _BROKEN_OFF
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -122,6 +130,14 @@ class Findings:
 
 def status(files: Sequence[str], longest: float, now: datetime) -> Findings:
     """Return how each job of these policies stands, where `longest` seconds may have passed since its last good run."""
+    findings = _status(files, longest, now)
+    if any(one.broken_off for one in findings.jobs):  # or its gate is just about to write how it ended
+        sleep(_SETTLES)
+        findings = _status(files, longest, now)
+    return findings
+
+
+def _status(files: Sequence[str], longest: float, now: datetime) -> Findings:
     findings = Findings()
     read: dict[str, dict[str, list[Pulled]]] = {}  # by log and policy
     bases: dict[str, str] = {}

@@ -22,13 +22,14 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.forget import forgotten
 from borgctl.pull.hostkey import HostKey
+from borgctl.pull.launcher import Launcher
 from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status
 from borgctl.pull.remove import remove as remove_target
 from borgctl.pull.rename import rename as rename_target
 from borgctl.pull.report import Report, readable, record
 from borgctl.pull.repository.sessions import WINDOWS
-from borgctl.pull.run import Launcher, run_all
+from borgctl.pull.run import run_all
 from borgctl.pull.session import Patience
 from borgctl.pull.standing import nagios
 from borgctl.pull.status import standings

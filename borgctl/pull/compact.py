@@ -9,7 +9,7 @@ from borgctl.pull import serve
 from borgctl.pull import state as states
 from borgctl.pull.borglog import read
 from borgctl.pull.children import Child, Ending
-from borgctl.pull.diagnosis import advice, full
+from borgctl.pull.diagnosis import advice
 from borgctl.pull.folders import Folders, lock, make
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
@@ -18,7 +18,7 @@ from borgctl.pull.poll import Poll
 from borgctl.pull.progress import Screen
 from borgctl.pull.repository.inspection import begin, inspect
 from borgctl.pull.repository.reserve import lowered, restore
-from borgctl.pull.repository.space import clear
+from borgctl.pull.repository.space import clear, full
 from borgctl.pull.rooms import room
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import Lines, TooLong

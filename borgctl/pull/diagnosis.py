@@ -6,16 +6,12 @@ side says is not repeated here, and what a report says of the outcome is decided
     advice(Verdict("failed", "ssh", 255, "ssh-failed"), messages, "web1")     "can the client be reached …"
 """
 
-import os
 import re
 from collections.abc import Iterable
 
 from borgctl.prose import elapsed
 from borgctl.pull.outcome import ADVICE, GOOD, Verdict
-from borgctl.pull.text import size
 from borgctl.pull.transcript import Message
-
-_FULL = 100_000_000  # bytes
 
 # What ssh says, and what failed by it
 _WORDS = (
@@ -85,13 +81,3 @@ def lost(messages: Iterable[Message], seconds: float, *, window: bool) -> str:
 def named(name: str, target: str) -> str:
     """Return the advice for one of ssh's ailments or of the launcher's reasons, with the target's name in it."""
     return (SSH | ADVICE)[name].replace("TARGET", target)
-
-
-def full(path: str) -> str | None:
-    """Say that the file system of a repository has no room, which a client's borg tells only in words of its own."""
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        return None
-    left = found.f_bavail * found.f_frsize
-    return f"only {size(left)} free at {path}" if left < _FULL else None

@@ -109,7 +109,10 @@ def count(state: State, ended: Ended) -> list[Alert]:
         return []
     if ended.by_hand and (past.outcome, past.reason) == ("refused", "unknown-job"):
         return _unknown(state, ended.job or "", ended.time)
-    if ended.by_hand and past.reason == "no-repository":  # tried before there was one: that it is missing is no news
+    if ended.by_hand and (ended.verdict.origin, past.reason) == (
+        "guard",
+        "no-repository",
+    ):  # tried before there was one
         return []
     state.last = past.after(state.last)
     if ended.job is None:

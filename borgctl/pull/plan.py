@@ -11,8 +11,9 @@ from borgctl.pull.diagnosis import advice, named
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.owner import typed
+from borgctl.pull.ready import obstacle
 from borgctl.pull.repository import guard, transactions
-from borgctl.pull.run import obstacle, session_of
+from borgctl.pull.run_call import session_of
 from borgctl.pull.state import load as load_state
 from borgctl.pull.targets import Target, load, names
 from borgctl.pull.text import shown

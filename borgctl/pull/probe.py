@@ -20,14 +20,16 @@ from borgctl.prose import elapsed, wrapped
 from borgctl.pull import peer
 from borgctl.pull.diagnosis import ailment, named
 from borgctl.pull.folders import Folders, host_id
+from borgctl.pull.launcher import Launcher
 from borgctl.pull.lock_holders import holders
 from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.owner import typed
+from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import lacking
 from borgctl.pull.rooms import room
-from borgctl.pull.run import Launcher, obstacle, unanswered
+from borgctl.pull.run import unanswered
 from borgctl.pull.session import Session
 from borgctl.pull.state import State
 from borgctl.pull.state import load as load_state

@@ -15,11 +15,12 @@ from borgctl.pull import peer
 from borgctl.pull.diagnosis import advice
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import lock
+from borgctl.pull.launcher import Launcher
+from borgctl.pull.ready import obstacle
 from borgctl.pull.report import Report
-from borgctl.pull.repository import transactions
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.rooms import room
-from borgctl.pull.run import Launcher, carry, obstacle, underway
+from borgctl.pull.run_call import is_known, run_call, underway
 from borgctl.pull.running import Begun
 from borgctl.pull.state import State
 from borgctl.pull.state import load as load_state
@@ -55,13 +56,12 @@ def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) ->
         call = peer.spelled_out(target, order, path, state.head)
         words = (call, path, float(target.timeout), f"borg {order.command}", state.head, session)
         with underway(launcher, target, Begun("borg", None, time.time())) as notes:
-            return carry(launcher, target, *words, notes=notes)
+            return run_call(launcher, target, *words, notes=notes)
 
 
 def _session(target: Target, state: State, command: str, deletes: int | None) -> GuardSession:
     """Return what these words may do; only `init` begins a repository, and only where none is known."""
-    known = transactions.is_there(str(target.repository)) or state.knows_repository
-    if command == "init" and known:
+    if command == "init" and is_known(target, state):
         raise PullError(
             f"target {str(target.name)!r} has a repository",
             f"to begin anew: borgpull forget {target.name} --repository",

@@ -20,8 +20,8 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.outcome import GOOD
 from borgctl.pull.past_runs import retire
+from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.inspection import problem
-from borgctl.pull.run import obstacle
 from borgctl.pull.running import Seen
 from borgctl.pull.standing import AtWork, Row, Standing
 from borgctl.pull.state import Job, Past, State

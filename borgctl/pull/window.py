@@ -14,10 +14,12 @@ from borgctl.pull import peer
 from borgctl.pull.diagnosis import advice
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import lock
+from borgctl.pull.launcher import Launcher
 from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
+from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.rooms import room
-from borgctl.pull.run import Launcher, carry, obstacle, underway
+from borgctl.pull.run_call import run_call, underway
 from borgctl.pull.running import Begun
 from borgctl.pull.state import load as load_state
 from borgctl.pull.targets import Target
@@ -63,7 +65,7 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
             call = peer.window(target, left, path, seen)
             words = (call, path, left + _IN_ORDER, "window", seen, session, _verdict)
             with underway(launcher, target, Begun("window", None, time.time())) as notes:
-                report = carry(launcher, target, *words, notes=notes)
+                report = run_call(launcher, target, *words, notes=notes)
         good = report.verdict.outcome in GOOD
         if launcher.stop.name is not None or not report.transcript.used:
             return 0 if good else 2

@@ -16,8 +16,9 @@ import pytest
 
 from borgctl.pull import cli, peer
 from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.launcher import Launcher
 from borgctl.pull.progress import Plain
-from borgctl.pull.run import Launcher, run
+from borgctl.pull.run import run
 from borgctl.pull.session import Patience
 from borgctl.pull.stop import Stop
 from borgctl.pull.targets import Target, load

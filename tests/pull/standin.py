@@ -4,6 +4,7 @@ python -I standin.py --policy STEPS.json          [["start"], ["borg", "create",
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -151,6 +153,9 @@ def play(step: list) -> None:
         case ["hang-up"]:
             os.close(0), os.close(1)
         case ["cut-off"]:
+            while any(fcntl.ioctl(2, termios.FIONREAD, bytes(4))):  # sshd has not read what was said
+                time.sleep(0.02)
+            time.sleep(0.5)  # for it to send that on
             os.kill(os.getppid(), signal.SIGKILL)
         case ["backup"]:
             backup()

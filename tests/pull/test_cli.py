@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import cli, progress, run, serve
+from borgctl.pull import cli, progress, run_call, serve
 from borgctl.pull.borglog import Step
 from borgctl.pull.folders import TargetName, lock
 from borgctl.pull.repository import guard
@@ -327,14 +327,14 @@ def test_without_a_result_the_last_progress_is_called_a_lower_bound(world, borgp
 def test_what_nobody_foresaw_is_no_warning_and_keeps_no_other_target_back(world, borgpull, monkeypatch) -> None:
     world.local([["start"], ["exit", "ok", 0]], "web1", borg=world.quiet_serve())
     world.local([["start"], ["exit", "ok", 0]], "web2", borg=world.quiet_serve())
-    real = run.remember
+    real = run_call.remember
 
     def broken(folders, name, ended):
         if str(name) == "web1":
             raise RuntimeError("a client's \x1b[2J words")
         return real(folders, name, ended)
 
-    monkeypatch.setattr(run, "remember", broken)
+    monkeypatch.setattr(run_call, "remember", broken)
     status, out, err = borgpull("run", "--json", "--all")
     assert status == 2
     first, second = map(json.loads, out.splitlines())

@@ -3,8 +3,10 @@
 import pytest
 
 from borgctl.pull import diagnosis
-from borgctl.pull.diagnosis import advice, ailment, full, lost, named
+from borgctl.pull.diagnosis import advice, ailment, lost, named
 from borgctl.pull.outcome import ADVICE, Verdict
+from borgctl.pull.repository import space
+from borgctl.pull.repository.space import full
 from borgctl.pull.transcript import Message
 
 SSH = Verdict("failed", "ssh", 255, "ssh-failed")
@@ -83,5 +85,5 @@ def test_a_connection_that_was_lost_is_told_from_a_gate_that_says_nothing_more(s
 
 def test_a_file_system_without_room_is_told_and_one_that_cannot_be_asked_is_not(tmp_path, monkeypatch) -> None:
     assert full(str(tmp_path / "nowhere")) is None
-    monkeypatch.setattr(diagnosis, "_FULL", 1 << 62)
+    monkeypatch.setattr(space, "_FULL", 1 << 62)
     assert f"free at {tmp_path}" in (full(str(tmp_path)) or "")

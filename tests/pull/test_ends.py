@@ -15,9 +15,10 @@ from machines import stop
 from borgctl.pull import state as states
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import TargetName
+from borgctl.pull.launcher import Launcher
 from borgctl.pull.progress import Plain
 from borgctl.pull.repository import guard
-from borgctl.pull.run import Launcher, run_all
+from borgctl.pull.run import run_all
 from borgctl.pull.session import Patience
 from borgctl.pull.stop import Stop
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import run
+from borgctl.pull import run_call
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.repository.rpc_rules import SESSIONS
 from borgctl.pull.repository.sessions import WINDOWS, GuardSession, bounds, session_for, window_session
@@ -45,8 +45,8 @@ def test_the_kind_follows_from_the_target_file_and_from_what_is_there(jobs, job,
 def test_a_repository_that_is_remembered_is_not_begun_anew_where_it_is_gone(state) -> None:
     target = read(LEAST, TargetName("web1"), FOLDERS)
     assert not Path(str(target.repository)).exists()
-    assert run.session_of(target, JobName("default"), state) == GuardSession("create")
-    assert run.session_of(target, JobName("default"), State()) == GuardSession("init")
+    assert run_call.session_of(target, JobName("default"), state) == GuardSession("create")
+    assert run_call.session_of(target, JobName("default"), State()) == GuardSession("init")
 
 
 def test_the_guard_knows_every_kind() -> None:

@@ -214,6 +214,12 @@ def test_a_job_that_is_tried_before_there_is_a_repository_leaves_no_mark(world, 
     assert states.load(world.folders, NAME).jobs == {}
 
 
+def test_no_word_of_a_clients_keeps_a_failure_from_being_remembered(world, borgpull) -> None:
+    world.local([["refuse", "refused", 77, "no-repository"]], borg=world.quiet_serve())
+    assert borgpull("run", "web1", "--job", "prune")[0] == 2
+    assert states.load(world.folders, NAME).jobs["prune"].last.reason == "no-repository"
+
+
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_a_job_of_the_target_that_the_client_does_not_know_is_remembered(world, borgpull, by_hand) -> None:
     world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=world.quiet_serve())

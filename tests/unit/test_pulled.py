@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from borgctl.audit import Log
 from borgctl.base import Base
+from borgctl.cli import pulled
 from borgctl.cli.app import app
 from borgctl.cli.pulled import status
 
@@ -217,6 +218,12 @@ def test_a_run_without_an_end_whose_gate_is_gone_has_failed(policy, at_work):
     (line,) = status([str(policy)], 26 * 3600, datetime.now(UTC)).lines
     assert line.endswith(" failed broken-off")
     ran(policy)
+    assert stands(policy) == (0, [("default", "ok")])
+
+
+def test_a_run_whose_end_is_just_being_written_has_not_broken_off(policy, at_work, monkeypatch):
+    accepted(policy, "fedcba9876543210")
+    monkeypatch.setattr(pulled, "sleep", lambda _: ran(policy, run="fedcba9876543210"))
     assert stands(policy) == (0, [("default", "ok")])
 
 

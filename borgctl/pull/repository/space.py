@@ -17,6 +17,7 @@ from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.text import size
 
 _LEAST = 10_000_000  # bytes for locks, small files and a commit
+_FULL = 100_000_000
 _TINY = 100_000  # with less than that nobody can take a lock, and write
 _INDEX = 4  # borg wants room for so many indices beside the one there is (borg/repository.py, check_free_space)
 
@@ -43,6 +44,12 @@ def free(repository: str) -> int | None:
         disk = os.statvfs(repository)
         return disk.f_bavail * disk.f_frsize
     return None
+
+
+def full(repository: str) -> str | None:
+    """Say that the disk has no room, which a client's borg tells only in words of its own."""
+    left = free(repository)
+    return f"only {size(left)} free at {repository}" if left is not None and left < _FULL else None
 
 
 def clear(folders: Folders, repository: str) -> None:

@@ -1,0 +1,18 @@
+"""Launcher: what all calls of one `borgpull` share."""
+
+from dataclasses import dataclass
+
+from borgctl.pull.folders import Folders
+from borgctl.pull.progress import Screen
+from borgctl.pull.session import Patience
+from borgctl.pull.stop import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """What all runs of one launcher share."""
+
+    folders: Folders
+    screen: Screen
+    stop: Stop
+    patience: Patience
