@@ -16,11 +16,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 @dataclass(frozen=True, slots=True)
 class Borg:
-    """A real borg: its path, the Python that runs it, its series as '1.4'."""
+    """A real borg: its path, the Python that runs it, its series as '1.4', its release in that as 5."""
 
     path: str
     python: str
     series: str
+    release: int
 
 
 def _find(series: str, variable: str, otherwise: str | None) -> Borg:
@@ -28,10 +29,10 @@ def _find(series: str, variable: str, otherwise: str | None) -> Borg:
     if not path or not os.access(path, os.X_OK):
         pytest.fail(f"no borg {series} here: run 'make setup', or name one in {variable}", pytrace=False)
     said = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=60, check=False).stdout
-    if not re.fullmatch(rf"borg {re.escape(series)}\.[0-9]+\S*\n", said):
+    if not (match := re.fullmatch(rf"borg {re.escape(series)}\.([0-9]+)\S*\n", said)):
         pytest.fail(f"{path} says {said!r}, and not that it is a borg {series}", pytrace=False)
     first_line = Path(path).read_bytes().split(b"\n")[0].decode()
-    return Borg(path, first_line.removeprefix("#!").split()[0], series)
+    return Borg(path, first_line.removeprefix("#!").split()[0], series, int(match[1]))
 
 
 @pytest.fixture(scope="session")
