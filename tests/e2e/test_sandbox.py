@@ -5,13 +5,13 @@ import json
 import os
 import re
 import sys
-from pathlib import Path
 
 import machines
 import prisoner_home
 import pytest
 from machines import PASSPHRASE, run
 from pulling import last_line, over_stdio
+from stage import SUPPORT
 
 from borgctl import landlock
 
@@ -251,7 +251,7 @@ def test_a_hard_tree_gives_the_same_archive_as_without_the_sandbox(client, serve
     assert not ROOT or (differing.returncode, differing.stdout) == (0, "")
 
 
-WITHOUT_LANDLOCK = Path(__file__).parent.parent / "unit/programs.py"
+WITHOUT_LANDLOCK = SUPPORT / "programs.py"
 
 
 @pytest.mark.parametrize("mode", ["require", "prefer"])

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import machines
 import pytest
+from stage import SUPPORT
 
 from borgctl.pull import cli, peer
 from borgctl.pull.folders import Folders, TargetName
@@ -25,7 +26,7 @@ from borgctl.pull.targets import Target, load
 
 # A serve that says nothing, and notes a transaction where it was told to commit; its fourth argument is the repository.
 SAVES = """grep -qa cleanup_commits && mkdir -p "$4" && : >"$4/index.$(date +%s%3N)"; cat >/dev/null; exit 0"""
-STANDIN = Path(__file__).with_name("standin.py")
+STANDIN = SUPPORT / "standin.py"
 
 
 def program(name: str) -> str:

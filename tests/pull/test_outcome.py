@@ -2,9 +2,9 @@
 
 import dataclasses
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from stage import TOP
 
 from borgctl.errors import REASONS
 from borgctl.pull.outcome import ACCEPTED, ADVICE, Facts, Verdict, committed, emptied, exit_status, judge, tolerated
@@ -140,7 +140,7 @@ def test_a_repository_that_nobody_has_made_is_no_attack() -> None:
 
 
 def test_the_page_of_reasons_has_every_one_of_the_launchers_with_what_to_do() -> None:
-    page = (Path(__file__).parents[2] / "docs/reasons.md").read_text("utf-8")
+    page = (TOP / "docs/reasons.md").read_text("utf-8")
     for reason, advice in ADVICE.items():
         assert f"| `{reason}` | {advice} |" in page
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from stage import CORPORA
 
 from borgctl.pull import run_call
 from borgctl.pull.folders import Folders, TargetName
@@ -12,7 +13,7 @@ from borgctl.pull.state import State
 from borgctl.pull.targets import read
 from borgctl.values import JobName
 
-LEAST = (Path(__file__).parent / "targets/valid/least.yaml").read_text()
+LEAST = (CORPORA / "targets/valid/least.yaml").read_text()
 FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stage import CORPORA
 
 from borgctl.errors import BadValue
 from borgctl.pull import target_jobs, targets
@@ -18,7 +19,7 @@ from borgctl.pull.target_jobs import TargetJob
 from borgctl.values import JobName
 from borgctl.yamlnodes import Problems
 
-HERE = Path(__file__).with_name("targets")
+HERE = CORPORA / "targets"
 FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 

@@ -4,19 +4,19 @@ import json
 import random
 import shlex
 import subprocess
-from pathlib import Path
 
 import draws
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stage import SUPPORT
 
 from borgctl import argv
 from borgctl.launch import Launch
 from borgctl.values import ArchiveName, SourcePath
 from borgctl.vocabulary import COMMANDS
 
-ORACLE = str(Path(__file__).parent / "borg_oracle.py")
+ORACLE = str(SUPPORT / "borg_oracle.py")
 MANY = 1200
 
 

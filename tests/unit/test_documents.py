@@ -6,17 +6,16 @@ import os
 import re
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import jsonschema
 import pytest
+from stage import TOP
 
 from borgctl import policyfile
 from borgctl.errors import REASONS
 from borgctl.pull import targets
 from borgctl.yamlnodes import Problems, parse
 
-TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
 sys.path.insert(0, str(TOP / "policy"))
 
@@ -94,7 +93,7 @@ def test_the_schema_refuses_what_the_reader_refuses_but_for_what_it_cannot_know(
 
 
 def test_the_schema_of_targets_agrees_with_their_reader():
-    for path in (TOP / "tests/pull/targets/valid").glob("*.yaml"):
+    for path in (TOP / "tests/corpora/targets/valid").glob("*.yaml"):
         assert verdict("target.schema.json", path.read_text()), path.name
 
 

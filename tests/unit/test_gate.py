@@ -18,6 +18,7 @@ import people
 import programs
 import pytest
 import stage
+from stage import SUPPORT
 
 from borgctl import surroundings
 from borgctl.audit import Log
@@ -69,7 +70,7 @@ exec PYTHON -I -S ROOM/speak.py "$(cat ROOM/body)"
 # gate is a process of its own all the same, with pipes as sshd makes them. The server's end of fd 0 stays open.
 WARM = f"""
 import json, os, sys
-sys.path[:0] = [{str(programs.ROOT)!r}, {str(Path(__file__).parent)!r}]
+sys.path[:0] = [{str(programs.ROOT)!r}, {str(SUPPORT)!r}]
 import programs
 from borgctl import gate
 for line in sys.stdin:

@@ -3,9 +3,9 @@
 import importlib.metadata
 import re
 import sys
-from pathlib import Path
 
 import pytest
+from stage import TOP
 from typer.main import get_command
 
 from borgctl import policyfile
@@ -13,11 +13,10 @@ from borgctl.cli.app import app as client_app
 from borgctl.pull import targets
 from borgctl.pull.cli import app as server_app
 
-TOP = Path(__file__).parents[2]
 sys.path.insert(0, str(TOP / "docs/man"))
 
-import pages  # noqa: E402 - it lies beside the pages
-from roff import roff  # noqa: E402
+import pages
+from roff import roff
 
 PROGRAMS = {"borgctl": client_app, "borgpull": server_app}
 

@@ -3,19 +3,19 @@
 import contextlib
 import json
 import subprocess
-from pathlib import Path
 
 import draws
 import pytest
 import stage
 from hypothesis import given
 from hypothesis import strategies as st
+from stage import SUPPORT
 
 from borgctl import floor
 from borgctl.errors import BadValue
 from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Kind
 
-ORACLE = str(Path(__file__).parent / "borg_oracle.py")
+ORACLE = str(SUPPORT / "borg_oracle.py")
 CLASSES = json.loads((stage.CORPORA / "words/classes.json").read_text())
 REQUESTED = [(c.name, name) for c in COMMANDS.values() for name, option in c.options.items() if option.request]
 # Dangerous through borg's placeholders alone: no brace is admitted

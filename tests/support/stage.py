@@ -14,7 +14,9 @@ from borgctl.judge import Facts
 from borgctl.policy import Policy
 from borgctl.templates import Names
 
-CORPORA = Path(__file__).parent.parent / "corpora"
+TOP = Path(__file__).parents[2]
+SUPPORT = Path(__file__).parent
+CORPORA = TOP / "tests/corpora"
 NOW = datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 FACTS = Facts(Names("web1", "", NOW))
 ROOT = os.geteuid() == 0

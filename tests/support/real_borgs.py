@@ -1,17 +1,13 @@
-"""What the unit tests share: `stage` can be imported, and every test finds the two real borgs by name."""
+"""The two real borgs, as a test finds them by name: a test fails, and does not skip, where one is missing."""
 
 import glob
 import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-# Tests say `from stage import …`.
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +20,7 @@ class Borg:
     release: int
 
 
-def _find(series: str, variable: str, otherwise: str | None) -> Borg:
+def find(series: str, variable: str, otherwise: str | None) -> Borg:
     path = os.environ.get(variable) or otherwise
     if not path or not os.access(path, os.X_OK):
         pytest.fail(f"no borg {series} here: run 'make setup', or name one in {variable}", pytrace=False)
@@ -35,15 +31,7 @@ def _find(series: str, variable: str, otherwise: str | None) -> Borg:
     return Borg(path, first_line.removeprefix("#!").split()[0], series, int(match[1]))
 
 
-@pytest.fixture(scope="session")
-def borg_14():
-    """borg 1.4.5; a test fails, and does not skip, where it is missing."""
+def newest_14() -> str | None:
+    """Return the borg 1.4.5 that 'make setup' has built, if it has."""
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    found = next(iter(glob.glob(f"{glob.escape(cache)}/borgctl/borg-1.4.5*/bin/borg")), None)
-    return _find("1.4", "BORGCTL_BORG_14", found)
-
-
-@pytest.fixture(scope="session")
-def borg_12():
-    """The borg of Debian 12."""
-    return _find("1.2", "BORGCTL_BORG_12", "/usr/bin/borg")
+    return next(iter(glob.glob(f"{glob.escape(cache)}/borgctl/borg-1.4.5*/bin/borg")), None)
