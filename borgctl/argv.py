@@ -12,8 +12,8 @@ import json
 import shlex
 from collections.abc import Iterable
 
-from borgctl import runtime_files
 from borgctl.errors import BorgctlError
+from borgctl.fs import runtime_files
 from borgctl.launch import Launch
 from borgctl.values import RepositoryPath
 

@@ -19,13 +19,13 @@ from typing import Any
 
 from borgctl import history, tally
 from borgctl.chain import link
-from borgctl.custody import Pinned, Unsafe, directory
 from borgctl.errors import BorgctlError
+from borgctl.fs.free_space import unwritten
+from borgctl.fs.locked_file import held, opened
+from borgctl.fs.secure_path import InsecurePath, SecurePath, directory
 from borgctl.hashchain import START, VERSION
 from borgctl.history import Last, Since
-from borgctl.lock import held, opened
 from borgctl.records import render
-from borgctl.room import unwritten
 from borgctl.tally import REFUSALS, RUNS, Tally
 from borgctl.values import Head
 from borgctl.warned_files import WarnedFiles
@@ -54,16 +54,16 @@ class Log:
             except BaseException:
                 os.close(above)
                 raise
-        except (OSError, Unsafe) as error:
+        except (OSError, InsecurePath) as error:
             raise unwritten("log-unusable", path, error) from None
 
     @classmethod
     def fallback(cls, path: str) -> "Log":
         """Return the log for a policy that cannot be read: the usual file if its directory is there, and syslog."""
         try:
-            with Pinned.at(os.path.dirname(path)):
+            with SecurePath.at(os.path.dirname(path)):
                 return cls.open(path, syslog=True)
-        except (OSError, Unsafe, BorgctlError):
+        except (OSError, InsecurePath, BorgctlError):
             return cls(path, None, syslog=True)
 
     def close(self) -> None:
@@ -93,7 +93,7 @@ class Log:
                 return None
             with held(self.above, f"{self.name}.head") as fd:
                 return self._append(self.above, fd, record, said)
-        except (OSError, Unsafe) as error:
+        except (OSError, InsecurePath) as error:
             raise unwritten("log-unusable", self.path, error) from None
         finally:
             self._say(said)

@@ -19,11 +19,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from borgctl import cache_lock
-from borgctl.clearing import clear
-from borgctl.custody import Unsafe, directory
 from borgctl.errors import BorgctlError
-from borgctl.handover import foreign_link, hand_back, hand_over
-from borgctl.room import unwritten
+from borgctl.fs.chown_tree import foreign_link, hand_back, hand_over
+from borgctl.fs.free_space import unwritten
+from borgctl.fs.remove_tree import clear
+from borgctl.fs.secure_path import InsecurePath, directory
 from borgctl.values import RepositoryPath
 
 DEEPEST = 3  # directories that are made, as for the log
@@ -48,7 +48,7 @@ class Base:
             for name in ("borg", "locks", "runs"):
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o700, dir_fd=fd)
-        except (OSError, Unsafe) as error:
+        except (OSError, InsecurePath) as error:
             raise unwritten("base-unusable", path, error) from None
         return cls(path, fd)
 
@@ -58,7 +58,7 @@ class Base:
         try:
             with directory(path) as pinned:
                 return cls(path, pinned.open(os.O_RDONLY | os.O_DIRECTORY))
-        except (OSError, Unsafe):
+        except (OSError, InsecurePath):
             return None
 
     @property

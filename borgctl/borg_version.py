@@ -12,10 +12,11 @@ import re
 import stat
 from dataclasses import dataclass
 
-from borgctl import argv, children, relay, sandbox, trusted_code
+from borgctl import argv, children, relay, sandbox
 from borgctl.base import Base
-from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BorgctlError
+from borgctl.fs import trusted_code
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Policy
 from borgctl.sandbox import Held
 
@@ -35,7 +36,7 @@ def require(borg: str) -> None:
     """Raise BorgctlError where this borg is missing, or another user could change any of its code."""
     try:
         trusted_code.require_borg(borg)
-    except Unsafe as error:
+    except InsecurePath as error:
         raise BorgctlError("borg-unsafe", str(error)) from None
     except OSError as error:
         raise BorgctlError("borg-missing", f"{error.filename or borg!r}: {error.strerror}") from None
@@ -46,7 +47,7 @@ def known(base: Base, borg: str) -> Version | None:
     mark, _, text = base.version_note().partition(" ")
     try:
         return _supported(text) if mark == _mark(borg) else None
-    except (OSError, Unsafe):
+    except (OSError, InsecurePath):
         return None
 
 
@@ -61,7 +62,7 @@ def version(base: Base, borg: str, env: dict[str, str], wall: children.Wall) -> 
     try:
         mark = _mark(borg)
         status, answer, said = _start(borg, env, wall)
-    except Unsafe as error:
+    except InsecurePath as error:
         raise BorgctlError("borg-unsafe", str(error)) from None
     except children.Unprepared as error:
         raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
@@ -103,8 +104,8 @@ def _start(borg: str, env: dict[str, str], wall: children.Wall) -> tuple[int, st
 
 
 def _mark(borg: str) -> str:
-    """Return what changes when the file does; raise Unsafe or OSError."""
-    with Pinned.at(borg) as pinned:
+    """Return what changes when the file does; raise InsecurePath or OSError."""
+    with SecurePath.at(borg) as pinned:
         status = pinned.require(stat.S_IFREG).status
     return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
 

@@ -11,7 +11,7 @@ Locks of other hosts stay: the base is not ours alone then, or was another machi
 import contextlib
 import os
 
-from borgctl.handover import inside
+from borgctl.fs.chown_tree import inside
 
 _LONGEST = 1 << 20  # bytes of a roster
 

@@ -28,7 +28,6 @@ from borgctl import (
     policyfile,
     relay,
     requirements,
-    room,
     sandbox,
     series,
     surroundings,
@@ -40,6 +39,7 @@ from borgctl.borg_log import DAMAGED, BorgLog
 from borgctl.children import Wall
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
+from borgctl.fs import free_space
 from borgctl.identity import Identity
 from borgctl.judge import Facts
 from borgctl.launch import Greeting, Launch, Opening
@@ -218,7 +218,7 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
     except BorgctlError as error:
         obstacles.append(error)
     places = (policy.base, os.path.dirname(policy.audit.file))
-    for require in (partial(passphrase.require, policy.passphrase), partial(room.require, places)):
+    for require in (partial(passphrase.require, policy.passphrase), partial(free_space.require, places)):
         try:
             require()
         except BorgctlError as error:

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from borgctl import remains, trusted_code
-from borgctl.custody import Unsafe
+from borgctl import remains
+from borgctl.fs import trusted_code
+from borgctl.fs.secure_path import InsecurePath
 from borgctl.output import Output
 from borgctl.remains import Remains
 from borgctl.supervise import HOOK_ENDING, Stream, Watch, start
@@ -50,7 +51,7 @@ class Hooks:
         try:
             trusted_code.require_runnable(hook[0])
             child, streams = start(self.output, "hook", hook, env, lambda _: None if self.disclosed else _nothing)
-        except (OSError, Unsafe) as error:
+        except (OSError, InsecurePath) as error:
             why = _reason(hook[0], error)
             self.notes.append(f"{title}: not run: {why}")
             self.output.say(f"hook {hook[0]!r}: {why}" if self.disclosed else "a hook cannot be run")
@@ -82,7 +83,7 @@ def _nothing(_: str) -> None:
     """Disclose nothing of a line."""
 
 
-def _reason(program: str, error: OSError | Unsafe) -> str:
+def _reason(program: str, error: OSError | InsecurePath) -> str:
     """Say why a program was not started; what is missing may be its script's interpreter."""
     if not isinstance(error, OSError):
         return str(error).removeprefix(f"{program!r} ")

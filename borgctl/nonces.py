@@ -17,7 +17,7 @@ import re
 import secrets
 import stat
 
-from borgctl.handover import inside
+from borgctl.fs.chown_tree import inside
 
 LOWEST, HIGHEST = 1 << 40, 1 << 62  # a random start; 2^40 blocks of 16 bytes are 16 TiB
 FARTHEST = 3 << 61  # from where on no server's number is believed that is not our own: behind it are 2^61 blocks

@@ -4,9 +4,10 @@ import contextlib
 import os
 import stat
 
-from borgctl import children, trusted_code
-from borgctl.custody import Pinned, Unsafe
+from borgctl import children
 from borgctl.errors import BorgctlError
+from borgctl.fs import trusted_code
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Passphrase
 
 _LONGEST = 4096  # bytes: less than a pipe holds, so that writing never waits
@@ -19,7 +20,7 @@ def obtain(passphrase: Passphrase, env: dict[str, str]) -> bytes | None:
         return None
     try:
         secret = _from_file(passphrase.file) if passphrase.file else _from_program(passphrase.program, env)
-    except Unsafe as error:
+    except InsecurePath as error:
         raise BorgctlError("passphrase-unusable", str(error)) from None
     except OSError as error:
         source = passphrase.file or passphrase.program[0]
@@ -34,11 +35,11 @@ def require(passphrase: Passphrase) -> None:
     """Raise BorgctlError where the file or the program cannot be used; read nothing, and start nothing."""
     try:
         if passphrase.file:
-            with Pinned.at(passphrase.file) as pinned:
+            with SecurePath.at(passphrase.file) as pinned:
                 pinned.require(stat.S_IFREG, 0o077)
         elif passphrase.program:
             trusted_code.require_words(passphrase.program)
-    except Unsafe as error:
+    except InsecurePath as error:
         raise BorgctlError("passphrase-unusable", str(error)) from None
     except OSError as error:
         source = passphrase.file or passphrase.program[0]
@@ -54,7 +55,7 @@ def known(passphrase: Passphrase, obtained: bytes | None) -> str | None:
 
 
 def _from_file(path: str) -> bytes:
-    with Pinned.at(path) as pinned:
+    with SecurePath.at(path) as pinned:
         return pinned.require(stat.S_IFREG, 0o077).read(_LONGEST)
 
 
@@ -62,7 +63,7 @@ def _from_program(argv: tuple[str, ...], env: dict[str, str]) -> bytes:
     trusted_code.require_words(argv)
     status, output = children.capture(argv, env, most=_LONGEST, seconds=_SECONDS)
     if status != 0:
-        raise Unsafe(f"{argv[0]!r} ended with status {status}")
+        raise InsecurePath(f"{argv[0]!r} ended with status {status}")
     return output
 
 

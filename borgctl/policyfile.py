@@ -1,7 +1,7 @@
 """A policy's file: its keys, their types and defaults, read strictly and checked whole.
 
-The file is opened by the rule of `custody`, so that only root or the gate's user can have written it, and checked on
-the descriptor. Every mistake is reported at once, as `file:line:column: text`.
+The file is opened by the rule of `secure_path`, so that only root or the gate's user can have written it, and checked
+on the descriptor. Every mistake is reported at once, as `file:line:column: text`.
 
     policy = read("/etc/borgctl/web1.yaml")
 """
@@ -14,8 +14,8 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 
 from borgctl import orders
-from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Audit, Environment, Limits, Passphrase, Policy, Repository
 from borgctl.templates import SAMPLE, Template
 from borgctl.values import RepositoryPath, boolean, choice, duration, integer, memory
@@ -41,9 +41,9 @@ class InvalidPolicy(BorgctlError):  # noqa: N818 - named for what it is
 def read(path: str) -> Policy:
     """Read, check and return the policy at this absolute path."""
     try:
-        with Pinned.at(path) as pinned:
+        with SecurePath.at(path) as pinned:
             content = pinned.require(stat.S_IFREG).read(LARGEST)
-    except Unsafe as error:
+    except InsecurePath as error:
         raise InvalidPolicy("policy-unsafe", str(error)) from None
     except OSError as error:
         raise InvalidPolicy("policy-unreadable", f"{path!r}: {error.strerror}") from None

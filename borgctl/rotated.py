@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from borgctl.custody import ourselves
+from borgctl.fs.secure_path import ourselves
 
 LONGEST = 1 << 20  # bytes of one line; a record has at most 16 KiB
 _BLOCK = 64 * 1024

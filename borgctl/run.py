@@ -11,11 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, room, sources
+from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, sources
 from borgctl.borg_log import DAMAGED, BorgLog
 from borgctl.borg_version import Version
 from borgctl.dry_run import DryRun
 from borgctl.errors import REASONS, BorgctlError
+from borgctl.fs import free_space
 from borgctl.hooks import Hooks
 from borgctl.launch import Launch
 from borgctl.output import Output
@@ -143,7 +144,7 @@ class Runner:
     def _borg(self, watch: Watch) -> Ending:
         if watch.stopped:
             return by_gate(watch.stopped)
-        room.require([self.env["BORG_BASE_DIR"]])  # borg itself would take it for a bug of the hardware's
+        free_space.require([self.env["BORG_BASE_DIR"]])  # borg itself would take it for a bug of the hardware's
         sources.require_devices(self.launch.devices)  # once more: a hook may have made it
         sources.require_present(map(str, self.launch.paths))
         sources.require_patterns(self.launch.patterns)

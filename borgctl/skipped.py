@@ -3,7 +3,8 @@
 file_systems(launch) == ("/srv/a/db",)
 """
 
-from borgctl import mountinfo, patterns
+from borgctl import patterns
+from borgctl.fs import mountinfo
 from borgctl.launch import Launch
 from borgctl.policy import Job
 

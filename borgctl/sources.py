@@ -5,17 +5,17 @@ Paths that a peer asks for: nobody else may be able to lead one of them somewher
 borg follows symlinks in a path's parents (not its last component), so a path inside an offered directory could end
 outside it, also later: the server decides how long borg waits before it reads. So every parent must be a real directory
 that only root or the gate's user can change. Files of patterns, which a job names: borg opens them by name before
-anything else, so they are held to the rule of `custody`, and must be small and regular, as borg would wait at a FIFO
-and read a device without end. It does not know what is offered; `judge` does.
+anything else, so they are held to the rule of `secure_path`, and must be small and regular, as borg would wait at a
+FIFO and read a device without end. It does not know what is offered; `judge` does.
 """
 
 import os
 import stat
 from collections.abc import Iterable
 
-from borgctl import custody
-from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BorgctlError
+from borgctl.fs import secure_path
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 
 LARGEST = 1 << 20  # bytes of a file of patterns
 
@@ -27,10 +27,10 @@ def check(paths: Iterable[str]) -> None:
     """
     for path in paths:
         try:
-            custody.directory(os.path.dirname(path), follow=False).close()
+            secure_path.directory(os.path.dirname(path), follow=False).close()
         except FileNotFoundError:
             continue
-        except Unsafe as error:
+        except InsecurePath as error:
             raise BorgctlError("source-refused", f"{path!r}: {error}") from None
         except OSError as error:
             raise BorgctlError("source-refused", f"{path!r}: {error.strerror}") from None
@@ -46,13 +46,13 @@ def require_devices(paths: Iterable[str], *, missing: bool = False) -> None:
         if not named and not os.path.islink(path):
             continue
         try:
-            with Pinned.at(path) as pinned:
+            with SecurePath.at(path) as pinned:
                 if named and not stat.S_ISBLK(pinned.status.st_mode):
                     raise BorgctlError("device-unusable", f"{path!r} is not a block device")
         except FileNotFoundError as error:
             if named and not missing:
                 raise BorgctlError("device-unusable", f"{path!r}: {error.strerror}") from None
-        except Unsafe as error:
+        except InsecurePath as error:
             raise BorgctlError("device-unusable", f"{path!r}: {error}") from None
         except OSError as error:
             if named:
@@ -83,11 +83,11 @@ def require_patterns(files: Iterable[str], *, missing: bool = False) -> None:
     """
     for path in files:
         try:
-            custody.content(path, LARGEST)
+            secure_path.content(path, LARGEST)
         except FileNotFoundError as error:
             if not missing:
                 raise BorgctlError("patterns-unusable", f"{path!r}: {error.strerror}") from None
-        except Unsafe as error:
+        except InsecurePath as error:
             raise BorgctlError("patterns-unusable", f"{path!r}: {error}") from None
         except OSError as error:
             raise BorgctlError("patterns-unusable", f"{path!r}: {error.strerror}") from None

@@ -16,10 +16,11 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from borgctl import children, custody, relay
-from borgctl.custody import Pinned, Unsafe
+from borgctl import children, relay
 from borgctl.decide import require_placed
 from borgctl.errors import BorgctlError
+from borgctl.fs import secure_path
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.values import SocketPath
 
 _SSHD = ("sshd", "sshd-session")  # the latter since OpenSSH 9.8
@@ -50,7 +51,7 @@ def pin(path: SocketPath, directory: str) -> int:
     require_placed(path, directory)
     owners = _owners()
     try:
-        with custody.directory(directory, owners, follow=False) as held:
+        with secure_path.directory(directory, owners, follow=False) as held:
             _sweep(held, owners)
             fd = os.open(os.path.basename(path.text), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held.fd)
             try:
@@ -60,7 +61,7 @@ def pin(path: SocketPath, directory: str) -> int:
                 os.close(fd)
                 raise
             return fd
-    except Unsafe as error:
+    except InsecurePath as error:
         raise BorgctlError("socket-refused", str(error)) from None
     except OSError as error:
         raise BorgctlError("socket-refused", f"{path.text!r}: {error.strerror}") from None
@@ -78,17 +79,17 @@ def _owners() -> frozenset[int]:
 
 def _check(status: os.stat_result, path: str, owners: frozenset[int]) -> None:
     if not stat.S_ISSOCK(status.st_mode):
-        raise Unsafe(f"{path!r} is not a socket")
+        raise InsecurePath(f"{path!r} is not a socket")
     if status.st_uid not in owners:
-        raise Unsafe(f"{path!r} is owned by uid {status.st_uid}")
+        raise InsecurePath(f"{path!r} is owned by uid {status.st_uid}")
     if status.st_mode & 0o077:
-        raise Unsafe(f"{path!r} has mode {stat.S_IMODE(status.st_mode):04o}: expected StreamLocalBindMask 0177")
+        raise InsecurePath(f"{path!r} has mode {stat.S_IMODE(status.st_mode):04o}: expected StreamLocalBindMask 0177")
     if status.st_nlink != 1:
-        raise Unsafe(f"{path!r} has {status.st_nlink} links")
+        raise InsecurePath(f"{path!r} has {status.st_nlink} links")
 
 
 def _remove(directory: int, name: str, meant: os.stat_result) -> None:
-    """Remove a name only if it is still the object that was looked at; raise Unsafe where it is another.
+    """Remove a name only if it is still the object that was looked at; raise InsecurePath where it is another.
 
     No call removes a name by what it names, so it is first moved to one that nobody can foresee, and looked at there.
     """
@@ -104,10 +105,10 @@ def _remove(directory: int, name: str, meant: os.stat_result) -> None:
         else:
             os.link(aside, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
             os.unlink(aside, dir_fd=directory)
-    raise Unsafe(f"{name!r} was replaced while we looked at it")
+    raise InsecurePath(f"{name!r} was replaced while we looked at it")
 
 
-def _sweep(held: Pinned, owners: frozenset[int]) -> None:
+def _sweep(held: SecurePath, owners: frozenset[int]) -> None:
     """Remove the sockets of dead connections: sshd never does, and such a name would be taken for ever."""
     fd = held.open(os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -115,7 +116,7 @@ def _sweep(held: Pinned, owners: frozenset[int]) -> None:
         with open("/proc/net/unix", "rb") as file:
             alive = {row.rpartition(b"/")[2] for row in file.read().split(b"\n")}
         for name in names:
-            with contextlib.suppress(FileNotFoundError, Unsafe):  # another gate swept it
+            with contextlib.suppress(FileNotFoundError, InsecurePath):  # another gate swept it
                 status = os.stat(name, dir_fd=fd, follow_symlinks=False)
                 ours = stat.S_ISSOCK(status.st_mode) and status.st_uid in owners
                 if ours and os.fsencode(name) not in alive and _refuses(fd, name):

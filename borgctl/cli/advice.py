@@ -10,10 +10,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import credentials, patterns, runtime_files, sandbox, series, sources, surroundings
+from borgctl import credentials, patterns, sandbox, series, sources, surroundings
 from borgctl.cli import hooks, premises
 from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.fs import runtime_files
 from borgctl.policy import Job, Policy
 from borgctl.values import SourcePath
 from borgctl.vocabulary import COMMANDS, FILE

@@ -21,8 +21,8 @@ from borgctl.cli.doctor.login import Login as Account
 from borgctl.cli.doctor.sshd import Unseen
 from borgctl.cli.dropin import Transport
 from borgctl.cli.publickey import PublicKey
-from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.request import CARRIERS
 
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
@@ -147,14 +147,14 @@ def _remarks(order: Order, python: str) -> list[str]:
             )
         sandbox.hold(policy.sandbox, policy.user, policy.borg)
         if policy.passphrase.file:
-            Pinned.at(policy.passphrase.file).close()
+            SecurePath.at(policy.passphrase.file).close()
     except BorgctlError as error:
         found.append(f"the gate would refuse: {error.detail}")
-    except (OSError, Unsafe) as error:
+    except (OSError, InsecurePath) as error:
         found.append(f"the passphrase: {error}")
     try:
-        Pinned.at(python).close()
-    except (OSError, Unsafe) as error:
+        SecurePath.at(python).close()
+    except (OSError, InsecurePath) as error:
         found.append(f"the Python interpreter: {error}")
     return found
 

@@ -11,23 +11,14 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import (
-    argv,
-    borg_version,
-    namespaces,
-    policyfile,
-    relay,
-    requirements,
-    runtime_files,
-    sandbox,
-    surroundings,
-)
+from borgctl import argv, borg_version, namespaces, policyfile, relay, requirements, sandbox, surroundings
 from borgctl.base import Base
 from borgctl.borg_version import Version
 from borgctl.cli import premises
 from borgctl.cli.verdict import Explanation, as_whom, refused
 from borgctl.decide import decide
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.fs import runtime_files
 from borgctl.judge import Facts
 from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Policy

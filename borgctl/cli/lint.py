@@ -16,8 +16,8 @@ from typing import Any
 from borgctl import policyfile
 from borgctl.base import Base
 from borgctl.cli.advice import advise
-from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Policy
 from borgctl.policyfile import InvalidPolicy
 from borgctl.yamlnodes import LARGEST, Node, Problem, Problems, parse
@@ -66,7 +66,7 @@ def lint(file: str) -> Report:
     except InvalidPolicy as error:
         hint = f": {error.hint}" if error.reason.code == "policy-unsafe" else ""
         return Report(file, errors=error.problems or (Problem(1, 1, f"{error.detail}{hint}"),))
-    except (Problems, OSError, Unsafe):  # between the two looks
+    except (Problems, OSError, InsecurePath):  # between the two looks
         return Report(file, errors=(Problem(1, 1, "it was changed while it was read: look again"),))
     return Report(file, (*advice.errors, *_second_bases(policy)), advice.warnings)
 
@@ -94,7 +94,7 @@ def _second_bases(policy: Policy) -> Iterator[Problem]:
 
 def _root(path: str) -> Node:
     """Return the tree of a policy that has just been read, for its positions."""
-    with Pinned.at(path) as pinned:
+    with SecurePath.at(path) as pinned:
         return parse(pinned.read(LARGEST).decode("utf-8", "replace"))
 
 

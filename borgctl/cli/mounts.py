@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from borgctl import mountinfo
+from borgctl.fs import mountinfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import os
 from collections.abc import Iterator
 
 from borgctl.base import Base
-from borgctl.clearing import clear
 from borgctl.errors import BadValue
+from borgctl.fs.remove_tree import clear
 from borgctl.policy import Policy
 from borgctl.values import RepositoryPath
 

@@ -11,10 +11,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from borgctl import audit, base, borg_version, custody, lock, passphrase, series, surroundings, trusted_code
+from borgctl import audit, base, borg_version, passphrase, series, surroundings
 from borgctl.base import Base
-from borgctl.custody import Unsafe
 from borgctl.errors import BorgctlError
+from borgctl.fs import locked_file, secure_path, trusted_code
+from borgctl.fs.secure_path import InsecurePath
 from borgctl.policy import Policy
 
 _MAKE = "(umask 077; head -c 33 /dev/urandom | base64 > {})"
@@ -55,7 +56,7 @@ def program(path: str) -> str | None:
     """Return what keeps a program from being run, None where nothing does."""
     try:
         trusted_code.require_runnable(path)
-    except (OSError, Unsafe) as error:
+    except (OSError, InsecurePath) as error:
         return _said(path, error)
     return None
 
@@ -65,7 +66,7 @@ def words(argv: tuple[str, ...]) -> Iterator[str]:
     for path in trusted_code.paths(argv[1:]):
         try:
             trusted_code.require_path(path)
-        except Unsafe as error:
+        except InsecurePath as error:
             yield str(error)
 
 
@@ -96,9 +97,9 @@ def _secret(policy: Policy) -> Iterator[Flaw]:
 def require_base(policy: Policy) -> None:
     """Raise BorgctlError where the gate could not use, or make, the directory of its state."""
     try:
-        custody.makeable(policy.base, missing=base.DEEPEST)
+        secure_path.makeable(policy.base, missing=base.DEEPEST)
         _require_writable(policy.base)
-    except (OSError, Unsafe) as error:
+    except (OSError, InsecurePath) as error:
         raise BorgctlError("base-unusable", _said(policy.base, error)) from None
 
 
@@ -106,11 +107,11 @@ def require_log(policy: Policy) -> None:
     """Raise BorgctlError where the gate could not write its log, or make it."""
     path = policy.audit.file
     try:
-        custody.makeable(os.path.dirname(path), missing=audit.DEEPEST)
+        secure_path.makeable(os.path.dirname(path), missing=audit.DEEPEST)
         with contextlib.suppress(FileNotFoundError):
-            lock.require_own(os.lstat(path), os.path.basename(path))
+            locked_file.require_own(os.lstat(path), os.path.basename(path))
         _require_writable(path)
-    except (OSError, Unsafe) as error:
+    except (OSError, InsecurePath) as error:
         raise BorgctlError("log-unusable", _said(path, error)) from None
 
 
@@ -125,10 +126,10 @@ def _require_writable(path: str) -> None:
 def _sockets(path: str) -> str | None:
     """Look at the directory for sockets, which the gate doesn't make; it may be the login user's own."""
     try:
-        custody.directory(path, {*custody.ourselves(), os.lstat(path).st_uid}, follow=False).close()
+        secure_path.directory(path, {*secure_path.ourselves(), os.lstat(path).st_uid}, follow=False).close()
     except FileNotFoundError:
         return f"{path!r} is missing: 'borgctl authorize --transport socket' prints what makes it at each start"
-    except (OSError, Unsafe) as error:
+    except (OSError, InsecurePath) as error:
         return _said(path, error)
     return None
 

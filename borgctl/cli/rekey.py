@@ -15,12 +15,13 @@ import subprocess
 from collections.abc import Iterator
 from typing import IO
 
-from borgctl import claim, custody, passphrase
+from borgctl import claim, passphrase
 from borgctl.base import Base
 from borgctl.claim import Claim
 from borgctl.cli import lint, visit
 from borgctl.cli.places import recovery_command
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.fs import secure_path
 from borgctl.policy import Passphrase, Policy
 from borgctl.policyfile import read
 from borgctl.values import RepositoryPath
@@ -108,7 +109,7 @@ def _waiting(file: str) -> bytes | None:
 def _put(file: str, secret: bytes) -> bytes:
     """Write FILE.new, on disk and whole when this returns."""
     name = os.path.basename(file)
-    with custody.directory(os.path.dirname(file)) as above:
+    with secure_path.directory(os.path.dirname(file)) as above:
         directory = above.open(os.O_RDONLY | os.O_DIRECTORY)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -130,7 +131,7 @@ def _page(policy: Policy, path: RepositoryPath) -> str:
 
 def _settled(file: str) -> str:
     """Put FILE.new into FILE's place."""
-    with custody.directory(os.path.dirname(file)) as above:
+    with secure_path.directory(os.path.dirname(file)) as above:
         directory = above.open(os.O_RDONLY | os.O_DIRECTORY)
         try:
             name = os.path.basename(file)

@@ -5,8 +5,8 @@ import shutil
 import stat
 
 from borgctl import credentials, landlock, namespaces, policyfile
-from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policyfile import repository_template
 from borgctl.values import SourcePath
 
@@ -133,10 +133,10 @@ def _audit() -> str:
     """Return the default log, or one beside the state where others may write the usual place (Ubuntu's /var/log)."""
     usual = policyfile.default_log()
     try:
-        with Pinned.at(os.path.dirname(os.path.dirname(usual))) as above:
+        with SecurePath.at(os.path.dirname(os.path.dirname(usual))) as above:
             above.require(stat.S_IFDIR)
     except FileNotFoundError:
         pass  # the gate makes it
-    except (OSError, Unsafe):
+    except (OSError, InsecurePath):
         return f"audit: {{file: {policyfile.state_directory()}/audit.jsonl, syslog: yes}}   # others may write /var/log"
     return f"# audit: {{file: {usual}, syslog: yes}}"

@@ -10,7 +10,8 @@ import re
 import stat
 from collections.abc import Iterator
 
-from borgctl import mountinfo, patterns, policyfile, skipped, sources
+from borgctl import patterns, policyfile, skipped, sources
+from borgctl.fs import mountinfo
 from borgctl.policy import Job
 
 # behind an option pattern's sign and a style: '- ~/x', 'sh:$HOME/x'

@@ -10,8 +10,9 @@ import pwd
 import shlex
 from collections.abc import Iterable, Iterator
 
-from borgctl import runtime_files, sandbox
+from borgctl import sandbox
 from borgctl.errors import BorgctlError
+from borgctl.fs import runtime_files
 from borgctl.policy import Job, Offer, Policy
 from borgctl.templates import Names, Template
 from borgctl.vocabulary import COMMANDS

@@ -15,9 +15,10 @@ from collections import deque
 import pytest
 import stage
 
-from borgctl import custody, policyfile, sources, transport
-from borgctl.custody import Unsafe
+from borgctl import policyfile, sources, transport
 from borgctl.errors import BorgctlError
+from borgctl.fs import secure_path
+from borgctl.fs.secure_path import InsecurePath
 from borgctl.values import SocketPath
 
 OTHER = 64201
@@ -159,9 +160,9 @@ def test_a_source_is_taken_only_as_it_was_looked_at(proof, tmp_path):
 
     def take():
         try:
-            with custody.directory(str(name), follow=False) as held:
+            with secure_path.directory(str(name), follow=False) as held:
                 fd = os.open("of", os.O_RDONLY, dir_fd=held.fd)
-        except (Unsafe, OSError):
+        except (InsecurePath, OSError):
             return False
         with os.fdopen(fd) as file:
             assert file.read() == "ours"

@@ -10,12 +10,13 @@ import stage
 from programs import script
 from typer.testing import CliRunner
 
-from borgctl import mountinfo, policyfile, surroundings
+from borgctl import policyfile, surroundings
 from borgctl.base import Base
 from borgctl.cli import lint
 from borgctl.cli.app import app
 from borgctl.errors import BadValue
-from borgctl.mountinfo import Mount
+from borgctl.fs import mountinfo
+from borgctl.fs.mountinfo import Mount
 from borgctl.values import RepositoryPath
 
 only_root = pytest.mark.skipif(not stage.ROOT, reason="an ordinary user's borg is that user")

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from borgctl import mountinfo
 from borgctl.cli.mounts import Mount
+from borgctl.fs import mountinfo
 
 UMOUNT = """\
 #!/bin/sh

@@ -5,8 +5,8 @@ import pwd
 import stat
 from dataclasses import dataclass
 
-from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +44,16 @@ class Login:
 def trouble(path: str, owners: frozenset[int]) -> str | None:
     """Return why somebody else could choose what is at this path, None where nobody could; OSError as open(2) does."""
     try:
-        with Pinned.at(path, owners) as pinned:
+        with SecurePath.at(path, owners) as pinned:
             return _writable(pinned)
-    except Unsafe as error:
+    except InsecurePath as error:
         return str(error)
     except FileNotFoundError:
         above = os.path.dirname(path)
         return None if above == path else trouble(above, owners)
 
 
-def _writable(pinned: Pinned) -> str | None:
+def _writable(pinned: SecurePath) -> str | None:
     mode = pinned.status.st_mode
     if not mode & (stat.S_IWGRP | stat.S_IWOTH) or (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
         return None

@@ -11,10 +11,10 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
-from borgctl import custody
 from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.findings import Finding
 from borgctl.cli.doctor.login import trouble
+from borgctl.fs import secure_path
 
 _PYTHON = re.compile(r"python3?(?:\.[0-9]+)?")
 _MOST = 3  # problems that are told one by one
@@ -38,7 +38,7 @@ def findings(gate: Gate, owners: frozenset[int]) -> Iterator[Finding]:
             text = f"another user can replace the gate's interpreter: {problem}"
             yield Finding("open", topic, text, (), f"install it as files of {owner}, in directories of theirs")
             return
-        if not owners <= custody.ourselves() or not _PYTHON.fullmatch(os.path.basename(gate.python)):
+        if not owners <= secure_path.ourselves() or not _PYTHON.fullmatch(os.path.basename(gate.python)):
             text = f"{gate.python} is not started from here: it is another user's choice"
             yield Finding("unseen", topic, text, (), "ask again as the user who logs in")
             return

@@ -14,8 +14,8 @@ from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
 from borgctl.cli.places import recovery_command
-from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Policy
 from borgctl.sandbox import Held
 from borgctl.templates import Names
@@ -128,13 +128,13 @@ def _existing(path: str) -> str:
 def records(path: str) -> Iterator[Finding]:
     """Compare the clock with the last record: time must not have gone back."""
     try:
-        with Pinned.at(path) as pinned, os.fdopen(pinned.open(os.O_RDONLY), "rb") as file:
+        with SecurePath.at(path) as pinned, os.fdopen(pinned.open(os.O_RDONLY), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             last = file.read(_TAIL).splitlines()[-1:]
     except FileNotFoundError:
         yield Finding("ok", "records", "none yet")
         return
-    except (OSError, Unsafe) as error:
+    except (OSError, InsecurePath) as error:
         text = error.strerror if isinstance(error, OSError) else str(error)
         yield Finding("unseen", "records", f"{path}: {text}", (), "ask again as the gate's user")
         return

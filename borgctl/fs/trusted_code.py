@@ -1,10 +1,10 @@
 """Whose code is run when a program is started: its file, its script's interpreter, and the libraries of its Python.
 
-All of it is held to the rule of `custody`: only root and the gate's user may change it. Python's own directories are
-gone through file by file, also where a `.pth` file or a symlink leads out of them; of the C library's directories,
+All of it is held to the rule of `secure_path`: only root and the gate's user may change it. Python's own directories
+are gone through file by file, also where a `.pth` file or a symlink leads out of them; of the C library's directories,
 which hold the whole system's, the path is checked. What a shell script starts in turn cannot be told; its author can.
 
-    require_borg("/usr/bin/borg")                      # raises Unsafe, or OSError as open(2) does
+    require_borg("/usr/bin/borg")                      # raises InsecurePath, or OSError as open(2) does
     require_words(["/usr/bin/gpg", "-d", "/root/x"])   # a program, and each absolute path among its words
 """
 
@@ -13,8 +13,8 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 
-from borgctl import custody
-from borgctl.custody import Pinned, Unsafe
+from borgctl.fs import secure_path
+from borgctl.fs.secure_path import InsecurePath, SecurePath
 
 _HEAD = 4096  # bytes, more than the kernel reads of a script's first line
 _DEEPEST = 4  # scripts that are interpreters of scripts; execve(2) gives up then
@@ -30,20 +30,20 @@ _PATH = re.compile(r"(?:\A|(?<=[\s='\"(;|&<>,])|(?<=[^\s/]:)(?!//))/[^\s'\"(){}$
 
 
 def require_program(path: str) -> None:
-    """Raise Unsafe or OSError unless the program, and the interpreters that it names, are in safe hands."""
+    """Raise InsecurePath or OSError unless the program, and the interpreters that it names, are in safe hands."""
     _interpreters(path)
 
 
 def require_runnable(path: str) -> None:
-    """Raise Unsafe or OSError unless a program is there, may be executed, and is in safe hands as above."""
+    """Raise InsecurePath or OSError unless a program is there, may be executed, and is in safe hands as above."""
     require_program(path)
-    with Pinned.at(path) as pinned:
+    with SecurePath.at(path) as pinned:
         if not pinned.status.st_mode & 0o111:
-            raise Unsafe(f"{path!r} is not executable: chmod 0755 {path}")
+            raise InsecurePath(f"{path!r} is not executable: chmod 0755 {path}")
 
 
 def require_words(words: Sequence[str]) -> None:
-    """Raise Unsafe or OSError unless a program and each absolute path among its words are in safe hands."""
+    """Raise InsecurePath or OSError unless a program and each absolute path among its words are in safe hands."""
     require_program(words[0])
     for path in paths(words[1:]):
         require_path(path)
@@ -58,16 +58,16 @@ def paths(words: Iterable[str]) -> Iterator[str]:
 
 
 def require_path(path: str) -> None:
-    """Raise Unsafe where another user could choose what is at this path; what is missing, or no path, is nobody's."""
+    """Raise InsecurePath where another user could choose what is at this path; a missing one is nobody's."""
     try:
-        with Pinned.at(path) as pinned:
+        with SecurePath.at(path) as pinned:
             _require_entry(pinned.status, path)
     except OSError:
         return
 
 
 def require_borg(borg: str) -> None:
-    """Raise Unsafe or OSError unless all the code of this borg is in safe hands: its file, its Python, libraries."""
+    """Raise InsecurePath or OSError unless all code of this borg is in safe hands: its file, its Python, libraries."""
     python = next((name for name in _interpreters(borg) if _PYTHON.fullmatch(os.path.basename(name))), None)
     for path in _LIBRARIES:
         _require_if_there(path)
@@ -84,17 +84,17 @@ def _interpreters(program: str) -> list[str]:
     found: list[str] = []
     path = program
     for _ in range(_DEEPEST):
-        with Pinned.at(path) as pinned:
+        with SecurePath.at(path) as pinned:
             pinned.require(stat.S_IFREG)
             head = _head(pinned)
         if not head.startswith(b"#!"):
             return found
         path = _named(path, head)
         found.append(path)
-    raise Unsafe(f"{program!r} is a script of a script of a script")
+    raise InsecurePath(f"{program!r} is a script of a script of a script")
 
 
-def _head(pinned: Pinned) -> bytes:
+def _head(pinned: SecurePath) -> bytes:
     try:
         fd = pinned.open(os.O_RDONLY)
     except PermissionError:  # a program that we may start and not read is no script
@@ -109,7 +109,7 @@ def _named(script: str, head: bytes) -> str:
     """Return the interpreter of a script, and what env(1) would find where it is that."""
     words = head[2:].split(b"\n", 1)[0].decode("utf-8", "surrogateescape").split()
     if not words or not words[0].startswith("/"):
-        raise Unsafe(f"{script!r} does not name its interpreter by an absolute path")
+        raise InsecurePath(f"{script!r} does not name its interpreter by an absolute path")
     if os.path.basename(words[0]) != "env":
         return words[0]
     require_path(words[0])
@@ -118,7 +118,7 @@ def _named(script: str, head: bytes) -> str:
         _require_if_there(directory)
         if name and os.path.exists(f"{directory}/{name}"):
             return f"{directory}/{name}"
-    raise Unsafe(f"{script!r} is a script of {name!r}, which is not in {':'.join(_SEARCHED)}")
+    raise InsecurePath(f"{script!r} is a script of {name!r}, which is not in {':'.join(_SEARCHED)}")
 
 
 def _above(python: str) -> str:
@@ -128,7 +128,7 @@ def _above(python: str) -> str:
 def _isolated(python: str) -> bool:
     """Tell whether this is the Python of a virtual environment that sees no other packages; its mark is held, too."""
     try:
-        mark = custody.content(f"{_above(python)}/pyvenv.cfg", _HEAD)
+        mark = secure_path.content(f"{_above(python)}/pyvenv.cfg", _HEAD)
     except FileNotFoundError:
         return False
     return not re.search(rb"(?mi)^\s*include-system-site-packages\s*=\s*true\s*$", mark)
@@ -162,19 +162,19 @@ def _listed(directory: str) -> list[str]:
 
 def _require_if_there(path: str) -> None:
     try:
-        with Pinned.at(path) as pinned:
+        with SecurePath.at(path) as pinned:
             _require_entry(pinned.status, path)
     except FileNotFoundError:
         return
 
 
 def _require_entry(status: os.stat_result, path: str) -> None:
-    """Raise Unsafe where others may write; a device's node is no content, and a sticky directory of root's is safe."""
+    """Raise InsecurePath where others may write; a device node is no content, root's sticky directory is safe."""
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         return
     sticky = stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and status.st_mode & stat.S_ISVTX
     if status.st_mode & _OTHERS_WRITE and not sticky:
-        raise Unsafe(f"{path!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may use it")
+        raise InsecurePath(f"{path!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may use it")
 
 
 class _Trees:
@@ -182,16 +182,16 @@ class _Trees:
 
     def __init__(self, skipped: frozenset[str] = frozenset()) -> None:
         self._skipped = skipped  # names of directories that are not looked into
-        self._owners = custody.ourselves()
+        self._owners = secure_path.ourselves()
         self._seen: set[tuple[int, int]] = set()
 
     def walk(self, directories: Iterable[str]) -> None:
-        """Raise Unsafe or OSError where another user could change anything that is below; a missing one is empty."""
+        """Raise InsecurePath or OSError where another user could change anything below; a missing one is empty."""
         waiting = list(directories)
         while waiting:
             path = waiting.pop()
             try:
-                with Pinned.at(path) as pinned:
+                with SecurePath.at(path) as pinned:
                     _require_entry(pinned.status, path)
                     place = (pinned.status.st_dev, pinned.status.st_ino)
                     if not stat.S_ISDIR(pinned.status.st_mode) or place in self._seen:
@@ -216,12 +216,12 @@ class _Trees:
                     continue
                 kind = stat.S_IFMT(status.st_mode)
                 if status.st_uid not in self._owners:
-                    raise Unsafe(f"'{path}/{entry.name}' is owned by uid {status.st_uid}")
+                    raise InsecurePath(f"'{path}/{entry.name}' is owned by uid {status.st_uid}")
                 if kind == stat.S_IFLNK:
                     elsewhere.append(f"{path}/{entry.name}")
                 elif status.st_mode & _OTHERS_WRITE:
                     mode = stat.S_IMODE(status.st_mode)
-                    raise Unsafe(f"'{path}/{entry.name}' has mode {mode:04o}: others may use it")
+                    raise InsecurePath(f"'{path}/{entry.name}' has mode {mode:04o}: others may use it")
                 elif kind == stat.S_IFDIR and entry.name not in self._skipped:
                     elsewhere += self._into(fd, entry.name, path)
                 elif kind == stat.S_IFREG and entry.name.endswith(".pth"):
@@ -243,7 +243,7 @@ class _Trees:
 
 def _added(file: str, directory: str) -> Iterator[str]:
     """Yield what a .pth file adds to Python's search (docs: site); what such a file executes is its owner's."""
-    for line in custody.content(file, _LARGEST_PTH).decode("utf-8", "replace").splitlines():
+    for line in secure_path.content(file, _LARGEST_PTH).decode("utf-8", "replace").splitlines():
         text = line.strip()
         if text and not text.startswith(("#", "import ", "import\t")):
             yield os.path.normpath(os.path.join(directory, text))

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import Iterator
 
-from borgctl.custody import Unsafe
+from borgctl.fs.secure_path import InsecurePath
 
 _PATIENCE = 10.0  # seconds: whoever holds it needs a few milliseconds
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
@@ -21,7 +21,7 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 @contextlib.contextmanager
 def opened(above: int, name: str, more: int = 0) -> Iterator[int]:
-    """Open a file of ours in a directory, making it (0600); raise Unsafe where it is somebody else's as well."""
+    """Open a file of ours in a directory, making it (0600); raise InsecurePath where it is somebody else's as well."""
     fd = os.open(name, _FLAGS | more, 0o600, dir_fd=above)
     try:
         require_own(os.fstat(fd), name)
@@ -31,16 +31,16 @@ def opened(above: int, name: str, more: int = 0) -> Iterator[int]:
 
 
 def require_own(status: os.stat_result, name: str) -> None:
-    """Raise Unsafe where a file is somebody else's as well."""
+    """Raise InsecurePath where a file is somebody else's as well."""
     if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1 or status.st_uid not in (0, os.geteuid()):
-        raise Unsafe(f"{name!r} is not a regular file of ours with one link")
+        raise InsecurePath(f"{name!r} is not a regular file of ours with one link")
     if status.st_mode & 0o022:
-        raise Unsafe(f"{name!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may write it")
+        raise InsecurePath(f"{name!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may write it")
 
 
 @contextlib.contextmanager
 def held(above: int, name: str) -> Iterator[int]:
-    """Hold the lock on a file, waiting but not for ever; raise Unsafe or OSError.
+    """Hold the lock on a file, waiting but not for ever; raise InsecurePath or OSError.
 
     lockf(3), so that nobody who may only read the file can hold our lock, as with flock(2). He can still keep us from
     it, with a shared one (fcntl(2) F_RDLCK), so nobody else may read it: what is then not written is not done either.

@@ -5,8 +5,8 @@ import stat
 
 import pytest
 
-from borgctl.clearing import clear
-from borgctl.handover import foreign_link, hand_back, hand_over
+from borgctl.fs.chown_tree import foreign_link, hand_back, hand_over
+from borgctl.fs.remove_tree import clear
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 A, B, C = 64101, 64102, 64103

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from borgctl import runtime_files
+from borgctl.fs import runtime_files
 
 # Views of the kernel's own state, and triggers of mounts that are not there yet: no data to save.
 _KERNEL = (

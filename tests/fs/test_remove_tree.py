@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from borgctl.clearing import clear
+from borgctl.fs.remove_tree import clear
 
 
 @pytest.fixture

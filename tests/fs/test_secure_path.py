@@ -7,8 +7,8 @@ import stat
 import pytest
 import stage
 
-from borgctl import custody
-from borgctl.custody import Pinned, Unsafe, directory
+from borgctl.fs import secure_path
+from borgctl.fs.secure_path import InsecurePath, SecurePath, directory
 
 OTHER = 54321
 only_root = pytest.mark.skipif(not stage.ROOT, reason="only root gives files away")
@@ -24,13 +24,13 @@ def room(tmp_path):
 
 
 def unsafe(path, **options):
-    with pytest.raises(Unsafe) as caught:
-        Pinned.at(str(path), **options).close()
+    with pytest.raises(InsecurePath) as caught:
+        SecurePath.at(str(path), **options).close()
     return str(caught.value)
 
 
 def content(path, **options):
-    with Pinned.at(str(path), **options) as pinned:
+    with SecurePath.at(str(path), **options) as pinned:
         return pinned.read(100)
 
 
@@ -126,7 +126,7 @@ def test_symlinks_that_lead_in_a_circle_end(room):
     (room / "b").symlink_to("a")
     before = descriptors()
     with pytest.raises(OSError, match="symbolic links"):
-        Pinned.at(str(room / "a"))
+        SecurePath.at(str(room / "a"))
     assert descriptors() == before
 
 
@@ -148,7 +148,7 @@ def test_two_dots_behind_a_symlink_lead_where_the_kernel_goes(room):
 
 
 def test_what_is_opened_is_what_was_checked(room):
-    with Pinned.at(str(room / "file")) as pinned:
+    with SecurePath.at(str(room / "file")) as pinned:
         os.rename(room / "file", room / "old")
         (room / "file").write_text("another")
         assert pinned.read(100) == b"content"
@@ -157,31 +157,31 @@ def test_what_is_opened_is_what_was_checked(room):
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
 def test_a_file_that_others_may_write_is_not_what_is_required(room, mode):
     (room / "file").chmod(mode)
-    with Pinned.at(str(room / "file")) as pinned, pytest.raises(Unsafe, match="others may use it"):
+    with SecurePath.at(str(room / "file")) as pinned, pytest.raises(InsecurePath, match="others may use it"):
         pinned.require(stat.S_IFREG)
 
 
 def test_a_secret_may_not_even_be_read_by_others(room):
     (room / "file").chmod(0o644)
-    with Pinned.at(str(room / "file")) as pinned:
+    with SecurePath.at(str(room / "file")) as pinned:
         pinned.require(stat.S_IFREG)
-        with pytest.raises(Unsafe):
+        with pytest.raises(InsecurePath):
             pinned.require(stat.S_IFREG, 0o077)
 
 
 def test_a_fifo_or_a_socket_or_a_device_is_no_file_and_nobody_waits_for_it(room):
     os.mkfifo(room / "fifo", 0o600)
     for path in (str(room / "fifo"), "/dev/zero", str(room / "dir")):
-        with Pinned.at(path, {0, os.geteuid()}) as pinned, pytest.raises(Unsafe, match="regular file"):
+        with SecurePath.at(path, {0, os.geteuid()}) as pinned, pytest.raises(InsecurePath, match="regular file"):
             pinned.require(stat.S_IFREG, 0)
-    with Pinned.at(str(room / "fifo")) as pinned:
+    with SecurePath.at(str(room / "fifo")) as pinned:
         assert pinned.read(10) == b""  # O_NONBLOCK
 
 
 def test_a_file_longer_than_expected_is_refused(room):
-    with Pinned.at(str(room / "file")) as pinned:
+    with SecurePath.at(str(room / "file")) as pinned:
         assert pinned.read(7) == b"content"
-        with pytest.raises(Unsafe, match="longer"):
+        with pytest.raises(InsecurePath, match="longer"):
             pinned.read(6)
 
 
@@ -190,9 +190,9 @@ def test_nothing_stays_open_whatever_happens(room):
     (room / "dir").chmod(0o777)
     before = descriptors()
     for path in ("file", "link", "dir/x", "none", "none/x", "file/x"):
-        with contextlib.suppress(Unsafe, OSError):
-            Pinned.at(str(room / path)).close()
-    with Pinned.at(str(room / "file")) as pinned:
+        with contextlib.suppress(InsecurePath, OSError):
+            SecurePath.at(str(room / path)).close()
+    with SecurePath.at(str(room / "file")) as pinned:
         assert not os.get_inheritable(pinned.fd)
     assert descriptors() == before
 
@@ -208,32 +208,32 @@ def test_a_missing_directory_is_made_private_and_only_as_deep_as_it_may_be(room)
 
 def test_no_directory_is_made_below_one_that_others_may_write(room):
     (room / "dir").chmod(0o777)
-    with pytest.raises(Unsafe):
+    with pytest.raises(InsecurePath):
         directory(str(room / "dir/a"), missing=2)
     assert not (room / "dir/a").exists()
 
 
 def test_a_file_is_no_directory(room):
-    with pytest.raises((Unsafe, NotADirectoryError)):
+    with pytest.raises((InsecurePath, NotADirectoryError)):
         directory(str(room / "file"), missing=2)
 
 
 def test_we_trust_root_and_ourselves():
-    assert custody.ourselves() == {0, os.geteuid()}
+    assert secure_path.ourselves() == {0, os.geteuid()}
 
 
 def test_a_fifo_that_somebody_holds_open_and_does_not_fill_is_an_error_and_not_waited_for(room):
     os.mkfifo(room / "fifo", 0o600)
     writer = os.open(room / "fifo", os.O_RDWR)
     try:
-        with Pinned.at(str(room / "fifo")) as pinned, pytest.raises(BlockingIOError):
+        with SecurePath.at(str(room / "fifo")) as pinned, pytest.raises(BlockingIOError):
             pinned.read(10)
     finally:
         os.close(writer)
 
 
 def test_content_is_that_of_a_small_regular_file_of_ours(room):
-    assert custody.content(str(room / "file"), 7) == b"content"
+    assert secure_path.content(str(room / "file"), 7) == b"content"
     os.mkfifo(room / "fifo", 0o600)
     os.truncate(room / "file", 1 << 40)
     for path, said in (
@@ -242,17 +242,17 @@ def test_content_is_that_of_a_small_regular_file_of_ours(room):
         (room / "file", "longer"),
         (room, "regular"),
     ):
-        with pytest.raises(Unsafe, match=said):
-            custody.content(str(path), 7)
-    with pytest.raises((Unsafe, OSError)):  # a file of the kernel's, which says that it is empty
-        custody.content("/proc/kcore", 1 << 20)
+        with pytest.raises(InsecurePath, match=said):
+            secure_path.content(str(path), 7)
+    with pytest.raises((InsecurePath, OSError)):  # a file of the kernel's, which says that it is empty
+        secure_path.content("/proc/kcore", 1 << 20)
 
 
 def test_whether_a_directory_could_be_made_is_told_without_making_it(room):
-    custody.makeable(str(room / "a/b"), missing=2)
+    secure_path.makeable(str(room / "a/b"), missing=2)
     assert not (room / "a").exists()
     with pytest.raises(FileNotFoundError):
-        custody.makeable(str(room / "x/y/z"), missing=2)
+        secure_path.makeable(str(room / "x/y/z"), missing=2)
     (room / "dir").chmod(0o777)
-    with pytest.raises(Unsafe):
-        custody.makeable(str(room / "dir/a"), missing=2)
+    with pytest.raises(InsecurePath):
+        secure_path.makeable(str(room / "dir/a"), missing=2)

@@ -7,8 +7,8 @@ import pytest
 import stage
 from programs import script
 
-from borgctl import trusted_code
-from borgctl.custody import Unsafe
+from borgctl.fs import trusted_code
+from borgctl.fs.secure_path import InsecurePath
 
 OTHER = 54321
 only_root = pytest.mark.skipif(not stage.ROOT, reason="only root gives files away")
@@ -45,7 +45,7 @@ def environment(tmp_path):
 
 
 def unsafe(environment):
-    with pytest.raises(Unsafe) as caught:
+    with pytest.raises(InsecurePath) as caught:
         trusted_code.require_borg(f"{environment}/bin/borg")
     return str(caught.value)
 
@@ -147,7 +147,7 @@ def test_scripts_that_interpret_each_other_come_to_an_end(tmp_path):
     for one, other in (("a", "b"), ("b", "a")):
         (tmp_path / one).write_text(f"#!{tmp_path}/{other}\n")
         (tmp_path / one).chmod(0o700)
-    with pytest.raises(Unsafe, match="script of a script"):
+    with pytest.raises(InsecurePath, match="script of a script"):
         trusted_code.require_program(f"{tmp_path}/a")
 
 
@@ -161,11 +161,11 @@ def test_the_interpreter_of_a_script_is_held_too(tmp_path, kind, monkeypatch):
     (tmp_path / "hook").chmod(0o700)
     trusted_code.require_program(f"{tmp_path}/hook")
     (tmp_path / "bin/interpreter").chmod(0o777)
-    with pytest.raises(Unsafe, match="0777"):
+    with pytest.raises(InsecurePath, match="0777"):
         trusted_code.require_program(f"{tmp_path}/hook")
     (tmp_path / "bin/interpreter").chmod(0o700)
     (tmp_path / "bin").chmod(0o777)
-    with pytest.raises(Unsafe, match="bin"):
+    with pytest.raises(InsecurePath, match="bin"):
         trusted_code.require_program(f"{tmp_path}/hook")
 
 
@@ -197,7 +197,7 @@ def test_a_path_that_others_choose_is_refused_and_a_missing_or_strange_one_is_no
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     for path in ("open", "open/none", "open/none/x"):
-        with pytest.raises(Unsafe):
+        with pytest.raises(InsecurePath):
             trusted_code.require_path(f"{tmp_path}/{path}")
     for path in (f"{tmp_path}/none/x", "/dev/null", "/dev/zero", "/tmp", "/etc/passwd/x", "/" + "x" * 300, "/"):
         trusted_code.require_path(path)

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from borgctl import room
 from borgctl.errors import BorgctlError
+from borgctl.fs import free_space
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,13 @@ from borgctl.errors import BorgctlError
     ],
 )
 def test_what_could_not_be_written_is_named_with_why(error, code):
-    told = room.unwritten("base-unusable", "/var/lib/x", error)
+    told = free_space.unwritten("base-unusable", "/var/lib/x", error)
     assert told.reason.code == code and told.detail.startswith("'/var/lib/x': ")
 
 
 def test_a_full_file_system_is_named_and_what_is_not_there_is_not_full(tmp_path, monkeypatch):
-    room.require([str(tmp_path), str(tmp_path / "none")])
-    monkeypatch.setattr(room, "LEAST", 1 << 62)
+    free_space.require([str(tmp_path), str(tmp_path / "none")])
+    monkeypatch.setattr(free_space, "LEAST", 1 << 62)
     with pytest.raises(BorgctlError) as caught:
-        room.require([str(tmp_path / "none"), str(tmp_path)])
+        free_space.require([str(tmp_path / "none"), str(tmp_path)])
     assert caught.value.reason.code == "no-space" and repr(str(tmp_path)) in caught.value.detail

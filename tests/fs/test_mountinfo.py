@@ -5,8 +5,9 @@ import subprocess
 import pytest
 import stage
 
-from borgctl import mountinfo, skipped
-from borgctl.mountinfo import of_the_kernel
+from borgctl import skipped
+from borgctl.fs import mountinfo
+from borgctl.fs.mountinfo import of_the_kernel
 from borgctl.policy import Job
 from borgctl.values import JobName, SourcePath
 
