@@ -12,12 +12,13 @@ import re
 import stat
 from dataclasses import dataclass
 
-from borgctl import argv, children, relay, sandbox
+from borgctl import argv, relay, sandbox
 from borgctl.base import Base
 from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Policy
+from borgctl.process import spawn
 from borgctl.sandbox import Held
 
 _SERIES = ((1, 2), (1, 4))
@@ -51,7 +52,7 @@ def known(base: Base, borg: str) -> Version | None:
         return None
 
 
-def version(base: Base, borg: str, env: dict[str, str], wall: children.Wall) -> Version:
+def version(base: Base, borg: str, env: dict[str, str], wall: spawn.Wall) -> Version:
     """Return the version of the borg at this path, asking it only when the file has changed.
 
     Raise BorgctlError where it is missing, could be somebody else's, fails, or is of a series that we do not know.
@@ -64,7 +65,7 @@ def version(base: Base, borg: str, env: dict[str, str], wall: children.Wall) -> 
         status, answer, said = _start(borg, env, wall)
     except InsecurePath as error:
         raise BorgctlError("borg-unsafe", str(error)) from None
-    except children.Unprepared as error:
+    except spawn.Unprepared as error:
         raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
     except OSError as error:
         raise BorgctlError("borg-missing", f"{borg!r}: {error.strerror}") from None
@@ -85,13 +86,13 @@ def asked(policy: Policy, held: Held | None, base: Base, run: str) -> Version:
         return version(base, policy.borg, env, sandbox.wall(held, rules, policy.limits.memory))
 
 
-def _start(borg: str, env: dict[str, str], wall: children.Wall) -> tuple[int, str, str]:
+def _start(borg: str, env: dict[str, str], wall: spawn.Wall) -> tuple[int, str, str]:
     """Return its status, what it printed, and the end of what it said on stderr."""
     # what does not fit into this pipe is lost, and keeps nobody waiting
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     said = b""
     try:
-        status, answer = children.capture(
+        status, answer = spawn.capture(
             [borg, "--version"], env, most=200, seconds=60, stderr=write_end, before_exec=wall.lay, kinds=wall.kinds
         )
         with contextlib.suppress(BlockingIOError):

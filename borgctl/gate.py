@@ -36,7 +36,6 @@ from borgctl import (
 from borgctl.audit import Log
 from borgctl.base import Base
 from borgctl.borg_log import DAMAGED, BorgLog
-from borgctl.children import Wall
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
@@ -45,6 +44,7 @@ from borgctl.judge import Facts
 from borgctl.launch import Greeting, Launch, Opening
 from borgctl.output import Output
 from borgctl.policy import Policy
+from borgctl.process.spawn import Wall
 from borgctl.request import Request
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import Held

@@ -14,11 +14,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from borgctl import remains
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath
 from borgctl.output import Output
-from borgctl.remains import Remains
+from borgctl.process import leftovers
+from borgctl.process.leftovers import Remains
 from borgctl.supervise import HOOK_ENDING, Stream, Watch, start
 
 _MOST_NAMED = 20  # processes of one hook
@@ -58,7 +58,7 @@ class Hooks:
             return False
         began, left = time.monotonic(), list[Remains]()
         status = self.watch.run(
-            child, streams, HOOK_ENDING, seconds=self.seconds, at_end=lambda hook: left.append(remains.end(hook.pid))
+            child, streams, HOOK_ENDING, seconds=self.seconds, at_end=lambda hook: left.append(leftovers.end(hook.pid))
         )
         late = f" after {self.seconds} s" if time.monotonic() - began > self.seconds else ""
         name = f"hook {os.path.basename(hook[0])!r}" if self.disclosed else "a hook"

@@ -4,11 +4,11 @@ import contextlib
 import os
 import stat
 
-from borgctl import children
 from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Passphrase
+from borgctl.process import spawn
 
 _LONGEST = 4096  # bytes: less than a pipe holds, so that writing never waits
 _SECONDS = 60.0
@@ -61,7 +61,7 @@ def _from_file(path: str) -> bytes:
 
 def _from_program(argv: tuple[str, ...], env: dict[str, str]) -> bytes:
     trusted_code.require_words(argv)
-    status, output = children.capture(argv, env, most=_LONGEST, seconds=_SECONDS)
+    status, output = spawn.capture(argv, env, most=_LONGEST, seconds=_SECONDS)
     if status != 0:
         raise InsecurePath(f"{argv[0]!r} ended with status {status}")
     return output

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import argv, children, disclosure, masks, open_files, passphrase, priority, relay, sources
+from borgctl import argv, disclosure, masks, passphrase, relay, sources
 from borgctl.borg_log import DAMAGED, BorgLog
 from borgctl.borg_version import Version
 from borgctl.dry_run import DryRun
@@ -20,9 +20,10 @@ from borgctl.fs import free_space
 from borgctl.hooks import Hooks
 from borgctl.launch import Launch
 from borgctl.output import Output
-from borgctl.pipes import Waiting
 from borgctl.policy import Limits, Passphrase
 from borgctl.policyfile import home
+from borgctl.process import open_files, priority, spawn
+from borgctl.process.named_pipes import Waiting
 from borgctl.pruning import Pruning
 from borgctl.skipped import file_systems
 from borgctl.supervise import BORG_ENDING, Stream, Watch, start
@@ -102,7 +103,7 @@ class Runner:
     limits: Limits
     output: Output
     agree: Callable[[bytes, bytes], bool]
-    wall: children.Wall
+    wall: spawn.Wall
     log: BorgLog
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
     _obtained: bytes | None = None  # the passphrase, once it was
@@ -123,19 +124,19 @@ class Runner:
                 ending = _instead(ending, "hook-failed")
             return replace(ending, hooks=tuple(hooks.notes))
         finally:
-            children.kill_descendants()
+            spawn.kill_descendants()
 
     def _before_and_borg(self, watch: Watch, hooks: Hooks) -> Ending:
         try:
             if not hooks.run("before", self.launch.before, self._hook_environment()):
                 return by_gate(watch.stopped or "hook-failed")
-            with children.none_left():
+            with spawn.none_left():
                 return self._borg(watch)
         except BorgctlError as error:
             self.output.say(f"{error.reason.code}: {error.hint}")
             return by_gate(error.reason.code, error.detail)
         except Exception as error:  # `after` has to run whatever happens, and not beside a borg that lives
-            children.kill_descendants()
+            spawn.kill_descendants()
             return by_gate("internal", f"{type(error).__name__}: {error}")
 
     def _hook_environment(self, outcome: str = "") -> dict[str, str]:
@@ -154,9 +155,9 @@ class Runner:
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = argv.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
-            wall = children.Wall(self._last_act, self.wall.kinds)
+            wall = spawn.Wall(self._last_act, self.wall.kinds)
             child, streams = start(self.output, "borg", self.words, env, self._disclose, fds, wall, _NO_MEMORY)
-        except children.Unprepared as error:
+        except spawn.Unprepared as error:
             door.close()
             raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
         except OSError as error:
@@ -166,7 +167,7 @@ class Runner:
             for fd in fds.values():
                 os.close(fd)
         skipped = file_systems(self.launch)  # what the hooks have mounted, too
-        waiting = Waiting(lambda: (child.pid, *children.descendants(child.pid)), _SECONDS_AT_A_PIPE)
+        waiting = Waiting(lambda: (child.pid, *spawn.descendants(child.pid)), _SECONDS_AT_A_PIPE)
         look = partial(self._look, waiting) if self.launch.devices else lambda: None
         status = watch.run(child, streams, BORG_ENDING, door, before_end=self._note_reading, look=look)
         if status != 0:
@@ -207,7 +208,7 @@ class Runner:
         if self._reading:
             return
         apart = (self.env["BORG_BASE_DIR"], self.directory)
-        self._reading = open_files.reading(children.descendants(), apart)
+        self._reading = open_files.reading(spawn.descendants(), apart)
 
     def _last_act(self) -> None:
         """What borg's process does to itself before it is borg."""

@@ -15,11 +15,12 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from borgctl import credentials, executables, landlock, namespaces, seccomp
-from borgctl.children import Wall
+from borgctl import credentials, executables, landlock, seccomp
 from borgctl.credentials import Account
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.landlock import DEVICE, EXECUTE, LIST, READ, WRITE
+from borgctl.process import namespaces
+from borgctl.process.spawn import Wall
 
 # What borg asks the C library for: names of users and hosts, time zones, random numbers.
 _LOOKUPS = (

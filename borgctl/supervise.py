@@ -16,9 +16,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from borgctl import children
-from borgctl.children import Child
 from borgctl.output import Lines, Output
+from borgctl.process import spawn
+from borgctl.process.spawn import Child
 from borgctl.transport import Door
 
 MOST_RESULT = 256 * 1024 * 1024  # bytes of stdout of one child
@@ -29,7 +29,7 @@ _GRACE = 2.0  # seconds from the end of the server's bytes to a disconnect: borg
 _TICK = 1.0  # seconds
 _READ = 65536
 _PIPE = 1 << 20  # bytes: the most that a pipe holds (proc(5) pipe-max-size)
-_NO_WALL = children.Wall()
+_NO_WALL = spawn.Wall()
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
@@ -80,7 +80,7 @@ class Watch:
         door: Door | None = None,
         seconds: float = math.inf,
         before_end: Callable[[], object] = lambda: None,
-        at_end: Callable[[Child], object] = children.kill_group,
+        at_end: Callable[[Child], object] = spawn.kill_group,
         look: Callable[[], str | None] = lambda: None,
     ) -> int:
         """Serve a child's output until it ends, ending it if need be; return its status as Child.reap does.
@@ -182,14 +182,14 @@ def start(
     env: Mapping[str, str],
     disclose: Callable[[str], Callable[[str], str | None] | None],
     fds: Mapping[int, int] | None = None,
-    wall: children.Wall = _NO_WALL,
+    wall: spawn.Wall = _NO_WALL,
     sought: re.Pattern[str] | None = None,
 ) -> tuple[Child, list[Stream]]:
     """Start a child whose stdout and stderr are pipes of ours; `disclose` says by a stream's name what may pass."""
     pipes = {number: os.pipe2(os.O_CLOEXEC) for number in (1, 2)}
     try:
         given = {**(fds or {}), **{n: ends[1] for n, ends in pipes.items()}}
-        child = children.spawn(words, env, given, wall.lay, wall.kinds)
+        child = spawn.spawn(words, env, given, wall.lay, wall.kinds)
     except OSError:
         for read_end, _ in pipes.values():
             os.close(read_end)
@@ -206,9 +206,9 @@ def start(
 
 def _tell(child: Child, number: int) -> None:
     if number == signal.SIGKILL:
-        children.kill_group(child)
+        spawn.kill_group(child)
     child.signal(number)
-    children.wake_group(child)  # one that was stopped would not hear it, nor would borg write without its relay
+    spawn.wake_group(child)  # one that was stopped would not hear it, nor would borg write without its relay
 
 
 def _read(open_streams: dict[int, Stream], fd: int) -> None:

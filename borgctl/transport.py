@@ -16,11 +16,12 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from borgctl import children, relay
+from borgctl import relay
 from borgctl.decide import require_placed
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath, SecurePath
+from borgctl.process import spawn
 from borgctl.values import SocketPath
 
 _SSHD = ("sshd", "sshd-session")  # the latter since OpenSSH 9.8
@@ -69,7 +70,7 @@ def pin(path: SocketPath, directory: str) -> int:
 
 def _owners() -> frozenset[int]:
     """Return who may own socket and directory: root, we, and the users of our ancestors (sshd's, under sudo)."""
-    above = children.ancestors(os.getpid())
+    above = spawn.ancestors(os.getpid())
     found = {0, os.geteuid()}
     for pid in above:
         with contextlib.suppress(OSError):
@@ -142,7 +143,7 @@ def connect(pinned: int) -> Connection:
         raise BorgctlError("transport-failed", f"the announced socket: {error.strerror}") from None
     finally:
         os.close(pinned)
-    if pid not in children.ancestors(os.getpid()) or _name(pid) not in _SSHD:
+    if pid not in spawn.ancestors(os.getpid()) or _name(pid) not in _SSHD:
         client.close()
         raise BorgctlError("socket-refused", f"the announced socket is served by process {pid}, not by our own sshd")
     fd = client.detach()
@@ -234,7 +235,7 @@ class Door:
         assert self._listener is not None
         client, _ = self._listener.accept()
         pid, _, _ = _CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        if borg not in children.ancestors(pid):
+        if borg not in spawn.ancestors(pid):
             client.close()
             return
         fds = array.array("i", (self._connection.source, self._connection.sink))

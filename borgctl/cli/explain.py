@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import argv, borg_version, namespaces, policyfile, relay, requirements, sandbox, surroundings
+from borgctl import argv, borg_version, policyfile, relay, requirements, sandbox, surroundings
 from borgctl.base import Base
 from borgctl.borg_version import Version
 from borgctl.cli import premises
@@ -22,6 +22,7 @@ from borgctl.fs import runtime_files
 from borgctl.judge import Facts
 from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Policy
+from borgctl.process import namespaces
 from borgctl.request import Borg, Request
 from borgctl.run import check_version, opened_besides
 from borgctl.sandbox import Held

@@ -4,10 +4,11 @@ import os
 import shutil
 import stat
 
-from borgctl import credentials, landlock, namespaces, policyfile
+from borgctl import credentials, landlock, policyfile
 from borgctl.errors import BadValue
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policyfile import repository_template
+from borgctl.process import namespaces
 from borgctl.values import SourcePath
 
 _TEXT = """\

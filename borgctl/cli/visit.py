@@ -26,7 +26,6 @@ import typer
 
 from borgctl import argv, borg_version, claim, passphrase, relay
 from borgctl.base import Base
-from borgctl.children import Wall
 from borgctl.claim import Claim
 from borgctl.cli.mounts import Mount
 from borgctl.cli.terminal import Shown
@@ -34,6 +33,7 @@ from borgctl.errors import REASONS, BorgctlError
 from borgctl.floor import COMMANDS as FORBIDDEN
 from borgctl.policy import Policy
 from borgctl.policyfile import home
+from borgctl.process.spawn import Wall
 from borgctl.supervise import BORG_ENDING
 from borgctl.values import RepositoryPath
 from borgctl.vocabulary import COMMANDS

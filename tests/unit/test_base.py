@@ -102,7 +102,7 @@ def test_a_gate_that_was_killed_holds_nothing(base):
     code = """
 import os, sys
 from borgctl.base import Base
-from borgctl.children import Wall
+from borgctl.process.spawn import Wall
 from borgctl.values import RepositoryPath
 base = Base.open(sys.argv[1])
 us = (os.geteuid(), os.getegid())

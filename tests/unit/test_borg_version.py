@@ -8,8 +8,8 @@ import stage
 
 from borgctl import borg_version, sandbox
 from borgctl.base import Base
-from borgctl.children import Wall
 from borgctl.errors import BorgctlError
+from borgctl.process.spawn import Wall
 
 NEEDS_A_ROOM = """\
 #!/usr/bin/python3 -I

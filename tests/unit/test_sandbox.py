@@ -7,9 +7,10 @@ import sys
 import programs
 import pytest
 
-from borgctl import children, landlock, namespaces, relay, sandbox, seccomp
+from borgctl import landlock, relay, sandbox, seccomp
 from borgctl.credentials import Account
 from borgctl.errors import BorgctlError
+from borgctl.process import namespaces, spawn
 from borgctl.sandbox import Held, hold
 
 ROOT = os.geteuid() == 0
@@ -129,7 +130,7 @@ def test_a_child_is_held_by_every_abi(tmp_path, abi):
         ("execute", "/lib64"),
         ("read", "/usr"),
     )
-    status, output = children.capture(
+    status, output = spawn.capture(
         ["/bin/sh", "-c", script], {"PATH": "/usr/bin:/bin"}, most=100, seconds=20, before_exec=lambda: held.lay(rules)
     )
     forbidden = bool(abi)
@@ -147,7 +148,7 @@ def test_a_child_can_make_no_socket_for_a_connection():
     rules = (*held.rules(python, relay.__file__, writes=[]), ("execute", python))
     argv, env = [python, "-I", "-S", "-c", code], {"PATH": "/usr/bin:/bin"}
     told = [
-        children.capture(argv, env, most=100, seconds=20, before_exec=before)
+        spawn.capture(argv, env, most=100, seconds=20, before_exec=before)
         for before in (lambda: None, lambda: held.lay(rules))
     ]
     assert told == [(0, b""), (0, b"%d\n" % errno.EACCES)]
@@ -164,14 +165,14 @@ def test_what_cannot_be_laid_is_never_run(tmp_path, monkeypatch):
             monkeypatch.undo()
             monkeypatch.setattr(module, name, no)
             wall = sandbox.wall(Held(1, None, kinds), (), 1 << 30)
-            with pytest.raises(children.Unprepared):
-                children.spawn(["/bin/touch", f"{tmp_path}/ran"], {}, {}, wall.lay, wall.kinds)
+            with pytest.raises(spawn.Unprepared):
+                spawn.spawn(["/bin/touch", f"{tmp_path}/ran"], {}, {}, wall.lay, wall.kinds)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_process_without_a_sandbox_has_the_limit_of_memory():
     wall = sandbox.wall(None, (), 300 << 20)
-    status, output = children.capture(
+    status, output = spawn.capture(
         ["/bin/sh", "-c", "ulimit -v"], {}, most=100, seconds=20, before_exec=wall.lay, kinds=wall.kinds
     )
     assert (status, output, wall.kinds) == (0, b"%d\n" % (300 << 10), 0)
@@ -184,11 +185,12 @@ own, add = {"x86_64": (250, 248)}.get(os.uname().machine, (219, 217))
 assert libc.syscall(own, 1, None) > 0  # a session keyring for this test alone
 if libc.syscall(add, b"user", b"borgctl-test", b"x", ctypes.c_size_t(1), -3) < 0:
     sys.exit("no keyring")
-from borgctl import children, landlock, relay, sandbox
+from borgctl.process import spawn
+from borgctl import landlock, relay, sandbox
 from borgctl.credentials import Account
 held = sandbox.Held(0, Account(64123, 64123) if os.geteuid() == 0 else None)
 before = held.lay if sys.argv[1] == "held" else lambda rules: None
-print(children.capture(["/bin/cat", "/proc/keys"], {}, most=100000, seconds=20, before_exec=lambda: before(())))
+print(spawn.capture(["/bin/cat", "/proc/keys"], {}, most=100000, seconds=20, before_exec=lambda: before(())))
 """
 
 

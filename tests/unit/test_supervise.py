@@ -10,7 +10,8 @@ import pytest
 # argv: seconds, ending ('borg' or 'hook'), shell code, the descriptor whose end means that the server is gone
 WATCH = """
 import os, signal, sys, time
-from borgctl import children, supervise
+from borgctl.process import spawn
+from borgctl import supervise
 from borgctl.output import Lines, Output
 from borgctl.supervise import Stream, Watch
 seconds, ending, code = float(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -20,16 +21,16 @@ supervise._TICK, supervise._GRACE = 0.05, 0.2
 output = Output(2, "r")
 watch = Watch(output, seconds, int(sys.argv[4]))
 watch.start()
-children.adopt_orphans()
+spawn.adopt_orphans()
 read_end, write_end = os.pipe2(os.O_CLOEXEC)
-child = children.spawn(["/bin/sh", "-c", code], {"PATH": "/usr/bin:/bin"}, {1: write_end, 2: write_end})
+child = spawn.spawn(["/bin/sh", "-c", code], {"PATH": "/usr/bin:/bin"}, {1: write_end, 2: write_end})
 os.close(write_end)
 print("started", child.pid, flush=True)
 lines = Lines(output, "borg", "stdout", None)
 began = time.monotonic()
 status = watch.run(child, [Stream(read_end, lines)], steps)
 left = time.monotonic() - began
-children.kill_descendants()
+spawn.kill_descendants()
 output.flush()
 print(status, watch.stopped, round(left, 1), lines.taken, flush=True)
 """
@@ -183,7 +184,8 @@ def test_nothing_outlives_the_gate(watched):
 
 MOST = """
 import os, sys
-from borgctl import children, supervise
+from borgctl.process import spawn
+from borgctl import supervise
 from borgctl.output import Lines, Output
 from borgctl.supervise import BORG_ENDING, Stream, Watch
 supervise.MOST_RESULT = 100_000
@@ -191,7 +193,7 @@ output = Output(os.open("/dev/null", os.O_WRONLY), "r")
 watch = Watch(output, 60)
 watch.start()
 read_end, write_end = os.pipe2(os.O_CLOEXEC)
-child = children.spawn(["/bin/sh", "-c", sys.argv[1]], {}, {1: write_end})
+child = spawn.spawn(["/bin/sh", "-c", sys.argv[1]], {}, {1: write_end})
 os.close(write_end)
 watch.run(child, [Stream(read_end, Lines(output, "borg", sys.argv[2], None))], BORG_ENDING)
 print(watch.stopped)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from borgctl.pipes import Waiting
+from borgctl.process.named_pipes import Waiting
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from pathlib import Path
 import programs
 import pytest
 
-from borgctl import children, namespaces
-from borgctl.children import spawn
+from borgctl.process import namespaces
+from borgctl.process import spawn as process_spawn
+from borgctl.process.spawn import spawn
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may have namespaces")
 SHELL = {"PATH": "/usr/bin:/bin"}
@@ -24,7 +25,9 @@ def shell(code, **fds):
 
 def said(code):
     """Return what a shell in namespaces of its own said, and how it ended."""
-    status, output = children.capture(["/bin/sh", "-c", code], SHELL, most=10_000, seconds=30, kinds=namespaces.ALL)
+    status, output = process_spawn.capture(
+        ["/bin/sh", "-c", code], SHELL, most=10_000, seconds=30, kinds=namespaces.ALL
+    )
     return output.decode(), status
 
 
@@ -95,7 +98,7 @@ def test_a_chain_of_processes_that_goes_on_forking_ends_with_it(how):
     os.close(write_end)
     assert os.read(read_end, 1) == b"x"
     if how == "kill":
-        children.kill_group(child)
+        process_spawn.kill_group(child)
     assert child.reap() == (0 if how == "reap" else -signal.SIGKILL)
     assert programs.read_all(read_end) == b""  # the end of file says that nobody is left, now and not later
     os.close(read_end)
@@ -114,9 +117,9 @@ def test_a_daemon_ends_with_it():
 
 GATE = """
 import os, signal, sys, time
-from borgctl import children, namespaces
+from borgctl.process import namespaces, spawn
 namespaces._GRACE = 0.5
-child = children.spawn(["/bin/sh", "-c", sys.argv[1]], {"PATH": "/usr/bin:/bin"}, {1: 1}, kinds=namespaces.ALL)
+child = spawn.spawn(["/bin/sh", "-c", sys.argv[1]], {"PATH": "/usr/bin:/bin"}, {1: 1}, kinds=namespaces.ALL)
 time.sleep(60)
 """
 
@@ -191,7 +194,7 @@ def test_an_exec_that_fails_is_told_and_leaves_nothing():
     def refuse():
         raise PermissionError(errno.EPERM, "no")
 
-    with pytest.raises(children.Unprepared):
+    with pytest.raises(process_spawn.Unprepared):
         spawn(["/bin/true"], {}, {}, refuse, namespaces.ALL)
     assert (sorted(os.listdir("/proc/self/fd")), offspring()) == before
 
@@ -205,12 +208,12 @@ def test_what_may_not_be_had_is_told_and_nothing_is_run(tmp_path):
     """An ordinary user's process, as one in a container without CAP_SYS_ADMIN."""
     code = f"""
 import os
-from borgctl import children, namespaces
+from borgctl.process import namespaces, spawn
 os.setuid(64126)
 print(namespaces.possible(namespaces.ALL))
 try:
-    children.spawn(["/bin/touch", "{tmp_path}/ran"], {{}}, {{}}, kinds=namespaces.ALL)
-except children.Unprepared as error:
+    spawn.spawn(["/bin/touch", "{tmp_path}/ran"], {{}}, {{}}, kinds=namespaces.ALL)
+except spawn.Unprepared as error:
     print(error.strerror, sorted(os.listdir("/proc/self/fd")) == ["0", "1", "2", "3"])
 """
     tmp_path.chmod(0o777)
@@ -224,14 +227,14 @@ def test_they_are_possible_for_root():
 
 LOST = """
 import ctypes
-from borgctl import children, namespaces
+from borgctl.process import namespaces, spawn
 class Libc:
     unshare, prctl = ctypes.CDLL(None, use_errno=True).unshare, ctypes.CDLL(None).prctl
     setns = staticmethod(lambda *_: -1)
 namespaces._libc = Libc
 try:
-    children.spawn(["/bin/sleep", "60"], {}, {1: 1}, kinds=namespaces.ALL)
-except children.Unprepared:
+    spawn.spawn(["/bin/sleep", "60"], {}, {1: 1}, kinds=namespaces.ALL)
+except spawn.Unprepared:
     print("unprepared")
 """
 

@@ -13,8 +13,8 @@ import time
 import programs
 import pytest
 
-from borgctl import children
-from borgctl.children import ancestors, capture, spawn
+from borgctl.process import spawn as process_spawn
+from borgctl.process.spawn import ancestors, capture, spawn
 
 DUMP = (
     "import json,os,signal,sys;"
@@ -91,7 +91,7 @@ import os, signal, sys
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1, 64):
     signal.signal(number, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-from borgctl.children import spawn
+from borgctl.process.spawn import spawn
 spawn(["/bin/cat", "/proc/self/status"], {}, {1: 1}).reap()
 """
     told = dict(line.split(":\t", 1) for line in programs.python(code).stdout.decode().splitlines())
@@ -118,7 +118,7 @@ def test_what_goes_wrong_before_exec_is_told():
     def refuse():
         raise PermissionError(errno.EPERM, "no")
 
-    with pytest.raises(children.Unprepared, match=os.strerror(errno.EPERM)) as caught:
+    with pytest.raises(process_spawn.Unprepared, match=os.strerror(errno.EPERM)) as caught:
         spawn(["/bin/true"], {}, {}, refuse)
     assert caught.value.errno == errno.EPERM
 
@@ -127,7 +127,7 @@ def test_what_happens_before_exec_finds_nothing_of_ours_open():
     leak = os.open("/etc/passwd", os.O_RDONLY)
     inheritable = fcntl.fcntl(leak, fcntl.F_DUPFD, 300)
     try:
-        with pytest.raises(children.Unprepared, match=os.strerror(errno.EBADF)):
+        with pytest.raises(process_spawn.Unprepared, match=os.strerror(errno.EBADF)):
             spawn(["/bin/true"], {}, {}, lambda: os.fstat(inheritable))
     finally:
         os.close(inheritable)
@@ -159,10 +159,11 @@ def test_a_child_is_told_when_its_parent_is_killed(becoming):
         pytest.skip("only root can become another user")
     code = """
 import sys, time
-from borgctl import children, credentials
+from borgctl.process import spawn
+from borgctl import credentials
 become = lambda: credentials.become(credentials.Account(64128, 64128)) if sys.argv[1] == "True" else None
 words = "trap 'echo told; exit 1' TERM; echo ready; while :; do sleep 0.05; done"
-children.spawn(["/bin/sh", "-c", words], {"PATH": "/usr/bin:/bin"}, {1: 1}, become)
+spawn.spawn(["/bin/sh", "-c", words], {"PATH": "/usr/bin:/bin"}, {1: 1}, become)
 time.sleep(60)
 """
     read_end, write_end = os.pipe()
@@ -229,14 +230,14 @@ def test_what_cannot_be_started_is_an_error():
 
 
 def test_our_ancestors_begin_with_our_parent_and_end_with_init():
-    above = children.ancestors(os.getpid())
+    above = process_spawn.ancestors(os.getpid())
     assert above[0] == os.getppid()
     assert len(above) == len(set(above)) and os.getpid() not in above
 
 
 @pytest.mark.parametrize("pid", [0, 2**22 + 1, 999999999])
 def test_a_process_that_is_not_there_has_no_ancestors(pid):
-    assert children.ancestors(pid) == []
+    assert process_spawn.ancestors(pid) == []
 
 
 def test_a_name_with_brackets_and_blanks_fools_nobody(tmp_path):
@@ -244,21 +245,21 @@ def test_a_name_with_brackets_and_blanks_fools_nobody(tmp_path):
     path = tmp_path / ") S 1 1 ("
     shutil.copy("/bin/sleep", path)
     with programs.ended(subprocess.Popen([path, "60"])) as process:
-        assert children.ancestors(process.pid)[0] == os.getpid()
+        assert process_spawn.ancestors(process.pid)[0] == os.getpid()
 
 
 FAMILY = """
 import os, signal, subprocess, sys, time
-from borgctl import children
-children.adopt_orphans()
+from borgctl.process import spawn
+spawn.adopt_orphans()
 child = subprocess.Popen(["/bin/sh", "-c", sys.argv[1]], stdout=subprocess.DEVNULL)
 child.wait()
 time.sleep(0.2)
 def below():
-    return [int(p) for p in os.listdir("/proc") if p.isdigit() and os.getpid() in children.ancestors(int(p))]
+    return [int(p) for p in os.listdir("/proc") if p.isdigit() and os.getpid() in spawn.ancestors(int(p))]
 before = len(below())
 began = time.monotonic()
-children.kill_descendants()
+spawn.kill_descendants()
 print(before, len(below()), time.monotonic() - began < 50)
 """
 
@@ -280,14 +281,14 @@ def test_nothing_that_descends_from_us_outlives_us(code):
 def test_what_descends_from_one_child_is_not_what_descends_from_another():
     """What a hook has left behind is none of borg's."""
     code = """
-from borgctl import children
-one, other = (children.spawn(["/bin/sh", "-c", "sleep 60 & wait"], {}, {}) for _ in range(2))
-while len(children.descendants()) < 4:
+from borgctl.process import spawn
+one, other = (spawn.spawn(["/bin/sh", "-c", "sleep 60 & wait"], {}, {}) for _ in range(2))
+while len(spawn.descendants()) < 4:
     pass
-print(one.pid in children.descendants(), other.pid in children.descendants(), len(children.descendants(one.pid)))
-print(set(children.descendants(one.pid)) & set(children.descendants(other.pid)))
-children.adopt_orphans()
-children.kill_descendants()
+print(one.pid in spawn.descendants(), other.pid in spawn.descendants(), len(spawn.descendants(one.pid)))
+print(set(spawn.descendants(one.pid)) & set(spawn.descendants(other.pid)))
+spawn.adopt_orphans()
+spawn.kill_descendants()
 """
     assert programs.python(code).stdout == b"True True 1\nset()\n"
 
@@ -295,16 +296,16 @@ children.kill_descendants()
 def test_where_nothing_descends_from_us_nothing_is_looked_for():
     """An unprivileged user may have thousands of processes: the end of a run must not depend on them."""
     code = """
-from borgctl import children
-children.os.listdir = lambda path: print(f"looked into {path}")
-children.kill_descendants()
+from borgctl.process import spawn
+spawn.os.listdir = lambda path: print(f"looked into {path}")
+spawn.kill_descendants()
 """
     assert programs.python(code).stdout == b""
 
 
 def test_a_child_ends_with_the_gate_that_was_killed():
     """The kernel tells it: a gate that was killed can write no record of what would go on."""
-    code = "from borgctl.children import spawn\nprint(spawn(['/bin/sleep', '600'], {}, {}).pid, flush=True)\n"
+    code = "from borgctl.process.spawn import spawn\nprint(spawn(['/bin/sleep', '600'], {}, {}).pid, flush=True)\n"
     code += "import time\ntime.sleep(60)"
     with programs.ended(programs.started(code, stdout=subprocess.PIPE)) as gate:
         child = int(gate.stdout.readline())
@@ -321,7 +322,7 @@ def test_the_whole_group_is_killed():
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     child = spawn(["/bin/sh", "-c", "sleep 60 & sleep 60"], {}, {1: write_end})
     os.close(write_end)
-    children.kill_group(child)
+    process_spawn.kill_group(child)
     assert programs.read_all(read_end) == b""  # the end of file says that both are gone
     os.close(read_end)
     assert child.reap() == -signal.SIGKILL
@@ -333,7 +334,7 @@ import os
 for fd in (0, 1, 2):
     os.close(fd)
 read_end, write_end = os.pipe()
-from borgctl.children import spawn
+from borgctl.process.spawn import spawn
 assert spawn(["/bin/echo", "x"], {}, {1: write_end}).reap() == 0
 os._exit(0 if os.read(read_end, 10) == b"x\\n" else 1)
 """
@@ -343,7 +344,7 @@ os._exit(0 if os.read(read_end, 10) == b"x\\n" else 1)
 def test_a_limit_on_descriptors_is_an_error_and_no_crash():
     code = """
 import resource
-from borgctl.children import spawn
+from borgctl.process.spawn import spawn
 resource.setrlimit(resource.RLIMIT_NOFILE, (12, 12))
 try:
     spawn(["/bin/true"], {}, {}).reap()

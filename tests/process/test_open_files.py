@@ -8,7 +8,7 @@ import sys
 import pytest
 from programs import alive, ended, wait_for
 
-from borgctl import open_files
+from borgctl.process import open_files
 
 READS = """
 import os, sys, time

@@ -8,9 +8,9 @@ import subprocess
 import programs
 import pytest
 
-from borgctl import remains
-from borgctl.children import spawn
-from borgctl.remains import Remains
+from borgctl.process import leftovers
+from borgctl.process.leftovers import Remains
+from borgctl.process.spawn import spawn
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def left():
     def run(directory, code):
         child = spawn(["/bin/sh", "-c", f"cd {directory}; {code}"], {"PATH": "/usr/bin:/bin"}, {})
         os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOWAIT)
-        met = remains.end(child.pid)
+        met = leftovers.end(child.pid)
         child.reap()
         pids.extend(int(file.read_text()) for file in sorted(directory.iterdir()))
         return met, pids
@@ -50,7 +50,7 @@ def test_a_daemon_that_makes_its_session_after_its_parent_has_ended_lives_on(lef
 
 
 def test_what_ignores_the_first_signal_or_was_stopped_is_killed(left, tmp_path, monkeypatch):
-    monkeypatch.setattr(remains, "_GRACE", 0.2)
+    monkeypatch.setattr(leftovers, "_GRACE", 0.2)
     code = "sh -c 'trap \"\" TERM; echo $$ >a; while :; do sleep 0.1; done' & sh -c 'echo $$ >b; kill -STOP $$' & "
     met, pids = left(tmp_path, f"{code} until [ -s a ] && [ -s b ]; do sleep 0.01; done")
     assert set(pids) <= met.met.keys() and not met.alive and not any(map(programs.alive, pids))
@@ -63,8 +63,8 @@ def test_what_can_clean_up_within_the_grace_does(left, tmp_path):
 
 
 def test_what_cannot_be_ended_is_told_and_not_waited_for(left, tmp_path, monkeypatch):
-    monkeypatch.setattr(remains, "_PATIENCE", 0.2)
-    monkeypatch.setattr(remains, "_tell", lambda *_: None)
+    monkeypatch.setattr(leftovers, "_PATIENCE", 0.2)
+    monkeypatch.setattr(leftovers, "_tell", lambda *_: None)
     met, (pid,) = left(tmp_path, "sleep 60 & echo $! >a")
     assert met == Remains({pid: "sleep"}, alive=True)
 
@@ -72,5 +72,5 @@ def test_what_cannot_be_ended_is_told_and_not_waited_for(left, tmp_path, monkeyp
 def test_another_session_with_a_strange_name_is_not_met():
     """proc(5): the second field of stat is the program's own choice."""
     with programs.ended(subprocess.Popen(["/bin/sleep", "60"])) as process:
-        assert remains._command(process.pid, os.getsid(0)) == "sleep"
-        assert remains._command(process.pid, 1) is None
+        assert leftovers._command(process.pid, os.getsid(0)) == "sleep"
+        assert leftovers._command(process.pid, 1) is None
