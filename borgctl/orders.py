@@ -12,15 +12,15 @@ from borgctl.floor import COMMANDS as FORBIDDEN
 from borgctl.floor import OPTIONS, why
 from borgctl.policy import Job, Offer, Repository
 from borgctl.spelling import meant
+from borgctl.strict_yaml import Node, NodeReader
 from borgctl.templates import SAMPLE, Template
 from borgctl.values import ArchiveName, DevicePath, JobName, SourcePath, boolean, choice
 from borgctl.vocabulary import COMMANDS, FLAG, Command
-from borgctl.yamlnodes import Node, Notes
 
 _KEYS = ("command", "paths", "archive", "exclude", "options", "before", "after")
 
 
-def program(notes: Notes, node: Node) -> tuple[str, ...]:
+def program(notes: NodeReader, node: Node) -> tuple[str, ...]:
     """Read a program's argv: a list whose first word is an absolute path."""
     words = notes.items(node, str) if _is_list(node) else ()
     if not words or not words[0].startswith("/"):
@@ -28,7 +28,7 @@ def program(notes: Notes, node: Node) -> tuple[str, ...]:
     return words
 
 
-def _hooks(notes: Notes, node: Node) -> tuple[tuple[str, ...], ...]:
+def _hooks(notes: NodeReader, node: Node) -> tuple[tuple[str, ...], ...]:
     """Read programs that run one after the other."""
     if not _is_list(node) or not all(_is_list(hook) for hook in notes.nodes(node)):
         notes.add(node, "expected a list of programs, each of them a list, like [[/path/to/program]]")
@@ -40,7 +40,7 @@ def _is_list(node: Node) -> bool:
     return node.pairs is None and not isinstance(node.value, str)
 
 
-def jobs(notes: Notes, node: Node) -> dict[str, Job]:
+def jobs(notes: NodeReader, node: Node) -> dict[str, Job]:
     """Read the policy's jobs by name."""
     found = {}
     for key, value in notes.entries(node):
@@ -49,7 +49,7 @@ def jobs(notes: Notes, node: Node) -> dict[str, Job]:
     return found
 
 
-def _job(notes: Notes, name: JobName, key: Node, node: Node) -> Job:
+def _job(notes: NodeReader, name: JobName, key: Node, node: Node) -> Job:
     fields = notes.fields(node, _KEYS, elsewhere=_among_options)
     command = notes.scalar(fields.get("command", Node(1, 1, "create")), _command, "")
     if not command:
@@ -108,7 +108,7 @@ def _archive_template(text: str) -> Template | None:
     return Template(text)
 
 
-def _job_options(notes: Notes, command: str, node: Node) -> tuple[tuple[str, str | None], ...]:
+def _job_options(notes: NodeReader, command: str, node: Node) -> tuple[tuple[str, str | None], ...]:
     known = COMMANDS[command].options
     chosen: list[tuple[str, str | None]] = []
     for key, value in notes.entries(node):
@@ -145,7 +145,7 @@ def _checked_template(check: Callable[[str], str], text: str) -> str:
     return text
 
 
-def check_encryption(notes: Notes, found: Mapping[str, Job], repositories: tuple[Repository, ...]) -> None:
+def check_encryption(notes: NodeReader, found: Mapping[str, Job], repositories: tuple[Repository, ...]) -> None:
     """An unencrypted repository must be said twice: by the job that makes it and by the repository."""
     for job in found.values():
         mode = dict(job.options).get("encryption")
@@ -156,7 +156,7 @@ def check_encryption(notes: Notes, found: Mapping[str, Job], repositories: tuple
             notes.add(place, f"encryption {mode!r} wants 'encryption: none' at every repository of this policy")
 
 
-def commands(notes: Notes, node: Node) -> dict[str, Offer]:
+def commands(notes: NodeReader, node: Node) -> dict[str, Offer]:
     """Read what the server may spell out, by subcommand."""
     offers = {}
     for key, value in notes.entries(node):

@@ -17,10 +17,10 @@ from borgctl import orders
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Audit, Environment, Limits, Passphrase, Policy, Repository
+from borgctl.strict_yaml import LARGEST, Node, NodeReader, Problem, Problems, parse
 from borgctl.templates import SAMPLE, Template
 from borgctl.values import RepositoryPath, boolean, choice, duration, integer, memory
 from borgctl.vocabulary import ACCEPTABLE, SETTABLE
-from borgctl.yamlnodes import LARGEST, Node, Notes, Problem, Problems, parse
 
 KEYS = (
     *("version", "repositories", "passphrase", "jobs", "borg", "base", "user", "commands", "environment", "transports"),
@@ -53,7 +53,7 @@ def read(path: str) -> Policy:
         raise _invalid(path, [Problem(1, 1, "not UTF-8")]) from None
     except Problems as problems:
         raise _invalid(path, problems.found) from None
-    notes = Notes()
+    notes = NodeReader()
     policy = _policy(notes, root, path, hashlib.sha256(content).hexdigest())
     try:
         notes.finish()
@@ -90,7 +90,7 @@ def default_log() -> str:
     return "/var/log/borgctl/audit.jsonl" if os.geteuid() == 0 else f"{state_directory()}/audit.jsonl"
 
 
-def _policy(notes: Notes, root: Node, path: str, digest: str) -> Policy:
+def _policy(notes: NodeReader, root: Node, path: str, digest: str) -> Policy:
     fields = notes.fields(root, KEYS, _REQUIRED)
     if "version" in fields:
         notes.scalar(fields["version"], lambda text: choice(text, ("1",)), "1")
@@ -136,11 +136,11 @@ def _absolute(text: str) -> str:
     return text
 
 
-def _file(notes: Notes, fields: Mapping[str, Node], key: str, default: str) -> str:
+def _file(notes: NodeReader, fields: Mapping[str, Node], key: str, default: str) -> str:
     return notes.scalar(fields[key], _absolute, default) if key in fields else default
 
 
-def _choice(notes: Notes, fields: Mapping[str, Node], key: str, choices: tuple[str, ...]) -> str:
+def _choice(notes: NodeReader, fields: Mapping[str, Node], key: str, choices: tuple[str, ...]) -> str:
     """Read one of the choices; the first is the default."""
     return notes.scalar(fields.get(key, Node(1, 1, choices[0])), lambda text: choice(text, choices), choices[0])
 
@@ -153,7 +153,7 @@ def longest_window(text: str) -> int:
     return seconds
 
 
-def _repositories(notes: Notes, node: Node) -> tuple[Repository, ...]:
+def _repositories(notes: NodeReader, node: Node) -> tuple[Repository, ...]:
     found = []
     for key, value in notes.entries(node):
         fields = notes.fields(value, ("encryption",), ("encryption",))
@@ -173,7 +173,7 @@ def repository_template(text: str) -> Template:
     return Template(text)
 
 
-def _passphrase(notes: Notes, node: Node) -> Passphrase:
+def _passphrase(notes: NodeReader, node: Node) -> Passphrase:
     fields = notes.fields(node, ("file", "program"))
     if len(fields) != 1:
         notes.add(node, "expected either {file: PATH} or {program: [PROGRAM, ARGUMENT…]}")
@@ -181,7 +181,7 @@ def _passphrase(notes: Notes, node: Node) -> Passphrase:
     return Passphrase(file, orders.program(notes, fields["program"]) if "program" in fields else ())
 
 
-def _environment(notes: Notes, node: Node) -> Environment:
+def _environment(notes: NodeReader, node: Node) -> Environment:
     fields = notes.fields(node, ("set", "accept"))
     chosen = []
     for key, value in notes.entries(fields["set"]) if "set" in fields else ():
@@ -192,7 +192,7 @@ def _environment(notes: Notes, node: Node) -> Environment:
     return Environment(tuple(chosen), frozenset(accept))
 
 
-def _transports(notes: Notes, node: Node | None) -> frozenset[str]:
+def _transports(notes: NodeReader, node: Node | None) -> frozenset[str]:
     if node is None:
         return frozenset(("stdio",))
     found = notes.items(node, lambda text: choice(text, ("stdio", "socket", "local")))
@@ -202,7 +202,7 @@ def _transports(notes: Notes, node: Node | None) -> frozenset[str]:
     return frozenset(found)
 
 
-def _limits(notes: Notes, node: Node) -> Limits:
+def _limits(notes: NodeReader, node: Node) -> Limits:
     fields = notes.fields(node, ("runtime", "hook", "sessions", "nice", "ionice", "memory"))
     default = Limits()
 
@@ -219,7 +219,7 @@ def _limits(notes: Notes, node: Node) -> Limits:
     )
 
 
-def _audit(notes: Notes, node: Node | None) -> Audit:
+def _audit(notes: NodeReader, node: Node | None) -> Audit:
     fields = notes.fields(node, ("file", "syslog")) if node else {}
     syslog = notes.scalar(fields.get("syslog", Node(1, 1, "yes")), boolean, True)
     return Audit(_file(notes, fields, "file", default_log()), syslog)

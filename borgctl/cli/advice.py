@@ -16,9 +16,9 @@ from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.policy import Job, Policy
+from borgctl.strict_yaml import Node, Problem
 from borgctl.values import SourcePath
 from borgctl.vocabulary import COMMANDS, FILE
-from borgctl.yamlnodes import Node, Problem
 
 _UNRATED = {"keep-last", "keep-secondly", "keep-minutely"}  # what many quick backups push out
 _OPAQUE = {"exclude-from", "pattern", "patterns-from"}  # what a job leaves out cannot be told from the policy

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from borgctl import __version__, completion
+from borgctl import __version__
 from borgctl.cli import audit, places, pulled, rekey
 from borgctl.cli import explain as explanation
 from borgctl.cli import lint as linter
@@ -28,7 +28,8 @@ from borgctl.cli.sample import sampled
 from borgctl.cli.suggest import suggested
 from borgctl.cli.verdict import Explanation
 from borgctl.cli.window import admit, shell
-from borgctl.completion import Shell
+from borgctl.console import completion
+from borgctl.console.completion import Shell
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.values import RepositoryPath, duration
 

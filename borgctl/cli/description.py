@@ -11,10 +11,10 @@ from borgctl import policyfile
 from borgctl.cli.lint import printable
 from borgctl.cli.sentences import paragraphs
 from borgctl.cli.verdict import Explanation, refused
+from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.launch import Greeting
-from borgctl.prose import width, wrapped
 from borgctl.request import Hello, Request
 
 

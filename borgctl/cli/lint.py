@@ -20,7 +20,7 @@ from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Policy
 from borgctl.policyfile import InvalidPolicy
-from borgctl.yamlnodes import LARGEST, Node, Problem, Problems, parse
+from borgctl.strict_yaml import LARGEST, Node, Problem, Problems, parse
 
 UNUSABLE = 78  # sysexits(3) EX_CONFIG, as in `errors`
 

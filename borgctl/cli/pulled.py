@@ -22,9 +22,9 @@ from borgctl.cli import logs
 from borgctl.cli.damage import Damage, Damages
 from borgctl.cli.lint import printable
 from borgctl.cli.show import moment, record
+from borgctl.console.text import elapsed
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.policy import Policy
-from borgctl.prose import elapsed
 from borgctl.run import DRY_RUN
 
 _GOOD = ("ok", "warning")

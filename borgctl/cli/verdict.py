@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.cli.lint import printable
+from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
 from borgctl.policyfile import InvalidPolicy
-from borgctl.prose import width, wrapped
 
 _MALFORMED = 76
 _SENTENCES = ("detail", "hint", "note")

@@ -11,8 +11,10 @@ from typing import Annotated
 
 import typer
 
-from borgctl import __version__, completion, prose
-from borgctl.completion import Shell
+from borgctl import __version__
+from borgctl.console import completion
+from borgctl.console import text as console_text
+from borgctl.console.completion import Shell
 from borgctl.errors import BadValue
 from borgctl.pull import copies, owner, plan, probe, progress, setup, spelled_out
 from borgctl.pull import folders as places
@@ -308,7 +310,7 @@ def _probed(launcher: Launcher, target: Target, as_json: bool) -> int:
             print(json.dumps({"target": str(target.name), **check.plain}), flush=True)
             continue
         head = f"{target.name}: "
-        for line in check.lines(max(_NARROWEST, prose.width() - len(head))):
+        for line in check.lines(max(_NARROWEST, console_text.width() - len(head))):
             _say(head, line)
         sys.stdout.flush()
     return probe.status(levels)

@@ -9,7 +9,7 @@ side says is not repeated here, and what a report says of the outcome is decided
 import re
 from collections.abc import Iterable
 
-from borgctl.prose import elapsed
+from borgctl.console.text import elapsed
 from borgctl.pull.outcome import ADVICE, GOOD, Verdict
 from borgctl.pull.transcript import Message
 

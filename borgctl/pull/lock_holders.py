@@ -14,7 +14,7 @@ import socket
 import uuid
 from dataclasses import dataclass
 
-from borgctl.prose import elapsed
+from borgctl.console.text import elapsed
 from borgctl.pull import borglock
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, host_id

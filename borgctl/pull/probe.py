@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from borgctl.console.text import elapsed, wrapped
 from borgctl.errors import REASONS
-from borgctl.prose import elapsed, wrapped
 from borgctl.pull import peer
 from borgctl.pull.diagnosis import ailment, named
 from borgctl.pull.folders import Folders, host_id

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from borgctl.prose import elapsed
+from borgctl.console.text import elapsed
 from borgctl.pull.borglog import Counts, Step
 from borgctl.pull.text import rows, shown, size
 from borgctl.pull.transcript import Message

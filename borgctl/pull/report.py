@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.prose import elapsed
+from borgctl.console.text import elapsed
 from borgctl.pull.diagnosis import advice
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict

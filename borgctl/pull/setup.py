@@ -18,8 +18,8 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, make
 from borgctl.pull.hostkey import HostKey
 from borgctl.pull.targets import load, read
+from borgctl.strict_yaml import Problems
 from borgctl.values import RepositoryPath, choice
-from borgctl.yamlnodes import Problems
 
 T = TypeVar("T")
 KEYGEN = "/usr/bin/ssh-keygen"

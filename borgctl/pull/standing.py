@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from borgctl.prose import elapsed
+from borgctl.console.text import elapsed
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import GOOD
 from borgctl.pull.state import Alert, Past, State

@@ -11,8 +11,8 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from borgctl.console.text import elapsed
 from borgctl.errors import BadValue
-from borgctl.prose import elapsed
 from borgctl.pull import running
 from borgctl.pull import state as states
 from borgctl.pull.broken_off import interrupted

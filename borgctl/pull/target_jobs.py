@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from borgctl.errors import BadValue
+from borgctl.strict_yaml import Node, NodeReader
 from borgctl.values import JobName, boolean, choice, integer
-from borgctl.yamlnodes import Node, Notes
 
 KINDS = ("create", "prune", "read")
 _KEYS = ("kind", "deletes", "run")
@@ -34,7 +34,7 @@ class TargetJob:
     run: bool = True
 
 
-def read(notes: Notes, node: Node) -> tuple[TargetJob, ...]:
+def read(notes: NodeReader, node: Node) -> tuple[TargetJob, ...]:
     """Read `jobs`, which is a list of names or a mapping; keep every mistake in `notes`."""
     jobs = _mapping(notes, node) if node.pairs is not None else _list(notes, node)
     if not (node.value or node.pairs):
@@ -42,19 +42,19 @@ def read(notes: Notes, node: Node) -> tuple[TargetJob, ...]:
     return jobs
 
 
-def _list(notes: Notes, node: Node) -> tuple[TargetJob, ...]:
+def _list(notes: NodeReader, node: Node) -> tuple[TargetJob, ...]:
     names = notes.items(node, JobName)
     if len(set(names)) != len(names):
         notes.add(node, "a job is named twice")
     return tuple(map(TargetJob, names))
 
 
-def _mapping(notes: Notes, node: Node) -> tuple[TargetJob, ...]:
+def _mapping(notes: NodeReader, node: Node) -> tuple[TargetJob, ...]:
     jobs = (_job(notes, key, value) for key, value in notes.entries(node))
     return tuple(job for job in jobs if job is not None)
 
 
-def _job(notes: Notes, key: Node, node: Node) -> TargetJob | None:
+def _job(notes: NodeReader, key: Node, node: Node) -> TargetJob | None:
     name = notes.scalar(key, lambda text: (JobName(text),), None)
     found = notes.fields(node, _KEYS)
 

@@ -12,16 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from borgctl import yamlnodes
+from borgctl import strict_yaml
 from borgctl.errors import BadValue
 from borgctl.pull import target_jobs
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.hostkey import HostKey
 from borgctl.pull.target_jobs import TargetJob
+from borgctl.strict_yaml import NodeReader, Problem, Problems
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
 from borgctl.warning_kinds import CHANGED, UNREADABLE, VANISHED
-from borgctl.yamlnodes import Notes, Problem, Problems
 
 KEYS = (
     *("host", "port", "identity", "host_key", "repository", "jobs", "expect", "accept_warnings", "quota", "timeout"),
@@ -75,7 +75,7 @@ def load(folders: Folders, name: TargetName) -> Target:
     path = folders.target(name)
     try:
         with open(path, encoding="utf-8") as file:
-            text = file.read(yamlnodes.LARGEST + 1)
+            text = file.read(strict_yaml.LARGEST + 1)
     except FileNotFoundError:
         raise PullError(f"no target {str(name)!r} ({path})", f"make it with: borgpull add {name} HOST") from None
     except OSError as error:
@@ -101,7 +101,7 @@ def names(folders: Folders) -> tuple[str, ...]:
 
 def read(text: str, name: TargetName, folders: Folders) -> Target:
     """Read a target from its text; raise `Problems` with all of its mistakes."""
-    notes, root = Notes(), yamlnodes.parse(text)
+    notes, root = NodeReader(), strict_yaml.parse(text)
     found = notes.fields(root, KEYS, required=("repository", "quota"))
 
     def value(key: str, reader: Callable[[str], T], default: T) -> T:
@@ -131,11 +131,13 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
     return target
 
 
-def _kinds(notes: Notes, node: yamlnodes.Node) -> tuple[str, ...]:
+def _kinds(notes: NodeReader, node: strict_yaml.Node) -> tuple[str, ...]:
     return notes.items(node, lambda word: choice(word, ACCEPTABLE))
 
 
-def _check_transport(notes: Notes, root: yamlnodes.Node, found: dict[str, yamlnodes.Node], transport: str) -> None:
+def _check_transport(
+    notes: NodeReader, root: strict_yaml.Node, found: dict[str, strict_yaml.Node], transport: str
+) -> None:
     """Note each key that the transport needs and that is not there, and each that means nothing to it."""
     needed = "policy" if transport == "local" else "host"
     if needed not in found and root.pairs is not None:

@@ -10,7 +10,7 @@ import re
 import time
 from dataclasses import dataclass, replace
 
-from borgctl.prose import local
+from borgctl.console.text import local
 from borgctl.pull.borglog import Counts, Note, Step, counts, read
 from borgctl.pull.stream import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
 

@@ -16,8 +16,8 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, choose, host_id
 from borgctl.pull.hostkey import HostKey
 from borgctl.pull.target_jobs import TargetJob
+from borgctl.strict_yaml import Problems
 from borgctl.values import JobName
-from borgctl.yamlnodes import Problems
 
 HERE = CORPORA / "targets"
 FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")

@@ -14,7 +14,7 @@ from stage import TOP
 from borgctl import policyfile
 from borgctl.errors import REASONS
 from borgctl.pull import targets
-from borgctl.yamlnodes import Problems, parse
+from borgctl.strict_yaml import Problems, parse
 
 DOCS = TOP / "docs"
 sys.path.insert(0, str(TOP / "policy"))

@@ -11,7 +11,7 @@ from borgctl import policyfile
 from borgctl.errors import BorgctlError
 from borgctl.policy import Limits
 from borgctl.policyfile import InvalidPolicy
-from borgctl.yamlnodes import LARGEST
+from borgctl.strict_yaml import LARGEST
 
 INVALID = sorted((stage.CORPORA / "policies/invalid").glob("*.yaml"))
 DELIVERED = sorted((stage.CORPORA.parents[1] / "policy").glob("**/*.yaml"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.prose import elapsed, local, width, wrapped
+from borgctl.console.text import elapsed, local, width, wrapped
 
 
 @pytest.mark.parametrize(

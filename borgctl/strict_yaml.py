@@ -3,9 +3,10 @@
 Every scalar is a string until somebody gives it a type (so `no` is not False and `22:30` not 1350). Anchors, aliases,
 tags, duplicate keys, control characters, text over several lines without quotes (where a line is lost, YAML joins what
 stood around it), a second document, more than 64 KiB and more than 8 levels are errors. This module does not know what
-a policy is; whoever does reads the tree through `Notes`, which collects every mistake instead of stopping at the first.
+a policy is; whoever does reads the tree through `NodeReader`, which collects every mistake instead of stopping at the
+first.
 
-    root, notes = parse("version: 1"), Notes()
+    root, notes = parse("version: 1"), NodeReader()
     version = notes.scalar(notes.fields(root, ("version",))["version"], str, "")
     notes.finish()
 """
@@ -61,7 +62,7 @@ class Node:
     pairs: "tuple[tuple[Node, Node], ...] | None" = None
 
 
-class Notes:
+class NodeReader:
     """Read typed values from nodes, keeping every mistake; the values are good only after `finish` has returned."""
 
     def __init__(self) -> None:

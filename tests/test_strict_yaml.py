@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgctl.errors import BadValue
-from borgctl.yamlnodes import LARGEST, Node, Notes, Problems, parse
+from borgctl.strict_yaml import LARGEST, Node, NodeReader, Problems, parse
 
 
 def plain(node):
@@ -139,7 +139,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key():
 
 
 def test_every_mistake_is_kept_and_they_come_in_order():
-    root, notes = parse("b: [x, {}]\na: y\n"), Notes()
+    root, notes = parse("b: [x, {}]\na: y\n"), NodeReader()
     fields = notes.fields(root, ("a", "b", "c"), ("c",))
     notes.items(fields["b"], lambda text: text)
     notes.scalar(fields["a"], rejected, None)
@@ -159,7 +159,7 @@ def rejected(text):
 
 
 def test_a_mistake_is_told_once():
-    root, notes = parse("a: y\n"), Notes()
+    root, notes = parse("a: y\n"), NodeReader()
     for _ in range(2):
         notes.fields(root, ("b",))
     with pytest.raises(Problems) as caught:
@@ -168,6 +168,6 @@ def test_a_mistake_is_told_once():
 
 
 def test_a_value_that_is_read_as_nothing_is_no_mistake():
-    notes = Notes()
+    notes = NodeReader()
     assert notes.items(parse("[a, b]"), lambda text: None) == (None, None)
     notes.finish()
