@@ -12,8 +12,9 @@ import re
 import stat
 from dataclasses import dataclass
 
-from borgctl import argv, relay, sandbox
+from borgctl import sandbox
 from borgctl.base import Base
+from borgctl.borg import command_line, relay
 from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
@@ -81,7 +82,7 @@ def version(base: Base, borg: str, env: dict[str, str], wall: spawn.Wall) -> Ver
 def asked(policy: Policy, held: Held | None, base: Base, run: str) -> Version:
     """Ask for the version as a run does, in a run directory for this alone."""
     with base.run_directory(run, *sandbox.owner(held)) as directory:
-        env = argv.environment(base.borg, f"{directory}/tmp", base.host_id())
+        env = command_line.environment(base.borg, f"{directory}/tmp", base.host_id())
         rules = held.rules(policy.borg, relay.__file__, (base.borg, f"{directory}/tmp")) if held else ()
         return version(base, policy.borg, env, sandbox.wall(held, rules, policy.limits.memory))
 

@@ -3,7 +3,7 @@
 `decide(policy, command, sent, facts)` is pure: it reads nothing and does nothing. What it needs to be known of this
 machine comes in as facts; what must be there before a run is `requirements`'.
 
-    decide(policy, b"run default", {}, facts).granted == Launch(…)
+    decide(policy, b"run default", {}, facts).granted == BorgCommand(…)
 """
 
 import os
@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from borgctl import request, surroundings
+from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Policy
 from borgctl.request import Request
 from borgctl.values import SocketPath
@@ -26,7 +26,7 @@ class Decision:
     """What is granted, for which request, with the variables that borg gets (the policy's, and those accepted)."""
 
     request: Request
-    granted: Launch | Greeting | Opening
+    granted: BorgCommand | HelloReply | WindowGrant
     variables: tuple[tuple[str, str], ...] = ()
 
 
@@ -63,6 +63,6 @@ def decide(
     if named is not None and asked.options.socket not in (None, named):
         raise BorgctlError("conflicting-values", f"two sockets are named: {named} and {asked.options.socket}")
     granted = judge(policy, asked, facts)
-    if not isinstance(granted, Launch):
+    if not isinstance(granted, BorgCommand):
         return Decision(asked, granted)
     return Decision(asked, granted, (*policy.environment.set, *surroundings.accepted(policy, sent)))

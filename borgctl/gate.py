@@ -20,13 +20,11 @@ from functools import partial
 from typing import Any, NoReturn
 
 from borgctl import (
-    argv,
     borg_version,
     decide,
     descriptors,
     passphrase,
     policyfile,
-    relay,
     requirements,
     sandbox,
     series,
@@ -35,13 +33,14 @@ from borgctl import (
 )
 from borgctl.audit import Log
 from borgctl.base import Base
-from borgctl.borg_log import DAMAGED, BorgLog
+from borgctl.borg import command_line, relay
+from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
+from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.identity import Identity
 from borgctl.judge import Facts
-from borgctl.launch import Greeting, Launch, Opening
 from borgctl.output import Output
 from borgctl.policy import Policy
 from borgctl.process.spawn import Wall
@@ -111,9 +110,9 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
     decision = decided.granted
     base = Base.open(policy.base)
     with base.session(policy.limits.sessions):
-        if isinstance(decision, Greeting):
+        if isinstance(decision, HelloReply):
             return _greet(story, policy, base, decision)
-        if isinstance(decision, Opening):
+        if isinstance(decision, WindowGrant):
             return _hold(story, base, decision, wires, pinned)
         held = requirements.require(policy, decision)
         owner = sandbox.owner(held)
@@ -123,12 +122,14 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
             identity = _identity(decision, base)
             connection = _connected(decision, wires, pinned)
             moved = bool(base.noted("moved", decision.repository))
-            env = argv.environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
+            env = command_line.environment(
+                base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved
+            )
             own = (base.borg, f"{directory}/tmp")
             version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
             check_version(decision, version)
             wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version), decision.devices)
-            words = argv.build(decision, policy.borg)
+            words = command_line.build(decision, policy.borg)
             renamed = _renamed(policy, base, facts.names.hostname)
             _accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"} | renamed)
             where = (directory, connection, policy.passphrase, policy.limits, story.output)
@@ -178,7 +179,7 @@ def _policy(story: Story, file: str) -> Policy:
     return policy
 
 
-def _identity(launch: Launch | Opening, base: Base) -> Identity:
+def _identity(launch: BorgCommand | WindowGrant, base: Base) -> Identity:
     """Return what compares the server's claims about its repository; refuse to make one that is known."""
     identity = Identity(base, launch.repository, launch.command)
     identity.require_new()
@@ -198,7 +199,7 @@ def _wall(held: Held | None, policy: Policy, *places: Iterable[str]) -> Wall:
     return sandbox.wall(held, rules, policy.limits.memory)
 
 
-def _connected(launch: Launch | Opening, wires: Wires, pinned: int | None) -> transport.Connection:
+def _connected(launch: BorgCommand | WindowGrant, wires: Wires, pinned: int | None) -> transport.Connection:
     """Return the connection that was judged, whatever else the peer announced."""
     if launch.transport != "socket":
         return transport.stdio(wires.source, wires.sink)
@@ -206,7 +207,7 @@ def _connected(launch: Launch | Opening, wires: Wires, pinned: int | None) -> tr
     return transport.connect(pinned)
 
 
-def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Ending:
+def _greet(story: Story, policy: Policy, base: Base, greeting: HelloReply) -> Ending:
     """Answer hello; `obstacles` are the reasons for which a run would fail at once."""
     _accept(story, {"command": "hello"})
     version: str | None = None
@@ -230,7 +231,7 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
     return Ending("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
 
 
-def _hold(story: Story, base: Base, opening: Opening, wires: Wires, pinned: int | None) -> Ending:
+def _hold(story: Story, base: Base, opening: WindowGrant, wires: Wires, pinned: int | None) -> Ending:
     """Hold a window open for one command of the client's own admin."""
 
     def record(claim: dict[str, Any]) -> None:
@@ -245,7 +246,7 @@ def _hold(story: Story, base: Base, opening: Opening, wires: Wires, pinned: int 
         return Window(opening, base, directory, connection, story.output, agree, record).run()
 
 
-def _told(launch: Launch, words: list[str], env: Mapping[str, str]) -> dict[str, Any]:
+def _told(launch: BorgCommand, words: list[str], env: Mapping[str, str]) -> dict[str, Any]:
     """Return what is decided, for the record."""
     return {
         "command": launch.command,

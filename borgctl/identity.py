@@ -13,8 +13,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from borgctl import nonces, relay
 from borgctl.base import Base
+from borgctl.borg import nonces, relay
 from borgctl.errors import BorgctlError
 from borgctl.values import RepositoryPath
 

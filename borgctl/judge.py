@@ -1,20 +1,21 @@
 """The decision: may this request have what it asks for, and what exactly is that?
 
 `judge(policy, request, facts)` is pure: files, environment and time come in as facts, so that `explain` and the gate
-agree. It returns a Launch, a Greeting or an Opening, or raises BorgctlError with a reason of status 77. Default: no.
+agree. It returns a BorgCommand, a HelloReply or an WindowGrant, or raises BorgctlError with a reason of status 77.
+Default: no.
 """
 
 from dataclasses import dataclass
 from typing import assert_never
 
 from borgctl import __version__
+from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
+from borgctl.borg.options import COMMANDS
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Job, Policy, Repository
 from borgctl.request import Borg, Hello, Request, Run, Window
 from borgctl.templates import Names, Template
 from borgctl.values import ArchiveName, RepositoryPath
-from borgctl.vocabulary import COMMANDS
 
 PROTOCOL = 1
 
@@ -27,11 +28,11 @@ class Facts:
     local: bool = False
 
 
-def judge(policy: Policy, request: Request, facts: Facts) -> Launch | Greeting | Opening:
+def judge(policy: Policy, request: Request, facts: Facts) -> BorgCommand | HelloReply | WindowGrant:
     """Return what is to be run or answered, or raise BorgctlError."""
     match request.order:
         case Hello():
-            return Greeting(_offer(policy, facts))
+            return HelloReply(_offer(policy, facts))
         case Run(name):
             job = policy.jobs.get(str(name))
             if job is None:
@@ -49,14 +50,14 @@ def judge(policy: Policy, request: Request, facts: Facts) -> Launch | Greeting |
             assert_never(request.order)
 
 
-def _opening(policy: Policy, seconds: int | None, request: Request, facts: Facts) -> Opening:
+def _opening(policy: Policy, seconds: int | None, request: Request, facts: Facts) -> WindowGrant:
     if not policy.window:
         raise BorgctlError("window-closed", f"{policy.file} says 'window: no'")
     if seconds is not None and seconds > policy.window:
         raise BorgctlError("window-too-long", f"{seconds} s are asked for; {policy.file} allows {policy.window} s")
     transport = _transport(policy, request, facts)
     _, path = _repository(policy, request, facts)
-    return Opening(policy.file, path, transport, seconds or policy.window)
+    return WindowGrant(policy.file, path, transport, seconds or policy.window)
 
 
 def _transport(policy: Policy, request: Request, facts: Facts) -> str:
@@ -107,7 +108,7 @@ def _run(
     transport: str,
     request: Request,
     facts: Facts,
-) -> Launch:
+) -> BorgCommand:
     names = Names(facts.names.hostname, str(job.name), facts.names.now)
     try:
         archive = ArchiveName(job.archive.expand(names)) if job.archive else None
@@ -115,7 +116,7 @@ def _run(
     except BadValue as error:
         raise BorgctlError("policy-invalid", f"{policy.file}:{job.line}: {error}") from None
     _check_encryption(repository, job.command, options)
-    return Launch(
+    return BorgCommand(
         rule=f"{policy.file}:{job.line}",
         command=job.command,
         options=options,
@@ -137,7 +138,7 @@ def _expanded(job: Job, name: str, value: str | None, names: Names) -> str | Non
 
 def _spelled_out(
     policy: Policy, order: Borg, repository: Repository, path: RepositoryPath, transport: str, request: Request
-) -> Launch:
+) -> BorgCommand:
     offer = policy.commands.get(order.command)
     if offer is None:
         raise BorgctlError("command-not-offered", f"{order.command!r} is not in 'commands' of {policy.file}")
@@ -152,7 +153,7 @@ def _spelled_out(
     if order.command == "list" and order.archive and not policy.names_disclosed:
         raise BorgctlError("names-not-disclosed", "listing an archive names files")
     _check_encryption(repository, order.command, order.options)
-    return Launch(
+    return BorgCommand(
         rule=f"{policy.file}:{offer.line}",
         command=order.command,
         options=order.options,

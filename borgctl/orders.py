@@ -7,15 +7,15 @@ name and paths to stay in. It does not know the rest of a policy.
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
+from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
+from borgctl.borg.forbidden import OPTIONS, why
+from borgctl.borg.options import COMMANDS, FLAG, Command
 from borgctl.errors import BadValue
-from borgctl.floor import COMMANDS as FORBIDDEN
-from borgctl.floor import OPTIONS, why
 from borgctl.policy import Job, Offer, Repository
 from borgctl.spelling import meant
 from borgctl.strict_yaml import Node, NodeReader
 from borgctl.templates import SAMPLE, Template
 from borgctl.values import ArchiveName, DevicePath, JobName, SourcePath, boolean, choice
-from borgctl.vocabulary import COMMANDS, FLAG, Command
 
 _KEYS = ("command", "paths", "archive", "exclude", "options", "before", "after")
 

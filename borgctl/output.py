@@ -15,7 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from borgctl import json_lines
+from borgctl.borg import json_lines
 
 PIECE = 64 * 1024  # bytes of one line in one object; a longer line goes on in the next
 LONGEST = 16 * 1024 * 1024  # bytes of one line that has to be judged whole

@@ -14,13 +14,13 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 
 from borgctl import orders
+from borgctl.borg.options import ACCEPTABLE, SETTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Audit, Environment, Limits, Passphrase, Policy, Repository
 from borgctl.strict_yaml import LARGEST, Node, NodeReader, Problem, Problems, parse
 from borgctl.templates import SAMPLE, Template
 from borgctl.values import RepositoryPath, boolean, choice, duration, integer, memory
-from borgctl.vocabulary import ACCEPTABLE, SETTABLE
 
 KEYS = (
     *("version", "repositories", "passphrase", "jobs", "borg", "base", "user", "commands", "environment", "transports"),

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar, assert_never
 
+from borgctl.borg.options import COMMANDS, Command
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath, choice, duration
-from borgctl.vocabulary import COMMANDS, Command
 
 LARGEST = 16 * 1024
 MOST_WORDS = 128

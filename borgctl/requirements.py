@@ -6,12 +6,12 @@ Files are looked at and nothing is changed. It does not know who asks, nor what 
 """
 
 from borgctl import passphrase, sandbox, sources
-from borgctl.launch import Launch
+from borgctl.borg.command import BorgCommand
 from borgctl.policy import Policy
 from borgctl.sandbox import Held
 
 
-def require(policy: Policy, launch: Launch) -> Held | None:
+def require(policy: Policy, launch: BorgCommand) -> Held | None:
     """Return how borg is to be held (None: not at all); raise BorgctlError for whatever would fail the run for sure.
 
     A file of patterns that a hook is still to make may be missing.

@@ -11,25 +11,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import argv, disclosure, masks, passphrase, relay, sources
-from borgctl.borg_log import DAMAGED, BorgLog
+from borgctl import masks, passphrase, sources
+from borgctl.borg import command_line, log_filter, relay
+from borgctl.borg.command import BorgCommand
+from borgctl.borg.dry_run import DryRun
+from borgctl.borg.log_messages import DAMAGED, BorgLog
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.prune_list import Pruning
+from borgctl.borg.warning_kinds import OTHER, written
 from borgctl.borg_version import Version
-from borgctl.dry_run import DryRun
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.fs import free_space
 from borgctl.hooks import Hooks
-from borgctl.launch import Launch
 from borgctl.output import Output
 from borgctl.policy import Limits, Passphrase
 from borgctl.policyfile import home
 from borgctl.process import open_files, priority, spawn
 from borgctl.process.named_pipes import Waiting
-from borgctl.pruning import Pruning
 from borgctl.skipped import file_systems
 from borgctl.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.transport import Connection, Door
-from borgctl.vocabulary import COMMANDS
-from borgctl.warning_kinds import OTHER, written
 
 _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
 _SECONDS_AT_A_PIPE = 60.0  # whoever writes there has to be started before borg is
@@ -75,7 +76,7 @@ def _instead(ending: Ending, code: str) -> Ending:
     return replace(ending, outcome=ours.outcome, origin=ours.origin, code=ours.code, reason=ours.reason)
 
 
-def check_version(launch: Launch, version: Version) -> None:
+def check_version(launch: BorgCommand, version: Version) -> None:
     """Raise BorgctlError where the installed borg does not know an option of the launch."""
     for name, _ in launch.options:
         since = COMMANDS[launch.command].options[name].since
@@ -83,7 +84,7 @@ def check_version(launch: Launch, version: Version) -> None:
             raise BorgctlError("borg-unsupported", f"--{name} came with borg {since}; here is {version.text}")
 
 
-def opened_besides(launch: Launch, version: Version) -> tuple[str, ...]:
+def opened_besides(launch: BorgCommand, version: Version) -> tuple[str, ...]:
     """Return the directories that this borg opens besides those of the launch: 1.2 the one above each path."""
     if version.series >= (1, 4):
         return ()
@@ -94,7 +95,7 @@ def opened_besides(launch: Launch, version: Version) -> tuple[str, ...]:
 class Runner:
     """What a run needs: built by the gate once everything is decided and recorded."""
 
-    launch: Launch
+    launch: BorgCommand
     words: Sequence[str]
     env: Mapping[str, str]
     directory: str
@@ -140,7 +141,7 @@ class Runner:
             return by_gate("internal", f"{type(error).__name__}: {error}")
 
     def _hook_environment(self, outcome: str = "") -> dict[str, str]:
-        return argv.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
+        return command_line.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
 
     def _borg(self, watch: Watch) -> Ending:
         if watch.stopped:
@@ -149,11 +150,13 @@ class Runner:
         sources.require_devices(self.launch.devices)  # once more: a hook may have made it
         sources.require_present(map(str, self.launch.paths))
         sources.require_patterns(self.launch.patterns)
-        secret = self._obtained = passphrase.obtain(self.secret, argv.hook_environment(home(), self.launch.job, ""))
+        secret = self._obtained = passphrase.obtain(
+            self.secret, command_line.hook_environment(home(), self.launch.job, "")
+        )
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
         door = Door(self.directory, self.connection, self.agree)
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
-        env = argv.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
+        env = command_line.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
             wall = spawn.Wall(self._last_act, self.wall.kinds)
             child, streams = start(self.output, "borg", self.words, env, self._disclose, fds, wall, _NO_MEMORY)
@@ -221,7 +224,7 @@ class Runner:
         self.said.extend(f"{source}: {line}" for line in lines)
 
     def _disclose(self, stream: str) -> Callable[[str], str | None] | None:
-        disclose = None if self.launch.disclosed else partial(disclosure.counts, stream)
+        disclose = None if self.launch.disclosed else partial(log_filter.counts, stream)
         if stream != "stderr":
             return disclose
         return partial(self._heard, self._listing(disclose))

@@ -3,13 +3,13 @@
 file_systems(launch) == ("/srv/a/db",)
 """
 
-from borgctl import patterns
+from borgctl.borg import patterns
+from borgctl.borg.command import BorgCommand
 from borgctl.fs import mountinfo
-from borgctl.launch import Launch
 from borgctl.policy import Job
 
 
-def file_systems(order: Job | Launch) -> tuple[str, ...]:
+def file_systems(order: Job | BorgCommand) -> tuple[str, ...]:
     """Return where they are mounted just now."""
     if order.command != "create" or all(name != "one-file-system" for name, _ in order.options):
         return ()

@@ -7,10 +7,10 @@ else is forgotten. `explain` uses the same functions on variables given by hand.
 import socket
 from collections.abc import Iterable, Mapping
 
+from borgctl.borg.options import ACCEPTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Policy
 from borgctl.request import CARRIERS
-from borgctl.vocabulary import ACCEPTABLE
 
 Environment = Mapping[bytes, bytes]
 

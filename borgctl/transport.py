@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from borgctl import relay
+from borgctl.borg import relay
 from borgctl.decide import require_placed
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path

@@ -17,12 +17,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from borgctl import claim, relay
+from borgctl import claim
 from borgctl.base import Base
+from borgctl.borg import relay
+from borgctl.borg.command import WindowGrant
 from borgctl.claim import Claim, Peer
 from borgctl.errors import BorgctlError
 from borgctl.identity import RENEWED
-from borgctl.launch import Opening
 from borgctl.output import Output
 from borgctl.run import Ending, broken_by, by_gate
 from borgctl.transport import Connection, Door
@@ -40,7 +41,7 @@ _WITHOUT_KEY = ("with-lock",)  # it puts back the manifest that it has got, and 
 class Window:
     """A window and all that it needs; `record` writes to the audit log what a claim says, or raises BorgctlError."""
 
-    opening: Opening
+    opening: WindowGrant
     base: Base
     directory: str
     connection: Connection

@@ -3,7 +3,7 @@
     policy/policy.schema.json   policy/target.schema.json   docs/policy.md   docs/targets.md
     docs/reasons.md         docs/guards.md              SECURITY.md (the links to tests in it)
 
-The words of borg, their kinds and bounds come from `borgctl.vocabulary`, the reasons from `borgctl.errors`; what a key is
+The words of borg, their kinds and bounds come from `borgctl.borg.options`, the reasons from `borgctl.errors`; what a key is
 for is said here, and a test holds that the keys here are the keys that the readers take, with the defaults they have.
 """
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from borgctl import floor
+from borgctl.borg import forbidden
+from borgctl.borg.options import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
 from borgctl.errors import REASONS
 from borgctl.pull.outcome import ADVICE
-from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
 
 TOP = Path(__file__).parents[1]
 sys.path.insert(0, str(TOP / "tests/proofs"))
@@ -656,9 +656,9 @@ def _floor_page() -> list[str]:
         *("## The floor", ""),
         "What no policy can allow, in a job or in a request, and why:",
         *("", "| option | why |", "|---|---|"),
-        *(f"| `{name}` | {why} |" for name, why in sorted(floor.OPTIONS.items())),
+        *(f"| `{name}` | {why} |" for name, why in sorted(forbidden.OPTIONS.items())),
         *("", "| subcommand | why |", "|---|---|"),
-        *(f"| `{name}` | {why} |" for name, why in sorted(floor.COMMANDS.items())),
+        *(f"| `{name}` | {why} |" for name, why in sorted(forbidden.COMMANDS.items())),
     ]
     return [line[0].upper() + line[1:] if line and line[0].islower() else line for line in lines]
 

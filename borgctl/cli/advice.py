@@ -10,7 +10,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import credentials, patterns, sandbox, series, sources, surroundings
+from borgctl import credentials, sandbox, series, sources, surroundings
+from borgctl.borg import patterns
+from borgctl.borg.options import COMMANDS, FILE
 from borgctl.cli import hooks, premises
 from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
@@ -18,7 +20,6 @@ from borgctl.fs import runtime_files
 from borgctl.policy import Job, Policy
 from borgctl.strict_yaml import Node, Problem
 from borgctl.values import SourcePath
-from borgctl.vocabulary import COMMANDS, FILE
 
 _UNRATED = {"keep-last", "keep-secondly", "keep-minutely"}  # what many quick backups push out
 _OPAQUE = {"exclude-from", "pattern", "patterns-from"}  # what a job leaves out cannot be told from the policy

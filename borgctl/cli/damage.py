@@ -9,7 +9,7 @@ So can a check with --max-duration, which begins behind what the last one has se
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl.borg_log import DAMAGED
+from borgctl.borg.log_messages import DAMAGED
 from borgctl.run import DRY_RUN
 
 _GOOD = ("ok", "warning")

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl import policyfile
+from borgctl.borg.command import HelloReply
 from borgctl.cli.lint import printable
 from borgctl.cli.sentences import paragraphs
 from borgctl.cli.verdict import Explanation, refused
 from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.launch import Greeting
 from borgctl.request import Hello, Request
 
 
@@ -54,5 +54,5 @@ def described(file: str, facts: Facts) -> Description | Explanation:
         greeting = judge(policy, Request(Hello()), facts)
     except BorgctlError as error:
         return refused(error)
-    assert isinstance(greeting, Greeting)
+    assert isinstance(greeting, HelloReply)
     return Description(paragraphs(policy, facts.names), greeting.offer)

@@ -11,8 +11,10 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import argv, borg_version, policyfile, relay, requirements, sandbox, surroundings
+from borgctl import borg_version, policyfile, requirements, sandbox, surroundings
 from borgctl.base import Base
+from borgctl.borg import command_line, relay
+from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg_version import Version
 from borgctl.cli import premises
 from borgctl.cli.verdict import Explanation, as_whom, refused
@@ -20,7 +22,6 @@ from borgctl.decide import decide
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.judge import Facts
-from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Policy
 from borgctl.process import namespaces
 from borgctl.request import Borg, Request
@@ -67,10 +68,10 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
         return refused(error, text, rule)
     premises.require_base(policy)
     decision = decided.granted
-    if isinstance(decision, Opening):
+    if isinstance(decision, WindowGrant):
         path = str(decision.repository)
         return Explanation(text, "allow", rule=decision.rule, repository=path, transport=decision.transport)
-    if isinstance(decision, Greeting):
+    if isinstance(decision, HelloReply):
         return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": _text(_noted(policy))})
     held = requirements.require(policy, decision)
     version = _noted(policy, decision)
@@ -81,7 +82,7 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
         job=decision.job,
         repository=str(decision.repository),
         transport=decision.transport,
-        argv=tuple(argv.build(decision, policy.borg)),
+        argv=tuple(command_line.build(decision, policy.borg)),
         environment=_environment(policy, decided.variables),
         sandbox=tuple(_walls(policy, held, decision, version)),
         before=decision.before,
@@ -101,7 +102,7 @@ def _forbidding(policy: Policy, asked: Request, given: Facts, reason: str) -> st
     return None
 
 
-def _noted(policy: Policy, launch: Launch | None = None) -> Version | None:
+def _noted(policy: Policy, launch: BorgCommand | None = None) -> Version | None:
     """Return borg's version if the gate has noted it; refuse the launch by what is noted, as the gate would."""
     kept = Base.known(policy.base)
     try:
@@ -124,13 +125,13 @@ def _text(version: Version | None) -> str | None:
 
 def _environment(policy: Policy, chosen: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return borg's environment, with placeholders for what only a run knows and for the secret."""
-    env = argv.environment(f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp", "<host-id>", chosen)
+    env = command_line.environment(f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp", "<host-id>", chosen)
     secret = policy.passphrase.file or shlex.join(policy.passphrase.program)
-    env = argv.carried(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
+    env = command_line.carried(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
     return env | ({"BORG_PASSPHRASE_FD": f"<from {secret}>"} if secret else {})
 
 
-def _walls(policy: Policy, held: Held | None, launch: Launch, version: Version | None) -> Iterator[str]:
+def _walls(policy: Policy, held: Held | None, launch: BorgCommand, version: Version | None) -> Iterator[str]:
     """Yield what the kernel lets borg do."""
     if held is None:
         yield "off"
@@ -148,7 +149,7 @@ def _walls(policy: Policy, held: Held | None, launch: Launch, version: Version |
         yield f"{what} {path}"
 
 
-def _notes(launch: Launch, version: str | None) -> Iterator[str]:
+def _notes(launch: BorgCommand, version: str | None) -> Iterator[str]:
     yield "nothing was done; <run>, <host-id> and <relay> stand for what only a run knows, the time is now"
     yield from as_whom()
     if launch.dry:

@@ -17,7 +17,7 @@ from typing import Any
 
 from borgctl import policyfile
 from borgctl.base import Base
-from borgctl.borg_log import DAMAGED
+from borgctl.borg.log_messages import DAMAGED
 from borgctl.cli import logs
 from borgctl.cli.damage import Damage, Damages
 from borgctl.cli.lint import printable

@@ -10,7 +10,8 @@ import re
 import stat
 from collections.abc import Iterator
 
-from borgctl import patterns, policyfile, skipped, sources
+from borgctl import policyfile, skipped, sources
+from borgctl.borg import patterns
 from borgctl.fs import mountinfo
 from borgctl.policy import Job
 

@@ -11,11 +11,11 @@ import shlex
 from collections.abc import Iterable, Iterator
 
 from borgctl import sandbox
+from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.policy import Job, Offer, Policy
 from borgctl.templates import Names, Template
-from borgctl.vocabulary import COMMANDS
 
 _DOES = {
     "create": "backs up",

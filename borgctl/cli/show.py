@@ -17,11 +17,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from borgctl.borg.warning_kinds import written
 from borgctl.cli.lint import printable
 from borgctl.cli.warned import counts
 from borgctl.errors import REASONS, BadValue
 from borgctl.values import duration
-from borgctl.warning_kinds import written
 
 COLUMNS = ("time", "no", "what", "who", "asked", "run", "about")
 NARROW = ("time", "no", "what", "run", "about")  # of a terminal that is not wide

@@ -24,19 +24,20 @@ from typing import IO
 
 import typer
 
-from borgctl import argv, borg_version, claim, passphrase, relay
+from borgctl import borg_version, claim, passphrase
 from borgctl.base import Base
+from borgctl.borg import command_line, relay
+from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
+from borgctl.borg.options import COMMANDS
 from borgctl.claim import Claim
 from borgctl.cli.mounts import Mount
 from borgctl.cli.terminal import Shown
 from borgctl.errors import REASONS, BorgctlError
-from borgctl.floor import COMMANDS as FORBIDDEN
 from borgctl.policy import Policy
 from borgctl.policyfile import home
 from borgctl.process.spawn import Wall
 from borgctl.supervise import BORG_ENDING
 from borgctl.values import RepositoryPath
-from borgctl.vocabulary import COMMANDS
 
 WAIT = 15.0  # seconds: between two commands the server opens the next window
 _EVERY = 0.2
@@ -82,7 +83,7 @@ class Visit:
         )  # refuses a borg that another user could have put there
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
-        env = argv.carried(env, carrier, fds[0] if fds else None)
+        env = command_line.carried(env, carrier, fds[0] if fds else None)
         mount, shown = _mounting(words), (Shown(stdout, 1), Shown(stderr, 2))
         with _Told(interrupts=mount is not None) as told:
             try:
@@ -121,13 +122,15 @@ class Visit:
         """Return the gate's environment for borg, with the admin's terminal and local time."""
         moved = bool(self.base.noted("moved", self.repository))
         chosen = self.policy.environment.set
-        env = argv.environment(self.base.borg, f"{self.directory}/tmp", self.base.host_id(), chosen, relocated=moved)
+        env = command_line.environment(
+            self.base.borg, f"{self.directory}/tmp", self.base.host_id(), chosen, relocated=moved
+        )
         if "TZ" not in dict(chosen):
             del env["TZ"]
         if not self.base.require_own_borg():  # what a borg in the sandbox has written there is no good cache for root's
             env["BORG_CACHE_DIR"] = f"{self.directory}/tmp/cache"
         own = {name: os.environ[name] for name in ("TERM", "TZ") if name in os.environ}
-        return {**own, **env, "BORG_REPO": argv.location(self.repository), "BORG_DISPLAY_PASSPHRASE": "no"}
+        return {**own, **env, "BORG_REPO": command_line.location(self.repository), "BORG_DISPLAY_PASSPHRASE": "no"}
 
     def _wait(self, process: "subprocess.Popen[bytes]", told: "_Told", unmount: Callable[[], None]) -> int:
         """Wait for borg's end, and bring it about where the window ends or a signal comes."""
@@ -192,7 +195,7 @@ class _Told:
 
 def secret_of(policy: Policy) -> bytes | None:
     """Return the policy's passphrase, None where it has none."""
-    return passphrase.obtain(policy.passphrase, argv.hook_environment(home(), None, ""))
+    return passphrase.obtain(policy.passphrase, command_line.hook_environment(home(), None, ""))
 
 
 @contextlib.contextmanager

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl import rotated
+from borgctl.borg.warning_kinds import KINDS
 from borgctl.cli.lint import printable
 from borgctl.errors import BadValue
 from borgctl.warned_files import MOST_RUNS, place
-from borgctl.warning_kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True)

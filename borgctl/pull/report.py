@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from borgctl.borg.warning_kinds import written
 from borgctl.console.text import elapsed
 from borgctl.pull.diagnosis import advice
 from borgctl.pull.memory import alerted
@@ -18,7 +19,6 @@ from borgctl.pull.state import Alert
 from borgctl.pull.stream import Audit
 from borgctl.pull.text import size
 from borgctl.pull.transcript import Transcript
-from borgctl.warning_kinds import written
 
 _MOST_ARCHIVES = 10_000
 _MOST_LINES = 100_000  # each has the target's name before it

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from borgctl.borg.warning_kinds import KINDS
 from borgctl.errors import BadValue
 from borgctl.hashchain import MOST, VERSION
 from borgctl.pull import fields
 from borgctl.values import Head, JobName
-from borgctl.warning_kinds import KINDS
 
 LONGEST = 1 << 20
 PROTOCOL = 1

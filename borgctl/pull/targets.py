@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from borgctl import strict_yaml
+from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
 from borgctl.errors import BadValue
 from borgctl.pull import target_jobs
 from borgctl.pull.errors import PullError
@@ -21,7 +22,6 @@ from borgctl.pull.hostkey import HostKey
 from borgctl.pull.target_jobs import TargetJob
 from borgctl.strict_yaml import NodeReader, Problem, Problems
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
-from borgctl.warning_kinds import CHANGED, UNREADABLE, VANISHED
 
 KEYS = (
     *("host", "port", "identity", "host_key", "repository", "jobs", "expect", "accept_warnings", "quota", "timeout"),

@@ -20,8 +20,9 @@ ROOT = os.geteuid() == 0
 BESIDES = """
 import json, sys
 words = json.loads(sys.argv.pop(1))
-from borgctl import argv, gate
-argv.build = lambda launch, borg: [borg, *words]
+from borgctl.borg import command_line
+from borgctl import gate
+command_line.build = lambda launch, borg: [borg, *words]
 gate.main()
 """
 

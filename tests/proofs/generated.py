@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 import draws
 import stage
 
+from borgctl.borg.options import COMMANDS, FLAG
 from borgctl.values import ArchiveName, BadValue, SourcePath
-from borgctl.vocabulary import COMMANDS, FLAG
 
 HOST, NOW = stage.FACTS.names.hostname, datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))

@@ -7,11 +7,12 @@ import stage
 from borgs import PINNED, both
 from generated import policy, request, written
 
-from borgctl import argv, policyfile
+from borgctl import policyfile
+from borgctl.borg import command_line
+from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.judge import judge
 from borgctl.request import parse
-from borgctl.vocabulary import COMMANDS
 
 pytestmark = pytest.mark.e2e
 BATCH = 2000
@@ -29,7 +30,7 @@ def files(tmp_path):
 def case(policy, decision, intent):
     meant = intent.meant(policy.names_disclosed)
     meant["options"] = [*PINNED, *meant["options"]]
-    program, *words = argv.build(decision, policy.borg)
+    program, *words = command_line.build(decision, policy.borg)
     assert program == policy.borg
     return {"argv": words, "meant": meant}
 

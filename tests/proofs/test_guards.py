@@ -19,7 +19,7 @@ CHANGES = {
     "no-code": ({"new": "("}, "no failure but an error: pytest ended with "),
     "elsewhere": ({"old": "no such code"}, "elsewhere: the patch does not apply: "),
     "no-test": (
-        {"test": "tests/unit/test_launch.py::test_none"},
+        {"test": "tests/borg/test_command.py::test_none"},
         "the test does not run as things are: pytest ended with ",
     ),
     "no-file": ({"test": "tests/unit/none.py::test_none"}, "the test does not run as things are: pytest ended with "),

@@ -5,11 +5,11 @@ import random
 from hypothesis import assume, settings
 from hypothesis import strategies as st
 
+from borgctl.borg.command import BorgCommand
+from borgctl.borg.options import COMMANDS, FLAG, Kind
 from borgctl.errors import BadValue
-from borgctl.launch import Launch
 from borgctl.request import LARGEST, MOST_WORDS, Borg, Hello, Options, Request, Run, Window, render, split
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath
-from borgctl.vocabulary import COMMANDS, FLAG, Kind
 
 # For what takes long to draw
 FEWER = settings(max_examples=40)
@@ -128,7 +128,7 @@ def _path(dice: random.Random, letters: str) -> str:
     return "/" + "/".join("x" if part in (".", "..", "proc", "sys", "dev") else part for part in parts)
 
 
-def launch(dice: random.Random) -> Launch:
+def launch(dice: random.Random) -> BorgCommand:
     """Return a launch as `judge` might build it, with the options of a job or of a request."""
     command = COMMANDS[dice.choice(sorted(COMMANDS))]
     circle = dice.choice(("job", "request"))
@@ -141,7 +141,7 @@ def launch(dice: random.Random) -> Launch:
     archive = command.archive == "required" or (command.archive == "optional" and dice.random() < 0.5)
     name = "a" + _text(dice, "aZ0_.+@=-:", 30).replace("::", ":").rstrip(":")
     paths = [SourcePath(_path(dice, _PRINTABLE.translate(dict.fromkeys(map(ord, "/{}"))))) for _ in range(3)]
-    return Launch(
+    return BorgCommand(
         rule="/p.yaml:1",
         command=command.name,
         options=options,

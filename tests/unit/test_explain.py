@@ -16,13 +16,13 @@ from programs import ROOT, ended, python, script
 from terminals import on_a_terminal
 from typer.testing import CliRunner
 
-from borgctl import argv
+from borgctl.borg import command_line
+from borgctl.borg.command import BorgCommand, WindowGrant
 from borgctl.cli.app import app
 from borgctl.cli.description import described
 from borgctl.cli.explain import explained, facts, variables
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.launch import Launch, Opening
 from borgctl.request import announced_socket, parse
 
 ALLOWED = stage.requests("allowed.txt")
@@ -68,11 +68,11 @@ def test_what_is_allowed_is_explained_as_the_judge_decides_it(policies, name, nu
     decision = judge(policy, parse(asked), stage.FACTS)
     found = explained(policies[name], asked, {}, stage.FACTS)
     assert (found.decision, found.status, found.reason) == ("allow", 0, None), f"allowed.txt:{number}"
-    if isinstance(decision, Launch):
-        assert list(found.argv) == argv.build(decision, policy.borg)
+    if isinstance(decision, BorgCommand):
+        assert list(found.argv) == command_line.build(decision, policy.borg)
         assert (found.rule, found.job, found.transport) == (decision.rule, decision.job, decision.transport)
         assert (found.before, found.after) == (decision.before, decision.after)
-    elif isinstance(decision, Opening):
+    elif isinstance(decision, WindowGrant):
         said = (str(decision.repository), decision.transport, decision.rule)
         assert (found.repository, found.transport, found.rule) == said and found.argv == ()
     else:

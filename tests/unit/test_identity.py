@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from borgctl import nonces, relay
 from borgctl.base import Base
+from borgctl.borg import nonces, relay
 from borgctl.errors import BorgctlError
 from borgctl.identity import RENEWED, Identity
 from borgctl.values import RepositoryPath

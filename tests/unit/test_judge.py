@@ -9,15 +9,15 @@ import stage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl import argv
+from borgctl.borg import command_line
+from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
+from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.launch import Greeting, Launch, Opening
 from borgctl.policy import Audit, Environment, Job, Offer, Passphrase, Policy, Repository
 from borgctl.request import Borg, Hello, Options, Request, Run, parse
 from borgctl.templates import Names, Template
 from borgctl.values import ArchiveName, JobName, RepositoryPath, SocketPath, SourcePath
-from borgctl.vocabulary import COMMANDS
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +27,11 @@ def policies(tmp_path_factory):
 
 def summary(policy, decision):
     """Return what stands in allowed.txt for a decision."""
-    if isinstance(decision, Greeting):
+    if isinstance(decision, HelloReply):
         return "hello"
-    if isinstance(decision, Opening):
+    if isinstance(decision, WindowGrant):
         return f"window {decision.repository} {decision.seconds} {decision.transport}"
-    words = argv.build(decision, policy.borg)
+    words = command_line.build(decision, policy.borg)
     assert words[0] == policy.borg
     assert words[2:5] == ["--log-json", "--umask=0077", "--lock-wait=120"]
     transport = "" if decision.transport == "stdio" else f"[{decision.transport}] "
@@ -168,7 +168,7 @@ def test_a_policy_with_less_in_it_never_allows_more(data, policy, request, facts
     if after is not None:
         before = decided(policy, request, facts)
         assert before is not None
-        if isinstance(after, Launch) and after.disclosed == before.disclosed:
+        if isinstance(after, BorgCommand) and after.disclosed == before.disclosed:
             assert after == before
 
 
@@ -176,7 +176,7 @@ def test_a_policy_with_less_in_it_never_allows_more(data, policy, request, facts
 @given(POLICIES, ASKED, LOCAL)
 def test_what_is_decided_stands_in_the_policy(policy, request, facts):
     decision = decided(policy, request, facts)
-    if not isinstance(decision, Launch):
+    if not isinstance(decision, BorgCommand):
         return
     assert decision.transport in policy.transports
     assert str(decision.repository) in {r.path.expand(facts.names) for r in policy.repositories}
@@ -196,9 +196,9 @@ def test_what_is_decided_stands_in_the_policy(policy, request, facts):
 def test_no_word_of_the_peer_becomes_an_option_a_location_or_a_placeholder(policy, request, facts):
     """A strict model of borg's argv, written without looking at how it is built."""
     decision = decided(policy, request, facts)
-    if not isinstance(decision, Launch):
+    if not isinstance(decision, BorgCommand):
         return
-    program, command, *words = argv.build(decision, policy.borg)
+    program, command, *words = command_line.build(decision, policy.borg)
     assert (program, command) == (policy.borg, decision.command)
     before, after = words[: words.index("--")], words[words.index("--") + 1 :]
     known = set(COMMANDS[command].options)

@@ -7,7 +7,8 @@ import sys
 import programs
 import pytest
 
-from borgctl import landlock, relay, sandbox, seccomp
+from borgctl import landlock, sandbox, seccomp
+from borgctl.borg import relay
 from borgctl.credentials import Account
 from borgctl.errors import BorgctlError
 from borgctl.process import namespaces, spawn
@@ -186,7 +187,8 @@ assert libc.syscall(own, 1, None) > 0  # a session keyring for this test alone
 if libc.syscall(add, b"user", b"borgctl-test", b"x", ctypes.c_size_t(1), -3) < 0:
     sys.exit("no keyring")
 from borgctl.process import spawn
-from borgctl import landlock, relay, sandbox
+from borgctl import landlock, sandbox
+from borgctl.borg import relay
 from borgctl.credentials import Account
 held = sandbox.Held(0, Account(64123, 64123) if os.geteuid() == 0 else None)
 before = held.lay if sys.argv[1] == "held" else lambda rules: None

@@ -15,7 +15,8 @@ import programs
 import pytest
 import stage
 
-from borgctl import relay, transport
+from borgctl import transport
+from borgctl.borg import relay
 from borgctl.errors import BorgctlError
 from borgctl.transport import Connection, Door
 from borgctl.values import SocketPath

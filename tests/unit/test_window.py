@@ -11,11 +11,12 @@ import time
 import programs
 import pytest
 
-from borgctl import claim, relay
+from borgctl import claim
 from borgctl.base import Base
+from borgctl.borg import relay
+from borgctl.borg.command import WindowGrant
 from borgctl.claim import Claim
 from borgctl.errors import BorgctlError
-from borgctl.launch import Opening
 from borgctl.output import Output
 from borgctl.transport import stdio
 from borgctl.values import RepositoryPath
@@ -41,7 +42,7 @@ class Room:
 
     def window(self, seconds=30.0, record=None):
         connection = stdio(self.server[0], self.server[3])
-        opening = Opening("policy.yaml", PATH, "stdio", seconds)
+        opening = WindowGrant("policy.yaml", PATH, "stdio", seconds)
         agree = lambda kind, shown: True  # noqa: E731
         return Window(opening, self.base, self.directory, connection, self.output, agree, record or self.records.append)
 
@@ -190,7 +191,8 @@ def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
 
 CLAIMANT = """
 import os, subprocess, sys, time
-from borgctl import claim, relay
+from borgctl import claim
+from borgctl.borg import relay
 base, end = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), time.monotonic() + 20
 while not (found := list(claim.windows(base))) and time.monotonic() < end:
     time.sleep(0.01)

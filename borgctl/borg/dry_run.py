@@ -6,7 +6,7 @@ listed = DryRun(shown=False); listed.take('{"type": "file_status", "status": "-"
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from borgctl import json_lines
+from borgctl.borg import json_lines
 
 _SAVED, _LEFT_OUT = "-", "x"
 

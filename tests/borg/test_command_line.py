@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stage import SUPPORT
 
-from borgctl import argv
-from borgctl.launch import Launch
+from borgctl.borg import command_line
+from borgctl.borg.command import BorgCommand
+from borgctl.borg.options import COMMANDS
 from borgctl.values import ArchiveName, SourcePath
-from borgctl.vocabulary import COMMANDS
 
 ORACLE = str(SUPPORT / "borg_oracle.py")
 MANY = 1200
@@ -35,7 +35,7 @@ def existing(launch, file):
     """Return the launch with a file that is there in place of each that borg opens while it parses."""
     files = ("exclude-from", "patterns-from")
     options = tuple((name, file if name in files else value) for name, value in launch.options)
-    return Launch(**{name: getattr(launch, name) for name in Launch.__slots__} | {"options": options})
+    return BorgCommand(**{name: getattr(launch, name) for name in BorgCommand.__slots__} | {"options": options})
 
 
 def readings(borg, argvs):
@@ -67,7 +67,9 @@ def test_borg_itself_reads_each_launch_as_it_was_meant(request, many, which, tmp
     file.write_text("")
     usable = [existing(launch, str(file)) for launch in many if known_to(borg.series, launch)]
     assert len(usable) > MANY / 3 and {launch.command for launch in usable} == set(COMMANDS)
-    for launch, read in zip(usable, readings(borg, [argv.build(launch, "borg")[1:] for launch in usable]), strict=True):
+    for launch, read in zip(
+        usable, readings(borg, [command_line.build(launch, "borg")[1:] for launch in usable]), strict=True
+    ):
         if "error" in read and any(name in ("pattern", "exclude") for name, _ in launch.options):
             # the admin's own pattern, which borg alone understands; a request's exclude is always one
             assert any(not readable(name, value) for name, value in launch.options), (read, launch)
@@ -101,7 +103,7 @@ def launch(command="create", **changes):
         "log": "text",
         "disclosed": True,
     }
-    return Launch(**(values | changes))
+    return BorgCommand(**(values | changes))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +122,7 @@ def launch(command="create", **changes):
     ],
 )
 def test_the_server_sees_what_it_may_in_the_form_it_asked_for(options, log, disclosed, added):
-    words = argv.build(launch(options=options, log=log, disclosed=disclosed), "/usr/bin/borg")
+    words = command_line.build(launch(options=options, log=log, disclosed=disclosed), "/usr/bin/borg")
     own = [f"--{name}" for name, _ in options]
     assert words[2 : words.index("--")] == ["--log-json", "--umask=0077", "--lock-wait=120", *own, *added]
 
@@ -137,7 +139,7 @@ def test_the_server_sees_what_it_may_in_the_form_it_asked_for(options, log, disc
     ],
 )
 def test_what_each_start_makes_anew_is_left_out_of_a_whole_machine_unless_it_is_named(paths, options, places):
-    words = argv.build(launch(paths=tuple(map(SourcePath, paths)), options=options), "borg")
+    words = command_line.build(launch(paths=tuple(map(SourcePath, paths)), options=options), "borg")
     assert [word for word in words if "exclude" in word] == [f"--exclude=sh:{place}/*" for place in places]
 
 
@@ -159,7 +161,7 @@ def test_borg_leaves_out_what_is_in_these_places_and_saves_the_directories(reque
     saved = ["/proc", "/sys", "/dev", "/run", "/procs/1", "/runner", "/var/run/x", "/srv/dev/null", "/dev/mine"]
     left_out = ["/proc/1", "/proc/1/mem", "/sys/kernel", "/dev/sda", "/dev/mapper/x", "/run/user/0/x", "/run/.y"]
     options = (("pattern", "+ pp:/dev/mine"),)  # whoever writes the job has the first word
-    words = argv.build(launch(paths=(SourcePath("/"),), archive=ArchiveName("a"), options=options), "borg")[1:]
+    words = command_line.build(launch(paths=(SourcePath("/"),), archive=ArchiveName("a"), options=options), "borg")[1:]
     asked = [borg.python, "-c", MATCHED, json.dumps(words), json.dumps(saved + left_out)]
     assert json.loads(subprocess.run(asked, capture_output=True, check=True, timeout=60).stdout) == saved
 
@@ -175,7 +177,7 @@ def test_borg_leaves_out_what_is_in_these_places_and_saves_the_directories(reque
     ],
 )
 def test_what_borg_did_comes_in_a_form_that_can_be_counted(command, options, archive, added):
-    words = argv.build(
+    words = command_line.build(
         launch(command, options=options, archive=archive, disclosed=archive is not None, log="json"), "b"
     )
     own = [f"--{name}" for name, _ in options]
@@ -184,7 +186,7 @@ def test_what_borg_did_comes_in_a_form_that_can_be_counted(command, options, arc
 
 def test_the_environment_is_built_from_nothing(monkeypatch):
     monkeypatch.setenv("BORG_PASSCOMMAND", "id")
-    env = argv.environment("/base/borg", "/tmp/x", "borgctl@1")
+    env = command_line.environment("/base/borg", "/tmp/x", "borgctl@1")
     assert set(env) == {
         *("PATH", "HOME", "LOGNAME", "LANG", "TZ", "TMPDIR", "BORG_HOST_ID", "BORG_BASE_DIR", "BORG_EXIT_CODES"),
         *("BORG_SHOW_SYSINFO", "BORG_JSON_INDENT", "BORG_RELOCATED_REPO_ACCESS_IS_OK"),
@@ -196,33 +198,33 @@ def test_the_environment_is_built_from_nothing(monkeypatch):
 
 def test_what_guards_the_repository_cannot_be_chosen():
     fixed = {"BORG_BASE_DIR": "/evil", "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes", "PYTHONSAFEPATH": ""}
-    env = argv.environment("/base/borg", "/tmp/x", "borgctl@1", fixed.items())
-    assert env == argv.environment("/base/borg", "/tmp/x", "borgctl@1")
+    env = command_line.environment("/base/borg", "/tmp/x", "borgctl@1", fixed.items())
+    assert env == command_line.environment("/base/borg", "/tmp/x", "borgctl@1")
 
 
 def test_a_chosen_variable_stands_before_the_usual_one():
-    env = argv.environment("/base/borg", "/tmp/x", "borgctl@1", [("TZ", "Europe/Berlin"), ("COLUMNS", "80")])
+    env = command_line.environment("/base/borg", "/tmp/x", "borgctl@1", [("TZ", "Europe/Berlin"), ("COLUMNS", "80")])
     assert (env["TZ"], env["COLUMNS"]) == ("Europe/Berlin", "80")
 
 
 @given(st.lists(st.text(st.characters(blacklist_characters="\0"), min_size=1), min_size=1))
 def test_borg_splits_the_relay_into_the_words_that_were_meant(words):
-    assert shlex.split(argv.carried({}, words, None)["BORG_RSH"]) == words
+    assert shlex.split(command_line.carried({}, words, None)["BORG_RSH"]) == words
 
 
 def test_the_passphrase_is_a_number_of_a_descriptor():
-    assert argv.carried({"A": "b"}, ["r"], 3) == {"A": "b", "BORG_RSH": "r", "BORG_PASSPHRASE_FD": "3"}
-    assert "BORG_PASSPHRASE_FD" not in argv.carried({}, ["r"], None)
+    assert command_line.carried({"A": "b"}, ["r"], 3) == {"A": "b", "BORG_RSH": "r", "BORG_PASSPHRASE_FD": "3"}
+    assert "BORG_PASSPHRASE_FD" not in command_line.carried({}, ["r"], None)
 
 
 def test_a_hook_learns_its_job_and_the_outcome_and_nothing_of_borg():
-    before = argv.hook_environment("/root", "default", "12ab")
+    before = command_line.hook_environment("/root", "default", "12ab")
     assert "BORGCTL_OUTCOME" not in before
-    after = argv.hook_environment("/root", None, "12ab", "failed")
+    after = command_line.hook_environment("/root", None, "12ab", "failed")
     assert (after["BORGCTL_JOB"], after["BORGCTL_OUTCOME"]) == ("", "failed")
     assert not any(name.startswith("BORG_") for name in before | after)
 
 
 def test_a_random_launch_is_built_the_same_twice(many):
     for one in random.sample(many, 20):
-        assert argv.build(one, "borg") == argv.build(one, "borg")
+        assert command_line.build(one, "borg") == command_line.build(one, "borg")

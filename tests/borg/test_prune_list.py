@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from borgctl.pruning import Names, Pruning
+from borgctl.borg.prune_list import Names, Pruning
 
 MADE = f"Sun, 2026-01-04 00:00:00 [{'d0' * 32}]"
 KEPT = [

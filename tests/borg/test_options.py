@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stage import SUPPORT
 
-from borgctl import floor
+from borgctl.borg import forbidden
+from borgctl.borg.options import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Kind
 from borgctl.errors import BadValue
-from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Kind
 
 ORACLE = str(SUPPORT / "borg_oracle.py")
 CLASSES = json.loads((stage.CORPORA / "words/classes.json").read_text())
@@ -130,15 +130,15 @@ def test_a_passphrase_or_a_program_cannot_come_in_as_a_variable():
     assert set(ACCEPTABLE) <= set(SETTABLE)
 
 
-@pytest.mark.parametrize("word", sorted(floor.OPTIONS))
+@pytest.mark.parametrize("word", sorted(forbidden.OPTIONS))
 def test_an_option_of_the_floor_is_in_no_vocabulary(word):
     assert all(word not in command.options for command in COMMANDS.values())
 
 
-@pytest.mark.parametrize("word", sorted(floor.COMMANDS))
+@pytest.mark.parametrize("word", sorted(forbidden.COMMANDS))
 def test_a_command_of_the_floor_is_in_no_vocabulary(word):
     assert word not in COMMANDS
 
 
 def test_a_common_option_of_a_dangerous_class_is_of_the_floor():
-    assert set(CLASSES["common"]) <= set(floor.OPTIONS)
+    assert set(CLASSES["common"]) <= set(forbidden.OPTIONS)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl import disclosure
-from borgctl.disclosure import counts
+from borgctl.borg import log_filter
+from borgctl.borg.log_filter import counts
 
 SECRET = "home/jörg/secret-name"
 # borg 1.4.5's own lines (facts: exit codes and output), with a name where borg puts one
@@ -89,13 +89,13 @@ def test_a_name_without_a_slash_stays_here_as_well():
 def test_a_path_under_a_key_of_the_list_stays_here():
     """A borg that was taken over chooses its values, too."""
     path = f"/{SECRET}"
-    for key in disclosure._RESULT:
+    for key in log_filter._RESULT:
         for value in (path, [path], {"name": path}, [{"id": [path]}]):
             assert "secret" not in counts("stdout", json.dumps({key: value}))
-    for kind in disclosure._TYPES:
-        line = {"type": kind, **dict.fromkeys(disclosure._NUMBERS, path)}
+    for kind in log_filter._TYPES:
+        line = {"type": kind, **dict.fromkeys(log_filter._NUMBERS, path)}
         assert json.loads(counts("stderr", json.dumps(line))) == {"type": kind}
-    line = {**dict.fromkeys(disclosure._LOG, path), "type": "log_message", "levelname": "ERROR", "message": path}
+    line = {**dict.fromkeys(log_filter._LOG, path), "type": "log_message", "levelname": "ERROR", "message": path}
     assert "secret" not in counts("stderr", json.dumps(line))
 
 
@@ -148,12 +148,12 @@ def told(level, text, **more):
 def test_sentences_of_borgs_own_leave_as_they_stand_in_its_source(borg_14, borg_12):
     written = {text: level for borg in (borg_14, borg_12) for level, text in written_in(borg)}
     assert len(written) > 20
-    assert {text for text, level in written.items() if told(level, text) == text} == disclosure._SENTENCES
+    assert {text for text, level in written.items() if told(level, text) == text} == log_filter._SENTENCES
     for borg in (borg_14, borg_12):
         assert [text for level, text in written_in(borg) if "IMPORTANT" in text and told(level, text) == text]
 
 
-@pytest.mark.parametrize("text", sorted(disclosure._SENTENCES), ids=lambda text: text.strip()[:30])
+@pytest.mark.parametrize("text", sorted(log_filter._SENTENCES), ids=lambda text: text.strip()[:30])
 def test_what_is_named_like_a_sentence_of_borgs_stays_here(text):
     for message in (
         f"{text}: file changed while we backed it up",

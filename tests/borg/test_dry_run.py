@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from borgctl.dry_run import DryRun
+from borgctl.borg.dry_run import DryRun
 
 
 def status(letter, path="/etc/x"):

@@ -12,9 +12,9 @@ import json
 import shlex
 from collections.abc import Iterable
 
+from borgctl.borg.command import BorgCommand
 from borgctl.errors import BorgctlError
 from borgctl.fs import runtime_files
-from borgctl.launch import Launch
 from borgctl.values import RepositoryPath
 
 # One host word for every transport: borg remembers locations, and another one would look like a moved repository.
@@ -27,7 +27,7 @@ _MOST_RECORDED = 8 * 1024
 _LONGEST_RECORDED = 1024
 
 
-def build(launch: Launch, borg: str) -> list[str]:
+def build(launch: BorgCommand, borg: str) -> list[str]:
     """Return borg's argv for a launch.
 
     Raise BorgctlError where a peer spelled out more than its record would hold: padding must not hide what was asked.
@@ -60,7 +60,7 @@ def location(repository: RepositoryPath) -> str:
     return f"ssh://{_HOST}{repository}"
 
 
-def _presentation(launch: Launch) -> list[str]:
+def _presentation(launch: BorgCommand) -> list[str]:
     """Return the flags that show the server what it may see: JSON for programs, and where names stay here."""
     chosen = {name for name, _ in launch.options}
     structured = launch.log == "json" or not launch.disclosed

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from borgctl.warning_kinds import kind, written
+from borgctl.borg.warning_kinds import kind, written
 
 # borg 1.2.4's own words, and 1.4.5's names of messages
 TEXTS = [

@@ -2,7 +2,7 @@
 
 import pytest
 
-from borgctl.json_lines import named
+from borgctl.borg.json_lines import named
 
 
 def test_an_object_of_this_name_is_read():

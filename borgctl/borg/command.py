@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
+from borgctl.borg.options import COMMANDS, FILE
 from borgctl.values import ArchiveName, DevicePath, RepositoryPath, SourcePath
-from borgctl.vocabulary import COMMANDS, FILE
 
 
 @dataclass(frozen=True, slots=True)
-class Launch:
+class BorgCommand:
     """One borg subcommand with everything decided; option values are checked, None for a flag.
 
     `rule` is where the policy allows it (`file:line`); `requested` tells that the peer chose the paths, which are then
@@ -52,14 +52,14 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True)
-class Greeting:
+class HelloReply:
     """The answer to hello: what this policy offers, as plain values for JSON."""
 
     offer: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class WindowGrant:
     """A window to be held open for `seconds` at most, for one command of the client's own admin."""
 
     rule: str

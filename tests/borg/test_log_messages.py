@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from borgctl.borg_log import DAMAGED, BorgLog
+from borgctl.borg.log_messages import DAMAGED, BorgLog
 
 
 def message(text, level="WARNING", **more):

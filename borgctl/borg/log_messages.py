@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl import json_lines
-from borgctl.warning_kinds import kind
+from borgctl.borg import json_lines
+from borgctl.borg.warning_kinds import kind
 
 DAMAGED = "repository-damaged"
 _MOST_FOUND = 5  # lines

@@ -22,7 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl import relay
+from borgctl.borg import relay
 
 NO_SPLICE = """
 import errno, os, runpy, sys

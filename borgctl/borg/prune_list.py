@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from borgctl import json_lines
+from borgctl.borg import json_lines
 
 # borg 1.2 and 1.4: what it does, the name, when it was made, its id
 _LINE = re.compile(

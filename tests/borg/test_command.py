@@ -1,6 +1,6 @@
 """What a decision says of itself."""
 
-from borgctl.launch import Launch
+from borgctl.borg.command import BorgCommand
 from borgctl.values import RepositoryPath, SourcePath
 
 OPTIONS = (
@@ -13,7 +13,7 @@ OPTIONS = (
 
 
 def test_a_launch_reads_its_paths_and_the_files_that_its_options_name():
-    launch = Launch(
+    launch = BorgCommand(
         rule="p:1",
         command="create",
         options=OPTIONS,
