@@ -12,7 +12,6 @@ import re
 import stat
 from dataclasses import dataclass
 
-from borgctl import sandbox
 from borgctl.base import Base
 from borgctl.borg import command_line, relay
 from borgctl.errors import BorgctlError
@@ -20,7 +19,8 @@ from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Policy
 from borgctl.process import spawn
-from borgctl.sandbox import Held
+from borgctl.sandbox import plan
+from borgctl.sandbox.plan import Sandbox
 
 _SERIES = ((1, 2), (1, 4))
 _SAID = 600  # characters of what borg says when it fails: the end of a traceback names the error
@@ -79,12 +79,12 @@ def version(base: Base, borg: str, env: dict[str, str], wall: spawn.Wall) -> Ver
     return found
 
 
-def asked(policy: Policy, held: Held | None, base: Base, run: str) -> Version:
+def asked(policy: Policy, held: Sandbox | None, base: Base, run: str) -> Version:
     """Ask for the version as a run does, in a run directory for this alone."""
-    with base.run_directory(run, *sandbox.owner(held)) as directory:
+    with base.run_directory(run, *plan.owner(held)) as directory:
         env = command_line.environment(base.borg, f"{directory}/tmp", base.host_id())
         rules = held.rules(policy.borg, relay.__file__, (base.borg, f"{directory}/tmp")) if held else ()
-        return version(base, policy.borg, env, sandbox.wall(held, rules, policy.limits.memory))
+        return version(base, policy.borg, env, plan.wall(held, rules, policy.limits.memory))
 
 
 def _start(borg: str, env: dict[str, str], wall: spawn.Wall) -> tuple[int, str, str]:

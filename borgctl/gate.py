@@ -26,7 +26,6 @@ from borgctl import (
     passphrase,
     policyfile,
     requirements,
-    sandbox,
     series,
     surroundings,
     transport,
@@ -46,7 +45,8 @@ from borgctl.policy import Policy
 from borgctl.process.spawn import Wall
 from borgctl.request import Request
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
-from borgctl.sandbox import Held
+from borgctl.sandbox import plan
+from borgctl.sandbox.plan import Sandbox
 from borgctl.skipped import file_systems
 from borgctl.templates import Names
 from borgctl.values import Head
@@ -115,7 +115,7 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
         if isinstance(decision, WindowGrant):
             return _hold(story, base, decision, wires, pinned)
         held = requirements.require(policy, decision)
-        owner = sandbox.owner(held)
+        owner = plan.owner(held)
         with base.lock_repository(decision.repository), base.run_directory(story.run, *owner) as directory:
             base.give_borg(*owner)
             base.clear_cache_lock(decision.repository)
@@ -193,10 +193,10 @@ def _renamed(policy: Policy, base: Base, hostname: str) -> dict[str, Any]:
     return {"renamed": list(former)} if former else {}
 
 
-def _wall(held: Held | None, policy: Policy, *places: Iterable[str]) -> Wall:
+def _wall(held: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Wall:
     """Return what holds borg; `places`: to write, to read, to list, devices."""
     rules = held.rules(policy.borg, relay.__file__, *places) if held else ()
-    return sandbox.wall(held, rules, policy.limits.memory)
+    return plan.wall(held, rules, policy.limits.memory)
 
 
 def _connected(launch: BorgCommand | WindowGrant, wires: Wires, pinned: int | None) -> transport.Connection:
@@ -214,7 +214,7 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: HelloReply) -> En
     obstacles: list[BorgctlError] = []
     try:
         version = borg_version.asked(
-            policy, sandbox.hold(policy.sandbox, policy.user, policy.borg), base, story.run
+            policy, plan.prepare(policy.sandbox, policy.user, policy.borg), base, story.run
         ).text
     except BorgctlError as error:
         obstacles.append(error)

@@ -5,18 +5,19 @@ Files are looked at and nothing is changed. It does not know who asks, nor what 
     held = require(policy, launch)     # how borg is held; raises BorgctlError
 """
 
-from borgctl import passphrase, sandbox, sources
+from borgctl import passphrase, sources
 from borgctl.borg.command import BorgCommand
 from borgctl.policy import Policy
-from borgctl.sandbox import Held
+from borgctl.sandbox import plan
+from borgctl.sandbox.plan import Sandbox
 
 
-def require(policy: Policy, launch: BorgCommand) -> Held | None:
+def require(policy: Policy, launch: BorgCommand) -> Sandbox | None:
     """Return how borg is to be held (None: not at all); raise BorgctlError for whatever would fail the run for sure.
 
     A file of patterns that a hook is still to make may be missing.
     """
-    held = sandbox.hold(policy.sandbox, policy.user, policy.borg)
+    held = plan.prepare(policy.sandbox, policy.user, policy.borg)
     if launch.requested:
         sources.check(map(str, launch.paths))
     sources.require_devices(launch.devices, missing=bool(launch.before))

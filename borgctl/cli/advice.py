@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import credentials, sandbox, series, sources, surroundings
+from borgctl import series, sources, surroundings
 from borgctl.borg import patterns
 from borgctl.borg.options import COMMANDS, FILE
 from borgctl.cli import hooks, premises
@@ -18,6 +18,7 @@ from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.policy import Job, Policy
+from borgctl.sandbox import plan, privileges
 from borgctl.strict_yaml import Node, Problem
 from borgctl.values import SourcePath
 
@@ -89,7 +90,7 @@ def _exposed(policy: Policy, find: Find) -> Iterator[Finding]:
 
 def _refused(policy: Policy, find: Find) -> Iterator[Finding]:
     try:
-        sandbox.hold(policy.sandbox, policy.user, policy.borg)
+        plan.prepare(policy.sandbox, policy.user, policy.borg)
     except BorgctlError as error:
         yield _missing(policy, find), f"every run is refused: {error.detail}"
 
@@ -97,7 +98,7 @@ def _refused(policy: Policy, find: Find) -> Iterator[Finding]:
 def _loose(policy: Policy, find: Find) -> Iterator[Finding]:
     rights = "all rights of root" if os.geteuid() == 0 else "all rights of its user"
     try:
-        sandbox.hold("require", policy.user, policy.borg)
+        plan.prepare("require", policy.user, policy.borg)
     except BorgctlError as error:
         if policy.sandbox == "prefer":
             yield _missing(policy, find), f"the sandbox is not whole: {error.detail}"
@@ -113,11 +114,11 @@ def _missing(policy: Policy, find: Find) -> Node:
     written = find("user")
     if os.geteuid() == 0 and written.value == "user":
         try:
-            credentials.account(policy.user)
+            privileges.account(policy.user)
         except BadValue:
             return written
     named = find("borg")
-    return named if named.value == "borg" and sandbox.unconfined(policy.borg) else find("sandbox")
+    return named if named.value == "borg" and plan.unconfined(policy.borg) else find("sandbox")
 
 
 def _repositories(policy: Policy, find: Find) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from borgctl import policyfile, sandbox
+from borgctl import policyfile
 from borgctl.cli import dropin
 from borgctl.cli.doctor import keyfiles
 from borgctl.cli.doctor.login import Login as Account
@@ -24,6 +24,7 @@ from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.request import CARRIERS
+from borgctl.sandbox import plan
 
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
 _PLAIN = re.compile(r"/[A-Za-z0-9_./+-]*")
@@ -145,7 +146,7 @@ def _remarks(order: Order, python: str) -> list[str]:
             found.append(
                 f"{order.policy} does not offer this transport: write 'transports: [stdio, {order.transport}]' there"
             )
-        sandbox.hold(policy.sandbox, policy.user, policy.borg)
+        plan.prepare(policy.sandbox, policy.user, policy.borg)
         if policy.passphrase.file:
             SecurePath.at(policy.passphrase.file).close()
     except BorgctlError as error:

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import borg_version, policyfile, requirements, sandbox, surroundings
+from borgctl import borg_version, policyfile, requirements, surroundings
 from borgctl.base import Base
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
@@ -26,7 +26,8 @@ from borgctl.policy import Policy
 from borgctl.process import namespaces
 from borgctl.request import Borg, Request
 from borgctl.run import check_version, opened_besides
-from borgctl.sandbox import Held
+from borgctl.sandbox import plan
+from borgctl.sandbox.plan import Sandbox
 from borgctl.skipped import file_systems
 from borgctl.templates import Names
 
@@ -131,12 +132,12 @@ def _environment(policy: Policy, chosen: Iterable[tuple[str, str]]) -> dict[str,
     return env | ({"BORG_PASSPHRASE_FD": f"<from {secret}>"} if secret else {})
 
 
-def _walls(policy: Policy, held: Held | None, launch: BorgCommand, version: Version | None) -> Iterator[str]:
+def _walls(policy: Policy, held: Sandbox | None, launch: BorgCommand, version: Version | None) -> Iterator[str]:
     """Yield what the kernel lets borg do."""
     if held is None:
         yield "off"
         return
-    yield f"runs as uid {sandbox.owner(held)[0]}" + (", who may read every file" if held.account else "")
+    yield f"runs as uid {plan.owner(held)[0]}" + (", who may read every file" if held.account else "")
     if held.namespaces:
         yield f"in namespaces of its own: {', '.join(namespaces.names(held.namespaces))}"
     if not held.abi:

@@ -4,11 +4,12 @@ import os
 import shutil
 import stat
 
-from borgctl import credentials, landlock, policyfile
+from borgctl import policyfile
 from borgctl.errors import BadValue
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policyfile import repository_template
 from borgctl.process import namespaces
+from borgctl.sandbox import landlock, privileges
 from borgctl.values import SourcePath
 
 _TEXT = """\
@@ -102,7 +103,7 @@ def _account() -> str:
     if os.geteuid() != 0:
         return ""
     try:
-        credentials.account("_borgctl")
+        privileges.account("_borgctl")
     except BadValue:
         return _ACCOUNT
     return ""

@@ -10,11 +10,11 @@ import pwd
 import shlex
 from collections.abc import Iterable, Iterator
 
-from borgctl import sandbox
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.policy import Job, Offer, Policy
+from borgctl.sandbox import plan
 from borgctl.templates import Names, Template
 
 _DOES = {
@@ -54,7 +54,7 @@ def paragraphs(policy: Policy, names: Names) -> dict[str, list[str]]:
 
 def _hindered(policy: Policy) -> Iterator[str]:
     try:
-        sandbox.hold(policy.sandbox, policy.user, policy.borg)
+        plan.prepare(policy.sandbox, policy.user, policy.borg)
     except BorgctlError as error:
         yield f"nothing at all is run: {error.detail}; {error.hint}"
 

@@ -13,7 +13,7 @@ from machines import PASSPHRASE, run
 from pulling import last_line, over_stdio
 from stage import SUPPORT
 
-from borgctl import landlock
+from borgctl.sandbox import landlock
 
 ROOT = os.geteuid() == 0
 # Starts the gate with another argv than it would build: handed to the runner as if the parser had let it through.
@@ -171,9 +171,10 @@ def test_a_borg_that_was_taken_over_can_read_what_is_offered_and_nothing_else(cl
 
 # The least that a policy can say is more than a small backup takes
 LITTLE = """
-from borgctl import credentials, gate
-limit = credentials.limit_memory
-credentials.limit_memory = lambda size: limit(40_000 << 10)
+from borgctl.sandbox import privileges
+from borgctl import gate
+limit = privileges.limit_memory
+privileges.limit_memory = lambda size: limit(40_000 << 10)
 gate.main()
 """
 

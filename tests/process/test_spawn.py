@@ -160,8 +160,8 @@ def test_a_child_is_told_when_its_parent_is_killed(becoming):
     code = """
 import sys, time
 from borgctl.process import spawn
-from borgctl import credentials
-become = lambda: credentials.become(credentials.Account(64128, 64128)) if sys.argv[1] == "True" else None
+from borgctl.sandbox import privileges
+become = lambda: privileges.become(privileges.Account(64128, 64128)) if sys.argv[1] == "True" else None
 words = "trap 'echo told; exit 1' TERM; echo ready; while :; do sleep 0.05; done"
 spawn.spawn(["/bin/sh", "-c", words], {"PATH": "/usr/bin:/bin"}, {1: 1}, become)
 time.sleep(60)

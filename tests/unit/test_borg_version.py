@@ -6,10 +6,11 @@ import programs
 import pytest
 import stage
 
-from borgctl import borg_version, sandbox
+from borgctl import borg_version
 from borgctl.base import Base
 from borgctl.errors import BorgctlError
 from borgctl.process.spawn import Wall
+from borgctl.sandbox import plan
 
 NEEDS_A_ROOM = """\
 #!/usr/bin/python3 -I
@@ -137,6 +138,6 @@ def test_a_borg_whose_imports_write_has_a_directory_of_its_own_for_that(base, tm
         tmp_path,
         f"version: 1\nrepositories: {{/srv/a: {{encryption: none}}}}\njobs: {{}}\nborg: {borg}\nuser: 64123\n",
     )
-    held = sandbox.hold(mode, policy.user, policy.borg)
+    held = plan.prepare(mode, policy.user, policy.borg)
     assert borg_version.asked(policy, held, base, "12ab").text == "1.4.5"
     assert os.listdir(f"{base.path}/runs") == []

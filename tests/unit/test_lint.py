@@ -93,7 +93,7 @@ def test_a_user_that_no_line_names_is_told_at_the_sandbox(sound, monkeypatch):
     def nobody(user):
         raise BadValue(f"no user {user!r}")
 
-    monkeypatch.setattr("borgctl.credentials.account", nobody)
+    monkeypatch.setattr("borgctl.sandbox.privileges.account", nobody)
     (found,) = errors(sound(("user: 64123\n", "")))
     assert found[0] == 12 and "'_borgctl'" in found[1]
 

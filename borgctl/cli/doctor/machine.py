@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Iterator
 
-from borgctl import landlock
 from borgctl.cli.doctor.findings import Finding
+from borgctl.sandbox import landlock
 
 _TIMEX = 512  # bytes; struct timex has 208
 _UNSYNCHRONISED = 5  # TIME_ERROR (adjtimex(2))

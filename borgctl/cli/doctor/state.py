@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from borgctl import borg_version, policyfile, recovery, sandbox, surroundings
+from borgctl import borg_version, policyfile, recovery, surroundings
 from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
@@ -17,7 +17,8 @@ from borgctl.cli.places import recovery_command
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import Policy
-from borgctl.sandbox import Held
+from borgctl.sandbox import plan
+from borgctl.sandbox.plan import Sandbox
 from borgctl.templates import Names
 from borgctl.values import RepositoryPath
 
@@ -52,7 +53,7 @@ def borg(policy: Policy) -> Iterator[Finding]:
         yield Finding("error", "borg", f"borg cannot be used: {problem}", (), "apt-get install borgbackup, or 'borg:'")
         return
     try:
-        held = sandbox.hold(policy.sandbox, policy.user, policy.borg)
+        held = plan.prepare(policy.sandbox, policy.user, policy.borg)
         version = _version(policy, held)
     except BorgctlError as error:
         topic = "sandbox" if error.reason.code == "sandbox-unavailable" else "borg"
@@ -64,7 +65,7 @@ def borg(policy: Policy) -> Iterator[Finding]:
     elif not held.abi:
         yield Finding("warn", "sandbox", "borg is held without Landlock", held.missing)
     else:
-        user, without = sandbox.owner(held)[0], held.lacks
+        user, without = plan.owner(held)[0], held.lacks
         lacks = f"; this machine cannot forbid {', '.join(without)}" if without else ""
         yield Finding("ok", "sandbox", f"borg runs as uid {user} with Landlock ABI {held.abi}{lacks}")
 
@@ -88,7 +89,7 @@ def pages(policy: Policy) -> Iterator[Finding]:
         os.close(base.fd)
 
 
-def _version(policy: Policy, held: Held | None) -> str:
+def _version(policy: Policy, held: Sandbox | None) -> str:
     """Ask borg as the gate does for a new client; what is written goes with the directory."""
     with tempfile.TemporaryDirectory(prefix="borgctl-doctor-") as directory:
         base = Base.open(directory)

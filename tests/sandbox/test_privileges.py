@@ -6,14 +6,14 @@ import pwd
 import programs
 import pytest
 
-from borgctl.credentials import Account, account
 from borgctl.errors import BadValue
+from borgctl.sandbox.privileges import Account, account
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
 BECOME = """
 import os, sys
-from borgctl.credentials import Account, become, limit
+from borgctl.sandbox.privileges import Account, become, limit
 os.setgroups([0, 4, 1000])
 limit()
 become(Account(64123, 64124))
@@ -80,7 +80,7 @@ def test_a_child_reads_every_file(tmp_path):
 def test_a_child_has_no_core_and_few_files():
     code = """
 import os, resource
-from borgctl.credentials import limit
+from borgctl.sandbox.privileges import limit
 hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
 resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))  # or it might have none anyway
 print(hard, flush=True)
@@ -104,7 +104,7 @@ def test_a_child_has_few_processes_for_all_that_its_user_runs():
 
 
 def test_memory_is_denied_beyond_the_limit():
-    code = "from borgctl.credentials import limit_memory\nlimit_memory(300 << 20)\nbytearray(100 << 20)\n"
+    code = "from borgctl.sandbox.privileges import limit_memory\nlimit_memory(300 << 20)\nbytearray(100 << 20)\n"
     done = programs.python(f"{code}bytearray(300 << 20)")
     assert done.returncode == 1 and done.stderr.splitlines()[-1] == b"MemoryError"
 
@@ -113,7 +113,7 @@ def test_a_child_leaves_its_parents_keyring():
     """Keys in the one are not in the other, and the parent has its own as before."""
     code = """
 import ctypes, os
-from borgctl.credentials import leave_keyring
+from borgctl.sandbox.privileges import leave_keyring
 libc = ctypes.CDLL(None)
 number = {"x86_64": 250}.get(os.uname().machine, 219)
 mine = libc.syscall(number, 1, None)  # KEYCTL_JOIN_SESSION_KEYRING
@@ -129,6 +129,6 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), theirs == mine)
 
 
 def test_nobody_becomes_another_without_being_root():
-    first = "from borgctl import credentials\nimport os\nif os.geteuid() == 0: os.setuid(64125)\n"
+    first = "from borgctl.sandbox import privileges\nimport os\nif os.geteuid() == 0: os.setuid(64125)\n"
     done = programs.python(first + BECOME.replace("os.setgroups([0, 4, 1000])", ""), "true")
     assert done.returncode == 1 and b"PermissionError" in done.stderr

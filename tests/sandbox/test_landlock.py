@@ -8,12 +8,12 @@ import socket
 import programs
 import pytest
 
-from borgctl import landlock
+from borgctl.sandbox import landlock
 
 # Lays rules on itself and tries one thing; prints the number of the error, or 0.
 HELD = """
 import os, socket, sys
-from borgctl import landlock
+from borgctl.sandbox import landlock
 version, act, place = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 rules = landlock.Ruleset(version)
 for what in ("list", "read", "write", "execute"):
@@ -143,14 +143,14 @@ def test_rules_hold_what_is_started_too(place):
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM])
 def test_a_kernel_that_refuses_has_none(number):
     done = programs.python(
-        f"{programs.WITHOUT_LANDLOCK}\nrefuse({number})\nfrom borgctl import landlock\nprint(landlock.abi())"
+        f"{programs.WITHOUT_LANDLOCK}\nrefuse({number})\nfrom borgctl.sandbox import landlock\nprint(landlock.abi())"
     )
     assert done.stdout == b"0\n", done.stderr.decode()
 
 
 def test_a_rule_that_cannot_be_laid_is_an_error():
     code = f"""{programs.WITHOUT_LANDLOCK}
-from borgctl import landlock
+from borgctl.sandbox import landlock
 rules = landlock.Ruleset(1)
 refuse(38)
 try:

@@ -15,12 +15,12 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from borgctl import credentials, executables, landlock, seccomp
-from borgctl.credentials import Account
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.landlock import DEVICE, EXECUTE, LIST, READ, WRITE
 from borgctl.process import namespaces
 from borgctl.process.spawn import Wall
+from borgctl.sandbox import landlock, privileges, program_files, seccomp
+from borgctl.sandbox.landlock import DEVICE, EXECUTE, LIST, READ, WRITE
+from borgctl.sandbox.privileges import Account
 
 # What borg asks the C library for: names of users and hosts, time zones, random numbers.
 _LOOKUPS = (
@@ -34,7 +34,7 @@ Rule = tuple[str, str]  # what, path
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Sandbox:
     """How borg is held.
 
     `abi` is Landlock's (0: without), `account` whom borg runs as (None: as whom the gate does), `namespaces` which of
@@ -84,7 +84,7 @@ class Held:
         if not self.abi:
             return ()
         try:
-            own, python = executables.needed(borg), executables.python(sys.executable)
+            own, python = program_files.needed(borg), program_files.python(sys.executable)
         except BadValue as error:
             raise BorgctlError("sandbox-unavailable", str(error)) from None
         except OSError as error:
@@ -106,10 +106,10 @@ class Held:
             ruleset = landlock.Ruleset(self.abi)
             for what, path in rules:
                 ruleset.allow(path, what)
-        credentials.limit()
-        credentials.leave_keyring()
+        privileges.limit()
+        privileges.leave_keyring()
         if self.account:
-            credentials.become(self.account)
+            privileges.become(self.account)
         if ruleset:
             ruleset.restrict()
         seccomp.forbid()
@@ -120,25 +120,25 @@ def _leads(path: str) -> bool:
     return path.startswith("/dev/") or os.path.islink(path)
 
 
-def owner(held: Held | None) -> tuple[int, int]:
+def owner(held: Sandbox | None) -> tuple[int, int]:
     """Return the uid and gid that borg runs as."""
     if held is None or held.account is None:
         return os.geteuid(), os.getegid()
     return held.account.uid, held.account.gid
 
 
-def wall(held: Held | None, rules: Iterable[Rule], memory: int) -> Wall:
+def wall(held: Sandbox | None, rules: Iterable[Rule], memory: int) -> Wall:
     """Return what holds a child, by these rules and to so many bytes of address space."""
 
     def lay() -> None:
         if held:
             held.lay(rules)
-        credentials.limit_memory(memory)
+        privileges.limit_memory(memory)
 
     return Wall(lay, held.namespaces if held else 0)
 
 
-def hold(mode: str, user: str, borg: str) -> Held | None:
+def prepare(mode: str, user: str, borg: str) -> Sandbox | None:
     """Return how this borg can be held: None for `off`; raise BorgctlError for `require` where something is missing.
 
     `prefer` takes what there is, down to nothing but the limits.
@@ -153,7 +153,7 @@ def hold(mode: str, user: str, borg: str) -> Held | None:
         missing.append(unknown)
     if os.geteuid() == 0:
         try:
-            account = credentials.account(user)
+            account = privileges.account(user)
         except BadValue as error:
             missing.append(f"{error}: make one with 'useradd --system --shell /usr/sbin/nologin {user}'")
         kinds = namespaces.ALL if namespaces.possible(namespaces.ALL) else 0
@@ -161,13 +161,13 @@ def hold(mode: str, user: str, borg: str) -> Held | None:
             missing.append("this machine lets us have no namespaces: give a container CAP_SYS_ADMIN, or say 'prefer'")
     if missing and mode == "require":
         raise BorgctlError("sandbox-unavailable", "; ".join(missing))
-    return Held(abi, account, kinds, tuple(missing))
+    return Sandbox(abi, account, kinds, tuple(missing))
 
 
 def unconfined(borg: str) -> str | None:
     """Return why Landlock cannot confine this borg, None where it can, or where there is none."""
     try:
-        executables.needed(borg)
+        program_files.needed(borg)
     except BadValue as error:
         return f"the files that borg may open cannot be confined: {error}"
     except OSError:  # it is missing, which is another reason

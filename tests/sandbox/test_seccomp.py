@@ -13,19 +13,19 @@ import sys
 import programs
 import pytest
 
-from borgctl import seccomp
+from borgctl.sandbox import seccomp
 
 PRISONER = """
 import ctypes, json, os, socket, subprocess, sys
 port, held, results = int(sys.argv[1]), sys.argv[2] == "held", {}
 if held:
-    from borgctl import seccomp
+    from borgctl.sandbox import seccomp
     seccomp.forbid()
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 def called(name, *arguments):
-    from borgctl import seccomp
+    from borgctl.sandbox import seccomp
     column = 0 if os.uname().machine == "x86_64" else 1
     if libc.syscall(seccomp.REFUSED[name][column], *arguments) < 0:
         raise OSError(ctypes.get_errno(), name)
@@ -145,7 +145,7 @@ def test_no_way_out_is_left_and_what_borg_needs_works():
 def test_a_machine_whose_numbers_are_not_known_is_left_as_it_is(monkeypatch):
     monkeypatch.setattr(seccomp, "_MACHINES", {})
     assert not seccomp.known()
-    code = "from borgctl import seccomp; seccomp._MACHINES = {}; seccomp.forbid()"
+    code = "from borgctl.sandbox import seccomp; seccomp._MACHINES = {}; seccomp.forbid()"
     code += "; import socket; socket.socket().close()"
     assert programs.python(code).returncode == 0
 
@@ -272,7 +272,7 @@ def told():
     return [narrow() == os.getpid(), ctypes.get_errno() if result < 0 else 0]
 before = told()
 if sys.argv[1] == "held":
-    from borgctl import seccomp
+    from borgctl.sandbox import seccomp
     libc.prctl(38, 1, 0, 0, 0)
     seccomp.forbid()
 print(json.dumps([before, told()]))

@@ -7,12 +7,12 @@ import sys
 import programs
 import pytest
 
-from borgctl import landlock, sandbox, seccomp
 from borgctl.borg import relay
-from borgctl.credentials import Account
 from borgctl.errors import BorgctlError
 from borgctl.process import namespaces, spawn
-from borgctl.sandbox import Held, hold
+from borgctl.sandbox import landlock, plan, seccomp
+from borgctl.sandbox.plan import Sandbox, prepare
+from borgctl.sandbox.privileges import Account
 
 ROOT = os.geteuid() == 0
 USER = "64123"
@@ -20,57 +20,57 @@ BORG = "/bin/true"  # an ELF file
 
 
 def test_off_is_off():
-    assert hold("off", "no-such-user", BORG) is None
-    assert sandbox.owner(None) == (os.geteuid(), os.getegid())
+    assert prepare("off", "no-such-user", BORG) is None
+    assert plan.owner(None) == (os.geteuid(), os.getegid())
 
 
 @pytest.mark.parametrize("mode", ["require", "prefer"])
 def test_what_this_machine_has_is_taken(mode):
-    held = hold(mode, USER, BORG)
-    assert held == Held(landlock.abi(), *((Account(64123, 64123), namespaces.ALL) if ROOT else (None, 0)))
+    held = prepare(mode, USER, BORG)
+    assert held == Sandbox(landlock.abi(), *((Account(64123, 64123), namespaces.ALL) if ROOT else (None, 0)))
     own = {"landlock": landlock.abi(), "namespaces": ["pid", "ipc", "net"] if ROOT else [], "lacks": []}
     assert held.told == own | {"user": 64123 if ROOT else os.geteuid()}
 
 
 def test_without_landlock_it_can_be_preferred_and_not_be_required(monkeypatch):
     monkeypatch.setattr(landlock, "abi", lambda: 0)
-    assert hold("prefer", USER, BORG).told["landlock"] == 0 and hold("prefer", USER, BORG).told["lacks"]
+    assert prepare("prefer", USER, BORG).told["landlock"] == 0 and prepare("prefer", USER, BORG).told["lacks"]
     with pytest.raises(BorgctlError, match="no Landlock") as caught:
-        hold("require", USER, BORG)
+        prepare("require", USER, BORG)
     assert caught.value.reason.code == "sandbox-unavailable"
 
 
 @pytest.mark.skipif(not ROOT, reason="an ordinary user's borg runs as that user")
 def test_root_needs_another_user(monkeypatch):
     with pytest.raises(BorgctlError, match="no user 'no-such-user' on this machine: make one with 'useradd"):
-        hold("require", "no-such-user", BORG)
-    assert hold("prefer", "no-such-user", BORG).account is None
+        prepare("require", "no-such-user", BORG)
+    assert prepare("prefer", "no-such-user", BORG).account is None
 
 
 @pytest.mark.skipif(not ROOT, reason="only root has namespaces for borg")
 def test_where_namespaces_are_not_permitted_they_can_be_preferred_and_not_be_required(monkeypatch):
     """As in a container without CAP_SYS_ADMIN."""
     monkeypatch.setattr(namespaces, "possible", lambda kinds: False)
-    held = hold("prefer", USER, BORG)
+    held = prepare("prefer", USER, BORG)
     assert held.namespaces == 0 and held.told["namespaces"] == [] and "namespaces" in held.told["lacks"]
     with pytest.raises(BorgctlError, match="no namespaces: give a container CAP_SYS_ADMIN, or say 'prefer'") as caught:
-        hold("require", USER, BORG)
+        prepare("require", USER, BORG)
     assert caught.value.reason.code == "sandbox-unavailable"
 
 
 @pytest.mark.parametrize("abi", range(1, landlock.NEWEST))
 def test_what_an_abi_lacks_is_told(abi):
-    assert Held(abi, None, namespaces.ALL).told["lacks"] == list(landlock.lacking(abi))
+    assert Sandbox(abi, None, namespaces.ALL).told["lacks"] == list(landlock.lacking(abi))
 
 
 def test_a_machine_whose_system_calls_are_not_known_lacks_their_filter(monkeypatch):
     monkeypatch.setattr(seccomp, "known", lambda: False)
-    assert "system calls" in Held(landlock.NEWEST, None, namespaces.ALL).told["lacks"]
+    assert "system calls" in Sandbox(landlock.NEWEST, None, namespaces.ALL).told["lacks"]
 
 
 def test_the_rules_name_what_is_read_written_listed_and_executed(tmp_path):
     (tmp_path / "link").symlink_to("/etc")
-    rules = Held(7, None).rules(
+    rules = Sandbox(7, None).rules(
         sys.executable, relay.__file__, writes=["/w"], reads=["/r", f"{tmp_path}/link"], lists=["/l"]
     )
     assert {("write", "/w"), ("write", "/dev/null"), ("read", "/r"), ("list", "/l")} <= set(rules)
@@ -85,7 +85,7 @@ def test_the_rules_name_what_is_read_written_listed_and_executed(tmp_path):
 def test_a_device_has_a_rule_of_its_own_and_a_link_is_read_only_where_it_may_lead_to_one(tmp_path):
     (tmp_path / "link").symlink_to("/etc")
     paths = ["/dev/sda", "/srv", f"{tmp_path}/link"]
-    rules = Held(7, None).rules(sys.executable, relay.__file__, writes=[], reads=paths, devices=paths)
+    rules = Sandbox(7, None).rules(sys.executable, relay.__file__, writes=[], reads=paths, devices=paths)
     assert [path for what, path in rules if what == "device"] == ["/dev/sda", f"{tmp_path}/link"]
     assert [path for what, path in rules if what == "read" and path in paths] == ["/srv"]
 
@@ -102,20 +102,20 @@ def test_a_wrapper_that_cannot_be_confined_is_preferred_without_that_part_and_no
     (tmp_path / "borg").write_text(f"{first}\n")
     borg = f"{tmp_path}/borg"
     with pytest.raises(BorgctlError) as caught:
-        hold("require", USER, borg)
+        prepare("require", USER, borg)
     assert caught.value.reason.code == "sandbox-unavailable" and said in caught.value.detail
-    held, whole = hold("prefer", USER, borg), hold("prefer", USER, BORG)
+    held, whole = prepare("prefer", USER, borg), prepare("prefer", USER, BORG)
     assert (held.abi, held.account, held.namespaces) == (0, whole.account, whole.namespaces)
     assert held.told["lacks"][0] == "files" and held.told["missing"] == [caught.value.detail]
     assert held.rules(borg, relay.__file__, writes=["/w"]) == () and "missing" not in whole.told
-    assert hold("off", USER, borg) is None and hold("require", USER, f"{tmp_path}/none").abi == whole.abi
+    assert prepare("off", USER, borg) is None and prepare("require", USER, f"{tmp_path}/none").abi == whole.abi
 
 
 def test_a_borg_that_cannot_be_told_has_no_rules(tmp_path):
     (tmp_path / "borg").write_text("#!/bin/sh\n")
     for program, code in ((f"{tmp_path}/borg", "sandbox-unavailable"), (f"{tmp_path}/none", "borg-missing")):
         with pytest.raises(BorgctlError) as caught:
-            Held(7, None).rules(program, relay.__file__, writes=[])
+            Sandbox(7, None).rules(program, relay.__file__, writes=[])
         assert caught.value.reason.code == code
 
 
@@ -124,7 +124,7 @@ def test_a_child_is_held_by_every_abi(tmp_path, abi):
     """`prefer` on an old kernel: as much of it as there is."""
     (tmp_path / "secret").write_text("x")
     tmp_path.chmod(0o755)
-    held = Held(abi, Account(64123, 64123) if ROOT else None)
+    held = Sandbox(abi, Account(64123, 64123) if ROOT else None)
     script = f"cat {tmp_path}/secret; echo x >{tmp_path}/new"
     rules = (
         *(("execute", f"/usr/{name}") for name in ("bin", "lib", "lib64")),
@@ -145,7 +145,7 @@ def test_a_child_can_make_no_socket_for_a_connection():
     """Landlock lets it be made, and knows nothing of some kinds and of some ways to use it."""
     code = "import socket\ntry:\n    socket.socket()\nexcept OSError as error:\n    print(error.errno)"
     python = os.path.realpath(sys.executable)
-    held = Held(landlock.abi(), None)
+    held = Sandbox(landlock.abi(), None)
     rules = (*held.rules(python, relay.__file__, writes=[]), ("execute", python))
     argv, env = [python, "-I", "-S", "-c", code], {"PATH": "/usr/bin:/bin"}
     told = [
@@ -160,19 +160,19 @@ def test_what_cannot_be_laid_is_never_run(tmp_path, monkeypatch):
         raise OSError(errno.EPERM, "no")
 
     steps = [(landlock, "Ruleset"), (seccomp, "forbid")]
-    steps += [(sandbox.credentials, name) for name in ("limit", "leave_keyring", "limit_memory")]
+    steps += [(plan.privileges, name) for name in ("limit", "leave_keyring", "limit_memory")]
     for kinds in (0, namespaces.ALL) if ROOT else (0,):
         for module, name in steps:
             monkeypatch.undo()
             monkeypatch.setattr(module, name, no)
-            wall = sandbox.wall(Held(1, None, kinds), (), 1 << 30)
+            wall = plan.wall(Sandbox(1, None, kinds), (), 1 << 30)
             with pytest.raises(spawn.Unprepared):
                 spawn.spawn(["/bin/touch", f"{tmp_path}/ran"], {}, {}, wall.lay, wall.kinds)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_process_without_a_sandbox_has_the_limit_of_memory():
-    wall = sandbox.wall(None, (), 300 << 20)
+    wall = plan.wall(None, (), 300 << 20)
     status, output = spawn.capture(
         ["/bin/sh", "-c", "ulimit -v"], {}, most=100, seconds=20, before_exec=wall.lay, kinds=wall.kinds
     )
@@ -187,10 +187,10 @@ assert libc.syscall(own, 1, None) > 0  # a session keyring for this test alone
 if libc.syscall(add, b"user", b"borgctl-test", b"x", ctypes.c_size_t(1), -3) < 0:
     sys.exit("no keyring")
 from borgctl.process import spawn
-from borgctl import landlock, sandbox
+from borgctl.sandbox import landlock, plan
 from borgctl.borg import relay
-from borgctl.credentials import Account
-held = sandbox.Held(0, Account(64123, 64123) if os.geteuid() == 0 else None)
+from borgctl.sandbox.privileges import Account
+held = plan.Sandbox(0, Account(64123, 64123) if os.geteuid() == 0 else None)
 before = held.lay if sys.argv[1] == "held" else lambda rules: None
 print(spawn.capture(["/bin/cat", "/proc/keys"], {}, most=100000, seconds=20, before_exec=lambda: before(())))
 """
