@@ -10,13 +10,14 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from borgctl import request, surroundings
+from borgctl import surroundings
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.policy import Policy
-from borgctl.request import Request
 from borgctl.values import SocketPath
+from borgctl.wire import request
+from borgctl.wire.request import Request
 
 Sent = Mapping[bytes, bytes]
 

@@ -30,7 +30,8 @@ from borgctl import (
     surroundings,
     transport,
 )
-from borgctl.audit import Log
+from borgctl.audit.log import Log
+from borgctl.audit.warned_files import WarnedFiles
 from borgctl.base import Base
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
@@ -43,15 +44,14 @@ from borgctl.judge import Facts
 from borgctl.output import Output
 from borgctl.policy import Policy
 from borgctl.process.spawn import Wall
-from borgctl.request import Request
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 from borgctl.skipped import file_systems
 from borgctl.templates import Names
 from borgctl.values import Head
-from borgctl.warned_files import WarnedFiles
 from borgctl.window import Window
+from borgctl.wire.request import Request
 
 
 @dataclass(slots=True)

@@ -13,9 +13,9 @@ from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Job, Policy, Repository
-from borgctl.request import Borg, Hello, Request, Run, Window
 from borgctl.templates import Names, Template
 from borgctl.values import ArchiveName, RepositoryPath
+from borgctl.wire.request import Borg, Hello, Request, Run, Window
 
 PROTOCOL = 1
 

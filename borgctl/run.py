@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import masks, passphrase, sources
+from borgctl import passphrase, sources
+from borgctl.audit import redact
 from borgctl.borg import command_line, log_filter, relay
 from borgctl.borg.command import BorgCommand
 from borgctl.borg.dry_run import DryRun
@@ -220,7 +221,7 @@ class Runner:
 
     def _keep(self, source: str, streams: Sequence[Stream]) -> None:
         secret = passphrase.known(self.secret, self._obtained)
-        lines = [masks.without(line, secret)[:_LONGEST_SAID] for stream in streams for line in stream.lines.tail]
+        lines = [redact.without(line, secret)[:_LONGEST_SAID] for stream in streams for line in stream.lines.tail]
         self.said.extend(f"{source}: {line}" for line in lines)
 
     def _disclose(self, stream: str) -> Callable[[str], str | None] | None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from borgctl.borg.options import ACCEPTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import Policy
-from borgctl.request import CARRIERS
+from borgctl.wire.request import CARRIERS
 
 Environment = Mapping[bytes, bytes]
 

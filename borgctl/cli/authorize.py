@@ -23,8 +23,8 @@ from borgctl.cli.dropin import Transport
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
-from borgctl.request import CARRIERS
 from borgctl.sandbox import plan
+from borgctl.wire.request import CARRIERS
 
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
 _PLAIN = re.compile(r"/[A-Za-z0-9_./+-]*")

@@ -15,7 +15,7 @@ from borgctl.cli.verdict import Explanation, refused
 from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.request import Hello, Request
+from borgctl.wire.request import Hello, Request
 
 
 @dataclass(frozen=True, slots=True)

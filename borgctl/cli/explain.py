@@ -24,12 +24,12 @@ from borgctl.fs import runtime_files
 from borgctl.judge import Facts
 from borgctl.policy import Policy
 from borgctl.process import namespaces
-from borgctl.request import Borg, Request
 from borgctl.run import check_version, opened_besides
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 from borgctl.skipped import file_systems
 from borgctl.templates import Names
+from borgctl.wire.request import Borg, Request
 
 
 def facts(*, local: bool = False) -> Facts:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from borgctl import rotated
+from borgctl.audit import rotation
 
 _POLL = 0.3  # seconds
 _MARK = 500  # bytes before our place: in a log, no two such are equal
@@ -48,7 +48,7 @@ class Follower:
         while data := os.pread(self._fd, 65536, self._at):
             self._at, self._mark = self._at + len(data), data[-_MARK:]
             *whole, self._rest = (self._rest + data).split(b"\n")
-            self._rest = self._rest[: rotated.LONGEST]
+            self._rest = self._rest[: rotation.LONGEST]
             yield from whole
 
     def _moved(self) -> bool:

@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from borgctl import rotated
-from borgctl.chain import sequence
+from borgctl.audit import rotation
+from borgctl.audit.chain import sequence
+from borgctl.audit.rate_limit import LARGEST, Tally
 from borgctl.errors import BadValue
-from borgctl.tally import LARGEST, Tally
 
 _FIRST_LINES = 100  # a part whose first record comes later counts as one without
 
@@ -36,8 +36,8 @@ def parts(log: str) -> list[str]:
     """Return the paths of a log and its older parts, oldest first; raise BadValue where the log cannot be read."""
     directory, name = os.path.split(os.path.abspath(log))
     try:
-        found = rotated.older(directory, name)[::-1]
-        with rotated.reading(None, log):
+        found = rotation.older(directory, name)[::-1]
+        with rotation.reading(None, log):
             found.append(name)
     except FileNotFoundError:
         if not os.path.isdir(directory) or not found:
@@ -53,7 +53,7 @@ def ordered(paths: Sequence[str]) -> list[str]:
     A part that is being compressed is there twice, and taken once.
     """
     first = {path: _first(path) for path in paths}
-    twice = [path for path in paths if first[path] == first.get(path.removesuffix(".gz")) and rotated.packed(path)]
+    twice = [path for path in paths if first[path] == first.get(path.removesuffix(".gz")) and rotation.packed(path)]
     return sorted((path for path in paths if path not in twice), key=lambda path: first[path])
 
 
@@ -69,8 +69,8 @@ def lines(paths: Sequence[str]) -> Iterator[Line]:
     """Yield the lines of these files; raise BadValue where one cannot be read to its end."""
     for path in paths:
         try:
-            with rotated.reading(None, path) as fd:
-                for number, line in enumerate(rotated.forwards(fd, packed=rotated.packed(path)), 1):
+            with rotation.reading(None, path) as fd:
+                for number, line in enumerate(rotation.forwards(fd, packed=rotation.packed(path)), 1):
                     yield Line(path, number, line.removesuffix(b"\n"), line.endswith(b"\n"))
         except OSError as error:
             raise BadValue(f"cannot read {path!r}: {error.strerror}") from None
@@ -79,7 +79,7 @@ def lines(paths: Sequence[str]) -> Iterator[Line]:
 def tally(log: str) -> Tally:
     """Return what stands beside a log; an empty tally where it cannot be read."""
     try:
-        with rotated.reading(None, f"{log}.head") as fd:
+        with rotation.reading(None, f"{log}.head") as fd:
             return Tally.read(os.pread(fd, LARGEST, 0))
     except OSError:
         return Tally()

@@ -13,9 +13,9 @@ import re
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.policy import Audit, Job, Offer, Passphrase, Policy, Repository
-from borgctl.request import Borg, Request, Run
 from borgctl.templates import Template
 from borgctl.values import JobName, SourcePath
+from borgctl.wire.request import Borg, Request, Run
 
 Added = tuple[str, str]  # section and name: ("jobs", "weekly"); the name of a whole section is empty
 

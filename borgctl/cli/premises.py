@@ -11,7 +11,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from borgctl import audit, base, borg_version, passphrase, series, surroundings
+from borgctl import base, borg_version, passphrase, series, surroundings
+from borgctl.audit import log
 from borgctl.base import Base
 from borgctl.errors import BorgctlError
 from borgctl.fs import locked_file, secure_path, trusted_code
@@ -107,7 +108,7 @@ def require_log(policy: Policy) -> None:
     """Raise BorgctlError where the gate could not write its log, or make it."""
     path = policy.audit.file
     try:
-        secure_path.makeable(os.path.dirname(path), missing=audit.DEEPEST)
+        secure_path.makeable(os.path.dirname(path), missing=log.DEEPEST)
         with contextlib.suppress(FileNotFoundError):
             locked_file.require_own(os.lstat(path), os.path.basename(path))
         _require_writable(path)

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from borgctl.chain import Link, digest, link
+from borgctl.audit.chain import Link, digest, link
+from borgctl.audit.rate_limit import Tally
 from borgctl.cli.logs import Line
-from borgctl.hashchain import START
-from borgctl.tally import Tally
 from borgctl.values import Head
+from borgctl.wire.hashchain import START
 
 _MOST_FINDINGS = 100
 _TOLERANCE = timedelta(seconds=2)

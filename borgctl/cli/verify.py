@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from borgctl.audit.rate_limit import Tally
 from borgctl.cli import logs
 from borgctl.cli.lint import printable
 from borgctl.cli.proof import Walk
-from borgctl.tally import Tally
 from borgctl.values import Head
 
 _ATTEMPTS = 3

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from borgctl import rotated
+from borgctl.audit import rotation
+from borgctl.audit.warned_files import MOST_RUNS, place
 from borgctl.borg.warning_kinds import KINDS
 from borgctl.cli.lint import printable
 from borgctl.errors import BadValue
-from borgctl.warned_files import MOST_RUNS, place
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Warned:
 
 
 def listed(log: str, begins: str, records: Iterable[dict[str, Any]]) -> Warned:
-    """Return the warnings of the run whose id begins so; `records` are those of the log."""
+    """Return the warnings of the run whose id begins so; `record` are those of the log."""
     told = [record for record in records if record.get("type") == "exit" and _is(record, begins)]
     runs = {str(record["run"]) for record in told}
     if len(runs) != 1:
@@ -64,8 +64,8 @@ def _is(record: dict[str, Any], begins: str) -> bool:
 
 def _read(path: str) -> tuple[dict[str, str], ...]:
     try:
-        with rotated.reading(None, path) as fd:
-            lines = [json.loads(line) for line in rotated.forwards(fd, packed=False)]
+        with rotation.reading(None, path) as fd:
+            lines = [json.loads(line) for line in rotation.forwards(fd, packed=False)]
     except FileNotFoundError:
         raise BadValue(f"no list {path!r}: only those of the last {MOST_RUNS} runs with warnings are kept") from None
     except OSError as error:

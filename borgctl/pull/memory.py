@@ -11,7 +11,6 @@ import os
 import pwd
 import re
 
-from borgctl.hashchain import follows
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, lock
 from borgctl.pull.outcome import DRY_RUN, GOOD
@@ -21,6 +20,7 @@ from borgctl.pull.stream import Audit
 from borgctl.pull.text import iso, shown
 from borgctl.pull.transcript import Message
 from borgctl.values import Head
+from borgctl.wire.hashchain import follows
 
 _LONGEST_REASON = 500
 _MOST_ERRORS = 3  # of what was found damaged: all of it is in the report

@@ -12,8 +12,8 @@ from signal import SIGKILL, SIGTERM
 
 from borgctl.pull import ssh
 from borgctl.pull.targets import Target
-from borgctl.request import Borg, Hello, Options, Order, Request, Run, Window, render
 from borgctl.values import Head, JobName, SocketPath
+from borgctl.wire.request import Borg, Hello, Options, Order, Request, Run, Window, render
 
 GATE = (sys.executable, "-I", "-m", "borgctl.gate")
 

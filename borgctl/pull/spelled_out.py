@@ -25,7 +25,7 @@ from borgctl.pull.running import Begun
 from borgctl.pull.state import State
 from borgctl.pull.state import load as load_state
 from borgctl.pull.targets import Target
-from borgctl.request import Borg, Options, parse
+from borgctl.wire.request import Borg, Options, parse
 
 _KINDS = {"create": "create", "prune": "prune", "init": "init", "list": "read", "info": "read", "check": "read"}
 

@@ -14,9 +14,9 @@ from typing import Any, NoReturn
 
 from borgctl.borg.warning_kinds import KINDS
 from borgctl.errors import BadValue
-from borgctl.hashchain import MOST, VERSION
 from borgctl.pull import fields
 from borgctl.values import Head, JobName
+from borgctl.wire.hashchain import MOST, VERSION
 
 LONGEST = 1 << 20
 PROTOCOL = 1

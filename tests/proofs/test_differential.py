@@ -12,7 +12,7 @@ from borgctl.borg import command_line
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.judge import judge
-from borgctl.request import parse
+from borgctl.wire.request import parse
 
 pytestmark = pytest.mark.e2e
 BATCH = 2000

@@ -13,9 +13,9 @@ from borgctl.borg.options import COMMANDS, FLAG, SETTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.policy import Job, Repository
-from borgctl.request import Options, Request, Window, announced_socket, parse, render, split
 from borgctl.templates import Names, Template
 from borgctl.values import JobName, RepositoryPath, SocketPath
+from borgctl.wire.request import Options, Request, Window, announced_socket, parse, render, split
 
 KINDS = {f"{c.name}-{n}": k for c in COMMANDS.values() for n, o in c.options.items() for k in (o.job, o.request) if k}
 

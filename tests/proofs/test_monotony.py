@@ -35,8 +35,8 @@ from borgctl.borg.options import COMMANDS, FLAG
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.policyfile import InvalidPolicy
-from borgctl.request import Borg, Hello, Options, Request, Run, Window, render
 from borgctl.values import ArchiveName, RepositoryPath, SocketPath, SourcePath
+from borgctl.wire.request import Borg, Hello, Options, Request, Run, Window, render
 
 SOCKET = SocketPath("/run/borgctl/x.sock")
 KNOWN = {

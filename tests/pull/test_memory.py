@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machines import full_disk
 
-from borgctl.hashchain import MOST, joined
 from borgctl.pull import config, memory
 from borgctl.pull import state as states
 from borgctl.pull.folders import TargetName
@@ -23,6 +22,7 @@ from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.stream import Audit, Exit, Hello, Output, Unframed, event
 from borgctl.pull.transcript import Message, Transcript
 from borgctl.values import Head, JobName
+from borgctl.wire.hashchain import MOST, joined
 
 NAME = TargetName("web1")
 A, B, C = "a" * 64, "b" * 64, "c" * 64

@@ -10,8 +10,8 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import TargetName, lock
 from borgctl.pull.spelled_out import read
 from borgctl.pull.state import Job, Past, State
-from borgctl.request import Borg
 from borgctl.values import ArchiveName
+from borgctl.wire.request import Borg
 
 NAME = TargetName("web1")
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from borgctl.borg.command import BorgCommand
 from borgctl.borg.options import COMMANDS, FLAG, Kind
 from borgctl.errors import BadValue
-from borgctl.request import LARGEST, MOST_WORDS, Borg, Hello, Options, Request, Run, Window, render, split
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath
+from borgctl.wire.request import LARGEST, MOST_WORDS, Borg, Hello, Options, Request, Run, Window, render, split
 
 # For what takes long to draw
 FEWER = settings(max_examples=40)

@@ -23,7 +23,7 @@ from borgctl.cli.description import described
 from borgctl.cli.explain import explained, facts, variables
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.request import announced_socket, parse
+from borgctl.wire.request import announced_socket, parse
 
 ALLOWED = stage.requests("allowed.txt")
 DENIED = stage.requests("denied.txt")

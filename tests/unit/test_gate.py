@@ -21,13 +21,13 @@ import stage
 from stage import SUPPORT
 
 from borgctl import surroundings
-from borgctl.audit import Log
-from borgctl.chain import link
+from borgctl.audit.chain import link
+from borgctl.audit.log import Log
 from borgctl.cli import show
 from borgctl.cli.verify import verified
-from borgctl.hashchain import MOST, follows
 from borgctl.pull.stream import LONGEST
 from borgctl.values import Head
+from borgctl.wire.hashchain import MOST, follows
 
 FORBIDDEN = ("typer", "rich", "structlog", "logging", "asyncio", "subprocess", "pydantic", "click", "borgctl.cli")
 KEY = "SHA256:" + "a" * 43

@@ -15,9 +15,9 @@ from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.policy import Audit, Environment, Job, Offer, Passphrase, Policy, Repository
-from borgctl.request import Borg, Hello, Options, Request, Run, parse
 from borgctl.templates import Names, Template
 from borgctl.values import ArchiveName, JobName, RepositoryPath, SocketPath, SourcePath
+from borgctl.wire.request import Borg, Hello, Options, Request, Run, parse
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from borgctl.audit import Log
+from borgctl.audit.log import Log
 from borgctl.base import Base
 from borgctl.cli import pulled
 from borgctl.cli.app import app

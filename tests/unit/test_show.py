@@ -12,8 +12,10 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from borgctl import audit, gate, tally
-from borgctl.audit import Log
+from borgctl import gate
+from borgctl.audit import log as audit_log
+from borgctl.audit import rate_limit
+from borgctl.audit.log import Log
 from borgctl.cli import show
 from borgctl.cli.app import app
 from borgctl.errors import BadValue
@@ -157,7 +159,7 @@ def test_an_outcome_that_no_record_has_is_refused_with_those_that_there_are(path
 
 
 def test_every_outcome_and_type_of_record_that_the_gate_writes_can_be_asked_for(path):
-    written = "".join(Path(module.__file__).read_text() for module in (audit, gate, tally))
+    written = "".join(Path(module.__file__).read_text() for module in (audit_log, gate, rate_limit))
     assert set(re.findall(r'"type": "([a-z]+)"', written)) == set(show.TYPES) - {"unreadable"}
     for word in (*show.OUTCOMES, *show.TYPES):
         assert show.sought(word) == word

@@ -10,8 +10,8 @@ from borgctl import sources
 from borgctl.errors import BorgctlError
 from borgctl.judge import judge
 from borgctl.policyfile import InvalidPolicy
-from borgctl.request import parse
 from borgctl.values import DevicePath
+from borgctl.wire.request import parse
 
 
 @pytest.fixture

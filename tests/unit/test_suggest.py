@@ -15,8 +15,8 @@ from borgctl.cli.app import app
 from borgctl.cli.suggest import suggested
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.judge import Facts, judge
-from borgctl.request import Options, Request, parse, render
 from borgctl.values import RepositoryPath, SocketPath
+from borgctl.wire.request import Options, Request, parse, render
 
 LEAN = """\
 version: 1
@@ -308,7 +308,7 @@ def test_a_log_that_cannot_be_read_is_an_error(tmp_path):
 
 def test_a_log_of_a_real_refusal_is_understood(tmp_path):
     """The record comes from the gate's own log, with whatever keys it has."""
-    from borgctl.audit import Log
+    from borgctl.audit.log import Log
 
     log = Log.open(str(tmp_path / "a.jsonl"), syslog=False)
     log.append({key: value for key, value in refusal("run weekly", "unknown-job").items() if key != "time"})

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from borgctl.audit import Log
-from borgctl.chain import digest
+from borgctl.audit.chain import digest
+from borgctl.audit.log import Log
 from borgctl.cli.app import app
 from borgctl.cli.verify import verified
 from borgctl.values import Head
@@ -147,7 +147,7 @@ def test_no_byte_can_be_changed_unnoticed(tmp_path_factory, data):
 
 RUN = """
 import os, signal, sys
-from borgctl.audit import Log
+from borgctl.audit.log import Log
 log = Log.open(sys.argv[1], syslog=False)
 log.append({"type": "accept", "run": "killed", "policy": "/p", "repository": "/srv/a"})
 os.kill(os.getpid(), signal.SIGKILL)

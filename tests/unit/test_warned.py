@@ -6,7 +6,7 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from borgctl.audit import Log
+from borgctl.audit.log import Log
 from borgctl.cli.app import app
 from borgctl.errors import BadValue
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.masks import masked, without
-from borgctl.records import render
+from borgctl.audit.record import render
+from borgctl.audit.redact import masked, without
 
 SECRET = "hunter2-secret-hunter2"
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.hashchain import START, follows, joined
 from borgctl.values import Head
+from borgctl.wire.hashchain import START, follows, joined
 
 DIGESTS = st.lists(st.binary(min_size=32, max_size=32).map(bytes.hex), max_size=8)
 

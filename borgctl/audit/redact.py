@@ -3,7 +3,7 @@
 A passphrase never reaches a record by the gate's own doing. What a hook or borg prints may hold one: words that follow
 a telling name, the password of a URL, a bearer token, a private key. It is a net, and no proof: where a value's end is
 in doubt, more is masked. What is known to be secret is masked wherever it stands (`without`). Which fields of a record
-are free text, `records` knows: what was asked for, and what was run, is never masked.
+are free text, `record` knows: what was asked for, and what was run, is never masked.
 
     masked("BORG_PASSPHRASE=hunter2 borg list") == "BORG_PASSPHRASE=*** borg list"
 """

@@ -12,8 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from borgctl.errors import BorgctlError
-from borgctl.request import LARGEST, Borg, Hello, Options, Request, Run, announced_socket, parse, render, split
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath
+from borgctl.wire.request import LARGEST, Borg, Hello, Options, Request, Run, announced_socket, parse, render, split
 
 ANYTHING = st.binary(max_size=300) | st.text("runbog helo-=/:'\"\\{}~$;\n\0", max_size=80).map(str.encode)
 CARRIERS = st.none() | st.dictionaries(st.sampled_from(("BORG_SOCKET", "BORG_REPOPATH")), st.text(max_size=40))

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from borgctl.errors import BadValue
-from borgctl.hashchain import VERSION
 from borgctl.values import Head
+from borgctl.wire.hashchain import VERSION
 
 LARGEST = 64 * 1024  # bytes
 _MOST_KEYS = 64

@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.masks import MASK, masked, tells
+from borgctl.audit.redact import MASK, masked, tells
 
 LARGEST = 16 * 1024  # bytes of one line, with its newline
 _LONGEST_TEXT = 1024

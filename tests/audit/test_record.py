@@ -8,11 +8,11 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl import masks
-from borgctl.records import LARGEST, render
+from borgctl.audit import redact
+from borgctl.audit.record import LARGEST, render
 
 SCALARS = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(max_size=50)
-NAMES = st.text(max_size=5).filter(lambda name: not masks.tells(name))  # of a "pwd" nothing is written
+NAMES = st.text(max_size=5).filter(lambda name: not redact.tells(name))  # of a "pwd" nothing is written
 RECORDS = st.dictionaries(
     st.text("abcdefgh", min_size=1, max_size=8),
     SCALARS | st.lists(SCALARS, max_size=4) | st.dictionaries(NAMES, SCALARS, max_size=3),

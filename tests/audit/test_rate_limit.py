@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.tally import LARGEST, REFUSALS, RUNS, Tally, count, take
+from borgctl.audit.rate_limit import LARGEST, REFUSALS, RUNS, Tally, count, take
 from borgctl.values import Head
 
 NOW = 1_800_000_000.0

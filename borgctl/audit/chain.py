@@ -14,8 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from borgctl.hashchain import VERSION, joined
 from borgctl.values import Head
+from borgctl.wire.hashchain import VERSION, joined
 
 _BEGIN = re.compile(
     rb'\{"time": "[^"\\]{1,40}", "sequence": ([0-9]{1,15}), (?:"chain": ([0-9]), )?"previous": "([0-9a-f]{64})"'

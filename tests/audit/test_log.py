@@ -16,14 +16,15 @@ import programs
 import pytest
 import stage
 
-from borgctl import history, records, rotated
-from borgctl.audit import Log
-from borgctl.chain import link
+from borgctl.audit import lookup, rotation
+from borgctl.audit import record as audit_record
+from borgctl.audit.chain import link
+from borgctl.audit.log import Log
 from borgctl.cli.logs import lines
 from borgctl.cli.verify import verified
 from borgctl.errors import BorgctlError
-from borgctl.hashchain import MOST, follows
 from borgctl.values import Head
+from borgctl.wire.hashchain import MOST, follows
 
 OTHER = 54321
 only_root = pytest.mark.skipif(not stage.ROOT, reason="only root gives files away")
@@ -93,7 +94,7 @@ def test_the_head_is_that_of_the_record_that_was_written(path):
 
 def test_no_digest_tells_by_trial_what_is_in_a_record(path, monkeypatch):
     """A server knows the run's id and nearly the time; what an admin said in a window is not for it to guess."""
-    monkeypatch.setattr(records, "stamp", lambda _: "2026-11-23T04:05:06.789Z")
+    monkeypatch.setattr(audit_record, "stamp", lambda _: "2026-11-23T04:05:06.789Z")
     log = opened(path)
     first = log.append({"type": "window", "argv": ["list"]})
     told = log.told(log.append({"type": "window", "argv": ["list"]}), first)
@@ -371,7 +372,7 @@ def test_the_digests_lead_from_every_record_to_the_head(path, form):
 
 
 def test_of_very_many_records_the_first_are_told_and_how_many_are_left(path, monkeypatch):
-    monkeypatch.setattr(history, "MOST", 3)
+    monkeypatch.setattr(lookup, "MOST", 3)
     log = opened(path)
     heads = [log.append({"type": "x", "n": number}) for number in range(8)]
     seen, lengths = heads[0], []
@@ -422,7 +423,7 @@ def test_a_log_that_is_rotated_while_it_is_searched_is_searched_again(path, monk
     heads = [log.append({"type": "x"})]
     os.rename(path, f"{path}.1")
     heads.append(log.append({"type": "x"}))
-    names, calls = history.older(log.above, log.name), []
+    names, calls = lookup.older(log.above, log.name), []
 
     def older(*_):
         calls.append(1)
@@ -430,9 +431,9 @@ def test_a_log_that_is_rotated_while_it_is_searched_is_searched_again(path, monk
             os.rename(f"{path}.1", f"{path}.2")
             os.rename(path, f"{path}.1")
             return names
-        return rotated.older(log.above, log.name)
+        return rotation.older(log.above, log.name)
 
-    monkeypatch.setattr(history, "older", older)
+    monkeypatch.setattr(lookup, "older", older)
     assert follows(heads[0], log.told(heads[1], heads[0])["digests"], heads[1])
     log.close()
 
@@ -592,8 +593,8 @@ def test_an_ordinary_users_usual_directories_are_made_with_the_log(tmp_path):
 
 WRITER = """
 import sys
-from borgctl import history
-from borgctl.audit import Log
+from borgctl.audit import lookup
+from borgctl.audit.log import Log
 from borgctl.cli.logs import lines
 from borgctl.cli.verify import verified
 log = Log.open(sys.argv[1], syslog=False)
@@ -636,8 +637,8 @@ def test_a_log_that_is_rotated_while_they_write_is_one_chain(path):
 
 FULL = """
 import resource, sys
-from borgctl import history
-from borgctl.audit import Log
+from borgctl.audit import lookup
+from borgctl.audit.log import Log
 from borgctl.cli.logs import lines
 from borgctl.cli.verify import verified
 from borgctl.errors import BorgctlError
@@ -668,8 +669,8 @@ def test_a_full_disk_leaves_no_part_of_a_line(path, limit, reason):
 def test_a_really_full_file_system_leaves_no_part_of_a_line(tmp_path):
     code = """
 import ctypes, json, os, sys
-from borgctl import history
-from borgctl.audit import Log
+from borgctl.audit import lookup
+from borgctl.audit.log import Log
 from borgctl.cli.logs import lines
 from borgctl.cli.verify import verified
 from borgctl.errors import BorgctlError
@@ -762,7 +763,7 @@ def test_a_record_is_found_among_very_many_and_the_work_ends_somewhere(path, mon
     last = link(line.replace(b'"sequence": 3', b'"sequence": 20000').rstrip())
     assert answers(log, end, last.head) == [True]
     assert len(log.told(end, heads[0])["digests"]) == log.told(end, heads[0])["sequence"] - 1 == MOST
-    monkeypatch.setattr(history, "_MOST_BYTES", 1 << 20)
+    monkeypatch.setattr(lookup, "_MOST_BYTES", 1 << 20)
     assert answers(log, end, heads[0], end) == [None, False]
     subprocess.run(["/bin/gzip", "-k", path], check=True)
     os.rename(f"{path}.gz", f"{path}.1.gz")

@@ -3,7 +3,7 @@
 No record, no run: whatever keeps a record from the disk is an error. All gates of a user share one log, by a lock on
 the tally beside it (LOG.head), which no logrotate(8) moves away; the log itself is opened by its name each time, so a
 record always goes where the name leads. Its place in the chain is read from the log, and from the tally only where the
-log is new or was cut. This module knows files; lines are `records`, their order is `chain`, how many is `tally`.
+log is new or was cut. This module knows files; lines are `record`, their order is `chain`, how many is `rate_limit`.
 
     log = Log.open("/var/log/borgctl/audit.jsonl", syslog=True)
     head = log.append({"type": "accept", "run": "3f2a…", …})
@@ -17,18 +17,18 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from borgctl import history, tally
-from borgctl.chain import link
+from borgctl.audit import lookup, rate_limit
+from borgctl.audit.chain import link
+from borgctl.audit.lookup import Last, Since
+from borgctl.audit.rate_limit import REFUSALS, RUNS, Tally
+from borgctl.audit.record import render
+from borgctl.audit.warned_files import WarnedFiles
 from borgctl.errors import BorgctlError
 from borgctl.fs.free_space import unwritten
 from borgctl.fs.locked_file import held, opened
 from borgctl.fs.secure_path import InsecurePath, SecurePath, directory
-from borgctl.hashchain import START, VERSION
-from borgctl.history import Last, Since
-from borgctl.records import render
-from borgctl.tally import REFUSALS, RUNS, Tally
 from borgctl.values import Head
-from borgctl.warned_files import WarnedFiles
+from borgctl.wire.hashchain import START, VERSION
 
 _SALT = 16  # bytes
 DEEPEST = 3  # directories that are made: an ordinary user's usual ones, ~/.local/state/borgctl
@@ -103,7 +103,7 @@ class Log:
         if head is None:
             return None
         try:
-            since = history.since(self.above, self.name, seen, head) if seen and self.above is not None else Since(None)
+            since = lookup.since(self.above, self.name, seen, head) if seen and self.above is not None else Since(None)
         except OSError:
             since = Since(None)
         last = since.head or head
@@ -114,7 +114,7 @@ class Log:
 
     def _append(self, above: int, fd: int, record: dict[str, Any], said: list[str]) -> Head | None:
         """Decide what gets a line, write it, and keep the tally; `fd` is the tally, locked."""
-        kept, now = Tally.read(os.pread(fd, tally.LARGEST, 0)), time.time()
+        kept, now = Tally.read(os.pread(fd, rate_limit.LARGEST, 0)), time.time()
         records = [*kept.due(now), *_admitted(kept, record, now)]
         if records:
             with opened(above, self.name, os.O_APPEND) as log:
@@ -137,10 +137,10 @@ def _admitted(kept: Tally, record: dict[str, Any], now: float) -> list[dict[str,
     """Return the record if its key has room left; an alert, or nothing, for a refusal that is only counted."""
     account = kept.account(record, now)
     match record.get("type"):
-        case "accept" if not tally.take(account, RUNS):
+        case "accept" if not rate_limit.take(account, RUNS):
             raise BorgctlError("asked-too-often", f"more than {RUNS.most} requests, and {RUNS.hourly} an hour")
-        case "refuse" if not tally.take(account, REFUSALS):
-            return tally.count(account, now)
+        case "refuse" if not rate_limit.take(account, REFUSALS):
+            return rate_limit.count(account, now)
     return [record]
 
 
@@ -148,9 +148,9 @@ def _written(
     fd: int, above: int, name: str, known: Last | None, records: list[dict[str, Any]], said: list[str]
 ) -> Head | None:
     """Append records to the chain and return its new head; `known` is the last record as the tally has it."""
-    new, (found, skipped) = not os.fstat(fd).st_size, history.ending(fd)
+    new, (found, skipped) = not os.fstat(fd).st_size, lookup.ending(fd)
     if new:  # a new log, or one that was copied and truncated
-        found = history.newest(above, name)
+        found = lookup.newest(above, name)
     elif known and (found is None or known.head.sequence > found.head.sequence or _differ(known, found)):
         told = {"kept": str(known.head), "found": found and str(found.head)}
         records = [{"type": "alert", "reason": "log-cut", **told}, *records]

@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from borgctl.warned_files import MOST_RUNS, WarnedFiles
+from borgctl.audit.warned_files import MOST_RUNS, WarnedFiles
 
 
 @pytest.fixture

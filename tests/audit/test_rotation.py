@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from borgctl import rotated
-from borgctl.audit import Log
+from borgctl.audit import rotation
+from borgctl.audit.log import Log
 from borgctl.values import Head
 
 NAME = "audit.jsonl"
@@ -24,7 +24,7 @@ def parts(tmp_path):
 def test_older_parts_are_those_of_this_log_the_newest_first(parts):
     for other in (f"{NAME}.head", f"{NAME}x.1", f"x{NAME}.1", f"{NAME}.old", "audit.jsonl"):
         (parts / other).touch()
-    assert rotated.older(str(parts), NAME) == ["audit-20261124.jsonl.gz", f"{NAME}-20261123", f"{NAME}.1"]
+    assert rotation.older(str(parts), NAME) == ["audit-20261124.jsonl.gz", f"{NAME}-20261123", f"{NAME}.1"]
 
 
 @pytest.mark.parametrize("how", ["others may write it", "a symlink", "a FIFO", "a directory", "another user's"])
@@ -40,7 +40,7 @@ def test_what_another_user_could_have_put_there_is_left_out(parts, how):
         part.unlink()
         make = {"a symlink": lambda: part.symlink_to(f"{NAME}-20261123"), "a FIFO": lambda: os.mkfifo(part)}
         make.get(how, part.mkdir)()
-    assert rotated.older(str(parts), NAME) == ["audit-20261124.jsonl.gz", f"{NAME}-20261123"]
+    assert rotation.older(str(parts), NAME) == ["audit-20261124.jsonl.gz", f"{NAME}-20261123"]
 
 
 def test_a_part_that_is_left_out_keeps_no_run_from_its_record(parts):

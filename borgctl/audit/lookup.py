@@ -11,11 +11,11 @@ import os
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from borgctl import chain
-from borgctl.chain import Link, link
-from borgctl.hashchain import MOST
-from borgctl.rotated import LONGEST, backwards, forwards, older, packed, reading
+from borgctl.audit import chain
+from borgctl.audit.chain import Link, link
+from borgctl.audit.rotation import LONGEST, backwards, forwards, older, packed, reading
 from borgctl.values import Head
+from borgctl.wire.hashchain import MOST
 
 _MOST_BYTES = 64 * 1024 * 1024  # that are looked through, unpacked
 _MOST_PARTS = 32
