@@ -17,7 +17,7 @@ from borgctl.borg import command_line, relay
 from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
-from borgctl.policy import Policy
+from borgctl.policy.model import Policy
 from borgctl.process import spawn
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox

@@ -19,17 +19,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from borgctl import (
-    borg_version,
-    decide,
-    descriptors,
-    passphrase,
-    policyfile,
-    requirements,
-    series,
-    surroundings,
-    transport,
-)
+from borgctl import borg_version, descriptors, passphrase, requirements, series, transport
 from borgctl.audit.log import Log
 from borgctl.audit.warned_files import WarnedFiles
 from borgctl.base import Base
@@ -40,15 +30,16 @@ from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.identity import Identity
-from borgctl.judge import Facts
 from borgctl.output import Output
-from borgctl.policy import Policy
+from borgctl.policy import decide, load, sent_environment
+from borgctl.policy.judge import Facts
+from borgctl.policy.model import Policy
+from borgctl.policy.placeholders import Names
 from borgctl.process.spawn import Wall
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 from borgctl.skipped import file_systems
-from borgctl.templates import Names
 from borgctl.values import Head
 from borgctl.window import Window
 from borgctl.wire.request import Request
@@ -105,7 +96,7 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
     policy = _policy(story, file)
     announced = decide.announced(policy, command, environment)
     pinned = transport.pin(announced, policy.socket_directory) if announced else None
-    facts = Facts(Names(surroundings.hostname(), "", datetime.now().astimezone()), story.local)
+    facts = Facts(Names(sent_environment.hostname(), "", datetime.now().astimezone()), story.local)
     decided = decide.decide(policy, command, environment, facts, story.heard)
     decision = decided.granted
     base = Base.open(policy.base)
@@ -170,9 +161,9 @@ def _asked(file: str, key: str | None, command: bytes | None, environment: Mappi
 def _policy(story: Story, file: str) -> Policy:
     """Read the policy and open its log; where it cannot be read, leave a log in which that can be written down."""
     try:
-        policy = policyfile.read(file)
-    except policyfile.InvalidPolicy as error:
-        story.log = Log.fallback(error.log or policyfile.default_log())
+        policy = load.read(file)
+    except load.InvalidPolicy as error:
+        story.log = Log.fallback(error.log or load.default_log())
         raise
     story.known["digest"] = policy.digest
     story.log = Log.open(policy.audit.file, syslog=policy.audit.syslog)
@@ -318,7 +309,7 @@ def _refuse(story: Story, error: BorgctlError) -> int:
     ending = by_gate(error.reason.code)
     kind = {"type": "refuse"} if story.accepted is None else {"type": "exit", "outcome": ending.outcome}
     record = {**kind, "run": story.run, **story.known, "reason": error.reason.code, "detail": error.detail}
-    log, audit = story.log or Log.fallback(policyfile.default_log()), None
+    log, audit = story.log or Log.fallback(load.default_log()), None
     try:
         audit = log.told(log.append({**record, "code": ending.code}), story.seen)
     except BorgctlError as failure:

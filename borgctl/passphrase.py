@@ -7,7 +7,7 @@ import stat
 from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
-from borgctl.policy import Passphrase
+from borgctl.policy.model import Passphrase
 from borgctl.process import spawn
 
 _LONGEST = 4096  # bytes: less than a pipe holds, so that writing never waits

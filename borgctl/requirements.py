@@ -7,7 +7,7 @@ Files are looked at and nothing is changed. It does not know who asks, nor what 
 
 from borgctl import passphrase, sources
 from borgctl.borg.command import BorgCommand
-from borgctl.policy import Policy
+from borgctl.policy.model import Policy
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 

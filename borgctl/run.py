@@ -25,8 +25,8 @@ from borgctl.errors import REASONS, BorgctlError
 from borgctl.fs import free_space
 from borgctl.hooks import Hooks
 from borgctl.output import Output
-from borgctl.policy import Limits, Passphrase
-from borgctl.policyfile import home
+from borgctl.policy.load import home
+from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, spawn
 from borgctl.process.named_pipes import Waiting
 from borgctl.skipped import file_systems

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from borgctl.base import Base
-from borgctl.policy import Job, Policy
-from borgctl.templates import SAMPLE, Names, Template
+from borgctl.policy.model import Job, Policy
+from borgctl.policy.placeholders import SAMPLE, Names, Template
 
 _MOST = 8  # names of one host
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")

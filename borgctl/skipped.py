@@ -6,7 +6,7 @@ file_systems(launch) == ("/srv/a/db",)
 from borgctl.borg import patterns
 from borgctl.borg.command import BorgCommand
 from borgctl.fs import mountinfo
-from borgctl.policy import Job
+from borgctl.policy.model import Job
 
 
 def file_systems(order: Job | BorgCommand) -> tuple[str, ...]:

@@ -17,10 +17,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from borgctl.borg import relay
-from borgctl.decide import require_placed
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath, SecurePath
+from borgctl.policy.decide import require_placed
 from borgctl.process import spawn
 from borgctl.values import SocketPath
 

@@ -10,14 +10,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import series, sources, surroundings
+from borgctl import series, sources
 from borgctl.borg import patterns
 from borgctl.borg.options import COMMANDS, FILE
 from borgctl.cli import hooks, premises
 from borgctl.cli.saved import unsaid
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
-from borgctl.policy import Job, Policy
+from borgctl.policy import sent_environment
+from borgctl.policy.model import Job, Policy
 from borgctl.sandbox import plan, privileges
 from borgctl.strict_yaml import Node, Problem
 from borgctl.values import SourcePath
@@ -200,7 +201,7 @@ def _series(policy: Policy, job: Job) -> Iterator[str]:
     prunes = any(other.command == "prune" for other in policy.jobs.values())
     if job.archive is None or not prunes:
         return
-    hostname = surroundings.hostname()
+    hostname = sent_environment.hostname()
     if not series.is_pruned(policy, job, hostname, hostname):
         text = f"no prune here is about its archives, named {str(job.archive)!r}, so all of them are kept"
         yield f"{text}: name them in the 'glob-archives' of a job of command prune"

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from borgctl import policyfile
 from borgctl.cli import logs, show, warned
 from borgctl.cli.follow import Follower
 from borgctl.cli.verify import verified
+from borgctl.policy import load
 from borgctl.values import Head
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def verify(
 
     Example: borgctl audit verify --head 1041:9f86d081…
     """
-    proof = verified(files or [policyfile.default_log()], [Head.read(text) for text in head or []])
+    proof = verified(files or [load.default_log()], [Head.read(text) for text in head or []])
     typer.echo(json.dumps(proof.plain, indent=2) if as_json else "\n".join(proof.lines))
     raise typer.Exit(proof.status)
 
@@ -64,7 +64,7 @@ def show_(
 
     Example: borgctl audit show --since 2d --outcome refused
     """
-    path = log or policyfile.default_log()
+    path = log or load.default_log()
     if files:
         _print_files(path, run or "", as_json=as_json)
         return

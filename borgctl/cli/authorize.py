@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from borgctl import policyfile
 from borgctl.cli import dropin
 from borgctl.cli.doctor import keyfiles
 from borgctl.cli.doctor.login import Login as Account
@@ -23,6 +22,7 @@ from borgctl.cli.dropin import Transport
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
+from borgctl.policy import load
 from borgctl.sandbox import plan
 from borgctl.wire.request import CARRIERS
 
@@ -114,7 +114,7 @@ def _plain(path: str) -> str:
 def _accepted(policy: str) -> tuple[str, ...]:
     """Return the variables that the gate would take from the server; sshd and sudo have to let them through."""
     try:
-        read = policyfile.read(policy)
+        read = load.read(policy)
     except BorgctlError:
         return ()
     return (*(sorted(CARRIERS) if read.published else ()), *sorted(read.environment.accept))
@@ -141,7 +141,7 @@ def _remarks(order: Order, python: str) -> list[str]:
     """Return what would make the gate refuse, or make it somebody else's."""
     found = []
     try:
-        policy = policyfile.read(order.policy)
+        policy = load.read(order.policy)
         if order.transport not in policy.transports:
             found.append(
                 f"{order.policy} does not offer this transport: write 'transports: [stdio, {order.transport}]' there"
@@ -163,7 +163,7 @@ def _remarks(order: Order, python: str) -> list[str]:
 def _sockets(policy: str) -> str:
     """Return the policy's directory for sockets, or the usual one where it cannot be read."""
     try:
-        return policyfile.read(policy).socket_directory
+        return load.read(policy).socket_directory
     except BorgctlError:
         return "/run/borgctl"
 

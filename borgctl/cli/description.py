@@ -7,14 +7,14 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from borgctl import policyfile
 from borgctl.borg.command import HelloReply
 from borgctl.cli.lint import printable
 from borgctl.cli.sentences import paragraphs
 from borgctl.cli.verdict import Explanation, refused
 from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
-from borgctl.judge import Facts, judge
+from borgctl.policy import load
+from borgctl.policy.judge import Facts, judge
 from borgctl.wire.request import Hello, Request
 
 
@@ -50,7 +50,7 @@ class Description:
 def described(file: str, facts: Facts) -> Description | Explanation:
     """Describe a policy; one that cannot be used gives the gate's refusal."""
     try:
-        policy = policyfile.read(os.path.abspath(file))
+        policy = load.read(os.path.abspath(file))
         greeting = judge(policy, Request(Hello()), facts)
     except BorgctlError as error:
         return refused(error)

@@ -11,30 +11,31 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import borg_version, policyfile, requirements, surroundings
+from borgctl import borg_version, requirements
 from borgctl.base import Base
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg_version import Version
 from borgctl.cli import premises
 from borgctl.cli.verdict import Explanation, as_whom, refused
-from borgctl.decide import decide
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
-from borgctl.judge import Facts
-from borgctl.policy import Policy
+from borgctl.policy import load, sent_environment
+from borgctl.policy.decide import decide
+from borgctl.policy.judge import Facts
+from borgctl.policy.model import Policy
+from borgctl.policy.placeholders import Names
 from borgctl.process import namespaces
 from borgctl.run import check_version, opened_besides
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 from borgctl.skipped import file_systems
-from borgctl.templates import Names
 from borgctl.wire.request import Borg, Request
 
 
 def facts(*, local: bool = False) -> Facts:
     """Return the world as the gate would find it now."""
-    return Facts(Names(surroundings.hostname(), "", datetime.now().astimezone()), local)
+    return Facts(Names(sent_environment.hostname(), "", datetime.now().astimezone()), local)
 
 
 def variables(words: list[str]) -> dict[bytes, bytes]:
@@ -52,7 +53,7 @@ def explained(file: str, command: bytes, sent: Mapping[bytes, bytes], given: Fac
     """Explain one request to one policy."""
     text = command.decode("ascii", "backslashreplace")
     try:
-        policy = policyfile.read(os.path.abspath(file))
+        policy = load.read(os.path.abspath(file))
         return _judged(policy, text, command, sent, given)
     except BorgctlError as error:
         return refused(error, text)

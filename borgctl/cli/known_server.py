@@ -11,13 +11,13 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from borgctl import policyfile
 from borgctl.cli import logs
 from borgctl.cli.doctor.keyline import parse
 from borgctl.cli.publickey import PublicKey
 from borgctl.cli.show import record
 from borgctl.errors import BadValue
-from borgctl.policy import Policy
+from borgctl.policy import load
+from borgctl.policy.model import Policy
 
 _LARGEST = 1 << 20
 
@@ -52,7 +52,7 @@ def _address(peer: object) -> str | None:
 def _target(fingerprint: str) -> str | None:
     """Return the name in the comment of the key with this fingerprint."""
     try:
-        with open(f"{policyfile.home()}/.ssh/authorized_keys", encoding="utf-8", errors="replace") as file:
+        with open(f"{load.home()}/.ssh/authorized_keys", encoding="utf-8", errors="replace") as file:
             text = file.read(_LARGEST)
     except OSError:
         return None

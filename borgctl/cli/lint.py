@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from borgctl import policyfile
 from borgctl.base import Base
 from borgctl.cli.advice import advise
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
-from borgctl.policy import Policy
-from borgctl.policyfile import InvalidPolicy
+from borgctl.policy import load
+from borgctl.policy.load import InvalidPolicy
+from borgctl.policy.model import Policy
 from borgctl.strict_yaml import LARGEST, Node, Problem, Problems, parse
 
 UNUSABLE = 78  # sysexits(3) EX_CONFIG, as in `errors`
@@ -61,7 +61,7 @@ def lint(file: str) -> Report:
     """Report on one policy; what is not about a line stands at 1:1."""
     path = os.path.abspath(file)
     try:
-        policy = policyfile.read(path)
+        policy = load.read(path)
         advice = advise(policy, _root(path))
     except InvalidPolicy as error:
         hint = f": {error.hint}" if error.reason.code == "policy-unsafe" else ""
@@ -77,7 +77,7 @@ def _second_bases(policy: Policy) -> Iterator[Problem]:
     others = []
     for path in sorted(beside):
         with contextlib.suppress(BorgctlError):
-            others.append(policyfile.read(path).base)
+            others.append(load.read(path).base)
     base = Base.known(policy.base)
     if base is None:
         return
@@ -100,7 +100,7 @@ def _root(path: str) -> Node:
 
 def usual_policies() -> list[str]:
     """Return the policies that lie where they are usually kept; raise BadValue where there is none."""
-    directory = policyfile.policy_directory()
+    directory = load.policy_directory()
     found = sorted(glob.glob(f"{glob.escape(directory)}/*.yaml"))
     if not found:
         raise BadValue(f"no policy in {directory}: name one, or make one with 'borgctl sample'")

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from borgctl.base import Base
 from borgctl.errors import BadValue
 from borgctl.fs.remove_tree import clear
-from borgctl.policy import Policy
+from borgctl.policy.model import Policy
 from borgctl.values import RepositoryPath
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

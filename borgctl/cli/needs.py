@@ -11,9 +11,9 @@ import json
 import re
 
 from borgctl.errors import REASONS, BorgctlError
-from borgctl.judge import Facts, judge
-from borgctl.policy import Audit, Job, Offer, Passphrase, Policy, Repository
-from borgctl.templates import Template
+from borgctl.policy.judge import Facts, judge
+from borgctl.policy.model import Audit, Job, Offer, Passphrase, Policy, Repository
+from borgctl.policy.placeholders import Template
 from borgctl.values import JobName, SourcePath
 from borgctl.wire.request import Borg, Request, Run
 

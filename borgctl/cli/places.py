@@ -8,10 +8,10 @@ import os
 import pwd
 import shlex
 
-from borgctl import policyfile
 from borgctl.cli.explain import facts
 from borgctl.errors import BorgctlError
-from borgctl.policy import Policy
+from borgctl.policy import load
+from borgctl.policy.model import Policy
 from borgctl.values import RepositoryPath
 
 
@@ -19,7 +19,7 @@ def read(file: str) -> Policy:
     """Read the policy that is named; tell root, who must not be led by another user's file, to become that user."""
     path = os.path.abspath(file)
     try:
-        return policyfile.read(path)
+        return load.read(path)
     except BorgctlError as error:
         if os.geteuid() == 0 and error.reason.code == "policy-unsafe":
             with contextlib.suppress(OSError, KeyError):

@@ -11,13 +11,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from borgctl import base, borg_version, passphrase, series, surroundings
+from borgctl import base, borg_version, passphrase, series
 from borgctl.audit import log
 from borgctl.base import Base
 from borgctl.errors import BorgctlError
 from borgctl.fs import locked_file, secure_path, trusted_code
 from borgctl.fs.secure_path import InsecurePath
-from borgctl.policy import Policy
+from borgctl.policy import sent_environment
+from borgctl.policy.model import Policy
 
 _MAKE = "(umask 077; head -c 33 /dev/urandom | base64 > {})"
 _SHORT = 16  # bytes of a passphrase file; with repokey the server may guess as long as it likes
@@ -162,7 +163,7 @@ def former_names(policy: Policy) -> tuple[str, ...]:
     if kept is None:
         return ()
     try:
-        return series.former_names(kept, surroundings.hostname())
+        return series.former_names(kept, sent_environment.hostname())
     except BorgctlError:
         return ()
     finally:

@@ -15,7 +15,6 @@ from datetime import datetime
 from time import sleep
 from typing import Any
 
-from borgctl import policyfile
 from borgctl.base import Base
 from borgctl.borg.log_messages import DAMAGED
 from borgctl.cli import logs
@@ -24,7 +23,8 @@ from borgctl.cli.lint import printable
 from borgctl.cli.show import moment, record
 from borgctl.console.text import elapsed
 from borgctl.errors import REASONS, BadValue, BorgctlError
-from borgctl.policy import Policy
+from borgctl.policy import load
+from borgctl.policy.model import Policy
 from borgctl.run import DRY_RUN
 
 _GOOD = ("ok", "warning")
@@ -143,7 +143,7 @@ def _status(files: Sequence[str], longest: float, now: datetime) -> Findings:
     bases: dict[str, str] = {}
     for file in files:
         try:
-            policy = policyfile.read(file)
+            policy = load.read(file)
         except BorgctlError as error:
             findings.jobs.append(Pulled(file, None, error=error.detail))
             continue

@@ -8,13 +8,14 @@ import os
 import re
 from datetime import datetime
 
-from borgctl import claim, policyfile, recovery, surroundings
+from borgctl import claim, recovery
 from borgctl.base import Base
 from borgctl.claim import Claim
 from borgctl.cli import paper_key, visit
 from borgctl.cli.known_server import known_server
 from borgctl.errors import BadValue
-from borgctl.policy import Policy
+from borgctl.policy import load, sent_environment
+from borgctl.policy.model import Policy
 from borgctl.values import RepositoryPath
 
 _EXPORT = ("key", "export")
@@ -91,9 +92,9 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
     server = known_server(policy)
     target = server.target or _BLANK
     return _PAGE.format(
-        host=surroundings.hostname(),
+        host=sent_environment.hostname(),
         today=datetime.now().astimezone().strftime("%Y-%m-%d"),
-        directory=policyfile.policy_directory(),
+        directory=load.policy_directory(),
         policy=policy.file,
         path=path.text,
         identity=identity,

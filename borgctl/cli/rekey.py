@@ -22,8 +22,8 @@ from borgctl.cli import lint, visit
 from borgctl.cli.places import recovery_command
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import secure_path
-from borgctl.policy import Passphrase, Policy
-from borgctl.policyfile import read
+from borgctl.policy.load import read
+from borgctl.policy.model import Passphrase, Policy
 from borgctl.values import RepositoryPath
 
 _CHANGE = ("key", "change-passphrase")

@@ -10,10 +10,11 @@ import re
 import stat
 from collections.abc import Iterator
 
-from borgctl import policyfile, skipped, sources
+from borgctl import skipped, sources
 from borgctl.borg import patterns
 from borgctl.fs import mountinfo
-from borgctl.policy import Job
+from borgctl.policy import load
+from borgctl.policy.model import Job
 
 # behind an option pattern's sign and a style: '- ~/x', 'sh:$HOME/x'
 _SHELL = re.compile(r"(?:[-+!] *|[PRpr] +)?(?:(?:fm|sh|pp|pf):)?(~[a-z0-9_-]*|\$HOME|\$\w+)(?:/|\Z)")
@@ -64,7 +65,7 @@ def _unexpanded(job: Job) -> Iterator[str]:
     """Look for what a shell would have replaced; borg takes it as it stands."""
     for name, value in job.options:
         if name in ("exclude", "pattern") and (match := _SHELL.match(value or "")):
-            home = policyfile.home().rstrip("/")
+            home = load.home().rstrip("/")
             yield (
                 f"{name} {value!r} matches nothing, as no shell reads {match[1]!r}: write the directory out, "
                 f"like '{home}/…', or 'sh:/home/*/…' for that of each user"

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.fs import runtime_files
-from borgctl.policy import Job, Offer, Policy
+from borgctl.policy.model import Job, Offer, Policy
+from borgctl.policy.placeholders import Names, Template
 from borgctl.sandbox import plan
-from borgctl.templates import Names, Template
 
 _DOES = {
     "create": "backs up",

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl import policyfile
 from borgctl.cli.lint import printable
 from borgctl.cli.needs import Added, Unwise, entry, gathered, met, without
 from borgctl.cli.refusals import Collection, Refusal, collected
 from borgctl.errors import REASONS, BadValue, BorgctlError
-from borgctl.judge import Facts
-from borgctl.policy import Policy
+from borgctl.policy import load
+from borgctl.policy.judge import Facts
+from borgctl.policy.model import Policy
 from borgctl.wire import request
 
 _MOST_SHOWN = 20
@@ -170,6 +170,6 @@ def _asked(refusal: Refusal) -> request.Request:
 def _policy(path: str) -> Policy | None:
     """Return the policy as it is now, None where it cannot be read here."""
     try:
-        return policyfile.read(path)
+        return load.read(path)
     except BorgctlError:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 from borgctl.cli.lint import printable
 from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
-from borgctl.policyfile import InvalidPolicy
+from borgctl.policy.load import InvalidPolicy
 
 _MALFORMED = 76
 _SENTENCES = ("detail", "hint", "note")

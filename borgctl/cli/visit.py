@@ -33,8 +33,8 @@ from borgctl.claim import Claim
 from borgctl.cli.mounts import Mount
 from borgctl.cli.terminal import Shown
 from borgctl.errors import REASONS, BorgctlError
-from borgctl.policy import Policy
-from borgctl.policyfile import home
+from borgctl.policy.load import home
+from borgctl.policy.model import Policy
 from borgctl.process.spawn import Wall
 from borgctl.supervise import BORG_ENDING
 from borgctl.values import RepositoryPath

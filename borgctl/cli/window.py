@@ -12,11 +12,12 @@ from collections.abc import Sequence
 
 import typer
 
-from borgctl import claim, policyfile
+from borgctl import claim
 from borgctl.claim import Claim
 from borgctl.cli import lint, places, visit
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.policy import Policy
+from borgctl.policy import load
+from borgctl.policy.model import Policy
 
 _CLOSED = (2, 80, 81)  # borg's statuses where the connection was closed on it; borg 1.2 has one for all errors
 _WIDER = (
@@ -62,7 +63,7 @@ def find(policy: str | None) -> Policy:
     found = []
     for file in lint.usual_policies():
         try:
-            found.append(_with_window(policyfile.read(file)))
+            found.append(_with_window(load.read(file)))
         except BorgctlError:
             continue
     if len(found) != 1:

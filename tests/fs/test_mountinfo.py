@@ -8,7 +8,7 @@ import stage
 from borgctl import skipped
 from borgctl.fs import mountinfo
 from borgctl.fs.mountinfo import of_the_kernel
-from borgctl.policy import Job
+from borgctl.policy.model import Job
 from borgctl.values import JobName, SourcePath
 
 ROOT = ("1", "0", "8:1", "/", "ext4")

@@ -33,8 +33,8 @@ from generated import written
 from borgctl.borg.command import BorgCommand
 from borgctl.borg.options import COMMANDS, FLAG
 from borgctl.errors import BorgctlError
-from borgctl.judge import Facts, judge
-from borgctl.policyfile import InvalidPolicy
+from borgctl.policy.judge import Facts, judge
+from borgctl.policy.load import InvalidPolicy
 from borgctl.values import ArchiveName, RepositoryPath, SocketPath, SourcePath
 from borgctl.wire.request import Borg, Hello, Options, Request, Run, Window, render
 

@@ -27,7 +27,7 @@ from borgctl.borg import command_line
 from borgctl.borg.command import BorgCommand
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
-from borgctl.judge import judge
+from borgctl.policy.judge import judge
 from borgctl.wire.request import parse
 
 RISK = json.loads((stage.CORPORA / "risk.json").read_text("utf-8"))

@@ -15,10 +15,11 @@ from collections import deque
 import pytest
 import stage
 
-from borgctl import policyfile, sources, transport
+from borgctl import sources, transport
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath
+from borgctl.policy import load
 from borgctl.values import SocketPath
 
 OTHER = 64201
@@ -84,7 +85,7 @@ def test_a_policy_that_changes_hands_is_ours_or_refused(proof, tmp_path):
         return step
 
     def read():
-        policy = stage.outcome(BorgctlError, policyfile.read, str(name))
+        policy = stage.outcome(BorgctlError, load.read, str(name))
         if isinstance(policy, BorgctlError):
             assert policy.reason.code in ("policy-unsafe", "policy-unreadable"), policy.detail
             return False

@@ -9,10 +9,10 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
-from borgctl import policyfile
-from borgctl.judge import Facts
-from borgctl.policy import Policy
-from borgctl.templates import Names
+from borgctl.policy import load
+from borgctl.policy.judge import Facts
+from borgctl.policy.model import Policy
+from borgctl.policy.placeholders import Names
 
 TOP = Path(__file__).parents[2]
 SUPPORT = Path(__file__).parent
@@ -27,7 +27,7 @@ def written(directory: Path, text: str, name: str = "policy.yaml") -> Policy:
     file = directory / name
     file.write_text(text, encoding="utf-8")
     file.chmod(stat.S_IRUSR | stat.S_IWUSR)
-    return policyfile.read(str(file))
+    return load.read(str(file))
 
 
 def requests(name: str) -> list[tuple[str, int, str]]:

@@ -12,7 +12,7 @@ import stage
 import yaml
 from typer.testing import CliRunner
 
-from borgctl import __version__, policyfile
+from borgctl import __version__
 from borgctl.cli import app as command_line
 from borgctl.cli import authorize, places
 from borgctl.cli.app import app
@@ -21,6 +21,7 @@ from borgctl.cli.dropin import Transport
 from borgctl.cli.lint import lint
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.policy import load
 
 
 def blob(kind="ssh-ed25519", body=b"\0\0\0\x20" + b"k" * 32):
@@ -52,7 +53,7 @@ def test_the_sample_is_a_policy(arguments, tmp_path):
     done = run("sample", *arguments)
     assert done.exit_code == 0, done.output
     policy = stage.written(tmp_path, done.stdout)
-    usual = ["/etc", "/home"] if stage.ROOT else [policyfile.home()]
+    usual = ["/etc", "/home"] if stage.ROOT else [load.home()]
     expected = [word for word in arguments if word.startswith("/")] if "--path" in arguments else usual
     assert [str(path) for path in policy.jobs["default"].paths] == expected
     assert {"default", "init", "prune"} <= set(policy.jobs)
@@ -63,7 +64,7 @@ def ordinary(monkeypatch, home):
     """Be an ordinary user with this home; who is one stays himself."""
     if stage.ROOT:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(policyfile, "home", lambda: str(home))
+    monkeypatch.setattr(load, "home", lambda: str(home))
 
 
 @pytest.mark.parametrize("form", ["plain", "with a slash", "a symlink"])

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from stage import TOP
 
-from borgctl import policyfile
 from borgctl.errors import REASONS
+from borgctl.policy import load
 from borgctl.pull import targets
 from borgctl.strict_yaml import Problems, parse
 
@@ -28,7 +28,7 @@ def test_a_generated_file_is_what_the_tables_say(name):
 
 
 def test_the_documented_keys_are_the_keys_that_are_read():
-    assert sorted(key.name for key in generate.POLICY) == sorted(policyfile.KEYS)
+    assert sorted(key.name for key in generate.POLICY) == sorted(load.KEYS)
     assert sorted(key.name for key in generate.TARGET) == sorted(targets.KEYS)
 
 
@@ -40,7 +40,7 @@ def test_every_example_and_every_default_of_a_key_is_read_and_the_default_means_
     def read(*lines):
         path.write_text("\n".join([required, *lines, ""]))
         path.chmod(0o600)
-        return replace(policyfile.read(str(path)), digest="")
+        return replace(load.read(str(path)), digest="")
 
     plain = read()
     for key in generate.POLICY:

@@ -22,7 +22,7 @@ from borgctl.cli.app import app
 from borgctl.cli.description import described
 from borgctl.cli.explain import explained, facts, variables
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.judge import Facts, judge
+from borgctl.policy.judge import Facts, judge
 from borgctl.wire.request import announced_socket, parse
 
 ALLOWED = stage.requests("allowed.txt")
@@ -64,7 +64,7 @@ def elsewhere(line):
 @pytest.mark.parametrize(("name", "number", "line"), ALLOWED)
 def test_what_is_allowed_is_explained_as_the_judge_decides_it(policies, name, number, line):
     asked = stage.wire(line.partition("  =>  ")[0])
-    policy = stage.policyfile.read(policies[name])
+    policy = stage.load.read(policies[name])
     decision = judge(policy, parse(asked), stage.FACTS)
     found = explained(policies[name], asked, {}, stage.FACTS)
     assert (found.decision, found.status, found.reason) == ("allow", 0, None), f"allowed.txt:{number}"
@@ -83,7 +83,7 @@ def test_what_is_allowed_is_explained_as_the_judge_decides_it(policies, name, nu
 def test_what_is_denied_is_explained_with_the_same_reason(policies, name, number, line):
     asked = stage.wire(line[22:])
     with pytest.raises(BorgctlError) as caught:
-        judge(stage.policyfile.read(policies[name]), parse(asked), stage.FACTS)
+        judge(stage.load.read(policies[name]), parse(asked), stage.FACTS)
     found = explained(policies[name], asked, {}, stage.FACTS)
     if elsewhere(asked):
         assert found.reason == "socket-refused"
@@ -462,7 +462,7 @@ def test_a_variable_without_a_value_is_refused(policies):
 
 def test_every_job_command_path_and_repository_is_in_the_sentences(policies):
     for name, path in policies.items():
-        policy, text = stage.policyfile.read(path), "\n".join(described(path, stage.FACTS).lines)
+        policy, text = stage.load.read(path), "\n".join(described(path, stage.FACTS).lines)
         for job in policy.jobs.values():
             assert f"job '{job.name}'" in text
             assert all(str(source) in text for source in job.paths)

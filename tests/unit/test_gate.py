@@ -20,11 +20,11 @@ import pytest
 import stage
 from stage import SUPPORT
 
-from borgctl import surroundings
 from borgctl.audit.chain import link
 from borgctl.audit.log import Log
 from borgctl.cli import show
 from borgctl.cli.verify import verified
+from borgctl.policy import sent_environment
 from borgctl.pull.stream import LONGEST
 from borgctl.values import Head
 from borgctl.wire.hashchain import MOST, follows
@@ -1071,13 +1071,13 @@ def test_a_client_that_was_renamed_says_that_its_old_archives_are_pruned_no_more
     room.policy(jobs=f"default: {{paths: [/etc]}}\n  {options}")
     assert b"renamed" not in room.gate("run default").stderr and "renamed" not in room.records()[0]
     names = room.path / "base/hostnames"
-    assert names.read_text() == surroundings.hostname()
+    assert names.read_text() == sent_environment.hostname()
     names.write_text("web0\nweb0-old\n../x\n")
     for job in ("default", "prune"):
         done = room.gate(f"run {job}")
         assert b"the client was renamed" in done.stderr and b"web0" not in done.stderr
         assert room.records()[-2]["renamed"] == ["web0", "web0-old"]
-    assert names.read_text().split() == [surroundings.hostname(), "web0", "web0-old"]
+    assert names.read_text().split() == [sent_environment.hostname(), "web0", "web0-old"]
     room.policy()
     assert "renamed" not in room.gate("run default").stderr.decode()
 

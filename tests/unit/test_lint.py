@@ -10,13 +10,13 @@ import stage
 from programs import script
 from typer.testing import CliRunner
 
-from borgctl import policyfile, surroundings
 from borgctl.base import Base
 from borgctl.cli import lint
 from borgctl.cli.app import app
 from borgctl.errors import BadValue
 from borgctl.fs import mountinfo
 from borgctl.fs.mountinfo import Mount
+from borgctl.policy import load, sent_environment
 from borgctl.values import RepositoryPath
 
 only_root = pytest.mark.skipif(not stage.ROOT, reason="an ordinary user's borg is that user")
@@ -147,7 +147,7 @@ ADVICE = [
 def test_archives_of_a_hosts_former_name_that_no_prune_is_about_are_warned_of(sound, tmp_path):
     base = tmp_path / "base"
     base.mkdir(0o700)
-    (base / "hostnames").write_text(f"{surroundings.hostname()}\nweb0\n")
+    (base / "hostnames").write_text(f"{sent_environment.hostname()}\nweb0\n")
     ((line, text),) = warnings(sound())
     assert line == 5 and "this host was 'web0' before" in text
     old = '  old: {command: prune, options: {keep-last: 1, keep-daily: 7, glob-archives: "web0-default-*"}}\n'
@@ -341,7 +341,7 @@ def test_a_policy_that_we_deliver_has_no_errors(source, tmp_path):
     file = tmp_path / source.name
     file.touch(0o600)
     file.write_bytes(source.read_bytes())
-    policyfile.read(str(file))
+    load.read(str(file))
     # what there is to say is that this machine was not set up for it
     assert all(re.search(r"missing|No such file|no user|is not here", text) for _, text in errors(file)), errors(file)
 

@@ -8,7 +8,7 @@ import stage
 
 from borgctl import passphrase
 from borgctl.errors import BorgctlError
-from borgctl.policy import Passphrase
+from borgctl.policy.model import Passphrase
 
 SECRET = "correct horse"
 

@@ -8,8 +8,8 @@ import stage
 
 from borgctl import sources
 from borgctl.errors import BorgctlError
-from borgctl.judge import judge
-from borgctl.policyfile import InvalidPolicy
+from borgctl.policy.judge import judge
+from borgctl.policy.load import InvalidPolicy
 from borgctl.values import DevicePath
 from borgctl.wire.request import parse
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from borgctl import policyfile
 from borgctl.cli.app import app
 from borgctl.cli.suggest import suggested
 from borgctl.errors import REASONS, BorgctlError
-from borgctl.judge import Facts, judge
+from borgctl.policy import load
+from borgctl.policy.judge import Facts, judge
 from borgctl.values import RepositoryPath, SocketPath
 from borgctl.wire.request import Options, Request, parse, render
 
@@ -319,4 +319,4 @@ def test_a_log_of_a_real_refusal_is_understood(tmp_path):
 def test_the_policy_is_only_read(tmp_path):
     policy = stage.written(tmp_path, LEAN)
     found_in(tmp_path, refusal("run weekly", "unknown-job", policy.file))
-    assert policyfile.read(policy.file) == policy
+    assert load.read(policy.file) == policy

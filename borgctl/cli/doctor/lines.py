@@ -6,7 +6,6 @@ It reads no file of sshd's; of the gate's policy it asks only whether that needs
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from borgctl import policyfile
 from borgctl.cli.doctor import commands, doors, logins, surface
 from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.findings import Finding, Section
@@ -16,6 +15,7 @@ from borgctl.cli.doctor.login import Login
 from borgctl.cli.doctor.sshd import Settings
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BorgctlError
+from borgctl.policy import load
 
 _AUTHORIZE = "give the line the command that 'borgctl authorize' prints"
 
@@ -82,6 +82,6 @@ def _forced(line: KeyLine, options: Options, settings: Settings, started: Gate |
 def _offers_socket(started: Gate | None) -> bool:
     """Tell whether the gate's policy offers the socket transport; an unreadable one is looked at in its own section."""
     try:
-        return started is not None and "socket" in policyfile.read(started.policy).transports
+        return started is not None and "socket" in load.read(started.policy).transports
     except BorgctlError:
         return False

@@ -9,17 +9,18 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from borgctl import borg_version, policyfile, recovery, surroundings
+from borgctl import borg_version, recovery
 from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
 from borgctl.cli.places import recovery_command
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
-from borgctl.policy import Policy
+from borgctl.policy import load, sent_environment
+from borgctl.policy.model import Policy
+from borgctl.policy.placeholders import Names
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
-from borgctl.templates import Names
 from borgctl.values import RepositoryPath
 
 _LITTLE, _TOO_LITTLE = 1 << 30, 64 << 20  # bytes; borg's cache of a large backup has hundreds of MB
@@ -30,7 +31,7 @@ def findings(path: str) -> Iterator[Finding]:
     """Yield what is to be said of the policy at this path."""
     report = lint.lint(path)
     try:
-        policy = policyfile.read(path)
+        policy = load.read(path)
     except BorgctlError:
         for problem in report.errors:
             text = "the gate refuses every request"
@@ -76,7 +77,7 @@ def pages(policy: Policy) -> Iterator[Finding]:
     if base is None:
         return  # nothing was run yet, or `lint` says what is wrong
     try:
-        names = Names(surroundings.hostname(), "", datetime.now(UTC))
+        names = Names(sent_environment.hostname(), "", datetime.now(UTC))
         for repository in policy.repositories:
             path = RepositoryPath(repository.path.expand(names))
             if why := recovery.due(base, path):

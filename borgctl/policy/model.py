@@ -1,12 +1,12 @@
 """The policy as a value: what this client offers to one server, read and checked, frozen.
 
-It knows what a policy says, not how it is written (`policyfile`) nor what is asked (`request`). Paths and archive names
+It knows what a policy says, not how it is written (`load`) nor what is asked (`request`). Paths and archive names
 are templates until `judge` knows host, job and time; durations are seconds; `line` is where the policy says it.
 """
 
 from dataclasses import dataclass, field
 
-from borgctl.templates import Template
+from borgctl.policy.placeholders import Template
 from borgctl.values import DevicePath, JobName, SourcePath
 
 

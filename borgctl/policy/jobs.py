@@ -11,10 +11,10 @@ from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
 from borgctl.borg.forbidden import OPTIONS, why
 from borgctl.borg.options import COMMANDS, FLAG, Command
 from borgctl.errors import BadValue
-from borgctl.policy import Job, Offer, Repository
+from borgctl.policy.model import Job, Offer, Repository
+from borgctl.policy.placeholders import SAMPLE, Template
 from borgctl.spelling import meant
 from borgctl.strict_yaml import Node, NodeReader
-from borgctl.templates import SAMPLE, Template
 from borgctl.values import ArchiveName, DevicePath, JobName, SourcePath, boolean, choice
 
 _KEYS = ("command", "paths", "archive", "exclude", "options", "before", "after")

@@ -10,11 +10,11 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from borgctl import surroundings
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.errors import BorgctlError
-from borgctl.judge import Facts, judge
-from borgctl.policy import Policy
+from borgctl.policy import sent_environment
+from borgctl.policy.judge import Facts, judge
+from borgctl.policy.model import Policy
 from borgctl.values import SocketPath
 from borgctl.wire import request
 from borgctl.wire.request import Request
@@ -38,7 +38,7 @@ def announced(policy: Policy, command: bytes | None, sent: Sent) -> SocketPath |
     """
     if "socket" not in policy.transports:
         return None
-    path = request.announced_socket(command, surroundings.carriers(policy, sent))
+    path = request.announced_socket(command, sent_environment.carriers(policy, sent))
     if path is not None:
         require_placed(path, policy.socket_directory)
     return path
@@ -59,11 +59,11 @@ def decide(
 ) -> Decision:
     """Return what is granted, or raise BorgctlError; `heard` is told the request once it is understood."""
     named = announced(policy, command, sent)
-    asked = request.parse(command, surroundings.carriers(policy, sent))
+    asked = request.parse(command, sent_environment.carriers(policy, sent))
     heard(asked)
     if named is not None and asked.options.socket not in (None, named):
         raise BorgctlError("conflicting-values", f"two sockets are named: {named} and {asked.options.socket}")
     granted = judge(policy, asked, facts)
     if not isinstance(granted, BorgCommand):
         return Decision(asked, granted)
-    return Decision(asked, granted, (*policy.environment.set, *surroundings.accepted(policy, sent)))
+    return Decision(asked, granted, (*policy.environment.set, *sent_environment.accepted(policy, sent)))

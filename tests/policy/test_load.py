@@ -7,10 +7,10 @@ import stat
 import pytest
 import stage
 
-from borgctl import policyfile
 from borgctl.errors import BorgctlError
-from borgctl.policy import Limits
-from borgctl.policyfile import InvalidPolicy
+from borgctl.policy import load
+from borgctl.policy.load import InvalidPolicy
+from borgctl.policy.model import Limits
 from borgctl.strict_yaml import LARGEST
 
 INVALID = sorted((stage.CORPORA / "policies/invalid").glob("*.yaml"))
@@ -56,7 +56,7 @@ audit: {file: /var/log/borgctl/audit.jsonl, syslog: yes}
 
 def refused(path):
     with pytest.raises(InvalidPolicy) as caught:
-        policyfile.read(str(path))
+        load.read(str(path))
     return caught.value
 
 
@@ -128,7 +128,7 @@ def test_the_example_of_the_design_is_read_and_says_the_defaults(tmp_path):
 def test_what_a_user_leaves_out_lies_in_his_home_whatever_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/evil")
     monkeypatch.setenv("XDG_STATE_HOME", "/evil")
-    policy = policyfile.read(str(file(tmp_path)))
+    policy = load.read(str(file(tmp_path)))
     assert "/evil" not in policy.base + policy.audit.file + policy.socket_directory
 
 
@@ -222,7 +222,7 @@ def test_a_policy_of_another_user_is_unsafe(tmp_path):
 def test_every_error_is_one_of_ours(tmp_path):
     path = file(tmp_path)
     path.chmod(0)
-    found = stage.outcome(BorgctlError, policyfile.read, str(path))
+    found = stage.outcome(BorgctlError, load.read, str(path))
     if isinstance(found, BorgctlError):  # root reads it all the same
         assert found.reason.code == "policy-unreadable"
     assert stat.S_IMODE(path.stat().st_mode) == 0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgctl.errors import BadValue
-from borgctl.templates import Names, Template
+from borgctl.policy.placeholders import Names, Template
 
 NAMES = Names("web1", "dumps", stage.NOW)
 

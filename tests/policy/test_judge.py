@@ -13,9 +13,9 @@ from borgctl.borg import command_line
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
-from borgctl.judge import Facts, judge
-from borgctl.policy import Audit, Environment, Job, Offer, Passphrase, Policy, Repository
-from borgctl.templates import Names, Template
+from borgctl.policy.judge import Facts, judge
+from borgctl.policy.model import Audit, Environment, Job, Offer, Passphrase, Policy, Repository
+from borgctl.policy.placeholders import Names, Template
 from borgctl.values import ArchiveName, JobName, RepositoryPath, SocketPath, SourcePath
 from borgctl.wire.request import Borg, Hello, Options, Request, Run, parse
 

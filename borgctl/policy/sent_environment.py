@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from borgctl.borg.options import ACCEPTABLE
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.policy import Policy
+from borgctl.policy.model import Policy
 from borgctl.wire.request import CARRIERS
 
 Environment = Mapping[bytes, bytes]

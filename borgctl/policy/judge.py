@@ -12,8 +12,8 @@ from borgctl import __version__
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.policy import Job, Policy, Repository
-from borgctl.templates import Names, Template
+from borgctl.policy.model import Job, Policy, Repository
+from borgctl.policy.placeholders import Names, Template
 from borgctl.values import ArchiveName, RepositoryPath
 from borgctl.wire.request import Borg, Hello, Request, Run, Window
 

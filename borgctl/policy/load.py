@@ -13,13 +13,13 @@ import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 
-from borgctl import orders
 from borgctl.borg.options import ACCEPTABLE, SETTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
-from borgctl.policy import Audit, Environment, Limits, Passphrase, Policy, Repository
+from borgctl.policy import jobs as policy_jobs
+from borgctl.policy.model import Audit, Environment, Limits, Passphrase, Policy, Repository
+from borgctl.policy.placeholders import SAMPLE, Template
 from borgctl.strict_yaml import LARGEST, Node, NodeReader, Problem, Problems, parse
-from borgctl.templates import SAMPLE, Template
 from borgctl.values import RepositoryPath, boolean, choice, duration, integer, memory
 
 KEYS = (
@@ -97,8 +97,8 @@ def _policy(notes: NodeReader, root: Node, path: str, digest: str) -> Policy:
     repositories = _repositories(notes, fields["repositories"]) if "repositories" in fields else ()
     if "passphrase" not in fields and any(repository.encrypted for repository in repositories):
         notes.add(root, "missing key 'passphrase'")
-    jobs = orders.jobs(notes, fields["jobs"]) if "jobs" in fields else {}
-    orders.check_encryption(notes, jobs, repositories)
+    jobs = policy_jobs.jobs(notes, fields["jobs"]) if "jobs" in fields else {}
+    policy_jobs.check_encryption(notes, jobs, repositories)
     name = os.path.basename(path).removesuffix(".yaml").removesuffix(".yml")
     socket = notes.fields(fields["socket"], ("directory",)) if "socket" in fields else {}
     runtime = "/run/borgctl" if os.geteuid() == 0 else f"/run/user/{os.geteuid()}/borgctl"
@@ -113,7 +113,7 @@ def _policy(notes: NodeReader, root: Node, path: str, digest: str) -> Policy:
         socket_directory=_file(notes, socket, "directory", runtime),
         borg=_file(notes, fields, "borg", "/usr/bin/borg"),
         user=notes.scalar(fields["user"], _user, "") if "user" in fields else "_borgctl",
-        commands=orders.commands(notes, fields["commands"]) if "commands" in fields else {},
+        commands=policy_jobs.commands(notes, fields["commands"]) if "commands" in fields else {},
         environment=_environment(notes, fields["environment"]) if "environment" in fields else Environment(),
         transports=_transports(notes, fields.get("transports")),
         published=notes.scalar(fields.get("published", Node(1, 1, "no")), boolean, False),
@@ -178,7 +178,7 @@ def _passphrase(notes: NodeReader, node: Node) -> Passphrase:
     if len(fields) != 1:
         notes.add(node, "expected either {file: PATH} or {program: [PROGRAM, ARGUMENT…]}")
     file = _file(notes, fields, "file", "") or None
-    return Passphrase(file, orders.program(notes, fields["program"]) if "program" in fields else ())
+    return Passphrase(file, policy_jobs.program(notes, fields["program"]) if "program" in fields else ())
 
 
 def _environment(notes: NodeReader, node: Node) -> Environment:
