@@ -19,17 +19,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from borgctl import borg_version, descriptors, passphrase, requirements, series, transport
+from borgctl import descriptors, transport
 from borgctl.audit.log import Log
 from borgctl.audit.warned_files import WarnedFiles
-from borgctl.base import Base
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
-from borgctl.identity import Identity
 from borgctl.output import Output
 from borgctl.policy import decide, load, sent_environment
 from borgctl.policy.judge import Facts
@@ -39,7 +37,10 @@ from borgctl.process.spawn import Wall
 from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
-from borgctl.skipped import file_systems
+from borgctl.state import borg_version, former_hostnames, passphrase, requirements
+from borgctl.state.repository_identity import Identity
+from borgctl.state.skipped_mounts import file_systems
+from borgctl.state.state_dir import StateDir
 from borgctl.values import Head
 from borgctl.window import Window
 from borgctl.wire.request import Request
@@ -99,7 +100,7 @@ def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes
     facts = Facts(Names(sent_environment.hostname(), "", datetime.now().astimezone()), story.local)
     decided = decide.decide(policy, command, environment, facts, story.heard)
     decision = decided.granted
-    base = Base.open(policy.base)
+    base = StateDir.open(policy.base)
     with base.session(policy.limits.sessions):
         if isinstance(decision, HelloReply):
             return _greet(story, policy, base, decision)
@@ -170,17 +171,17 @@ def _policy(story: Story, file: str) -> Policy:
     return policy
 
 
-def _identity(launch: BorgCommand | WindowGrant, base: Base) -> Identity:
+def _identity(launch: BorgCommand | WindowGrant, base: StateDir) -> Identity:
     """Return what compares the server's claims about its repository; refuse to make one that is known."""
     identity = Identity(base, launch.repository, launch.command)
     identity.require_new()
     return identity
 
 
-def _renamed(policy: Policy, base: Base, hostname: str) -> dict[str, Any]:
+def _renamed(policy: Policy, base: StateDir, hostname: str) -> dict[str, Any]:
     """Keep this host's name, and return for the record the former ones whose archives no prune is about any more."""
-    series.note_name(base, hostname)
-    former = series.unpruned(policy, hostname, series.former_names(base, hostname))
+    former_hostnames.note_name(base, hostname)
+    former = former_hostnames.unpruned(policy, hostname, former_hostnames.former_names(base, hostname))
     return {"renamed": list(former)} if former else {}
 
 
@@ -198,7 +199,7 @@ def _connected(launch: BorgCommand | WindowGrant, wires: Wires, pinned: int | No
     return transport.connect(pinned)
 
 
-def _greet(story: Story, policy: Policy, base: Base, greeting: HelloReply) -> Ending:
+def _greet(story: Story, policy: Policy, base: StateDir, greeting: HelloReply) -> Ending:
     """Answer hello; `obstacles` are the reasons for which a run would fail at once."""
     _accept(story, {"command": "hello"})
     version: str | None = None
@@ -222,7 +223,7 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: HelloReply) -> En
     return Ending("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
 
 
-def _hold(story: Story, base: Base, opening: WindowGrant, wires: Wires, pinned: int | None) -> Ending:
+def _hold(story: Story, base: StateDir, opening: WindowGrant, wires: Wires, pinned: int | None) -> Ending:
     """Hold a window open for one command of the client's own admin."""
 
     def record(claim: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from borgctl import passphrase, sources
 from borgctl.audit import redact
 from borgctl.borg import command_line, log_filter, relay
 from borgctl.borg.command import BorgCommand
@@ -20,7 +19,6 @@ from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.borg.options import COMMANDS
 from borgctl.borg.prune_list import Pruning
 from borgctl.borg.warning_kinds import OTHER, written
-from borgctl.borg_version import Version
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.fs import free_space
 from borgctl.hooks import Hooks
@@ -29,7 +27,9 @@ from borgctl.policy.load import home
 from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, spawn
 from borgctl.process.named_pipes import Waiting
-from borgctl.skipped import file_systems
+from borgctl.state import passphrase, source_paths
+from borgctl.state.borg_version import Version
+from borgctl.state.skipped_mounts import file_systems
 from borgctl.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.transport import Connection, Door
 
@@ -148,9 +148,9 @@ class Runner:
         if watch.stopped:
             return by_gate(watch.stopped)
         free_space.require([self.env["BORG_BASE_DIR"]])  # borg itself would take it for a bug of the hardware's
-        sources.require_devices(self.launch.devices)  # once more: a hook may have made it
-        sources.require_present(map(str, self.launch.paths))
-        sources.require_patterns(self.launch.patterns)
+        source_paths.require_devices(self.launch.devices)  # once more: a hook may have made it
+        source_paths.require_present(map(str, self.launch.paths))
+        source_paths.require_patterns(self.launch.patterns)
         secret = self._obtained = passphrase.obtain(
             self.secret, command_line.hook_environment(home(), self.launch.job, "")
         )

@@ -17,15 +17,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from borgctl import claim
-from borgctl.base import Base
 from borgctl.borg import relay
 from borgctl.borg.command import WindowGrant
-from borgctl.claim import Claim, Peer
 from borgctl.errors import BorgctlError
-from borgctl.identity import RENEWED
 from borgctl.output import Output
 from borgctl.run import Ending, broken_by, by_gate
+from borgctl.state import window_protocol
+from borgctl.state.repository_identity import RENEWED
+from borgctl.state.state_dir import StateDir
+from borgctl.state.window_protocol import Peer, WindowRequest
 from borgctl.transport import Connection, Door
 from borgctl.vigil import Vigil
 
@@ -42,7 +42,7 @@ class Window:
     """A window and all that it needs; `record` writes to the audit log what a claim says, or raises BorgctlError."""
 
     opening: WindowGrant
-    base: Base
+    base: StateDir
     directory: str
     connection: Connection
     output: Output
@@ -57,9 +57,9 @@ class Window:
         hangup = self.connection.source if self.connection.hangup else -1
         with self._open, Vigil(self.output, self.opening.seconds, hangup) as vigil:
             self._tell("open", seconds=self.opening.seconds)
-            with contextlib.closing(claim.listen(self.directory)) as listener:
+            with contextlib.closing(window_protocol.listen(self.directory)) as listener:
                 claimed = self._wait(vigil, listener)
-                os.unlink(f"{self.directory}/{claim.DOOR}")
+                os.unlink(f"{self.directory}/{window_protocol.DOOR}")
             if claimed is None:
                 return _unused(vigil.reason)
             connection, peer, what = claimed
@@ -73,7 +73,7 @@ class Window:
         else:
             self.output.say(f"the window is {state}")
 
-    def _wait(self, vigil: Vigil, listener: socket.socket) -> tuple[socket.socket, Peer, Claim] | None:
+    def _wait(self, vigil: Vigil, listener: socket.socket) -> tuple[socket.socket, Peer, WindowRequest] | None:
         """Return the first claim that holds; None where the window ends before there is one."""
         while vigil.reason is None:
             if listener.fileno() not in vigil.wait(listener.fileno()):
@@ -81,45 +81,45 @@ class Window:
             with contextlib.suppress(OSError), ExitStack() as kept:  # it may have gone again
                 connection, _ = listener.accept()
                 kept.enter_context(connection)
-                peer = claim.peer(connection)
+                peer = window_protocol.peer(connection)
                 what = self._heard(connection, peer)
                 if what is not None and self._grant(connection, peer, what):
                     kept.pop_all()
                     return connection, peer, what
         return None
 
-    def _heard(self, connection: socket.socket, peer: Peer) -> Claim | None:
+    def _heard(self, connection: socket.socket, peer: Peer) -> WindowRequest | None:
         """Return the claim of somebody who may have one: root, or whom the gate runs as."""
         if peer.uid not in (0, os.geteuid()):
             return None
         connection.settimeout(_TO_SPEAK)
-        message = claim.receive(connection)
-        return None if message is None else Claim.read(message)
+        message = window_protocol.receive(connection)
+        return None if message is None else WindowRequest.read(message)
 
-    def _grant(self, connection: socket.socket, peer: Peer, what: Claim) -> bool:
+    def _grant(self, connection: socket.socket, peer: Peer, what: WindowRequest) -> bool:
         """Lock the repository and record the claim; a busy repository is an answer, and the window stays open."""
         if what.repository not in (None, self.opening.repository.text):
-            claim.send(connection, {"other": self.opening.repository.text})
+            window_protocol.send(connection, {"other": self.opening.repository.text})
             return False
         try:
             self._open.enter_context(self.base.lock_repository(self.opening.repository))
         except BorgctlError as error:
-            claim.send(connection, {"refused": error.reason.code, "detail": error.detail})
+            window_protocol.send(connection, {"refused": error.reason.code, "detail": error.detail})
             return False
         try:
             self.record({"argv": list(what.argv), "login": what.login, "uid": peer.uid, "pid": peer.pid})
         except BorgctlError as error:
-            claim.send(connection, {"refused": error.reason.code, "detail": error.detail})
+            window_protocol.send(connection, {"refused": error.reason.code, "detail": error.detail})
             raise
         self._tell("used")
         return True
 
-    def _serve(self, vigil: Vigil, connection: socket.socket, peer: Peer, what: Claim) -> Ending:
+    def _serve(self, vigil: Vigil, connection: socket.socket, peer: Peer, what: WindowRequest) -> Ending:
         """Let the relay of the admin's borg in, until the admin's program says how borg ended."""
         door = Door(self.directory, self.connection, lambda kind, shown: self._agree(what, kind, shown))
         try:
             granted = {"run": os.path.basename(self.directory), "repository": self.opening.repository.text}
-            claim.send(connection, granted)
+            window_protocol.send(connection, granted)
             self._attend(vigil, connection, peer, door)
             self._part(vigil, peer, door)
         finally:
@@ -130,10 +130,10 @@ class Window:
                 self.base.keep("key", self.opening.repository, self._renewed)
                 self._tell("renewed")
             self.base.forget("moved", self.opening.repository)
-            claim.send(connection, {"kept": self._renewed is not None})
+            window_protocol.send(connection, {"kept": self._renewed is not None})
         return ending
 
-    def _agree(self, what: Claim, kind: bytes, shown: bytes) -> bool:
+    def _agree(self, what: WindowRequest, kind: bytes, shown: bytes) -> bool:
         if kind == relay.KEY and what.renew:
             self._renewed = shown.hex()
             return self.agree(RENEWED, shown)
@@ -146,7 +146,7 @@ class Window:
         last = float("inf")
         while time.monotonic() < last:
             if vigil.reason is not None and last == float("inf"):
-                claim.send(connection, {"end": vigil.reason})
+                window_protocol.send(connection, {"end": vigil.reason})
                 last = time.monotonic() + _TO_END
             if door.counts is not None:
                 vigil.hangup = -1  # borg has closed its connection: the server may go
@@ -154,7 +154,7 @@ class Window:
             if door.fileno() in ready:
                 door.answer(peer.pid)
             if connection.fileno() in ready:
-                message = claim.receive(connection) or {}
+                message = window_protocol.receive(connection) or {}
                 status = message.get("status")
                 self._status = status if isinstance(status, int) and -64 <= status <= 255 else None
                 return

@@ -10,7 +10,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from borgctl import series, sources
 from borgctl.borg import patterns
 from borgctl.borg.options import COMMANDS, FILE
 from borgctl.cli import hooks, premises
@@ -20,6 +19,7 @@ from borgctl.fs import runtime_files
 from borgctl.policy import sent_environment
 from borgctl.policy.model import Job, Policy
 from borgctl.sandbox import plan, privileges
+from borgctl.state import former_hostnames, source_paths
 from borgctl.strict_yaml import Node, Problem
 from borgctl.values import SourcePath
 
@@ -156,7 +156,7 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
         if premises.absent(path.text):
             if not job.before:  # else a hook may make it
                 yield f"path {path.text!r} is not here, so each run fails: correct it, or leave it out"
-        elif os.path.islink(path.text) and not ("read-special" in options and sources.is_device(path.text)):
+        elif os.path.islink(path.text) and not ("read-special" in options and source_paths.is_device(path.text)):
             yield f"path {path.text!r} is a symlink, and borg saves only the link: name what it leads to"
         elif premises.closed_above(path.text) and premises.opens_above(policy):
             yield f"borg 1.2 opens the directory above {path.text!r}, which you cannot read: {_BELOW}"
@@ -179,9 +179,9 @@ def _unsafe(job: Job) -> Iterator[str]:
     kinds = COMMANDS[job.command].options
     try:
         files = [value for name, value in job.options if value is not None and kinds[name].job is FILE]
-        sources.require_patterns(files, missing=bool(job.before))
+        source_paths.require_patterns(files, missing=bool(job.before))
         special = any(name == "read-special" for name, _ in job.options)
-        sources.require_devices(map(str, job.paths) if special else (), missing=bool(job.before))
+        source_paths.require_devices(map(str, job.paths) if special else (), missing=bool(job.before))
     except BorgctlError as error:
         yield f"every run is refused: {error.detail}; {error.hint}"
 
@@ -202,12 +202,12 @@ def _series(policy: Policy, job: Job) -> Iterator[str]:
     if job.archive is None or not prunes:
         return
     hostname = sent_environment.hostname()
-    if not series.is_pruned(policy, job, hostname, hostname):
+    if not former_hostnames.is_pruned(policy, job, hostname, hostname):
         text = f"no prune here is about its archives, named {str(job.archive)!r}, so all of them are kept"
         yield f"{text}: name them in the 'glob-archives' of a job of command prune"
         return
     for name in premises.former_names(policy):
-        if not series.is_pruned(policy, job, name, hostname):
+        if not former_hostnames.is_pruned(policy, job, name, hostname):
             yield f"this host was {name!r} before, and no prune here is about its archives of that time: {_FORMER}"
 
 
@@ -225,7 +225,7 @@ def _prune(policy: Policy, job: Job) -> Iterator[str]:
             'one job\'s, like glob-archives: "{hostname}-default-*"'
         )
         return
-    matched = series.makers(policy, job)
+    matched = former_hostnames.makers(policy, job)
     if not matched:
         yield f"no job here makes archives named {pattern!r}, so it prunes none of them: correct 'glob-archives'"
     elif len(matched) > 1:

@@ -11,11 +11,8 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl import borg_version, requirements
-from borgctl.base import Base
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
-from borgctl.borg_version import Version
 from borgctl.cli import premises
 from borgctl.cli.verdict import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
@@ -29,7 +26,10 @@ from borgctl.process import namespaces
 from borgctl.run import check_version, opened_besides
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
-from borgctl.skipped import file_systems
+from borgctl.state import borg_version, requirements
+from borgctl.state.borg_version import Version
+from borgctl.state.skipped_mounts import file_systems
+from borgctl.state.state_dir import StateDir
 from borgctl.wire.request import Borg, Request
 
 
@@ -106,7 +106,7 @@ def _forbidding(policy: Policy, asked: Request, given: Facts, reason: str) -> st
 
 def _noted(policy: Policy, launch: BorgCommand | None = None) -> Version | None:
     """Return borg's version if the gate has noted it; refuse the launch by what is noted, as the gate would."""
-    kept = Base.known(policy.base)
+    kept = StateDir.known(policy.base)
     try:
         if launch and kept and launch.command == "init":
             kept.require_new(launch.repository)

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from borgctl.base import Base
 from borgctl.cli.advice import advise
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import load
 from borgctl.policy.load import InvalidPolicy
 from borgctl.policy.model import Policy
+from borgctl.state.state_dir import StateDir
 from borgctl.strict_yaml import LARGEST, Node, Problem, Problems, parse
 
 UNUSABLE = 78  # sysexits(3) EX_CONFIG, as in `errors`
@@ -78,7 +78,7 @@ def _second_bases(policy: Policy) -> Iterator[Problem]:
     for path in sorted(beside):
         with contextlib.suppress(BorgctlError):
             others.append(load.read(path).base)
-    base = Base.known(policy.base)
+    base = StateDir.known(policy.base)
     if base is None:
         return
     try:

@@ -12,10 +12,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from borgctl.base import Base
 from borgctl.errors import BadValue
 from borgctl.fs.remove_tree import clear
 from borgctl.policy.model import Policy
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -26,7 +26,7 @@ def moved(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *, f
     """Note what the admin says about the repository at `path`; return a sentence about what follows from it."""
     if (old is not None) + forget + earlier > 1:
         raise BadValue("say --from, --forget or --earlier, one of them")
-    base = Base.open(policy.base)
+    base = StateDir.open(policy.base)
     try:
         with base.lock_repository(path):
             if old is not None:
@@ -40,7 +40,7 @@ def moved(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *, f
         os.close(base.fd)
 
 
-def _carried(base: Base, path: RepositoryPath, old: RepositoryPath) -> str:
+def _carried(base: StateDir, path: RepositoryPath, old: RepositoryPath) -> str:
     known = base.kept("repository", old)
     if known is None:
         raise BadValue(f"nothing is known here of a repository {old.text!r}: is it the path that the policy had?")
@@ -55,7 +55,7 @@ def _carried(base: Base, path: RepositoryPath, old: RepositoryPath) -> str:
     return f"the repository {known} is looked for at {path.text} from now on; another one, or another key, is refused"
 
 
-def _forgotten(base: Base, path: RepositoryPath) -> str:
+def _forgotten(base: StateDir, path: RepositoryPath) -> str:
     for kind in _KINDS:
         base.forget(kind, path)
     base.keep("moved", path, path.text)
@@ -65,7 +65,7 @@ def _forgotten(base: Base, path: RepositoryPath) -> str:
     )
 
 
-def _older(base: Base, path: RepositoryPath) -> str:
+def _older(base: StateDir, path: RepositoryPath) -> str:
     known = base.kept("repository", path)
     if known is None:
         raise BadValue(f"nothing is known of {path.text!r}: was it ever used?")
@@ -103,7 +103,7 @@ def _below(top: int, *names: str) -> Iterator[int | None]:
         os.close(fd)
 
 
-def _told(base: Base, path: RepositoryPath) -> str:
+def _told(base: StateDir, path: RepositoryPath) -> str:
     known = base.kept("repository", path)
     if known is None:
         raise BadValue(f"nothing is known of {path.text!r}: say --from OLD-PATH, or --forget where there is none")

@@ -11,14 +11,14 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from borgctl import base, borg_version, passphrase, series
 from borgctl.audit import log
-from borgctl.base import Base
 from borgctl.errors import BorgctlError
 from borgctl.fs import locked_file, secure_path, trusted_code
 from borgctl.fs.secure_path import InsecurePath
 from borgctl.policy import sent_environment
 from borgctl.policy.model import Policy
+from borgctl.state import borg_version, former_hostnames, passphrase, state_dir
+from borgctl.state.state_dir import StateDir
 
 _MAKE = "(umask 077; head -c 33 /dev/urandom | base64 > {})"
 _SHORT = 16  # bytes of a passphrase file; with repokey the server may guess as long as it likes
@@ -99,7 +99,7 @@ def _secret(policy: Policy) -> Iterator[Flaw]:
 def require_base(policy: Policy) -> None:
     """Raise BorgctlError where the gate could not use, or make, the directory of its state."""
     try:
-        secure_path.makeable(policy.base, missing=base.DEEPEST)
+        secure_path.makeable(policy.base, missing=state_dir.DEEPEST)
         _require_writable(policy.base)
     except (OSError, InsecurePath) as error:
         raise BorgctlError("base-unusable", _said(policy.base, error)) from None
@@ -147,7 +147,7 @@ def closed_above(path: str) -> bool:
 
 def opens_above(policy: Policy) -> bool:
     """Tell whether borg opens the directory above a path to be saved, as 1.2 does; it may, until it has been asked."""
-    kept = Base.known(policy.base)
+    kept = StateDir.known(policy.base)
     if kept is None:
         return True
     try:
@@ -159,11 +159,11 @@ def opens_above(policy: Policy) -> bool:
 
 def former_names(policy: Policy) -> tuple[str, ...]:
     """Return the names that this host had before, as far as the base knows and we may look."""
-    kept = Base.known(policy.base)
+    kept = StateDir.known(policy.base)
     if kept is None:
         return ()
     try:
-        return series.former_names(kept, sent_environment.hostname())
+        return former_hostnames.former_names(kept, sent_environment.hostname())
     except BorgctlError:
         return ()
     finally:

@@ -15,7 +15,6 @@ from datetime import datetime
 from time import sleep
 from typing import Any
 
-from borgctl.base import Base
 from borgctl.borg.log_messages import DAMAGED
 from borgctl.cli import logs
 from borgctl.cli.damage import Damage, Damages
@@ -26,6 +25,7 @@ from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.model import Policy
 from borgctl.run import DRY_RUN
+from borgctl.state.state_dir import StateDir
 
 _GOOD = ("ok", "warning")
 _BROKEN_OFF = "broken-off"
@@ -196,7 +196,7 @@ def _take(jobs: dict[tuple[str, str | None], Pulled], told: dict[str, Any]) -> N
 
 def _at_work(path: str | None, begun: dict[str, Any]) -> bool:
     """Tell whether the gate of this run is at work."""
-    run, base = begun.get("run"), Base.known(path) if path else None
+    run, base = begun.get("run"), StateDir.known(path) if path else None
     if base is None:
         return False
     try:

@@ -1,21 +1,21 @@
 """`borgctl recovery`: one page for the safe, with all that is needed when this machine is gone, or the server is.
 
 It is at most 76 columns wide, but for long names and passphrases, which no end of a line may cut in two. It is printed
-and never kept; that it was printed, and for which key, is noted in the base (`borgctl.recovery`).
+and never kept; that it was printed, and for which key, is noted in the base (`borgctl.state.recovery`).
 """
 
 import os
 import re
 from datetime import datetime
 
-from borgctl import claim, recovery
-from borgctl.base import Base
-from borgctl.claim import Claim
 from borgctl.cli import paper_key, visit
 from borgctl.cli.known_server import known_server
 from borgctl.errors import BadValue
 from borgctl.policy import load, sent_environment
 from borgctl.policy.model import Policy
+from borgctl.state import recovery, window_protocol
+from borgctl.state.state_dir import StateDir
+from borgctl.state.window_protocol import WindowRequest
 from borgctl.values import RepositoryPath
 
 _EXPORT = ("key", "export")
@@ -73,7 +73,7 @@ _KEYFILE = """\
 
 def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
     """Return the page for one repository, and note that it was printed."""
-    base = Base.open(policy.base)
+    base = StateDir.open(policy.base)
     try:
         key = recovery.keyfile(base, path)
         kept_here = key is not None
@@ -109,7 +109,7 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
 
 def _exported(policy: Policy, path: RepositoryPath, wait: float) -> bytes:
     """Return the key as it stands in the repository, still locked by the passphrase; the gate compares its hash."""
-    what = Claim(("borg", *_EXPORT), claim.login_uid(), path.text)
+    what = WindowRequest(("borg", *_EXPORT), window_protocol.login_uid(), path.text)
     with visit.enter(policy, what, wait) as entered, visit.memory() as said:
         status = entered.borg(_EXPORT, None, given=b"", stdout=said)
         said.seek(0)

@@ -15,15 +15,15 @@ import subprocess
 from collections.abc import Iterator
 from typing import IO
 
-from borgctl import claim, passphrase
-from borgctl.base import Base
-from borgctl.claim import Claim
 from borgctl.cli import lint, visit
 from borgctl.cli.places import recovery_command
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import secure_path
 from borgctl.policy.load import read
 from borgctl.policy.model import Passphrase, Policy
+from borgctl.state import passphrase, window_protocol
+from borgctl.state.state_dir import StateDir
+from borgctl.state.window_protocol import WindowRequest
 from borgctl.values import RepositoryPath
 
 _CHANGE = ("key", "change-passphrase")
@@ -33,7 +33,7 @@ _LOOK = ("list", "--short", "--last", "1")
 def changed(policy: Policy, path: RepositoryPath, new: bytes | None, wait: float) -> Iterator[str]:
     """Change the passphrase to `new` (None: to a random one), saying step by step what is done."""
     file = _own_file(policy)
-    base = Base.open(policy.base)
+    base = StateDir.open(policy.base)
     try:
         with _alone(base):
             secret = _waiting(file)
@@ -92,7 +92,7 @@ def _policies() -> Iterator[Policy]:
 
 
 @contextlib.contextmanager
-def _alone(base: Base) -> Iterator[None]:
+def _alone(base: StateDir) -> Iterator[None]:
     """Keep a second call out."""
     try:
         fcntl.flock(base.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,7 +145,7 @@ def _settled(file: str) -> str:
 def _change(policy: Policy, path: RepositoryPath, old: bytes, new: bytes, wait: float) -> None:
     """Let borg change it: it asks for the old one and twice for the new one, and has no terminal to ask on."""
     given = b"".join(secret + b"\n" for secret in (old, new, new))
-    what = Claim(("borg", *_CHANGE), claim.login_uid(), path.text)
+    what = WindowRequest(("borg", *_CHANGE), window_protocol.login_uid(), path.text)
     with visit.enter(policy, what, wait) as entered, visit.memory() as said:
         status = entered.borg(_CHANGE, None, given=given, stdout=subprocess.DEVNULL, stderr=said)
         if status != 0:
@@ -155,7 +155,7 @@ def _change(policy: Policy, path: RepositoryPath, old: bytes, new: bytes, wait: 
 
 def _opens(policy: Policy, path: RepositoryPath, secret: bytes, wait: float) -> bool:
     """Tell whether this passphrase opens the repository; if so, the gate knows its key from now on."""
-    what = Claim(("borg", *_LOOK), claim.login_uid(), path.text, renew=True)
+    what = WindowRequest(("borg", *_LOOK), window_protocol.login_uid(), path.text, renew=True)
     with visit.enter(policy, what, wait) as entered, visit.memory() as said:
         status = entered.borg(_LOOK, secret, given=b"", stdout=subprocess.DEVNULL, stderr=said)
         if status not in (0, 2, 52):  # borg 1.2 has one status for all errors

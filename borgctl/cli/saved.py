@@ -10,11 +10,11 @@ import re
 import stat
 from collections.abc import Iterator
 
-from borgctl import skipped, sources
 from borgctl.borg import patterns
 from borgctl.fs import mountinfo
 from borgctl.policy import load
 from borgctl.policy.model import Job
+from borgctl.state import skipped_mounts, source_paths
 
 # behind an option pattern's sign and a style: '- ~/x', 'sh:$HOME/x'
 _SHELL = re.compile(r"(?:[-+!] *|[PRpr] +)?(?:(?:fm|sh|pp|pf):)?(~[a-z0-9_-]*|\$HOME|\$\w+)(?:/|\Z)")
@@ -25,7 +25,7 @@ _MOST = 5  # places that are named; a host of containers has a hundred
 def unsaid(job: Job) -> Iterator[str]:
     """Yield what is to be said of a job 'create'."""
     yield from _unexpanded(job)
-    if places := skipped.file_systems(job):
+    if places := skipped_mounts.file_systems(job):
         named = ", ".join(map(repr, places[:_MOST])) + (f" and {len(places) - _MOST} more" if places[_MOST:] else "")
         yield f"'one-file-system' keeps out what is mounted at {named}: add it to 'paths', or to 'exclude' if meant"
     yield from _of_the_kernel(job)
@@ -40,7 +40,7 @@ def _special(job: Job) -> Iterator[str]:
         what = f"{path!r} is a pipe, and a run fails that waits there for a minute"
         hook = f"[/usr/bin/setsid, --fork, /bin/sh, -c, 'PROGRAM >{path}']"
         yield f"{what}: let a hook 'before' start what writes there, like {hook}"
-    if any(str(path) not in pipes and not sources.is_device(str(path)) for path in job.paths):
+    if any(str(path) not in pipes and not source_paths.is_device(str(path)) for path in job.paths):
         yield "read-special: borg reads whole devices and waits at pipes: keep their paths in a job of their own"
 
 

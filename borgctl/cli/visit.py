@@ -4,7 +4,7 @@ borg runs here, as the admin's own child with the admin's terminal (where only w
 gate's environment for borg and with the gate's relay as its remote shell. When the gate says that the window ends, is
 gone, or when we are told to end, borg is ended in the same order as in a run.
 
-    with enter(policy, Claim(("borg", "list")), wait=15) as visit: status = visit.borg(["list"], secret)
+    with enter(policy, WindowRequest(("borg", "list")), wait=15) as visit: status = visit.borg(["list"], secret)
 """
 
 import contextlib
@@ -24,18 +24,18 @@ from typing import IO
 
 import typer
 
-from borgctl import borg_version, claim, passphrase
-from borgctl.base import Base
 from borgctl.borg import command_line, relay
 from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
 from borgctl.borg.options import COMMANDS
-from borgctl.claim import Claim
 from borgctl.cli.mounts import Mount
 from borgctl.cli.terminal import Shown
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.policy.load import home
 from borgctl.policy.model import Policy
 from borgctl.process.spawn import Wall
+from borgctl.state import borg_version, passphrase, window_protocol
+from borgctl.state.state_dir import StateDir
+from borgctl.state.window_protocol import WindowRequest
 from borgctl.supervise import BORG_ENDING
 from borgctl.values import RepositoryPath
 
@@ -56,7 +56,7 @@ class Visit:
     """A window that is ours. `ended` is the reason why borg had to end, once there is one; `kept`: see `claim`."""
 
     policy: Policy
-    base: Base
+    base: StateDir
     repository: RepositoryPath
     directory: str
     connection: socket
@@ -113,8 +113,8 @@ class Visit:
                 mount.undo(self.policy.borg, env, lazily=True)  # a borg that was killed has left it
             for stream in shown:
                 stream.finish()
-        claim.send(self.connection, {"status": status})
-        while self.ended is None and (message := claim.receive(self.connection)) is not None:
+        window_protocol.send(self.connection, {"status": status})
+        while self.ended is None and (message := window_protocol.receive(self.connection)) is not None:
             self.kept |= message.get("kept") is True
         return status
 
@@ -149,7 +149,7 @@ class Visit:
                     self._end("stopped")
                 if self.connection.fileno() in ready:
                     poll.unregister(self.connection)
-                    self._end((claim.receive(self.connection) or {}).get("end"))
+                    self._end((window_protocol.receive(self.connection) or {}).get("end"))
                 if self.ended and not since:
                     since = time.monotonic()
                     unmount()
@@ -199,9 +199,9 @@ def secret_of(policy: Policy) -> bytes | None:
 
 
 @contextlib.contextmanager
-def enter(policy: Policy, what: Claim, wait: float = WAIT) -> Iterator[Visit]:
-    """Claim a window of this policy, waiting for one if need be."""
-    base = Base.open(policy.base)  # on a new machine no gate has made it yet
+def enter(policy: Policy, what: WindowRequest, wait: float = WAIT) -> Iterator[Visit]:
+    """WindowRequest a window of this policy, waiting for one if need be."""
+    base = StateDir.open(policy.base)  # on a new machine no gate has made it yet
     try:
         granted, connection = _granted(base, what, wait)
         with connection:
@@ -218,11 +218,11 @@ def memory() -> Iterator[IO[bytes]]:
         yield file
 
 
-def _granted(base: Base, what: Claim, wait: float) -> tuple[dict[str, str], socket]:
+def _granted(base: StateDir, what: WindowRequest, wait: float) -> tuple[dict[str, str], socket]:
     end, said = time.monotonic() + wait, False
     while True:
         busy = None
-        for run, connection in claim.windows(base.fd):
+        for run, connection in window_protocol.windows(base.fd):
             answer = _answer(connection, what)
             if answer is not None and answer.get("run") == run:
                 return answer, connection
@@ -239,10 +239,10 @@ def _granted(base: Base, what: Claim, wait: float) -> tuple[dict[str, str], sock
         time.sleep(_EVERY)
 
 
-def _answer(connection: socket, what: Claim) -> dict[str, str] | None:
-    """Claim; return what the gate says, None where it has gone or serves another repository."""
+def _answer(connection: socket, what: WindowRequest) -> dict[str, str] | None:
+    """WindowRequest; return what the gate says, None where it has gone or serves another repository."""
     connection.settimeout(_TO_ANSWER)
-    return claim.receive(connection) if claim.send(connection, what.message) else None
+    return window_protocol.receive(connection) if window_protocol.send(connection, what.message) else None
 
 
 def _in_foreground(words: Sequence[str]) -> list[str]:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import typer
 
-from borgctl import claim
-from borgctl.claim import Claim
 from borgctl.cli import lint, places, visit
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.model import Policy
+from borgctl.state import window_protocol
+from borgctl.state.window_protocol import WindowRequest
 
 _CLOSED = (2, 80, 81)  # borg's statuses where the connection was closed on it; borg 1.2 has one for all errors
 _WIDER = (
@@ -32,7 +32,7 @@ def admit(policy: str | None, words: Sequence[str], *, ask: bool, wait: float) -
         raise BadValue(f"bad command {words[0]!r}: expected 'borg …', or nothing for a shell")
     chosen = find(policy)
     secret = None if ask else visit.secret_of(chosen)
-    with visit.enter(chosen, Claim(claim.words(words), claim.login_uid()), wait) as entered:
+    with visit.enter(chosen, WindowRequest(window_protocol.words(words), window_protocol.login_uid()), wait) as entered:
         status = entered.borg(words[1:], secret)
     if status in _CLOSED:
         typer.echo(_WIDER, err=True)

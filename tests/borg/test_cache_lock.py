@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from borgctl.base import Base
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 A, B = RepositoryPath("/srv/a"), RepositoryPath("/srv/b")
@@ -14,7 +14,7 @@ ID = "ab" * 32
 @pytest.fixture
 def base(tmp_path):
     tmp_path.chmod(0o700)
-    base = Base.open(str(tmp_path / "base"))
+    base = StateDir.open(str(tmp_path / "base"))
     base.keep("repository", A, ID)
     yield base
     os.close(base.fd)
@@ -71,6 +71,6 @@ def test_no_link_is_followed(base, cache, tmp_path, name):
 
 def test_a_base_that_knows_nothing_has_nothing_to_clear(tmp_path):
     tmp_path.chmod(0o700)
-    base = Base.open(str(tmp_path / "new"))
+    base = StateDir.open(str(tmp_path / "new"))
     base.clear_cache_lock(A)
     os.close(base.fd)

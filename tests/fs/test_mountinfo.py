@@ -5,10 +5,10 @@ import subprocess
 import pytest
 import stage
 
-from borgctl import skipped
 from borgctl.fs import mountinfo
 from borgctl.fs.mountinfo import of_the_kernel
 from borgctl.policy.model import Job
+from borgctl.state import skipped_mounts
 from borgctl.values import JobName, SourcePath
 
 ROOT = ("1", "0", "8:1", "/", "ext4")
@@ -120,7 +120,7 @@ def test_a_path_through_a_symlink_is_looked_at_where_it_leads_and_a_link_holds_n
 def test_only_what_a_job_does_not_say_itself_is_told(kernel, options, found):
     kernel(*USUAL, held("/srv/a/db"))
     job = Job(JobName("x"), "create", 1, options, paths=(SourcePath("/srv/a"),))
-    assert skipped.file_systems(job) == found
+    assert skipped_mounts.file_systems(job) == found
 
 
 def test_the_kernels_files_in_the_root_of_another_system_are_found(kernel):

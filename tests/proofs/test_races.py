@@ -15,11 +15,12 @@ from collections import deque
 import pytest
 import stage
 
-from borgctl import sources, transport
+from borgctl import transport
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath
 from borgctl.policy import load
+from borgctl.state import source_paths
 from borgctl.values import SocketPath
 
 OTHER = 64201
@@ -125,7 +126,7 @@ def test_a_path_below_what_another_user_can_flip_is_never_taken(proof, tmp_path,
 
     def take():
         try:
-            sources.check([path])
+            source_paths.check([path])
         except BorgctlError:
             return False
         return True

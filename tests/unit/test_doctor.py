@@ -6,8 +6,6 @@ import os
 import pytest
 import stage
 
-from borgctl import recovery
-from borgctl.base import Base
 from borgctl.cli.doctor import commands, keyfiles, machine, places, programs, sshd, state, surface
 from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.examine import Order, examine
@@ -17,6 +15,8 @@ from borgctl.cli.doctor.login import Login, trouble
 from borgctl.cli.doctor.sshd import Settings, Unseen
 from borgctl.cli.doctor.table import opened
 from borgctl.errors import BadValue
+from borgctl.state import recovery
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'A7WpYGMtbf0ScUbUnlRWr'.ljust(43, 'x')}"
@@ -244,7 +244,7 @@ def test_a_recovery_page_that_was_never_printed_or_has_another_key_is_a_warning(
     text = f"version: 1\nrepositories: {{/srv/a: {{encryption: none}}}}\njobs: {{}}\nbase: {tmp_path}/base\n"
     policy = stage.written(tmp_path, text)
     assert list(state.pages(policy)) == []  # nothing was run yet
-    base = Base.open(policy.base)
+    base = StateDir.open(policy.base)
     repository = RepositoryPath("/srv/a")
     try:
         assert list(state.pages(policy)) == []

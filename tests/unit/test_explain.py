@@ -500,13 +500,13 @@ def test_a_policy_that_nothing_can_run_under_says_so_first(tmp_path):
 
 def test_a_repository_that_is_known_is_not_made_again(tmp_path):
     """What the gate has kept in base counts, and is only read."""
-    from borgctl.base import Base
+    from borgctl.state.state_dir import StateDir
     from borgctl.values import RepositoryPath
 
     file = small(tmp_path, "commands: {init: {options: [encryption]}}\n")
     asked = b"borg init --encryption=repokey"
     assert explained(file, asked, {}, stage.FACTS).decision == "allow"
-    base = Base.open(f"{tmp_path}/base")
+    base = StateDir.open(f"{tmp_path}/base")
     base.keep("repository", RepositoryPath("/srv/web1"), "ab" * 32)
     os.close(base.fd)
     assert explained(file, asked, {}, stage.FACTS).reason == "repository-known"

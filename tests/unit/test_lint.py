@@ -10,13 +10,13 @@ import stage
 from programs import script
 from typer.testing import CliRunner
 
-from borgctl.base import Base
 from borgctl.cli import lint
 from borgctl.cli.app import app
 from borgctl.errors import BadValue
 from borgctl.fs import mountinfo
 from borgctl.fs.mountinfo import Mount
 from borgctl.policy import load, sent_environment
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 only_root = pytest.mark.skipif(not stage.ROOT, reason="an ordinary user's borg is that user")
@@ -353,14 +353,14 @@ def test_one_repository_with_two_bases_is_an_error_of_both_policies(sound, tmp_p
     files[1].touch(0o600)
     files[1].write_text(files[0].read_text().replace(f"{tmp_path}/base\n", f"{tmp_path}/{place}\n"))
     for path in ("base", place):
-        base = Base.open(f"{tmp_path}/{path}")
+        base = StateDir.open(f"{tmp_path}/{path}")
         base.host_id()
         base.keep("repository", RepositoryPath("/srv/a"), "ab" * 32)
         os.close(base.fd)
     for file, other in zip(files, (place, "base"), strict=True):
         (error,) = lint.lint(str(file)).errors
         assert f"{tmp_path}/{other}" in error.text and "one repository has one base" in error.text
-    base = Base.open(f"{tmp_path}/{place}")
+    base = StateDir.open(f"{tmp_path}/{place}")
     base.forget("repository", RepositoryPath("/srv/a"))
     os.close(base.fd)
     assert not any(lint.lint(str(file)).errors for file in files)

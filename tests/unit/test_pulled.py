@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from borgctl.audit.log import Log
-from borgctl.base import Base
 from borgctl.cli import pulled
 from borgctl.cli.app import app
 from borgctl.cli.pulled import status
+from borgctl.state.state_dir import StateDir
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ RUN = "0123456789abcdef"
 def at_work(policy):
     """Give a base with a gate that is at the run."""
     policy.write_text(policy.read_text() + f"base: {policy.parent}/base\n")
-    base = Base.open(f"{policy.parent}/base")
+    base = StateDir.open(f"{policy.parent}/base")
     with base.run_directory(RUN, os.geteuid(), os.getegid()):
         yield
     os.close(base.fd)

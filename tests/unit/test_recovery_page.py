@@ -10,8 +10,6 @@ import pytest
 import stage
 from typer.testing import CliRunner
 
-from borgctl import recovery
-from borgctl.base import Base
 from borgctl.cli import places
 from borgctl.cli import recovery as printing
 from borgctl.cli.app import app
@@ -19,6 +17,8 @@ from borgctl.cli.known_server import Server
 from borgctl.cli.recovery import printed_page
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load, sent_environment
+from borgctl.state import recovery
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 PATH = RepositoryPath("/srv/borg/web1")
@@ -43,7 +43,7 @@ def policy(tmp_path):
 
 @pytest.fixture
 def base(policy):
-    base = Base.open(policy.base)
+    base = StateDir.open(policy.base)
     base.keep("repository", PATH, ONE)
     yield base
     os.close(base.fd)

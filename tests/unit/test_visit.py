@@ -11,9 +11,9 @@ import pytest
 import stage
 from terminals import shown_on
 
-from borgctl import claim
-from borgctl.base import Base
 from borgctl.cli.visit import Visit
+from borgctl.state import window_protocol
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 PATH = RepositoryPath("/srv/borg/web1")
@@ -58,7 +58,7 @@ def ends():
 def visit(tmp_path, ends):
     tmp_path.chmod(0o700)
     policy = stage.written(tmp_path, POLICY.format(directory=tmp_path))
-    base = Base.open(policy.base)
+    base = StateDir.open(policy.base)
     directory = f"{policy.base}/runs/abc"
     os.makedirs(f"{directory}/tmp")
     yield Visit(policy, base, PATH, directory, ends[0])
@@ -73,8 +73,8 @@ def stand_in(directory, text):
 
 def answered(gates, message):
     """Be the gate: take the status, then say the last word and go; return the status."""
-    status = claim.receive(gates)
-    claim.send(gates, message)
+    status = window_protocol.receive(gates)
+    window_protocol.send(gates, message)
     gates.close()
     return status
 
@@ -152,7 +152,7 @@ def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, end
                 return
         match by:
             case "gate":
-                claim.send(ends[1], {"end": "window-over"})
+                window_protocol.send(ends[1], {"end": "window-over"})
             case "gone":
                 ends[1].close()
             case "signal":

@@ -11,13 +11,13 @@ import time
 import programs
 import pytest
 
-from borgctl import claim
-from borgctl.base import Base
 from borgctl.borg import relay
 from borgctl.borg.command import WindowGrant
-from borgctl.claim import Claim
 from borgctl.errors import BorgctlError
 from borgctl.output import Output
+from borgctl.state import window_protocol
+from borgctl.state.state_dir import StateDir
+from borgctl.state.window_protocol import WindowRequest
 from borgctl.transport import stdio
 from borgctl.values import RepositoryPath
 from borgctl.window import Window
@@ -30,7 +30,7 @@ class Room:
 
     def __init__(self, directory):
         directory.chmod(0o700)
-        self.base = Base.open(str(directory / "base"))
+        self.base = StateDir.open(str(directory / "base"))
         self.directory = f"{self.base.path}/runs/abc"
         os.mkdir(self.directory, 0o700)
         self.server = (*os.pipe(), *os.pipe())
@@ -78,7 +78,7 @@ def beside(act):
 def met(room):
     """Return a connection to the window, as soon as there is one."""
     end = time.monotonic() + 20
-    while not (found := list(claim.windows(room.base.fd))) and time.monotonic() < end:
+    while not (found := list(window_protocol.windows(room.base.fd))) and time.monotonic() < end:
         time.sleep(0.01)
     connection = found[0][1]
     connection.settimeout(20)
@@ -86,12 +86,12 @@ def met(room):
 
 
 def told(room, status):
-    """Claim the window and say that borg ended so."""
+    """WindowRequest the window and say that borg ended so."""
     with met(room) as connection:
-        claim.send(connection, Claim(("borg",)).message)
-        claim.receive(connection)
-        claim.send(connection, {"status": status})
-        claim.receive(connection)
+        window_protocol.send(connection, WindowRequest(("borg",)).message)
+        window_protocol.receive(connection)
+        window_protocol.send(connection, {"status": status})
+        window_protocol.receive(connection)
 
 
 def claimed(room, *what):
@@ -99,17 +99,17 @@ def claimed(room, *what):
     answers = []
     for message in what:
         with met(room) as connection:
-            connection.send(message) if isinstance(message, bytes) else claim.send(connection, message)
-            answers.append(claim.receive(connection))
+            connection.send(message) if isinstance(message, bytes) else window_protocol.send(connection, message)
+            answers.append(window_protocol.receive(connection))
             if answers[-1] and "run" in answers[-1]:
-                claim.send(connection, {"status": 0})
-                while claim.receive(connection) is not None:
+                window_protocol.send(connection, {"status": 0})
+                while window_protocol.receive(connection) is not None:
                     pass
     return answers
 
 
 def test_a_claim_is_recorded_before_it_is_granted_and_its_end_is_the_windows(room):
-    thread = beside(lambda: claimed(room, Claim(("borg", "list"), 1000).message))
+    thread = beside(lambda: claimed(room, WindowRequest(("borg", "list"), 1000).message))
     ending = room.window().run()
     thread.join(20)
     assert thread.result == [{"run": "abc", "repository": "/srv/borg/web1"}]
@@ -120,8 +120,8 @@ def test_a_claim_is_recorded_before_it_is_granted_and_its_end_is_the_windows(roo
 
 
 def test_what_is_no_claim_and_a_claim_for_another_repository_leave_the_window_open(room):
-    other = Claim(("borg",), repository="/srv/other").message
-    good = Claim(("borg",), repository=PATH.text).message
+    other = WindowRequest(("borg",), repository="/srv/other").message
+    good = WindowRequest(("borg",), repository=PATH.text).message
     thread = beside(lambda: claimed(room, b"nonsense", {"argv": 1}, other, good))
     assert room.window().run().outcome == "ok"
     thread.join(20)
@@ -134,8 +134,8 @@ def test_what_is_no_claim_and_a_claim_for_another_repository_leave_the_window_op
 def test_a_repository_that_a_run_uses_is_an_answer(room):
     def act():
         with room.base.lock_repository(PATH):
-            first = claimed(room, Claim(("borg",)).message)
-        return first + claimed(room, Claim(("borg",)).message)
+            first = claimed(room, WindowRequest(("borg",)).message)
+        return first + claimed(room, WindowRequest(("borg",)).message)
 
     thread = beside(act)
     assert room.window().run().outcome == "ok"
@@ -149,7 +149,7 @@ def test_without_a_record_nothing_is_granted(room):
     def record(_):
         raise BorgctlError("log-unusable", "no room")
 
-    thread = beside(lambda: claimed(room, Claim(("borg",)).message))
+    thread = beside(lambda: claimed(room, WindowRequest(("borg",)).message))
     with pytest.raises(BorgctlError) as caught:
         room.window(record=record).run()
     thread.join(20)
@@ -169,15 +169,17 @@ def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
 
     def act():
         end = time.monotonic() + 20
-        while not os.path.exists(f"{room.directory}/{claim.DOOR}") and time.monotonic() < end:
+        while not os.path.exists(f"{room.directory}/{window_protocol.DOOR}") and time.monotonic() < end:
             time.sleep(0.01)
-        os.chmod(f"{room.directory}/{claim.DOOR}", 0o777)
+        os.chmod(f"{room.directory}/{window_protocol.DOOR}", 0o777)
         pid = os.fork()
         if pid == 0:
             os.setgroups([])
             os.setuid(65534)
-            found = list(claim.windows(room.base.fd))
-            answer = claim.send(found[0][1], Claim(("borg",)).message) and claim.receive(found[0][1])
+            found = list(window_protocol.windows(room.base.fd))
+            answer = window_protocol.send(found[0][1], WindowRequest(("borg",)).message) and window_protocol.receive(
+                found[0][1]
+            )
             os._exit(0 if found and not answer else 1)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
@@ -191,18 +193,18 @@ def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
 
 CLAIMANT = """
 import os, subprocess, sys, time
-from borgctl import claim
+from borgctl.state import window_protocol
 from borgctl.borg import relay
 base, end = os.open(sys.argv[1], os.O_RDONLY | os.O_DIRECTORY), time.monotonic() + 20
-while not (found := list(claim.windows(base))) and time.monotonic() < end:
+while not (found := list(window_protocol.windows(base))) and time.monotonic() < end:
     time.sleep(0.01)
 connection = found[0][1]
-claim.send(connection, claim.Claim(("borg",)).message)
-assert "run" in claim.receive(connection)
+window_protocol.send(connection, window_protocol.WindowRequest(("borg",)).message)
+assert "run" in window_protocol.receive(connection)
 print("claimed", flush=True)
 sys.stdin.readline()
 print(subprocess.run([sys.executable, "-I", "-S", "-c", sys.argv[2]], capture_output=True).stdout, flush=True)
-claim.send(connection, {"status": 0})
+window_protocol.send(connection, {"status": 0})
 """
 DIAL = "import os, socket; os.chdir({!r}); door = socket.socket(socket.AF_UNIX); door.connect('door'); "
 DIAL += "door.settimeout(10); os.write(1, b'said ' + door.recv(1))"
@@ -250,8 +252,8 @@ def test_a_signal_ends_it(room):
 def test_an_admin_who_goes_without_a_word_has_not_succeeded(room):
     def act():
         with met(room) as connection:
-            claim.send(connection, Claim(("borg",)).message)
-            claim.receive(connection)
+            window_protocol.send(connection, WindowRequest(("borg",)).message)
+            window_protocol.receive(connection)
 
     beside(act)
     ending = room.window().run()
@@ -280,6 +282,6 @@ def test_a_status_that_is_none_is_no_success(room, status):
 def test_only_a_borg_that_has_no_key_to_load_may_write_without_it(room, words, may):
     window = room.window()
     window.agree = lambda kind, shown: False
-    admin = Claim(("borg", *words))
+    admin = WindowRequest(("borg", *words))
     assert window._agree(admin, relay.WRITES, b"") is may
     assert window._agree(admin, relay.REPOSITORY, bytes(32)) is False

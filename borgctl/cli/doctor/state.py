@@ -9,8 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from borgctl import borg_version, recovery
-from borgctl.base import Base
 from borgctl.cli import lint, premises
 from borgctl.cli.doctor.findings import Finding
 from borgctl.cli.places import recovery_command
@@ -21,6 +19,8 @@ from borgctl.policy.model import Policy
 from borgctl.policy.placeholders import Names
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
+from borgctl.state import borg_version, recovery
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 _LITTLE, _TOO_LITTLE = 1 << 30, 64 << 20  # bytes; borg's cache of a large backup has hundreds of MB
@@ -73,7 +73,7 @@ def borg(policy: Policy) -> Iterator[Finding]:
 
 def pages(policy: Policy) -> Iterator[Finding]:
     """Look whether the recovery page was printed for the key that each repository has now."""
-    base = Base.known(policy.base)
+    base = StateDir.known(policy.base)
     if base is None:
         return  # nothing was run yet, or `lint` says what is wrong
     try:
@@ -93,7 +93,7 @@ def pages(policy: Policy) -> Iterator[Finding]:
 def _version(policy: Policy, held: Sandbox | None) -> str:
     """Ask borg as the gate does for a new client; what is written goes with the directory."""
     with tempfile.TemporaryDirectory(prefix="borgctl-doctor-") as directory:
-        base = Base.open(directory)
+        base = StateDir.open(directory)
         try:
             return borg_version.asked(policy, held, base, "doctor").text
         finally:

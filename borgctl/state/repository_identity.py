@@ -13,9 +13,9 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from borgctl.base import Base
 from borgctl.borg import nonces, relay
 from borgctl.errors import BorgctlError
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 _MAKING, _WINDOW = "init", "window"
@@ -26,7 +26,7 @@ RENEWED = b"K"  # besides what the relay shows: a key that the admin says is to 
 class Identity:
     """What is known of the repository at this path, and what this session has been shown."""
 
-    base: Base
+    base: StateDir
     repository: RepositoryPath
     command: str
     _id: str | None = None

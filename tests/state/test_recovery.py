@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from borgctl import recovery
-from borgctl.base import Base
+from borgctl.state import recovery
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 PATH = RepositoryPath("/srv/borg/web1")
@@ -15,7 +15,7 @@ ONE, OTHER = "a" * 64, "b" * 64
 @pytest.fixture
 def base(tmp_path):
     tmp_path.chmod(0o700)
-    base = Base.open(str(tmp_path / "base"))
+    base = StateDir.open(str(tmp_path / "base"))
     yield base
     os.close(base.fd)
 

@@ -6,7 +6,7 @@ base/borg-version     what the borg binary said of itself, and of which file tha
 base/locks/           flock(2) files: one for each repository, one for each session
 base/runs/RUN/        a run's private directory: the relay's door and borg's TMPDIR
 
-with Base.open("/var/lib/borgctl/web1") as base, base.lock_repository(path): …
+with StateDir.open("/var/lib/borgctl/web1") as base, base.lock_repository(path): …
 """
 
 import contextlib
@@ -33,14 +33,14 @@ _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
-class Base:
+class StateDir:
     """An open base directory; nobody but root and the gate's user can write it."""
 
     path: str
     fd: int
 
     @classmethod
-    def open(cls, path: str) -> "Base":
+    def open(cls, path: str) -> "StateDir":
         """Open it, making up to three missing directories (0700); raise BorgctlError where it is not safe."""
         try:
             with directory(path, missing=DEEPEST) as pinned:
@@ -53,7 +53,7 @@ class Base:
         return cls(path, fd)
 
     @classmethod
-    def known(cls, path: str) -> "Base | None":
+    def known(cls, path: str) -> "StateDir | None":
         """Open it only where it is there and safe; make nothing."""
         try:
             with directory(path) as pinned:
@@ -304,7 +304,7 @@ class Base:
 
 def _knows(path: str, identity: str, host: str) -> bool:
     """Tell whether another base than that of this host id knows the repository."""
-    other = Base.known(path)
+    other = StateDir.known(path)
     if other is None:
         return False
     try:

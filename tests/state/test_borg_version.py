@@ -6,11 +6,11 @@ import programs
 import pytest
 import stage
 
-from borgctl import borg_version
-from borgctl.base import Base
 from borgctl.errors import BorgctlError
 from borgctl.process.spawn import Wall
 from borgctl.sandbox import plan
+from borgctl.state import borg_version
+from borgctl.state.state_dir import StateDir
 
 NEEDS_A_ROOM = """\
 #!/usr/bin/python3 -I
@@ -22,7 +22,7 @@ print("borg 1.4.5")
 
 @pytest.fixture
 def base(tmp_path):
-    with_base = Base.open(str(tmp_path / "base"))
+    with_base = StateDir.open(str(tmp_path / "base"))
     yield with_base
     os.close(with_base.fd)
 

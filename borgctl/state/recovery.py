@@ -14,7 +14,7 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from borgctl.base import Base
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 _LARGEST = 64 * 1024
@@ -29,19 +29,19 @@ class Printed:
     key: str
 
 
-def note(base: Base, repository: RepositoryPath) -> None:
+def note(base: StateDir, repository: RepositoryPath) -> None:
     """Keep that the page was printed now."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     base.keep(_KIND, repository, f"{now} {key_hash(base, repository)}")
 
 
-def printed(base: Base, repository: RepositoryPath) -> Printed | None:
+def printed(base: StateDir, repository: RepositoryPath) -> Printed | None:
     """Return what is known of the last printing, None where there is nothing."""
     found = re.fullmatch(r"([0-9TZ:-]{20}) ([0-9a-f]{64}|none)", base.noted(_KIND, repository))
     return Printed(found[1], found[2]) if found else None
 
 
-def due(base: Base, repository: RepositoryPath) -> str | None:
+def due(base: StateDir, repository: RepositoryPath) -> str | None:
     """Return why the page should be printed, as the end of a sentence; None where there is nothing to do.
 
     Nothing is due as long as there is no repository.
@@ -57,7 +57,7 @@ def due(base: Base, repository: RepositoryPath) -> str | None:
     return None
 
 
-def key_hash(base: Base, repository: RepositoryPath) -> str:
+def key_hash(base: StateDir, repository: RepositoryPath) -> str:
     """Return the hash of the key as far as it is known here: of the one in the repository, else of the keyfile."""
     known = base.kept("key", repository)
     if known is not None:
@@ -66,7 +66,7 @@ def key_hash(base: Base, repository: RepositoryPath) -> str:
     return "none" if content is None else hashlib.sha256(content).hexdigest()
 
 
-def keyfile(base: Base, repository: RepositoryPath) -> bytes | None:
+def keyfile(base: StateDir, repository: RepositoryPath) -> bytes | None:
     """Return the key that is kept in a file here, None where there is none.
 
     borg looks for the line `BORG_KEY ID` in all files of its keys directory, whatever their names are.

@@ -5,11 +5,11 @@ Files are looked at and nothing is changed. It does not know who asks, nor what 
     held = require(policy, launch)     # how borg is held; raises BorgctlError
 """
 
-from borgctl import passphrase, sources
 from borgctl.borg.command import BorgCommand
 from borgctl.policy.model import Policy
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
+from borgctl.state import passphrase, source_paths
 
 
 def require(policy: Policy, launch: BorgCommand) -> Sandbox | None:
@@ -19,8 +19,8 @@ def require(policy: Policy, launch: BorgCommand) -> Sandbox | None:
     """
     held = plan.prepare(policy.sandbox, policy.user, policy.borg)
     if launch.requested:
-        sources.check(map(str, launch.paths))
-    sources.require_devices(launch.devices, missing=bool(launch.before))
-    sources.require_patterns(launch.patterns, missing=bool(launch.before))
+        source_paths.check(map(str, launch.paths))
+    source_paths.require_devices(launch.devices, missing=bool(launch.before))
+    source_paths.require_patterns(launch.patterns, missing=bool(launch.before))
     passphrase.require(policy.passphrase)
     return held

@@ -6,10 +6,10 @@ import os
 import pytest
 import stage
 
-from borgctl import sources
 from borgctl.errors import BorgctlError
 from borgctl.policy.judge import judge
 from borgctl.policy.load import InvalidPolicy
+from borgctl.state import source_paths
 from borgctl.values import DevicePath
 from borgctl.wire.request import parse
 
@@ -25,7 +25,7 @@ def tree(tmp_path):
 
 
 def checked(*paths):
-    sources.check([str(path) for path in paths])
+    source_paths.check([str(path) for path in paths])
 
 
 def refused(path):
@@ -46,9 +46,9 @@ def test_a_missing_path_cannot_be_led_elsewhere(tree):
 @pytest.mark.parametrize("missing", ["none", "none/below", "real/below/file/x"])
 def test_a_path_that_is_not_there_is_missing_and_named(tree, missing):
     there = [str(tree / name) for name in ("real", "link", "real/up", "real/loop")]
-    sources.require_present(there)
+    source_paths.require_present(there)
     with pytest.raises(BorgctlError) as caught:
-        sources.require_present([*there, str(tree / missing)])
+        source_paths.require_present([*there, str(tree / missing)])
     assert caught.value.reason.code == "source-missing" and repr(str(tree / missing)) in caught.value.detail
 
 
@@ -110,7 +110,7 @@ def test_a_device_is_for_a_job_that_says_so_and_for_no_request(tmp_path):
 
 
 def devices(path, **options):
-    return stage.outcome(BorgctlError, lambda: sources.require_devices([str(path)], **options))
+    return stage.outcome(BorgctlError, lambda: source_paths.require_devices([str(path)], **options))
 
 
 def test_what_is_no_block_device_is_refused_below_dev_and_is_a_file_elsewhere(tree):

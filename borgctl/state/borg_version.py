@@ -12,7 +12,6 @@ import re
 import stat
 from dataclasses import dataclass
 
-from borgctl.base import Base
 from borgctl.borg import command_line, relay
 from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
@@ -21,6 +20,7 @@ from borgctl.policy.model import Policy
 from borgctl.process import spawn
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
+from borgctl.state.state_dir import StateDir
 
 _SERIES = ((1, 2), (1, 4))
 _SAID = 600  # characters of what borg says when it fails: the end of a traceback names the error
@@ -44,7 +44,7 @@ def require(borg: str) -> None:
         raise BorgctlError("borg-missing", f"{error.filename or borg!r}: {error.strerror}") from None
 
 
-def known(base: Base, borg: str) -> Version | None:
+def known(base: StateDir, borg: str) -> Version | None:
     """Return the version of the borg at this path where it is kept and the file has not changed; start nothing."""
     mark, _, text = base.version_note().partition(" ")
     try:
@@ -53,7 +53,7 @@ def known(base: Base, borg: str) -> Version | None:
         return None
 
 
-def version(base: Base, borg: str, env: dict[str, str], wall: spawn.Wall) -> Version:
+def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Wall) -> Version:
     """Return the version of the borg at this path, asking it only when the file has changed.
 
     Raise BorgctlError where it is missing, could be somebody else's, fails, or is of a series that we do not know.
@@ -79,7 +79,7 @@ def version(base: Base, borg: str, env: dict[str, str], wall: spawn.Wall) -> Ver
     return found
 
 
-def asked(policy: Policy, held: Sandbox | None, base: Base, run: str) -> Version:
+def asked(policy: Policy, held: Sandbox | None, base: StateDir, run: str) -> Version:
     """Ask for the version as a run does, in a run directory for this alone."""
     with base.run_directory(run, *plan.owner(held)) as directory:
         env = command_line.environment(base.borg, f"{directory}/tmp", base.host_id())

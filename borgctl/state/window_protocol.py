@@ -27,7 +27,7 @@ _CREDENTIALS = struct.Struct("iii")  # pid, uid, gid: unix(7) SO_PEERCRED
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class WindowRequest:
     """What the admin wants: `argv` for the record, `login` the login uid (None: not known; told, and never trusted).
 
     `repository` is the one that it has to be, None for any. `renew`: the key in the repository is a new one of the
@@ -40,7 +40,7 @@ class Claim:
     renew: bool = False
 
     @classmethod
-    def read(cls, message: dict[str, Any]) -> "Claim | None":
+    def read(cls, message: dict[str, Any]) -> "WindowRequest | None":
         """Return the claim in a message, None where it is none."""
         match message:
             case {

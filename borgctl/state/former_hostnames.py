@@ -10,9 +10,9 @@ import fnmatch
 import re
 from collections.abc import Iterable, Iterator
 
-from borgctl.base import Base
 from borgctl.policy.model import Job, Policy
 from borgctl.policy.placeholders import SAMPLE, Names, Template
+from borgctl.state.state_dir import StateDir
 
 _MOST = 8  # names of one host
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
@@ -48,12 +48,12 @@ def unpruned(policy: Policy, hostname: str, former: Iterable[str]) -> tuple[str,
     return tuple(name for name in former if not all(is_pruned(policy, job, name, hostname) for job in made))
 
 
-def former_names(base: Base, hostname: str) -> tuple[str, ...]:
+def former_names(base: StateDir, hostname: str) -> tuple[str, ...]:
     """Return the names that this host had before, as far as the base knows."""
     return tuple(name for name in base.hostnames() if _NAME.fullmatch(name) and name != hostname)
 
 
-def note_name(base: Base, hostname: str) -> None:
+def note_name(base: StateDir, hostname: str) -> None:
     """Keep the name that this host has now, the latest first."""
     if _NAME.fullmatch(hostname) and base.hostnames()[:1] != [hostname]:
         base.note_hostnames([hostname, *former_names(base, hostname)][:_MOST])

@@ -4,10 +4,10 @@ import os
 
 import pytest
 
-from borgctl.base import Base
 from borgctl.borg import nonces, relay
 from borgctl.errors import BorgctlError
-from borgctl.identity import RENEWED, Identity
+from borgctl.state.repository_identity import RENEWED, Identity
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 A, B = RepositoryPath("/srv/a"), RepositoryPath("/srv/b")
@@ -17,7 +17,7 @@ ID, KEY, OTHER = b"i" * 32, b"k" * 32, b"o" * 32
 @pytest.fixture
 def base(tmp_path):
     tmp_path.chmod(0o700)
-    base = Base.open(str(tmp_path / "base"))
+    base = StateDir.open(str(tmp_path / "base"))
     base.host_id()
     yield base
     os.close(base.fd)
@@ -226,7 +226,7 @@ def test_what_is_not_understood_is_not_agreed_to(base):
 
 def test_a_second_base_beside_this_one_is_refused_and_keeps_nothing(base, tmp_path):
     Identity(base, A, "create").agree(relay.REPOSITORY, ID)
-    second = Base.open(str(tmp_path / "second"))
+    second = StateDir.open(str(tmp_path / "second"))
     second.host_id()
     assert reason(Identity(second, B, "create"), relay.REPOSITORY, ID) == "repository-elsewhere"
     assert second.kept("repository", B) is None and nonces.local(second.fd, ID.hex()) is None

@@ -6,9 +6,9 @@ import programs
 import pytest
 import stage
 
-from borgctl import passphrase
 from borgctl.errors import BorgctlError
 from borgctl.policy.model import Passphrase
+from borgctl.state import passphrase
 
 SECRET = "correct horse"
 

@@ -11,8 +11,8 @@ import pytest
 import stage
 from machines import full_disk
 
-from borgctl.base import Base
 from borgctl.errors import BorgctlError
+from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 US = (os.geteuid(), os.getegid())
@@ -22,7 +22,7 @@ A, B = RepositoryPath("/srv/a"), RepositoryPath("/srv/b")
 @pytest.fixture
 def base(tmp_path):
     tmp_path.chmod(0o700)
-    base = Base.open(str(tmp_path / "base"))
+    base = StateDir.open(str(tmp_path / "base"))
     yield base
     os.close(base.fd)
 
@@ -32,13 +32,13 @@ def code_of(caught):
 
 
 def test_it_is_made_private_and_up_to_three_levels_deep(tmp_path):
-    base = Base.open(str(tmp_path / "a/b/c"))
+    base = StateDir.open(str(tmp_path / "a/b/c"))
     os.close(base.fd)
     assert sorted(os.listdir(tmp_path / "a/b/c")) == ["borg", "locks", "runs"]
     for name in ("a", "a/b", "a/b/c", "a/b/c/borg", "a/b/c/locks", "a/b/c/runs"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
     with pytest.raises(BorgctlError) as caught:
-        Base.open(str(tmp_path / "x/y/z/w"))
+        StateDir.open(str(tmp_path / "x/y/z/w"))
     assert code_of(caught) == "base-unusable" and not (tmp_path / "x").exists()
 
 
@@ -47,7 +47,7 @@ def test_a_base_that_others_may_write_is_refused(tmp_path, mode):
     (tmp_path / "base").mkdir()
     (tmp_path / "base").chmod(mode)
     with pytest.raises(BorgctlError) as caught:
-        Base.open(str(tmp_path / "base"))
+        StateDir.open(str(tmp_path / "base"))
     assert code_of(caught) == "base-unusable"
     assert os.listdir(tmp_path / "base") == []
 
@@ -55,7 +55,7 @@ def test_a_base_that_others_may_write_is_refused(tmp_path, mode):
 def test_a_file_is_no_base(tmp_path):
     (tmp_path / "base").write_text("")
     with pytest.raises(BorgctlError) as caught:
-        Base.open(str(tmp_path / "base"))
+        StateDir.open(str(tmp_path / "base"))
     assert code_of(caught) == "base-unusable"
 
 
@@ -64,7 +64,7 @@ def test_another_users_directory_is_no_base(tmp_path):
     (tmp_path / "base").mkdir(mode=0o700)
     os.chown(tmp_path / "base", 54321, 54321)
     with pytest.raises(BorgctlError) as caught:
-        Base.open(str(tmp_path / "base"))
+        StateDir.open(str(tmp_path / "base"))
     assert code_of(caught) == "base-unusable"
 
 
@@ -101,10 +101,10 @@ def test_only_so_many_gates_are_at_work(base):
 def test_a_gate_that_was_killed_holds_nothing(base):
     code = """
 import os, sys
-from borgctl.base import Base
+from borgctl.state.state_dir import StateDir
 from borgctl.process.spawn import Wall
 from borgctl.values import RepositoryPath
-base = Base.open(sys.argv[1])
+base = StateDir.open(sys.argv[1])
 us = (os.geteuid(), os.getegid())
 with base.session(1), base.lock_repository(RepositoryPath("/srv/a")), base.run_directory("dead", *us):
     open(sys.argv[1] + "/runs/dead/tmp/x", "w").close()
@@ -239,7 +239,7 @@ def test_the_host_id_is_made_once(base):
     first = base.host_id()
     assert re.fullmatch(r"borgctl@[0-9a-f]{32}", first)
     assert base.host_id() == first
-    again = Base.open(base.path)
+    again = StateDir.open(base.path)
     assert again.host_id() == first
     os.close(again.fd)
 
