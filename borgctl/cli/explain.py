@@ -17,13 +17,13 @@ from borgctl.cli import premises
 from borgctl.cli.verdict import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
+from borgctl.gate.run import check_version, opened_besides
 from borgctl.policy import load, sent_environment
 from borgctl.policy.decide import decide
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
 from borgctl.policy.placeholders import Names
 from borgctl.process import namespaces
-from borgctl.run import check_version, opened_besides
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 from borgctl.state import borg_version, requirements

@@ -22,9 +22,9 @@ from borgctl.cli.lint import printable
 from borgctl.cli.show import moment, record
 from borgctl.console.text import elapsed
 from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.gate.run import DRY_RUN
 from borgctl.policy import load
 from borgctl.policy.model import Policy
-from borgctl.run import DRY_RUN
 from borgctl.state.state_dir import StateDir
 
 _GOOD = ("ok", "warning")

@@ -30,13 +30,13 @@ from borgctl.borg.options import COMMANDS
 from borgctl.cli.mounts import Mount
 from borgctl.cli.terminal import Shown
 from borgctl.errors import REASONS, BorgctlError
+from borgctl.gate.supervise import BORG_ENDING
 from borgctl.policy.load import home
 from borgctl.policy.model import Policy
 from borgctl.process.spawn import Wall
 from borgctl.state import borg_version, passphrase, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
-from borgctl.supervise import BORG_ENDING
 from borgctl.values import RepositoryPath
 
 WAIT = 15.0  # seconds: between two commands the server opens the next window

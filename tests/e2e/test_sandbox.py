@@ -21,9 +21,9 @@ BESIDES = """
 import json, sys
 words = json.loads(sys.argv.pop(1))
 from borgctl.borg import command_line
-from borgctl import gate
+from borgctl.gate import main
 command_line.build = lambda launch, borg: [borg, *words]
-gate.main()
+main.main()
 """
 
 
@@ -172,10 +172,10 @@ def test_a_borg_that_was_taken_over_can_read_what_is_offered_and_nothing_else(cl
 # The least that a policy can say is more than a small backup takes
 LITTLE = """
 from borgctl.sandbox import privileges
-from borgctl import gate
+from borgctl.gate import main
 limit = privileges.limit_memory
 privileges.limit_memory = lambda size: limit(40_000 << 10)
-gate.main()
+main.main()
 """
 
 

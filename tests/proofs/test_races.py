@@ -15,10 +15,10 @@ from collections import deque
 import pytest
 import stage
 
-from borgctl import transport
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath
+from borgctl.gate import transport
 from borgctl.policy import load
 from borgctl.state import source_paths
 from borgctl.values import SocketPath

@@ -20,7 +20,8 @@ def change(module, name, value):
 
 
 def gate():
-    from borgctl import gate, hooks, run
+    from borgctl.gate import hooks, run
+    from borgctl.gate import main as gate
 
     change(run, "BORG_ENDING", ENDING)
     change(hooks, "HOOK_ENDING", ((0.0, SIGTERM), (2.0, SIGKILL)))

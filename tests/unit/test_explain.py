@@ -153,7 +153,7 @@ def test_a_real_gate_decides_as_explained(policies, name, line):
 # An interpreter that has imported the gate and forks for each request, as in test_gate; nobody speaks for a server
 WARM = """
 import json, os, sys
-from borgctl import gate
+from borgctl.gate import main
 for line in sys.stdin:
     asked = json.loads(line)
     read_end, write_end = os.pipe()
@@ -166,7 +166,7 @@ for line in sys.stdin:
         os.environ.clear()
         os.environb.update({name.encode("latin-1"): text.encode("latin-1") for name, text in asked["env"].items()})
         sys.argv = ["gate.py", "--policy", asked["policy"]]
-        gate.main()
+        main.main()
     os.close(write_end)
     with open(read_end, encoding="latin-1") as said:
         print(json.dumps(said.read().splitlines()[-1]), flush=True)

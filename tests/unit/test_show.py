@@ -12,13 +12,13 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from borgctl import gate
 from borgctl.audit import log as audit_log
 from borgctl.audit import rate_limit
 from borgctl.audit.log import Log
 from borgctl.cli import show
 from borgctl.cli.app import app
 from borgctl.errors import BadValue
+from borgctl.gate import main as gate
 
 HOSTILE = [
     "\x1b[2J\x1b]0;title\x07",

@@ -21,8 +21,10 @@ from borgctl.borg.prune_list import Pruning
 from borgctl.borg.warning_kinds import OTHER, written
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.fs import free_space
-from borgctl.hooks import Hooks
-from borgctl.output import Output
+from borgctl.gate.hooks import Hooks
+from borgctl.gate.output import Output
+from borgctl.gate.supervise import BORG_ENDING, Stream, Watch, start
+from borgctl.gate.transport import Connection, Door
 from borgctl.policy.load import home
 from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, spawn
@@ -30,8 +32,6 @@ from borgctl.process.named_pipes import Waiting
 from borgctl.state import passphrase, source_paths
 from borgctl.state.borg_version import Version
 from borgctl.state.skipped_mounts import file_systems
-from borgctl.supervise import BORG_ENDING, Stream, Watch, start
-from borgctl.transport import Connection, Door
 
 _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
 _SECONDS_AT_A_PIPE = 60.0  # whoever writes there has to be started before borg is
@@ -45,7 +45,7 @@ _WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class RunResult:
     """How it ended: `origin` tells whose status `code` is, `reason` is a code of `errors` where the gate ended it."""
 
     outcome: str
@@ -65,13 +65,13 @@ class Ending:
     found: tuple[str, ...] = ()  # the first errors that borg has found in the repository; for our own log
 
 
-def by_gate(code: str, detail: str | None = None) -> Ending:
+def by_gate(code: str, detail: str | None = None) -> RunResult:
     """Return the ending for a reason of ours."""
     reason = REASONS[code]
-    return Ending(reason.outcome, "gate", reason.status, code, detail=detail)
+    return RunResult(reason.outcome, "gate", reason.status, code, detail=detail)
 
 
-def _instead(ending: Ending, code: str) -> Ending:
+def _instead(ending: RunResult, code: str) -> RunResult:
     """Return an ending with a reason of ours for how it ended, and all that is known of what borg did."""
     ours = by_gate(code)
     return replace(ending, outcome=ours.outcome, origin=ours.origin, code=ours.code, reason=ours.reason)
@@ -113,7 +113,7 @@ class Runner:
     _listed: DryRun | None = None
     _pruning: Pruning | None = None
 
-    def run(self) -> Ending:
+    def run(self) -> RunResult:
         """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
         watch = Watch(self.output, self.limits.runtime, self.connection.source if self.connection.hangup else -1)
         watch.start()
@@ -128,7 +128,7 @@ class Runner:
         finally:
             spawn.kill_descendants()
 
-    def _before_and_borg(self, watch: Watch, hooks: Hooks) -> Ending:
+    def _before_and_borg(self, watch: Watch, hooks: Hooks) -> RunResult:
         try:
             if not hooks.run("before", self.launch.before, self._hook_environment()):
                 return by_gate(watch.stopped or "hook-failed")
@@ -144,7 +144,7 @@ class Runner:
     def _hook_environment(self, outcome: str = "") -> dict[str, str]:
         return command_line.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
 
-    def _borg(self, watch: Watch) -> Ending:
+    def _borg(self, watch: Watch) -> RunResult:
         if watch.stopped:
             return by_gate(watch.stopped)
         free_space.require([self.env["BORG_BASE_DIR"]])  # borg itself would take it for a bug of the hardware's
@@ -189,7 +189,7 @@ class Runner:
         reading = self._reading if watch.stopped else None
         return replace(self._pruned(ending), reading=reading, skipped=skipped, warnings=self.log.warnings, found=found)
 
-    def _pruned(self, ending: Ending) -> Ending:
+    def _pruned(self, ending: RunResult) -> RunResult:
         """Add to a prune's good ending what it did; one that met no archive may be of another name than is meant."""
         pruning = self._pruning
         if pruning is None or ending.outcome not in ("ok", "warning"):
@@ -251,7 +251,7 @@ class Runner:
         return lambda line: listed.take(line, disclose)
 
 
-def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> Ending:
+def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> RunResult:
     """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server.
 
     But for a dry run, which has nothing to say to it; its reason keeps it from being taken for a backup.
@@ -262,7 +262,7 @@ def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: b
     return replace(told, compared=door.compared)
 
 
-def broken_by(door: Door) -> Ending | None:
+def broken_by(door: Door) -> RunResult | None:
     """Return the ending of what did not speak as it should, None where both sides did."""
     if door.failed is not None:
         return by_gate(door.failed.reason.code, door.failed.detail)
@@ -275,7 +275,7 @@ def broken_by(door: Door) -> Ending | None:
     return None
 
 
-def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> Ending:
+def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> RunResult:
     if stopped:
         return by_gate(stopped)
     if (broken := broken_by(door)) is not None:
@@ -283,13 +283,13 @@ def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: 
     if short and status not in {0, 1} and status not in _WARNINGS:
         return by_gate("memory-limit")
     if status < 0:
-        return Ending("failed", "borg", 128 - status)
+        return RunResult("failed", "borg", 128 - status)
     if reason is not None and (status != 1 or door.identity is not None):
         return by_gate(reason)
     if status not in {0, 1} and status not in _WARNINGS:
-        return Ending("failed", "borg", status)
+        return RunResult("failed", "borg", status)
     if dry:
-        return Ending("ok" if status == 0 else "warning", "borg", status, DRY_RUN)
+        return RunResult("ok" if status == 0 else "warning", "borg", status, DRY_RUN)
     if door.identity is None:
         return by_gate("borg-missing", f"borg ended with status {status} and has not opened the repository")
-    return Ending("ok" if status == 0 else "warning", "borg", status)
+    return RunResult("ok" if status == 0 else "warning", "borg", status)

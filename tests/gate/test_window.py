@@ -14,13 +14,13 @@ import pytest
 from borgctl.borg import relay
 from borgctl.borg.command import WindowGrant
 from borgctl.errors import BorgctlError
-from borgctl.output import Output
+from borgctl.gate.output import Output
+from borgctl.gate.transport import stdio
+from borgctl.gate.window import Window
 from borgctl.state import window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
-from borgctl.transport import stdio
 from borgctl.values import RepositoryPath
-from borgctl.window import Window
 
 PATH = RepositoryPath("/srv/borg/web1")
 

@@ -42,8 +42,8 @@ def isolated(code):
 
 
 def test_the_gate_stands_on_the_standard_library_and_yaml_alone():
-    loaded = set(isolated("import borgctl.gate; print(*sys.modules)").stdout.split())
-    assert "borgctl.gate" in loaded
+    loaded = set(isolated("import borgctl.gate.main; print(*sys.modules)").stdout.split())
+    assert "borgctl.gate.main" in loaded
     assert not loaded & set(FORBIDDEN)
     assert not any(name.startswith("borgctl.pull") for name in loaded)
     before = set(isolated("print(*sys.modules)").stdout.split())
@@ -72,7 +72,7 @@ WARM = f"""
 import json, os, sys
 sys.path[:0] = [{str(programs.ROOT)!r}, {str(SUPPORT)!r}]
 import programs
-from borgctl import gate
+from borgctl.gate import main
 for line in sys.stdin:
     asked = json.loads(line)
     pipes = [os.pipe() for _ in range(3)]
@@ -87,7 +87,7 @@ for line in sys.stdin:
         os.environ.clear()
         os.environ.update(asked["env"])
         sys.argv = ["gate.py", *asked["argv"]]
-        gate.main()
+        main.main()
     for fd in (pipes[0][0], pipes[1][1], pipes[2][1]):
         os.close(fd)
     printed = programs.serve(pipes[1][0], pipes[0][1], bytes.fromhex(asked["identity"])).decode("latin-1")
@@ -1205,7 +1205,7 @@ def fsync(fd):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
     real(fd)
 os.fsync = fsync
-from borgctl.gate import main
+from borgctl.gate.main import main
 main()
 """
     room.gate("hello")

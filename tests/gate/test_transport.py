@@ -15,10 +15,10 @@ import programs
 import pytest
 import stage
 
-from borgctl import transport
 from borgctl.borg import relay
 from borgctl.errors import BorgctlError
-from borgctl.transport import Connection, Door
+from borgctl.gate import transport
+from borgctl.gate.transport import Connection, Door
 from borgctl.values import SocketPath
 
 OTHER = 54321
@@ -81,7 +81,7 @@ def test_a_socket_of_ours_is_pinned_and_its_name_is_gone(room, announced):
 
 SESSION = """
 import ctypes, os, socket, sys
-from borgctl import transport
+from borgctl.gate import transport
 from borgctl.errors import BorgctlError
 from borgctl.values import SocketPath
 path, name = sys.argv[1], sys.argv[2]

@@ -9,8 +9,8 @@ TAKE = """
 import json, os, sys
 for fd in map(int, sys.argv[2:]):
     os.close(fd)
-from borgctl import descriptors
-wires = descriptors.take()
+from borgctl.gate import stdio
+wires = stdio.take()
 def what(fd):
     try:
         return [os.readlink(f"/proc/self/fd/{fd}"), os.get_inheritable(fd)]

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from borgctl import run
 from borgctl.errors import BorgctlError
+from borgctl.gate import run
 
 IDENTITY = bytes(32)
 

@@ -12,7 +12,7 @@ import signal
 import time
 from types import TracebackType
 
-from borgctl.output import Output
+from borgctl.gate.output import Output
 
 _TICK = 1.0  # seconds
 _GRACE = (

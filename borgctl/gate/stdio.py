@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Wires:
+class ProtocolFds:
     """The former fds 0 and 1: from the server, to the server."""
 
     source: int
     sink: int
 
 
-def take() -> Wires:
+def take() -> ProtocolFds:
     """Move the descriptors; one of 0, 1, 2 that was closed is opened on /dev/null first. Set the umask to 077."""
     os.umask(0o077)
     for fd in range(3):
@@ -32,4 +32,4 @@ def take() -> Wires:
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
-    return Wires(source, sink)
+    return ProtocolFds(source, sink)

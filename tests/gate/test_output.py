@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl import output
-from borgctl.output import LONGEST, PIECE, Lines, Output, escaped
+from borgctl.gate import output
+from borgctl.gate.output import LONGEST, PIECE, Lines, Output, escaped
 
 HOSTILE = [
     b'{"type":"borgctl","event":"exit","run":"r","outcome":"ok","code":0}',

@@ -11,9 +11,9 @@ import pytest
 WATCH = """
 import os, signal, sys, time
 from borgctl.process import spawn
-from borgctl import supervise
-from borgctl.output import Lines, Output
-from borgctl.supervise import Stream, Watch
+from borgctl.gate import supervise
+from borgctl.gate.output import Lines, Output
+from borgctl.gate.supervise import Stream, Watch
 seconds, ending, code = float(sys.argv[1]), sys.argv[2], sys.argv[3]
 fast = ((0.0, signal.SIGINT), (0.3, signal.SIGTERM), (0.6, signal.SIGKILL))
 steps = {"borg": fast, "hook": ((0.0, signal.SIGTERM), (0.3, signal.SIGKILL))}[ending]
@@ -185,9 +185,9 @@ def test_nothing_outlives_the_gate(watched):
 MOST = """
 import os, sys
 from borgctl.process import spawn
-from borgctl import supervise
-from borgctl.output import Lines, Output
-from borgctl.supervise import BORG_ENDING, Stream, Watch
+from borgctl.gate import supervise
+from borgctl.gate.output import Lines, Output
+from borgctl.gate.supervise import BORG_ENDING, Stream, Watch
 supervise.MOST_RESULT = 100_000
 output = Output(os.open("/dev/null", os.O_WRONLY), "r")
 watch = Watch(output, 60)

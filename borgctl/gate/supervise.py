@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from borgctl.output import Lines, Output
+from borgctl.gate.output import Lines, Output
+from borgctl.gate.transport import Door
 from borgctl.process import spawn
 from borgctl.process.spawn import Child
-from borgctl.transport import Door
 
 MOST_RESULT = 256 * 1024 * 1024  # bytes of stdout of one child
 # To end borg: INT to it alone (it writes a checkpoint and needs its relay for that), TERM to it alone, KILL to all.

@@ -19,22 +19,23 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from borgctl import descriptors, transport
 from borgctl.audit.log import Log
 from borgctl.audit.warned_files import WarnedFiles
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.log_messages import DAMAGED, BorgLog
-from borgctl.descriptors import Wires
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
-from borgctl.output import Output
+from borgctl.gate import stdio, transport
+from borgctl.gate.output import Output
+from borgctl.gate.run import Runner, RunResult, by_gate, check_version, opened_besides
+from borgctl.gate.stdio import ProtocolFds
+from borgctl.gate.window import Window
 from borgctl.policy import decide, load, sent_environment
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
 from borgctl.policy.placeholders import Names
 from borgctl.process.spawn import Wall
-from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 from borgctl.state import borg_version, former_hostnames, passphrase, requirements
@@ -42,12 +43,11 @@ from borgctl.state.repository_identity import Identity
 from borgctl.state.skipped_mounts import file_systems
 from borgctl.state.state_dir import StateDir
 from borgctl.values import Head
-from borgctl.window import Window
 from borgctl.wire.request import Request
 
 
 @dataclass(slots=True)
-class Story:
+class Invocation:
     """One invocation, as far as it is told: what every record says, and where it goes."""
 
     run: str
@@ -71,14 +71,14 @@ class Story:
 def main() -> NoReturn:
     """Tell one story and exit with its status; only a stated success is one."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))  # until Watch.start
-    wires = descriptors.take()
+    wires = stdio.take()
     environment = dict(os.environb)
     for name in list(environment):
         with contextlib.suppress(OSError, ValueError):  # a peer may send one without a name
             del os.environb[name]
     time.tzset()  # the interpreter has read TZ, which may be the peer's
     run = os.urandom(8).hex()
-    story = Story(run, Output(2, run), local=b"SSH_CONNECTION" not in environment)
+    story = Invocation(run, Output(2, run), local=b"SSH_CONNECTION" not in environment)
     try:
         status = _end(story, _serve(story, sys.argv[1:], environment, wires))
     except BorgctlError as error:
@@ -89,7 +89,9 @@ def main() -> NoReturn:
     os._exit(status)
 
 
-def _serve(story: Story, arguments: list[str], environment: Mapping[bytes, bytes], wires: Wires) -> Ending:
+def _serve(
+    story: Invocation, arguments: list[str], environment: Mapping[bytes, bytes], wires: ProtocolFds
+) -> RunResult:
     """Decide and run; every way of saying no is a BorgctlError."""
     command = environment.get(b"SSH_ORIGINAL_COMMAND")
     file, key = _arguments(arguments)
@@ -159,7 +161,7 @@ def _asked(file: str, key: str | None, command: bytes | None, environment: Mappi
     return {"policy": file, "key": key, "peer": peer[0] or None, "request": text}
 
 
-def _policy(story: Story, file: str) -> Policy:
+def _policy(story: Invocation, file: str) -> Policy:
     """Read the policy and open its log; where it cannot be read, leave a log in which that can be written down."""
     try:
         policy = load.read(file)
@@ -191,7 +193,7 @@ def _wall(held: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Wall:
     return plan.wall(held, rules, policy.limits.memory)
 
 
-def _connected(launch: BorgCommand | WindowGrant, wires: Wires, pinned: int | None) -> transport.Connection:
+def _connected(launch: BorgCommand | WindowGrant, wires: ProtocolFds, pinned: int | None) -> transport.Connection:
     """Return the connection that was judged, whatever else the peer announced."""
     if launch.transport != "socket":
         return transport.stdio(wires.source, wires.sink)
@@ -199,7 +201,7 @@ def _connected(launch: BorgCommand | WindowGrant, wires: Wires, pinned: int | No
     return transport.connect(pinned)
 
 
-def _greet(story: Story, policy: Policy, base: StateDir, greeting: HelloReply) -> Ending:
+def _greet(story: Invocation, policy: Policy, base: StateDir, greeting: HelloReply) -> RunResult:
     """Answer hello; `obstacles` are the reasons for which a run would fail at once."""
     _accept(story, {"command": "hello"})
     version: str | None = None
@@ -220,10 +222,10 @@ def _greet(story: Story, policy: Policy, base: StateDir, greeting: HelloReply) -
     skipped = {name: number for name, job in policy.jobs.items() if (number := len(file_systems(job)))}
     known = {"borg": version, "time": now, "obstacles": [error.reason.code for error in obstacles]}
     story.output.event("hello", **greeting.offer, **known, skipped_mounts=skipped)
-    return Ending("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
+    return RunResult("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
 
 
-def _hold(story: Story, base: StateDir, opening: WindowGrant, wires: Wires, pinned: int | None) -> Ending:
+def _hold(story: Invocation, base: StateDir, opening: WindowGrant, wires: ProtocolFds, pinned: int | None) -> RunResult:
     """Hold a window open for one command of the client's own admin."""
 
     def record(claim: dict[str, Any]) -> None:
@@ -251,7 +253,7 @@ def _told(launch: BorgCommand, words: list[str], env: Mapping[str, str]) -> dict
     }
 
 
-def _accept(story: Story, told: dict[str, Any]) -> None:
+def _accept(story: Invocation, told: dict[str, Any]) -> None:
     """Record that we are about to act. No record, no run."""
     story.known |= told
     assert story.log is not None
@@ -266,7 +268,7 @@ def _accept(story: Story, told: dict[str, Any]) -> None:
         )
 
 
-def _end(story: Story, ending: Ending) -> int:
+def _end(story: Invocation, ending: RunResult) -> int:
     """Record and tell how it ended."""
     assert story.log is not None and story.accepted is not None
     told = {"outcome": ending.outcome, "origin": ending.origin, "code": ending.code, "reason": ending.reason}
@@ -281,7 +283,7 @@ def _end(story: Story, ending: Ending) -> int:
     return ending.code
 
 
-def _details(story: Story, ending: Ending, seconds: float) -> dict[str, Any]:
+def _details(story: Invocation, ending: RunResult, seconds: float) -> dict[str, Any]:
     """Return what only our own log tells of an ending."""
     sent, received = ending.counts or (None, None)
     always = {"signal": ending.signal, "duration": round(seconds, 3), "sent": sent, "received": received}
@@ -294,18 +296,18 @@ def _details(story: Story, ending: Ending, seconds: float) -> dict[str, Any]:
     return {**always, "detail": ending.detail, **rare, **identity}
 
 
-def _damage(story: Story, ending: Ending) -> dict[str, Any]:
+def _damage(story: Invocation, ending: RunResult) -> dict[str, Any]:
     """Return the alert that borg has found the repository damaged, with the first lines of what it found."""
     where = {name: story.known.get(name) for name in ("policy", "job", "repository")}
     return {"type": "alert", "run": story.run, "reason": ending.reason, **where, "found": list(ending.found)}
 
 
-def _brief(story: Story) -> dict[str, Any]:
+def _brief(story: Invocation) -> dict[str, Any]:
     """Return what an exit record repeats of its accept record."""
     return {name: story.known.get(name) for name in ("policy", "key", "peer", "command", "job", "repository", "said")}
 
 
-def _refuse(story: Story, error: BorgctlError) -> int:
+def _refuse(story: Invocation, error: BorgctlError) -> int:
     """Record a refusal (or a run that broke off) with all we know, and tell the peer its reason and the run's id."""
     ending = by_gate(error.reason.code)
     kind = {"type": "refuse"} if story.accepted is None else {"type": "exit", "outcome": ending.outcome}
@@ -320,7 +322,3 @@ def _refuse(story: Story, error: BorgctlError) -> int:
     told = {"outcome": ending.outcome, "origin": "gate", "code": ending.code, "reason": error.reason.code}
     story.output.event("exit", **told, **({"audit": audit} if audit else {}))
     return ending.code
-
-
-if __name__ == "__main__":
-    main()

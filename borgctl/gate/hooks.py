@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath
-from borgctl.output import Output
+from borgctl.gate.output import Output
+from borgctl.gate.supervise import HOOK_ENDING, Stream, Watch, start
 from borgctl.process import leftovers
 from borgctl.process.leftovers import Remains
-from borgctl.supervise import HOOK_ENDING, Stream, Watch, start
 
 _MOST_NAMED = 20  # processes of one hook
 

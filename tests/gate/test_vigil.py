@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from borgctl.output import Output
-from borgctl.vigil import Vigil
+from borgctl.gate.output import Output
+from borgctl.gate.vigil import Vigil
 
 
 @pytest.fixture

@@ -20,14 +20,14 @@ from typing import Any
 from borgctl.borg import relay
 from borgctl.borg.command import WindowGrant
 from borgctl.errors import BorgctlError
-from borgctl.output import Output
-from borgctl.run import Ending, broken_by, by_gate
+from borgctl.gate.output import Output
+from borgctl.gate.run import RunResult, broken_by, by_gate
+from borgctl.gate.transport import Connection, Door
+from borgctl.gate.vigil import Vigil
 from borgctl.state import window_protocol
 from borgctl.state.repository_identity import RENEWED
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import Peer, WindowRequest
-from borgctl.transport import Connection, Door
-from borgctl.vigil import Vigil
 
 # Seconds that the admin's side has to end borg in order (supervise.BORG_ENDING takes 30), then it loses the connection.
 _TO_END = 40.0
@@ -52,7 +52,7 @@ class Window:
     _status: int | None = None
     _open: ExitStack = field(default_factory=ExitStack)
 
-    def run(self) -> Ending:
+    def run(self) -> RunResult:
         """Wait for a claim, serve it until its command has ended, and return how that was."""
         hangup = self.connection.source if self.connection.hangup else -1
         with self._open, Vigil(self.output, self.opening.seconds, hangup) as vigil:
@@ -114,7 +114,7 @@ class Window:
         self._tell("used")
         return True
 
-    def _serve(self, vigil: Vigil, connection: socket.socket, peer: Peer, what: WindowRequest) -> Ending:
+    def _serve(self, vigil: Vigil, connection: socket.socket, peer: Peer, what: WindowRequest) -> RunResult:
         """Let the relay of the admin's borg in, until the admin's program says how borg ended."""
         door = Door(self.directory, self.connection, lambda kind, shown: self._agree(what, kind, shown))
         try:
@@ -170,19 +170,19 @@ class Window:
                 os.kill(door.relay, signal.SIGKILL)
 
 
-def _unused(reason: str | None) -> Ending:
+def _unused(reason: str | None) -> RunResult:
     """Return how a window ends that nobody has used: well, where its time is over."""
-    return Ending("ok", "gate", 0) if reason == "window-over" else by_gate(reason or "internal")
+    return RunResult("ok", "gate", 0) if reason == "window-over" else by_gate(reason or "internal")
 
 
-def _ending(status: int | None, reason: str | None, door: Door) -> Ending:
+def _ending(status: int | None, reason: str | None, door: Door) -> RunResult:
     """Return how the admin's command ended; origin borg where it ended by itself."""
     sort = _sort(status, reason, door)
     identity = door.identity.hex() if door.identity else None
     return replace(sort, counts=door.counts, identity=identity, compared=door.compared)
 
 
-def _sort(status: int | None, reason: str | None, door: Door) -> Ending:
+def _sort(status: int | None, reason: str | None, door: Door) -> RunResult:
     if reason is not None:
         return by_gate(reason)
     if (broken := broken_by(door)) is not None:
@@ -190,7 +190,7 @@ def _sort(status: int | None, reason: str | None, door: Door) -> Ending:
     if status is None:
         return by_gate("stopped", "the admin's borgctl has gone without saying how borg ended")
     if status < 0:
-        return Ending("failed", "borg", 128 - status, signal=-status)
+        return RunResult("failed", "borg", 128 - status, signal=-status)
     if status in (0, 1) or status in _WARNINGS:
-        return Ending("ok" if status == 0 else "warning", "borg", status)
-    return Ending("failed", "borg", status)
+        return RunResult("ok" if status == 0 else "warning", "borg", status)
+    return RunResult("failed", "borg", status)
