@@ -21,8 +21,8 @@ from borgctl.cli.authorize import Login, Order, authorized
 from borgctl.cli.description import Description, described
 from borgctl.cli.doctor.examine import Order as Examination
 from borgctl.cli.doctor.examine import examine
-from borgctl.cli.doctor.sshd import CONFIG
 from borgctl.cli.dropin import Transport
+from borgctl.cli.openssh.sshd import CONFIG
 from borgctl.cli.recovery import printed_page
 from borgctl.cli.sample import sampled
 from borgctl.cli.suggest import suggested

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from borgctl.cli import dropin
-from borgctl.cli.doctor import keyfiles
-from borgctl.cli.doctor.login import Login as Account
-from borgctl.cli.doctor.sshd import Unseen
 from borgctl.cli.dropin import Transport
+from borgctl.cli.openssh import keyfiles
+from borgctl.cli.openssh.login import Login as Account
+from borgctl.cli.openssh.sshd import Unseen
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from borgctl.cli import logs
-from borgctl.cli.doctor.keyline import parse
+from borgctl.cli.openssh.keyline import parse
 from borgctl.cli.publickey import PublicKey
 from borgctl.cli.show import record
 from borgctl.errors import BadValue

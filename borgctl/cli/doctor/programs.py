@@ -11,9 +11,9 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
-from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.findings import Finding
-from borgctl.cli.doctor.login import trouble
+from borgctl.cli.doctor.forced_command import Gate
+from borgctl.cli.openssh.login import trouble
 from borgctl.fs import secure_path
 
 _PYTHON = re.compile(r"python3?(?:\.[0-9]+)?")

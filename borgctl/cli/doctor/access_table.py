@@ -9,8 +9,8 @@ Pure. The logic is that of OpenSSH's channels.c, serverloop.c and session.c, and
 import fnmatch
 from dataclasses import dataclass
 
-from borgctl.cli.doctor.keyline import Options
-from borgctl.cli.doctor.sshd import Settings
+from borgctl.cli.openssh.keyline import Options
+from borgctl.cli.openssh.sshd import Settings
 
 Reach = tuple[str, ...]  # patterns HOST:PORT; empty: closed
 ANY: Reach = ("*:*",)

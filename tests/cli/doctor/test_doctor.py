@@ -6,14 +6,15 @@ import os
 import pytest
 import stage
 
-from borgctl.cli.doctor import commands, keyfiles, machine, places, programs, sshd, state, surface
-from borgctl.cli.doctor.commands import Gate
+from borgctl.cli.doctor import forced_command, host, login_environment, policy_checks, programs
+from borgctl.cli.doctor.access_table import opened
 from borgctl.cli.doctor.examine import Order, examine
 from borgctl.cli.doctor.findings import Finding, Report, Section
-from borgctl.cli.doctor.keyline import parse_options
-from borgctl.cli.doctor.login import Login, trouble
-from borgctl.cli.doctor.sshd import Settings, Unseen
-from borgctl.cli.doctor.table import opened
+from borgctl.cli.doctor.forced_command import Gate
+from borgctl.cli.openssh import keyfiles, sshd, sshd_config_lines
+from borgctl.cli.openssh.keyline import parse_options
+from borgctl.cli.openssh.login import Login, trouble
+from borgctl.cli.openssh.sshd import Settings, Unseen
 from borgctl.errors import BadValue
 from borgctl.state import recovery
 from borgctl.state.state_dir import StateDir
@@ -41,7 +42,7 @@ def test_a_file_of_keys_with_a_blank_in_its_name_is_not_taken_for_two_that_are_n
     (tmp_path / "sshd_config").write_text(f'AuthorizedKeysFile .ssh/authorized_keys "{tmp_path}/my keys/%u"\n')
     answer = sshd.settings(f"authorizedkeysfile .ssh/authorized_keys {tmp_path}/my keys/%u")
     with pytest.raises(Unseen, match="blank in its name"):
-        keyfiles.files(ME, Settings(answer, places.read(str(tmp_path / "sshd_config"))))
+        keyfiles.files(ME, Settings(answer, sshd_config_lines.read(str(tmp_path / "sshd_config"))))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_a_file_of_keys_that_is_a_pipe_is_not_waited_for(tmp_path):
 def test_a_setting_is_found_in_the_file_that_is_included(tmp_path):
     (tmp_path / "more.conf").write_text('# x\nAcceptEnv LANG "LC_*"\nMatch Address 192.0.2.0/24\n  PermitTunnel=yes\n')
     (tmp_path / "sshd_config").write_text(f"Include {tmp_path}/*.conf\nAcceptEnv = FOO\n")
-    found = places.read(str(tmp_path / "sshd_config"))
+    found = sshd_config_lines.read(str(tmp_path / "sshd_config"))
     assert found.place("acceptenv", "LC_*") == f"{tmp_path}/more.conf:2"
     assert found.place("acceptenv", "FOO") == f"{tmp_path}/sshd_config:2"
     assert found.place("permittunnel", "yes") == f"{tmp_path}/more.conf:4"
@@ -113,7 +114,7 @@ def test_a_setting_is_found_in_the_file_that_is_included(tmp_path):
 def test_a_configuration_that_includes_itself_ends(tmp_path):
     config = tmp_path / "sshd_config"
     config.write_text(f"Include {config}\nPermitTTY no\n")
-    assert places.read(str(config)).place("permittty", "no")
+    assert sshd_config_lines.read(str(config)).place("permittty", "no")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_a_configuration_that_includes_itself_ends(tmp_path):
     ],
 )
 def test_the_gate_is_known_word_by_word(command):
-    found = commands.gate(command)
+    found = forced_command.gate(command)
     assert (found.python, found.policy) == ("/opt/python3", "/p.yaml")
 
 
@@ -143,7 +144,7 @@ def test_the_gate_is_known_word_by_word(command):
     ],
 )
 def test_nothing_else_is_taken_for_the_gate(command):
-    assert commands.gate(command) is None
+    assert forced_command.gate(command) is None
 
 
 @pytest.mark.parametrize(
@@ -163,14 +164,14 @@ def test_what_the_key_line_and_sshd_both_allow_is_open(option, settings, out, in
 
 
 def test_a_machine_without_landlock_is_told_so_and_one_with_it_too():
-    assert machine.kernel(0).level == "warn"
-    assert "no Landlock" in machine.kernel(0).text
-    assert (machine.kernel(4).level, machine.kernel(4).text[-5:]) == ("ok", "ABI 4")
+    assert host.kernel(0).level == "warn"
+    assert "no Landlock" in host.kernel(0).text
+    assert (host.kernel(4).level, host.kernel(4).text[-5:]) == ("ok", "ABI 4")
 
 
 def test_bash_may_run_its_start_up_files_before_a_command_and_sh_none():
-    assert surface.start_up_files("/bin/bash", "/root") == ("/root/.bashrc", "/etc/bash.bashrc")
-    assert surface.start_up_files("/bin/sh", "/root") == ()
+    assert login_environment.start_up_files("/bin/bash", "/root") == ("/root/.bashrc", "/etc/bash.bashrc")
+    assert login_environment.start_up_files("/bin/sh", "/root") == ()
 
 
 def test_a_file_that_others_may_write_or_could_make_is_trouble(tmp_path):
@@ -219,7 +220,7 @@ def test_an_interpreter_that_has_no_gate_is_an_error(tmp_path):
 def test_a_clock_that_went_back_shows_in_the_log(tmp_path, line, level):
     log = tmp_path / "audit.jsonl"
     log.write_bytes(b'{"time": "2020-01-01T00:00:00Z"}\n' + line + b"\n")
-    (found,) = state.records(str(log))
+    (found,) = policy_checks.records(str(log))
     assert found.level == level
 
 
@@ -243,19 +244,19 @@ def test_a_recovery_page_that_was_never_printed_or_has_another_key_is_a_warning(
     tmp_path.chmod(0o700)
     text = f"version: 1\nrepositories: {{/srv/a: {{encryption: none}}}}\njobs: {{}}\nbase: {tmp_path}/base\n"
     policy = stage.written(tmp_path, text)
-    assert list(state.pages(policy)) == []  # nothing was run yet
+    assert list(policy_checks.pages(policy)) == []  # nothing was run yet
     base = StateDir.open(policy.base)
     repository = RepositoryPath("/srv/a")
     try:
-        assert list(state.pages(policy)) == []
+        assert list(policy_checks.pages(policy)) == []
         base.keep("repository", repository, "a" * 64)
         base.keep("key", repository, "b" * 64)
-        (found,) = state.pages(policy)
+        (found,) = policy_checks.pages(policy)
         assert (found.level, found.topic) == ("warn", "recovery") and "never printed" in found.text
         recovery.note(base, repository)
-        assert list(state.pages(policy)) == []
+        assert list(policy_checks.pages(policy)) == []
         base.keep("key", repository, "c" * 64)
-        (found,) = state.pages(policy)
+        (found,) = policy_checks.pages(policy)
         assert "has changed since" in found.text
     finally:
         os.close(base.fd)

@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from borgctl.cli.doctor import places
-from borgctl.cli.doctor.places import Configuration
+from borgctl.cli.openssh import sshd_config_lines
+from borgctl.cli.openssh.sshd_config_lines import Configuration
 
 CONFIG = "/etc/ssh/sshd_config"
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
@@ -100,7 +100,7 @@ def ask(question: Question) -> Settings:
         code, out, err = _with_a_host_key(argv)
     if code != 0:
         raise Unseen(f"sshd -T failed: {_last(err)}", _advice(err))
-    return Settings(settings(out), places.read(question.config))
+    return Settings(settings(out), sshd_config_lines.read(question.config))
 
 
 def settings(text: str) -> dict[str, tuple[str, ...]]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.cli.doctor.keyline import Options, parse, parse_options
+from borgctl.cli.openssh.keyline import Options, parse, parse_options
 from borgctl.errors import BadValue
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA7WpYGMtbf0ScUbUnlRWr"

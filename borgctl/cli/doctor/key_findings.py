@@ -6,10 +6,10 @@ What is open comes from `table`; this module finds the reasons for it. It reads 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from borgctl.cli.doctor.access_table import ANY, Opened, Reach, opened
 from borgctl.cli.doctor.findings import Finding
-from borgctl.cli.doctor.keyline import KeyLine, Options
-from borgctl.cli.doctor.sshd import Settings
-from borgctl.cli.doctor.table import ANY, Opened, Reach, opened
+from borgctl.cli.openssh.keyline import KeyLine, Options
+from borgctl.cli.openssh.sshd import Settings
 
 _RESTRICT = "begin the key line with 'restrict', as 'borgctl authorize' prints it"
 _SOCKETS = "take the key line and the sshd settings that 'borgctl authorize --transport socket' prints"

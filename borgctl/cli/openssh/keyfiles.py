@@ -10,10 +10,10 @@ import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from borgctl.cli.doctor import keyline
-from borgctl.cli.doctor.keyline import KeyLine
-from borgctl.cli.doctor.login import Login
-from borgctl.cli.doctor.sshd import Settings, Unseen
+from borgctl.cli.openssh import keyline
+from borgctl.cli.openssh.keyline import KeyLine
+from borgctl.cli.openssh.login import Login
+from borgctl.cli.openssh.sshd import Settings, Unseen
 
 _LARGEST = 4 << 20
 

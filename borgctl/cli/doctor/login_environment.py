@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterator
 
 from borgctl.cli.doctor.findings import Finding
-from borgctl.cli.doctor.keyline import Options
-from borgctl.cli.doctor.login import Login, trouble
-from borgctl.cli.doctor.sshd import Settings
+from borgctl.cli.openssh.keyline import Options
+from borgctl.cli.openssh.login import Login, trouble
+from borgctl.cli.openssh.sshd import Settings
 
 # Read by the loader, the C library, shells and interpreters when they start
 _ACTING = (

@@ -6,13 +6,13 @@ It reads no file of sshd's; of the gate's policy it asks only whether that needs
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from borgctl.cli.doctor import commands, doors, logins, surface
-from borgctl.cli.doctor.commands import Gate
+from borgctl.cli.doctor import forced_command, key_findings, login_environment, logins
 from borgctl.cli.doctor.findings import Finding, Section
-from borgctl.cli.doctor.keyfiles import Place
-from borgctl.cli.doctor.keyline import KeyLine, Options
-from borgctl.cli.doctor.login import Login
-from borgctl.cli.doctor.sshd import Settings
+from borgctl.cli.doctor.forced_command import Gate
+from borgctl.cli.openssh.keyfiles import Place
+from borgctl.cli.openssh.keyline import KeyLine, Options
+from borgctl.cli.openssh.login import Login
+from borgctl.cli.openssh.sshd import Settings
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BorgctlError
 from borgctl.policy import load
@@ -31,7 +31,7 @@ def section(place: Place, account: Login, settings: Settings) -> Section:
 def gate(line: KeyLine, settings: Settings) -> Gate | None:
     """Return the gate that a line starts; sshd's ForceCommand comes before the line's own."""
     command = _command(line.options, settings) if line.options else None
-    return commands.gate(command) if command else None
+    return forced_command.gate(command) if command else None
 
 
 def _command(options: Options, settings: Settings) -> str | None:
@@ -58,8 +58,8 @@ def _findings(place: Place, account: Login, settings: Settings, fingerprint: str
         yield Finding("error", "key-line", f"expired: expiry-time={options.expires}", (line.place,), "renew the line")
     yield _forced(line, options, settings, started, fingerprint)
     socket = _offers_socket(started)
-    yield from doors.findings(doors.Door(line, options, settings, account.name, account.uid == 0, socket))
-    yield from surface.files_of_variables(account, settings, options)
+    yield from key_findings.findings(key_findings.Door(line, options, settings, account.name, account.uid == 0, socket))
+    yield from login_environment.files_of_variables(account, settings, options)
 
 
 def _forced(line: KeyLine, options: Options, settings: Settings, started: Gate | None, fingerprint: str) -> Finding:
