@@ -12,21 +12,22 @@ from typing import Annotated
 import typer
 
 from borgctl import __version__
-from borgctl.cli import audit, places, pulled, rekey
-from borgctl.cli import explain as explanation
-from borgctl.cli import lint as linter
+from borgctl.cli import audit, pulled, rekey
 from borgctl.cli import moved as relocation
 from borgctl.cli import visit as visiting
-from borgctl.cli.authorize import Login, Order, authorized
-from borgctl.cli.description import Description, described
+from borgctl.cli.common import policy_argument
 from borgctl.cli.doctor.examine import Order as Examination
 from borgctl.cli.doctor.examine import examine
-from borgctl.cli.dropin import Transport
 from borgctl.cli.openssh.sshd import CONFIG
+from borgctl.cli.policy import explain as explanation
+from borgctl.cli.policy import lint as linter
+from borgctl.cli.policy.policy_summary import Description, described
+from borgctl.cli.policy.sample import sampled
+from borgctl.cli.policy.suggest import suggested
+from borgctl.cli.policy.verdict import Explanation
 from borgctl.cli.recovery import printed_page
-from borgctl.cli.sample import sampled
-from borgctl.cli.suggest import suggested
-from borgctl.cli.verdict import Explanation
+from borgctl.cli.setup.authorize import Login, Order, authorized
+from borgctl.cli.setup.sshd_settings import Transport
 from borgctl.cli.window import admit, shell
 from borgctl.console import completion
 from borgctl.console.completion import Shell
@@ -267,8 +268,8 @@ def recovery(
 
     Example: borgctl recovery /etc/borgctl/web1.yaml | lp
     """
-    read = places.read(policy)
-    typer.echo(printed_page(read, places.repository(read, repository), wait), nl=False)
+    read = policy_argument.read(policy)
+    typer.echo(printed_page(read, policy_argument.repository(read, repository), wait), nl=False)
 
 
 @app.command(short_help="Change the passphrase, in borg and in the policy's file.")
@@ -285,8 +286,8 @@ def passphrase(
 
     Example: borgctl passphrase /etc/borgctl/web1.yaml
     """
-    read = places.read(policy)
-    path = places.repository(read, repository)
+    read = policy_argument.read(policy)
+    path = policy_argument.repository(read, repository)
     if adopt:
         typer.echo(rekey.adopted(read, path, wait))
         return
@@ -311,9 +312,9 @@ def moved(
 
     Example: borgctl moved /etc/borgctl/web1.yaml --from /srv/borg/old
     """
-    read = places.read(policy)
+    read = policy_argument.read(policy)
     before = None if old is None else RepositoryPath(old)
-    path = places.repository(read, repository)
+    path = policy_argument.repository(read, repository)
     typer.echo(relocation.moved(read, path, before, forget=forget, earlier=earlier))
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from borgctl.borg.log_messages import DAMAGED
 from borgctl.cli import logs
 from borgctl.cli.damage import Damage, Damages
-from borgctl.cli.lint import printable
+from borgctl.cli.policy.lint import printable
 from borgctl.cli.show import moment, record
 from borgctl.console.text import elapsed
 from borgctl.errors import REASONS, BadValue, BorgctlError

@@ -15,8 +15,9 @@ import subprocess
 from collections.abc import Iterator
 from typing import IO
 
-from borgctl.cli import lint, visit
-from borgctl.cli.places import recovery_command
+from borgctl.cli import visit
+from borgctl.cli.common.policy_argument import recovery_command
+from borgctl.cli.policy import lint
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import secure_path
 from borgctl.policy.load import read

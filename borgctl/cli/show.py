@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from borgctl.borg.warning_kinds import written
-from borgctl.cli.lint import printable
+from borgctl.cli.policy.lint import printable
 from borgctl.cli.warned import counts
 from borgctl.errors import REASONS, BadValue
 from borgctl.values import duration

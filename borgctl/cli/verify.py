@@ -10,7 +10,7 @@ from typing import Any
 
 from borgctl.audit.rate_limit import Tally
 from borgctl.cli import logs
-from borgctl.cli.lint import printable
+from borgctl.cli.policy.lint import printable
 from borgctl.cli.proof import Walk
 from borgctl.values import Head
 

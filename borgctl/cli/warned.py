@@ -12,7 +12,7 @@ from typing import Any
 from borgctl.audit import rotation
 from borgctl.audit.warned_files import MOST_RUNS, place
 from borgctl.borg.warning_kinds import KINDS
-from borgctl.cli.lint import printable
+from borgctl.cli.policy.lint import printable
 from borgctl.errors import BadValue
 
 

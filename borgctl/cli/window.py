@@ -12,7 +12,9 @@ from collections.abc import Sequence
 
 import typer
 
-from borgctl.cli import lint, places, visit
+from borgctl.cli import visit
+from borgctl.cli.common import policy_argument
+from borgctl.cli.policy import lint
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.model import Policy
@@ -59,7 +61,7 @@ def shell(policy: str | None) -> int:
 def find(policy: str | None) -> Policy:
     """Read the policy that is named, else the only one here that has windows."""
     if policy is not None:
-        return _with_window(places.read(policy))
+        return _with_window(policy_argument.read(policy))
     found = []
     for file in lint.usual_policies():
         try:

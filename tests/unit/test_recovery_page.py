@@ -10,9 +10,9 @@ import pytest
 import stage
 from typer.testing import CliRunner
 
-from borgctl.cli import places
 from borgctl.cli import recovery as printing
 from borgctl.cli.app import app
+from borgctl.cli.common import policy_argument
 from borgctl.cli.known_server import Server
 from borgctl.cli.recovery import printed_page
 from borgctl.errors import BadValue, BorgctlError
@@ -128,4 +128,6 @@ def test_whoever_is_told_to_print_the_page_is_told_the_whole_command(tmp_path, r
     policy = stage.written(
         tmp_path, f"version: 1\nrepositories: {{{repositories}}}\njobs: {{}}\nbase: {tmp_path}/base\n"
     )
-    assert places.recovery_command(policy, RepositoryPath("/srv/a")) == f"borgctl recovery {policy.file}{words}"
+    assert (
+        policy_argument.recovery_command(policy, RepositoryPath("/srv/a")) == f"borgctl recovery {policy.file}{words}"
+    )

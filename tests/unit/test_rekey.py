@@ -3,7 +3,8 @@
 import pytest
 import stage
 
-from borgctl.cli import lint, rekey
+from borgctl.cli import rekey
+from borgctl.cli.policy import lint
 from borgctl.errors import BorgctlError
 from borgctl.policy import load
 

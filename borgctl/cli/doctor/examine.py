@@ -9,7 +9,6 @@ import pwd
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from borgctl.cli import lint
 from borgctl.cli.doctor import forced_command, host, key_report, login_environment, logins, policy_checks, programs
 from borgctl.cli.doctor.findings import Finding, Report, Section
 from borgctl.cli.doctor.forced_command import Gate
@@ -17,6 +16,7 @@ from borgctl.cli.openssh import keyfiles, sshd
 from borgctl.cli.openssh.keyline import KeyLine
 from borgctl.cli.openssh.login import Login
 from borgctl.cli.openssh.sshd import Question, Settings, Unseen
+from borgctl.cli.policy import lint
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from borgctl.cli.lint import printable
+from borgctl.cli.policy.lint import printable
 from borgctl.console.text import width, wrapped
 
 Level = Literal["ok", "warn", "unseen", "open", "error"]

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from borgctl.cli import lint, premises
+from borgctl.cli.common.policy_argument import recovery_command
 from borgctl.cli.doctor.findings import Finding
-from borgctl.cli.places import recovery_command
+from borgctl.cli.policy import lint, policy_files
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import load, sent_environment
@@ -50,7 +50,7 @@ def findings(path: str) -> Iterator[Finding]:
 
 def borg(policy: Policy) -> Iterator[Finding]:
     """Ask borg for its version, held by the sandbox as the gate would hold it."""
-    if problem := premises.program(policy.borg):
+    if problem := policy_files.program(policy.borg):
         yield Finding("error", "borg", f"borg cannot be used: {problem}", (), "apt-get install borgbackup, or 'borg:'")
         return
     try:

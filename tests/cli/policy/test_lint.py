@@ -10,8 +10,8 @@ import stage
 from programs import script
 from typer.testing import CliRunner
 
-from borgctl.cli import lint
 from borgctl.cli.app import app
+from borgctl.cli.policy import lint
 from borgctl.errors import BadValue
 from borgctl.fs import mountinfo
 from borgctl.fs.mountinfo import Mount

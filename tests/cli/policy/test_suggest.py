@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from borgctl.cli.app import app
-from borgctl.cli.suggest import suggested
+from borgctl.cli.policy.suggest import suggested
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.judge import Facts, judge

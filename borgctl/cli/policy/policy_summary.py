@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.borg.command import HelloReply
-from borgctl.cli.lint import printable
-from borgctl.cli.sentences import paragraphs
-from borgctl.cli.verdict import Explanation, refused
+from borgctl.cli.policy.describe import paragraphs
+from borgctl.cli.policy.lint import printable
+from borgctl.cli.policy.verdict import Explanation, refused
 from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
 from borgctl.policy import load

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from borgctl.borg import command_line
 from borgctl.borg.command import BorgCommand, WindowGrant
 from borgctl.cli.app import app
-from borgctl.cli.description import described
-from borgctl.cli.explain import explained, facts, variables
+from borgctl.cli.policy.explain import explained, facts, variables
+from borgctl.cli.policy.policy_summary import described
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.judge import Facts, judge
 from borgctl.wire.request import announced_socket, parse
@@ -373,8 +373,8 @@ def test_nothing_is_written_started_or_connected(policies):
     """The interpreter itself reports what is done (sys.addaudithook)."""
     code = """
 import os
-from borgctl.cli.description import described
-from borgctl.cli.explain import explained, facts
+from borgctl.cli.policy.policy_summary import described
+from borgctl.cli.policy.explain import explained, facts
 WORDS = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmod", "os.chown", "os.truncate", "os.link", "os.exec",
          "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen", "socket.connect", "socket.bind", "shutil.rmtree")
 def hook(event, arguments):

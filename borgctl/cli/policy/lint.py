@@ -1,7 +1,7 @@
 """All that is wrong with a policy, and all that is valid and unwise, at once, with where it stands.
 
 Errors are what the gate refuses: the policy itself (`policyfile.read`, hands and modes too), or what it names. Those,
-and the warnings, come from `advice`. Nothing is written, and no secret is read.
+and the warnings, come from `lint_rules`. Nothing is written, and no secret is read.
 
     lint("/etc/borgctl/web1.yaml") == Report("/etc/borgctl/web1.yaml", errors=(), warnings=(Problem(4, 3, "…"),))
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from borgctl.cli.advice import advise
+from borgctl.cli.policy.lint_rules import advise
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import load

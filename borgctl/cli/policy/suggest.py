@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl.cli.lint import printable
-from borgctl.cli.needs import Added, Unwise, entry, gathered, met, without
-from borgctl.cli.refusals import Collection, Refusal, collected
+from borgctl.cli.policy.lint import printable
+from borgctl.cli.policy.refusals import Collection, Refusal, collected
+from borgctl.cli.policy.suggest_policy import Added, Unwise, entry, gathered, met, without
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.judge import Facts

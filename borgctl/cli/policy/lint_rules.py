@@ -1,7 +1,7 @@
 """What a valid policy should not say: each finding is one sentence with what to do.
 
-Findings about the files that it names come from `premises`; nothing that is secret is read. An error is what the gate
-refuses, or what hands the gate's rights to another user; a warning is what is unwise.
+Findings about the files that it names come from `policy_files`; nothing that is secret is read. An error is what the
+gate refuses, or what hands the gate's rights to another user; a warning is what is unwise.
 
     advise(policy, root).warnings == [Problem(9, 3, "job 'prune': …")]
 """
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from borgctl.borg import patterns
 from borgctl.borg.options import COMMANDS, FILE
-from borgctl.cli import hooks, premises
-from borgctl.cli.saved import unsaid
+from borgctl.cli.policy import hook_rules, policy_files
+from borgctl.cli.policy.source_rules import unsaid
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.policy import sent_environment
@@ -64,10 +64,10 @@ def advise(policy: Policy, root: Node) -> Advice:
     for name in policy.commands:
         findings += [(find("commands", name), f"command {name!r}: {text}") for text in _command(policy, name)]
     for name, job in policy.jobs.items():
-        said = (*_job(policy, job), *_series(policy, job), *hooks.advise((*job.before, *job.after)))
+        said = (*_job(policy, job), *_series(policy, job), *hook_rules.advise((*job.before, *job.after)))
         findings += [(find("jobs", name), f"job {name!r}: {text}") for text in said]
         errors += [(find("jobs", name), f"job {name!r}: {text}") for text in _unsafe(job)]
-    for flaw in premises.flaws(policy):
+    for flaw in policy_files.flaws(policy):
         (errors if flaw.fatal else findings).append((find(flaw.key), flaw.text))
     return Advice(_problems(errors), _problems(findings))
 
@@ -153,12 +153,12 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
         return
     yield from unsaid(job)
     for path in (path for path in job.paths if isinstance(path, SourcePath)):  # `_unsafe` looks at devices
-        if premises.absent(path.text):
+        if policy_files.absent(path.text):
             if not job.before:  # else a hook may make it
                 yield f"path {path.text!r} is not here, so each run fails: correct it, or leave it out"
         elif os.path.islink(path.text) and not ("read-special" in options and source_paths.is_device(path.text)):
             yield f"path {path.text!r} is a symlink, and borg saves only the link: name what it leads to"
-        elif premises.closed_above(path.text) and premises.opens_above(policy):
+        elif policy_files.closed_above(path.text) and policy_files.opens_above(policy):
             yield f"borg 1.2 opens the directory above {path.text!r}, which you cannot read: {_BELOW}"
     if _OPAQUE & options.keys():
         return
@@ -172,9 +172,9 @@ def _job(policy: Policy, job: Job) -> Iterator[str]:
 def _unsafe(job: Job) -> Iterator[str]:
     """Look at the programs and files of a job, which other users of this machine must not choose."""
     for hook in (*job.before, *job.after):
-        if problem := premises.program(hook[0]):
+        if problem := policy_files.program(hook[0]):
             yield f"its hook cannot be run, so it fails: {problem}"
-        for problem in premises.words(hook):
+        for problem in policy_files.words(hook):
             yield f"another user can change what its hook {hook[0]!r} works with: {problem}: {_HOLD}"
     kinds = COMMANDS[job.command].options
     try:
@@ -206,7 +206,7 @@ def _series(policy: Policy, job: Job) -> Iterator[str]:
         text = f"no prune here is about its archives, named {str(job.archive)!r}, so all of them are kept"
         yield f"{text}: name them in the 'glob-archives' of a job of command prune"
         return
-    for name in premises.former_names(policy):
+    for name in policy_files.former_names(policy):
         if not former_hostnames.is_pruned(policy, job, name, hostname):
             yield f"this host was {name!r} before, and no prune here is about its archives of that time: {_FORMER}"
 

@@ -8,7 +8,7 @@ import os
 import pwd
 import shlex
 
-from borgctl.cli.explain import facts
+from borgctl.cli.policy.explain import facts
 from borgctl.errors import BorgctlError
 from borgctl.policy import load
 from borgctl.policy.model import Policy

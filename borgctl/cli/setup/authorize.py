@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from borgctl.cli import dropin
-from borgctl.cli.dropin import Transport
 from borgctl.cli.openssh import keyfiles
 from borgctl.cli.openssh.login import Login as Account
 from borgctl.cli.openssh.sshd import Unseen
 from borgctl.cli.publickey import PublicKey
+from borgctl.cli.setup import sshd_settings
+from borgctl.cli.setup.sshd_settings import Transport
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import load
@@ -75,10 +75,10 @@ def authorized(order: Order) -> str:
         *(f"# Warning: {text}" for text in remarks),
         f"# 1. On this machine, add this line to {home}/.ssh/authorized_keys:",
         f"{key_options(order, gate, sudo=login is Login.SUDO)} {key}",
-        *(dropin.sudo_rule(gate, accepted) if login is Login.SUDO else ()),
-        *dropin.sshd(order.transport, user, accepted, shared=login is not Login.SUDO),
+        *(sshd_settings.sudo_rule(gate, accepted) if login is Login.SUDO else ()),
+        *sshd_settings.sshd(order.transport, user, accepted, shared=login is not Login.SUDO),
         *_trust(order.host_key, key.comment),
-        *(dropin.directory(_sockets(order.policy), user) if order.transport is Transport.SOCKET else ()),
+        *(sshd_settings.directory(_sockets(order.policy), user) if order.transport is Transport.SOCKET else ()),
         *_proof(order, user),
     ]
     return "\n".join(parts) + "\n"

@@ -1,6 +1,6 @@
 """What a job that backs up saves, or leaves out, other than a reader of its lines would think.
 
-Each finding is one sentence with what to do. It does not know the rest of the policy (`advice`).
+Each finding is one sentence with what to do. It does not know the rest of the policy (`lint_rules`).
 
     list(unsaid(job)) == ["exclude '~/.cache' matches nothing, …"]
 """

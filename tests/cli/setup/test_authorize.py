@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 
 from borgctl import __version__
 from borgctl.cli import app as command_line
-from borgctl.cli import authorize, places
 from borgctl.cli.app import app
-from borgctl.cli.authorize import Login, Order, authorized
-from borgctl.cli.dropin import Transport
-from borgctl.cli.lint import lint
+from borgctl.cli.common import policy_argument
+from borgctl.cli.policy.lint import lint
 from borgctl.cli.publickey import PublicKey
+from borgctl.cli.setup import authorize
+from borgctl.cli.setup.authorize import Login, Order, authorized
+from borgctl.cli.setup.sshd_settings import Transport
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load
 
@@ -265,7 +266,7 @@ def test_root_is_told_to_become_the_owner_of_another_users_policy(policy):
         pytest.skip("for root alone is that a danger")
     os.chown(policy, pwd.getpwnam("nobody").pw_uid, -1)
     with pytest.raises(BorgctlError) as caught:
-        places.read(str(policy))
+        policy_argument.read(str(policy))
     assert caught.value.reason.code == "policy-unsafe" and "runuser -u nobody -- borgctl" in caught.value.hint
 
 

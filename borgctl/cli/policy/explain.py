@@ -13,8 +13,8 @@ from datetime import datetime
 
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
-from borgctl.cli import premises
-from borgctl.cli.verdict import Explanation, as_whom, refused
+from borgctl.cli.policy import policy_files
+from borgctl.cli.policy.verdict import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.gate.run import check_version, opened_besides
@@ -61,14 +61,14 @@ def explained(file: str, command: bytes, sent: Mapping[bytes, bytes], given: Fac
 
 def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
     """Go the gate's way (gate.py, `_serve`); a no is a BorgctlError."""
-    premises.require_log(policy)
+    policy_files.require_log(policy)
     heard: list[Request] = []
     try:
         decided = decide(policy, command, sent, given, heard.append)
     except BorgctlError as error:
         rule = _forbidding(policy, heard[0], given, error.reason.code) if heard else None
         return refused(error, text, rule)
-    premises.require_base(policy)
+    policy_files.require_base(policy)
     decision = decided.granted
     if isinstance(decision, WindowGrant):
         path = str(decision.repository)
