@@ -12,12 +12,10 @@ from typing import Annotated
 import typer
 
 from borgctl import __version__
-from borgctl.cli import audit, pulled, rekey
-from borgctl.cli import moved as relocation
-from borgctl.cli import visit as visiting
 from borgctl.cli.common import policy_argument
 from borgctl.cli.doctor.examine import Order as Examination
 from borgctl.cli.doctor.examine import examine
+from borgctl.cli.log import audit, status
 from borgctl.cli.openssh.sshd import CONFIG
 from borgctl.cli.policy import explain as explanation
 from borgctl.cli.policy import lint as linter
@@ -25,10 +23,13 @@ from borgctl.cli.policy.policy_summary import Description, described
 from borgctl.cli.policy.sample import sampled
 from borgctl.cli.policy.suggest import suggested
 from borgctl.cli.policy.verdict import Explanation
-from borgctl.cli.recovery import printed_page
 from borgctl.cli.setup.authorize import Login, Order, authorized
 from borgctl.cli.setup.sshd_settings import Transport
-from borgctl.cli.window import admit, shell
+from borgctl.cli.window import change_passphrase
+from borgctl.cli.window import relocate as relocation
+from borgctl.cli.window import window_session as visiting
+from borgctl.cli.window.recovery_page import printed_page
+from borgctl.cli.window.window import admit, shell
 from borgctl.console import completion
 from borgctl.console.completion import Shell
 from borgctl.errors import REASONS, BadValue, BorgctlError
@@ -228,7 +229,7 @@ def status_(
     Example: borgctl status --max-age 26h
     """
     files = [os.path.abspath(file) for file in policies or linter.usual_policies()]
-    found = pulled.status(files, duration(max_age), datetime.now(UTC))
+    found = status.status(files, duration(max_age), datetime.now(UTC))
     _print(found.plain, found.lines, as_json)
     raise typer.Exit(found.status)
 
@@ -289,10 +290,10 @@ def passphrase(
     read = policy_argument.read(policy)
     path = policy_argument.repository(read, repository)
     if adopt:
-        typer.echo(rekey.adopted(read, path, wait))
+        typer.echo(change_passphrase.adopted(read, path, wait))
         return
     new = typer.prompt("new passphrase", hide_input=True, confirmation_prompt=True).encode() if ask else None
-    for line in rekey.changed(read, path, new, wait):
+    for line in change_passphrase.changed(read, path, new, wait):
         typer.echo(line)
 
 

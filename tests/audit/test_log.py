@@ -20,8 +20,8 @@ from borgctl.audit import lookup, rotation
 from borgctl.audit import record as audit_record
 from borgctl.audit.chain import link
 from borgctl.audit.log import Log
-from borgctl.cli.logs import lines
-from borgctl.cli.verify import verified
+from borgctl.cli.log.read import lines
+from borgctl.cli.log.verify import verified
 from borgctl.errors import BorgctlError
 from borgctl.values import Head
 from borgctl.wire.hashchain import MOST, follows
@@ -595,8 +595,8 @@ WRITER = """
 import sys
 from borgctl.audit import lookup
 from borgctl.audit.log import Log
-from borgctl.cli.logs import lines
-from borgctl.cli.verify import verified
+from borgctl.cli.log.read import lines
+from borgctl.cli.log.verify import verified
 log = Log.open(sys.argv[1], syslog=False)
 for number in range(int(sys.argv[3])):
     log.append({"type": "x", "writer": sys.argv[2], "number": number, "pad": "x" * 500})
@@ -639,8 +639,8 @@ FULL = """
 import resource, sys
 from borgctl.audit import lookup
 from borgctl.audit.log import Log
-from borgctl.cli.logs import lines
-from borgctl.cli.verify import verified
+from borgctl.cli.log.read import lines
+from borgctl.cli.log.verify import verified
 from borgctl.errors import BorgctlError
 from borgctl.values import Head
 log = Log.open(sys.argv[1], syslog=False)
@@ -671,8 +671,8 @@ def test_a_really_full_file_system_leaves_no_part_of_a_line(tmp_path):
 import ctypes, json, os, sys
 from borgctl.audit import lookup
 from borgctl.audit.log import Log
-from borgctl.cli.logs import lines
-from borgctl.cli.verify import verified
+from borgctl.cli.log.read import lines
+from borgctl.cli.log.verify import verified
 from borgctl.errors import BorgctlError
 from borgctl.values import Head
 libc = ctypes.CDLL(None, use_errno=True)

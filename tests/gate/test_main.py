@@ -22,8 +22,8 @@ from stage import SUPPORT
 
 from borgctl.audit.chain import link
 from borgctl.audit.log import Log
-from borgctl.cli import show
-from borgctl.cli.verify import verified
+from borgctl.cli.log import show
+from borgctl.cli.log.verify import verified
 from borgctl.policy import sent_environment
 from borgctl.pull.stream import LONGEST
 from borgctl.values import Head

@@ -31,9 +31,9 @@ def gate():
 
 def borgctl():
     from borgctl import cli
-    from borgctl.cli import visit
+    from borgctl.cli.window import window_session
 
-    change(visit, "BORG_ENDING", ENDING)
+    change(window_session, "BORG_ENDING", ENDING)
     cli.main()
 
 

@@ -1,7 +1,7 @@
 """`borgctl audit show`: the audit log as a table. Whatever is in the log, only printable characters come out.
 
 A record is read as far as its values have the types that the gate gives them; what does not is left out. It proves
-nothing (`proof`).
+nothing (`verify_chain`).
 
     rows = (row(record) for record in records(lines) if chosen(record, wanted))
 """
@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from borgctl.borg.warning_kinds import written
+from borgctl.cli.log.warned_files import counts
 from borgctl.cli.policy.lint import printable
-from borgctl.cli.warned import counts
 from borgctl.errors import REASONS, BadValue
 from borgctl.values import duration
 

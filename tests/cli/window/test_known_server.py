@@ -6,8 +6,8 @@ import json
 import pytest
 import stage
 
-from borgctl.cli.known_server import Server, known_server
 from borgctl.cli.publickey import PublicKey
+from borgctl.cli.window.known_server import Server, known_server
 from borgctl.policy import load
 
 BLOBS = [base64.b64encode(b"\0\0\0\x0bssh-ed25519" + bytes([0, 0, 0, 32]) + bytes([n]) * 32).decode() for n in (1, 2)]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.audit.rate_limit import Tally
-from borgctl.cli import logs
+from borgctl.cli.log import read
+from borgctl.cli.log.verify_chain import Walk
 from borgctl.cli.policy.lint import printable
-from borgctl.cli.proof import Walk
 from borgctl.values import Head
 
 _ATTEMPTS = 3
@@ -78,13 +78,13 @@ class Proof:
 def verified(chosen: Sequence[str], heads: Sequence[Head]) -> Proof:
     """Prove one log with its older parts, or exactly the files named; raise BadValue where one cannot be read."""
     for _ in range(_ATTEMPTS):
-        before = logs.snapshot(chosen[0]) if len(chosen) == 1 else None
-        tally = logs.tally(chosen[0]) if len(chosen) == 1 else Tally()
-        files = [path for path, _ in before] if before is not None else logs.ordered(chosen)
+        before = read.snapshot(chosen[0]) if len(chosen) == 1 else None
+        tally = read.tally(chosen[0]) if len(chosen) == 1 else Tally()
+        files = [path for path, _ in before] if before is not None else read.ordered(chosen)
         walk = Walk(tuple(heads))
-        for line in logs.lines(files):
+        for line in read.lines(files):
             walk.take(line)
         walk.end(tally)
-        if before is None or before == logs.snapshot(chosen[0]):
+        if before is None or before == read.snapshot(chosen[0]):
             break
     return Proof(tuple(files), walk, sum(account.counted for account in tally.accounts.values()))

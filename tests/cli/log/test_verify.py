@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from borgctl.audit.chain import digest
 from borgctl.audit.log import Log
 from borgctl.cli.app import app
-from borgctl.cli.verify import verified
+from borgctl.cli.log.verify import verified
 from borgctl.values import Head
 
 

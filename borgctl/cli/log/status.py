@@ -16,10 +16,10 @@ from time import sleep
 from typing import Any
 
 from borgctl.borg.log_messages import DAMAGED
-from borgctl.cli import logs
-from borgctl.cli.damage import Damage, Damages
+from borgctl.cli.log import read as log_read
+from borgctl.cli.log.damage import Damage, Damages
+from borgctl.cli.log.show import moment, record
 from borgctl.cli.policy.lint import printable
-from borgctl.cli.show import moment, record
 from borgctl.console.text import elapsed
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.gate.run import DRY_RUN
@@ -169,7 +169,7 @@ def _jobs(policy: Policy) -> Iterator[str | None]:
 def _fill(jobs: dict[tuple[str, str | None], Pulled], damages: Damages, log: str) -> None:
     """Find each job's last records, and what damage stands; a log that is not there has none."""
     try:
-        lines = logs.lines(logs.parts(log))
+        lines = log_read.lines(log_read.parts(log))
         for line in lines:
             if b'"exit"' in line.text or b'"accept"' in line.text:
                 told = record(line.text)

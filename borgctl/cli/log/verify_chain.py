@@ -15,7 +15,7 @@ from typing import Any
 
 from borgctl.audit.chain import Link, digest, link
 from borgctl.audit.rate_limit import Tally
-from borgctl.cli.logs import Line
+from borgctl.cli.log.read import Line
 from borgctl.values import Head
 from borgctl.wire.hashchain import START
 

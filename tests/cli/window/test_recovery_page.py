@@ -10,11 +10,11 @@ import pytest
 import stage
 from typer.testing import CliRunner
 
-from borgctl.cli import recovery as printing
 from borgctl.cli.app import app
 from borgctl.cli.common import policy_argument
-from borgctl.cli.known_server import Server
-from borgctl.cli.recovery import printed_page
+from borgctl.cli.window import recovery_page as printing
+from borgctl.cli.window.known_server import Server
+from borgctl.cli.window.recovery_page import printed_page
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load, sent_environment
 from borgctl.state import recovery

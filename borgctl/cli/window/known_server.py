@@ -11,10 +11,10 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from borgctl.cli import logs
+from borgctl.cli.log import read
+from borgctl.cli.log.show import record
 from borgctl.cli.openssh.keyline import parse
 from borgctl.cli.publickey import PublicKey
-from borgctl.cli.show import record
 from borgctl.errors import BadValue
 from borgctl.policy import load
 from borgctl.policy.model import Policy
@@ -34,7 +34,7 @@ def known_server(policy: Policy) -> Server:
     """Return what is known of the server that last had a request of this policy accepted."""
     peer = key = None
     with contextlib.suppress(BadValue):
-        for line in logs.lines(logs.parts(policy.audit.file)):
+        for line in read.lines(read.parts(policy.audit.file)):
             if b'"accept"' in line.text:
                 told = record(line.text)
                 if told["type"] == "accept" and told.get("policy") == policy.file:

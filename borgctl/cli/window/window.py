@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 import typer
 
-from borgctl.cli import visit
 from borgctl.cli.common import policy_argument
 from borgctl.cli.policy import lint
+from borgctl.cli.window import window_session
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.model import Policy
@@ -33,8 +33,10 @@ def admit(policy: str | None, words: Sequence[str], *, ask: bool, wait: float) -
     if words[0] != "borg":
         raise BadValue(f"bad command {words[0]!r}: expected 'borg …', or nothing for a shell")
     chosen = find(policy)
-    secret = None if ask else visit.secret_of(chosen)
-    with visit.enter(chosen, WindowRequest(window_protocol.words(words), window_protocol.login_uid()), wait) as entered:
+    secret = None if ask else window_session.secret_of(chosen)
+    with window_session.enter(
+        chosen, WindowRequest(window_protocol.words(words), window_protocol.login_uid()), wait
+    ) as entered:
         status = entered.borg(words[1:], secret)
     if status in _CLOSED:
         typer.echo(_WIDER, err=True)

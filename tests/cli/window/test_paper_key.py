@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from borgctl.cli.paper_key import lines
+from borgctl.cli.window.paper_key import lines
 from borgctl.errors import BadValue
 
 

@@ -8,8 +8,8 @@ import os
 import re
 from datetime import datetime
 
-from borgctl.cli import paper_key, visit
-from borgctl.cli.known_server import known_server
+from borgctl.cli.window import paper_key, window_session
+from borgctl.cli.window.known_server import known_server
 from borgctl.errors import BadValue
 from borgctl.policy import load, sent_environment
 from borgctl.policy.model import Policy
@@ -84,7 +84,7 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
         identity = base.kept("repository", path)
         if identity is None:
             raise BadValue(f"no id is known of {path.text!r}: run a job first")
-        secret = visit.secret_of(policy)
+        secret = window_session.secret_of(policy)
         typed = paper_key.lines(key)
         recovery.note(base, path)
     finally:
@@ -110,7 +110,7 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
 def _exported(policy: Policy, path: RepositoryPath, wait: float) -> bytes:
     """Return the key as it stands in the repository, still locked by the passphrase; the gate compares its hash."""
     what = WindowRequest(("borg", *_EXPORT), window_protocol.login_uid(), path.text)
-    with visit.enter(policy, what, wait) as entered, visit.memory() as said:
+    with window_session.enter(policy, what, wait) as entered, window_session.memory() as said:
         status = entered.borg(_EXPORT, None, given=b"", stdout=said)
         said.seek(0)
         key = said.read()

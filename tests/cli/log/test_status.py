@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from borgctl.audit.log import Log
-from borgctl.cli import pulled
 from borgctl.cli.app import app
-from borgctl.cli.pulled import status
+from borgctl.cli.log import status as log_status
+from borgctl.cli.log.status import status
 from borgctl.state.state_dir import StateDir
 
 
@@ -223,7 +223,7 @@ def test_a_run_without_an_end_whose_gate_is_gone_has_failed(policy, at_work):
 
 def test_a_run_whose_end_is_just_being_written_has_not_broken_off(policy, at_work, monkeypatch):
     accepted(policy, "fedcba9876543210")
-    monkeypatch.setattr(pulled, "sleep", lambda _: ran(policy, run="fedcba9876543210"))
+    monkeypatch.setattr(log_status, "sleep", lambda _: ran(policy, run="fedcba9876543210"))
     assert stands(policy) == (0, [("default", "ok")])
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from borgctl.cli.mounts import Mount
+from borgctl.cli.window.mounts import Mount
 from borgctl.fs import mountinfo
 
 UMOUNT = """\

@@ -15,9 +15,9 @@ import subprocess
 from collections.abc import Iterator
 from typing import IO
 
-from borgctl.cli import visit
 from borgctl.cli.common.policy_argument import recovery_command
 from borgctl.cli.policy import lint
+from borgctl.cli.window import window_session
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import secure_path
 from borgctl.policy.load import read
@@ -43,7 +43,7 @@ def changed(policy: Policy, path: RepositoryPath, new: bytes | None, wait: float
                 if _opens(policy, path, secret, wait):
                     yield f"{_settled(file)}; {_page(policy, path)}"
                     return
-            old = visit.secret_of(policy)
+            old = window_session.secret_of(policy)
             assert old is not None
             secret = secret or _put(file, new or base64.b64encode(os.urandom(33)))
             yield f"the new passphrase is in {file}.new"
@@ -58,7 +58,7 @@ def changed(policy: Policy, path: RepositoryPath, new: bytes | None, wait: float
 
 def adopted(policy: Policy, path: RepositoryPath, wait: float) -> str:
     """Know the repository's key from now on, which the admin has changed by other means, if the passphrase opens it."""
-    secret = visit.secret_of(policy)
+    secret = window_session.secret_of(policy)
     if secret is None or not _opens(policy, path, secret, wait):
         raise BadValue("the policy's passphrase does not open the repository: nothing is changed")
     return f"the key in the repository is the one that is known from now on; {_page(policy, path)}"
@@ -147,7 +147,7 @@ def _change(policy: Policy, path: RepositoryPath, old: bytes, new: bytes, wait: 
     """Let borg change it: it asks for the old one and twice for the new one, and has no terminal to ask on."""
     given = b"".join(secret + b"\n" for secret in (old, new, new))
     what = WindowRequest(("borg", *_CHANGE), window_protocol.login_uid(), path.text)
-    with visit.enter(policy, what, wait) as entered, visit.memory() as said:
+    with window_session.enter(policy, what, wait) as entered, window_session.memory() as said:
         status = entered.borg(_CHANGE, None, given=given, stdout=subprocess.DEVNULL, stderr=said)
         if status != 0:
             needed = "it needs 'borgpull window TARGET --allow passphrase' on the server"
@@ -157,7 +157,7 @@ def _change(policy: Policy, path: RepositoryPath, old: bytes, new: bytes, wait: 
 def _opens(policy: Policy, path: RepositoryPath, secret: bytes, wait: float) -> bool:
     """Tell whether this passphrase opens the repository; if so, the gate knows its key from now on."""
     what = WindowRequest(("borg", *_LOOK), window_protocol.login_uid(), path.text, renew=True)
-    with visit.enter(policy, what, wait) as entered, visit.memory() as said:
+    with window_session.enter(policy, what, wait) as entered, window_session.memory() as said:
         status = entered.borg(_LOOK, secret, given=b"", stdout=subprocess.DEVNULL, stderr=said)
         if status not in (0, 2, 52):  # borg 1.2 has one status for all errors
             raise BadValue(f"borg ended with status {status}: {_last(said)}; call again")

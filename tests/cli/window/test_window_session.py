@@ -11,7 +11,7 @@ import pytest
 import stage
 from terminals import shown_on
 
-from borgctl.cli.visit import Visit
+from borgctl.cli.window.window_session import Visit
 from borgctl.state import window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from borgctl.audit import log as audit_log
 from borgctl.audit import rate_limit
 from borgctl.audit.log import Log
-from borgctl.cli import show
 from borgctl.cli.app import app
+from borgctl.cli.log import show
 from borgctl.errors import BadValue
 from borgctl.gate import main as gate
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from borgctl.cli import logs, show, warned
-from borgctl.cli.follow import Follower
-from borgctl.cli.verify import verified
+from borgctl.cli.log import read, show, warned_files
+from borgctl.cli.log.follow import Follower
+from borgctl.cli.log.verify import verified
 from borgctl.policy import load
 from borgctl.values import Head
 
@@ -73,7 +73,7 @@ def show_(
     follower = Follower(path) if follow else None
     known: deque[bytes] = deque(maxlen=_MOST_KNOWN)
     found: deque[dict[str, Any]] = deque(maxlen=last or None)
-    for one in logs.lines(logs.parts(path)):
+    for one in read.lines(read.parts(path)):
         known.append(one.text)
         if wanted.includes(record := show.record(one.text)):
             found.append(record)
@@ -98,5 +98,5 @@ def show_(
 
 def _print_files(path: str, run: str, *, as_json: bool) -> None:
     """Print the files that borg warned of in one run."""
-    found = warned.listed(path, run, (show.record(one.text) for one in logs.lines(logs.parts(path))))
+    found = warned_files.listed(path, run, (show.record(one.text) for one in read.lines(read.parts(path))))
     typer.echo(json.dumps(found.plain, indent=2) if as_json else "\n".join(found.lines))
