@@ -6,9 +6,9 @@ for line in recalled(folders, name): …   the next run: remember it, and say so
 
 from borgctl.pull import running
 from borgctl.pull import state as states
-from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.running import Begun, Seen
 from borgctl.pull.state import Past, State
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.text import iso
 
 BROKEN_OFF = "broken-off"

@@ -16,27 +16,28 @@ from borgctl.console import completion
 from borgctl.console import text as console_text
 from borgctl.console.completion import Shell
 from borgctl.errors import BadValue
-from borgctl.pull import copies, owner, plan, probe, progress, setup, spelled_out
-from borgctl.pull import folders as places
+from borgctl.pull import copies, plan, probe, progress, spelled_out
 from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.forget import forgotten
 from borgctl.pull.hostkey import HostKey
 from borgctl.pull.launcher import Launcher
 from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status
-from borgctl.pull.remove import remove as remove_target
-from borgctl.pull.rename import rename as rename_target
+from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import Report, readable, record
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import run_all
 from borgctl.pull.session import Patience
 from borgctl.pull.standing import nagios
 from borgctl.pull.status import standings
-from borgctl.pull.stop import Stop
-from borgctl.pull.targets import Target, load, names
+from borgctl.pull.targets import owner, setup
+from borgctl.pull.targets import paths as places
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.remove import remove as remove_target
+from borgctl.pull.targets.rename import rename as rename_target
+from borgctl.pull.targets.targets import Target, load, names
 from borgctl.pull.text import rows, shown
 from borgctl.pull.unlock import unlock
 from borgctl.values import JobName, choice, duration

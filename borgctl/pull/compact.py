@@ -7,24 +7,24 @@ from contextlib import closing
 
 from borgctl.pull import serve
 from borgctl.pull import state as states
-from borgctl.pull.borglog import read
-from borgctl.pull.children import Child, Ending
+from borgctl.pull.client.borglog import read
+from borgctl.pull.client.frames import Lines, TooLong
+from borgctl.pull.client.transcript import Message
 from borgctl.pull.diagnosis import advice
-from borgctl.pull.folders import Folders, lock, make
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
-from borgctl.pull.owner import typed
 from borgctl.pull.poll import Poll
+from borgctl.pull.process.children import Child, Ending
+from borgctl.pull.process.signals import Stop
+from borgctl.pull.process.workdirs import room
 from borgctl.pull.progress import Screen
 from borgctl.pull.repository.inspection import begin, inspect
 from borgctl.pull.repository.reserve import lowered, restore
 from borgctl.pull.repository.space import clear, full
-from borgctl.pull.rooms import room
-from borgctl.pull.stop import Stop
-from borgctl.pull.stream import Lines, TooLong
-from borgctl.pull.targets import Target
+from borgctl.pull.targets.owner import typed
+from borgctl.pull.targets.paths import Folders, lock, make
+from borgctl.pull.targets.targets import Target
 from borgctl.pull.text import shown
-from borgctl.pull.transcript import Message
 from borgctl.pull.unlock import locked
 
 _QUOTA = "Storage quota: "

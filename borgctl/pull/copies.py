@@ -18,9 +18,9 @@ from typing import Any
 from borgctl.pull import atomic, borglock, config, serve
 from borgctl.pull import state as states
 from borgctl.pull.config import LARGEST
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName, host_id, lock
-from borgctl.pull.targets import Target
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName, host_id, lock
+from borgctl.pull.targets.targets import Target
 
 FILES = ("config", "nonce")
 MOST = 10  # of each; the first config stays beside them, so that no number of changes drives it out

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable
 
 from borgctl.console.text import elapsed
+from borgctl.pull.client.transcript import Message
 from borgctl.pull.outcome import ADVICE, GOOD, Verdict
-from borgctl.pull.transcript import Message
 
 # What ssh says, and what failed by it
 _WORDS = (

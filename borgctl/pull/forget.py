@@ -4,10 +4,10 @@ for line in forgotten(folders, target, (JobName("weekly"),), repository=False, n
 """
 
 from borgctl.pull import state as states
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, lock
 from borgctl.pull.memory import person
-from borgctl.pull.targets import Target
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, lock
+from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 
 

@@ -6,10 +6,10 @@ hearing.serve(chunk)
 
 import re
 
-from borgctl.pull.borglog import Note, read
+from borgctl.pull.client.borglog import Note, read
+from borgctl.pull.client.frames import Lines, TooLong, event
+from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.progress import Screen
-from borgctl.pull.stream import Lines, TooLong, event
-from borgctl.pull.transcript import Message, Transcript
 
 _MOST_SERVE_LINES = 200
 

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from borgctl.pull.folders import Folders
+from borgctl.pull.process.signals import Stop
 from borgctl.pull.progress import Screen
 from borgctl.pull.session import Patience
-from borgctl.pull.stop import Stop
+from borgctl.pull.targets.paths import Folders
 
 
 @dataclass(frozen=True, slots=True)

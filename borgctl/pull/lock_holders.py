@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from borgctl.console.text import elapsed
 from borgctl.pull import borglock
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, host_id
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, host_id
 
 _LONGEST = 200  # bytes of a command line
 _MADE_UP = 1 << 40  # in a number that Python takes where there is no network card (RFC 9562, 6.10)

@@ -11,14 +11,14 @@ import os
 import pwd
 import re
 
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName, lock
+from borgctl.pull.client.frames import Audit
+from borgctl.pull.client.transcript import Message
 from borgctl.pull.outcome import DRY_RUN, GOOD
 from borgctl.pull.past_runs import Ended, count, withdrawn
 from borgctl.pull.state import Alert, State, load, save
-from borgctl.pull.stream import Audit
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName, lock
 from borgctl.pull.text import iso, shown
-from borgctl.pull.transcript import Message
 from borgctl.values import Head
 from borgctl.wire.hashchain import follows
 

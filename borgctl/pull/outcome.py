@@ -10,10 +10,10 @@ what a job of this kind leaves there.
 from dataclasses import dataclass, replace
 
 from borgctl.errors import REASONS
-from borgctl.pull.folders import BUSY
+from borgctl.pull.client.frames import Exit
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.stream import Exit
+from borgctl.pull.targets.paths import BUSY
 
 GOOD = ("ok", "warning")
 DRY_RUN = "dry-run"  # the gate's reason for a run that is good, and no backup (docs/wire.md)

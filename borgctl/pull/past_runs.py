@@ -8,12 +8,12 @@ A window and a request that a person spelled out say nothing of how the target s
 import re
 from dataclasses import asdict, dataclass
 
+from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.diagnosis import ailment
 from borgctl.pull.outcome import DRY_RUN, GOOD, Verdict
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.text import iso
-from borgctl.pull.transcript import Transcript
 from borgctl.values import Head
 
 _ERRORS = ("ERROR", "CRITICAL")

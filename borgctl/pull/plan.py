@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from borgctl.errors import BadValue
-from borgctl.pull import peer, serve
+from borgctl.pull import serve
+from borgctl.pull.client import client_command
 from borgctl.pull.diagnosis import advice, named
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.owner import typed
 from borgctl.pull.ready import obstacle
 from borgctl.pull.repository import guard, transactions
 from borgctl.pull.run_call import session_of
 from borgctl.pull.state import load as load_state
-from borgctl.pull.targets import Target, load, names
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.owner import typed
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import Target, load, names
 from borgctl.pull.text import shown
 from borgctl.values import JobName
 
@@ -31,9 +32,9 @@ def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: 
     state, used = load_state(folders, target.name), transactions.used(str(target.repository))
     seen = state.head
     calls = (
-        [(None, peer.hello(target, room, seen))]
+        [(None, client_command.hello(target, room, seen))]
         if chosen is None
-        else [(job, peer.run(target, job, room, seen, "NONCE")) for job in chosen]
+        else [(job, client_command.run(target, job, room, seen, "NONCE")) for job in chosen]
     )
     served = serve.argv(target)
     for job, call in calls:

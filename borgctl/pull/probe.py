@@ -17,26 +17,26 @@ from typing import Any
 
 from borgctl.console.text import elapsed, wrapped
 from borgctl.errors import REASONS
-from borgctl.pull import peer
+from borgctl.pull.client import client_command
+from borgctl.pull.client.frames import Hello
+from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.diagnosis import ailment, named
-from borgctl.pull.folders import Folders, host_id
 from borgctl.pull.launcher import Launcher
 from borgctl.pull.lock_holders import holders
 from borgctl.pull.outcome import ADVICE, Verdict
-from borgctl.pull.owner import typed
+from borgctl.pull.process.workdirs import room
 from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import lacking
-from borgctl.pull.rooms import room
 from borgctl.pull.run import unanswered
 from borgctl.pull.session import Session
 from borgctl.pull.state import State
 from borgctl.pull.state import load as load_state
-from borgctl.pull.stream import Hello
-from borgctl.pull.targets import Target, in_bytes
+from borgctl.pull.targets.owner import typed
+from borgctl.pull.targets.paths import Folders, host_id
+from borgctl.pull.targets.targets import Target, in_bytes
 from borgctl.pull.text import shown, size
-from borgctl.pull.transcript import Transcript
 
 _SECONDS = 60.0
 _ASTRAY = 30.0  # seconds between two clocks: archives are named and pruned by the client's
@@ -70,9 +70,9 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
         yield Check("host-key", "error", "the target file has none", named("host-key-missing", str(target.name)))
         return
     with room(launcher.folders) as path:
-        peer.prepare(target, path)
+        client_command.prepare(target, path)
         transcript = Transcript()
-        call = peer.hello(target, path, forwarded=True)
+        call = client_command.hello(target, path, forwarded=True)
         session = Session(
             call,
             None,

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 from borgctl.console.text import elapsed
-from borgctl.pull.borglog import Counts, Step
+from borgctl.pull.client.borglog import Counts, Step
+from borgctl.pull.client.transcript import Message
 from borgctl.pull.text import rows, shown, size
-from borgctl.pull.transcript import Message
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -7,11 +7,11 @@ Where a client can have meant well the answer can be pasted. All else no borg sa
 
 from dataclasses import replace
 
-from borgctl.pull import target_jobs
 from borgctl.pull.outcome import ADVICE
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.guard import Refused
-from borgctl.pull.targets import Target
+from borgctl.pull.targets import jobs
+from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 
 _DELETES = 5000
@@ -45,13 +45,13 @@ def advised(refused: Refused, target: Target, job: str | None) -> str:
         )
     described = target.job(JobName(job))
     if refused.method == "delete" and described.kind == "create":
-        more = target_jobs.TargetJob(described.name, "prune", _DELETES, run=described in target.described)
-        return f"if this job is to delete, write into the target file: {target_jobs.line(target.described, more)}"
+        more = jobs.TargetJob(described.name, "prune", _DELETES, run=described in target.described)
+        return f"if this job is to delete, write into the target file: {jobs.line(target.described, more)}"
     if refused.method == "delete" and described.deletes is not None:
         more = replace(described, deletes=10 * max(described.deletes, _DELETES))
         return (
             f"look at what the client prunes; if it is right, write into the target file: "
-            f"{target_jobs.line(target.described, more)}"
+            f"{jobs.line(target.described, more)}"
         )
     if described.kind == "read" and refused.rule == "session" and refused.method in _WINDOWS:
         return f"the target file says 'kind: read' of job {job}: if it is to write, take that away"

@@ -9,16 +9,16 @@ from typing import Any
 
 from borgctl.borg.warning_kinds import written
 from borgctl.console.text import elapsed
+from borgctl.pull.client.frames import Audit
+from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.diagnosis import advice
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
-from borgctl.pull.owner import typed
 from borgctl.pull.progress import position
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import Alert
-from borgctl.pull.stream import Audit
+from borgctl.pull.targets.owner import typed
 from borgctl.pull.text import size
-from borgctl.pull.transcript import Transcript
 
 _MOST_ARCHIVES = 10_000
 _MOST_LINES = 100_000  # each has the target's name before it

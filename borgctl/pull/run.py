@@ -11,27 +11,28 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from borgctl.errors import BadValue
-from borgctl.pull import drafts, peer
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Busy, TargetName, lock
+from borgctl.pull import drafts
+from borgctl.pull.client import client_command
+from borgctl.pull.client.frames import PROTOCOL
+from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.launcher import Launcher
 from borgctl.pull.memory import alerted, remember
 from borgctl.pull.outcome import Facts, Verdict, judge
-from borgctl.pull.owner import typed
 from borgctl.pull.past_runs import Ended
+from borgctl.pull.process.workdirs import room
 from borgctl.pull.progress import Screen
 from borgctl.pull.ready import obstacle
 from borgctl.pull.report import Report, summary
 from borgctl.pull.repository.inspection import inspect, problem
-from borgctl.pull.rooms import room
 from borgctl.pull.run_call import named_jobs, run_call, serve_to, session_of, underway
 from borgctl.pull.running import Begun
 from borgctl.pull.state import Alert
 from borgctl.pull.state import load as load_state
-from borgctl.pull.stream import PROTOCOL
-from borgctl.pull.targets import Target, load
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.owner import typed
+from borgctl.pull.targets.paths import Busy, TargetName, lock
+from borgctl.pull.targets.targets import Target, load
 from borgctl.pull.text import shown
-from borgctl.pull.transcript import Message, Transcript
 from borgctl.values import JobName
 
 _HELLO = 120.0  # seconds
@@ -76,7 +77,7 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
     if unready := obstacle(target):
         yield _refused(launcher, str(target.name), unready)
         return
-    peer.prepare(target, path)
+    client_command.prepare(target, path)
     early: tuple[Alert, ...] = ()
     chosen = jobs or target.jobs
     if chosen is None:
@@ -116,7 +117,7 @@ def _unfit(launcher: Launcher, target: Target) -> Report | None:
 
 def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> Report:
     state = load_state(launcher.folders, target.name)
-    call = peer.run(target, job, path, state.head)
+    call = client_command.run(target, job, path, state.head)
     session = session_of(target, job, state)
     with underway(launcher, target, Begun("run", str(job), time.time())) as notes:
         return run_call(
@@ -130,7 +131,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     launcher.screen.begin(f"{target.name} hello")
     seconds = min(_HELLO, target.timeout)
     seen = load_state(launcher.folders, target.name).head
-    call = peer.hello(target, path, seen)
+    call = client_command.hello(target, path, seen)
     with underway(launcher, target, Begun("hello", None, begun)) as notes:
         for note in notes:
             launcher.screen.show(transcript.keep(note))

@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
-from borgctl.pull import peer, serve
+from borgctl.pull import serve
 from borgctl.pull.broken_off import recalled
-from borgctl.pull.children import Child
+from borgctl.pull.client import client_command
+from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.diagnosis import lost, named
-from borgctl.pull.folders import make
 from borgctl.pull.launcher import Launcher
 from borgctl.pull.memory import remember
 from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, emptied, judge, tolerated
 from borgctl.pull.past_runs import Ended
+from borgctl.pull.process.children import Child
+from borgctl.pull.process.pipes import Starts
 from borgctl.pull.ready import release, unready
 from borgctl.pull.refusals import advised
 from borgctl.pull.report import Report, summary
@@ -32,11 +34,10 @@ from borgctl.pull.running import Begun, marked
 from borgctl.pull.session import Session
 from borgctl.pull.state import State
 from borgctl.pull.state import load as load_state
-from borgctl.pull.targets import Target
+from borgctl.pull.targets.paths import make
+from borgctl.pull.targets.targets import Target
 from borgctl.pull.text import size
-from borgctl.pull.transcript import Message, Transcript
 from borgctl.pull.unlock import locked
-from borgctl.pull.wiring import Starts
 from borgctl.values import Head, JobName
 
 
@@ -64,7 +65,7 @@ def is_known(target: Target, state: State) -> bool:
 def run_call(
     launcher: Launcher,
     target: Target,
-    call: peer.Call,
+    call: client_command.Call,
     path: str,
     seconds: float,
     job: str,
@@ -190,7 +191,7 @@ def _starts(launcher: Launcher, target: Target, session: GuardSession, path: str
 
 def serve_to(
     launcher: Launcher,
-    call: peer.Call,
+    call: client_command.Call,
     starts: Starts | None,
     transcript: Transcript,
     seconds: float,

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 
 from borgctl.errors import BadValue
 from borgctl.pull import atomic
-from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import JobName
 
 KINDS = ("run", "hello", "window", "borg")

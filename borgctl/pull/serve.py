@@ -6,10 +6,10 @@ argv(target)    environment(folders, target, room)    compact_argv(target)    re
 from functools import partial
 
 from borgctl.pull import borglock
-from borgctl.pull.folders import Folders, host_id
 from borgctl.pull.lock_holders import exists, holders
-from borgctl.pull.rooms import lives
-from borgctl.pull.targets import Target
+from borgctl.pull.process.workdirs import lives
+from borgctl.pull.targets.paths import Folders, host_id
+from borgctl.pull.targets.targets import Target
 
 
 def argv(target: Target) -> list[str]:
@@ -30,7 +30,7 @@ def compact_argv(target: Target) -> list[str]:
 def environment(folders: Folders, target: Target, room: str) -> dict[str, str]:
     """Return borg's environment, from nothing: no SSH_ORIGINAL_COMMAND (borg serve would take options from it).
 
-    TMPDIR tells `rooms` which launcher it belongs to, BORG_HOST_ID tells `borglock`.
+    TMPDIR tells `workdirs` which launcher it belongs to, BORG_HOST_ID tells `borglock`.
     """
     base = folders.borg(target.name)
     return {

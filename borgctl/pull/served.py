@@ -11,10 +11,10 @@ import signal
 import time
 from collections.abc import Callable
 
-from borgctl.pull.children import Child, Ending
 from borgctl.pull.poll import Poll
+from borgctl.pull.process.children import Child, Ending
+from borgctl.pull.process.pipes import Ours
 from borgctl.pull.repository.guard import REFUSED, Events
-from borgctl.pull.wiring import Ours
 
 
 class Served:

@@ -17,17 +17,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from borgctl.pull import wiring
-from borgctl.pull.children import Child, Ending
+from borgctl.pull.client.client_command import Call
+from borgctl.pull.client.frames import TooLong
+from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.hearing import Hearing
 from borgctl.pull.outcome import GOOD, Facts
-from borgctl.pull.peer import Call
 from borgctl.pull.poll import Poll
+from borgctl.pull.process import pipes
+from borgctl.pull.process.children import Child, Ending
+from borgctl.pull.process.signals import Stop
 from borgctl.pull.progress import Screen
 from borgctl.pull.served import Served
-from borgctl.pull.stop import Stop
-from borgctl.pull.stream import TooLong
-from borgctl.pull.transcript import Transcript
 
 _LOOKS = 1.0  # seconds
 _STRAY = 200  # bytes
@@ -53,7 +53,7 @@ class Session:
     def __init__(
         self,
         call: Call,
-        starts: wiring.Starts | None,
+        starts: pipes.Starts | None,
         *,
         transcript: Transcript,
         screen: Screen,
@@ -75,7 +75,7 @@ class Session:
         self._drained = float("inf")
         self._stray = b""
         self._listener: socket.socket | None = None
-        self._ours: wiring.Ours | None = None
+        self._ours: pipes.Ours | None = None
         self._served: Served | None = None
 
     def run(self) -> Facts:
@@ -107,11 +107,11 @@ class Session:
         self._poll.watch(self._stop.fd, self._stopped)
         if self._starts is None or self._call.listen:
             if self._call.listen:
-                self._listener = stack.enter_context(wiring.listen(self._call.listen))
+                self._listener = stack.enter_context(pipes.listen(self._call.listen))
                 self._poll.watch(self._listener.fileno(), self._accept)
             self._peer = self._start_peer(subprocess.DEVNULL, subprocess.PIPE)
         else:
-            self._ours, self._peer = wiring.cross(self._starts, self._start_peer)
+            self._ours, self._peer = pipes.cross(self._starts, self._start_peer)
         stack.callback(self._close)
         self._ending, self._last_word, self._orphaned = self._peer_endings = [
             Ending(self._peer, (seconds, signal.SIGTERM), (self._call.patience, signal.SIGKILL))
@@ -131,7 +131,7 @@ class Session:
         """Keep the beginning of what comes where nothing is to come."""
         self._stray = (self._stray + self._poll.read(stdout))[:_STRAY]
 
-    def _attend(self, ours: wiring.Ours) -> None:
+    def _attend(self, ours: pipes.Ours) -> None:
         """Watch guard and serve."""
         self._ours = ours
         self._served = Served(
@@ -222,7 +222,7 @@ class Session:
     def _accept(self) -> None:
         assert self._listener is not None
         assert self._starts is not None
-        ours = wiring.accept(self._listener, self._peer.pid, self._starts)
+        ours = pipes.accept(self._listener, self._peer.pid, self._starts)
         if ours is not None:
             self._close_listener()
             self._attend(ours)

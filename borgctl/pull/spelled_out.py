@@ -11,20 +11,20 @@ import time
 from collections.abc import Sequence
 
 from borgctl.errors import BorgctlError
-from borgctl.pull import peer
+from borgctl.pull.client import client_command
 from borgctl.pull.diagnosis import advice
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import lock
 from borgctl.pull.launcher import Launcher
+from borgctl.pull.process.workdirs import room
 from borgctl.pull.ready import obstacle
 from borgctl.pull.report import Report
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.rooms import room
 from borgctl.pull.run_call import is_known, run_call, underway
 from borgctl.pull.running import Begun
 from borgctl.pull.state import State
 from borgctl.pull.state import load as load_state
-from borgctl.pull.targets import Target
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import lock
+from borgctl.pull.targets.targets import Target
 from borgctl.wire.request import Borg, Options, parse
 
 _KINDS = {"create": "create", "prune": "prune", "init": "init", "list": "read", "info": "read", "check": "read"}
@@ -50,10 +50,10 @@ def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) ->
         hint = f"borgpull borg {name} --deletes 5000 -- prune …"
         raise PullError("--deletes says how many objects a prune may delete, and is for a prune alone", hint)
     with lock(launcher.folders, target.name), room(launcher.folders) as path:
-        peer.prepare(target, path)
+        client_command.prepare(target, path)
         state = load_state(launcher.folders, target.name)
         session = _session(target, state, order.command, deletes)
-        call = peer.spelled_out(target, order, path, state.head)
+        call = client_command.spelled_out(target, order, path, state.head)
         words = (call, path, float(target.timeout), f"borg {order.command}", state.head, session)
         with underway(launcher, target, Begun("borg", None, time.time())) as notes:
             return run_call(launcher, target, *words, notes=notes)

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from borgctl.errors import BadValue
-from borgctl.pull import atomic, fields
-from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull import atomic
+from borgctl.pull.client import frame_fields
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import Head, JobName
 
 LARGEST = 1 << 20
@@ -208,7 +209,7 @@ def _job(told: Any) -> Job:  # noqa: ANN401
     return Job(
         *(last, _past(told["good"]), None if command is None else _text(command)),
         None if passed is None else {_text(name): int(count) for name, count in passed.items()},
-        fields.tally(*(told.get("pruned") or (None, None))),
+        frame_fields.tally(*(told.get("pruned") or (None, None))),
         by_hand if (by_hand := told.get("by_hand")) in (True, False) else None,
         None if told.get("files") is None else int(_number(told["files"])),
     )

@@ -16,8 +16,6 @@ from borgctl.errors import BadValue
 from borgctl.pull import running
 from borgctl.pull import state as states
 from borgctl.pull.broken_off import interrupted
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.outcome import GOOD
 from borgctl.pull.past_runs import retire
 from borgctl.pull.ready import obstacle
@@ -25,7 +23,9 @@ from borgctl.pull.repository.inspection import problem
 from borgctl.pull.running import Seen
 from borgctl.pull.standing import AtWork, Row, Standing
 from borgctl.pull.state import Job, Past, State
-from borgctl.pull.targets import Target, load
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import Target, load
 from borgctl.pull.text import iso
 
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was

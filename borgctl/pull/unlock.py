@@ -9,10 +9,10 @@ nobody here can tell, so a person looks and decides. The target's lock is held m
 import time
 
 from borgctl.pull import serve
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, lock
 from borgctl.pull.lock_holders import holders, remove
-from borgctl.pull.targets import Target
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, lock
+from borgctl.pull.targets.targets import Target
 
 
 def unlock(folders: Folders, target: Target, *, really: bool, now: float) -> list[str]:

@@ -10,20 +10,20 @@ import select
 import time
 from dataclasses import replace
 
-from borgctl.pull import peer
+from borgctl.pull.client import client_command
+from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.diagnosis import advice
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import lock
 from borgctl.pull.launcher import Launcher
 from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
+from borgctl.pull.process.workdirs import room
 from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.sessions import GuardSession, window_session
-from borgctl.pull.rooms import room
 from borgctl.pull.run_call import run_call, underway
 from borgctl.pull.running import Begun
 from borgctl.pull.state import load as load_state
-from borgctl.pull.targets import Target
-from borgctl.pull.transcript import Transcript
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import lock
+from borgctl.pull.targets.targets import Target
 
 _IN_ORDER = 60.0  # seconds: the client closes the window itself, and ends borg in order, which takes it 40
 _PACE = 1.0  # seconds that a session takes at least, whatever a client does
@@ -60,9 +60,9 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
     """Offer windows until it is `end` by the monotonic clock."""
     while (left := int(end - time.monotonic())) >= 1:
         with room(launcher.folders) as path:
-            peer.prepare(target, path)
+            client_command.prepare(target, path)
             seen = load_state(launcher.folders, target.name).head
-            call = peer.window(target, left, path, seen)
+            call = client_command.window(target, left, path, seen)
             words = (call, path, left + _IN_ORDER, "window", seen, session, _verdict)
             with underway(launcher, target, Begun("window", None, time.time())) as notes:
                 report = run_call(launcher, target, *words, notes=notes)

@@ -25,7 +25,7 @@ from borgctl.audit.log import Log
 from borgctl.cli.log import show
 from borgctl.cli.log.verify import verified
 from borgctl.policy import sent_environment
-from borgctl.pull.stream import LONGEST
+from borgctl.pull.client.frames import LONGEST
 from borgctl.values import Head
 from borgctl.wire.hashchain import MOST, follows
 

@@ -15,14 +15,15 @@ import machines
 import pytest
 from stage import SUPPORT
 
-from borgctl.pull import cli, peer
-from borgctl.pull.folders import Folders, TargetName
+from borgctl.pull import cli
+from borgctl.pull.client import client_command
 from borgctl.pull.launcher import Launcher
+from borgctl.pull.process.signals import Stop
 from borgctl.pull.progress import Plain
 from borgctl.pull.run import run
 from borgctl.pull.session import Patience
-from borgctl.pull.stop import Stop
-from borgctl.pull.targets import Target, load
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import Target, load
 
 # A serve that says nothing, and notes a transaction where it was told to commit; its fourth argument is the repository.
 SAVES = """grep -qa cleanup_commits && mkdir -p "$4" && : >"$4/index.$(date +%s%3N)"; cat >/dev/null; exit 0"""
@@ -98,8 +99,8 @@ class World:
     ) -> subprocess.Popen:
         """Start borgpull as a process of its own, whose gate is the stand-in; its 0, 1 and 2 may be closed."""
         driver = (
-            "import sys; from borgctl.pull import cli, peer\n"
-            f"peer.GATE = (sys.executable, '-I', {str(STANDIN)!r})\nsys.argv = {self.argv(*words)!r}\ncli.main()"
+            "import sys; from borgctl.pull import cli\nfrom borgctl.pull.client import client_command\n"
+            f"client_command.GATE = (sys.executable, '-I', {str(STANDIN)!r})\nsys.argv = {self.argv(*words)!r}\ncli.main()"
         )
         argv = [sys.executable, "-c", driver]
         if closed:
@@ -118,7 +119,7 @@ def watch() -> Iterator[None]:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Give a world whose local gate is the stand-in; afterwards nothing may be left in its state."""
-    monkeypatch.setattr(peer, "GATE", (sys.executable, "-I", str(STANDIN)))
+    monkeypatch.setattr(client_command, "GATE", (sys.executable, "-I", str(STANDIN)))
     root = Path(tempfile.mkdtemp(prefix="bp"))
     (root / "repo").mkdir()
     yield World(root, Folders(f"{root}/config", f"{root}/state"), io.StringIO())

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from borgctl.pull.borglock import release, sweep
-from borgctl.pull.folders import TargetName, lock
 from borgctl.pull.lock_holders import this_host
+from borgctl.pull.targets.paths import TargetName, lock
 
 HOST = "borgpull@0af1"
 DEAD, ALIVE = 4711, 4712

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from borgctl.pull import cli, progress, run_call, serve
-from borgctl.pull.borglog import Step
-from borgctl.pull.folders import TargetName, lock
+from borgctl.pull.client.borglog import Step
 from borgctl.pull.repository import guard
 from borgctl.pull.repository.sessions import GuardSession
+from borgctl.pull.targets.paths import TargetName, lock
 
 
 def log(level: str, message: str) -> list[str]:

@@ -11,8 +11,8 @@ from machines import full_disk
 
 from borgctl.pull import config, copies
 from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName, host_id, lock
 from borgctl.pull.session import Patience
+from borgctl.pull.targets.paths import TargetName, host_id, lock
 
 NAME = TargetName("web1")
 

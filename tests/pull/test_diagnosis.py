@@ -3,11 +3,11 @@
 import pytest
 
 from borgctl.pull import diagnosis
+from borgctl.pull.client.transcript import Message
 from borgctl.pull.diagnosis import advice, ailment, lost, named
 from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.repository import space
 from borgctl.pull.repository.space import full
-from borgctl.pull.transcript import Message
 
 SSH = Verdict("failed", "ssh", 255, "ssh-failed")
 BORG = Verdict("failed", "borg", 2)

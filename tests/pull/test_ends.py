@@ -13,14 +13,14 @@ import pytest
 from machines import stop
 
 from borgctl.pull import state as states
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import TargetName
 from borgctl.pull.launcher import Launcher
+from borgctl.pull.process.signals import Stop
 from borgctl.pull.progress import Plain
 from borgctl.pull.repository import guard
 from borgctl.pull.run import run_all
 from borgctl.pull.session import Patience
-from borgctl.pull.stop import Stop
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import TargetName
 
 # With a serve that does not end at its end of file
 IMPATIENT = Patience(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
@@ -118,10 +118,10 @@ def test_a_serve_that_ignores_its_end_of_file_and_term_is_killed(world) -> None:
 
 def test_a_gate_that_ignores_term_is_killed(world, borg, monkeypatch: pytest.MonkeyPatch) -> None:
     target = world.local([["deaf"], ["start"], ["sleep", 60]], timeout="1s", borg=borg)
-    from borgctl.pull import peer
+    from borgctl.pull.client import client_command
 
-    real = peer.run
-    monkeypatch.setattr(peer, "run", lambda *words: replace(real(*words), patience=0.5))
+    real = client_command.run
+    monkeypatch.setattr(client_command, "run", lambda *words: replace(real(*words), patience=0.5))
     (report,) = world.run(target, IMPATIENT)
     assert verdict(report)[0] == "timeout"
     assert report.duration < 30

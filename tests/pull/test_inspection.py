@@ -11,10 +11,10 @@ from machines import full_disk
 
 from borgctl.pull import config
 from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName
 from borgctl.pull.repository import inspection as repositories
 from borgctl.pull.session import Patience
 from borgctl.pull.state import Job, Past, State
+from borgctl.pull.targets.paths import TargetName
 
 NAME = TargetName("web1")
 

@@ -14,13 +14,13 @@ from machines import full_disk
 
 from borgctl.pull import config, memory
 from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName
+from borgctl.pull.client.frames import Audit, Exit, Hello, Output, Unframed, event
+from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.report import record
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
-from borgctl.pull.stream import Audit, Exit, Hello, Output, Unframed, event
-from borgctl.pull.transcript import Message, Transcript
+from borgctl.pull.targets.paths import TargetName
 from borgctl.values import Head, JobName
 from borgctl.wire.hashchain import MOST, joined
 

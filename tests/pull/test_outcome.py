@@ -7,10 +7,10 @@ import pytest
 from stage import TOP
 
 from borgctl.errors import REASONS
+from borgctl.pull.client.frames import Exit
 from borgctl.pull.outcome import ACCEPTED, ADVICE, Facts, Verdict, committed, emptied, exit_status, judge, tolerated
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.stream import Exit
 
 OK = Exit("r1", "ok", "borg", 0, None)
 WARNING = Exit("r1", "warning", "borg", 105, None)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.refusals import HOSTILE, advised
 from borgctl.pull.repository.guard import Refused
-from borgctl.pull.targets import read
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import read
 
 TEXT = "host: web1\nrepository: /srv/borg/web1\nquota: 20M\n"
 FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")

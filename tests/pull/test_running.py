@@ -10,10 +10,10 @@ import pytest
 
 from borgctl.pull import running
 from borgctl.pull import state as states
-from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.rooms import room
+from borgctl.pull.process.workdirs import room
 from borgctl.pull.running import Begun, Seen, marked
 from borgctl.pull.state import Job, Past, State
+from borgctl.pull.targets.paths import Folders, TargetName
 
 NAME = TargetName("web1")
 SAID = "web1 default: failing, last good 1 h 0 min ago, last run failed (broken-off)"

@@ -9,10 +9,10 @@ import pytest
 
 from borgctl.pull import config, session
 from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName, host_id
 from borgctl.pull.repository import reserve, space, transactions
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.session import Patience
+from borgctl.pull.targets.paths import TargetName, host_id
 
 MB = 1_000_000
 USUAL = 64 * (1 << 20) // 20

@@ -17,9 +17,9 @@ import pytest
 from machines import stop
 from stage import SUPPORT
 
-from borgctl.pull import setup
-from borgctl.pull.folders import TargetName
 from borgctl.pull.hostkey import HostKey
+from borgctl.pull.targets import setup
+from borgctl.pull.targets.paths import TargetName
 
 NAME = TargetName("web1")
 

@@ -38,12 +38,14 @@ def borgctl():
 
 
 def borgpull():
-    from borgctl.pull import cli, rooms, ssh
+    from borgctl.pull import cli
+    from borgctl.pull.client import ssh
+    from borgctl.pull.process import workdirs
 
     change(ssh, "ALIVE_INTERVAL", 2)
     change(ssh, "ALIVE_COUNT", 2)
     change(ssh, "PATIENCE", 5)
-    change(rooms, "PATIENCE", 2.0)
+    change(workdirs, "PATIENCE", 2.0)
     change(cli, "Patience", partial(cli.Patience, end_of_file=2, terminated=2, last_word=3, orphaned=5, guard=2))
     cli.main()
 

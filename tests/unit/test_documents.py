@@ -13,7 +13,7 @@ from stage import TOP
 
 from borgctl.errors import REASONS
 from borgctl.policy import load
-from borgctl.pull import targets
+from borgctl.pull.targets import targets
 from borgctl.strict_yaml import Problems, parse
 
 DOCS = TOP / "docs"

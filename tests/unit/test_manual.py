@@ -10,8 +10,8 @@ from typer.main import get_command
 
 from borgctl.cli.app import app as client_app
 from borgctl.policy import load
-from borgctl.pull import targets
 from borgctl.pull.cli import app as server_app
+from borgctl.pull.targets import targets
 
 sys.path.insert(0, str(TOP / "docs/man"))
 

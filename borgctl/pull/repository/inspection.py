@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from borgctl.errors import BadValue
 from borgctl.pull import config, copies
 from borgctl.pull import state as states
-from borgctl.pull.folders import Busy, Folders, TargetName, lock
+from borgctl.pull.client.transcript import Message
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.contents import contents
 from borgctl.pull.state import Alert, Past, State
-from borgctl.pull.targets import Target, names
-from borgctl.pull.transcript import Message
+from borgctl.pull.targets.paths import Busy, Folders, TargetName, lock
+from borgctl.pull.targets.targets import Target, names
 
 
 @dataclass(frozen=True, slots=True)

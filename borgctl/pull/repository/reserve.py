@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from borgctl.pull import borglock, config
-from borgctl.pull.folders import Folders, host_id
+from borgctl.pull.targets.paths import Folders, host_id
 
 _LARGEST, _SHARE = 2_000_000_000, 20
 _LINE = re.compile(rb"^(a|#)dditional_free_space = (\S*) *$", re.MULTILINE)

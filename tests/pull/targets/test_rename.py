@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import rename as renames
 from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName, lock
 from borgctl.pull.state import Job, Past, State
+from borgctl.pull.targets import rename as renames
+from borgctl.pull.targets.paths import TargetName, lock
 from borgctl.values import Head
 
 OLD, NEW = TargetName("web1"), TargetName("www")

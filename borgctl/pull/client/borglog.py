@@ -6,7 +6,7 @@ read('{"type": "archive_progress", "nfiles": 3, …}') == Counts(files=3, …)
 
 from dataclasses import dataclass
 
-from borgctl.pull.stream import parse
+from borgctl.pull.client.frames import parse
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _LARGEST = 1 << 63

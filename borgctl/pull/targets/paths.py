@@ -5,7 +5,7 @@
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
     STATE/NAME/running
 
-What is in `STATE/run` is told in `rooms`, what is in `copies` and `running` there.
+What is in `STATE/run` is told in `workdirs`, what is in `copies` and `running` there.
 
     with lock(folders, TargetName("web1")): …
 """
@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from borgctl.errors import BadValue
-from borgctl.pull.errors import PullError
+from borgctl.pull.targets.errors import PullError
 
 BUSY = "another borgpull works on it, or holds a window open: try again when that has ended"
 _OWN = ("root", "borgpull")  # accounts whose folders are the system's, not somebody's home

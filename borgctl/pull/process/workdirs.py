@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from borgctl.pull.folders import Folders, host_id, make
+from borgctl.pull.targets.paths import Folders, host_id, make
 
 PATIENCE = 10.0  # seconds from TERM to KILL, and from KILL to giving up
 _LARGEST = 1 << 20  # bytes of an environment

@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass, replace
 from signal import SIGKILL, SIGTERM
 
-from borgctl.pull import ssh
-from borgctl.pull.targets import Target
+from borgctl.pull.client import ssh
+from borgctl.pull.targets.targets import Target
 from borgctl.values import Head, JobName, SocketPath
 from borgctl.wire.request import Borg, Hello, Options, Order, Request, Run, Window, render
 
@@ -93,7 +93,7 @@ def _call(
     line = render(request)
     if target.transport == "local":
         assert target.policy is not None
-        env = {"PATH": ssh.PATH, "TMPDIR": room, "SSH_ORIGINAL_COMMAND": line}  # TMPDIR: whose it is (`rooms`)
+        env = {"PATH": ssh.PATH, "TMPDIR": room, "SSH_ORIGINAL_COMMAND": line}  # TMPDIR: whose it is (`workdirs`)
         return Call([*GATE, "--policy", target.policy], env, None, asked, "gate", 45, SIGTERM)
     argv = ssh.argv(target, line, f"{room}/known_hosts", ssh.processor_has_aes(), forward)
     return Call(argv, ssh.environment(), forward.local if forward else None, asked, "ssh", 10)

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from borgctl.pull import wiring
-from borgctl.pull.wiring import Starts
+from borgctl.pull.process import pipes
+from borgctl.pull.process.pipes import Starts
 
 
 class Ends:
@@ -22,13 +22,13 @@ class Ends:
 @pytest.mark.parametrize("transport", ["stdio", "socket"])
 def test_on_every_transport_the_client_speaks_to_the_guard_and_the_guard_to_serve(world, transport) -> None:
     if transport == "stdio":  # and local
-        (guard, serve), peer = wiring.cross(Starts(Ends, Ends), Ends)
+        (guard, serve), peer = pipes.cross(Starts(Ends, Ends), Ends)
         assert peer.stdin == serve.stdout, "what serve says goes to the client"
     else:
         path = f"{world.root}/serve.sock"
-        with wiring.listen(path) as listener, socket.socket(socket.AF_UNIX) as client:
+        with pipes.listen(path) as listener, socket.socket(socket.AF_UNIX) as client:
             client.connect(path)
-            ours = wiring.accept(listener, os.getpid(), Starts(Ends, Ends))
+            ours = pipes.accept(listener, os.getpid(), Starts(Ends, Ends))
         assert ours is not None
         guard, serve = ours
         assert guard.stdin == serve.stdout, "the one connection"
@@ -42,10 +42,10 @@ def test_a_connection_of_another_process_is_turned_away(world) -> None:
         started.append((stdin, stdout))
         return Ends(stdin, stdout)
 
-    with wiring.listen(path) as listener:
+    with pipes.listen(path) as listener:
         for pid in (os.getppid(), os.getpid()):
             with socket.socket(socket.AF_UNIX) as client:
                 client.connect(path)
-                ours = wiring.accept(listener, pid, Starts(start, start))
+                ours = pipes.accept(listener, pid, Starts(start, start))
                 assert (ours is None) == (pid != os.getpid()) and client.recv(1) == b""
     assert len(started) == 2

@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from borgctl.pull.children import Child
-from borgctl.pull.errors import PullError
+from borgctl.pull.process.children import Child
+from borgctl.pull.targets.errors import PullError
 
 Start = Callable[[int, int], Child]  # from stdin and stdout
 _ROOM = 1 << 20  # bytes; a pipe has 64 KiB of its own, and one of borg's messages is larger

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass, replace
 
 from borgctl.console.text import local
-from borgctl.pull.borglog import Counts, Note, Step, counts, read
-from borgctl.pull.stream import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
+from borgctl.pull.client.borglog import Counts, Note, Step, counts, read
+from borgctl.pull.client.frames import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
 
 MOST_RESULT = 4 << 20  # bytes
 MOST_MESSAGES = 1000

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
-from borgctl.pull import drafts, targets
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName, make
+from borgctl.pull import drafts
 from borgctl.pull.hostkey import HostKey
-from borgctl.pull.targets import load, read
+from borgctl.pull.targets import targets
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName, make
+from borgctl.pull.targets.targets import load, read
 from borgctl.strict_yaml import Problems
 from borgctl.values import RepositoryPath, choice
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from borgctl.pull import owner
-from borgctl.pull.owner import typed
+from borgctl.pull.targets import owner
+from borgctl.pull.targets.owner import typed
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be in another user's place")
 SERVICE = "daemon"

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from machines import stop, wait_for
 
-from borgctl.pull import rooms
-from borgctl.pull.folders import host_id
-from borgctl.pull.rooms import lives, room
+from borgctl.pull.process import workdirs
+from borgctl.pull.process.workdirs import lives, room
+from borgctl.pull.targets.paths import host_id
 
 
 @pytest.fixture
 def parent(world, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(rooms, "PATIENCE", 1.0)
+    monkeypatch.setattr(workdirs, "PATIENCE", 1.0)
     path = Path(world.folders.state, "run")
     path.mkdir(parents=True)
     monkeypatch.setenv("BORG_HOST_ID", host_id(world.folders))
@@ -196,7 +196,7 @@ def test_rooms_that_come_and_go_at_the_same_time_do_not_disturb_each_other(world
 def test_what_cannot_be_ended_keeps_its_room_and_no_other_launcher(world, parent, monkeypatch) -> None:
     dead = dead_room(parent)
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)  # as with one that the kernel keeps waiting
-    monkeypatch.setattr(rooms, "PATIENCE", 0.1)
+    monkeypatch.setattr(workdirs, "PATIENCE", 0.1)
     process = inhabitant(dead)
     with room(world.folders) as path:
         assert dead.exists()

@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from borgctl.borg.warning_kinds import KINDS
 from borgctl.errors import BadValue
-from borgctl.pull import fields
+from borgctl.pull.client import frame_fields
 from borgctl.values import Head, JobName
 from borgctl.wire.hashchain import MOST, VERSION
 
@@ -178,33 +178,36 @@ def parse(text: str) -> object:
 
 
 def _event(frame: dict[str, Any]) -> Event:
-    run = fields.run(frame["run"])
+    run = frame_fields.run(frame["run"])
     match frame["event"]:
         case "hello":
-            protocol = fields.number(frame["protocol"])
+            protocol = frame_fields.number(frame["protocol"])
             return _hello(run, frame) if protocol == PROTOCOL else Hello(run, protocol, ())
         case "start":
-            job, repository = (frame.get(key) and fields.text(frame[key], 4096) for key in ("job", "repository"))
-            return Start(run, fields.text(frame["command"], 64), job or None, repository or None)
+            job, repository = (frame.get(key) and frame_fields.text(frame[key], 4096) for key in ("job", "repository"))
+            return Start(run, frame_fields.text(frame["command"], 64), job or None, repository or None)
         case "message":
-            return Said(run, fields.text(frame["text"], LONGEST))
+            return Said(run, frame_fields.text(frame["text"], LONGEST))
         case "output":
             source, stream = (
-                fields.word(frame["source"], ("borg", "hook")),
-                fields.word(frame["stream"], ("stdout", "stderr")),
+                frame_fields.word(frame["source"], ("borg", "hook")),
+                frame_fields.word(frame["stream"], ("stdout", "stderr")),
             )
             more = frame.get("more", False)
             if not isinstance(more, bool):
                 raise TypeError
-            return Output(run, source, stream, fields.text(frame["data"], LONGEST), more)
+            return Output(run, source, stream, frame_fields.text(frame["data"], LONGEST), more)
         case "window":
-            return Opened(run, fields.word(frame["state"], ("open", "used", "renewed")))
+            return Opened(run, frame_fields.word(frame["state"], ("open", "used", "renewed")))
         case "exit":
-            outcome, origin = fields.word(frame["outcome"], OUTCOMES), fields.word(frame["origin"], ("borg", "gate"))
-            reason, pruned = frame.get("reason"), fields.tally(frame.get("kept"), frame.get("marked"))
-            code, reason = fields.number(frame["code"]), None if reason is None else fields.reason(reason)
-            audit, skipped = _audit(frame.get("audit")), fields.count(frame.get("skipped_mounts", 0))
-            warnings = fields.counts(frame.get("warnings", {}), KINDS)
+            outcome, origin = (
+                frame_fields.word(frame["outcome"], OUTCOMES),
+                frame_fields.word(frame["origin"], ("borg", "gate")),
+            )
+            reason, pruned = frame.get("reason"), frame_fields.tally(frame.get("kept"), frame.get("marked"))
+            code, reason = frame_fields.number(frame["code"]), None if reason is None else frame_fields.reason(reason)
+            audit, skipped = _audit(frame.get("audit")), frame_fields.count(frame.get("skipped_mounts", 0))
+            warnings = frame_fields.counts(frame.get("warnings", {}), KINDS)
             return Exit(run, outcome, origin, code, reason, audit, skipped, warnings, pruned)
         case _:
             raise TypeError
@@ -212,20 +215,20 @@ def _event(frame: dict[str, Any]) -> Event:
 
 def _hello(run: str, frame: dict[str, Any]) -> Hello:
     version, policy, borg, clock = (
-        fields.perhaps(frame.get(key), 100) for key in ("version", "policy", "borg", "time")
+        frame_fields.perhaps(frame.get(key), 100) for key in ("version", "policy", "borg", "time")
     )
     return Hello(
         run,
         PROTOCOL,
-        fields.jobs(frame["jobs"]),
+        frame_fields.jobs(frame["jobs"]),
         version,
         policy,
-        fields.texts(frame.get("transports", []), 64),
-        fields.texts(frame.get("repositories", []), 4096),
+        frame_fields.texts(frame.get("transports", []), 64),
+        frame_fields.texts(frame.get("repositories", []), 4096),
         borg,
-        None if clock is None else fields.seconds(clock),
-        tuple(map(fields.reason, fields.texts(frame.get("obstacles", []), 64))),
-        fields.by_job(frame.get("skipped_mounts", {})),
+        None if clock is None else frame_fields.seconds(clock),
+        tuple(map(frame_fields.reason, frame_fields.texts(frame.get("obstacles", []), 64))),
+        frame_fields.by_job(frame.get("skipped_mounts", {})),
     )
 
 
@@ -237,13 +240,13 @@ def _audit(value: object) -> Audit | None:
     continues = value["continues"]
     if continues is not None and not isinstance(continues, bool):
         raise TypeError
-    head = Head.read(f"{value['sequence']}:{fields.text(value['head'], 64)}")
+    head = Head.read(f"{value['sequence']}:{frame_fields.text(value['head'], 64)}")
     if value.get("chain") != VERSION:
         return Audit(head, continues)
     digests, behind = value.get("digests"), value.get("behind", 0)
     if type(behind) is not int or not 0 <= behind < _MOST_RECORDS:
         raise TypeError
-    return Audit(head, continues, True, None if digests is None else fields.digests(digests, MOST), behind)
+    return Audit(head, continues, True, None if digests is None else frame_fields.digests(digests, MOST), behind)
 
 
 def _refuse(name: str) -> NoReturn:

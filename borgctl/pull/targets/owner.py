@@ -13,8 +13,8 @@ import re
 import shlex
 from collections.abc import Iterable
 
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders
 
 _COMMAND = re.compile(r"(?:^|(?<=: )|(?<=, and )|(?<='))borgpull (?=[a-z])")
 _FIRST_PERSON = 1000  # login.defs(5), UID_MIN: for an account below, root types

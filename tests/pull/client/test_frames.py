@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.pull.borglog import Counts, Note, read
+from borgctl.pull.client.borglog import Counts, Note, read
+from borgctl.pull.client.frames import LONGEST, Exit, Hello, Lines, Output, Start, TooLong, Unframed, event
+from borgctl.pull.client.transcript import LONGEST_MESSAGE, MOST_MESSAGES, MOST_RESULT, Message, Transcript
 from borgctl.pull.hearing import Hearing
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.progress import Plain
 from borgctl.pull.report import Report, readable, record, summary
-from borgctl.pull.stream import LONGEST, Exit, Hello, Lines, Output, Start, TooLong, Unframed, event
 from borgctl.pull.text import shown
-from borgctl.pull.transcript import LONGEST_MESSAGE, MOST_MESSAGES, MOST_RESULT, Message, Transcript
 
 ASKED = ("default", "/srv/borg/web1")
 JSON = st.recursive(
@@ -345,7 +345,7 @@ def test_what_borg_lists_is_shown_and_kept_apart_from_messages() -> None:
 
 
 def test_a_flood_of_listed_lines_is_bounded_and_pushes_no_warning_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("borgctl.pull.transcript.MOST_LISTED", 3)
+    monkeypatch.setattr("borgctl.pull.client.transcript.MOST_LISTED", 3)
     listed = output(json.dumps({"type": "file_status", "status": "A", "path": "p" * 5000}), "stderr")
     warning = output(json.dumps({"type": "log_message", "levelname": "WARNING", "message": "loud"}), "stderr")
     transcript, _ = heard(start() + listed * 5 + warning)

@@ -17,7 +17,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
-from borgctl.pull.errors import PullError
+from borgctl.pull.targets.errors import PullError
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGALRM)

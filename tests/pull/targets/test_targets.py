@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from stage import CORPORA
 
 from borgctl.errors import BadValue
-from borgctl.pull import target_jobs, targets
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName, choose, host_id
 from borgctl.pull.hostkey import HostKey
-from borgctl.pull.target_jobs import TargetJob
+from borgctl.pull.targets import jobs as targets_jobs
+from borgctl.pull.targets import targets
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.jobs import TargetJob
+from borgctl.pull.targets.paths import Folders, TargetName, choose, host_id
 from borgctl.strict_yaml import Problems
 from borgctl.values import JobName
 
@@ -66,7 +67,7 @@ def test_where_no_described_job_runs_the_client_is_asked_what_it_offers() -> Non
 def test_the_line_that_is_advised_can_be_pasted(jobs: list[TargetJob]) -> None:
     text = (HERE / "valid/least.yaml").read_text()
     more = TargetJob(JobName("prune"), "prune", 5000, run=False)
-    line = target_jobs.line((*jobs, TargetJob(JobName("check"), "read", run=False)), more)
+    line = targets_jobs.line((*jobs, TargetJob(JobName("check"), "read", run=False)), more)
     described = targets.read(f"{text}{line}\n", TargetName("web1"), FOLDERS).described
     assert described == (*jobs, TargetJob(JobName("check"), "read", run=False), more)
 

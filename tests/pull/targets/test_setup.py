@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import setup
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import TargetName
 from borgctl.pull.hostkey import HostKey
-from borgctl.pull.targets import load
+from borgctl.pull.targets import setup
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.targets.targets import load
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 OTHER = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"

@@ -12,9 +12,9 @@ import shutil
 from contextlib import ExitStack
 
 from borgctl.pull import drafts
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName, lock, settle
-from borgctl.pull.targets import Target, load, read
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName, lock, settle
+from borgctl.pull.targets.targets import Target, load, read
 
 
 def rename(folders: Folders, old: TargetName, new: TargetName) -> list[str]:

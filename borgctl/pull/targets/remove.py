@@ -7,9 +7,9 @@ import contextlib
 import os
 import shutil
 
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName, lock
-from borgctl.pull.targets import load
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName, lock
+from borgctl.pull.targets.targets import load
 
 
 def remove(folders: Folders, name: TargetName) -> list[str]:

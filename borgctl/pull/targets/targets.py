@@ -15,11 +15,11 @@ from typing import TypeVar
 from borgctl import strict_yaml
 from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
 from borgctl.errors import BadValue
-from borgctl.pull import target_jobs
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.hostkey import HostKey
-from borgctl.pull.target_jobs import TargetJob
+from borgctl.pull.targets import jobs as targets_jobs
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.jobs import TargetJob
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.strict_yaml import NodeReader, Problem, Problems
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
 
@@ -115,7 +115,7 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
         identity=value("identity", plain_path, folders.key(name)),
         host_key=value("host_key", HostKey.read, None),
         repository=value("repository", RepositoryPath, RepositoryPath("/-")),
-        described=target_jobs.read(notes, found["jobs"]) if "jobs" in found else (),
+        described=targets_jobs.read(notes, found["jobs"]) if "jobs" in found else (),
         quota=value("quota", quota, ""),
         timeout=value("timeout", duration, 12 * 3600),
         expect=value("expect", duration, EXPECT),

@@ -12,7 +12,7 @@ import pwd
 import re
 from dataclasses import dataclass
 
-from borgctl.pull.targets import Target
+from borgctl.pull.targets.targets import Target
 
 PROGRAM = "/usr/bin/ssh"
 PATH = "/usr/bin:/bin"
