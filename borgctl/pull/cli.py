@@ -16,7 +16,7 @@ from borgctl.console import completion
 from borgctl.console import text as console_text
 from borgctl.console.completion import Shell
 from borgctl.errors import BadValue
-from borgctl.pull import copies, plan, probe, progress, spelled_out
+from borgctl.pull import plan, probe, progress, spelled_out
 from borgctl.pull import window as windows
 from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.forget import forgotten
@@ -26,7 +26,9 @@ from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import Report, readable, record
+from borgctl.pull.repository import copies
 from borgctl.pull.repository.sessions import WINDOWS
+from borgctl.pull.repository.unlock import unlock
 from borgctl.pull.run import run_all
 from borgctl.pull.session import Patience
 from borgctl.pull.standing import nagios
@@ -39,7 +41,6 @@ from borgctl.pull.targets.remove import remove as remove_target
 from borgctl.pull.targets.rename import rename as rename_target
 from borgctl.pull.targets.targets import Target, load, names
 from borgctl.pull.text import rows, shown
-from borgctl.pull.unlock import unlock
 from borgctl.values import JobName, choice, duration
 
 _HELP = {"--help", "-h"}

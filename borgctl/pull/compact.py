@@ -5,8 +5,6 @@ import subprocess
 import time
 from contextlib import closing
 
-from borgctl.pull import serve
-from borgctl.pull import state as states
 from borgctl.pull.client.borglog import read
 from borgctl.pull.client.frames import Lines, TooLong
 from borgctl.pull.client.transcript import Message
@@ -18,14 +16,16 @@ from borgctl.pull.process.children import Child, Ending
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.process.workdirs import room
 from borgctl.pull.progress import Screen
+from borgctl.pull.repository import serve
 from borgctl.pull.repository.inspection import begin, inspect
 from borgctl.pull.repository.reserve import lowered, restore
 from borgctl.pull.repository.space import clear, full
+from borgctl.pull.repository.unlock import locked
+from borgctl.pull.state import state as states
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, lock, make
 from borgctl.pull.targets.targets import Target
 from borgctl.pull.text import shown
-from borgctl.pull.unlock import locked
 
 _QUOTA = "Storage quota: "
 

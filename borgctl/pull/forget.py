@@ -3,8 +3,8 @@
 for line in forgotten(folders, target, (JobName("weekly"),), repository=False, now=now): print(line)
 """
 
-from borgctl.pull import state as states
 from borgctl.pull.memory import person
+from borgctl.pull.state import state as states
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, lock
 from borgctl.pull.targets.targets import Target

@@ -12,7 +12,7 @@ from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.diagnosis import ailment
 from borgctl.pull.outcome import DRY_RUN, GOOD, Verdict
 from borgctl.pull.repository.guard import Passed, Refused
-from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
+from borgctl.pull.state.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.text import iso
 from borgctl.values import Head
 

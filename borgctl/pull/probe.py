@@ -22,17 +22,17 @@ from borgctl.pull.client.frames import Hello
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.diagnosis import ailment, named
 from borgctl.pull.launcher import Launcher
-from borgctl.pull.lock_holders import holders
 from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.process.workdirs import room
 from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.inspection import problem
+from borgctl.pull.repository.lock_holders import holders
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import lacking
 from borgctl.pull.run import unanswered
 from borgctl.pull.session import Session
-from borgctl.pull.state import State
-from borgctl.pull.state import load as load_state
+from borgctl.pull.state.state import State
+from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, host_id
 from borgctl.pull.targets.targets import Target, in_bytes

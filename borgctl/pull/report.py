@@ -16,7 +16,7 @@ from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.progress import position
 from borgctl.pull.repository.guard import Passed, Refused
-from borgctl.pull.state import Alert
+from borgctl.pull.state.state import Alert
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.text import size
 

@@ -25,9 +25,9 @@ from borgctl.pull.ready import obstacle
 from borgctl.pull.report import Report, summary
 from borgctl.pull.repository.inspection import inspect, problem
 from borgctl.pull.run_call import named_jobs, run_call, serve_to, session_of, underway
-from borgctl.pull.running import Begun
-from borgctl.pull.state import Alert
-from borgctl.pull.state import load as load_state
+from borgctl.pull.state.running import Begun
+from borgctl.pull.state.state import Alert
+from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock

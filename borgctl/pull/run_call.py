@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
-from borgctl.pull import serve
-from borgctl.pull.broken_off import recalled
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.diagnosis import lost, named
@@ -25,19 +23,20 @@ from borgctl.pull.process.pipes import Starts
 from borgctl.pull.ready import release, unready
 from borgctl.pull.refusals import advised
 from borgctl.pull.report import Report, summary
-from borgctl.pull.repository import guard, transactions
+from borgctl.pull.repository import guard, serve, transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect
 from borgctl.pull.repository.reserve import establish, lowered
 from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.repository.space import full, last_room
-from borgctl.pull.running import Begun, marked
+from borgctl.pull.repository.unlock import locked
 from borgctl.pull.session import Session
-from borgctl.pull.state import State
-from borgctl.pull.state import load as load_state
+from borgctl.pull.state.broken_off import recalled
+from borgctl.pull.state.running import Begun, marked
+from borgctl.pull.state.state import State
+from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.paths import make
 from borgctl.pull.targets.targets import Target
 from borgctl.pull.text import size
-from borgctl.pull.unlock import locked
 from borgctl.values import Head, JobName
 
 

@@ -19,9 +19,9 @@ from borgctl.pull.ready import obstacle
 from borgctl.pull.report import Report
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run_call import is_known, run_call, underway
-from borgctl.pull.running import Begun
-from borgctl.pull.state import State
-from borgctl.pull.state import load as load_state
+from borgctl.pull.state.running import Begun
+from borgctl.pull.state.state import State
+from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import lock
 from borgctl.pull.targets.targets import Target

@@ -12,7 +12,7 @@ from typing import Any
 from borgctl.console.text import elapsed
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import GOOD
-from borgctl.pull.state import Alert, Past, State
+from borgctl.pull.state.state import Alert, Past, State
 from borgctl.pull.suspicion import suspicious
 from borgctl.pull.text import iso, shown
 

@@ -13,16 +13,16 @@ from dataclasses import dataclass, replace
 
 from borgctl.console.text import elapsed
 from borgctl.errors import BadValue
-from borgctl.pull import running
-from borgctl.pull import state as states
-from borgctl.pull.broken_off import interrupted
 from borgctl.pull.outcome import GOOD
 from borgctl.pull.past_runs import retire
 from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.inspection import problem
-from borgctl.pull.running import Seen
 from borgctl.pull.standing import AtWork, Row, Standing
-from borgctl.pull.state import Job, Past, State
+from borgctl.pull.state import running
+from borgctl.pull.state import state as states
+from borgctl.pull.state.broken_off import interrupted
+from borgctl.pull.state.running import Seen
+from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load

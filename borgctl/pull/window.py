@@ -19,8 +19,8 @@ from borgctl.pull.process.workdirs import room
 from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.run_call import run_call, underway
-from borgctl.pull.running import Begun
-from borgctl.pull.state import load as load_state
+from borgctl.pull.state.running import Begun
+from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import lock
 from borgctl.pull.targets.targets import Target

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import serve
 from borgctl.pull.client import client_command, ssh
-from borgctl.pull.repository import guard
+from borgctl.pull.repository import guard, serve
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from borgctl.pull import atomic, drafts
-from borgctl.pull import state as states
-from borgctl.pull.state import State
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import State
 from borgctl.pull.targets.paths import TargetName, host_id
 
 NAME = TargetName("web1")

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import cli, progress, run_call, serve
+from borgctl.pull import cli, progress, run_call
 from borgctl.pull.client.borglog import Step
-from borgctl.pull.repository import guard
+from borgctl.pull.repository import guard, serve
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets.paths import TargetName, lock
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from machines import stop
 
-from borgctl.pull import state as states
 from borgctl.pull.launcher import Launcher
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.progress import Plain
 from borgctl.pull.repository import guard
 from borgctl.pull.run import run_all
 from borgctl.pull.session import Patience
+from borgctl.pull.state import state as states
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
 

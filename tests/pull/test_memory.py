@@ -12,14 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machines import full_disk
 
-from borgctl.pull import config, memory
-from borgctl.pull import state as states
+from borgctl.pull import memory
 from borgctl.pull.client.frames import Audit, Exit, Hello, Output, Unframed, event
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.report import record
+from borgctl.pull.repository import repo_config
 from borgctl.pull.repository.guard import Passed, Refused
-from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.targets.paths import TargetName
 from borgctl.values import Head, JobName
 from borgctl.wire.hashchain import MOST, joined
@@ -549,17 +550,17 @@ def test_a_key_that_was_changed_behind_its_first_megabyte_is_noticed(tmp_path) -
     found = set()
     for end in "xy":
         (tmp_path / "config").write_text(long + end)
-        found.add(config.digest(str(tmp_path)))
+        found.add(repo_config.digest(str(tmp_path)))
     assert len(found) == 2
 
 
 def test_a_config_is_told_by_its_hash_and_no_link_is_followed(tmp_path) -> None:
-    assert config.digest(str(tmp_path)) is None
+    assert repo_config.digest(str(tmp_path)) is None
     (tmp_path / "config").write_text("[repository]\n")
-    assert config.digest(str(tmp_path)) == hashlib.sha256(b"[repository]\n").hexdigest()
+    assert repo_config.digest(str(tmp_path)) == hashlib.sha256(b"[repository]\n").hexdigest()
     (tmp_path / "config").rename(tmp_path / "other")
     (tmp_path / "config").symlink_to("other")
-    assert config.digest(str(tmp_path)) is None
+    assert repo_config.digest(str(tmp_path)) is None
 
 
 def test_damage_that_the_clients_borg_has_found_is_an_alert_with_its_first_lines(world) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import config, session
-from borgctl.pull import state as states
-from borgctl.pull.repository import reserve, space, transactions
+from borgctl.pull import session
+from borgctl.pull.repository import repo_config, reserve, space, transactions
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.session import Patience
+from borgctl.pull.state import state as states
 from borgctl.pull.targets.paths import TargetName, host_id
 
 MB = 1_000_000
@@ -60,9 +60,9 @@ def test_a_new_repository_keeps_a_part_of_its_disk_free_and_that_raises_no_alarm
     assert "3.4 MB of the disk of" in world.screen.getvalue() and "stay free" in world.screen.getvalue()
     assert run(world, borg, Path(__file__), "one").verdict.outcome == "ok"
     assert not states.load(world.folders, TargetName("web1")).alerts
-    kept = config.read(str(made)).lasting
+    kept = repo_config.read(str(made)).lasting
     with reserve.lowered(str(made)):
-        assert reserve.reserve(str(made)) == 0 and config.read(str(made)).lasting == kept
+        assert reserve.reserve(str(made)) == 0 and repo_config.read(str(made)).lasting == kept
     assert value(made) == f"additional_free_space = {USUAL}"
 
 

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from borgctl.pull import state as states
 from borgctl.pull.spelled_out import read
-from borgctl.pull.state import Job, Past, State
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName, lock
 from borgctl.values import ArchiveName

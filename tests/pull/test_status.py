@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from borgctl.errors import REASONS
-from borgctl.pull import state as states
 from borgctl.pull import suspicion
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.past_runs import Ended, count
-from borgctl.pull.state import Job, Past, State
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.paths import TargetName
 from borgctl.pull.targets.targets import load
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import state as states
-from borgctl.pull.state import Job, Past, State
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets import rename as renames
 from borgctl.pull.targets.paths import TargetName, lock
 from borgctl.values import Head

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull.borglock import release, sweep
-from borgctl.pull.lock_holders import this_host
+from borgctl.pull.repository.borglock import release, sweep
+from borgctl.pull.repository.lock_holders import this_host
 from borgctl.pull.targets.paths import TargetName, lock
 
 HOST = "borgpull@0af1"

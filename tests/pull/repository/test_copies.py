@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from machines import full_disk
 
-from borgctl.pull import config, copies
-from borgctl.pull import state as states
+from borgctl.pull.repository import copies, repo_config
 from borgctl.pull.session import Patience
+from borgctl.pull.state import state as states
 from borgctl.pull.targets.paths import TargetName, host_id, lock
 
 NAME = TargetName("web1")
@@ -75,7 +75,7 @@ def test_the_last_ten_of_each_are_kept_and_the_first_config(world, tmp_path) -> 
 
 def test_a_config_as_long_as_a_client_likes_is_not_copied_and_that_is_told(world, repository, target) -> None:
     with (repository / "config").open("a") as file:
-        file.write(f"key = {'A' * config.LARGEST}\n")
+        file.write(f"key = {'A' * repo_config.LARGEST}\n")
     (report,) = world.run(target)
     assert any("are not copied" in message.text for message in report.transcript.messages)
     assert len(listed(world, "config")) == 1
@@ -187,7 +187,7 @@ def test_on_a_full_disk_the_config_that_is_there_stays(world, repository, target
 def test_programs_get_the_copies_as_json(world, borgpull, repository, target) -> None:
     found = [json.loads(line) for line in borgpull("copies", "web1", "--json")[1].splitlines()]
     (one,) = [entry for entry in found if entry["file"] == "config"]
-    assert one["now"] is True and one["repository"] == config.read(str(repository)).id
+    assert one["now"] is True and one["repository"] == repo_config.read(str(repository)).id
     assert Path(one["path"]).read_bytes() == (repository / "config").read_bytes()
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.pull import atomic, borglock, config, serve
-from borgctl.pull import state as states
-from borgctl.pull.config import LARGEST
+from borgctl.pull import atomic
+from borgctl.pull.repository import borglock, repo_config, serve
+from borgctl.pull.repository.repo_config import LARGEST
+from borgctl.pull.state import state as states
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName, host_id, lock
 from borgctl.pull.targets.targets import Target
@@ -34,7 +35,7 @@ class Copy:
     file: str
     time: int
     path: str
-    content: config.File
+    content: repo_config.File
 
 
 def keep(folders: Folders, name: TargetName, repository: str, now: float) -> list[str]:
@@ -48,7 +49,7 @@ def keep(folders: Folders, name: TargetName, repository: str, now: float) -> lis
     for file in FILES:
         mine = [copy for copy in known if copy.file == file]
         try:
-            content = config.read(repository, file)
+            content = repo_config.read(repository, file)
         except OSError:
             continue
         if not content.whole:
@@ -79,7 +80,7 @@ def listed(folders: Folders, name: TargetName) -> list[Copy]:
         match = re.fullmatch(r"([0-9]{1,12})-(config|nonce)-([0-9]{1,12})", entry)
         if match:
             with contextlib.suppress(OSError):  # removed meanwhile, or the disk cannot give it back
-                content = config.read(directory, entry)
+                content = repo_config.read(directory, entry)
                 found.append(Copy(int(match[1]), match[2], int(match[3]), f"{directory}/{entry}", content))
     return sorted(found, key=lambda copy: copy.number)
 
@@ -89,7 +90,7 @@ def overview(folders: Folders, target: Target) -> list[dict[str, Any]]:
     present = {}
     for file in FILES:
         with contextlib.suppress(OSError):
-            present[file] = config.read(str(target.repository), file).digest
+            present[file] = repo_config.read(str(target.repository), file).digest
     return [
         {
             "target": str(target.name),
@@ -131,7 +132,7 @@ def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
             if not ours:
                 raise PullError(f"a borg uses {repository}", "wait for it to end, then again")
             keep(folders, target.name, repository, now)
-            config.write(repository, copy.file, copy.content.data)
+            repo_config.write(repository, copy.file, copy.content.data)
         if copy.file == "config":
             state.config = copy.content.lasting
             states.save(folders, target.name, state)
@@ -148,7 +149,7 @@ def _check(folders: Folders, target: Target, copy: Copy, state: states.State) ->
     if copy.file == "nonce":
         used = [kept.content for kept in listed(folders, target.name) if kept.file == "nonce"]
         with contextlib.suppress(OSError):
-            used.append(config.read(str(target.repository), "nonce"))
+            used.append(repo_config.read(str(target.repository), "nonce"))
         if _nonce(copy.content) < max(map(_nonce, used)):
             raise PullError(
                 f"copy {copy.number} is of a nonce that was used already: two texts would have one key stream",
@@ -156,7 +157,7 @@ def _check(folders: Folders, target: Target, copy: Copy, state: states.State) ->
             )
 
 
-def _nonce(file: config.File) -> int:
+def _nonce(file: repo_config.File) -> int:
     """Return the number that borg keeps in `nonce`, 16 hexadecimal digits (borg/repository.py); -1 for none."""
     text = file.data.strip()
     return int(text, 16) if re.fullmatch(rb"[0-9a-f]{1,16}", text) else -1

@@ -8,8 +8,8 @@ nobody here can tell, so a person looks and decides. The target's lock is held m
 
 import time
 
-from borgctl.pull import serve
-from borgctl.pull.lock_holders import holders, remove
+from borgctl.pull.repository import serve
+from borgctl.pull.repository.lock_holders import holders, remove
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, lock
 from borgctl.pull.targets.targets import Target

@@ -15,7 +15,7 @@ import uuid
 from dataclasses import dataclass
 
 from borgctl.console.text import elapsed
-from borgctl.pull import borglock
+from borgctl.pull.repository import borglock
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, host_id
 

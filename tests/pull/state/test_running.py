@@ -8,11 +8,11 @@ import time
 
 import pytest
 
-from borgctl.pull import running
-from borgctl.pull import state as states
 from borgctl.pull.process.workdirs import room
-from borgctl.pull.running import Begun, Seen, marked
-from borgctl.pull.state import Job, Past, State
+from borgctl.pull.state import running
+from borgctl.pull.state import state as states
+from borgctl.pull.state.running import Begun, Seen, marked
+from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
 
 NAME = TargetName("web1")

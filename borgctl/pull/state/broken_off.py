@@ -4,10 +4,10 @@ interrupted(state, seen)                 judge it so, in a state that may be sav
 for line in recalled(folders, name): …   the next run: remember it, and say so; under the target's lock
 """
 
-from borgctl.pull import running
-from borgctl.pull import state as states
-from borgctl.pull.running import Begun, Seen
-from borgctl.pull.state import Past, State
+from borgctl.pull.state import running
+from borgctl.pull.state import state as states
+from borgctl.pull.state.running import Begun, Seen
+from borgctl.pull.state.state import Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.text import iso
 

@@ -5,9 +5,9 @@ argv(target)    environment(folders, target, room)    compact_argv(target)    re
 
 from functools import partial
 
-from borgctl.pull import borglock
-from borgctl.pull.lock_holders import exists, holders
 from borgctl.pull.process.workdirs import lives
+from borgctl.pull.repository import borglock
+from borgctl.pull.repository.lock_holders import exists, holders
 from borgctl.pull.targets.paths import Folders, host_id
 from borgctl.pull.targets.targets import Target
 
