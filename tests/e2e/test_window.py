@@ -399,7 +399,7 @@ def test_a_client_that_plays_with_windows_is_not_asked_faster_than_once_a_second
     fake.chmod(0o755)
     script = (
         "import sys; from borgctl.pull.client import client_command; client_command.GATE = (sys.argv.pop(1),)\n"
-        "from borgctl.pull.cli import main; main()"
+        "from borgctl.pull.app import main; main()"
     )
     (server.config / "targets").mkdir()
     (server.config / "targets/self.yaml").write_text(

@@ -11,7 +11,7 @@ from machines import full_disk
 
 from borgctl.pull.repository import inspection as repositories
 from borgctl.pull.repository import repo_config
-from borgctl.pull.session import Patience
+from borgctl.pull.run.session import Timeouts
 from borgctl.pull.state import state as states
 from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.paths import TargetName
@@ -26,7 +26,7 @@ def target(world, borg, repository):
     source.mkdir()
     steps = [["note", f"{world.root}/started"], ["start"], ["borg", borg, "create", "--json", "REPO::a", str(source)]]
     target = world.local(steps, borg=borg)
-    assert world.run(target, Patience())[0].verdict.outcome == "ok"
+    assert world.run(target, Timeouts())[0].verdict.outcome == "ok"
     os.unlink(f"{world.root}/started")
     return target
 
@@ -163,7 +163,7 @@ def test_init_is_started_where_there_is_no_repository_yet_and_its_id_is_kept(wor
     steps = [["start", "init"], ["borg", borg, "init", "-e", "none", "REPO"]]
     target = world.local(steps, jobs="[init]", borg=borg)
     shutil.rmtree(str(target.repository))  # where the world puts one for whoever needs it
-    (report,) = world.run(target, Patience())
+    (report,) = world.run(target, Timeouts())
     assert report.verdict.outcome == "ok", world.screen.getvalue()
     assert kept(world).repository == repo_config.read(f"{world.root}/repo/web1").id is not None
 
@@ -191,7 +191,7 @@ def test_an_init_that_broke_off_is_told_and_nothing_of_it_is_known(
     assert not kept(world).knows_repository and not kept(world).alerts
     subprocess.run(["sh", "-c", f"rm -r {repository}/*"], check=True)
     steps = [["start", "init"], ["borg", borg, "init", "-e", "none", "REPO"]]
-    (report,) = world.run(world.local(steps, jobs="[init]", borg=borg), Patience())
+    (report,) = world.run(world.local(steps, jobs="[init]", borg=borg), Timeouts())
     assert report.verdict.outcome == "ok" and kept(world).repository == repo_config.read(str(repository)).id
 
 

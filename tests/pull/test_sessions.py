@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from stage import CORPORA
 
-from borgctl.pull import run_call
 from borgctl.pull.repository.rpc_rules import SESSIONS
 from borgctl.pull.repository.sessions import WINDOWS, GuardSession, bounds, session_for, window_session
+from borgctl.pull.run import run_call
 from borgctl.pull.state.state import State
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read

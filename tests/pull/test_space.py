@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import session
 from borgctl.pull.repository import repo_config, reserve, space, transactions
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.session import Patience
+from borgctl.pull.run import session
+from borgctl.pull.run.session import Timeouts
 from borgctl.pull.state import state as states
 from borgctl.pull.targets.paths import TargetName, host_id
 
@@ -34,14 +34,14 @@ def disk(world):
 def made(world, borg, disk) -> Path:
     """Give the repository that our own `init` has made there."""
     steps = [["start", "init"], ["borg", borg, "init", "-e", "none", "REPO"]]
-    (report,) = world.run(world.local({"run": steps}, jobs="[init]", borg=borg), Patience())
+    (report,) = world.run(world.local({"run": steps}, jobs="[init]", borg=borg), Timeouts())
     assert report.verdict.outcome == "ok", world.screen.getvalue()
     return disk
 
 
 def run(world, borg: str, source: Path, archive: str, *options: str, jobs: str = "[default]"):
     steps = [["start"], ["borg", borg, "create", "--json", *options, f"REPO::{archive}", str(source)]]
-    return world.run(world.local({"run": steps}, borg=borg, jobs=jobs), Patience())[0]
+    return world.run(world.local({"run": steps}, borg=borg, jobs=jobs), Timeouts())[0]
 
 
 def leave(disk: Path, count: int) -> None:

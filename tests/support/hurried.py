@@ -30,15 +30,15 @@ def gate():
 
 
 def borgctl():
-    from borgctl import cli
+    from borgctl.cli import app
     from borgctl.cli.window import window_session
 
     change(window_session, "BORG_ENDING", ENDING)
-    cli.main()
+    app.main()
 
 
 def borgpull():
-    from borgctl.pull import cli
+    from borgctl.pull import app
     from borgctl.pull.client import ssh
     from borgctl.pull.process import workdirs
 
@@ -46,8 +46,8 @@ def borgpull():
     change(ssh, "ALIVE_COUNT", 2)
     change(ssh, "PATIENCE", 5)
     change(workdirs, "PATIENCE", 2.0)
-    change(cli, "Patience", partial(cli.Patience, end_of_file=2, terminated=2, last_word=3, orphaned=5, guard=2))
-    cli.main()
+    change(app, "Timeouts", partial(app.Timeouts, end_of_file=2, terminated=2, last_word=3, orphaned=5, guard=2))
+    app.main()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,9 @@ from stage import TOP
 import borgctl
 from borgctl.errors import _TABLE, REASONS, BorgctlError
 
-SOURCES = [file for file in sorted(Path(borgctl.__file__).parent.rglob("*.py")) if not {"cli", "pull"} & set(file.parts)]
+SOURCES = [
+    file for file in sorted(Path(borgctl.__file__).parent.rglob("*.py")) if not {"cli", "pull"} & set(file.parts)
+]
 STATUSES = {1, 65, 66, 69, 70, 74, 76, 77, 78, 124}
 OUTCOMES = {"refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal", "failed", "warning"}
 

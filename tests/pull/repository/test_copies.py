@@ -10,7 +10,7 @@ import pytest
 from machines import full_disk
 
 from borgctl.pull.repository import copies, repo_config
-from borgctl.pull.session import Patience
+from borgctl.pull.run.session import Timeouts
 from borgctl.pull.state import state as states
 from borgctl.pull.targets.paths import TargetName, host_id, lock
 
@@ -24,7 +24,7 @@ def target(world, borg, repository):
     source.mkdir()
     steps = [["start"], ["borg", borg, "create", "--json", "REPO::a", str(source)]]
     target = world.local(steps, borg=borg)
-    assert world.run(target, Patience())[0].verdict.outcome == "ok"
+    assert world.run(target, Timeouts())[0].verdict.outcome == "ok"
     return target
 
 

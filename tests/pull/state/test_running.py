@@ -102,7 +102,7 @@ def test_a_window_is_told_while_it_is_open_and_is_no_failed_backup_when_it_was_k
 def test_a_run_that_ended_by_a_defect_of_the_launcher_has_broken_off(world, borgpull, monkeypatch) -> None:
     good_before(world)
     world.local([["start"], ["exit", "ok", 0]], expect="26h", borg=world.quiet_serve())
-    monkeypatch.setattr("borgctl.pull.run_call.remember", lambda *_: 1 // 0)
+    monkeypatch.setattr("borgctl.pull.run.run_call.remember", lambda *_: 1 // 0)
     assert borgpull("run", "web1")[0] == 2
     code, out, _ = borgpull("status")
     assert code == 1 and out.startswith(SAID)

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 
 from borgctl.errors import BorgctlError
 from borgctl.pull.client import client_command
-from borgctl.pull.diagnosis import advice
-from borgctl.pull.launcher import Launcher
 from borgctl.pull.process.workdirs import room
-from borgctl.pull.ready import obstacle
-from borgctl.pull.report import Report
+from borgctl.pull.report.hints import advice
+from borgctl.pull.report.report import Report
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.run_call import is_known, run_call, underway
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.ready import obstacle
+from borgctl.pull.run.run_call import is_known, run_call, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import State
 from borgctl.pull.state.state import load as load_state

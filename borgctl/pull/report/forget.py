@@ -3,7 +3,7 @@
 for line in forgotten(folders, target, (JobName("weekly"),), repository=False, now=now): print(line)
 """
 
-from borgctl.pull.memory import person
+from borgctl.pull.report.record_run import person
 from borgctl.pull.state import state as states
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, lock

@@ -16,23 +16,26 @@ from borgctl.console import completion
 from borgctl.console import text as console_text
 from borgctl.console.completion import Shell
 from borgctl.errors import BadValue
-from borgctl.pull import plan, probe, progress, spelled_out
-from borgctl.pull import window as windows
-from borgctl.pull.compact import compact as compact_repository
-from borgctl.pull.forget import forgotten
 from borgctl.pull.hostkey import HostKey
-from borgctl.pull.launcher import Launcher
-from borgctl.pull.memory import accepted, alerted
-from borgctl.pull.outcome import exit_status
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report import Report, readable, record
+from borgctl.pull.report import progress
+from borgctl.pull.report.forget import forgotten
+from borgctl.pull.report.outcome import exit_status
+from borgctl.pull.report.record_run import accepted, alerted
+from borgctl.pull.report.report import Report, readable, record
+from borgctl.pull.report.status import standings
+from borgctl.pull.report.target_status import nagios
 from borgctl.pull.repository import copies
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.repository.unlock import unlock
-from borgctl.pull.run import run_all
-from borgctl.pull.session import Patience
-from borgctl.pull.standing import nagios
-from borgctl.pull.status import standings
+from borgctl.pull.run import check as run_check
+from borgctl.pull.run import dry_run as run_dry_run
+from borgctl.pull.run import spelled_out
+from borgctl.pull.run import window as windows
+from borgctl.pull.run.compact import compact as compact_repository
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.run import run_all
+from borgctl.pull.run.session import Timeouts
 from borgctl.pull.targets import owner, setup
 from borgctl.pull.targets import paths as places
 from borgctl.pull.targets.errors import PullError
@@ -200,7 +203,7 @@ def run(
         raise typer.Exit(_dry_run(context.obj, chosen, jobs, as_json))
     outcomes, view = [], progress.screen(as_json)
     with Stop() as stop:
-        for report in run_all(Launcher(context.obj, view, stop, Patience()), chosen, jobs):
+        for report in run_all(Launcher(context.obj, view, stop, Timeouts()), chosen, jobs):
             outcomes.append(_outcome(report))
             try:
                 _print(report, as_json)
@@ -250,7 +253,7 @@ def _dry_run(folders: Folders, chosen: list[str], jobs: tuple[JobName, ...], as_
     status = 0
     for text in chosen:
         try:
-            print(*plan.lines(folders, load(folders, TargetName(text)), jobs, as_json), sep="\n")
+            print(*run_dry_run.lines(folders, load(folders, TargetName(text)), jobs, as_json), sep="\n")
         except (PullError, BadValue) as error:
             complain(error)
             status = 2
@@ -286,7 +289,7 @@ def borg(
     """
     found, order, view = load(context.obj, TargetName(target)), spelled_out.read(words), progress.screen(as_json)
     with Stop() as stop:
-        report = spelled_out.ask(Launcher(context.obj, view, stop, Patience()), found, order, deletes)
+        report = spelled_out.ask(Launcher(context.obj, view, stop, Timeouts()), found, order, deletes)
     _print(report, as_json)
     raise typer.Exit(exit_status([_outcome(report)]))
 
@@ -298,7 +301,7 @@ def would_work(context: typer.Context, targets: Targets = None, all: All = False
     Example: borgpull test web1
     """
     with Stop() as stop:
-        launcher = Launcher(context.obj, progress.Quiet(), stop, Patience())
+        launcher = Launcher(context.obj, progress.Quiet(), stop, Timeouts())
         chosen = _chosen(context.obj, targets, every=all)
         status = _each(context.obj, chosen, stop, lambda target: _probed(launcher, target, as_json))
     raise typer.Exit(status)
@@ -306,7 +309,7 @@ def would_work(context: typer.Context, targets: Targets = None, all: All = False
 
 def _probed(launcher: Launcher, target: Target, as_json: bool) -> int:
     levels = []
-    for check in probe.probe(launcher, target):
+    for check in run_check.probe(launcher, target):
         levels.append(check.level)
         if as_json:
             print(json.dumps({"target": str(target.name), **check.plain}), flush=True)
@@ -315,7 +318,7 @@ def _probed(launcher: Launcher, target: Target, as_json: bool) -> int:
         for line in check.lines(max(_NARROWEST, console_text.width() - len(head))):
             _say(head, line)
         sys.stdout.flush()
-    return probe.status(levels)
+    return run_check.status(levels)
 
 
 @app.command(short_help="Free the space that pruning has marked.")
@@ -464,7 +467,7 @@ def window(
     """
     name, seconds, what = TargetName(target), duration(lasting), choice(allow, WINDOWS)
     with Stop() as stop:
-        launcher = Launcher(context.obj, progress.screen(json=False), stop, Patience())
+        launcher = Launcher(context.obj, progress.screen(json=False), stop, Timeouts())
         status = windows.hold(launcher, load(context.obj, name), seconds, what)
     raise typer.Exit(status)
 
@@ -499,9 +502,9 @@ def targets_(context: typer.Context, as_json: Json = False) -> None:
 
     Example: borgpull targets --json
     """
-    found = list(plan.overview(context.obj))
+    found = list(run_dry_run.overview(context.obj))
     for entry in found:
-        print(json.dumps(entry) if as_json else plan.sentence(entry))
+        print(json.dumps(entry) if as_json else run_dry_run.sentence(entry))
     if not found and not as_json:
         _no_target(context.obj)
     raise typer.Exit(2 if any(entry["errors"] for entry in found) else 0)

@@ -20,17 +20,17 @@ from borgctl.errors import REASONS
 from borgctl.pull.client import client_command
 from borgctl.pull.client.frames import Hello
 from borgctl.pull.client.transcript import Transcript
-from borgctl.pull.diagnosis import ailment, named
-from borgctl.pull.launcher import Launcher
-from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.process.workdirs import room
-from borgctl.pull.ready import obstacle
+from borgctl.pull.report.hints import ailment, named
+from borgctl.pull.report.outcome import ADVICE, Verdict
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.repository.lock_holders import holders
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import lacking
-from borgctl.pull.run import unanswered
-from borgctl.pull.session import Session
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.ready import obstacle
+from borgctl.pull.run.run import unanswered
+from borgctl.pull.run.session import Session
 from borgctl.pull.state.state import State
 from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.owner import typed

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from borgctl.pull.spelled_out import read
+from borgctl.pull.run.spelled_out import read
 from borgctl.pull.state import state as states
 from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.errors import PullError

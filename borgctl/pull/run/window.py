@@ -12,13 +12,13 @@ from dataclasses import replace
 
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
-from borgctl.pull.diagnosis import advice
-from borgctl.pull.launcher import Launcher
-from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
 from borgctl.pull.process.workdirs import room
-from borgctl.pull.ready import obstacle
+from borgctl.pull.report.hints import advice
+from borgctl.pull.report.outcome import GOOD, Facts, Verdict, judge
 from borgctl.pull.repository.sessions import GuardSession, window_session
-from borgctl.pull.run_call import run_call, underway
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.ready import obstacle
+from borgctl.pull.run.run_call import run_call, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError

@@ -7,10 +7,10 @@ from typing import Any
 
 from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
-from borgctl.pull.diagnosis import advice, named
-from borgctl.pull.ready import obstacle
+from borgctl.pull.report.hints import advice, named
 from borgctl.pull.repository import guard, serve, transactions
-from borgctl.pull.run_call import session_of
+from borgctl.pull.run.ready import obstacle
+from borgctl.pull.run.run_call import session_of
 from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import typed

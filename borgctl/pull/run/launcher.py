@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.progress import Screen
-from borgctl.pull.session import Patience
+from borgctl.pull.report.progress import Screen
+from borgctl.pull.run.session import Timeouts
 from borgctl.pull.targets.paths import Folders
 
 
@@ -15,4 +15,4 @@ class Launcher:
     folders: Folders
     screen: Screen
     stop: Stop
-    patience: Patience
+    patience: Timeouts

@@ -13,8 +13,8 @@ import re
 
 from borgctl.pull.client.frames import Audit
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.outcome import DRY_RUN, GOOD
-from borgctl.pull.past_runs import Ended, count, withdrawn
+from borgctl.pull.report.outcome import DRY_RUN, GOOD
+from borgctl.pull.report.past_runs import Ended, count, withdrawn
 from borgctl.pull.state.state import Alert, State, load, save
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName, lock

@@ -2,7 +2,7 @@
 
 Overdue is what `expect` in the target file says, or the default. Judged are the target's jobs, or where it names none
 those that have made archives; and each other job that has ever gone well; and the last attempt, if it failed before it
-came to a job. Alerts stand until a person accepts them. How it is written is in `standing`.
+came to a job. Alerts stand until a person accepts them. How it is written is in `target_status`.
 
     for standing in standings(folders, ["web1"], now): standing.level      0 all well, 1 warnings, 2 critical
 """
@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from borgctl.console.text import elapsed
 from borgctl.errors import BadValue
-from borgctl.pull.outcome import GOOD
-from borgctl.pull.past_runs import retire
-from borgctl.pull.ready import obstacle
+from borgctl.pull.report.outcome import GOOD
+from borgctl.pull.report.past_runs import retire
+from borgctl.pull.report.target_status import AtWork, Row, Standing
 from borgctl.pull.repository.inspection import problem
-from borgctl.pull.standing import AtWork, Row, Standing
+from borgctl.pull.run.ready import obstacle
 from borgctl.pull.state import running
 from borgctl.pull.state import state as states
 from borgctl.pull.state.broken_off import interrupted

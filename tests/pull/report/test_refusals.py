@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull.refusals import HOSTILE, advised
+from borgctl.pull.report.refusals import HOSTILE, advised
 from borgctl.pull.repository.guard import Refused
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read

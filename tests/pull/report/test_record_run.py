@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machines import full_disk
 
-from borgctl.pull import memory
 from borgctl.pull.client.frames import Audit, Exit, Hello, Output, Unframed, event
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.outcome import Verdict
-from borgctl.pull.report import record
+from borgctl.pull.report import record_run
+from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.report.report import record
 from borgctl.pull.repository import repo_config
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import state as states
@@ -349,8 +349,8 @@ REFUSED = Refused("destroy", "create", "never", "")
 def guarded(world, **more: object) -> list[str]:
     """Remember a run of which the guard says this; return the alerts of that run."""
     verdict = Verdict("failed", "guard", None, "rpc-refused") if "refused" in more else Verdict("ok", "borg", 0)
-    ended = memory.Ended("default", verdict, Transcript(), None, 1.0, **more)
-    return [alert.reason for alert in memory.remember(world.folders, NAME, ended)]
+    ended = record_run.Ended("default", verdict, Transcript(), None, 1.0, **more)
+    return [alert.reason for alert in record_run.remember(world.folders, NAME, ended)]
 
 
 def test_no_disk_without_room_hides_what_is_alarming(world) -> None:
@@ -409,8 +409,8 @@ def ended(folders, job, offers=None, *, outcome="ok", named=(), time=1000.0):
     if offers is not None:
         jobs = tuple((JobName(name), "create") for name in offers)
         transcript.hello = Hello("r1", 1, jobs)
-    call = memory.Ended(job, Verdict(outcome, "borg", 0), transcript, None, time, named=named)
-    return memory.remember(folders, NAME, call)
+    call = record_run.Ended(job, Verdict(outcome, "borg", 0), transcript, None, time, named=named)
+    return record_run.remember(folders, NAME, call)
 
 
 @pytest.fixture
@@ -507,8 +507,8 @@ GOOD, FAILED = Verdict("ok", "borg", 0), Verdict("failed", "borg", 2)
 def session(folders, config, *, renewed=False, keys=0, job=None, verdict=GOOD):
     transcript = Transcript()
     transcript.renewed = renewed
-    ended = memory.Ended(job, verdict, transcript, None, 1.0, config, passed=Passed(keys=keys))
-    return [alert.text for alert in memory.remember(folders, NAME, ended)]
+    ended = record_run.Ended(job, verdict, transcript, None, 1.0, config, passed=Passed(keys=keys))
+    return [alert.text for alert in record_run.remember(folders, NAME, ended)]
 
 
 def test_a_config_that_was_changed_is_an_alert_whatever_a_client_announces(folders) -> None:
@@ -517,7 +517,7 @@ def test_a_config_that_was_changed_is_an_alert_whatever_a_client_announces(folde
     assert "in no window for that" in text
     assert session(folders, B, renewed=True) == []
     assert list(states.load(folders, NAME).alerts) == ["config-changed"]
-    memory.accepted(folders, NAME, "looked", 2.0)
+    record_run.accepted(folders, NAME, "looked", 2.0)
     assert session(folders, B) == [] and not states.load(folders, NAME).alerts
     assert len(session(folders, A, renewed=True)) == len(session(folders, B, job="default", keys=1)) == 1
 
@@ -567,8 +567,8 @@ def test_damage_that_the_clients_borg_has_found_is_an_alert_with_its_first_lines
     transcript = Transcript()
     for number in range(9):
         transcript.keep(Message("borg", "ERROR", f"Remote: error {number}"))
-    ended = memory.Ended("check", Verdict("failed", "gate", 65, "repository-damaged"), transcript, None, 1.0)
-    (alert,) = memory.remember(world.folders, NAME, ended)
+    ended = record_run.Ended("check", Verdict("failed", "gate", 65, "repository-damaged"), transcript, None, 1.0)
+    (alert,) = record_run.remember(world.folders, NAME, ended)
     assert alert.reason == "repository-damaged"
     assert alert.text.startswith("job check: the client's borg finds the repository damaged; Remote: error 0; ")
     assert alert.text.endswith("error 2") and kept(world).jobs["check"].good is None
@@ -582,7 +582,8 @@ def saving(folders, files: int | None, reason: str | None = None) -> list[str]:
         transcript.take(Output("r1", "borg", "stdout", json.dumps({"archive": {"stats": stats}}), False))
     verdict = Verdict("failed", "launcher", 0, reason) if reason else Verdict("ok", "borg", 0)
     return [
-        alert.text for alert in memory.remember(folders, NAME, memory.Ended("default", verdict, transcript, None, 1.0))
+        alert.text
+        for alert in record_run.remember(folders, NAME, record_run.Ended("default", verdict, transcript, None, 1.0))
     ]
 
 
@@ -592,9 +593,9 @@ def test_a_run_that_saved_nothing_moves_no_last_good_one_until_a_person_says_tha
     job = states.load(folders, NAME).jobs["default"]
     assert (job.good.outcome, job.last.reason, job.files) == ("ok", "nothing-backed-up", 7)
     assert saving(folders, 7, "ssh-failed") == []
-    memory.accepted(folders, NAME, "meant to be", 2.0)
+    record_run.accepted(folders, NAME, "meant to be", 2.0)
     assert states.load(folders, NAME).jobs["default"].files == 7  # it failed for another reason since
     assert saving(folders, 0, "nothing-backed-up")
-    memory.accepted(folders, NAME, "meant to be", 3.0)
+    record_run.accepted(folders, NAME, "meant to be", 3.0)
     assert states.load(folders, NAME).jobs["default"].files is None
     assert saving(folders, 0) == [] and states.load(folders, NAME).jobs["default"].files == 0

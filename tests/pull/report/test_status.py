@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from borgctl.errors import REASONS
-from borgctl.pull import suspicion
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.outcome import ADVICE, Verdict
-from borgctl.pull.past_runs import Ended, count
+from borgctl.pull.report import suspicion
+from borgctl.pull.report.outcome import ADVICE, Verdict
+from borgctl.pull.report.past_runs import Ended, count
 from borgctl.pull.state import state as states
 from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.paths import TargetName

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.console.text import elapsed
-from borgctl.pull.memory import alerted
-from borgctl.pull.outcome import GOOD
+from borgctl.pull.report.outcome import GOOD
+from borgctl.pull.report.record_run import alerted
+from borgctl.pull.report.suspicion import suspicious
 from borgctl.pull.state.state import Alert, Past, State
-from borgctl.pull.suspicion import suspicious
 from borgctl.pull.text import iso, shown
 
 _LEVELS = dict.fromkeys(("ok", "seen"), 0) | dict.fromkeys(("warning", "failing", "new", "not-ready"), 1)

@@ -15,16 +15,16 @@ from borgctl.pull import drafts
 from borgctl.pull.client import client_command
 from borgctl.pull.client.frames import PROTOCOL
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.launcher import Launcher
-from borgctl.pull.memory import alerted, remember
-from borgctl.pull.outcome import Facts, Verdict, judge
-from borgctl.pull.past_runs import Ended
 from borgctl.pull.process.workdirs import room
-from borgctl.pull.progress import Screen
-from borgctl.pull.ready import obstacle
-from borgctl.pull.report import Report, summary
+from borgctl.pull.report.outcome import Facts, Verdict, judge
+from borgctl.pull.report.past_runs import Ended
+from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.record_run import alerted, remember
+from borgctl.pull.report.report import Report, summary
 from borgctl.pull.repository.inspection import inspect, problem
-from borgctl.pull.run_call import named_jobs, run_call, serve_to, session_of, underway
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.ready import obstacle
+from borgctl.pull.run.run_call import named_jobs, run_call, serve_to, session_of, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
 from borgctl.pull.state.state import load as load_state

@@ -7,13 +7,13 @@ unready(launcher, target, …)  what is wrong with the repository, its disk, or 
 import os
 
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.launcher import Launcher
-from borgctl.pull.outcome import Verdict
+from borgctl.pull.report.outcome import Verdict
 from borgctl.pull.repository import serve
 from borgctl.pull.repository.inspection import Inspection, makes_one
 from borgctl.pull.repository.reserve import restore
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import clear, lacking
+from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.targets import Target
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from borgctl.pull import diagnosis
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.diagnosis import advice, ailment, lost, named
-from borgctl.pull.outcome import ADVICE, Verdict
+from borgctl.pull.report import hints
+from borgctl.pull.report.hints import advice, ailment, lost, named
+from borgctl.pull.report.outcome import ADVICE, Verdict
 from borgctl.pull.repository import space
 from borgctl.pull.repository.space import full
 
@@ -59,7 +59,7 @@ def test_the_names_of_borgs_messages_lead_to_a_sentence_of_our_own(msgid, word) 
 
 
 def test_no_hint_speaks_of_a_target_by_another_name() -> None:
-    for name in (*diagnosis.SSH, *ADVICE):
+    for name in (*hints.SSH, *ADVICE):
         assert "TARGET" not in named(name, "web1")
     assert advice(Verdict("failed", "launcher", None, "host-key-missing"), (), "web1") == named(
         "host-key-missing", "web1"

@@ -9,7 +9,7 @@ import re
 from borgctl.pull.client.borglog import Note, read
 from borgctl.pull.client.frames import Lines, TooLong, event
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.progress import Screen
+from borgctl.pull.report.progress import Screen
 
 _MOST_SERVE_LINES = 200
 

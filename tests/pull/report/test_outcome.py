@@ -8,7 +8,17 @@ from stage import TOP
 
 from borgctl.errors import REASONS
 from borgctl.pull.client.frames import Exit
-from borgctl.pull.outcome import ACCEPTED, ADVICE, Facts, Verdict, committed, emptied, exit_status, judge, tolerated
+from borgctl.pull.report.outcome import (
+    ACCEPTED,
+    ADVICE,
+    Facts,
+    Verdict,
+    committed,
+    emptied,
+    exit_status,
+    judge,
+    tolerated,
+)
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
 

@@ -11,10 +11,10 @@ from borgctl.borg.warning_kinds import written
 from borgctl.console.text import elapsed
 from borgctl.pull.client.frames import Audit
 from borgctl.pull.client.transcript import Transcript
-from borgctl.pull.diagnosis import advice
-from borgctl.pull.memory import alerted
-from borgctl.pull.outcome import Verdict
-from borgctl.pull.progress import position
+from borgctl.pull.report.hints import advice
+from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.report.progress import position
+from borgctl.pull.report.record_run import alerted
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state.state import Alert
 from borgctl.pull.targets.owner import typed

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from borgctl.console.text import elapsed
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.outcome import ADVICE, GOOD, Verdict
+from borgctl.pull.report.outcome import ADVICE, GOOD, Verdict
 
 # What ssh says, and what failed by it
 _WORDS = (

@@ -20,21 +20,21 @@ from functools import partial
 from borgctl.pull.client.client_command import Call
 from borgctl.pull.client.frames import TooLong
 from borgctl.pull.client.transcript import Transcript
-from borgctl.pull.hearing import Hearing
-from borgctl.pull.outcome import GOOD, Facts
 from borgctl.pull.poll import Poll
 from borgctl.pull.process import pipes
 from borgctl.pull.process.children import Child, Ending
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.progress import Screen
-from borgctl.pull.served import Served
+from borgctl.pull.report.outcome import GOOD, Facts
+from borgctl.pull.report.progress import Screen
+from borgctl.pull.run.guarded_serve import Served
+from borgctl.pull.run.stream_reader import Hearing
 
 _LOOKS = 1.0  # seconds
 _STRAY = 200  # bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Timeouts:
     """Seconds: how long serve may live after its end of file, and after TERM; how long the client's side may live after
     the gate's last word or the guard's refusal, and after serve's failure; how long the streams are read when all have
     ended; how long the guard may live after its end of file, and after TERM."""
@@ -59,7 +59,7 @@ class Session:
         screen: Screen,
         stop: Stop,
         seconds: float,
-        patience: Patience,
+        patience: Timeouts,
         room: Callable[[], bool] = lambda: True,
     ) -> None:
         self._call, self._starts, self._patience, self._room = call, starts, patience, room

@@ -13,23 +13,23 @@ from functools import partial
 
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.diagnosis import lost, named
-from borgctl.pull.launcher import Launcher
-from borgctl.pull.memory import remember
-from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, emptied, judge, tolerated
-from borgctl.pull.past_runs import Ended
 from borgctl.pull.process.children import Child
 from borgctl.pull.process.pipes import Starts
-from borgctl.pull.ready import release, unready
-from borgctl.pull.refusals import advised
-from borgctl.pull.report import Report, summary
+from borgctl.pull.report.hints import lost, named
+from borgctl.pull.report.outcome import GOOD, Facts, Verdict, committed, emptied, judge, tolerated
+from borgctl.pull.report.past_runs import Ended
+from borgctl.pull.report.record_run import remember
+from borgctl.pull.report.refusals import advised
+from borgctl.pull.report.report import Report, summary
 from borgctl.pull.repository import guard, serve, transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect
 from borgctl.pull.repository.reserve import establish, lowered
 from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.repository.space import full, last_room
 from borgctl.pull.repository.unlock import locked
-from borgctl.pull.session import Session
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.ready import release, unready
+from borgctl.pull.run.session import Session
 from borgctl.pull.state.broken_off import recalled
 from borgctl.pull.state.running import Begun, marked
 from borgctl.pull.state.state import State
