@@ -31,7 +31,7 @@ from borgctl.gate.output import Output
 from borgctl.gate.run import Runner, RunResult, by_gate, check_version, opened_besides
 from borgctl.gate.stdio import ProtocolFds
 from borgctl.gate.window import Window
-from borgctl.policy import decide, load, sent_environment
+from borgctl.policy import decide, load, locations, sent_environment
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
 from borgctl.policy.placeholders import Names
@@ -166,7 +166,7 @@ def _policy(story: Invocation, file: str) -> Policy:
     try:
         policy = load.read(file)
     except load.InvalidPolicy as error:
-        story.log = Log.fallback(error.log or load.default_log())
+        story.log = Log.fallback(error.log or locations.default_log())
         raise
     story.known["digest"] = policy.digest
     story.log = Log.open(policy.audit.file, syslog=policy.audit.syslog)
@@ -312,7 +312,7 @@ def _refuse(story: Invocation, error: BorgctlError) -> int:
     ending = by_gate(error.reason.code)
     kind = {"type": "refuse"} if story.accepted is None else {"type": "exit", "outcome": ending.outcome}
     record = {**kind, "run": story.run, **story.known, "reason": error.reason.code, "detail": error.detail}
-    log, audit = story.log or Log.fallback(load.default_log()), None
+    log, audit = story.log or Log.fallback(locations.default_log()), None
     try:
         audit = log.told(log.append({**record, "code": ending.code}), story.seen)
     except BorgctlError as failure:

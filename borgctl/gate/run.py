@@ -25,7 +25,7 @@ from borgctl.gate.hooks import Hooks
 from borgctl.gate.output import Output
 from borgctl.gate.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.gate.transport import Connection, Door
-from borgctl.policy.load import home
+from borgctl.policy.locations import home
 from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, spawn
 from borgctl.process.named_pipes import Waiting

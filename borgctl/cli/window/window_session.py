@@ -31,7 +31,7 @@ from borgctl.cli.terminal import Shown
 from borgctl.cli.window.mounts import Mount
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.gate.supervise import BORG_ENDING
-from borgctl.policy.load import home
+from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
 from borgctl.process.spawn import Wall
 from borgctl.state import borg_version, passphrase, window_protocol
