@@ -23,6 +23,7 @@ from borgctl.audit.log import Log
 from borgctl.audit.warned_files import WarnedFiles
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
+from borgctl.borg.environment import borg_environment
 from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
@@ -116,9 +117,7 @@ def _serve(
             identity = _identity(decision, base)
             connection = _connected(decision, wires, pinned)
             moved = bool(base.noted("moved", decision.repository))
-            env = command_line.environment(
-                base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved
-            )
+            env = borg_environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
             own = (base.borg, f"{directory}/tmp")
             version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
             check_version(decision, version)
