@@ -194,7 +194,7 @@ class Story:
         self.backup.type(words)
         assert list((self.backup.top / "srv/borg/web1/data").rglob("*"))
 
-    def every_night(self, words):
+    def prune(self, words):
         target = self.backup.top / "etc/borgpull/targets/web1.yaml"
         target.write_text(target.read_text().replace("#jobs: {prune:", "jobs: {prune:"))
         self.backup.type(self.here(words))
@@ -294,9 +294,9 @@ FOLLOWED = {
     ("backup", r"borgpull run web1 --job init"): Story.on_backup,
     ("backup", r"borgpull run web1"): Story.pull,
     ("web1", r"borgctl explain .+"): Story.explain,
-    ("backup", r"borgpull run --all"): Story.every_night,
+    ("backup", r"borgpull run --all"): Story.on_backup,
     ("backup", r"borgpull status"): Story.on_backup,
-    ("backup", r"borgpull run web1 --job prune && borgpull compact web1"): Story.on_backup,
+    ("backup", r"borgpull run web1 --job prune && borgpull compact web1"): Story.prune,
     ("web1", r"borgctl audit show"): Story.show,
     ("web1", r"borgctl audit verify"): Story.verify,
     ("web1", r"borgctl status"): Story.status,
@@ -319,7 +319,7 @@ def readme_sshd(scratch):
 def test_the_set_up_of_the_readme_works_as_it_is_written(scratch, readme_sshd, rootless):
     story = Story(scratch, readme_sshd, rootless=rootless)
     try:
-        for said in readme.said(readme.section()):
+        for said in readme.said(readme.chapters()):
             story.follow(said)
     finally:
         story.close_window()
@@ -329,6 +329,6 @@ def test_the_set_up_of_the_readme_works_as_it_is_written(scratch, readme_sshd, r
 
 
 def test_the_set_up_has_ten_steps_at_most_and_they_are_counted():
-    numbers = readme.numbers(readme.section())
+    numbers = readme.numbers(readme.chapters())
     assert numbers == list(range(1, len(numbers) + 1))
     assert len(numbers) <= 10

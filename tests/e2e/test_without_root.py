@@ -181,7 +181,7 @@ def story(scratch):
 def test_the_set_up_without_root_works_as_it_is_written(story):
     told = set()
     try:
-        for said in readme.said(readme.section(PAGE, "## Set up")):
+        for said in readme.said(readme.chapters(PAGE, ("## Set up",))):
             followed = [key for key in FOLLOWED if key[0] == said.machine and re.fullmatch(key[1], said.words)]
             assert followed or said.words in NAMES, (
                 f"{said.words!r} for {said.machine} (step {said.step}) is not followed"
