@@ -116,7 +116,9 @@ BY_HAND = sorted(
 LONGEST = 25  # words of a sentence
 
 
-@pytest.mark.parametrize("name", ["README.md", "SECURITY.md", "docs/restore.md", "docs/without-root.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "SECURITY.md", "docs/restore.md", "docs/without-root.md", "docs/doctor.md"]
+)
 def test_the_sentences_of_a_page_are_short(name):
     assert [sentence for sentence in sentences((TOP / name).read_text()) if words(sentence) > LONGEST] == []
 
