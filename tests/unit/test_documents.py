@@ -117,7 +117,18 @@ LONGEST = 25  # words of a sentence
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "SECURITY.md", "docs/restore.md", "docs/without-root.md", "docs/doctor.md", "docs/audit.md"]
+    "name",
+    [
+        "README.md",
+        "SECURITY.md",
+        "docs/restore.md",
+        "docs/without-root.md",
+        "docs/doctor.md",
+        "docs/audit.md",
+        "docs/adopt.md",
+        "docs/going-back.md",
+        "docs/repair.md",
+    ],
 )
 def test_the_sentences_of_a_page_are_short(name):
     assert [sentence for sentence in sentences((TOP / name).read_text()) if words(sentence) > LONGEST] == []
