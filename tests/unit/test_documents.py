@@ -130,6 +130,7 @@ LONGEST = 25  # words of a sentence
         "docs/repair.md",
         "docs/sandbox.md",
         "docs/upgrading.md",
+        "docs/wire.md",
     ],
 )
 def test_the_sentences_of_a_page_are_short(name):
