@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 README = Path(__file__).parents[2] / "README.md"
-TITLES = ("## Set up two machines", "## From day to day", "## Restore")
 
 _PIECE = re.compile(
     r"^(?P<step>\d+)\. |\b[Oo]n\s+(?P<both>both)\b|\b[Oo]n\s+`(?P<machine>backup|web1|laptop)`|`(?P<span>[^`]+)`",
@@ -27,7 +26,7 @@ class Said:
     words: str
 
 
-def chapters(page: Path = README, titles: tuple[str, ...] = TITLES) -> str:
+def chapters(page: Path, titles: tuple[str, ...]) -> str:
     """Return the text of some chapters, each from its title to the next."""
     texts = []
     for wanted in titles:
