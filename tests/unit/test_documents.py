@@ -121,6 +121,15 @@ def test_the_sentences_of_a_page_are_short(name):
     assert [sentence for sentence in sentences((TOP / name).read_text()) if words(sentence) > LONGEST] == []
 
 
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_page_uses_our_words(name):
+    """It says "fix" and not "mend", "they" for a person, and "restore window" where a window first occurs."""
+    page = sentences((TOP / name).read_text())
+    assert [sentence for sentence in page if re.search(r"\b(?:mend(?:ed|ing)?|he|him|his|she|her)\b", sentence)] == []
+    windows = [sentence for sentence in page if re.search(r"\bwindows?\b", sentence, re.IGNORECASE)]
+    assert not windows or "restore window" in windows[0]
+
+
 def test_a_sentence_ends_where_a_reader_sees_its_end():
     page = "# A title. No\n\nOne `a. b` is [two](x.md). **Three.** (Four.) five: six;\nseven\n\n    code. code\n\n"
     page += "- eight\n- nine\n\n| ten. | eleven |\n|---|---|\n| a | b |\n"
