@@ -139,6 +139,12 @@ def test_a_sentence_ends_where_a_reader_sees_its_end():
     assert words("- and – are `=`, no words") == 4
 
 
+def test_every_file_of_ours_that_a_page_names_exists():
+    for name in BY_HAND:
+        for path in re.findall(r"`((?:bench|borgctl|docs|policy|tests)/[\w./-]+)`", (TOP / name).read_text()):
+            assert (TOP / path).exists(), f"{name}: {path}"
+
+
 def test_every_link_of_the_documents_leads_somewhere():
     for page in [*TOP.glob("*.md"), *DOCS.glob("*.md")]:
         for target, fragment in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
