@@ -24,8 +24,8 @@ from borgctl.audit.rate_limit import REFUSALS, RUNS, Tally
 from borgctl.audit.record import render
 from borgctl.audit.warned_files import WarnedFiles
 from borgctl.errors import BorgctlError
-from borgctl.fs.free_space import unwritten
-from borgctl.fs.locked_file import held, opened
+from borgctl.fs.free_space import write_error
+from borgctl.fs.locked_file import locked, own_file
 from borgctl.fs.secure_path import InsecurePath, SecurePath, directory
 from borgctl.values import Head
 from borgctl.wire.hashchain import START, VERSION
@@ -49,13 +49,13 @@ class Log:
             with directory(os.path.dirname(path), missing=DEEPEST) as pinned:
                 above = pinned.open(os.O_RDONLY | os.O_DIRECTORY)
             try:
-                with opened(above, os.path.basename(path), os.O_APPEND):
+                with own_file(above, os.path.basename(path), os.O_APPEND):
                     return cls(path, above, syslog)
             except BaseException:
                 os.close(above)
                 raise
         except (OSError, InsecurePath) as error:
-            raise unwritten("log-unusable", path, error) from None
+            raise write_error("log-unusable", path, error) from None
 
     @classmethod
     def fallback(cls, path: str) -> "Log":
@@ -91,10 +91,10 @@ class Log:
             if self.above is None:
                 said.append(render(record))
                 return None
-            with held(self.above, f"{self.name}.head") as fd:
+            with locked(self.above, f"{self.name}.head") as fd:
                 return self._append(self.above, fd, record, said)
         except (OSError, InsecurePath) as error:
-            raise unwritten("log-unusable", self.path, error) from None
+            raise write_error("log-unusable", self.path, error) from None
         finally:
             self._say(said)
 
@@ -117,7 +117,7 @@ class Log:
         kept, now = Tally.read(os.pread(fd, rate_limit.LARGEST, 0)), time.time()
         records = [*kept.due(now), *_admitted(kept, record, now)]
         if records:
-            with opened(above, self.name, os.O_APPEND) as log:
+            with own_file(above, self.name, os.O_APPEND) as log:
                 last = Last(kept.head, kept.linked) if kept.head else None
                 kept.head, kept.linked = _written(log, above, self.name, last, records, said), True
             with contextlib.suppress(OSError):  # the record is on disk; a tally that is behind does no harm

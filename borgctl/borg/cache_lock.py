@@ -11,14 +11,14 @@ Locks of other hosts stay: the base is not ours alone then, or was another machi
 import contextlib
 import os
 
-from borgctl.fs.chown_tree import inside
+from borgctl.fs.chown_tree import subdirectory
 
 _LONGEST = 1 << 20  # bytes of a roster
 
 
 def release(base: int, identity: str, host: str) -> int:
     """Remove this host's locks of the repository's cache; return their number. Raise OSError."""
-    with inside(base, "borg", ".cache", "borg", identity) as cache:
+    with subdirectory(base, "borg", ".cache", "borg", identity) as cache:
         if cache is None:
             return 0
         freed, others = _exclusive(cache, host)
@@ -30,7 +30,7 @@ def release(base: int, identity: str, host: str) -> int:
 
 def _exclusive(cache: int, host: str) -> tuple[int, bool]:
     """Empty the lock of our own, and remove it where nothing is left; tell whether something is."""
-    with inside(cache, "lock.exclusive") as lock:
+    with subdirectory(cache, "lock.exclusive") as lock:
         if lock is None:
             return 0, False
         names = os.listdir(lock)

@@ -17,7 +17,7 @@ import re
 import secrets
 import stat
 
-from borgctl.fs.chown_tree import inside
+from borgctl.fs.chown_tree import subdirectory
 
 LOWEST, HIGHEST = 1 << 40, 1 << 62  # a random start; 2^40 blocks of 16 bytes are 16 TiB
 FARTHEST = 3 << 61  # from where on no server's number is believed that is not our own: behind it are 2^61 blocks
@@ -32,13 +32,13 @@ _SECURITY = (".config", "borg", "security")
 
 def local(base: int, identity: str) -> int | None:
     """Return the nonce from which borg would go on by itself; None where it has none that it could read."""
-    with inside(base, "borg", *_SECURITY, identity) as directory:
+    with subdirectory(base, "borg", *_SECURITY, identity) as directory:
         return None if directory is None else _read(directory)
 
 
 def seed(base: int, identity: str) -> None:
     """Give borg a random start where it has no nonce of its own for this repository; raise OSError."""
-    with inside(base, "borg", *_SECURITY, identity, make=True) as directory:
+    with subdirectory(base, "borg", *_SECURITY, identity, make=True) as directory:
         assert directory is not None
         if _read(directory) is None:
             _write(directory, LOWEST + secrets.randbelow(HIGHEST - LOWEST))
@@ -46,7 +46,7 @@ def seed(base: int, identity: str) -> None:
 
 def leap(base: int, identity: str, above: int = 0) -> None:
     """Let borg go on from a random nonce above its own and this number, which are less than END; raise OSError."""
-    with inside(base, "borg", *_SECURITY, identity, make=True) as directory:
+    with subdirectory(base, "borg", *_SECURITY, identity, make=True) as directory:
         assert directory is not None
         lowest = max(_read(directory) or 0, above, LOWEST) + STEP
         room = min(LEAP, (END - lowest) // 8)  # never all that is left

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 
 from borgctl.borg import cache_lock
 from borgctl.errors import BorgctlError
-from borgctl.fs.chown_tree import foreign_link, hand_back, hand_over
-from borgctl.fs.free_space import unwritten
-from borgctl.fs.remove_tree import clear
+from borgctl.fs.chown_tree import chown_tree, foreign_symlink, give_back
+from borgctl.fs.free_space import write_error
+from borgctl.fs.remove_tree import remove_tree
 from borgctl.fs.secure_path import InsecurePath, directory
 from borgctl.values import RepositoryPath
 
@@ -49,7 +49,7 @@ class StateDir:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o700, dir_fd=fd)
         except (OSError, InsecurePath) as error:
-            raise unwritten("base-unusable", path, error) from None
+            raise write_error("base-unusable", path, error) from None
         return cls(path, fd)
 
     @classmethod
@@ -102,18 +102,18 @@ class StateDir:
         if uid == os.geteuid():
             self.require_own_borg()  # else a borg of ours would follow what another user has left there
         try:
-            hand_over(self.fd, "borg", uid, gid)
-            hand_back(self.fd, "borg")
+            chown_tree(self.fd, "borg", uid, gid)
+            give_back(self.fd, "borg")
         except OSError as error:
-            raise unwritten("base-unusable", self.borg, error) from None
+            raise write_error("base-unusable", self.borg, error) from None
 
     def require_own_borg(self) -> bool:
         """Return whether borg's directory is ours; where it is another user's, raise where that one has set a trap."""
         try:
-            link = foreign_link(self.fd, "borg")
+            link = foreign_symlink(self.fd, "borg")
             own = os.stat("borg", dir_fd=self.fd, follow_symlinks=False).st_uid == os.geteuid()
         except OSError as error:
-            raise unwritten("base-unusable", self.borg, error) from None
+            raise write_error("base-unusable", self.borg, error) from None
         if link is not None:
             raise BorgctlError("base-unusable", f"{self.path}/{link} is a symlink that borg's user has made")
         return own
@@ -129,7 +129,7 @@ class StateDir:
                 os.mkdir(f"{path}/tmp", 0o700)
                 os.chown(f"{path}/tmp", uid, gid)
             except OSError as error:
-                raise unwritten("base-unusable", self.path, error) from None
+                raise write_error("base-unusable", self.path, error) from None
             yield path
         finally:
             self._forget(run, lock)
@@ -157,7 +157,7 @@ class StateDir:
         known = self._content(name)
         if known is not None and not re.fullmatch(r"[0-9a-f]{64}", known):
             damaged = ValueError("damaged: expected 64 hexadecimal digits")
-            raise unwritten("base-unusable", f"{self.path}/{name}", damaged)
+            raise write_error("base-unusable", f"{self.path}/{name}", damaged)
         return known
 
     def keep(self, kind: str, repository: RepositoryPath, text: str) -> None:
@@ -231,7 +231,7 @@ class StateDir:
                 os.close(fd)
 
     def _forget(self, run: str, lock: int | None) -> None:
-        clear(self.fd, f"runs/{run}")
+        remove_tree(self.fd, f"runs/{run}")
         if lock is not None:
             with contextlib.suppress(FileNotFoundError):  # another gate swept it too
                 os.unlink(f"locks/run-{run}", dir_fd=self.fd)
@@ -262,7 +262,7 @@ class StateDir:
         try:
             fd = os.open(name, _OPEN, 0o600, dir_fd=self.fd)
         except OSError as error:
-            raise unwritten("base-unusable", self.path, error) from None
+            raise write_error("base-unusable", self.path, error) from None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -284,7 +284,7 @@ class StateDir:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise unwritten("base-unusable", f"{self.path}/{name}", error) from None
+            raise write_error("base-unusable", f"{self.path}/{name}", error) from None
 
     def _replace(self, name: str, text: str) -> None:
         """Write a file whole: a reader sees the old text or the new."""
@@ -299,7 +299,7 @@ class StateDir:
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(temporary, dir_fd=self.fd)
-            raise unwritten("base-unusable", f"{self.path}/{name}", error) from None
+            raise write_error("base-unusable", f"{self.path}/{name}", error) from None
 
 
 def _knows(path: str, identity: str, host: str) -> bool:
