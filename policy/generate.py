@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from borgctl.borg import forbidden
-from borgctl.borg.options import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
+from borgctl.borg.options import COMMANDS, Command
+from borgctl.borg.value_kinds import FLAG, Kind
+from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 from borgctl.errors import REASONS
 from borgctl.pull.report.outcome import ADVICE
 

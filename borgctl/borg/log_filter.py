@@ -1,9 +1,11 @@
-"""What the server may learn from borg's output where the policy says `disclose: counts`: numbers, not names.
+"""Filter borg's output where the policy says `disclose: counts`: the server gets numbers, not names.
 
-`counts(stream, text)` is given one line of borg's log, or all of its result, and returns what of it may leave, or None.
-It is an allow-list: what is not known to hold numbers and fixed words only stays here; the text of a warning is
-replaced by its kind, unless it is, from the first character to the last, one of a few sentences of borg's own. Those
-stand below, so no name can pass but one that is such a sentence as a whole.
+`counts(stream, text)` takes one line of borg's log, or borg's whole result, and returns what may leave, or None. It is
+an allow-list: only keys known to hold numbers and fixed words pass. The text of a warning is replaced by its kind,
+unless it is, from the first character to the last, one of the few sentences of borg's own below. So no name passes but
+one that is such a sentence as a whole. It does not know the policy.
+
+    counts("stderr", '{"type": "file_status", "path": "/home/alice"}') is None
 """
 
 import json
@@ -94,7 +96,7 @@ _SENTENCES = frozenset(
 
 
 def counts(stream: str, line: str) -> str | None:
-    """Return what of a line may leave, as JSON; None where nothing may."""
+    """Return the part of a line that may leave, as JSON; None where nothing may."""
     try:
         value = json.loads(line)
         if not isinstance(value, dict):

@@ -36,7 +36,7 @@ from borgctl.policy import decide, load, locations, sent_environment
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
 from borgctl.policy.placeholders import Names
-from borgctl.process.spawn import Wall
+from borgctl.process.spawn import Confinement
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 from borgctl.state import borg_version, former_hostnames, passphrase, requirements
@@ -124,7 +124,7 @@ def _serve(
             wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version), decision.devices)
             words = command_line.build(decision, policy.borg)
             renamed = _renamed(policy, base, facts.names.hostname)
-            _accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"} | renamed)
+            _accept(story, _told(decision, words, env) | {"sandbox": held.record if held else "off"} | renamed)
             where = (directory, connection, policy.passphrase, policy.limits, story.output)
             with story.warned_files() as files:
                 heard = BorgLog(decision.command, files.add)
@@ -186,10 +186,10 @@ def _renamed(policy: Policy, base: StateDir, hostname: str) -> dict[str, Any]:
     return {"renamed": list(former)} if former else {}
 
 
-def _wall(held: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Wall:
+def _wall(held: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Confinement:
     """Return what holds borg; `places`: to write, to read, to list, devices."""
     rules = held.rules(policy.borg, relay.__file__, *places) if held else ()
-    return plan.wall(held, rules, policy.limits.memory)
+    return plan.confinement(held, rules, policy.limits.memory)
 
 
 def _connected(launch: BorgCommand | WindowGrant, wires: ProtocolFds, pinned: int | None) -> transport.Connection:
@@ -277,7 +277,7 @@ def _end(story: Invocation, ending: RunResult) -> int:
     head = story.log.append({"type": "exit", "run": story.run, **_brief(story), **told, **more})
     counted = {"skipped_mounts": len(ending.skipped) or None, "warnings": dict(ending.warnings) or None}
     counted |= ending.pruned.counts if ending.pruned else {}
-    said = {**told, **counted, "audit": story.log.told(head, story.seen)}
+    said = {**told, **counted, "audit": story.log.for_server(head, story.seen)}
     story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
     return ending.code
 
@@ -313,7 +313,7 @@ def _refuse(story: Invocation, error: BorgctlError) -> int:
     record = {**kind, "run": story.run, **story.known, "reason": error.reason.code, "detail": error.detail}
     log, audit = story.log or Log.fallback(locations.default_log()), None
     try:
-        audit = log.told(log.append({**record, "code": ending.code}), story.seen)
+        audit = log.for_server(log.append({**record, "code": ending.code}), story.seen)
     except BorgctlError as failure:
         story.output.say(f"this refusal could not be recorded: {failure.reason.code}")
     detail = f"{error.detail}; " if story.local else ""

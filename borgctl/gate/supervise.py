@@ -29,7 +29,7 @@ _GRACE = 2.0  # seconds from the end of the server's bytes to a disconnect: borg
 _TICK = 1.0  # seconds
 _READ = 65536
 _PIPE = 1 << 20  # bytes: the most that a pipe holds (proc(5) pipe-max-size)
-_NO_WALL = spawn.Wall()
+_NO_WALL = spawn.Confinement()
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
@@ -182,14 +182,14 @@ def start(
     env: Mapping[str, str],
     disclose: Callable[[str], Callable[[str], str | None] | None],
     fds: Mapping[int, int] | None = None,
-    wall: spawn.Wall = _NO_WALL,
+    wall: spawn.Confinement = _NO_WALL,
     sought: re.Pattern[str] | None = None,
 ) -> tuple[Child, list[Stream]]:
     """Start a child whose stdout and stderr are pipes of ours; `disclose` says by a stream's name what may pass."""
     pipes = {number: os.pipe2(os.O_CLOEXEC) for number in (1, 2)}
     try:
         given = {**(fds or {}), **{n: ends[1] for n, ends in pipes.items()}}
-        child = spawn.spawn(words, env, given, wall.lay, wall.kinds)
+        child = spawn.spawn(words, env, given, wall.apply, wall.kinds)
     except OSError:
         for read_end, _ in pipes.values():
             os.close(read_end)

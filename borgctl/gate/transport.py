@@ -21,7 +21,7 @@ from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy.decide import require_placed
-from borgctl.process import spawn
+from borgctl.process import process_tree
 from borgctl.values import SocketPath
 
 _SSHD = ("sshd", "sshd-session")  # the latter since OpenSSH 9.8
@@ -70,7 +70,7 @@ def pin(path: SocketPath, directory: str) -> int:
 
 def _owners() -> frozenset[int]:
     """Return who may own socket and directory: root, we, and the users of our ancestors (sshd's, under sudo)."""
-    above = spawn.ancestors(os.getpid())
+    above = process_tree.ancestors(os.getpid())
     found = {0, os.geteuid()}
     for pid in above:
         with contextlib.suppress(OSError):
@@ -143,7 +143,7 @@ def connect(pinned: int) -> Connection:
         raise BorgctlError("transport-failed", f"the announced socket: {error.strerror}") from None
     finally:
         os.close(pinned)
-    if pid not in spawn.ancestors(os.getpid()) or _name(pid) not in _SSHD:
+    if pid not in process_tree.ancestors(os.getpid()) or _name(pid) not in _SSHD:
         client.close()
         raise BorgctlError("socket-refused", f"the announced socket is served by process {pid}, not by our own sshd")
     fd = client.detach()
@@ -181,9 +181,9 @@ class Door:
         self._connection = connection
         self._fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(f"/proc/self/fd/{self._fd}/{relay.DOOR}")
+        self._listener.bind(f"/proc/self/fd/{self._fd}/{relay.SOCKET}")
         # the relay may be another user; no other comes in here, since the directory is ours with mode 0700
-        os.chmod(f"/proc/self/fd/{self._fd}/{relay.DOOR}", 0o666)  # noqa: S103
+        os.chmod(f"/proc/self/fd/{self._fd}/{relay.SOCKET}", 0o666)  # noqa: S103
         self._listener.listen(1)
         self._relay: socket.socket | None = None
 
@@ -235,7 +235,7 @@ class Door:
         assert self._listener is not None
         client, _ = self._listener.accept()
         pid, _, _ = _CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
-        if borg not in spawn.ancestors(pid):
+        if borg not in process_tree.ancestors(pid):
             client.close()
             return
         fds = array.array("i", (self._connection.source, self._connection.sink))

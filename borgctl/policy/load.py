@@ -12,7 +12,7 @@ import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
 
-from borgctl.borg.options import ACCEPTABLE, SETTABLE
+from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import jobs as policy_jobs

@@ -7,7 +7,7 @@ else is forgotten. `explain` uses the same functions on variables given by hand.
 import socket
 from collections.abc import Iterable, Mapping
 
-from borgctl.borg.options import ACCEPTABLE
+from borgctl.borg.variables import ACCEPTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.model import Policy
 from borgctl.wire.request import CARRIERS

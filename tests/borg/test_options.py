@@ -1,4 +1,4 @@
-"""borg's words: those that we know exist in both borgs as we believe, and none is of a class that must not be."""
+"""The options that we know exist in both borgs as we believe, and none is of a forbidden class."""
 
 import contextlib
 import json
@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from stage import SUPPORT
 
 from borgctl.borg import forbidden
-from borgctl.borg.options import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Kind
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FLAG, Kind
+from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 from borgctl.errors import BadValue
 
 ORACLE = str(SUPPORT / "borg_oracle.py")

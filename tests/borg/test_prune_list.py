@@ -1,4 +1,4 @@
-"""What a prune keeps and marks, counted from borg's own lines (of 1.2.4 and 1.4.5)."""
+"""The archives that a prune keeps and marks are counted from borg's own lines (of 1.2.4 and 1.4.5)."""
 
 import json
 

@@ -36,7 +36,7 @@ def test_all_of_it_changes_hands(tmp_path, parent):
 
 
 def test_what_another_user_has_put_there_is_left_alone(tmp_path, parent):
-    """The former owner may have been an attacker: none of their links leads to a file that then belongs to another user."""
+    """The former owner may have been an attacker: none of their links gives a file outside away."""
     chown_tree(parent, "borg", A, A)
     os.link(tmp_path / "outside/file", tmp_path / "borg/hard")
     os.symlink(tmp_path / "outside/other", tmp_path / "borg/soft")

@@ -10,7 +10,7 @@ import pytest
 # argv: seconds, ending ('borg' or 'hook'), shell code, the descriptor whose end means that the server is gone
 WATCH = """
 import os, signal, sys, time
-from borgctl.process import spawn
+from borgctl.process import process_tree, spawn
 from borgctl.gate import supervise
 from borgctl.gate.output import Lines, Output
 from borgctl.gate.supervise import Stream, Watch
@@ -21,7 +21,7 @@ supervise._TICK, supervise._GRACE = 0.05, 0.2
 output = Output(2, "r")
 watch = Watch(output, seconds, int(sys.argv[4]))
 watch.start()
-spawn.adopt_orphans()
+process_tree.adopt_orphans()
 read_end, write_end = os.pipe2(os.O_CLOEXEC)
 child = spawn.spawn(["/bin/sh", "-c", code], {"PATH": "/usr/bin:/bin"}, {1: write_end, 2: write_end})
 os.close(write_end)
@@ -30,7 +30,7 @@ lines = Lines(output, "borg", "stdout", None)
 began = time.monotonic()
 status = watch.run(child, [Stream(read_end, lines)], steps)
 left = time.monotonic() - began
-spawn.kill_descendants()
+process_tree.kill_descendants()
 output.flush()
 print(status, watch.stopped, round(left, 1), lines.taken, flush=True)
 """

@@ -304,7 +304,7 @@ door.send(struct.pack("<QQ", 5, 7))
 
 
 def visitor(room, code=VISITOR, *arguments):
-    argv = [sys.executable, "-I", "-S", "-c", code, str(room / relay.DOOR), *arguments]
+    argv = [sys.executable, "-I", "-S", "-c", code, str(room / relay.SOCKET), *arguments]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
 
 
@@ -321,7 +321,7 @@ def test_the_door_is_opened_for_a_descendant_of_borg_once(room, door):
         assert door.counts == (5, 7)
         assert door.fileno() == -1
         with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as second:
-            second.connect(str(room / relay.DOOR))
+            second.connect(str(room / relay.SOCKET))
 
 
 def test_the_door_stays_shut_for_anybody_else_and_open_for_borg(room, door):
@@ -415,7 +415,7 @@ def test_the_door_lies_in_a_directory_with_any_length_of_name(room):
     deep.mkdir(parents=True)
     source, sink = os.pipe()
     door = Door(str(deep), Connection(source, sink, hangup=True), lambda *_: True)
-    assert stat.S_ISSOCK((deep / relay.DOOR).lstat().st_mode)
+    assert stat.S_ISSOCK((deep / relay.SOCKET).lstat().st_mode)
     door.close()
     os.close(source)
     os.close(sink)

@@ -8,7 +8,9 @@ import pytest
 import stage
 
 import borgctl
-from borgctl.borg.options import COMMANDS, FLAG, SETTABLE
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FLAG
+from borgctl.borg.variables import SETTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import locations
 from borgctl.policy.judge import Facts, judge

@@ -1,4 +1,4 @@
-"""The wire: what parses to what, and that nothing else does."""
+"""Each valid request parses to its value, and nothing else parses."""
 
 import contextlib
 import os

@@ -33,7 +33,7 @@ from borgctl.errors import REASONS, BorgctlError
 from borgctl.gate.supervise import BORG_ENDING
 from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
-from borgctl.process.spawn import Wall
+from borgctl.process.spawn import Confinement
 from borgctl.state import borg_version, passphrase, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
@@ -79,11 +79,11 @@ class Visit:
         """
         env = self._env()
         borg_version.version(
-            self.base, self.policy.borg, env, Wall()
+            self.base, self.policy.borg, env, Confinement()
         )  # refuses a borg that another user could have put there
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
-        env = environment.carried(env, carrier, fds[0] if fds else None)
+        env = environment.with_transport(env, carrier, fds[0] if fds else None)
         mount, shown = _mounting(words), (Shown(stdout, 1), Shown(stderr, 2))
         with _Told(interrupts=mount is not None) as told:
             try:

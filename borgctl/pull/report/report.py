@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.borg.warning_kinds import written
+from borgctl.borg.warning_kinds import counts_text
 from borgctl.console.text import elapsed
 from borgctl.pull.client.frames import Audit
 from borgctl.pull.client.transcript import Transcript
@@ -96,7 +96,7 @@ def _counted(report: Report) -> list[str]:
     elif transcript.counts:  # progress stops short of the end
         parts.append(f"at least {position(transcript.counts)}")
     if told := transcript.ending():
-        parts.append(written(told.warnings))
+        parts.append(counts_text(told.warnings))
     if told and told.pruned:
         parts.append("kept {}, marked {}".format(*told.pruned))
     if report.passed is not None:
