@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from borgctl.audit.rate_limit import RATES, Account
+from borgctl.audit.rate_limit import RATES, KeyUsage
 from borgctl.errors import BadValue
 from borgctl.values import Head
 from borgctl.wire.hashchain import VERSION
@@ -24,7 +24,7 @@ class HeadFile:
     """The content of the file, kept from record to record."""
 
     head: Head | None = None
-    accounts: dict[str, Account] = field(default_factory=dict)
+    accounts: dict[str, KeyUsage] = field(default_factory=dict)
     linked: bool = False  # the head belongs to the chain of today's version
 
     @classmethod
@@ -33,7 +33,7 @@ class HeadFile:
         try:
             value = json.loads(data.partition(b"\n")[0])
             head = None if value["head"] is None else Head.read(value["head"])
-            accounts = {name: _account(fields) for name, fields in value["accounts"].items()}
+            accounts = {name: _usage(fields) for name, fields in value["accounts"].items()}
             return cls(head, accounts, value.get("chain") == VERSION)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, BadValue):
             return cls()
@@ -41,12 +41,12 @@ class HeadFile:
     def line(self) -> bytes:
         """Return the content as one line."""
         accounts = sorted(self.accounts.items(), key=lambda item: (not item[1].counted, -item[1].at))
-        busy = {name: asdict(account) for name, account in accounts[:_MOST_KEYS] if not account.idle}
+        busy = {name: asdict(usage) for name, usage in accounts[:_MOST_KEYS] if not usage.idle}
         head = {"head": self.head and str(self.head), **({"chain": VERSION} if self.linked else {})}
         return json.dumps({**head, "accounts": busy}).encode("ascii") + b"\n"
 
 
-def _account(fields: dict[str, Any]) -> Account:
+def _usage(fields: dict[str, Any]) -> KeyUsage:
     numbers = [fields["at"], fields["since"], *(fields["used"][rate.name] for rate in RATES)]
     policy, key = fields["policy"], fields["key"]
     if not all(type(number) in (int, float) and 0 <= number < 1e12 for number in numbers):  # not NaN either
@@ -54,4 +54,4 @@ def _account(fields: dict[str, Any]) -> Account:
     if not all(text is None or isinstance(text, str) for text in (policy, key)) or type(fields["counted"]) is not int:
         raise ValueError
     used = {rate.name: float(fields["used"][rate.name]) for rate in RATES}
-    return Account(policy, key, float(fields["at"]), used, fields["counted"], float(fields["since"]))
+    return KeyUsage(policy, key, float(fields["at"]), used, fields["counted"], float(fields["since"]))

@@ -136,12 +136,12 @@ class Log:
 
 def _admitted(head_file: HeadFile, record: dict[str, Any], now: float) -> list[dict[str, Any]]:
     """Return the record if its key's rate allows it; for a refusal that is only counted, an alert or nothing."""
-    account = rate_limit.account_for(head_file.accounts, record, now)
+    usage = rate_limit.usage_for(head_file.accounts, record, now)
     match record.get("type"):
-        case "accept" if not rate_limit.take(account, RUNS):
+        case "accept" if not rate_limit.take(usage, RUNS):
             raise BorgctlError("rate-limited", f"more than {RUNS.most} requests, and {RUNS.hourly} an hour")
-        case "refuse" if not rate_limit.take(account, REFUSALS):
-            return rate_limit.count(account, now)
+        case "refuse" if not rate_limit.take(usage, REFUSALS):
+            return rate_limit.count(usage, now)
     return [record]
 
 

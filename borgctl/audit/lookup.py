@@ -30,14 +30,14 @@ class Last(NamedTuple):
     linked: bool
 
 
-class Ending(NamedTuple):
+class FileEnd(NamedTuple):
     """The end of a file: its last record, and the SHA-256 of what follows it, each line with its newline."""
 
     last: Last | None
     skipped: str | None
 
 
-def ending(fd: int) -> Ending:
+def ending(fd: int) -> FileEnd:
     """Return how a file ends; `skipped` is the whole file's hash where no record is near the end.
 
     Raise OSError for a line of more than LONGEST bytes.
@@ -52,7 +52,7 @@ def ending(fd: int) -> Ending:
         raise OSError(0, f"its last line has more than {LONGEST} bytes")
     torn = bool(size) and os.pread(fd, 1, size - 1) != b"\n"
     start = size + torn - behind if last else 0
-    return Ending(last, _hash(fd, start, size, torn=torn) if lines else None)
+    return FileEnd(last, _hash(fd, start, size, torn=torn) if lines else None)
 
 
 def _hash(fd: int, start: int, end: int, *, torn: bool) -> str:

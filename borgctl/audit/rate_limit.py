@@ -3,7 +3,7 @@
 Refusals beyond a key's rate are counted. An `alert` record reports them together when the flood starts, and every hour
 while it lasts. Runs beyond the rate are refused. This module counts; it knows no file.
 
-    take(account_for(accounts, record, now), REFUSALS)
+    take(usage_for(accounts, record, now), REFUSALS)
 """
 
 import hashlib
@@ -29,7 +29,7 @@ RATES = (REFUSALS, RUNS)
 
 
 @dataclass(slots=True)
-class Account:
+class KeyUsage:
     """One key's use of each rate at the time `at`, and the refusals counted `since` the last alert."""
 
     policy: str | None
@@ -47,52 +47,52 @@ class Account:
 
     @property
     def idle(self) -> bool:
-        """Tell whether the account holds nothing worth keeping."""
+        """Tell whether the usage holds nothing worth keeping."""
         return not self.counted and not self.since and not any(self.used.values())
 
 
-def account_for(accounts: dict[str, Account], record: dict[str, Any], now: float) -> Account:
-    """Return the account of a record's key, settled; records without a key share the policy's."""
+def usage_for(accounts: dict[str, KeyUsage], record: dict[str, Any], now: float) -> KeyUsage:
+    """Return the usage of a record's key, settled; records without a key share the policy's."""
     policy, key = (_short(record.get(name)) for name in ("policy", "key"))
     name = hashlib.sha256(json.dumps([policy, key]).encode()).hexdigest()[:16]
-    account = accounts.setdefault(name, Account(policy, key, now))
-    account.settle(now)
-    return account
+    usage = accounts.setdefault(name, KeyUsage(policy, key, now))
+    usage.settle(now)
+    return usage
 
 
-def due_alerts(accounts: dict[str, Account], now: float) -> list[dict[str, Any]]:
+def due_alerts(accounts: dict[str, KeyUsage], now: float) -> list[dict[str, Any]]:
     """Return the alerts whose hour is over, and start to count anew."""
     alerts = []
-    for account in accounts.values():
-        account.settle(now)
-        if account.since and not 0 <= now - account.since < _HOUR:
-            alerts += [alert(account)] if account.counted else []
-            account.since, account.counted = (now if account.counted else 0.0), 0
+    for usage in accounts.values():
+        usage.settle(now)
+        if usage.since and not 0 <= now - usage.since < _HOUR:
+            alerts += [alert(usage)] if usage.counted else []
+            usage.since, usage.counted = (now if usage.counted else 0.0), 0
     return alerts
 
 
-def take(account: Account, rate: Rate) -> bool:
+def take(usage: KeyUsage, rate: Rate) -> bool:
     """Use up one record of a rate; return whether one was left."""
-    if account.used[rate.name] > rate.most - 1:
+    if usage.used[rate.name] > rate.most - 1:
         return False
-    account.used[rate.name] += 1
+    usage.used[rate.name] += 1
     return True
 
 
-def count(account: Account, now: float) -> list[dict[str, Any]]:
+def count(usage: KeyUsage, now: float) -> list[dict[str, Any]]:
     """Count a refusal that gets no record of its own; return the alert that starts a flood, else nothing."""
-    account.counted += 1
-    if account.since:
+    usage.counted += 1
+    if usage.since:
         return []
-    alerts = [alert(account)]
-    account.since, account.counted = now, 0
+    alerts = [alert(usage)]
+    usage.since, usage.counted = now, 0
     return alerts
 
 
-def alert(account: Account) -> dict[str, Any]:
+def alert(usage: KeyUsage) -> dict[str, Any]:
     """Return the record of the counted refusals."""
-    record = {"type": "alert", "reason": "refusals-counted", "count": account.counted}
-    return {**record, "policy": account.policy, "key": account.key}
+    record = {"type": "alert", "reason": "refusals-counted", "count": usage.counted}
+    return {**record, "policy": usage.policy, "key": usage.key}
 
 
 def _short(value: object) -> str | None:

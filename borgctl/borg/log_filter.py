@@ -101,8 +101,8 @@ def counts(stream: str, line: str) -> str | None:
         value = json.loads(line)
         if not isinstance(value, dict):
             return None
-        kept = _result(value) if stream == "stdout" else _message(value)
-        return None if kept is None else json.dumps(kept)
+        allowed = _result(value) if stream == "stdout" else _message(value)
+        return None if allowed is None else json.dumps(allowed)
     except (ValueError, RecursionError):
         return None
 
@@ -112,15 +112,15 @@ def _message(value: Mapping[str, Any]) -> dict[str, Any] | None:
     if not isinstance(kind, str):
         return None
     if kind in _TYPES:
-        kept = {key: item for key, item in value.items() if key in _NUMBERS and _plain(item)}
-        return {"type": kind, **kept}
+        allowed = {key: item for key, item in value.items() if key in _NUMBERS and _plain(item)}
+        return {"type": kind, **allowed}
     text = value.get("message")
     if kind == "log_message" and isinstance(text, str) and text.startswith("Remote: "):
         return {"type": kind, "levelname": "INFO", "message": text}  # the server's own words
     if kind == "log_message" and value.get("levelname") not in ("INFO", "DEBUG"):
-        kept = {key: item for key, item in value.items() if key in _LOG and _plain(item)}
+        allowed = {key: item for key, item in value.items() if key in _LOG and _plain(item)}
         sentence = text if isinstance(text, str) and text in _SENTENCES else "text withheld by the client's policy"
-        return {**kept, "message": str(kept.get("msgid") or sentence)}
+        return {**allowed, "message": str(allowed.get("msgid") or sentence)}
     return None  # also INFO, which is all names and numbers in words
 
 

@@ -23,7 +23,7 @@ _MOST_NAMED = 3 * 1024  # characters of names in a record
 
 
 @dataclass(slots=True)
-class Names:
+class ArchiveCount:
     """The number of archives, and the first of their names, as many as a record has room for."""
 
     count: int = 0
@@ -50,8 +50,8 @@ class Pruning:
 
     shown: bool
     dry: bool
-    kept: Names = field(default_factory=Names)
-    marked: Names = field(default_factory=Names)
+    kept: ArchiveCount = field(default_factory=ArchiveCount)
+    marked: ArchiveCount = field(default_factory=ArchiveCount)
 
     def take(self, line: str, disclose: Callable[[str], str | None] | None) -> str | None:
         """Count a line of borg's log; return what the peer may see of it."""

@@ -187,6 +187,10 @@ class Direction:
         self.data += read
         self.most = min(2 * self.most, SHORT)
 
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` bytes that are not yet ready to pass."""
+        return self.data[self.ready : self.ready + size]
+
     def message(self, longest: int) -> bytes:
         """Return the next message once it is complete; it is not yet ready to pass. Raise TooLong or EOFError."""
         end, pending = scan(self.data, self.ready, 1)
@@ -268,51 +272,51 @@ class Requests:
     def run(self) -> None:
         """Pass on requests, each noted before the server can answer it; raise UnknownRequest, TooLong or EOFError."""
         self.note(self.head(FIRST))
-        asked = self.head(REQUEST)
-        if asked["name"] != b"open":
+        request = self.head(REQUEST)
+        if request["name"] != b"open":
             raise UnknownRequest
-        self.note(asked)
+        self.note(request)
         while True:
-            asked = self.head(REQUEST)
-            if asked["name"] not in METHODS:
+            request = self.head(REQUEST)
+            if request["name"] not in METHODS:
                 raise UnknownRequest
-            if asked["name"] != b"put" or not self.writes:
-                self.look(asked)
-            self.note(asked)
+            if request["name"] != b"put" or not self.writes:
+                self.look(request)
+            self.note(request)
 
     def head(self, form: re.Pattern[bytes]) -> re.Match[bytes]:
         """Return the head of the next request, in however many pieces it comes."""
-        while (asked := form.match(self.direction.data, self.direction.ready)) is None:
+        while (request := form.match(self.direction.data, self.direction.ready)) is None:
             here = len(self.direction.data) - self.direction.ready
             if here > LONGEST_HEAD or (here and length(self.direction.data, self.direction.ready) is not None):
                 raise UnknownRequest
             self.direction.read_more()
-        return asked
+        return request
 
-    def note(self, asked: re.Match[bytes]) -> None:
+    def note(self, request: re.Match[bytes]) -> None:
         """Pass a request on, and remember that it is open."""
-        self.open.append((asked["number"], asked["name"]))
-        arguments = self.direction.ready + asked.end() - asked.start() - 1
+        self.open.append((request["number"], request["name"]))
+        arguments = self.direction.ready + request.end() - request.start() - 1
         if put := PUT.match(self.direction.data, arguments):
             self.direction.pass_to(put.end() + int.from_bytes(put["size"], "big"))
         else:
             self.direction.pass_message(LONGEST_ANSWER)
 
-    def look(self, asked: re.Match[bytes]) -> None:
+    def look(self, request: re.Match[bytes]) -> None:
         """Show the gate what it keeps: a new repository's key, the nonces that borg reserves, the first write."""
-        name = asked["name"]
+        name = request["name"]
         if name == b"put":
             self.direction.send()
             self.gate.show(WRITES, b"")
             self.writes = True
         elif name == b"save_key":
-            message, start = self.direction.message(SHORT), asked.end() - asked.start()
+            message, start = self.direction.message(SHORT), request.end() - request.start()
             if (form := SAVED.match(message, start)) is None:
                 raise UnknownRequest
             self.direction.send()
             self.gate.show(SAVED_KEY, digest(message[form.end() :]))
         elif name == b"commit_nonce_reservation":
-            message, start = self.direction.message(SHORT), asked.end() - asked.start()
+            message, start = self.direction.message(SHORT), request.end() - request.start()
             if (form := RESERVATION.match(message, start)) is None:
                 raise UnknownRequest
             self.direction.send()
@@ -322,31 +326,30 @@ class Requests:
 class Answers:
     """The server's answers."""
 
-    def __init__(self, direction: Direction, gate: Gate, asked: "deque[tuple[bytes, bytes]]") -> None:
-        self.direction, self.gate, self.asked = direction, gate, asked
+    def __init__(self, direction: Direction, gate: Gate, open_requests: "deque[tuple[bytes, bytes]]") -> None:
+        self.direction, self.gate, self.open_requests = direction, gate, open_requests
 
     def run(self) -> None:
         """Pass on the answers to open requests, in turn; raise BadAnswer, TooLong or EOFError."""
-        direction, asked = self.direction, self.asked
+        direction, open_requests = self.direction, self.open_requests
         while True:
             if direction.ready == len(direction.data):
                 direction.read_more()
-            if not asked:
+            if not open_requests:
                 raise BadAnswer
-            nothing = b"\x82\xa1i" + asked[0][0] + b"\xa1r\xc0"
-            if direction.data.startswith(nothing, direction.ready) and asked[0][1] in (b"put", b"delete", b"commit"):
+            number, name = open_requests[0]
+            nothing = b"\x82\xa1i" + number + b"\xa1r\xc0"
+            if direction.data.startswith(nothing, direction.ready) and name in (b"put", b"delete", b"commit"):
                 direction.ready += len(nothing)
             else:
-                self.answer(*asked[0])
-            asked.popleft()
+                self.answer(number, name)
+            open_requests.popleft()
 
     def answer(self, number: bytes, name: bytes) -> None:
         """Pass on one answer."""
         direction, head = self.direction, b"\x82\xa1i" + number + b"\xa1r"
         if name in LONG_ANSWERS:
-            while len(here := direction.data[direction.ready : direction.ready + len(head)]) < len(
-                head
-            ) and head.startswith(here):
+            while len(here := direction.peek(len(head))) < len(head) and head.startswith(here):
                 direction.read_more()
             if direction.data.startswith(head, direction.ready):
                 direction.pass_message(LONGEST_ANSWER)

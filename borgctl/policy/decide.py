@@ -16,7 +16,7 @@ from borgctl.policy import sent_environment
 from borgctl.policy.judge import Facts, judge
 from borgctl.policy.model import Policy
 from borgctl.values import SocketPath
-from borgctl.wire import request
+from borgctl.wire import request_parser
 from borgctl.wire.request import Request
 
 Sent = Mapping[bytes, bytes]
@@ -38,7 +38,7 @@ def announced(policy: Policy, command: bytes | None, sent: Sent) -> SocketPath |
     """
     if "socket" not in policy.transports:
         return None
-    path = request.announced_socket(command, sent_environment.carriers(policy, sent))
+    path = request_parser.announced_socket(command, sent_environment.carriers(policy, sent))
     if path is not None:
         require_placed(path, policy.socket_directory)
     return path
@@ -59,7 +59,7 @@ def decide(
 ) -> Decision:
     """Return what is granted, or raise BorgctlError; `heard` is told the request once it is understood."""
     named = announced(policy, command, sent)
-    asked = request.parse(command, sent_environment.carriers(policy, sent))
+    asked = request_parser.parse(command, sent_environment.carriers(policy, sent))
     heard(asked)
     if named is not None and asked.options.socket not in (None, named):
         raise BorgctlError("conflicting-values", f"two sockets are named: {named} and {asked.options.socket}")

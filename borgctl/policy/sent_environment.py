@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from borgctl.borg.variables import ACCEPTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.model import Policy
-from borgctl.wire.request import CARRIERS
+from borgctl.wire.request_parser import CARRIERS
 
 Environment = Mapping[bytes, bytes]
 

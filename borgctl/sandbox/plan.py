@@ -62,7 +62,7 @@ class Sandbox:
         """Return what this machine cannot forbid."""
         return (
             *(landlock.lacking(self.abi) if self.abi else ("files",)),
-            *(() if seccomp.known() else ("system calls",)),
+            *(() if seccomp.available() else ("system calls",)),
             *(("namespaces",) if os.geteuid() == 0 and not self.namespaces else ()),
         )
 

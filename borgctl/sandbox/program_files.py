@@ -58,11 +58,9 @@ def _interpreter(program: str, head: bytes) -> str:
     line = head[2:].split(b"\n", 1)[0].decode("utf-8", "surrogateescape").strip(" \t")
     name = line.split(" ", 1)[0].split("\t", 1)[0]
     if os.path.basename(name) == "env":
-        raise BadValue(
-            f"{program!r} leaves to {line!r} which Python it is: write that one's path, like #!/usr/bin/python3"
-        )
+        raise BadValue(f"{program!r} lets {line!r} choose its Python: write the path of one, like #!/usr/bin/python3")
     if not name.startswith("/") or not _PYTHON.fullmatch(os.path.basename(name)):
-        what = f"{program!r} is a script of {name!r}, and what that starts cannot be told"
+        what = f"{program!r} is a script of {name!r}, and what that starts is unknown"
         raise BadValue(f"{what}: name borg itself with 'borg:', and its variables with 'environment: {{set: …}}'")
     return name
 

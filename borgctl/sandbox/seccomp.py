@@ -95,17 +95,17 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def known() -> bool:
+def available() -> bool:
     """Tell whether this machine's system calls are known here, and its kernel supports filters."""
     return _machine() is not None and _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
 def forbid() -> None:
-    """Apply the filter to this process and all that it starts, if it is known; raise OSError where that fails."""
+    """Apply the filter to this process and all that it starts, if it is available; raise OSError where that fails."""
     if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl PR_SET_NO_NEW_PRIVS")
     machine = _machine()
-    if machine is None or not known():
+    if machine is None or not available():
         return
     steps = program(*machine)
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgctl.audit.head_file import LARGEST, HeadFile
-from borgctl.audit.rate_limit import REFUSALS, account_for, count, take
+from borgctl.audit.rate_limit import REFUSALS, count, take, usage_for
 from borgctl.values import Head
 
 NOW = 1_800_000_000.0
@@ -17,11 +17,11 @@ KEYS = st.fixed_dictionaries({"policy": st.none() | st.text(max_size=300), "key"
 def filled(records, now=NOW):
     head_file = HeadFile(Head(7, "a" * 64))
     for record in records:
-        account = account_for(head_file.accounts, record, now)
-        while take(account, REFUSALS):
+        usage = usage_for(head_file.accounts, record, now)
+        while take(usage, REFUSALS):
             pass
-        count(account, now)
-        count(account, now)
+        count(usage, now)
+        count(usage, now)
     return head_file
 
 
@@ -45,8 +45,8 @@ VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_s
 @given(st.sampled_from(["at", "used", "counted", "since", "policy", "key"]), VALUES)
 def test_an_account_with_a_value_of_another_kind_is_none(name, value):
     told = json.loads(filled([{"policy": "/p", "key": "k"}]).line())
-    (account,) = told["accounts"].values()
-    before, account[name] = account[name], value
+    (usage,) = told["accounts"].values()
+    before, usage[name] = usage[name], value
     read = HeadFile.read(json.dumps(told).encode())
     assert read == HeadFile() or type(value) in (type(before), int, float, type(None), str)
     for one in read.accounts.values():
@@ -67,7 +67,7 @@ def test_it_never_grows_without_end():
 
 def test_an_idle_account_is_not_written():
     head_file = filled([{"policy": "/p", "key": "k"}])
-    (account,) = head_file.accounts.values()
-    account.counted, account.since = 0, 0.0
-    account.settle(NOW + 400_000)
+    (usage,) = head_file.accounts.values()
+    usage.counted, usage.since = 0, 0.0
+    usage.settle(NOW + 400_000)
     assert json.loads(head_file.line())["accounts"] == {}

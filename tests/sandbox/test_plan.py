@@ -67,7 +67,7 @@ def test_what_an_abi_lacks_is_told(abi):
 
 
 def test_a_machine_whose_system_calls_are_not_known_lacks_their_filter(monkeypatch):
-    monkeypatch.setattr(seccomp, "known", lambda: False)
+    monkeypatch.setattr(seccomp, "available", lambda: False)
     assert "system calls" in Sandbox(landlock.NEWEST, None, namespaces.ALL).record["lacks"]
 
 

@@ -144,7 +144,7 @@ def test_no_way_out_is_left_and_what_borg_needs_works():
 
 def test_a_machine_whose_numbers_are_not_known_is_left_as_it_is(monkeypatch):
     monkeypatch.setattr(seccomp, "_MACHINES", {})
-    assert not seccomp.known()
+    assert not seccomp.available()
     code = "from borgctl.sandbox import seccomp; seccomp._MACHINES = {}; seccomp.forbid()"
     code += "; import socket; socket.socket().close()"
     assert programs.python(code).returncode == 0

@@ -24,7 +24,7 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import load
 from borgctl.sandbox import plan
-from borgctl.wire.request import CARRIERS
+from borgctl.wire.request_parser import CARRIERS
 
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
 _PLAIN = re.compile(r"/[A-Za-z0-9_./+-]*")

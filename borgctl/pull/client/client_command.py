@@ -1,6 +1,6 @@
 """peer: what stands on our side for the client, which is ssh, or with transport local the gate itself.
 
-Peer.of(target, room="/…/run/1a2b").argv(Request(Hello(), Options(log="json")))
+Peer.of(target, room="/…/run/1a2b").argv(Request(Hello(), RunOptions(log="json")))
 """
 
 import os
@@ -13,7 +13,7 @@ from signal import SIGKILL, SIGTERM
 from borgctl.pull.client import ssh
 from borgctl.pull.targets.targets import Target
 from borgctl.values import Head, JobName, SocketPath
-from borgctl.wire.request import Borg, Hello, Options, Order, Request, Run, Window, render
+from borgctl.wire.request import Borg, Hello, Order, Request, Run, RunOptions, Window, render
 
 GATE = (sys.executable, "-I", "-m", "borgctl.gate")
 
@@ -41,7 +41,7 @@ def hello(target: Target, room: str, seen: Head | None = None, *, forwarded: boo
     """Return the call that asks what the client offers; `forwarded`: with the socket of a run, which nobody serves."""
     forward = _forward(target, room, None) if forwarded else None
     socket = SocketPath(forward.remote) if forward else None
-    request = Request(Hello(), Options(socket=socket, log="json", seen=seen))
+    request = Request(Hello(), RunOptions(socket=socket, log="json", seen=seen))
     return replace(_call(target, request, room, forward, (None, None)), listen=None)
 
 
@@ -75,7 +75,7 @@ def _carrying(
     """Return a call that reaches serve."""
     forward = _forward(target, room, nonce)
     socket = SocketPath(forward.remote) if forward else None
-    request = Request(order, Options(repository=target.repository, socket=socket, log="json", seen=seen))
+    request = Request(order, RunOptions(repository=target.repository, socket=socket, log="json", seen=seen))
     return _call(target, request, room, forward, asked)
 
 

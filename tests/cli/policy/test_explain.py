@@ -23,7 +23,7 @@ from borgctl.cli.policy.explain import explained, facts, variables
 from borgctl.cli.policy.policy_summary import described
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.judge import Facts, judge
-from borgctl.wire.request import announced_socket, parse
+from borgctl.wire.request_parser import announced_socket, parse
 
 ALLOWED = stage.requests("allowed.txt")
 DENIED = stage.requests("denied.txt")
