@@ -21,6 +21,7 @@ from borgctl.claim import Claim
 from borgctl.cli import lint, visit
 from borgctl.cli.places import recovery_command
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.fs import atomic
 from borgctl.policy import Passphrase, Policy
 from borgctl.policyfile import read
 from borgctl.values import RepositoryPath
@@ -111,14 +112,7 @@ def _put(file: str, secret: bytes) -> bytes:
     with custody.directory(os.path.dirname(file)) as above:
         directory = above.open(os.O_RDONLY | os.O_DIRECTORY)
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(f"{name}.part", flags, 0o600, dir_fd=directory), "wb") as part:
-                os.fchmod(part.fileno(), 0o600)
-                part.write(secret + b"\n")
-                part.flush()
-                os.fsync(part.fileno())
-            os.replace(f"{name}.part", f"{name}.new", src_dir_fd=directory, dst_dir_fd=directory)
-            os.fsync(directory)
+            atomic.replace(f"{name}.new", secret + b"\n", at=directory)
         finally:
             os.close(directory)
     return secret
@@ -134,8 +128,7 @@ def _settled(file: str) -> str:
         directory = above.open(os.O_RDONLY | os.O_DIRECTORY)
         try:
             name = os.path.basename(file)
-            os.replace(f"{name}.new", name, src_dir_fd=directory, dst_dir_fd=directory)
-            os.fsync(directory)
+            atomic.move(f"{name}.new", name, at=directory)
         finally:
             os.close(directory)
     return f"{file} holds the new passphrase"

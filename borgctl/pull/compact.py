@@ -5,12 +5,13 @@ import subprocess
 import time
 from contextlib import closing
 
+from borgctl.fs import atomic
 from borgctl.pull import serve
 from borgctl.pull import state as states
 from borgctl.pull.borglog import read
 from borgctl.pull.children import Child, Ending
 from borgctl.pull.diagnosis import advice
-from borgctl.pull.folders import Folders, lock, make
+from borgctl.pull.folders import Folders, lock
 from borgctl.pull.memory import alerted
 from borgctl.pull.outcome import Verdict
 from borgctl.pull.owner import typed
@@ -34,7 +35,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
     """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
     repository = str(target.repository)
     with lock(folders, target.name), room(folders) as path:
-        make(folders.borg(target.name))
+        atomic.directories(folders.borg(target.name))
         screen.begin(f"{target.name} compact")
         if not _inspected(folders, target, screen):
             return 2

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.pull import atomic, borglock, config, serve
+from borgctl.fs import atomic
+from borgctl.pull import borglock, config, serve
 from borgctl.pull import state as states
 from borgctl.pull.config import LARGEST
 from borgctl.pull.errors import PullError
@@ -62,7 +63,7 @@ def keep(folders: Folders, name: TargetName, repository: str, now: float) -> lis
 
 def _write(path: str, data: bytes) -> None:
     atomic.directories(os.path.dirname(path))
-    atomic.write(path, data, draft=f"{os.path.dirname(path)}/new")
+    atomic.replace(path, data)
 
 
 def _thin(paths: list[str], *, keep_first: bool) -> None:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
+from borgctl.fs import atomic
 from borgctl.pull import peer, serve
 from borgctl.pull.broken_off import recalled
 from borgctl.pull.children import Child
 from borgctl.pull.diagnosis import lost, named
-from borgctl.pull.folders import make
 from borgctl.pull.launcher import Launcher
 from borgctl.pull.memory import remember
 from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, emptied, judge, tolerated
@@ -80,7 +80,7 @@ def run_call(
     `notes` are to be said first.
     """
     base = launcher.folders.borg(target.name)
-    make(base)
+    atomic.directories(base)
     repository = str(target.repository)
     transcript, begun, clock = Transcript(call.asked, call.until), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")

@@ -17,7 +17,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from borgctl.errors import BadValue
-from borgctl.pull import atomic, fields
+from borgctl.fs import atomic
+from borgctl.pull import fields
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.values import Head, JobName
 
@@ -158,8 +159,8 @@ def save(folders: Folders, name: TargetName, state: State) -> None:
     atomic.directories(os.path.dirname(path))
     told = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
     del told["lost"]
-    aside = f"{path}.broken" if state.lost else None
-    atomic.write(path, json.dumps(told, indent=1).encode("ascii"), aside=aside)
+    aside = f"{os.path.basename(path)}.broken" if state.lost else None
+    atomic.replace(path, json.dumps(told, indent=1).encode("ascii"), aside=aside)
 
 
 def _read(data: bytes) -> State:

@@ -1,5 +1,7 @@
 """Drafts: a full disk and a killed writer leave nothing that the next one does not clear."""
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from borgctl.pull.errors import PullError
 from borgctl.pull.folders import TargetName
 from borgctl.pull.hostkey import HostKey
 
+DRAFT = ".web1.yaml.0123456789abcdef.new"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
 
@@ -27,7 +30,7 @@ def litter(world) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     (keys / ".new-abc_1").mkdir()
     (keys / ".new-abc_1" / "key").write_text("secret")
-    (targets / ".x1_y.new").write_text("half")
+    (targets / DRAFT).write_text("half")
 
 
 def add(world, name: str = "web1") -> None:
@@ -51,10 +54,12 @@ def test_what_a_killed_writer_left_is_cleared_by_whatever_comes_next(world, borg
 
 def test_a_run_leaves_alone_what_somebody_is_writing_now(world, borgpull) -> None:
     add(world)
-    with drafts.alone(world.folders):
+    with drafts.alone(world.folders), contextlib.ExitStack() as held:
         litter(world)
+        file = held.enter_context(open(Path(world.folders.targets, DRAFT)))
+        fcntl.flock(file, fcntl.LOCK_EX)
         assert borgpull("run", "web1")[0] == 2
-        assert left(world) == {".new-abc_1", ".x1_y.new"}
+        assert left(world) == {".new-abc_1", DRAFT}
     drafts.sweep(world.folders)
     assert left(world) == set()
 
@@ -91,7 +96,8 @@ def test_an_add_that_is_killed_leaves_nothing_for_the_next_one(world) -> None:
     script = (
         "import os, sys, signal\nfrom borgctl.pull import setup\nfrom borgctl.pull.folders import Folders, TargetName\n"
         "real = os.link\n"
-        "def link(*words):\n    os.kill(os.getpid(), signal.SIGKILL) if words[1].endswith('web2') else real(*words)\n"
+        "def link(*words, **more):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL) if words[1].endswith('web2') else real(*words, **more)\n"
         "os.link = link\n"
         f"folders = Folders({world.folders.config!r}, {world.folders.state!r})\n"
         "setup.add(folders, TargetName('web2'), host='h', port=None,"
