@@ -19,11 +19,13 @@ from typing import Any
 
 from borgctl import claim, relay
 from borgctl.base import Base
-from borgctl.claim import Claim, Peer
+from borgctl.claim import Claim
 from borgctl.errors import BorgctlError
 from borgctl.identity import RENEWED
 from borgctl.launch import Opening
 from borgctl.output import Output
+from borgctl.process import peer_credentials
+from borgctl.process.peer_credentials import PeerCredentials
 from borgctl.run import Ending, broken_by, by_gate
 from borgctl.transport import Connection, Door
 from borgctl.vigil import Vigil
@@ -72,7 +74,7 @@ class Window:
         else:
             self.output.say(f"the window is {state}")
 
-    def _wait(self, vigil: Vigil, listener: socket.socket) -> tuple[socket.socket, Peer, Claim] | None:
+    def _wait(self, vigil: Vigil, listener: socket.socket) -> tuple[socket.socket, PeerCredentials, Claim] | None:
         """Return the first claim that holds; None where the window ends before there is one."""
         while vigil.reason is None:
             if listener.fileno() not in vigil.wait(listener.fileno()):
@@ -80,14 +82,14 @@ class Window:
             with contextlib.suppress(OSError), ExitStack() as kept:  # it may have gone again
                 connection, _ = listener.accept()
                 kept.enter_context(connection)
-                peer = claim.peer(connection)
+                peer = peer_credentials.read(connection)
                 what = self._heard(connection, peer)
                 if what is not None and self._grant(connection, peer, what):
                     kept.pop_all()
                     return connection, peer, what
         return None
 
-    def _heard(self, connection: socket.socket, peer: Peer) -> Claim | None:
+    def _heard(self, connection: socket.socket, peer: PeerCredentials) -> Claim | None:
         """Return the claim of somebody who may have one: root, or whom the gate runs as."""
         if peer.uid not in (0, os.geteuid()):
             return None
@@ -95,7 +97,7 @@ class Window:
         message = claim.receive(connection)
         return None if message is None else Claim.read(message)
 
-    def _grant(self, connection: socket.socket, peer: Peer, what: Claim) -> bool:
+    def _grant(self, connection: socket.socket, peer: PeerCredentials, what: Claim) -> bool:
         """Lock the repository and record the claim; a busy repository is an answer, and the window stays open."""
         if what.repository not in (None, self.opening.repository.text):
             claim.send(connection, {"other": self.opening.repository.text})
@@ -113,7 +115,7 @@ class Window:
         self._tell("used")
         return True
 
-    def _serve(self, vigil: Vigil, connection: socket.socket, peer: Peer, what: Claim) -> Ending:
+    def _serve(self, vigil: Vigil, connection: socket.socket, peer: PeerCredentials, what: Claim) -> Ending:
         """Let the relay of the admin's borg in, until the admin's program says how borg ended."""
         door = Door(self.directory, self.connection, lambda kind, shown: self._agree(what, kind, shown))
         try:
@@ -140,7 +142,7 @@ class Window:
             return True
         return self.agree(kind, shown)
 
-    def _attend(self, vigil: Vigil, connection: socket.socket, peer: Peer, door: Door) -> None:
+    def _attend(self, vigil: Vigil, connection: socket.socket, peer: PeerCredentials, door: Door) -> None:
         """Serve door and admin; where the window has to end, say so, and wait as long as borg may take to end."""
         last = float("inf")
         while time.monotonic() < last:
@@ -158,7 +160,7 @@ class Window:
                 self._status = status if isinstance(status, int) and -64 <= status <= 255 else None
                 return
 
-    def _part(self, vigil: Vigil, peer: Peer, door: Door) -> None:
+    def _part(self, vigil: Vigil, peer: PeerCredentials, door: Door) -> None:
         """See that nothing holds the connection any longer: a relay goes with its borg, or is killed."""
         last = time.monotonic() + (_TO_GO if self._status is None and vigil.reason is None else 2.0)
         while door.relay and door.fileno() >= 0 and time.monotonic() < last:

@@ -8,12 +8,11 @@ from functools import reduce
 from pathlib import Path
 
 import pytest
-
-from borgctl.fs import atomic
 from hypothesis import given
 from hypothesis import strategies as st
 from machines import full_disk
 
+from borgctl.fs import atomic
 from borgctl.hashchain import MOST, joined
 from borgctl.pull import config, memory
 from borgctl.pull import state as states

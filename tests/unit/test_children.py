@@ -352,3 +352,14 @@ except OSError:
 """
     done = programs.python(code)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_child_that_the_kernel_does_not_tie_to_us_is_not_started(monkeypatch):
+    """It would go on without a record where we are killed."""
+
+    def refused(number=0):
+        raise OSError(errno.EPERM, "prctl")
+
+    monkeypatch.setattr(children.parent_death, "request_signal", refused)
+    with pytest.raises(children.Unprepared, match="not permitted"):
+        children.spawn(["/bin/true"], {}, {})
