@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable
 
 from borgctl import json_lines
+from borgctl.text import printable_ascii
 
 PIECE = 64 * 1024  # bytes of one line in one object; a longer line goes on in the next
 LONGEST = 16 * 1024 * 1024  # bytes of one line that has to be judged whole
@@ -56,7 +57,7 @@ class Output:
         if self.json:
             self.event("message", text=text)
         else:
-            self._add(f"borgctl: {escaped(text)}")
+            self._add(f"borgctl: {printable_ascii(text)}")
 
     def foreign(self, source: str, stream: str, text: str, *, more: bool = False) -> None:
         """Add a line, or a piece of one, that borg or a hook wrote."""
@@ -64,7 +65,7 @@ class Output:
             self.event("output", source=source, stream=stream, data=text, **({"more": True} if more else {}))
         else:
             for line in _listed(text) or _readable(stream, text):
-                self._add(f"{source}: {escaped(line)}")
+                self._add(f"{source}: {printable_ascii(line)}")
 
     def _add(self, line: str) -> None:
         if not self.gone:
@@ -107,11 +108,6 @@ class Output:
                 self.write()
             if time.monotonic() > end:
                 self.drop()
-
-
-def escaped(text: str) -> str:
-    """Return printable ASCII: everything else as Python would write it in a string."""
-    return "".join(c if " " <= c <= "~" and c != "\\" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _listed(text: str) -> list[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl import policyfile
-from borgctl.cli.lint import printable
 from borgctl.cli.sentences import paragraphs
 from borgctl.cli.verdict import Explanation, refused
 from borgctl.errors import BorgctlError
@@ -16,6 +15,7 @@ from borgctl.judge import Facts, judge
 from borgctl.launch import Greeting
 from borgctl.prose import width, wrapped
 from borgctl.request import Hello, Request
+from borgctl.text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,12 @@ from borgctl.base import Base
 from borgctl.borg_log import DAMAGED
 from borgctl.cli import logs
 from borgctl.cli.damage import Damage, Damages
-from borgctl.cli.lint import printable
 from borgctl.cli.show import moment, record
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.policy import Policy
 from borgctl.prose import elapsed
 from borgctl.run import DRY_RUN
+from borgctl.text import printable
 
 _GOOD = ("ok", "warning")
 _BROKEN_OFF = "broken-off"

@@ -24,6 +24,7 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import atomic
 from borgctl.policy import Passphrase, Policy
 from borgctl.policyfile import read
+from borgctl.text import printable
 from borgctl.values import RepositoryPath
 
 _CHANGE = ("key", "change-passphrase")
@@ -163,4 +164,4 @@ def _last(said: IO[bytes]) -> str:
     """Return the last words of borg."""
     said.seek(0)
     lines = said.read().decode("utf-8", "replace").strip().split("\n")
-    return lint.printable(lines[-1])[:300]
+    return printable(lines[-1])[:300]

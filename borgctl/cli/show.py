@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from borgctl.cli.lint import printable
 from borgctl.cli.warned import counts
 from borgctl.errors import REASONS, BadValue
+from borgctl.text import printable
 from borgctl.values import duration
 from borgctl.warning_kinds import written
 

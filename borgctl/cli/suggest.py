@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl import policyfile, request
-from borgctl.cli.lint import printable
 from borgctl.cli.needs import Added, Unwise, entry, gathered, met, without
 from borgctl.cli.refusals import Collection, Refusal, collected
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.judge import Facts
 from borgctl.policy import Policy
+from borgctl.text import printable
 
 _MOST_SHOWN = 20
 _SECTIONS = ("repositories", "jobs", "commands", "transports")

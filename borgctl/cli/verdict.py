@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl.cli.lint import printable
 from borgctl.errors import BorgctlError
 from borgctl.policyfile import InvalidPolicy
 from borgctl.prose import width, wrapped
+from borgctl.text import printable
 
 _MALFORMED = 76
 _SENTENCES = ("detail", "hint", "note")

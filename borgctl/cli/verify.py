@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.cli import logs
-from borgctl.cli.lint import printable
 from borgctl.cli.proof import Walk
 from borgctl.tally import Tally
+from borgctl.text import printable
 from borgctl.values import Head
 
 _ATTEMPTS = 3

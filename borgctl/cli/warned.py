@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl import rotated
-from borgctl.cli.lint import printable
 from borgctl.errors import BadValue
+from borgctl.text import printable
 from borgctl.warned_files import MOST_RUNS, place
 from borgctl.warning_kinds import KINDS
 

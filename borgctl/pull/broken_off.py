@@ -9,7 +9,7 @@ from borgctl.pull import state as states
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.running import Begun, Seen
 from borgctl.pull.state import Past, State
-from borgctl.pull.text import iso
+from borgctl.text import iso
 
 BROKEN_OFF = "broken-off"
 

@@ -24,9 +24,9 @@ from borgctl.pull.rooms import room
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import Lines, TooLong
 from borgctl.pull.targets import Target
-from borgctl.pull.text import shown
 from borgctl.pull.transcript import Message
 from borgctl.pull.unlock import locked
+from borgctl.text import printable_excerpt
 
 _QUOTA = "Storage quota: "
 
@@ -65,7 +65,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
             outcome, result = "failed", 2
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
     if outcome == "failed" and (hint := _hint(folders, target)):
-        screen.end(f"hint: {shown(typed(hint))}")
+        screen.end(f"hint: {printable_excerpt(typed(hint))}")
     return result
 
 

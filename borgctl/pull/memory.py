@@ -18,8 +18,8 @@ from borgctl.pull.outcome import DRY_RUN, GOOD
 from borgctl.pull.past_runs import Ended, count, withdrawn
 from borgctl.pull.state import Alert, State, load, save
 from borgctl.pull.stream import Audit
-from borgctl.pull.text import iso, shown
 from borgctl.pull.transcript import Message
+from borgctl.text import iso, printable_excerpt
 from borgctl.values import Head
 
 _LONGEST_REASON = 500
@@ -160,4 +160,4 @@ def _doubt(seen: Head | None, told: Audit, *, linked: bool, well: bool) -> str |
 def alerted(alert: Alert) -> str:
     """Write an alert for people."""
     again = f", {alert.count} times" if alert.count > 1 else ""
-    return f"ALERT: {shown(f'{alert.reason}: {alert.text}')} (first {iso(alert.time)}{again})"
+    return f"ALERT: {printable_excerpt(f'{alert.reason}: {alert.text}')} (first {iso(alert.time)}{again})"

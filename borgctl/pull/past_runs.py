@@ -12,8 +12,8 @@ from borgctl.pull.diagnosis import ailment
 from borgctl.pull.outcome import DRY_RUN, GOOD, Verdict
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
-from borgctl.pull.text import iso
 from borgctl.pull.transcript import Transcript
+from borgctl.text import iso
 from borgctl.values import Head
 
 _ERRORS = ("ERROR", "CRITICAL")

@@ -16,8 +16,8 @@ from borgctl.pull.progress import position
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import Alert
 from borgctl.pull.stream import Audit
-from borgctl.pull.text import size
 from borgctl.pull.transcript import Transcript
+from borgctl.text import size
 from borgctl.warning_kinds import written
 
 _MOST_ARCHIVES = 10_000

@@ -30,8 +30,8 @@ from borgctl.pull.state import Alert
 from borgctl.pull.state import load as load_state
 from borgctl.pull.stream import PROTOCOL
 from borgctl.pull.targets import Target, load
-from borgctl.pull.text import shown
 from borgctl.pull.transcript import Message, Transcript
+from borgctl.text import printable_excerpt
 from borgctl.values import JobName
 
 _HELLO = 120.0  # seconds
@@ -61,14 +61,16 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
             transcript = Transcript()
             for line in str(error).split("\n"):
                 transcript.keep(Message("borgpull", "ERROR", line))
-                launcher.screen.end(f"{shown(text)}: error: {shown(line)}")
+                launcher.screen.end(f"{printable_excerpt(text)}: error: {printable_excerpt(line)}")
             if isinstance(error, PullError) and error.hint:
-                launcher.screen.end(f"hint: {shown(typed(error.hint))}")
+                launcher.screen.end(f"hint: {printable_excerpt(typed(error.hint))}")
             yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
         except Exception as error:
             transcript = Transcript()
             transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
-            launcher.screen.end(f"{shown(text)}: error: {shown(f'{type(error).__name__}: {error}')}")
+            launcher.screen.end(
+                f"{printable_excerpt(text)}: error: {printable_excerpt(f'{type(error).__name__}: {error}')}"
+            )
             yield _refused(launcher, text, Verdict("failed", "launcher", None, "internal"), transcript)
 
 

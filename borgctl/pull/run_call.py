@@ -33,10 +33,10 @@ from borgctl.pull.session import Session
 from borgctl.pull.state import State
 from borgctl.pull.state import load as load_state
 from borgctl.pull.targets import Target
-from borgctl.pull.text import size
 from borgctl.pull.transcript import Message, Transcript
 from borgctl.pull.unlock import locked
 from borgctl.pull.wiring import Starts
+from borgctl.text import size
 from borgctl.values import Head, JobName
 
 

@@ -26,7 +26,7 @@ from borgctl.pull.running import Seen
 from borgctl.pull.standing import AtWork, Row, Standing
 from borgctl.pull.state import Job, Past, State
 from borgctl.pull.targets import Target, load
-from borgctl.pull.text import iso
+from borgctl.text import iso
 
 _AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
 
