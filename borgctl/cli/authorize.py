@@ -20,9 +20,9 @@ from borgctl.cli.doctor import keyfiles
 from borgctl.cli.doctor.login import Login as Account
 from borgctl.cli.doctor.sshd import Unseen
 from borgctl.cli.dropin import Transport
-from borgctl.cli.publickey import PublicKey
 from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
+from borgctl.openssh_key import HostKey, PublicKey
 from borgctl.request import CARRIERS
 
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
@@ -123,7 +123,7 @@ def _trust(path: str, comment: str) -> list[str]:
     """Return the line for the server, which pins this machine's host key."""
     target = comment.removeprefix("borgpull-") if comment.startswith("borgpull-") else "TARGET"
     try:
-        host_key = PublicKey.read(path)
+        host_key = HostKey.from_file(path)
     except BadValue:
         return [
             "#",
@@ -132,7 +132,7 @@ def _trust(path: str, comment: str) -> list[str]:
     return [
         "#",
         "# 3. On the server, so that it knows this machine:",
-        f"#   borgpull trust {target} '{host_key.kind} {host_key.blob}'",
+        f"#   borgpull trust {target} '{host_key}'",
     ]
 
 

@@ -11,10 +11,9 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
-from borgctl import policyfile
+from borgctl import openssh_key, policyfile
 from borgctl.cli import logs
 from borgctl.cli.doctor.keyline import parse
-from borgctl.cli.publickey import PublicKey
 from borgctl.cli.show import record
 from borgctl.errors import BadValue
 from borgctl.policy import Policy
@@ -60,6 +59,6 @@ def _target(fingerprint: str) -> str | None:
         found = parse(line, file.name, number)
         name = found and re.fullmatch(r"borgpull-([A-Za-z0-9][A-Za-z0-9_.-]{0,63})", found.comment)
         with contextlib.suppress(BadValue):
-            if found and name and PublicKey.read(f"{found.kind} {found.blob}").fingerprint == fingerprint:
+            if found and name and openssh_key.fingerprint(found.blob) == fingerprint:
                 return name[1]
     return None

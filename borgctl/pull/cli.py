@@ -14,6 +14,7 @@ import typer
 from borgctl import __version__, completion, prose
 from borgctl.completion import Shell
 from borgctl.errors import BadValue
+from borgctl.openssh_key import HostKey
 from borgctl.pull import copies, owner, plan, probe, progress, setup, spelled_out
 from borgctl.pull import folders as places
 from borgctl.pull import window as windows
@@ -21,7 +22,6 @@ from borgctl.pull.compact import compact as compact_repository
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.forget import forgotten
-from borgctl.pull.hostkey import HostKey
 from borgctl.pull.launcher import Launcher
 from borgctl.pull.memory import accepted, alerted
 from borgctl.pull.outcome import exit_status

@@ -14,10 +14,10 @@ from contextlib import ExitStack
 from typing import TypeVar
 
 from borgctl.fs import atomic
+from borgctl.openssh_key import HostKey
 from borgctl.pull import drafts, targets
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.hostkey import HostKey
 from borgctl.pull.targets import load, read
 from borgctl.values import RepositoryPath, choice
 from borgctl.yamlnodes import Problems

@@ -14,10 +14,10 @@ from typing import TypeVar
 
 from borgctl import yamlnodes
 from borgctl.errors import BadValue
+from borgctl.openssh_key import HostKey
 from borgctl.pull import target_jobs
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.hostkey import HostKey
 from borgctl.pull.target_jobs import TargetJob
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
 from borgctl.warning_kinds import CHANGED, UNREADABLE, VANISHED

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from borgctl.openssh_key import HostKey
 from borgctl.pull import drafts, setup
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import TargetName
-from borgctl.pull.hostkey import HostKey
 
 DRAFT = ".web1.yaml.0123456789abcdef.new"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"

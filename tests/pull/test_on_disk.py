@@ -5,10 +5,10 @@ import re
 
 import pytest
 
+from borgctl.openssh_key import HostKey
 from borgctl.pull import setup
 from borgctl.pull import state as states
 from borgctl.pull.folders import TargetName, host_id
-from borgctl.pull.hostkey import HostKey
 from borgctl.pull.state import State
 
 NAME = TargetName("web1")

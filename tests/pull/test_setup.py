@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from borgctl.openssh_key import HostKey
 from borgctl.pull import setup
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import TargetName
-from borgctl.pull.hostkey import HostKey
 from borgctl.pull.targets import load
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from machines import stop
 
+from borgctl.openssh_key import HostKey
 from borgctl.pull import setup
 from borgctl.pull.folders import TargetName
-from borgctl.pull.hostkey import HostKey
 
 NAME = TargetName("web1")
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgctl.errors import BadValue
+from borgctl.openssh_key import HostKey
 from borgctl.pull import target_jobs, targets
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, choose, host_id
-from borgctl.pull.hostkey import HostKey
 from borgctl.pull.target_jobs import TargetJob
 from borgctl.values import JobName
 from borgctl.yamlnodes import Problems

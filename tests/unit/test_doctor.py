@@ -8,7 +8,7 @@ import stage
 
 from borgctl import recovery
 from borgctl.base import Base
-from borgctl.cli.doctor import commands, keyfiles, machine, places, programs, sshd, state, surface
+from borgctl.cli.doctor import commands, keyfiles, keyline, lines, machine, places, programs, sshd, state, surface
 from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.examine import Order, examine
 from borgctl.cli.doctor.findings import Finding, Report, Section
@@ -160,6 +160,12 @@ def test_nothing_else_is_taken_for_the_gate(command):
 def test_what_the_key_line_and_sshd_both_allow_is_open(option, settings, out, into):
     found = opened(parse_options(option), told(settings))
     assert (found.tcp_out, found.tcp_in) == (out, into)
+
+
+def test_a_key_whose_base64_is_damaged_has_a_section_too():
+    place = keyfiles.Place(keyline.parse("ssh-ed25519 AAAAA me", "/k", 1), "/k:0")
+    login = Login("me", 1000, "/home/me", "/bin/sh")
+    assert lines.section(place, login, told("")).title == "key (damaged) me, login me (/k:1)"
 
 
 def test_a_machine_without_landlock_is_told_so_and_one_with_it_too():

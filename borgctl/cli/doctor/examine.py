@@ -16,8 +16,8 @@ from borgctl.cli.doctor.findings import Finding, Report, Section
 from borgctl.cli.doctor.keyline import KeyLine
 from borgctl.cli.doctor.login import Login
 from borgctl.cli.doctor.sshd import Question, Settings, Unseen
-from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
+from borgctl.openssh_key import PublicKey
 
 ELSEWHERE = "192.0.2.1"  # an address for documentation (RFC 5737): nobody's
 

@@ -6,7 +6,7 @@ It reads no file of sshd's; of the gate's policy it asks only whether that needs
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from borgctl import policyfile
+from borgctl import openssh_key, policyfile
 from borgctl.cli.doctor import commands, doors, logins, surface
 from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.findings import Finding, Section
@@ -14,8 +14,7 @@ from borgctl.cli.doctor.keyfiles import Place
 from borgctl.cli.doctor.keyline import KeyLine, Options
 from borgctl.cli.doctor.login import Login
 from borgctl.cli.doctor.sshd import Settings
-from borgctl.cli.publickey import PublicKey
-from borgctl.errors import BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 
 _AUTHORIZE = "give the line the command that 'borgctl authorize' prints"
 
@@ -23,7 +22,10 @@ _AUTHORIZE = "give the line the command that 'borgctl authorize' prints"
 def section(place: Place, account: Login, settings: Settings) -> Section:
     """Return all that is to be said of one line."""
     line = place.line
-    fingerprint = PublicKey(line.kind, line.blob, "").fingerprint
+    try:
+        fingerprint = openssh_key.fingerprint(line.blob)
+    except BadValue:  # sshd passes over it
+        fingerprint = "(damaged)"
     title = f"key {fingerprint} {line.comment}".rstrip() + f", login {account.name} ({line.place})"
     return Section(title, tuple(_findings(place, account, settings, fingerprint)))
 
