@@ -9,7 +9,6 @@ so does anything unforeseen. The last line on fd 2 tells how it ended; docs/wire
 
 import contextlib
 import os
-import re
 import signal
 import sys
 import time
@@ -53,6 +52,7 @@ from borgctl.templates import Names
 from borgctl.values import Head
 from borgctl.warned_files import WarnedFiles
 from borgctl.window import Window
+from borgctl.wire import gate_argv
 
 
 @dataclass(slots=True)
@@ -150,13 +150,10 @@ def _arguments(words: list[str]) -> tuple[str, str | None]:
         raise BorgctlError("not-isolated", "the interpreter was started without -I")
     if sys.getfilesystemencoding() != "utf-8":
         raise BorgctlError("not-isolated", "a locale came with the connection that makes file names other bytes")
-    match words:
-        case ["--policy", file]:
-            return file, None
-        case ["--policy", file, "--key", key] if re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", key):
-            return file, key
-        case _:
-            raise BorgctlError("usage", f"unexpected arguments {words!r}")
+    known = gate_argv.read_arguments(words)
+    if known is None:
+        raise BorgctlError("usage", f"unexpected arguments {words!r}")
+    return known
 
 
 def _asked(file: str, key: str | None, command: bytes | None, environment: Mapping[bytes, bytes]) -> dict[str, Any]:

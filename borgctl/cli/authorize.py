@@ -24,6 +24,7 @@ from borgctl.custody import Pinned, Unsafe
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.openssh_key import HostKey, PublicKey
 from borgctl.request import CARRIERS
+from borgctl.wire import gate_argv
 
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
 _PLAIN = re.compile(r"/[A-Za-z0-9_./+-]*")
@@ -57,16 +58,7 @@ def authorized(order: Order) -> str:
     if login is Login.AUTO:
         login = Login.ROOT if os.geteuid() == 0 else Login.USER
     user = {Login.ROOT: "root", Login.SUDO: "borgctl"}.get(login) or _ourselves()
-    gate = [
-        _plain(sys.executable),
-        "-I",
-        "-m",
-        "borgctl.gate",
-        "--policy",
-        _plain(order.policy),
-        "--key",
-        key.fingerprint,
-    ]
+    gate = gate_argv.build(_plain(order.policy), key.fingerprint, _plain(sys.executable))
     home = "/root" if user == "root" else f"~{user}"
     remarks = [*_remarks(order, gate[0]), *_rivals(key, user)]
     accepted = _accepted(order.policy)

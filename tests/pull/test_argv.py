@@ -13,6 +13,7 @@ from borgctl.pull.repository import guard
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets import read
 from borgctl.values import JobName
+from borgctl.wire import gate_argv
 
 FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
@@ -142,7 +143,7 @@ def test_a_run_starts_serve_the_guard_and_the_gate_and_nothing_else(world, fp) -
     (report,) = world.run(found)
     assert report.verdict.outcome == "ok"
     guarded = guard.argv(found, GuardSession("create"), 0)
-    assert [list(call) for call in fp.calls] == [serve.argv(found), guarded, [*peer.GATE, "--policy", found.policy]]
+    assert [list(call) for call in fp.calls] == [serve.argv(found), guarded, [*peer.GATE, *gate_argv.arguments(found.policy)]]
 
 
 def test_neither_side_inherits_the_launchers_environment_or_descriptors(world, monkeypatch: pytest.MonkeyPatch) -> None:

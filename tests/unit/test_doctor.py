@@ -121,7 +121,7 @@ def test_a_configuration_that_includes_itself_ends(tmp_path):
     [
         "/opt/python3 -I -m borgctl.gate --policy /p.yaml",
         "exec /opt/python3 -I -m borgctl.gate --policy /p.yaml",
-        "exec sudo -n /opt/python3 -I -m borgctl.gate --policy /p.yaml --key SHA256:a+/",
+        f"exec sudo -n /opt/python3 -I -m borgctl.gate --policy /p.yaml --key SHA256:{'a+/' * 14}b",
     ],
 )
 def test_the_gate_is_known_word_by_word(command):
@@ -138,6 +138,7 @@ def test_the_gate_is_known_word_by_word(command):
         "eval x; exec /opt/python3 -I -m borgctl.gate --policy /p.yaml",
         "/opt/python3 -I -m borgctl.gate --policy '/p.yaml'",
         "/opt/python3 -I -m borgctl.gate --policy /p.yaml --key x y",
+        "/opt/python3 -I -m borgctl.gate --policy /p.yaml --key SHA256:short",  # the gate would refuse all
         "borgctl.gate",
         "",
     ],

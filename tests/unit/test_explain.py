@@ -24,6 +24,7 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.judge import Facts, judge
 from borgctl.launch import Launch, Opening
 from borgctl.request import announced_socket, parse
+from borgctl.wire import gate_argv
 
 ALLOWED = stage.requests("allowed.txt")
 DENIED = stage.requests("denied.txt")
@@ -105,7 +106,7 @@ def gate(policy, command, **sent):
     env = {b"PATH": os.environb[b"PATH"], b"SSH_CONNECTION": b"192.0.2.7 1 192.0.2.1 22"}
     env |= {name.encode(): value.encode() for name, value in sent.items()}
     env |= {b"SSH_ORIGINAL_COMMAND": command} if command else {}
-    words = [sys.executable, "-I", "-m", "borgctl.gate", "--policy", policy]
+    words = gate_argv.build(policy)
     done = subprocess.run(words, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     log = policy.removesuffix("yaml") + "log"
     with open(log, encoding="ascii") as file:
@@ -374,7 +375,7 @@ def test_nothing_is_written_started_or_connected(policies):
     code = """
 import os
 from borgctl.cli.description import described
-from borgctl.cli.explain import explained, facts
+from borgctl.cli.explain import explained, facts, variables
 WORDS = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmod", "os.chown", "os.truncate", "os.link", "os.exec",
          "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen", "socket.connect", "socket.bind", "shutil.rmtree")
 def hook(event, arguments):
