@@ -172,8 +172,7 @@ def _require_entry(status: os.stat_result, path: str) -> None:
     """Raise Unsafe where others may write; a device's node is no content, and a sticky directory of root's is safe."""
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         return
-    sticky = stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and status.st_mode & stat.S_ISVTX
-    if status.st_mode & _OTHERS_WRITE and not sticky:
+    if custody.others_may_replace(status):
         raise Unsafe(f"{path!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may use it")
 
 

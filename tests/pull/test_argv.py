@@ -143,7 +143,11 @@ def test_a_run_starts_serve_the_guard_and_the_gate_and_nothing_else(world, fp) -
     (report,) = world.run(found)
     assert report.verdict.outcome == "ok"
     guarded = guard.argv(found, GuardSession("create"), 0)
-    assert [list(call) for call in fp.calls] == [serve.argv(found), guarded, [*peer.GATE, *gate_argv.arguments(found.policy)]]
+    assert [list(call) for call in fp.calls] == [
+        serve.argv(found),
+        guarded,
+        [*peer.GATE, *gate_argv.arguments(found.policy)],
+    ]
 
 
 def test_neither_side_inherits_the_launchers_environment_or_descriptors(world, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -191,6 +191,29 @@ def test_a_file_that_others_may_write_or_could_make_is_trouble(tmp_path):
     assert "mode 0777" in trouble(str(file), ME.owners)
 
 
+def test_in_a_sticky_directory_what_is_there_is_its_owners_and_what_is_missing_is_everybodys(tmp_path):
+    """/tmp keeps a file of ours from others; a start-up file that is not there yet anybody can make."""
+    tmp_path.chmod(0o1777)
+    (tmp_path / "f").touch(0o600)
+    try:
+        theres = [trouble(str(tmp_path / name), frozenset((0, os.geteuid()))) for name in ("f", ".", "missing", "a/b")]
+    finally:
+        tmp_path.chmod(0o700)
+    if os.geteuid() == 0:
+        assert theres[:2] == [None, None]
+    assert all("mode 1777" in there for there in theres[2:])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory another user's")
+def test_a_sticky_directory_that_is_not_roots_is_trouble_for_whoever_logs_in(tmp_path):
+    (tmp_path / "home").mkdir()
+    os.chown(tmp_path / "home", 4711, 4711)
+    (tmp_path / "home").chmod(0o1777)
+    (tmp_path / "home/f").touch(0o600)
+    for path in ("home", "home/f"):
+        assert "mode 1777" in trouble(str(tmp_path / path), frozenset((0, 4711)))
+
+
 def test_no_interpreter_is_started_that_another_user_chose(tmp_path):
     python, proof = tmp_path / "python3", tmp_path / "proof"
     python.write_text(f"#!/bin/sh\ntouch {proof}\n")
