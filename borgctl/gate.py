@@ -42,10 +42,11 @@ from borgctl.errors import BorgctlError
 from borgctl.identity import Identity
 from borgctl.judge import Facts
 from borgctl.launch import Greeting, Launch, Opening
+from borgctl.outcome import Ending, by_gate
 from borgctl.output import Output
 from borgctl.policy import Policy
 from borgctl.request import Request
-from borgctl.run import Ending, Runner, by_gate, check_version, opened_besides
+from borgctl.run import Runner, check_version, opened_besides
 from borgctl.sandbox import Held
 from borgctl.skipped import file_systems
 from borgctl.templates import Names

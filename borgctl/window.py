@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl import claim, relay
@@ -23,10 +23,10 @@ from borgctl.claim import Claim
 from borgctl.errors import BorgctlError
 from borgctl.identity import RENEWED
 from borgctl.launch import Opening
+from borgctl.outcome import Ending, by_gate, verdict
 from borgctl.output import Output
 from borgctl.process import peer_credentials
 from borgctl.process.peer_credentials import PeerCredentials
-from borgctl.run import Ending, broken_by, by_gate
 from borgctl.transport import Connection, Door
 from borgctl.vigil import Vigil
 
@@ -34,7 +34,6 @@ from borgctl.vigil import Vigil
 _TO_END = 40.0
 _TO_SPEAK = 5.0  # seconds from a connection to its claim
 _TO_GO = 35.0  # seconds that a relay may live after its admin's program: borg was sent TERM by the kernel
-_WARNINGS = range(100, 126)  # borg's modern exit codes
 _WITHOUT_KEY = ("with-lock",)  # it puts back the manifest that it has got, and can encrypt nothing
 
 
@@ -125,7 +124,7 @@ class Window:
             self._part(vigil, peer, door)
         finally:
             door.close()
-        ending = _ending(self._status, vigil.reason, door)
+        ending = verdict(self._status, door, vigil.reason, opens=False)
         if ending.outcome in ("ok", "warning") and door.identity is not None:
             if self._renewed:
                 self.base.keep("key", self.opening.repository, self._renewed)
@@ -174,24 +173,3 @@ class Window:
 def _unused(reason: str | None) -> Ending:
     """Return how a window ends that nobody has used: well, where its time is over."""
     return Ending("ok", "gate", 0) if reason == "window-over" else by_gate(reason or "internal")
-
-
-def _ending(status: int | None, reason: str | None, door: Door) -> Ending:
-    """Return how the admin's command ended; origin borg where it ended by itself."""
-    sort = _sort(status, reason, door)
-    identity = door.identity.hex() if door.identity else None
-    return replace(sort, counts=door.counts, identity=identity, compared=door.compared)
-
-
-def _sort(status: int | None, reason: str | None, door: Door) -> Ending:
-    if reason is not None:
-        return by_gate(reason)
-    if (broken := broken_by(door)) is not None:
-        return broken
-    if status is None:
-        return by_gate("stopped", "the admin's borgctl has gone without saying how borg ended")
-    if status < 0:
-        return Ending("failed", "borg", 128 - status, signal=-status)
-    if status in (0, 1) or status in _WARNINGS:
-        return Ending("ok" if status == 0 else "warning", "borg", status)
-    return Ending("failed", "borg", status)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.borg_log import DAMAGED
-from borgctl.run import DRY_RUN
+from borgctl.outcome import DRY_RUN
 
 _GOOD = ("ok", "warning")
 _NAMES = ("policy", "repository", "command", "job")

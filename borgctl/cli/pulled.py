@@ -22,9 +22,9 @@ from borgctl.cli import logs
 from borgctl.cli.damage import Damage, Damages
 from borgctl.cli.show import moment, record
 from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.outcome import DRY_RUN
 from borgctl.policy import Policy
 from borgctl.prose import elapsed
-from borgctl.run import DRY_RUN
 from borgctl.text import printable
 
 _GOOD = ("ok", "warning")

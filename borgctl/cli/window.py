@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from borgctl import claim, policyfile
+from borgctl.borg.exit_code import as_shell
 from borgctl.claim import Claim
 from borgctl.cli import lint, places, visit
 from borgctl.errors import BadValue, BorgctlError
@@ -35,7 +36,7 @@ def admit(policy: str | None, words: Sequence[str], *, ask: bool, wait: float) -
         status = entered.borg(words[1:], secret)
     if status in _CLOSED:
         typer.echo(_WIDER, err=True)
-    return 128 - status if status < 0 else status
+    return as_shell(status)
 
 
 def shell(policy: str | None) -> int:

@@ -5,6 +5,7 @@ import subprocess
 import time
 from contextlib import closing
 
+from borgctl.borg import exit_code
 from borgctl.fs import atomic
 from borgctl.pull import serve
 from borgctl.pull import state as states
@@ -54,15 +55,8 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
                 serve.release(folders, target)
         if not _inspected(folders, target, screen, ours=True):
             return 2
-    match status:
-        case 0:
-            outcome, result = "ok", 0
-        case 1:
-            outcome, result = "warning", 1
-        case _ if 100 <= status <= 125:  # BORG_EXIT_CODES=modern; 126 and 127 are a shell's
-            outcome, result = "warning", 1
-        case _:
-            outcome, result = "failed", 2
+    outcome = exit_code.outcome(status)
+    result = {"ok": 0, "warning": 1, "failed": 2}[outcome]
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
     if outcome == "failed" and (hint := _hint(folders, target)):
         screen.end(f"hint: {printable_excerpt(typed(hint))}")
