@@ -53,7 +53,7 @@ from borgctl.templates import Names
 from borgctl.values import Head
 from borgctl.warned_files import WarnedFiles
 from borgctl.window import Window
-from borgctl.wire import gate_argv
+from borgctl.wire import frames, gate_argv
 
 
 @dataclass(slots=True)
@@ -224,7 +224,7 @@ def _greet(story: Story, policy: Policy, base: Base, greeting: Greeting) -> Endi
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     skipped = {name: number for name, job in policy.jobs.items() if (number := len(file_systems(job)))}
     known = {"borg": version, "time": now, "obstacles": [error.reason.code for error in obstacles]}
-    story.output.event("hello", **greeting.offer, **known, skipped_mounts=skipped)
+    story.output.event(frames.HELLO, **greeting.offer, **known, skipped_mounts=skipped)
     return Ending("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
 
 
@@ -264,7 +264,7 @@ def _accept(story: Story, told: dict[str, Any]) -> None:
     story.accepted = time.monotonic()
     public = {key: told[key] for key in ("command", "job", "repository") if told.get(key)}
     if story.output.json:
-        story.output.event("start", **public)
+        story.output.event(frames.START, **public)
     if told.get("renamed"):
         story.output.say(
             "the client was renamed, and archives of its former name are pruned no more: 'borgctl lint' there"
@@ -282,7 +282,7 @@ def _end(story: Story, ending: Ending) -> int:
     counted = {"skipped_mounts": len(ending.skipped) or None, "warnings": dict(ending.warnings) or None}
     counted |= ending.pruned.counts if ending.pruned else {}
     said = {**told, **counted, "audit": story.log.told(head, story.seen)}
-    story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
+    story.output.event(frames.EXIT, **{key: value for key, value in said.items() if value is not None})
     return ending.code
 
 
@@ -323,7 +323,7 @@ def _refuse(story: Story, error: BorgctlError) -> int:
     detail = f"{error.detail}; " if story.local else ""
     story.output.say(f"{ending.outcome}: {error.reason.code}: {detail}{error.hint} (run {story.run})")
     told = {"outcome": ending.outcome, "origin": "gate", "code": ending.code, "reason": error.reason.code}
-    story.output.event("exit", **told, **({"audit": audit} if audit else {}))
+    story.output.event(frames.EXIT, **told, **({"audit": audit} if audit else {}))
     return ending.code
 
 

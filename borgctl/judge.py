@@ -15,8 +15,7 @@ from borgctl.request import Borg, Hello, Request, Run, Window
 from borgctl.templates import Names, Template
 from borgctl.values import ArchiveName, RepositoryPath
 from borgctl.vocabulary import COMMANDS
-
-PROTOCOL = 1
+from borgctl.wire import frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def _transport(policy: Policy, request: Request, facts: Facts) -> str:
 
 def _offer(policy: Policy, facts: Facts) -> dict[str, object]:
     return {
-        "protocol": PROTOCOL,
+        "protocol": frames.PROTOCOL,
         "version": __version__,
         "policy": f"sha256:{policy.digest}",
         "jobs": [{"name": str(job.name), "command": job.command} for job in policy.jobs.values()],

@@ -12,8 +12,7 @@ from borgctl.borg import exit_code
 from borgctl.errors import REASONS
 from borgctl.pruning import Pruning
 from borgctl.transport import Door
-
-DRY_RUN = "dry-run"  # the reason of an ending that is good, and of no backup
+from borgctl.wire.frames import DRY_RUN
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from borgctl.process import peer_credentials
 from borgctl.process.peer_credentials import PeerCredentials
 from borgctl.transport import Connection, Door
 from borgctl.vigil import Vigil
+from borgctl.wire import frames
 
 # Seconds that the admin's side has to end borg in order (supervise.BORG_ENDING takes 30), then it loses the connection.
 _TO_END = 40.0
@@ -56,7 +57,7 @@ class Window:
         """Wait for a claim, serve it until its command has ended, and return how that was."""
         hangup = self.connection.source if self.connection.hangup else -1
         with self._open, Vigil(self.output, self.opening.seconds, hangup) as vigil:
-            self._tell("open", seconds=self.opening.seconds)
+            self._tell(frames.OPEN, seconds=self.opening.seconds)
             with contextlib.closing(claim.listen(self.directory)) as listener:
                 claimed = self._wait(vigil, listener)
                 os.unlink(f"{self.directory}/{claim.DOOR}")
@@ -69,7 +70,7 @@ class Window:
     def _tell(self, state: str, **values: object) -> None:
         """Tell the server's launcher, in an event of its own, or a person."""
         if self.output.json:
-            self.output.event("window", state=state, **values)
+            self.output.event(frames.WINDOW, state=state, **values)
         else:
             self.output.say(f"the window is {state}")
 
@@ -111,7 +112,7 @@ class Window:
         except BorgctlError as error:
             claim.send(connection, {"refused": error.reason.code, "detail": error.detail})
             raise
-        self._tell("used")
+        self._tell(frames.USED)
         return True
 
     def _serve(self, vigil: Vigil, connection: socket.socket, peer: PeerCredentials, what: Claim) -> Ending:
@@ -128,7 +129,7 @@ class Window:
         if ending.outcome in ("ok", "warning") and door.identity is not None:
             if self._renewed:
                 self.base.keep("key", self.opening.repository, self._renewed)
-                self._tell("renewed")
+                self._tell(frames.RENEWED)
             self.base.forget("moved", self.opening.repository)
             claim.send(connection, {"kept": self._renewed is not None})
         return ending

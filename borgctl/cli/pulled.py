@@ -23,12 +23,11 @@ from borgctl.cli import logs
 from borgctl.cli.damage import Damage, Damages
 from borgctl.cli.show import moment, record
 from borgctl.errors import REASONS, BadValue, BorgctlError
-from borgctl.outcome import DRY_RUN
 from borgctl.policy import Policy
 from borgctl.prose import elapsed
 from borgctl.text import printable
+from borgctl.wire.frames import DRY_RUN, GOOD
 
-_GOOD = ("ok", "warning")
 _BROKEN_OFF = "broken-off"
 _SETTLES = 1.0  # seconds: a gate gives up what shows that it is at work some milliseconds before its last record stands
 _STATUS = {"ok": 0, "warning": 1, "failing": 1, "overdue": 2, "never": 2, "unusable": 2}
@@ -191,7 +190,7 @@ def _take(jobs: dict[tuple[str, str | None], Pulled], told: dict[str, Any]) -> N
         found.begun = told
     elif found is not None and told["type"] == "exit":
         found.begun, found.last = None, told
-        good = told.get("outcome") in _GOOD and told.get("reason") != DRY_RUN
+        good = told.get("outcome") in GOOD and told.get("reason") != DRY_RUN
         found.good = told if good else found.good
 
 

@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable
 
 from borgctl.prose import elapsed
-from borgctl.pull.outcome import ADVICE, GOOD, Verdict
+from borgctl.pull.outcome import ADVICE, Verdict
 from borgctl.pull.transcript import Message
+from borgctl.wire.frames import GOOD
 
 # What ssh says, and what failed by it
 _WORDS = (

@@ -14,13 +14,13 @@ import re
 from borgctl.hashchain import follows
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName, lock
-from borgctl.pull.outcome import DRY_RUN, GOOD
 from borgctl.pull.past_runs import Ended, count, withdrawn
 from borgctl.pull.state import Alert, State, load, save
 from borgctl.pull.stream import Audit
 from borgctl.pull.transcript import Message
 from borgctl.text import iso, printable_excerpt
 from borgctl.values import Head
+from borgctl.wire.frames import DRY_RUN, GOOD
 
 _LONGEST_REASON = 500
 _MOST_ERRORS = 3  # of what was found damaged: all of it is in the report

@@ -9,12 +9,13 @@ import re
 from dataclasses import asdict, dataclass
 
 from borgctl.pull.diagnosis import ailment
-from borgctl.pull.outcome import DRY_RUN, GOOD, Verdict
+from borgctl.pull.outcome import Verdict
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.transcript import Transcript
 from borgctl.text import iso
 from borgctl.values import Head
+from borgctl.wire.frames import DRY_RUN, GOOD
 
 _ERRORS = ("ERROR", "CRITICAL")
 _MSGID = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"  # borg's names of messages; the client says which

@@ -28,11 +28,11 @@ from borgctl.pull.run_call import named_jobs, run_call, serve_to, session_of, un
 from borgctl.pull.running import Begun
 from borgctl.pull.state import Alert
 from borgctl.pull.state import load as load_state
-from borgctl.pull.stream import PROTOCOL
 from borgctl.pull.targets import Target, load
 from borgctl.pull.transcript import Message, Transcript
 from borgctl.text import printable_excerpt
 from borgctl.values import JobName
+from borgctl.wire import frames
 
 _HELLO = 120.0  # seconds
 
@@ -163,7 +163,7 @@ def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Scr
         told = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")
         screen.show(transcript.keep(told))
         return Verdict("failed", "launcher", facts.status, "stray-output")
-    if transcript.hello is not None and transcript.hello.protocol != PROTOCOL:
+    if transcript.hello is not None and transcript.hello.protocol != frames.PROTOCOL:
         return Verdict("failed", "launcher", None, "unknown-protocol")
     if transcript.hello is not None and facts.exit is None and facts.ended is None and facts.status == 0:
         return None

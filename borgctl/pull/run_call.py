@@ -18,7 +18,7 @@ from borgctl.pull.children import Child
 from borgctl.pull.diagnosis import lost, named
 from borgctl.pull.launcher import Launcher
 from borgctl.pull.memory import remember
-from borgctl.pull.outcome import GOOD, Facts, Verdict, committed, emptied, judge, tolerated
+from borgctl.pull.outcome import Facts, Verdict, committed, emptied, judge, tolerated
 from borgctl.pull.past_runs import Ended
 from borgctl.pull.ready import release, unready
 from borgctl.pull.refusals import advised
@@ -38,6 +38,7 @@ from borgctl.pull.unlock import locked
 from borgctl.pull.wiring import Starts
 from borgctl.text import size
 from borgctl.values import Head, JobName
+from borgctl.wire.frames import GOOD
 
 
 @contextmanager

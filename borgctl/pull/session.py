@@ -20,7 +20,7 @@ from functools import partial
 from borgctl.pull import wiring
 from borgctl.pull.children import Child, Ending
 from borgctl.pull.hearing import Hearing
-from borgctl.pull.outcome import GOOD, Facts
+from borgctl.pull.outcome import Facts
 from borgctl.pull.peer import Call
 from borgctl.pull.poll import Poll
 from borgctl.pull.progress import Screen
@@ -28,6 +28,7 @@ from borgctl.pull.served import Served
 from borgctl.pull.stop import Stop
 from borgctl.pull.stream import TooLong
 from borgctl.pull.transcript import Transcript
+from borgctl.wire.frames import GOOD
 
 _LOOKS = 1.0  # seconds
 _STRAY = 200  # bytes

@@ -11,10 +11,10 @@ from typing import Any
 
 from borgctl.prose import elapsed
 from borgctl.pull.memory import alerted
-from borgctl.pull.outcome import GOOD
 from borgctl.pull.state import Alert, Past, State
 from borgctl.pull.suspicion import suspicious
 from borgctl.text import iso, printable_excerpt
+from borgctl.wire.frames import GOOD
 
 _LEVELS = dict.fromkeys(("ok", "seen"), 0) | dict.fromkeys(("warning", "failing", "new", "not-ready"), 1)
 _LEVELS |= dict.fromkeys(("overdue", "never", "invalid", "unusable"), 2)

@@ -21,11 +21,11 @@ from borgctl.fs import atomic
 from borgctl.pull import fields
 from borgctl.pull.folders import Folders, TargetName
 from borgctl.values import Head, JobName
+from borgctl.wire.frames import GOOD
 
 LARGEST = 1 << 20
 MOST_JOBS = 200
 MOST_ACCEPTED = 50
-_GOOD = ("ok", "warning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Past:
 
     def after(self, last: "Past | None") -> "Past":
         """Return it as what came after `last`: it fails since that failed, or from now on."""
-        if self.outcome in _GOOD:
+        if self.outcome in GOOD:
             return self
-        failed = last is not None and last.outcome not in _GOOD
+        failed = last is not None and last.outcome not in GOOD
         return replace(self, since=(last.since or last.time) if last is not None and failed else self.time)
 
 

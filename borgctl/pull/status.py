@@ -19,7 +19,6 @@ from borgctl.pull import state as states
 from borgctl.pull.broken_off import interrupted
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.outcome import GOOD
 from borgctl.pull.past_runs import retire
 from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.inspection import problem
@@ -28,6 +27,7 @@ from borgctl.pull.standing import AtWork, Row, Standing
 from borgctl.pull.state import Job, Past, State
 from borgctl.pull.targets import Target, load
 from borgctl.text import iso
+from borgctl.wire.frames import GOOD
 
 
 @dataclass(frozen=True, slots=True)

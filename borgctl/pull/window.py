@@ -15,7 +15,7 @@ from borgctl.pull.diagnosis import advice
 from borgctl.pull.errors import PullError
 from borgctl.pull.folders import lock
 from borgctl.pull.launcher import Launcher
-from borgctl.pull.outcome import GOOD, Facts, Verdict, judge
+from borgctl.pull.outcome import Facts, Verdict, judge
 from borgctl.pull.ready import obstacle
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.rooms import room
@@ -24,6 +24,7 @@ from borgctl.pull.running import Begun
 from borgctl.pull.state import load as load_state
 from borgctl.pull.targets import Target
 from borgctl.pull.transcript import Transcript
+from borgctl.wire.frames import GOOD
 
 _IN_ORDER = 60.0  # seconds: the client closes the window itself, and ends borg in order, which takes it 40
 _PACE = 1.0  # seconds that a session takes at least, whatever a client does
