@@ -17,8 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from borgctl.fs import atomic
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders
 
 
 @contextmanager

@@ -4,11 +4,11 @@ import os
 import re
 
 import pytest
+from borgctl.pull.folders import TargetName, host_id
 
 from borgctl.openssh_key import HostKey
 from borgctl.pull import setup
 from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName, host_id
 from borgctl.pull.state import State
 
 NAME = TargetName("web1")

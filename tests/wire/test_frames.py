@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from borgctl.output import Output
 
 from borgctl.errors import REASONS
-from borgctl.output import Output
 from borgctl.pull import stream
 from borgctl.wire import frames
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from borgctl.prose import width, wrapped
+from borgctl.console.text import width, wrapped
 from borgctl.text import printable
 
 Level = Literal["ok", "warn", "unseen", "open", "error"]
