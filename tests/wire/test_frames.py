@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
-from borgctl.output import Output
 
 from borgctl.errors import REASONS
-from borgctl.pull import stream
+from borgctl.gate.output import Output
+from borgctl.pull.client import frames as stream
 from borgctl.wire import frames
 
 WIRE = Path(__file__).parents[2] / "docs/wire.md"

@@ -6,12 +6,12 @@ import os
 import pytest
 import stage
 
-from borgctl.cli.doctor import forced_command, host, keyline, lines, login_environment, policy_checks, programs
+from borgctl.cli.doctor import forced_command, host, key_report, login_environment, policy_checks, programs
 from borgctl.cli.doctor.access_table import opened
 from borgctl.cli.doctor.examine import Order, examine
 from borgctl.cli.doctor.findings import Finding, Report, Section
 from borgctl.cli.doctor.forced_command import Gate
-from borgctl.cli.openssh import keyfiles, sshd, sshd_config_lines
+from borgctl.cli.openssh import keyfiles, keyline, sshd, sshd_config_lines
 from borgctl.cli.openssh.keyline import parse_options
 from borgctl.cli.openssh.login import Login, trouble
 from borgctl.cli.openssh.sshd import Settings, Unseen
@@ -167,7 +167,7 @@ def test_what_the_key_line_and_sshd_both_allow_is_open(option, settings, out, in
 def test_a_key_whose_base64_is_damaged_has_a_section_too():
     place = keyfiles.Place(keyline.parse("ssh-ed25519 AAAAA me", "/k", 1), "/k:0")
     login = Login("me", 1000, "/home/me", "/bin/sh")
-    assert lines.section(place, login, told("")).title == "key (damaged) me, login me (/k:1)"
+    assert key_report.section(place, login, told("")).title == "key (damaged) me, login me (/k:1)"
 
 
 def test_a_machine_without_landlock_is_told_so_and_one_with_it_too():
