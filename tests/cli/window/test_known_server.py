@@ -9,7 +9,7 @@ import stage
 from borgctl import openssh_key
 from borgctl.cli.window.known_server import Server, known_server
 from borgctl.openssh_key import PublicKey
-from borgctl.policy import load
+from borgctl.policy import locations
 
 BLOBS = [base64.b64encode(b"\0\0\0\x0bssh-ed25519" + bytes([0, 0, 0, 32]) + bytes([n]) * 32).decode() for n in (1, 2)]
 KEYS = [PublicKey.read(f"ssh-ed25519 {blob}").fingerprint for blob in BLOBS]
@@ -17,7 +17,7 @@ KEYS = [PublicKey.read(f"ssh-ed25519 {blob}").fingerprint for blob in BLOBS]
 
 @pytest.fixture
 def policy(tmp_path, monkeypatch):
-    monkeypatch.setattr(load, "home", lambda: str(tmp_path))
+    monkeypatch.setattr(locations, "home", lambda: str(tmp_path))
     (tmp_path / ".ssh").mkdir()
     text = f"repositories: {{/srv/a: {{encryption: none}}}}\njobs: {{}}\naudit: {{file: {tmp_path}/log}}\n"
     return stage.written(tmp_path, f"version: 1\n{text}")
@@ -29,7 +29,7 @@ def told(policy, *records):
 
 
 def lines(policy, *comments):
-    with open(f"{load.home()}/.ssh/authorized_keys", "w") as file:
+    with open(f"{locations.home()}/.ssh/authorized_keys", "w") as file:
         for blob, comment in zip(BLOBS, comments, strict=False):
             file.write(f'# a comment\nrestrict,command="x" ssh-ed25519 {blob} {comment}\n')
 
@@ -48,7 +48,7 @@ def test_it_is_the_last_whose_request_was_accepted_and_the_name_is_of_its_key(po
 def test_a_key_of_whatever_kind_has_a_name(policy):
     parts = (b"sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", b"\4" + b"k" * 64, b"ssh:")
     blob = base64.b64encode(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).decode()
-    with open(f"{load.home()}/.ssh/authorized_keys", "w") as file:
+    with open(f"{locations.home()}/.ssh/authorized_keys", "w") as file:
         file.write(f"{parts[0].decode()} {blob} borgpull-web1\n")
     told(policy, accepted(0) | {"key": openssh_key.fingerprint(blob)})
     assert known_server(policy) == Server("192.0.2.7", "web1")
