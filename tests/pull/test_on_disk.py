@@ -4,12 +4,12 @@ import os
 import re
 
 import pytest
-from borgctl.pull.folders import TargetName, host_id
 
 from borgctl.openssh_key import HostKey
-from borgctl.pull import setup
-from borgctl.pull import state as states
-from borgctl.pull.state import State
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import State
+from borgctl.pull.targets import setup
+from borgctl.pull.targets.paths import TargetName, host_id
 
 NAME = TargetName("web1")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
