@@ -13,6 +13,8 @@ import os
 import threading
 from typing import IO
 
+from borgctl.text import printable
+
 _CHUNK = 1 << 16
 _PATIENCE = 5.0  # seconds from the program's end to that of its words: a terminal may be stopped, a grandchild at work
 _KEPT = "\n\r\t"
@@ -27,9 +29,7 @@ class Cleaner:
     def feed(self, data: bytes) -> bytes:
         """Return what of this can be shown now; b"" is the end."""
         text = self._decoder.decode(data, final=not data)
-        return "".join(
-            one if one.isprintable() or one in _KEPT else one.encode("unicode_escape").decode("ascii") for one in text
-        ).encode("utf-8")
+        return printable(text, _KEPT).encode("utf-8")
 
 
 class Shown:

@@ -9,7 +9,6 @@ so does anything unforeseen. The last line on fd 2 tells how it ended; docs/wire
 
 import contextlib
 import os
-import re
 import signal
 import sys
 import time
@@ -28,8 +27,9 @@ from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate import stdio, transport
+from borgctl.gate.outcome import RunResult, by_gate
 from borgctl.gate.output import Output
-from borgctl.gate.run import Runner, RunResult, by_gate, check_version, opened_besides
+from borgctl.gate.run import Runner, check_version, opened_besides
 from borgctl.gate.stdio import ProtocolFds
 from borgctl.gate.window import Window
 from borgctl.policy import decide, load, locations, sent_environment
@@ -44,6 +44,7 @@ from borgctl.state.repository_identity import Identity
 from borgctl.state.skipped_mounts import file_systems
 from borgctl.state.state_dir import StateDir
 from borgctl.values import Head
+from borgctl.wire import frames, gate_argv
 from borgctl.wire.request import Request
 
 
@@ -144,13 +145,10 @@ def _arguments(words: list[str]) -> tuple[str, str | None]:
         raise BorgctlError("not-isolated", "the interpreter was started without -I")
     if sys.getfilesystemencoding() != "utf-8":
         raise BorgctlError("not-isolated", "a locale came with the connection that makes file names other bytes")
-    match words:
-        case ["--policy", file]:
-            return file, None
-        case ["--policy", file, "--key", key] if re.fullmatch(r"SHA256:[A-Za-z0-9+/]{43}", key):
-            return file, key
-        case _:
-            raise BorgctlError("usage", f"unexpected arguments {words!r}")
+    known = gate_argv.read_arguments(words)
+    if known is None:
+        raise BorgctlError("usage", f"unexpected arguments {words!r}")
+    return known
 
 
 def _asked(file: str, key: str | None, command: bytes | None, environment: Mapping[bytes, bytes]) -> dict[str, Any]:
@@ -220,7 +218,7 @@ def _greet(story: Invocation, policy: Policy, base: StateDir, greeting: HelloRep
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     skipped = {name: number for name, job in policy.jobs.items() if (number := len(file_systems(job)))}
     known = {"borg": version, "time": now, "obstacles": [error.reason.code for error in obstacles]}
-    story.output.event("hello", **greeting.offer, **known, skipped_mounts=skipped)
+    story.output.event(frames.HELLO, **greeting.offer, **known, skipped_mounts=skipped)
     return RunResult("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
 
 
@@ -260,7 +258,7 @@ def _accept(story: Invocation, told: dict[str, Any]) -> None:
     story.accepted = time.monotonic()
     public = {key: told[key] for key in ("command", "job", "repository") if told.get(key)}
     if story.output.json:
-        story.output.event("start", **public)
+        story.output.event(frames.START, **public)
     if told.get("renamed"):
         story.output.say(
             "the client was renamed, and archives of its former name are pruned no more: 'borgctl lint' there"
@@ -278,7 +276,7 @@ def _end(story: Invocation, ending: RunResult) -> int:
     counted = {"skipped_mounts": len(ending.skipped) or None, "warnings": dict(ending.warnings) or None}
     counted |= ending.pruned.counts if ending.pruned else {}
     said = {**told, **counted, "audit": story.log.told(head, story.seen)}
-    story.output.event("exit", **{key: value for key, value in said.items() if value is not None})
+    story.output.event(frames.EXIT, **{key: value for key, value in said.items() if value is not None})
     return ending.code
 
 
@@ -319,5 +317,5 @@ def _refuse(story: Invocation, error: BorgctlError) -> int:
     detail = f"{error.detail}; " if story.local else ""
     story.output.say(f"{ending.outcome}: {error.reason.code}: {detail}{error.hint} (run {story.run})")
     told = {"outcome": ending.outcome, "origin": "gate", "code": ending.code, "reason": error.reason.code}
-    story.output.event("exit", **told, **({"audit": audit} if audit else {}))
+    story.output.event(frames.EXIT, **told, **({"audit": audit} if audit else {}))
     return ending.code

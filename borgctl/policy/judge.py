@@ -15,9 +15,8 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.model import Job, Policy, Repository
 from borgctl.policy.placeholders import Names, Template
 from borgctl.values import ArchiveName, RepositoryPath
+from borgctl.wire import frames
 from borgctl.wire.request import Borg, Hello, Request, Run, Window
-
-PROTOCOL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def _transport(policy: Policy, request: Request, facts: Facts) -> str:
 
 def _offer(policy: Policy, facts: Facts) -> dict[str, object]:
     return {
-        "protocol": PROTOCOL,
+        "protocol": frames.PROTOCOL,
         "version": __version__,
         "policy": f"sha256:{policy.digest}",
         "jobs": [{"name": str(job.name), "command": job.command} for job in policy.jobs.values()],

@@ -37,6 +37,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from borgctl.wire import gate_argv
+
 SSHD = "/usr/sbin/sshd"
 # Recognisable, so that a test can look for it in every log, argv and environment.
 PASSPHRASE = "passphrase-that-must-never-be-seen"
@@ -524,7 +526,7 @@ class Client:
 
     def command(self, key: Key) -> str:
         """Return the forced command for `key`."""
-        return shlex.join([sys.executable, "-I", "-m", "borgctl.gate", *self.arguments(key)])
+        return shlex.join(gate_argv.build(str(self.policy_file), key.fingerprint))
 
     def arguments(self, key: Key) -> list[str]:
         return ["--policy", str(self.policy_file), "--key", key.fingerprint]

@@ -8,7 +8,6 @@ gone, or when we are told to end, borg is ended in the same order as in a run.
 """
 
 import contextlib
-import ctypes
 import os
 import select
 import signal
@@ -33,6 +32,7 @@ from borgctl.errors import REASONS, BorgctlError
 from borgctl.gate.supervise import BORG_ENDING
 from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
+from borgctl.process import parent_death
 from borgctl.process.spawn import Wall
 from borgctl.state import borg_version, passphrase, window_protocol
 from borgctl.state.state_dir import StateDir
@@ -42,8 +42,6 @@ from borgctl.values import RepositoryPath
 WAIT = 15.0  # seconds: between two commands the server opens the next window
 _EVERY = 0.2
 _TO_ANSWER = 30.0  # seconds: the gate writes a record first
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _FOREGROUND = {"mount": "--foreground"}  # what goes on in the background would outlive its window
 _SUBCOMMANDS = COMMANDS.keys() | FORBIDDEN.keys()
 _INTERRUPT = b"i"
@@ -95,7 +93,7 @@ class Visit:
                     stdout=shown[0].target,
                     stderr=shown[1].target,
                     start_new_session=given is not None,
-                    preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 - there are no threads
+                    preexec_fn=partial(parent_death.end_with, os.getpid()),  # noqa: PLW1509 - there are no threads
                 )
             except OSError as error:
                 raise BorgctlError("borg-missing", f"{self.policy.borg!r}: {error.strerror}") from None
@@ -259,13 +257,3 @@ def _mounting(words: Sequence[str]) -> Mount | None:
     if next((word for word in words if word in _SUBCOMMANDS), None) != "mount":
         return None
     return Mount.of(words[words.index("mount") + 1 :])
-
-
-def _end_with(parent: int) -> Callable[[], None]:
-    """Return what borg's process does before exec: ask to be told of our death, as the gate could not end it."""
-
-    def tie() -> None:
-        if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0 or os.getppid() != parent:
-            os._exit(127)
-
-    return tie

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from borgctl.console.text import elapsed
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.report.outcome import ADVICE, GOOD, Verdict
+from borgctl.pull.report.outcome import ADVICE, Verdict
+from borgctl.wire.frames import GOOD
 
 # What ssh says, and what failed by it
 _WORDS = (

@@ -14,9 +14,8 @@ from borgctl.pull.client.frames import Exit
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets.paths import BUSY
+from borgctl.wire.frames import DRY_RUN, GOOD
 
-GOOD = ("ok", "warning")
-DRY_RUN = "dry-run"  # the gate's reason for a run that is good, and no backup (docs/wire.md)
 ACCEPTED = "accepted-warnings"  # the reason of a run that is good, though borg warned
 _ADDING = ("create", "init")
 ADVICE = {

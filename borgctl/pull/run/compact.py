@@ -5,6 +5,8 @@ import subprocess
 import time
 from contextlib import closing
 
+from borgctl.borg import exit_code
+from borgctl.fs import atomic
 from borgctl.pull.client.borglog import read
 from borgctl.pull.client.frames import Lines, TooLong
 from borgctl.pull.client.transcript import Message
@@ -23,9 +25,9 @@ from borgctl.pull.repository.space import clear, full
 from borgctl.pull.repository.unlock import locked
 from borgctl.pull.state import state as states
 from borgctl.pull.targets.owner import typed
-from borgctl.pull.targets.paths import Folders, lock, make
+from borgctl.pull.targets.paths import Folders, lock
 from borgctl.pull.targets.targets import Target
-from borgctl.pull.text import shown
+from borgctl.text import printable_excerpt
 
 _QUOTA = "Storage quota: "
 
@@ -34,7 +36,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
     """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
     repository = str(target.repository)
     with lock(folders, target.name), room(folders) as path:
-        make(folders.borg(target.name))
+        atomic.directories(folders.borg(target.name))
         screen.begin(f"{target.name} compact")
         if not _inspected(folders, target, screen):
             return 2
@@ -53,18 +55,11 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
                 serve.release(folders, target)
         if not _inspected(folders, target, screen, ours=True):
             return 2
-    match status:
-        case 0:
-            outcome, result = "ok", 0
-        case 1:
-            outcome, result = "warning", 1
-        case _ if 100 <= status <= 125:  # BORG_EXIT_CODES=modern; 126 and 127 are a shell's
-            outcome, result = "warning", 1
-        case _:
-            outcome, result = "failed", 2
+    outcome = exit_code.outcome(status)
+    result = {"ok": 0, "warning": 1, "failed": 2}[outcome]
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
     if outcome == "failed" and (hint := _hint(folders, target)):
-        screen.end(f"hint: {shown(typed(hint))}")
+        screen.end(f"hint: {printable_excerpt(typed(hint))}")
     return result
 
 

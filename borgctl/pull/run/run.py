@@ -13,7 +13,6 @@ from dataclasses import replace
 from borgctl.errors import BadValue
 from borgctl.pull import drafts
 from borgctl.pull.client import client_command
-from borgctl.pull.client.frames import PROTOCOL
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.process.workdirs import room
 from borgctl.pull.report.outcome import Facts, Verdict, judge
@@ -32,8 +31,9 @@ from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
 from borgctl.pull.targets.targets import Target, load
-from borgctl.pull.text import shown
+from borgctl.text import printable_excerpt
 from borgctl.values import JobName
+from borgctl.wire import frames
 
 _HELLO = 120.0  # seconds
 
@@ -62,14 +62,16 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
             transcript = Transcript()
             for line in str(error).split("\n"):
                 transcript.keep(Message("borgpull", "ERROR", line))
-                launcher.screen.end(f"{shown(text)}: error: {shown(line)}")
+                launcher.screen.end(f"{printable_excerpt(text)}: error: {printable_excerpt(line)}")
             if isinstance(error, PullError) and error.hint:
-                launcher.screen.end(f"hint: {shown(typed(error.hint))}")
+                launcher.screen.end(f"hint: {printable_excerpt(typed(error.hint))}")
             yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
         except Exception as error:
             transcript = Transcript()
             transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
-            launcher.screen.end(f"{shown(text)}: error: {shown(f'{type(error).__name__}: {error}')}")
+            launcher.screen.end(
+                f"{printable_excerpt(text)}: error: {printable_excerpt(f'{type(error).__name__}: {error}')}"
+            )
             yield _refused(launcher, text, Verdict("failed", "launcher", None, "internal"), transcript)
 
 
@@ -162,7 +164,7 @@ def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Scr
         told = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")
         screen.show(transcript.keep(told))
         return Verdict("failed", "launcher", facts.status, "stray-output")
-    if transcript.hello is not None and transcript.hello.protocol != PROTOCOL:
+    if transcript.hello is not None and transcript.hello.protocol != frames.PROTOCOL:
         return Verdict("failed", "launcher", None, "unknown-protocol")
     if transcript.hello is not None and facts.exit is None and facts.ended is None and facts.status == 0:
         return None

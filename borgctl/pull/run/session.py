@@ -24,10 +24,11 @@ from borgctl.pull.poll import Poll
 from borgctl.pull.process import pipes
 from borgctl.pull.process.children import Child, Ending
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report.outcome import GOOD, Facts
+from borgctl.pull.report.outcome import Facts
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.run.guarded_serve import Served
 from borgctl.pull.run.stream_reader import Hearing
+from borgctl.wire.frames import GOOD
 
 _LOOKS = 1.0  # seconds
 _STRAY = 200  # bytes

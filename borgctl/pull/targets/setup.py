@@ -13,11 +13,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
+from borgctl.fs import atomic
+from borgctl.openssh_key import HostKey
 from borgctl.pull import drafts
-from borgctl.pull.hostkey import HostKey
 from borgctl.pull.targets import targets
 from borgctl.pull.targets.errors import PullError
-from borgctl.pull.targets.paths import Folders, TargetName, make
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import load, read
 from borgctl.strict_yaml import Problems
 from borgctl.values import RepositoryPath, choice
@@ -69,14 +70,14 @@ def add(
         if os.path.lexists(taken):
             raise PullError(f"{taken} is there already", "choose another name, or remove that one first")
     with ExitStack() as undo:
-        for made in _done(make, folders.config):
+        for made in _done(atomic.directories, folders.config):
             undo.callback(_remove, os.rmdir, made)
         with drafts.alone(folders):
             for folder in (folders.targets, folders.keys, os.path.dirname(str(target.repository))):
-                for made in _done(make, folder):
+                for made in _done(atomic.directories, folder):
                     undo.callback(_remove, os.rmdir, made)
             public = None if transport == "local" else _new_key(key, name, undo)
-            drafts.place(path, text)
+            _done(lambda place: atomic.create(place, text.encode()), path)
             undo.pop_all()
     return public
 
@@ -134,7 +135,7 @@ def _trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> b
         good = False
     if not good:
         raise PullError(f"cannot write host_key into {path}", f"write this line yourself: host_key: {key}")
-    drafts.replace(path, changed, mode)
+    _done(lambda place: atomic.replace(place, changed.encode(), mode=mode), path)
     return True
 
 

@@ -23,6 +23,7 @@ from borgctl.cli.policy.explain import explained, facts, variables
 from borgctl.cli.policy.policy_summary import described
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.judge import Facts, judge
+from borgctl.wire import gate_argv
 from borgctl.wire.request import announced_socket, parse
 
 ALLOWED = stage.requests("allowed.txt")
@@ -105,7 +106,7 @@ def gate(policy, command, **sent):
     env = {b"PATH": os.environb[b"PATH"], b"SSH_CONNECTION": b"192.0.2.7 1 192.0.2.1 22"}
     env |= {name.encode(): value.encode() for name, value in sent.items()}
     env |= {b"SSH_ORIGINAL_COMMAND": command} if command else {}
-    words = [sys.executable, "-I", "-m", "borgctl.gate", "--policy", policy]
+    words = gate_argv.build(policy)
     done = subprocess.run(words, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
     log = policy.removesuffix("yaml") + "log"
     with open(log, encoding="ascii") as file:

@@ -18,7 +18,7 @@ from borgctl.pull.report.outcome import Verdict
 from borgctl.pull.report.progress import Plain
 from borgctl.pull.report.report import Report, readable, record, summary
 from borgctl.pull.run.stream_reader import Hearing
-from borgctl.pull.text import shown
+from borgctl.text import printable_excerpt
 
 ASKED = ("default", "/srv/borg/web1")
 JSON = st.recursive(
@@ -102,8 +102,8 @@ def test_a_hostile_stream_never_raises_and_never_shows_control_characters(stream
 
 @given(st.text())
 def test_shown_text_is_printable_and_keeps_what_was(text: str) -> None:
-    assert shown(text).isprintable()
-    assert not text.isprintable() or shown(text) == text
+    assert printable_excerpt(text).isprintable()
+    assert not text.isprintable() or printable_excerpt(text) == text
 
 
 def test_a_message_of_several_lines_is_shown_as_such_and_each_says_whose_it_is() -> None:
