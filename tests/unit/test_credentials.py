@@ -97,7 +97,7 @@ def test_a_child_has_few_processes_for_all_that_its_user_runs():
     user = 1_000_000 + os.getpid()  # nobody else's, also where other tests run on this machine
     code = BECOME.replace("64123, 64124", f"{user}, 64124")
     done = programs.python(
-        code, "grep processes /proc/self/limits; for i in $(seq 1100); do sleep 30 & done", timeout=60
+        code, "grep processes /proc/self/limits; for i in $(seq 1100); do sleep 30 >&- 2>&- & done", timeout=60
     )
     programs.python(f"import os\nos.setuid({user})\nos.kill(-1, 9)")
     assert done.stdout.split()[2:4] == [b"1024", b"1024"] and b"Cannot fork" in done.stderr
