@@ -7,13 +7,75 @@ request may succeed, and one sentence of what to do. `docs/reasons.md` is made f
 """
 
 from dataclasses import dataclass
+from typing import Literal
+
+Code = Literal[
+    "not-printable",
+    "request-too-long",
+    "bad-quoting",
+    "empty-request",
+    "unknown-verb",
+    "unknown-command",
+    "unknown-option",
+    "bad-value",
+    "bad-words",
+    "conflicting-values",
+    "unknown-job",
+    "unknown-repository",
+    "repository-needed",
+    "command-not-offered",
+    "option-not-offered",
+    "path-not-offered",
+    "names-not-disclosed",
+    "encryption-required",
+    "transport-not-offered",
+    "socket-refused",
+    "source-refused",
+    "repository-known",
+    "repository-replaced",
+    "nonce-refused",
+    "window-closed",
+    "window-too-long",
+    "not-isolated",
+    "usage",
+    "policy-unreadable",
+    "policy-unsafe",
+    "policy-invalid",
+    "sandbox-unavailable",
+    "passphrase-unusable",
+    "patterns-unusable",
+    "device-unusable",
+    "base-unusable",
+    "borg-unsafe",
+    "borg-unsupported",
+    "repository-elsewhere",
+    "repository-damaged",
+    "source-missing",
+    "borg-missing",
+    "no-space",
+    "repository-busy",
+    "asked-too-often",
+    "sessions-full",
+    "transport-failed",
+    "log-unusable",
+    "pipe-without-writer",
+    "disconnected",
+    "stopped",
+    "internal",
+    "hook-failed",
+    "window-over",
+    "runtime-limit",
+    "memory-limit",
+    "nothing-matched",
+    "output-limit",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One row: `status` is an exit status (sysexits(3) where one fits), `retry` whether the same request may work later."""
 
-    code: str
+    code: Code
     status: int
     outcome: str
     retry: bool
@@ -251,7 +313,8 @@ _TABLE = (
     Reason("output-limit", 124, "limit", False, "ask for less output: --first, --last or --glob-archives"),
 )
 
-REASONS = {reason.code: reason for reason in _TABLE}
+# a code that is not in `Code` is an error of types, here and where a reason is given
+REASONS: dict[str, Reason] = {reason.code: reason for reason in _TABLE}
 
 
 class BorgctlError(Exception):
@@ -260,7 +323,7 @@ class BorgctlError(Exception):
     `detail` may quote what a peer sent and is for the log of this side; a peer is told what `for_peer` returns.
     """
 
-    def __init__(self, code: str, detail: str, hint: str | None = None) -> None:
+    def __init__(self, code: Code, detail: str, hint: str | None = None) -> None:
         super().__init__(detail)
         self.reason = REASONS[code]
         self.detail = detail

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from borgctl import orders
 from borgctl.custody import Pinned, Unsafe
-from borgctl.errors import BadValue, BorgctlError
+from borgctl.errors import BadValue, BorgctlError, Code
 from borgctl.policy import Audit, Environment, Limits, Passphrase, Policy, Repository
 from borgctl.templates import SAMPLE, Template
 from borgctl.values import RepositoryPath, boolean, choice, duration, integer, memory
@@ -32,7 +32,7 @@ _REQUIRED = ("version", "repositories", "jobs")
 class InvalidPolicy(BorgctlError):  # noqa: N818 - named for what it is
     """The policy cannot be used; `log` is the audit log that it names, where at least that much is clear."""
 
-    def __init__(self, code: str, detail: str, problems: Iterable[Problem] = (), log: str | None = None) -> None:
+    def __init__(self, code: Code, detail: str, problems: Iterable[Problem] = (), log: str | None = None) -> None:
         super().__init__(code, detail)
         self.problems = tuple(problems)
         self.log = log

@@ -225,7 +225,7 @@ def _granted(base: Base, what: Claim, wait: float) -> tuple[dict[str, str], sock
                 return answer, connection
             connection.close()
             if answer is not None and "refused" in answer:
-                busy = BorgctlError(str(answer["refused"]), str(answer.get("detail")))
+                busy = BorgctlError(REASONS[str(answer["refused"])].code, str(answer.get("detail")))
         if busy is not None:
             raise busy
         if time.monotonic() > end:
