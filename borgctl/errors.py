@@ -3,7 +3,9 @@
 One table holds each reason's code, its exit status, the outcome it leads to, whether a later retry of the very same
 request may succeed, and one sentence of what to do. `docs/reasons.md` is made from it. This module knows nothing else.
 
-    raise BorgctlError("unknown-job", "no job 'weekly' in this policy")
+    >>> raise BorgctlError("unknown-job", "no job 'weekly' in this policy")
+    Traceback (most recent call last):
+    borgctl.errors.BorgctlError: no job 'weekly' in this policy
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """Room on our own disk: what tells that a file system is full, before a run and when something could not be written.
 
-unwritten("log-unusable", "/var/log/borgctl/audit.jsonl", error).reason.code == "no-space"
+>>> unwritten("log-unusable", "/var/log/borgctl/audit.jsonl", OSError(errno.ENOSPC, "full")).reason.code
+'no-space'
 """
 
 import errno

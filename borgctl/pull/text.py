@@ -2,8 +2,12 @@ r"""Foreign words and large numbers, made fit for a terminal.
 
 Nothing here knows whose words they are.
 
-    rows("web1: ", "nine or ten", 15) == ["web1: nine or", "web1: ten"]
-    shown("evil\x1b[2J\u202e") == "evil\\x1b[2J\\u202e"    size(1_234_567) == "1.2 MB"
+    >>> rows("web1: ", "nine or ten", 15)
+    ['web1: nine or', 'web1: ten']
+    >>> print(shown("evil\x1b[2J\u202e"))
+    evil\x1b[2J\u202e
+    >>> size(1_234_567)
+    '1.2 MB'
 """
 
 from datetime import UTC, datetime

@@ -200,7 +200,7 @@ def secret_of(policy: Policy) -> bytes | None:
 
 @contextlib.contextmanager
 def enter(policy: Policy, what: WindowRequest, wait: float = WAIT) -> Iterator[Visit]:
-    """WindowRequest a window of this policy, waiting for one if need be."""
+    """Claim a window of this policy, waiting for one if need be."""
     base = StateDir.open(policy.base)  # on a new machine no gate has made it yet
     try:
         granted, connection = _granted(base, what, wait)
