@@ -214,12 +214,12 @@ def adopt_orphans() -> None:
 
 
 def _below_us() -> list[Process]:
-    """Return our descendants, at once where there are none: who adopts orphans and has no child has none."""
+    """Return our descendants, at once where there are none: who adopts orphans and has no living child has none."""
     try:
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return []
-    return descendants(os.getpid())
+        tasks = [_read(f"/proc/self/task/{task}/children") for task in os.listdir("/proc/self/task")]
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN, or a thread that has just ended
+        return descendants(os.getpid())
+    return descendants(os.getpid()) if _alive([int(pid) for task in tasks for pid in task.split()]) else []
 
 
 class Watch:
