@@ -2,7 +2,8 @@
 
 It knows how words are misspelt (`keep_daily`, `exclude_caches`, `excludes`), not what they are.
 
-    meant("keep_daily", ("keep-daily", "keep-weekly")) == ": did you mean 'keep-daily'?"
+    >>> meant("keep_daily", ("keep-daily", "keep-weekly"))
+    ": did you mean 'keep-daily'?"
 """
 
 import difflib

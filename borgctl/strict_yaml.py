@@ -6,9 +6,10 @@ stood around it), a second document, more than 64 KiB and more than 8 levels are
 a policy is; whoever does reads the tree through `NodeReader`, which collects every mistake instead of stopping at the
 first.
 
-    root, notes = parse("version: 1"), NodeReader()
-    version = notes.scalar(notes.fields(root, ("version",))["version"], str, "")
-    notes.finish()
+    >>> root, notes = parse("version: 1"), NodeReader()
+    >>> notes.scalar(notes.fields(root, ("version",))["version"], str, "")
+    '1'
+    >>> notes.finish()
 """
 
 from collections.abc import Callable, Iterable

@@ -2,8 +2,14 @@ r"""Foreign words and large numbers, made fit for a terminal.
 
 Nothing here knows whose words they are.
 
-    printable("evil\x1b[2J\u202e") == "evil\\x1b[2J\\u202e"    printable_ascii("é\\") == "\\xe9\\\\"
-    rows("web1: ", "nine or ten", 15) == ["web1: nine or", "web1: ten"]    size(1_234_567) == "1.2 MB"
+    >>> print(printable("evil\x1b[2J\u202e"))
+    evil\x1b[2J\u202e
+    >>> print(printable_ascii("é\\"))
+    \xe9\\
+    >>> rows("web1: ", "nine or ten", 15)
+    ['web1: nine or', 'web1: ten']
+    >>> size(1_234_567)
+    '1.2 MB'
 """
 
 from datetime import UTC, datetime

@@ -4,7 +4,11 @@ So that no peer fills the disk, each key has so many records an hour. Refusals b
 an `alert` record when the flood begins and every hour while it lasts; runs beyond are refused. This module counts; it
 knows no file. What it reads may be old, torn or anything: then it begins anew, and the log itself says more.
 
-    tally.take(name, REFUSALS, now)       Tally.read(tally.line()) == tally
+    >>> tally = Tally()
+    >>> take(tally.account({"policy": "/etc/borgctl/web1.yaml", "key": "SHA256:…"}, now=0.0), REFUSALS)
+    True
+    >>> Tally.read(tally.line()) == tally
+    True
 """
 
 import hashlib

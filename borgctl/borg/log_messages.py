@@ -3,8 +3,9 @@
 What borg passes on of the server's words begins with "Remote: ": kept with what was found, it counts for nothing.
 There are numbers and a few lines here; paths go to whoever wants to keep them.
 
-    log = BorgLog("create", keep); log.take('{"type": "log_message", "levelname": "WARNING", …}') == "vanished"
-    log.reason(1)
+    >>> log = BorgLog("create", lambda *_: None)
+    >>> log.take('{"type": "log_message", "levelname": "WARNING", "message": "/a: file changed while we backed it up"}')
+    'changed'
 """
 
 import re

@@ -2,8 +2,10 @@
 
 The names are for our own record; the server gets the numbers, and borg's lines where the policy discloses them.
 
-    pruning = Pruning(shown=False, dry=False); pruning.take('{"name": "borg.output.list", "message": …}', None)
-    str(pruning) == "kept 7, marked 3"
+    >>> pruning = Pruning(shown=False, dry=False)
+    >>> pruning.take('{"name": "borg.output.list", "message": "Keeping archive (rule: daily #1): a"}', None)
+    >>> str(pruning)
+    'kept 1, marked 0'
 """
 
 import json

@@ -4,7 +4,8 @@ Only where a stream is a terminal; a file or a pipe gets the very bytes. What is
 but for the ends of lines and tabs, and as soon as it comes: a question may end without a newline.
 
     shown = Shown(None, 2); Popen(…, stderr=shown.target); shown.begin(); …; shown.finish()
-    Cleaner().feed(b"\x1b[2J") == b"\\x1b[2J"
+    >>> Cleaner().feed(b"\x1b[2J")
+    b'\\x1b[2J'
 """
 
 import codecs

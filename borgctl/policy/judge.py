@@ -1,7 +1,7 @@
 """The decision: may this request have what it asks for, and what exactly is that?
 
 `judge(policy, request, facts)` is pure: files, environment and time come in as facts, so that `explain` and the gate
-agree. It returns a BorgCommand, a HelloReply or an WindowGrant, or raises BorgctlError with a reason of status 77.
+agree. It returns a BorgCommand, a HelloReply or a WindowGrant, or raises BorgctlError with a reason of status 77.
 Default: no.
 """
 

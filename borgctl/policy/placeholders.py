@@ -2,7 +2,8 @@
 
 borg has placeholders too, and they can read its environment; no brace ever reaches borg: the gate expands its own few.
 
-    Template("{hostname}-{job}-{now:%Y-%m-%d}").expand(Names("web1", "default", now))
+    >>> Template("{hostname}-{job}-{now:%Y-%m-%d}").expand(Names("web1", "default", datetime(2026, 11, 23)))
+    'web1-default-2026-11-23'
 """
 
 import re

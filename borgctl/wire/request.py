@@ -6,7 +6,8 @@
 Printable ASCII, at most 16 KiB and 128 words, split the POSIX way, no shell ever. `parse` is total: it returns a
 request or raises BorgctlError with a reason of status 76. It knows no policy: what is on offer, `judge` says.
 
-    parse(b"run default --log=json") == Request(Run(JobName("default")), Options(log="json"))
+    >>> parse(b"run default --log=json") == Request(Run(JobName("default")), Options(log="json"))
+    True
 """
 
 import contextlib

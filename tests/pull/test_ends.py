@@ -23,7 +23,7 @@ from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
 
 # With a serve that does not end at its end of file
-IMPATIENT = Timeouts(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
+IMPATIENT = Timeouts(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5, guard=0.5)
 
 
 def appears(path: Path) -> int:
@@ -261,8 +261,8 @@ def test_the_lock_of_a_serve_that_was_killed_with_its_launcher_is_removed_by_the
 def test_a_serve_that_is_stopped_ends_at_the_limit_and_in_order(world) -> None:
     bye = world.root / "bye"
     stopped = f"trap 'echo bye > {bye}; exit 1' TERM; kill -STOP $$; while :; do sleep 0.1; done"
-    target = world.local([["start"], ["sleep", 60]], borg=stand_in_serve(world, stopped), timeout="2s")
-    (report,) = world.run(target, Timeouts(end_of_file=1))
+    target = world.local([["start"], ["sleep", 60]], borg=stand_in_serve(world, stopped), timeout="1s")
+    (report,) = world.run(target, Timeouts(end_of_file=0.5))
     assert verdict(report)[0] == "timeout"
     assert report.serve == 1
     assert bye.exists()
@@ -395,17 +395,12 @@ def test_a_guard_that_is_killed_ends_the_run_and_lets_nothing_more_pass(world) -
     assert all(gone(pid, 0.1) for pid in ours)
 
 
-def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world) -> None:
-    note = world.root / "pid"
-    world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=world.quiet_serve(), timeout="3s")
-    launcher = world.start("run", "--json", "web1")
-    appears(note)
-    ours = children(launcher.pid)
-    (guard,) = guards(launcher.pid)
-    stop(guard)
-    out, _ = launcher.communicate(timeout=60)
-    assert json.loads(out)["outcome"] == "timeout"
-    assert all(gone(pid, 0.1) for pid in ours)
+def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *guard.PROGRAM)
+    monkeypatch.setattr(guard, "PROGRAM", words)
+    target = world.local([["start"], ["sleep", 60]], borg=world.quiet_serve(), timeout="1s")
+    (report,) = world.run(target, IMPATIENT)
+    assert verdict(report)[0] == "timeout"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Forced commands: which of them are the gate, and of which policy. It starts nothing.
 
-gate("exec /opt/borgctl/bin/python3 -I -m borgctl.gate --policy /etc/borgctl/web1.yaml --key SHA256:…")
+>>> gate("exec /opt/borgctl/bin/python3 -I -m borgctl.gate --policy /etc/borgctl/web1.yaml").policy
+'/etc/borgctl/web1.yaml'
 """
 
 import re

@@ -3,7 +3,8 @@
 A record is read as far as its values have the types that the gate gives them; what does not is left out. It proves
 nothing (`verify_chain`).
 
-    rows = (row(record) for record in records(lines) if chosen(record, wanted))
+    >>> brief(record(b'{"type": "exit", "outcome": "ok", "sequence": 7, "run": "3f2a", "time": "2026-11-23"}'))
+    ['2026-11-23', '7', 'exit ok', '3f2a', '']
 """
 
 import json

@@ -4,7 +4,8 @@ The rules are OpenSSH's own (auth2-pubkeyfile.c, auth-options.c): options in any
 `restrict` takes back what stood before it; a line with an option that sshd doesn't know counts for nothing. Where sshd
 looks closer at a line than we do, the line is taken for one that counts, and not for one that surely does (`certain`).
 
-    parse('restrict,command="x" ssh-ed25519 AAAA… me', "/root/.ssh/authorized_keys", 1).options.pty == False
+    >>> parse('restrict,command="x" ssh-ed25519 AAAA me', "/root/.ssh/authorized_keys", 1).options.pty
+    False
 """
 
 import base64

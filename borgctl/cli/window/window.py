@@ -1,6 +1,7 @@
 """`borgctl window`: one borg command of the admin's, or a shell in which `borg` is such a command each time.
 
-admit(None, ["borg", "extract", "::web1-default-2026-11-23", "etc/fstab"])          shell("/etc/borgctl/web1.yaml")
+admit(None, ["borg", "extract", "::web1-default-2026-11-23", "etc/fstab"], ask=False, wait=15)
+shell("/etc/borgctl/web1.yaml")
 """
 
 import os

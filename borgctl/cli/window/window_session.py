@@ -198,7 +198,7 @@ def secret_of(policy: Policy) -> bytes | None:
 
 @contextlib.contextmanager
 def enter(policy: Policy, what: WindowRequest, wait: float = WAIT) -> Iterator[Visit]:
-    """WindowRequest a window of this policy, waiting for one if need be."""
+    """Claim a window of this policy, waiting for one if need be."""
     base = StateDir.open(policy.base)  # on a new machine no gate has made it yet
     try:
         granted, connection = _granted(base, what, wait)
@@ -226,7 +226,7 @@ def _granted(base: StateDir, what: WindowRequest, wait: float) -> tuple[dict[str
                 return answer, connection
             connection.close()
             if answer is not None and "refused" in answer:
-                busy = BorgctlError(str(answer["refused"]), str(answer.get("detail")))
+                busy = BorgctlError(REASONS[str(answer["refused"])].code, str(answer.get("detail")))
         if busy is not None:
             raise busy
         if time.monotonic() > end:

@@ -1,6 +1,6 @@
 """peer: what stands on our side for the client, which is ssh, or with transport local the gate itself.
 
-Peer.of(target, room="/…/run/1a2b").argv(Request(Hello(), Options(log="json")))
+run(target, JobName("default"), room="/…/run/1a2b").argv
 """
 
 import os

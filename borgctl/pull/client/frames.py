@@ -3,7 +3,8 @@
 Everything here is written by somebody who may be hostile. Reading is total and bounded: a line is an event whose types
 were checked, or words that nobody framed, or, over LONGEST bytes, the end of trust in this stream (`TooLong`).
 
-    for line in Lines().feed(chunk): event(line)
+    >>> [event(line) == Unframed("a word of ssh's") for line in Lines().feed(b"a word of ssh's\\n")]
+    [True]
 """
 
 import json

@@ -3,7 +3,8 @@
 It knows words of ssh's and names of borg's messages, and gives fixed sentences of our own for them. What else the other
 side says is not repeated here, and what a report says of the outcome is decided elsewhere (`outcome`).
 
-    advice(Verdict("failed", "ssh", 255, "ssh-failed"), messages, "web1")     "can the client be reached …"
+    >>> advice(Verdict("failed", "ssh", 255, "ssh-failed"), (), "web1")
+    'can the client be reached under this name and port?'
 """
 
 import re

@@ -4,7 +4,8 @@ The gate's exit line is believed about the client's end, and nothing else is: wi
 status; with it a run is good only if our own serve ended well too, if the guard let all pass, and if the repository has
 what a job of this kind leaves there.
 
-    judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "ssh-failed")
+    >>> judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "connection-lost")
+    True
 """
 
 from dataclasses import dataclass, replace

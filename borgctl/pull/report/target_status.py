@@ -2,7 +2,8 @@
 
 It judges nothing: `status` does.
 
-    str(Row("web1", "default", "ok", age=7200.0))     "web1 default: ok, last good 2 h 0 min ago"
+    >>> str(Row("web1", "default", "ok", age=7200.0))
+    'web1 default: ok, last good 2 h 0 min ago'
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,8 @@ A poll loop over the client's stream, our own processes (`served`), all ends, th
 one clock. To end early, ssh gets TERM; once it is gone the guard sees the end of file, and then serve; only then
 patience runs for each. A guard that refuses or fails ends the session: nothing more of the client's reaches serve.
 
-    ended = Session(call, starts, transcript, screen, stop, seconds=target.timeout).run()
+    session = Session(call, starts, transcript=…, screen=…, stop=stop, seconds=target.timeout, patience=Timeouts())
+    ended = session.run()
 """
 
 import os
