@@ -25,8 +25,8 @@ from borgctl.identity import RENEWED
 from borgctl.launch import Opening
 from borgctl.output import Output
 from borgctl.run import Ending, broken_by, by_gate
+from borgctl.supervise import Watch
 from borgctl.transport import Connection, Door
-from borgctl.vigil import Vigil
 
 # Seconds that the admin's side has to end borg in order (supervise.BORG_ENDING takes 30), then it loses the connection.
 _TO_END = 40.0
@@ -54,16 +54,16 @@ class Window:
     def run(self) -> Ending:
         """Wait for a claim, serve it until its command has ended, and return how that was."""
         hangup = self.connection.source if self.connection.hangup else -1
-        with self._open, Vigil(self.output, self.opening.seconds, hangup) as vigil:
+        with self._open, Watch(self.output, self.opening.seconds, hangup, "window-over") as watch:
             self._tell("open", seconds=self.opening.seconds)
             with contextlib.closing(claim.listen(self.directory)) as listener:
-                claimed = self._wait(vigil, listener)
+                claimed = self._wait(watch, listener)
                 os.unlink(f"{self.directory}/{claim.DOOR}")
             if claimed is None:
-                return _unused(vigil.reason)
+                return _unused(watch.stopped)
             connection, peer, what = claimed
             with connection:
-                return self._serve(vigil, connection, peer, what)
+                return self._serve(watch, connection, peer, what)
 
     def _tell(self, state: str, **values: object) -> None:
         """Tell the server's launcher, in an event of its own, or a person."""
@@ -72,10 +72,10 @@ class Window:
         else:
             self.output.say(f"the window is {state}")
 
-    def _wait(self, vigil: Vigil, listener: socket.socket) -> tuple[socket.socket, Peer, Claim] | None:
+    def _wait(self, watch: Watch, listener: socket.socket) -> tuple[socket.socket, Peer, Claim] | None:
         """Return the first claim that holds; None where the window ends before there is one."""
-        while vigil.reason is None:
-            if listener.fileno() not in vigil.wait(listener.fileno()):
+        while watch.stopped is None:
+            if not watch.wait(listener.fileno()):
                 continue
             with contextlib.suppress(OSError), ExitStack() as kept:  # it may have gone again
                 connection, _ = listener.accept()
@@ -113,17 +113,17 @@ class Window:
         self._tell("used")
         return True
 
-    def _serve(self, vigil: Vigil, connection: socket.socket, peer: Peer, what: Claim) -> Ending:
+    def _serve(self, watch: Watch, connection: socket.socket, peer: Peer, what: Claim) -> Ending:
         """Let the relay of the admin's borg in, until the admin's program says how borg ended."""
         door = Door(self.directory, self.connection, lambda kind, shown: self._agree(what, kind, shown))
         try:
             granted = {"run": os.path.basename(self.directory), "repository": self.opening.repository.text}
             claim.send(connection, granted)
-            self._attend(vigil, connection, peer, door)
-            self._part(vigil, peer, door)
+            self._attend(watch, connection, peer, door)
+            self._part(watch, peer, door)
         finally:
             door.close()
-        ending = _ending(self._status, vigil.reason, door)
+        ending = _ending(self._status, watch.stopped, door)
         if ending.outcome in ("ok", "warning") and door.identity is not None:
             if self._renewed:
                 self.base.keep("key", self.opening.repository, self._renewed)
@@ -140,30 +140,25 @@ class Window:
             return True
         return self.agree(kind, shown)
 
-    def _attend(self, vigil: Vigil, connection: socket.socket, peer: Peer, door: Door) -> None:
+    def _attend(self, watch: Watch, connection: socket.socket, peer: Peer, door: Door) -> None:
         """Serve door and admin; where the window has to end, say so, and wait as long as borg may take to end."""
+        watch.attend(door, peer.pid)
         last = float("inf")
         while time.monotonic() < last:
-            if vigil.reason is not None and last == float("inf"):
-                claim.send(connection, {"end": vigil.reason})
+            if watch.stopped is not None and last == float("inf"):
+                claim.send(connection, {"end": watch.stopped})
                 last = time.monotonic() + _TO_END
-            if door.counts is not None:
-                vigil.hangup = -1  # borg has closed its connection: the server may go
-            ready = vigil.wait(connection.fileno(), door.fileno())
-            if door.fileno() in ready:
-                door.answer(peer.pid)
-            if connection.fileno() in ready:
+            if watch.wait(connection.fileno(), last):
                 message = claim.receive(connection) or {}
                 status = message.get("status")
                 self._status = status if isinstance(status, int) and -64 <= status <= 255 else None
                 return
 
-    def _part(self, vigil: Vigil, peer: Peer, door: Door) -> None:
+    def _part(self, watch: Watch, peer: Peer, door: Door) -> None:
         """See that nothing holds the connection any longer: a relay goes with its borg, or is killed."""
-        last = time.monotonic() + (_TO_GO if self._status is None and vigil.reason is None else 2.0)
+        last = time.monotonic() + (_TO_GO if self._status is None and watch.stopped is None else 2.0)
         while door.relay and door.fileno() >= 0 and time.monotonic() < last:
-            if door.fileno() in vigil.wait(door.fileno()):
-                door.answer(peer.pid)
+            watch.wait(until=last)
         if door.relay and door.fileno() >= 0:  # it still holds its end of the door, so this number is its own
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(door.relay, signal.SIGKILL)
