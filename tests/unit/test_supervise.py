@@ -230,7 +230,7 @@ def look():
     raise RuntimeError
 with Watch(output, 60) as watch:
     try:
-        run(watch, "exec sleep 60", seconds=0.1, look=look)
+        run(watch, "echo; exec sleep 60", seconds=30, look=look)
     except RuntimeError:
         children.kill_descendants()
     print(len(watch._loop._watches), len(watch._loop._timers))  # the output, signals
