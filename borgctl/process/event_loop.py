@@ -96,10 +96,10 @@ class EventLoop:
         self.forget(*self._watches)
         self._timers.clear()
 
-    def turn(self, until: float = math.inf) -> None:
+    def turn(self, until: float | None = None) -> None:
         """Wait for something to happen, but not beyond the moment `until`, and act on all that has."""
-        until = min([until, *(timer.due for timer in self._timers)])
-        seconds = min(max(0.0, until - time.monotonic()), _LONGEST)
+        moments = [timer.due for timer in self._timers] + ([] if until is None else [until])
+        seconds = min(max(0.0, min(moments, default=math.inf) - time.monotonic()), _LONGEST)
         events = self._poll.poll(seconds * 1000)
         for (fd, event), watch in zip(events, [self._watches[fd] for fd, _ in events], strict=True):
             if self._watches.get(fd) is not watch:

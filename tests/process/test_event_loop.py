@@ -74,6 +74,11 @@ def waits(loop):
     return number <= 2
 
 
+def to_us(number):
+    """Send a signal to this very thread: a test's process may have others, which block nothing."""
+    signal.pthread_kill(threading.get_ident(), number)
+
+
 # ---- descriptors
 
 
@@ -345,7 +350,7 @@ def test_a_signal_is_noted_and_ends_nothing_and_what_was_there_before_comes_back
     with Signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT) as signals:
         got = []
         loop.watch(signals.fd, lambda: got.extend(signals.take()))
-        os.kill(os.getpid(), number)
+        to_us(number)
         turns(loop, lambda: got)
         assert got == signals.received == [number]
         assert waits(loop)
@@ -356,7 +361,7 @@ def test_a_signal_is_noted_and_ends_nothing_and_what_was_there_before_comes_back
 def test_a_signal_that_another_thread_gets_wakes_the_loop(loop):
     with Signals(signal.SIGTERM) as signals:
         loop.once(signals.fd, lambda: None)
-        threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)).start()
+        threading.Timer(0.2, to_us, (signal.SIGTERM,)).start()
         turns(loop, lambda: not loop.watches(signals.fd))
         assert signals.take() == [signal.SIGTERM]
 
@@ -364,7 +369,7 @@ def test_a_signal_that_another_thread_gets_wakes_the_loop(loop):
 def test_a_signal_that_was_blocked_before_is_heard_and_blocked_again_afterwards():
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
+        to_us(signal.SIGTERM)
         with Signals(signal.SIGTERM) as signals:
             assert signals.take() == [signal.SIGTERM]
         assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -377,7 +382,7 @@ def test_an_ignored_signal_stays_ignored_where_that_is_asked_for(keep, expected)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with Signals(signal.SIGHUP, signal.SIGTERM, keep_ignored=keep) as signals:
-            os.kill(os.getpid(), signal.SIGHUP)
+            to_us(signal.SIGHUP)
             assert signals.take() == expected
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
@@ -390,7 +395,7 @@ def test_a_signal_that_is_somebody_elses_is_none_of_ours(loop):
         with Signals(signal.SIGTERM) as signals:
             got = []
             loop.watch(signals.fd, lambda: got.append(signals.take()))
-            os.kill(os.getpid(), signal.SIGUSR1)
+            to_us(signal.SIGUSR1)
             loop.turn()
             assert got == [[]] and signals.received == []
             assert waits(loop)
@@ -401,7 +406,7 @@ def test_a_signal_that_is_somebody_elses_is_none_of_ours(loop):
 def test_more_signals_than_a_pipe_holds_are_no_error():
     with Signals(signal.SIGTERM) as signals:
         for _ in range(70_000):
-            os.kill(os.getpid(), signal.SIGTERM)
+            to_us(signal.SIGTERM)
         assert set(signals.take()) == {signal.SIGTERM}
         assert select.select([signals.fd], [], [], 0)[0] == []
 
