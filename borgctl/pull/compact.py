@@ -98,16 +98,11 @@ def _wait(child: Child, screen: Screen, stop: Stop) -> int:
     loop, lines, said = EventLoop(), Lines(), set[str]()
     termination = Termination(loop, child.send, ((0, signal.SIGTERM), (30, signal.SIGKILL)))
 
-    def heed() -> None:
-        if stop.asked():
-            loop.forget(stop.fd)
-            termination.begin()
-
     def ended() -> None:
         termination.cancel()
         loop.after(_DRAIN, lambda: loop.forget(child.stderr))
 
-    loop.watch(stop.fd, heed)
+    stop.tell(loop, termination.begin)
     loop.once(child.pidfd, ended)
     loop.watch(child.stderr, lambda: _show(lines, loop.read(child.stderr), screen, said))
     while loop.watches(child.pidfd) or loop.watches(child.stderr):

@@ -85,14 +85,8 @@ class Session:
 
     def run(self, stop: Stop) -> Facts:
         """Start both ends, wait until both have ended, and return the facts."""
-
-        def heed() -> None:
-            if stop.asked():
-                self._loop.forget(stop.fd)
-                self.stop()
-
         with self:
-            self._loop.watch(stop.fd, heed)
+            stop.tell(self._loop, self.stop)
             while not self.finished():
                 self._loop.turn(self._screen.due())
                 self._screen.tick(time.monotonic())

@@ -1,12 +1,14 @@
-"""Stop: the signals that ask the launcher to end, as something an event loop can wait for.
+"""Stop: the signals that ask the launcher to end, also where it waits in an event loop.
 
-with Stop() as stop: loop.watch(stop.fd, lambda: stop.asked() and end())    # stop.name is then 'SIGTERM', else None
+with Stop() as stop: stop.tell(loop, end)       # stop.name is 'SIGTERM' once that has come, else None
 """
 
 import signal
+import time
+from collections.abc import Callable
 from typing import Self
 
-from borgctl.process.event_loop import Signals
+from borgctl.process.event_loop import EventLoop, Signals
 
 
 class Stop:
@@ -21,7 +23,7 @@ class Stop:
 
     def __enter__(self) -> Self:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self.fd = self._signals.__enter__().fd
+        self._signals.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -33,8 +35,20 @@ class Stop:
         received = self._signals.received
         return signal.Signals(received[0]).name if received else None
 
-    def asked(self) -> bool:
-        """Tell whether one has come; to be called where `fd` is readable, which it stays from the first one on."""
-        if self.name is None:
-            self._signals.take()  # another signal, which is none of these
-        return self.name is not None
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, or until one has come."""
+        loop = EventLoop()
+        self.tell(loop, lambda: None)
+        loop.turn(time.monotonic() + seconds)
+
+    def tell(self, loop: EventLoop, act: Callable[[], object]) -> None:
+        """Call `act` once, when one has come, also before; a loop has one that is told."""
+
+        def heed() -> None:
+            if self.name is None:
+                self._signals.take()  # another signal, which is none of these
+            if self.name is not None:
+                loop.forget(self._signals.fd)
+                act()
+
+        loop.watch(self._signals.fd, heed)
