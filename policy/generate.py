@@ -3,7 +3,7 @@
     policy/policy.schema.json   policy/target.schema.json   docs/policy.md   docs/targets.md
     docs/reasons.md         docs/guards.md              SECURITY.md (the links to tests in it)
 
-The words of borg, their kinds and bounds come from `borgctl.vocabulary`, the reasons from `borgctl.errors`; what a key is
+The words of borg, their kinds and bounds come from `borgctl.borg.options`, the reasons from `borgctl.errors`; what a key is
 for is said here, and a test holds that the keys here are the keys that the readers take, with the defaults they have.
 """
 
@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from borgctl import floor
+from borgctl.borg import forbidden
+from borgctl.borg.options import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
 from borgctl.errors import REASONS
-from borgctl.pull.outcome import ADVICE
-from borgctl.vocabulary import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
+from borgctl.pull.report.outcome import ADVICE
 
 TOP = Path(__file__).parents[1]
 sys.path.insert(0, str(TOP / "tests/proofs"))
@@ -473,7 +473,7 @@ def target_page() -> str:
         "gone well: `last run failed (StorageQuotaExceeded), failing for 2 d 3 h`. What may be an attack is critical, and looks",
         "different from a full disk: `POSSIBLE ATTACK`, and `possible_attack` in `--json`. That is so of a replayed or replaced",
         "repository, another host key or repository key, what the guard refused, an audit log that does not go on",
-        "(`borgctl/pull/suspicion.py`): find out what it was before you accept, compact or replace anything.",
+        "(`borgctl/pull/report/suspicion.py`): find out what it was before you accept, compact or replace anything.",
         "",
         "Files that change or vanish while they are read are warnings night after night: `accept_warnings` in the target file says",
         "which kinds are all right there. The report and `warnings` of `run --json` tell their numbers as before, the run is `ok`",
@@ -656,9 +656,9 @@ def _floor_page() -> list[str]:
         *("## The floor", ""),
         "What no policy can allow, in a job or in a request, and why:",
         *("", "| option | why |", "|---|---|"),
-        *(f"| `{name}` | {why} |" for name, why in sorted(floor.OPTIONS.items())),
+        *(f"| `{name}` | {why} |" for name, why in sorted(forbidden.OPTIONS.items())),
         *("", "| subcommand | why |", "|---|---|"),
-        *(f"| `{name}` | {why} |" for name, why in sorted(floor.COMMANDS.items())),
+        *(f"| `{name}` | {why} |" for name, why in sorted(forbidden.COMMANDS.items())),
     ]
     return [line[0].upper() + line[1:] if line and line[0].islower() else line for line in lines]
 
@@ -680,7 +680,7 @@ def reasons_page() -> str:
         *("", "## The launcher's own", ""),
         "What `borgpull` finds by itself: the `reason` of its report (`run --json`) where the `origin` is `launcher`, `ssh`,",
         "`serve` or `guard`. `rpc-refused` is an alert as well, and stands [among these](targets.md#status-and-alerts). Made",
-        "from the table in `borgctl/pull/outcome.py`.",
+        "from the table in `borgctl/pull/report/outcome.py`.",
         *("", "| reason | what to do |", "|---|---|"),
     ]
     return "\n".join([*head, *rows, *between, *launcher, ""])

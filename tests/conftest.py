@@ -15,8 +15,10 @@ SLOW = (HERE / "proofs", HERE / "unit/test_help.py")  # without other programs, 
 
 LONGEST = 600  # seconds for one test on a busy machine; what hangs must fail with its name and place, not stall CI
 
-# Tests, the demo and the benchmarks say `from machines import …`.
-sys.path.insert(0, str(HERE / "e2e"))
+# Tests say `from stage import …`, `from machines import …`.
+sys.path.insert(0, str(HERE / "support"))
+
+import real_borgs  # noqa: E402 - lies there
 
 # No example database: a clone stays as it was. A failure prints the line that reproduces it. How long examples take
 # says how busy this machine is, and nothing of what they prove.
@@ -68,3 +70,15 @@ def pytest_runtest_teardown(item):
 
 def _too_long(*_):
     pytest.fail(f"not finished after {LONGEST} s")
+
+
+@pytest.fixture(scope="session")
+def borg_14():
+    """borg 1.4.5."""
+    return real_borgs.find("1.4", "BORGCTL_BORG_14", real_borgs.newest_14())
+
+
+@pytest.fixture(scope="session")
+def borg_12():
+    """The borg of Debian 12."""
+    return real_borgs.find("1.2", "BORGCTL_BORG_12", "/usr/bin/borg")

@@ -11,24 +11,27 @@ from typing import Annotated
 
 import typer
 
-from borgctl import __version__, completion
-from borgctl.cli import audit, places, pulled, rekey
-from borgctl.cli import explain as explanation
-from borgctl.cli import lint as linter
-from borgctl.cli import moved as relocation
-from borgctl.cli import visit as visiting
-from borgctl.cli.authorize import Login, Order, authorized
-from borgctl.cli.description import Description, described
+from borgctl import __version__
+from borgctl.cli.common import policy_argument
 from borgctl.cli.doctor.examine import Order as Examination
 from borgctl.cli.doctor.examine import examine
-from borgctl.cli.doctor.sshd import CONFIG
-from borgctl.cli.dropin import Transport
-from borgctl.cli.recovery import printed_page
-from borgctl.cli.sample import sampled
-from borgctl.cli.suggest import suggested
-from borgctl.cli.verdict import Explanation
-from borgctl.cli.window import admit, shell
-from borgctl.completion import Shell
+from borgctl.cli.log import audit, status
+from borgctl.cli.openssh.sshd import CONFIG
+from borgctl.cli.policy import explain as explanation
+from borgctl.cli.policy import lint as linter
+from borgctl.cli.policy.policy_summary import Description, described
+from borgctl.cli.policy.sample import sampled
+from borgctl.cli.policy.suggest import suggested
+from borgctl.cli.policy.verdict import Explanation
+from borgctl.cli.setup.authorize import Login, Order, authorized
+from borgctl.cli.setup.sshd_settings import Transport
+from borgctl.cli.window import change_passphrase
+from borgctl.cli.window import relocate as relocation
+from borgctl.cli.window import window_session as visiting
+from borgctl.cli.window.recovery_page import printed_page
+from borgctl.cli.window.window import admit, shell
+from borgctl.console import completion
+from borgctl.console.completion import Shell
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.values import RepositoryPath, duration
 
@@ -226,7 +229,7 @@ def status_(
     Example: borgctl status --max-age 26h
     """
     files = [os.path.abspath(file) for file in policies or linter.usual_policies()]
-    found = pulled.status(files, duration(max_age), datetime.now(UTC))
+    found = status.status(files, duration(max_age), datetime.now(UTC))
     _print(found.plain, found.lines, as_json)
     raise typer.Exit(found.status)
 
@@ -266,8 +269,8 @@ def recovery(
 
     Example: borgctl recovery /etc/borgctl/web1.yaml | lp
     """
-    read = places.read(policy)
-    typer.echo(printed_page(read, places.repository(read, repository), wait), nl=False)
+    read = policy_argument.read(policy)
+    typer.echo(printed_page(read, policy_argument.repository(read, repository), wait), nl=False)
 
 
 @app.command(short_help="Change the passphrase, in borg and in the policy's file.")
@@ -284,13 +287,13 @@ def passphrase(
 
     Example: borgctl passphrase /etc/borgctl/web1.yaml
     """
-    read = places.read(policy)
-    path = places.repository(read, repository)
+    read = policy_argument.read(policy)
+    path = policy_argument.repository(read, repository)
     if adopt:
-        typer.echo(rekey.adopted(read, path, wait))
+        typer.echo(change_passphrase.adopted(read, path, wait))
         return
     new = typer.prompt("new passphrase", hide_input=True, confirmation_prompt=True).encode() if ask else None
-    for line in rekey.changed(read, path, new, wait):
+    for line in change_passphrase.changed(read, path, new, wait):
         typer.echo(line)
 
 
@@ -310,9 +313,9 @@ def moved(
 
     Example: borgctl moved /etc/borgctl/web1.yaml --from /srv/borg/old
     """
-    read = places.read(policy)
+    read = policy_argument.read(policy)
     before = None if old is None else RepositoryPath(old)
-    path = places.repository(read, repository)
+    path = policy_argument.repository(read, repository)
     typer.echo(relocation.moved(read, path, before, forget=forget, earlier=earlier))
 
 

@@ -7,7 +7,7 @@ directories("/var/lib/borgpull/web1/copies")         # 0700 each, on disk too
 import contextlib
 import os
 
-from borgctl.pull.folders import make, settle
+from borgctl.pull.targets.paths import make, settle
 
 
 def write(path: str, data: bytes, *, draft: str | None = None, aside: str | None = None) -> None:

@@ -18,8 +18,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import Folders, settle
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, settle
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """Fixtures for tests with real programs: they fail, and never skip, where sshd or borg is missing."""
 
-import glob
 import os
 import re
 from dataclasses import dataclass
 
 import machines
 import pytest
+import real_borgs
 from kept import Kept
 
 
@@ -18,14 +18,9 @@ class Borg:
     version: tuple[int, ...]
 
 
-def _newest_borg_14() -> str | None:
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return next(iter(glob.glob(f"{glob.escape(cache)}/borgctl/borg-1.4.5*/bin/borg")), None)
-
-
 def _find_borg(kind: str) -> Borg:
     if kind == "borg-1.4":
-        path = os.environ.get("BORGCTL_BORG_14") or _newest_borg_14()
+        path = os.environ.get("BORGCTL_BORG_14") or real_borgs.newest_14()
         missing = "no borg 1.4.5 here: run 'make setup', or name one in BORGCTL_BORG_14"
     else:
         path = os.environ.get("BORGCTL_BORG_12") or "/usr/bin/borg"

@@ -19,6 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NoReturn
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
 import machines
 import windows
 from machines import Client, Server, Sshd

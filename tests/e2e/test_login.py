@@ -151,7 +151,7 @@ def test_what_is_printed_for_an_unprivileged_login_leaves_nothing_open(
 
 AUTHORIZE = """
 import encodings.ascii, os, sys
-from borgctl.cli.authorize import Order, authorized
+from borgctl.cli.setup.authorize import Order, authorized
 gid, uid, key, policy, host_key = sys.argv[1:]
 os.setgroups([])
 os.setgid(int(gid))

@@ -5,8 +5,8 @@ import os
 import pytest
 from machines import run
 
-from borgctl import policyfile
-from borgctl.policyfile import InvalidPolicy
+from borgctl.policy import load
+from borgctl.policy.load import InvalidPolicy
 
 
 def test_a_server_that_knows_the_passphrase_swaps_the_repository_and_reads_what_it_is_sent(scratch, borg):
@@ -38,4 +38,4 @@ def test_no_policy_can_accept_it_or_anything_like_it(client, name):
     for where in ("accept", "set"):
         value = [name] if where == "accept" else {name: "x"}
         with pytest.raises(InvalidPolicy, match="expected one of"):
-            policyfile.read(str(client.policy(environment={where: value})))
+            load.read(str(client.policy(environment={where: value})))

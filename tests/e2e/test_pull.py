@@ -295,7 +295,7 @@ os._exit(done.returncode)
 
 REWRITE = """
 import json, sys
-from borgctl.audit import Log
+from borgctl.audit.log import Log
 path, *older = sys.argv[1:]
 log = Log.open(path, syslog=False)
 for line in sys.stdin:

@@ -144,12 +144,12 @@ def test_a_key_that_the_server_has_lost_comes_back_from_the_page(pair, scratch, 
 
 
 def test_the_recovery_page_holds_the_passphrase_and_leaves_a_note(pair, mode):
-    from borgctl import recovery
-    from borgctl.base import Base
+    from borgctl.state import recovery
+    from borgctl.state.state_dir import StateDir
     from borgctl.values import RepositoryPath
 
     path = RepositoryPath(str(pair.server.repository))
-    base = Base.open(str(pair.client.base))
+    base = StateDir.open(str(pair.client.base))
     try:
         assert "never printed" in recovery.due(base, path)
         with opened(pair, allow="passphrase"):

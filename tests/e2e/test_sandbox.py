@@ -5,24 +5,25 @@ import json
 import os
 import re
 import sys
-from pathlib import Path
 
 import machines
 import prisoner_home
 import pytest
 from machines import PASSPHRASE, run
 from pulling import last_line, over_stdio
+from stage import SUPPORT
 
-from borgctl import landlock
+from borgctl.sandbox import landlock
 
 ROOT = os.geteuid() == 0
 # Starts the gate with another argv than it would build: handed to the runner as if the parser had let it through.
 BESIDES = """
 import json, sys
 words = json.loads(sys.argv.pop(1))
-from borgctl import argv, gate
-argv.build = lambda launch, borg: [borg, *words]
-gate.main()
+from borgctl.borg import command_line
+from borgctl.gate import main
+command_line.build = lambda launch, borg: [borg, *words]
+main.main()
 """
 
 
@@ -170,10 +171,11 @@ def test_a_borg_that_was_taken_over_can_read_what_is_offered_and_nothing_else(cl
 
 # The least that a policy can say is more than a small backup takes
 LITTLE = """
-from borgctl import credentials, gate
-limit = credentials.limit_memory
-credentials.limit_memory = lambda size: limit(40_000 << 10)
-gate.main()
+from borgctl.sandbox import privileges
+from borgctl.gate import main
+limit = privileges.limit_memory
+privileges.limit_memory = lambda size: limit(40_000 << 10)
+main.main()
 """
 
 
@@ -251,7 +253,7 @@ def test_a_hard_tree_gives_the_same_archive_as_without_the_sandbox(client, serve
     assert not ROOT or (differing.returncode, differing.stdout) == (0, "")
 
 
-WITHOUT_LANDLOCK = Path(__file__).parent.parent / "unit/programs.py"
+WITHOUT_LANDLOCK = SUPPORT / "programs.py"
 
 
 @pytest.mark.parametrize("mode", ["require", "prefer"])

@@ -4,12 +4,12 @@ import contextlib
 import json
 import os
 import sys
-from pathlib import Path
 
 import pytest
 from machines import run
 from pair import with_a_repository
 from pulling import last_line, over_stdio
+from stage import SUPPORT
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, and read devices")
 
@@ -70,7 +70,7 @@ def loop(file):
 
 def hurried(client, server, request):
     """Ask a gate that has little patience, with a `borg serve` at the other end."""
-    gate = [sys.executable, "-I", Path(__file__).with_name("hurried.py"), "gate", "--policy", client.policy_file]
+    gate = [sys.executable, "-I", SUPPORT / "hurried.py", "gate", "--policy", client.policy_file]
     env = {"SSH_ORIGINAL_COMMAND": request, "SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22"}
     argv = ["/usr/bin/env", "-i", *(f"{name}={value}" for name, value in env.items()), *map(str, gate)]
     return over_stdio(argv, None, client.borg, server.repository, server.state)

@@ -398,8 +398,8 @@ def test_a_client_that_plays_with_windows_is_not_asked_faster_than_once_a_second
     fake.write_text(f"#!/bin/sh\necho >> {scratch}/calls\ncat {scratch}/said >&2\n")
     fake.chmod(0o755)
     script = (
-        "import sys; from borgctl.pull import peer; peer.GATE = (sys.argv.pop(1),)\n"
-        "from borgctl.pull.cli import main; main()"
+        "import sys; from borgctl.pull.client import client_command; client_command.GATE = (sys.argv.pop(1),)\n"
+        "from borgctl.pull.app import main; main()"
     )
     (server.config / "targets").mkdir()
     (server.config / "targets/self.yaml").write_text(

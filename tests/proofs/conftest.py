@@ -4,7 +4,6 @@ Small by default. `BORGCTL_PROVE=1` makes them long (minutes each; the storm a q
 `BORGCTL_SEED=NUMBER` draws other cases.
 """
 
-import importlib.util
 import os
 import signal
 import sys
@@ -18,12 +17,6 @@ HERE = Path(__file__).parent
 LONGEST = 3600  # seconds for one proof at full length
 PROVE = os.environ.get("BORGCTL_PROVE") == "1"
 SEED = int(os.environ.get("BORGCTL_SEED", "20261123"))
-
-# The unit tests' stage, draws and borgs are ours too.
-_spec = importlib.util.spec_from_file_location("borgctl_unit_conftest", HERE.parent / "unit/conftest.py")
-_unit = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_unit)
-borg_14, borg_12 = _unit.borg_14, _unit.borg_12
 
 # Proofs say `from generated import …`.
 sys.path.insert(0, str(HERE))

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 import draws
 import stage
 
+from borgctl.borg.options import COMMANDS, FLAG
 from borgctl.values import ArchiveName, BadValue, SourcePath
-from borgctl.vocabulary import COMMANDS, FLAG
 
 HOST, NOW = stage.FACTS.names.hostname, datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
@@ -234,7 +234,7 @@ def _block(dice: random.Random, tree: object, depth: int) -> list[str]:
 
 
 def expanded(template: str, job: str) -> str:
-    """Return a template's text: a second, simpler reading of what `templates` does."""
+    """Return a template's text: a second, simpler reading of what `placeholders` does."""
     text = template.replace("{hostname}", HOST).replace("{job}", job).replace("{now}", "2026-11-23T04:05:06")
     return re.sub(r"\{now:([^}]*)\}", lambda match: NOW.strftime(match[1]), text)
 

@@ -7,11 +7,12 @@ import stage
 from borgs import PINNED, both
 from generated import policy, request, written
 
-from borgctl import argv, policyfile
+from borgctl.borg import command_line
+from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
-from borgctl.judge import judge
-from borgctl.request import parse
-from borgctl.vocabulary import COMMANDS
+from borgctl.policy import load
+from borgctl.policy.judge import judge
+from borgctl.wire.request import parse
 
 pytestmark = pytest.mark.e2e
 BATCH = 2000
@@ -29,7 +30,7 @@ def files(tmp_path):
 def case(policy, decision, intent):
     meant = intent.meant(policy.names_disclosed)
     meant["options"] = [*PINNED, *meant["options"]]
-    program, *words = argv.build(decision, policy.borg)
+    program, *words = command_line.build(decision, policy.borg)
     assert program == policy.borg
     return {"argv": words, "meant": meant}
 
@@ -117,5 +118,5 @@ def test_the_policies_of_this_proof_are_those_that_a_person_could_write(proof, f
     """The trees go through YAML text and the gate's own reader; nothing is handed over behind its back."""
     dice = random.Random(proof.seed)
     texts = [written(dice, policy(dice, files)) for _ in range(20)]
-    assert all(policyfile.KEYS and stage.written(tmp_path, text).repositories for text in texts)
+    assert all(load.KEYS and stage.written(tmp_path, text).repositories for text in texts)
     assert any("{" in text for text in texts) and any("\n  - " in text for text in texts)

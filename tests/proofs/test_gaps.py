@@ -8,14 +8,14 @@ import pytest
 import stage
 
 import borgctl
-from borgctl import policyfile
+from borgctl.borg.options import COMMANDS, FLAG, SETTABLE
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.judge import Facts, judge
-from borgctl.policy import Job, Repository
-from borgctl.request import Options, Request, Window, announced_socket, parse, render, split
-from borgctl.templates import Names, Template
+from borgctl.policy import load
+from borgctl.policy.judge import Facts, judge
+from borgctl.policy.model import Job, Repository
+from borgctl.policy.placeholders import Names, Template
 from borgctl.values import JobName, RepositoryPath, SocketPath
-from borgctl.vocabulary import COMMANDS, FLAG, SETTABLE
+from borgctl.wire.request import Options, Request, Window, announced_socket, parse, render, split
 
 KINDS = {f"{c.name}-{n}": k for c in COMMANDS.values() for n, o in c.options.items() for k in (o.job, o.request) if k}
 
@@ -62,9 +62,9 @@ def test_a_template_reads_as_it_is_written_in_the_policy():
 
 def test_a_user_without_a_password_entry_has_a_log_all_the_same(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
-    assert policyfile.home() == "/"
-    assert policyfile.state_directory().endswith("/.local/state/borgctl")
-    assert policyfile.default_log().startswith(policyfile.state_directory())
+    assert load.home() == "/"
+    assert load.state_directory().endswith("/.local/state/borgctl")
+    assert load.default_log().startswith(load.state_directory())
 
 
 class Unheard:

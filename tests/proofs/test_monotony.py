@@ -30,13 +30,13 @@ import stage
 from generated import policy as drawn
 from generated import written
 
+from borgctl.borg.command import BorgCommand
+from borgctl.borg.options import COMMANDS, FLAG
 from borgctl.errors import BorgctlError
-from borgctl.judge import Facts, judge
-from borgctl.launch import Launch
-from borgctl.policyfile import InvalidPolicy
-from borgctl.request import Borg, Hello, Options, Request, Run, Window, render
+from borgctl.policy.judge import Facts, judge
+from borgctl.policy.load import InvalidPolicy
 from borgctl.values import ArchiveName, RepositoryPath, SocketPath, SourcePath
-from borgctl.vocabulary import COMMANDS, FLAG
+from borgctl.wire.request import Borg, Hello, Options, Request, Run, Window, render
 
 SOCKET = SocketPath("/run/borgctl/x.sock")
 KNOWN = {
@@ -120,7 +120,7 @@ def effect(policy, request, facts):
 
 def gained(before, request, facts, after):
     """Yield what the server gains by `after`, which the policy `before` is asked for in full."""
-    if not isinstance(after, Launch):
+    if not isinstance(after, BorgCommand):
         return
     own = request.options
     named = Request(request.order, Options(after.repository, own.socket, own.log, own.seen))
@@ -239,7 +239,7 @@ def test_one_line_or_one_entry_less_never_lets_the_server_cause_more(proof, file
             for request, facts in offer(after):
                 decision = effect(after, request, facts)
                 asked += 1
-                allowed += isinstance(decision, Launch)
+                allowed += isinstance(decision, BorgCommand)
                 found += gained(whole, request, facts, decision)
             for gain in set(found):
                 assert gain in KNOWN, f"without {gone!r}: {gain}\n--- before\n{text}--- after\n{less}"

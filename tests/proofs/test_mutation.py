@@ -23,12 +23,12 @@ import stage
 from borgs import PINNED, both
 from generated import Intent
 
-from borgctl import argv
+from borgctl.borg import command_line
+from borgctl.borg.command import BorgCommand
+from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
-from borgctl.judge import judge
-from borgctl.launch import Launch
-from borgctl.request import parse
-from borgctl.vocabulary import COMMANDS
+from borgctl.policy.judge import judge
+from borgctl.wire.request import parse
 
 RISK = json.loads((stage.CORPORA / "risk.json").read_text("utf-8"))
 SEVERE = {
@@ -176,7 +176,7 @@ def case(policy, decision, names):
     meant = intent.meant(policy.names_disclosed)
     touched = {"exclude-from", "patterns-from", "pattern"} if "exclude" in dict(decision.options) else set()
     meant["options"] = [*PINNED, *meant["options"]]
-    words = argv.build(decision, policy.borg)[1:]
+    words = command_line.build(decision, policy.borg)[1:]
     return {"argv": words, "meant": meant, "untouched": [name for name in names if name not in touched]}
 
 
@@ -209,7 +209,7 @@ def test_no_dangerous_word_becomes_an_option_in_any_spelling_at_any_place(proof,
             decision = decided(policy, mutation)
             if decision is None:
                 continue
-            assert isinstance(decision, Launch), mutation
+            assert isinstance(decision, BorgCommand), mutation
             values = list(carried(decision, words))
             for option, value in values:
                 # what followed the dangerous word, or the word without its dashes, is a value like any other

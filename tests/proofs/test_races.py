@@ -15,9 +15,12 @@ from collections import deque
 import pytest
 import stage
 
-from borgctl import custody, policyfile, sources, transport
-from borgctl.custody import Unsafe
 from borgctl.errors import BorgctlError
+from borgctl.fs import secure_path
+from borgctl.fs.secure_path import InsecurePath
+from borgctl.gate import transport
+from borgctl.policy import load
+from borgctl.state import source_paths
 from borgctl.values import SocketPath
 
 OTHER = 64201
@@ -83,7 +86,7 @@ def test_a_policy_that_changes_hands_is_ours_or_refused(proof, tmp_path):
         return step
 
     def read():
-        policy = stage.outcome(BorgctlError, policyfile.read, str(name))
+        policy = stage.outcome(BorgctlError, load.read, str(name))
         if isinstance(policy, BorgctlError):
             assert policy.reason.code in ("policy-unsafe", "policy-unreadable"), policy.detail
             return False
@@ -123,7 +126,7 @@ def test_a_path_below_what_another_user_can_flip_is_never_taken(proof, tmp_path,
 
     def take():
         try:
-            sources.check([path])
+            source_paths.check([path])
         except BorgctlError:
             return False
         return True
@@ -159,9 +162,9 @@ def test_a_source_is_taken_only_as_it_was_looked_at(proof, tmp_path):
 
     def take():
         try:
-            with custody.directory(str(name), follow=False) as held:
+            with secure_path.directory(str(name), follow=False) as held:
                 fd = os.open("of", os.O_RDONLY, dir_fd=held.fd)
-        except (Unsafe, OSError):
+        except (InsecurePath, OSError):
             return False
         with os.fdopen(fd) as file:
             assert file.read() == "ours"

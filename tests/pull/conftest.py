@@ -13,19 +13,21 @@ from pathlib import Path
 
 import machines
 import pytest
+from stage import SUPPORT
 
-from borgctl.pull import cli, peer
-from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.launcher import Launcher
-from borgctl.pull.progress import Plain
-from borgctl.pull.run import run
-from borgctl.pull.session import Patience
-from borgctl.pull.stop import Stop
-from borgctl.pull.targets import Target, load
+from borgctl.pull import app
+from borgctl.pull.client import client_command
+from borgctl.pull.process.signals import Stop
+from borgctl.pull.report.progress import Plain
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.run import run
+from borgctl.pull.run.session import Timeouts
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import Target, load
 
 # A serve that says nothing, and notes a transaction where it was told to commit; its fourth argument is the repository.
 SAVES = """grep -qa cleanup_commits && mkdir -p "$4" && : >"$4/index.$(date +%s%3N)"; cat >/dev/null; exit 0"""
-STANDIN = Path(__file__).with_name("standin.py")
+STANDIN = SUPPORT / "standin.py"
 
 
 def program(name: str) -> str:
@@ -78,10 +80,10 @@ class World:
         path.chmod(0o755)
         return str(path)
 
-    def run(self, target: Target, patience: Patience | None = None) -> list:
+    def run(self, target: Target, patience: Timeouts | None = None) -> list:
         """Run a target in this process, with an admin's patience unless told otherwise; return the reports."""
         with Stop() as stop:
-            return list(run(Launcher(self.folders, Plain(self.screen), stop, patience or Patience()), target))
+            return list(run(Launcher(self.folders, Plain(self.screen), stop, patience or Timeouts()), target))
 
     def argv(self, *words: str) -> list[str]:
         """Return a command line of borgpull in these folders."""
@@ -97,8 +99,9 @@ class World:
     ) -> subprocess.Popen:
         """Start borgpull as a process of its own, whose gate is the stand-in; its 0, 1 and 2 may be closed."""
         driver = (
-            "import sys; from borgctl.pull import cli, peer\n"
-            f"peer.GATE = (sys.executable, '-I', {str(STANDIN)!r})\nsys.argv = {self.argv(*words)!r}\ncli.main()"
+            "import sys; from borgctl.pull import app\nfrom borgctl.pull.client import client_command\n"
+            f"client_command.GATE = (sys.executable, '-I', {str(STANDIN)!r})\n"
+            f"sys.argv = {self.argv(*words)!r}\napp.main()"
         )
         argv = [sys.executable, "-c", driver]
         if closed:
@@ -117,7 +120,7 @@ def watch() -> Iterator[None]:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Give a world whose local gate is the stand-in; afterwards nothing may be left in its state."""
-    monkeypatch.setattr(peer, "GATE", (sys.executable, "-I", str(STANDIN)))
+    monkeypatch.setattr(client_command, "GATE", (sys.executable, "-I", str(STANDIN)))
     root = Path(tempfile.mkdtemp(prefix="bp"))
     (root / "repo").mkdir()
     yield World(root, Folders(f"{root}/config", f"{root}/state"), io.StringIO())
@@ -137,7 +140,7 @@ def borgpull(
         monkeypatch.setattr(sys, "argv", world.argv(*words))
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
-            cli.main()
+            app.main()
         out, err = capsys.readouterr()
         return int(end.value.code or 0), out, err
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull.folders import TargetName, lock
+from borgctl.pull.targets.paths import TargetName, lock
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import peer, serve, ssh
-from borgctl.pull.folders import Folders, TargetName
-from borgctl.pull.repository import guard
+from borgctl.pull.client import client_command, ssh
+from borgctl.pull.repository import guard, serve
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.targets import read
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import read
 from borgctl.values import JobName
 
 FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")
@@ -46,7 +46,7 @@ def words(*options: str) -> list[str]:
 def test_ssh_over_stdio_has_exactly_these_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh, "processor_has_aes", lambda: True)
     request = "run default --repository=/srv/borg/web1 --log=json"
-    assert peer.run(target(), JobName("default"), "/r").argv == [
+    assert client_command.run(target(), JobName("default"), "/r").argv == [
         *("/usr/bin/ssh", "-T", "-a", "-x"),
         *words(*OPTIONS, "Ciphers=^aes128-gcm@openssh.com,aes256-gcm@openssh.com", "ClearAllForwardings=yes"),
         *("-p", "2222", "--", "root@web1", request),
@@ -55,7 +55,7 @@ def test_ssh_over_stdio_has_exactly_these_words(monkeypatch: pytest.MonkeyPatch)
 
 def test_ssh_with_a_socket_forwards_it_and_keeps_its_forwarding(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ssh, "processor_has_aes", lambda: False)
-    call = peer.run(target("transport: socket\n"), JobName("default"), "/r", nonce="0af")
+    call = client_command.run(target("transport: socket\n"), JobName("default"), "/r", nonce="0af")
     assert call.argv == [
         *("/usr/bin/ssh", "-T", "-a", "-x", *words(*OPTIONS), "-p", "2222"),
         *("-R", "/run/borgctl/borgpull-0af.sock:/r/serve.sock", "--", "root@web1"),
@@ -65,14 +65,14 @@ def test_ssh_with_a_socket_forwards_it_and_keeps_its_forwarding(monkeypatch: pyt
 
 
 def test_hello_needs_no_socket() -> None:
-    call = peer.hello(target("transport: socket\n"), "/r")
+    call = client_command.hello(target("transport: socket\n"), "/r")
     assert call.argv[-3:] == ["--", "root@web1", "hello --log=json"]
     assert call.listen is None
 
 
 def test_the_gate_of_a_local_target_gets_three_variables() -> None:
     text = "transport: local\npolicy: /etc/borgctl/me.yaml\nrepository: /srv/borg/me\nquota: 1G\n"
-    call = peer.run(read(text, TargetName("me"), FOLDERS), JobName("default"), "/r")
+    call = client_command.run(read(text, TargetName("me"), FOLDERS), JobName("default"), "/r")
     assert call.argv == [sys.executable, "-I", "-m", "borgctl.gate", "--policy", "/etc/borgctl/me.yaml"]
     request = "run default --repository=/srv/borg/me --log=json"
     assert call.env == {"PATH": "/usr/bin:/bin", "TMPDIR": "/r", "SSH_ORIGINAL_COMMAND": request}
@@ -142,7 +142,11 @@ def test_a_run_starts_serve_the_guard_and_the_gate_and_nothing_else(world, fp) -
     (report,) = world.run(found)
     assert report.verdict.outcome == "ok"
     guarded = guard.argv(found, GuardSession("create"), 0)
-    assert [list(call) for call in fp.calls] == [serve.argv(found), guarded, [*peer.GATE, "--policy", found.policy]]
+    assert [list(call) for call in fp.calls] == [
+        serve.argv(found),
+        guarded,
+        [*client_command.GATE, "--policy", found.policy],
+    ]
 
 
 def test_neither_side_inherits_the_launchers_environment_or_descriptors(world, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from borgctl.pull import atomic, drafts
-from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName, host_id
-from borgctl.pull.state import State
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import State
+from borgctl.pull.targets.paths import TargetName, host_id
 
 NAME = TargetName("web1")
 

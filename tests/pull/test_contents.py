@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName, lock
 from borgctl.pull.repository.contents import contents
 from borgctl.pull.repository.inspection import begin, inspect
-from borgctl.pull.state import State
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import State
+from borgctl.pull.targets.paths import TargetName, lock
 
 NAME = TargetName("web1")
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import drafts, setup
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import TargetName
+from borgctl.pull import drafts
 from borgctl.pull.hostkey import HostKey
+from borgctl.pull.targets import setup
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import TargetName
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
@@ -89,7 +90,8 @@ def test_a_full_disk_leaves_no_draft_and_the_old_text(world, monkeypatch: pytest
 def test_an_add_that_is_killed_leaves_nothing_for_the_next_one(world) -> None:
     add(world)
     script = (
-        "import os, sys, signal\nfrom borgctl.pull import setup\nfrom borgctl.pull.folders import Folders, TargetName\n"
+        "import os, sys, signal\nfrom borgctl.pull.targets import setup\n"
+        "from borgctl.pull.targets.paths import Folders, TargetName\n"
         "real = os.link\n"
         "def link(*words):\n    os.kill(os.getpid(), signal.SIGKILL) if words[1].endswith('web2') else real(*words)\n"
         "os.link = link\n"

@@ -14,20 +14,20 @@ import pytest
 from machines import stop
 
 from borgctl.process.event_loop import EventLoop
-from borgctl.pull import peer
-from borgctl.pull import state as states
-from borgctl.pull.errors import PullError
-from borgctl.pull.folders import TargetName
-from borgctl.pull.launcher import Launcher
-from borgctl.pull.progress import Plain, Quiet
+from borgctl.pull.client import client_command
+from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.process.signals import Stop
+from borgctl.pull.report.progress import Plain, Quiet
 from borgctl.pull.repository import guard
-from borgctl.pull.run import run_all
-from borgctl.pull.session import Patience, Session
-from borgctl.pull.stop import Stop
-from borgctl.pull.transcript import Transcript
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.run import run_all
+from borgctl.pull.run.session import Session, Timeouts
+from borgctl.pull.state import state as states
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import TargetName
 
 # With a serve that does not end at its end of file
-IMPATIENT = Patience(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
+IMPATIENT = Timeouts(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
 
 
 def appears(path: Path) -> int:
@@ -107,7 +107,7 @@ def test_a_serve_that_fails_is_not_hidden_by_a_happy_client(world) -> None:
 
 def test_a_serve_that_fails_under_a_silent_client_ends_the_run(world) -> None:
     broken = stand_in_serve(world, "exit 3")
-    (report,) = world.run(world.local([["start"], ["sleep", 60]], borg=broken), Patience(orphaned=0.5))
+    (report,) = world.run(world.local([["start"], ["sleep", 60]], borg=broken), Timeouts(orphaned=0.5))
     assert verdict(report) == ("failed", "serve", 3, "serve-failed")
     assert report.duration < 30
 
@@ -116,14 +116,14 @@ def test_a_serve_that_ignores_its_end_of_file_and_term_is_killed(world) -> None:
     deaf = world.root / "deaf"
     stubborn = stand_in_serve(world, f"trap '' TERM; : >{deaf}; while :; do sleep 0.1; done")
     steps = [["start"], ["until", str(deaf)], ["exit", "ok", 0]]
-    (report,) = world.run(world.local(steps, borg=stubborn), Patience(end_of_file=0.5, terminated=0.5))
+    (report,) = world.run(world.local(steps, borg=stubborn), Timeouts(end_of_file=0.5, terminated=0.5))
     assert verdict(report) == ("failed", "serve", -9, "serve-failed")
 
 
 def test_a_gate_that_ignores_term_is_killed(world, borg, monkeypatch: pytest.MonkeyPatch) -> None:
     target = world.local([["deaf"], ["start"], ["sleep", 60]], timeout="1s", borg=borg)
-    real = peer.run
-    monkeypatch.setattr(peer, "run", lambda *words: replace(real(*words), patience=0.5))
+    real = client_command.run
+    monkeypatch.setattr(client_command, "run", lambda *words: replace(real(*words), patience=0.5))
     (report,) = world.run(target, IMPATIENT)
     assert verdict(report)[0] == "timeout"
     assert report.duration < 30
@@ -264,7 +264,7 @@ def test_a_serve_that_is_stopped_ends_at_the_limit_and_in_order(world) -> None:
     bye = world.root / "bye"
     stopped = f"trap 'echo bye > {bye}; exit 1' TERM; kill -STOP $$; while :; do sleep 0.1; done"
     target = world.local([["start"], ["sleep", 60]], borg=stand_in_serve(world, stopped), timeout="2s")
-    (report,) = world.run(target, Patience(end_of_file=1))
+    (report,) = world.run(target, Timeouts(end_of_file=1))
     assert verdict(report)[0] == "timeout"
     assert report.serve == 1
     assert bye.exists()
@@ -296,9 +296,11 @@ def test_sessions_in_one_loop_keep_nobody_waiting_and_each_ends_as_it_would_alon
         for name, played in steps.items():
             path = world.root / f"{name}.json"
             path.write_text(json.dumps(played))
-            call = peer.Call([*peer.GATE, "--policy", str(path)], {}, None, (None, None), "gate", 45)
+            call = client_command.Call(
+                [*client_command.GATE, "--policy", str(path)], {}, None, (None, None), "gate", 45
+            )
             session = Session(
-                call, None, transcript=Transcript(), screen=Quiet(), seconds=60, patience=Patience(), loop=loop
+                call, None, transcript=Transcript(), screen=Quiet(), seconds=60, patience=Timeouts(), loop=loop
             )
             sessions[name] = stack.enter_context(session)
         while len(ended) < len(sessions):
@@ -377,7 +379,7 @@ def test_a_full_disk_under_the_state_is_told_and_the_next_run_succeeds(world) ->
 
         def again() -> list:
             with Stop() as stop:
-                return list(run_all(Launcher(world.folders, Plain(world.screen), stop, Patience()), ["web1"], ()))
+                return list(run_all(Launcher(world.folders, Plain(world.screen), stop, Timeouts()), ["web1"], ()))
 
         (report,) = again()
         assert verdict(report)[3] == "not-started"

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.repository import guard
 from borgctl.pull.repository.guard import Events, Passed, Refused
 from borgctl.pull.repository.rpc_guard import parse
 from borgctl.pull.repository.rpc_rules import SESSIONS, Limits
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.targets import read
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import read
 
 TEXT = "host: web1\nrepository: /srv/borg/web1\nquota: 20M\n"
 TARGET = read(TEXT, TargetName("web1"), Folders("/etc/borgpull", "/var/lib/borgpull"))

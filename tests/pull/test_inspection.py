@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from machines import full_disk
 
-from borgctl.pull import config
-from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName
 from borgctl.pull.repository import inspection as repositories
-from borgctl.pull.session import Patience
-from borgctl.pull.state import Job, Past, State
+from borgctl.pull.repository import repo_config
+from borgctl.pull.run.session import Timeouts
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.targets.paths import TargetName
 
 NAME = TargetName("web1")
 
@@ -26,7 +26,7 @@ def target(world, borg, repository):
     source.mkdir()
     steps = [["note", f"{world.root}/started"], ["start"], ["borg", borg, "create", "--json", "REPO::a", str(source)]]
     target = world.local(steps, borg=borg)
-    assert world.run(target, Patience())[0].verdict.outcome == "ok"
+    assert world.run(target, Timeouts())[0].verdict.outcome == "ok"
     os.unlink(f"{world.root}/started")
     return target
 
@@ -68,7 +68,7 @@ GONE = [shutil.rmtree, emptied, without_config, linked, with_a_directory, with_a
 
 
 def test_the_id_is_kept_and_told_at_first_sight(world, repository, target) -> None:
-    assert kept(world).repository == config.read(str(repository)).id
+    assert kept(world).repository == repo_config.read(str(repository)).id
     assert f"is repository {kept(world).repository} from now on" in world.screen.getvalue()
     world.run(target)
     assert world.screen.getvalue().count("from now on") == 1
@@ -142,7 +142,7 @@ def test_another_repository_is_none_until_the_known_one_is_forgotten(
     assert borgpull("forget", "web1", "--repository")[0] == 2
     if how == "replaced":
         (report,) = world.run(target)
-        assert kept(world).repository == config.read(str(repository)).id != known
+        assert kept(world).repository == repo_config.read(str(repository)).id != known
         assert "config-changed" not in kept(world).alerts
 
 
@@ -163,9 +163,9 @@ def test_init_is_started_where_there_is_no_repository_yet_and_its_id_is_kept(wor
     steps = [["start", "init"], ["borg", borg, "init", "-e", "none", "REPO"]]
     target = world.local(steps, jobs="[init]", borg=borg)
     shutil.rmtree(str(target.repository))  # where the world puts one for whoever needs it
-    (report,) = world.run(target, Patience())
+    (report,) = world.run(target, Timeouts())
     assert report.verdict.outcome == "ok", world.screen.getvalue()
-    assert kept(world).repository == config.read(f"{world.root}/repo/web1").id is not None
+    assert kept(world).repository == repo_config.read(f"{world.root}/repo/web1").id is not None
 
 
 def broken_off(path: Path, kept_segment: int) -> None:
@@ -191,8 +191,8 @@ def test_an_init_that_broke_off_is_told_and_nothing_of_it_is_known(
     assert not kept(world).knows_repository and not kept(world).alerts
     subprocess.run(["sh", "-c", f"rm -r {repository}/*"], check=True)
     steps = [["start", "init"], ["borg", borg, "init", "-e", "none", "REPO"]]
-    (report,) = world.run(world.local(steps, jobs="[init]", borg=borg), Patience())
-    assert report.verdict.outcome == "ok" and kept(world).repository == config.read(str(repository)).id
+    (report,) = world.run(world.local(steps, jobs="[init]", borg=borg), Timeouts())
+    assert report.verdict.outcome == "ok" and kept(world).repository == repo_config.read(str(repository)).id
 
 
 def test_a_repository_whose_index_is_lost_is_none_that_broke_off(world, borg, repository) -> None:
@@ -230,7 +230,7 @@ def test_whoever_may_not_look_at_a_repository_does_not_call_it_gone(world, borgp
     def hidden(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(config, "read", hidden)
+    monkeypatch.setattr(repo_config, "read", hidden)
     assert "unusable" not in borgpull("status")[1]
     assert repositories.problem(target, kept(world)).reason == "repository-gone"
 
@@ -243,7 +243,7 @@ def test_on_a_full_disk_the_backup_is_made_and_that_nothing_was_kept_is_told(wor
     assert seen.verdict is None and [alert.reason for alert in seen.alerts] == ["state-unwritable"]
     assert kept(world).repository is None and not os.path.exists(world.folders.copies(NAME) + "/new")
     seen = repositories.inspect(world.folders, target, 1.0)
-    assert not seen.alerts and kept(world).repository == config.read(str(repository)).id
+    assert not seen.alerts and kept(world).repository == repo_config.read(str(repository)).id
 
 
 def test_a_state_that_cannot_be_read_is_told_although_the_id_is_kept_anew(world, target) -> None:
@@ -266,10 +266,10 @@ def test_how_far_a_check_came_is_no_change_of_the_config(tmp_path) -> None:
     """`borg check --max-duration` notes it there, and takes it away when it has come to the end."""
     settings = b"[repository]\nversion = 1\nkey = aGVsbG8\n\taGVsbG8=\n\n"
     (tmp_path / "config").write_bytes(settings)
-    before = config.read(str(tmp_path))
+    before = repo_config.read(str(tmp_path))
     for noted in (b"last_segment_checked = 7\n", b"last_segment_checked = 12345\n"):
         (tmp_path / "config").write_bytes(settings.replace(b"key", noted + b"key"))
-        assert config.read(str(tmp_path)).lasting == before.lasting == before.digest
+        assert repo_config.read(str(tmp_path)).lasting == before.lasting == before.digest
     for more in (b"key = other\n", b"\tlast_segment_checked = 7\n", b"last_segment_checked = 7 \n"):
         (tmp_path / "config").write_bytes(settings + more)
-        assert config.read(str(tmp_path)).lasting != before.lasting
+        assert repo_config.read(str(tmp_path)).lasting != before.lasting

@@ -1,14 +1,14 @@
 """What both borgs really said (tests/corpora/rpc): it passes in its kind of session and in no narrower one."""
 
 import base64
-from pathlib import Path
 
 import pytest
+from stage import CORPORA
 
 from borgctl.pull.repository.rpc_rules import SESSIONS, Judge, Limits
 from borgctl.pull.repository.rpc_screen import Screen
 
-CORPUS = Path(__file__).parent.parent / "corpora/rpc"
+CORPUS = CORPORA / "rpc"
 LIMITS = Limits(b"/tmp/borgctl-rpc/repo", quota=1 << 20, puts=100, commits=10, deletes=None)
 WINDOWS = {"window-read", "window-write", "window-passphrase", "window-delete"}
 READS = WINDOWS | {"read", "create", "prune"}

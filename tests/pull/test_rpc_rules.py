@@ -3,7 +3,7 @@
 import pytest
 import rpc
 
-from borgctl import nonces
+from borgctl.borg import nonces
 from borgctl.pull.repository import rpc_rules
 from borgctl.pull.repository.rpc_messages import METHODS, NEVER
 from borgctl.pull.repository.rpc_rules import (

@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import pytest
+from stage import CORPORA
 
-from borgctl.pull import run_call
-from borgctl.pull.folders import Folders, TargetName
 from borgctl.pull.repository.rpc_rules import SESSIONS
 from borgctl.pull.repository.sessions import WINDOWS, GuardSession, bounds, session_for, window_session
-from borgctl.pull.state import State
-from borgctl.pull.targets import read
+from borgctl.pull.run import run_call
+from borgctl.pull.state.state import State
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import read
 from borgctl.values import JobName
 
-LEAST = (Path(__file__).parent / "targets/valid/least.yaml").read_text()
+LEAST = (CORPORA / "targets/valid/least.yaml").read_text()
 FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import config, session
-from borgctl.pull import state as states
-from borgctl.pull.folders import TargetName, host_id
-from borgctl.pull.repository import reserve, space, transactions
+from borgctl.pull.repository import repo_config, reserve, space, transactions
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.session import Patience
+from borgctl.pull.run import session
+from borgctl.pull.run.session import Timeouts
+from borgctl.pull.state import state as states
+from borgctl.pull.targets.paths import TargetName, host_id
 
 MB = 1_000_000
 USUAL = 64 * (1 << 20) // 20
@@ -34,14 +34,14 @@ def disk(world):
 def made(world, borg, disk) -> Path:
     """Give the repository that our own `init` has made there."""
     steps = [["start", "init"], ["borg", borg, "init", "-e", "none", "REPO"]]
-    (report,) = world.run(world.local({"run": steps}, jobs="[init]", borg=borg), Patience())
+    (report,) = world.run(world.local({"run": steps}, jobs="[init]", borg=borg), Timeouts())
     assert report.verdict.outcome == "ok", world.screen.getvalue()
     return disk
 
 
 def run(world, borg: str, source: Path, archive: str, *options: str, jobs: str = "[default]"):
     steps = [["start"], ["borg", borg, "create", "--json", *options, f"REPO::{archive}", str(source)]]
-    return world.run(world.local({"run": steps}, borg=borg, jobs=jobs), Patience())[0]
+    return world.run(world.local({"run": steps}, borg=borg, jobs=jobs), Timeouts())[0]
 
 
 def leave(disk: Path, count: int) -> None:
@@ -60,9 +60,9 @@ def test_a_new_repository_keeps_a_part_of_its_disk_free_and_that_raises_no_alarm
     assert "3.4 MB of the disk of" in world.screen.getvalue() and "stay free" in world.screen.getvalue()
     assert run(world, borg, Path(__file__), "one").verdict.outcome == "ok"
     assert not states.load(world.folders, TargetName("web1")).alerts
-    kept = config.read(str(made)).lasting
+    kept = repo_config.read(str(made)).lasting
     with reserve.lowered(str(made)):
-        assert reserve.reserve(str(made)) == 0 and config.read(str(made)).lasting == kept
+        assert reserve.reserve(str(made)) == 0 and repo_config.read(str(made)).lasting == kept
     assert value(made) == f"additional_free_space = {USUAL}"
 
 

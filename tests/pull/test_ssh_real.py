@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 from machines import stop
+from stage import SUPPORT
 
-from borgctl.pull import setup
-from borgctl.pull.folders import TargetName
 from borgctl.pull.hostkey import HostKey
+from borgctl.pull.targets import setup
+from borgctl.pull.targets.paths import TargetName
 
 NAME = TargetName("web1")
 
@@ -37,7 +38,7 @@ class Sshd:
         self.host_key = (self.root / "host.pub").read_text().strip()
 
     def start(self, public: str, options: str = "restrict") -> None:
-        standin = Path(__file__).with_name("standin.py")
+        standin = SUPPORT / "standin.py"
         gate = shlex.join([sys.executable, "-I", str(standin), "--policy", str(self.root / "steps.json")])
         (self.root / "keys").write_text(f'{options},command="exec {gate}" {public}\n')
         (self.root / "config").write_text(

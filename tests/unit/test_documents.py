@@ -6,17 +6,16 @@ import os
 import re
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import jsonschema
 import pytest
+from stage import TOP
 
-from borgctl import policyfile
 from borgctl.errors import REASONS
-from borgctl.pull import targets
-from borgctl.yamlnodes import Problems, parse
+from borgctl.policy import load
+from borgctl.pull.targets import targets
+from borgctl.strict_yaml import Problems, parse
 
-TOP = Path(__file__).parents[2]
 DOCS = TOP / "docs"
 sys.path.insert(0, str(TOP / "policy"))
 
@@ -29,7 +28,7 @@ def test_a_generated_file_is_what_the_tables_say(name):
 
 
 def test_the_documented_keys_are_the_keys_that_are_read():
-    assert sorted(key.name for key in generate.POLICY) == sorted(policyfile.KEYS)
+    assert sorted(key.name for key in generate.POLICY) == sorted(load.KEYS)
     assert sorted(key.name for key in generate.TARGET) == sorted(targets.KEYS)
 
 
@@ -41,7 +40,7 @@ def test_every_example_and_every_default_of_a_key_is_read_and_the_default_means_
     def read(*lines):
         path.write_text("\n".join([required, *lines, ""]))
         path.chmod(0o600)
-        return replace(policyfile.read(str(path)), digest="")
+        return replace(load.read(str(path)), digest="")
 
     plain = read()
     for key in generate.POLICY:
@@ -94,7 +93,7 @@ def test_the_schema_refuses_what_the_reader_refuses_but_for_what_it_cannot_know(
 
 
 def test_the_schema_of_targets_agrees_with_their_reader():
-    for path in (TOP / "tests/pull/targets/valid").glob("*.yaml"):
+    for path in (TOP / "tests/corpora/targets/valid").glob("*.yaml"):
         assert verdict("target.schema.json", path.read_text()), path.name
 
 

@@ -4,15 +4,14 @@ import ast
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from stage import TOP
 
-TOP = Path(__file__).parents[2]
 sys.path.insert(0, str(TOP / "tests/proofs"))
 
-import guards  # noqa: E402 - the table is a proof's
-from guards import BadRow  # noqa: E402
+import guards
+from guards import BadRow
 
 ROWS = guards.rows()
 SECURITY = (TOP / guards.SECURITY).read_text()

@@ -3,21 +3,20 @@
 import importlib.metadata
 import re
 import sys
-from pathlib import Path
 
 import pytest
+from stage import TOP
 from typer.main import get_command
 
-from borgctl import policyfile
 from borgctl.cli.app import app as client_app
-from borgctl.pull import targets
-from borgctl.pull.cli import app as server_app
+from borgctl.policy import load
+from borgctl.pull.app import app as server_app
+from borgctl.pull.targets import targets
 
-TOP = Path(__file__).parents[2]
 sys.path.insert(0, str(TOP / "docs/man"))
 
-import pages  # noqa: E402 - it lies beside the pages
-from roff import roff  # noqa: E402
+import pages
+from roff import roff
 
 PROGRAMS = {"borgctl": client_app, "borgpull": server_app}
 
@@ -118,7 +117,7 @@ def test_a_page_shows_an_example_of_every_command(name, words, command):
 
 @pytest.mark.parametrize(
     ("name", "keys", "macro"),
-    [("borgctl-policy.5", policyfile.KEYS, '.SS "{}"\n'), ("borgpull-targets.5", targets.KEYS, ".TP 7\n\\fB{}\\fR\n")],
+    [("borgctl-policy.5", load.KEYS, '.SS "{}"\n'), ("borgpull-targets.5", targets.KEYS, ".TP 7\n\\fB{}\\fR\n")],
 )
 def test_a_page_of_a_file_has_every_key(name, keys, macro):
     page = pages.page(name)

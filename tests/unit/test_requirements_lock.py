@@ -2,12 +2,11 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from stage import TOP
 
-TOP = Path(__file__).parents[2]
 ENTRY = re.compile(r"([a-z0-9-]+)==([0-9][0-9A-Za-z.]*) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)")
 
 

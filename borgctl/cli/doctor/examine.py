@@ -9,13 +9,14 @@ import pwd
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from borgctl.cli import lint
-from borgctl.cli.doctor import commands, keyfiles, lines, logins, machine, programs, sshd, state, surface
-from borgctl.cli.doctor.commands import Gate
+from borgctl.cli.doctor import forced_command, host, key_report, login_environment, logins, policy_checks, programs
 from borgctl.cli.doctor.findings import Finding, Report, Section
-from borgctl.cli.doctor.keyline import KeyLine
-from borgctl.cli.doctor.login import Login
-from borgctl.cli.doctor.sshd import Question, Settings, Unseen
+from borgctl.cli.doctor.forced_command import Gate
+from borgctl.cli.openssh import keyfiles, sshd
+from borgctl.cli.openssh.keyline import KeyLine
+from borgctl.cli.openssh.login import Login
+from borgctl.cli.openssh.sshd import Question, Settings, Unseen
+from borgctl.cli.policy import lint
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
 
@@ -59,13 +60,13 @@ def examine(order: Order) -> Report:
         if places or visit.unseen or len(visits) == 1:
             sections.append(Section(f"login {visit.account.name}", tuple(_login(order, visit))))
         for place in places:
-            sections.append(lines.section(place, visit.account, visit.settings))
-            if started := lines.gate(place.line, visit.settings):
+            sections.append(key_report.section(place, visit.account, visit.settings))
+            if started := key_report.gate(place.line, visit.settings):
                 gates.append((started, visit.account))
     if not any(visit.unseen or any(line.blob in blobs for line in visit.lines) for visit in visits):
         sections.append(Section("keys", (_nobody(visits, key),)))
     sections += [*_programs(gates), *_policies(order, gates)]
-    return Report((*sections, Section("this machine", tuple(machine.findings(order.config)))))
+    return Report((*sections, Section("this machine", tuple(host.findings(order.config)))))
 
 
 def _require_address(addr: str | None) -> None:
@@ -94,8 +95,8 @@ def _keys_of_gates(visits: Iterable[Visit]) -> Iterator[str]:
     """Yield the keys that have a line for the gate."""
     for visit in visits:
         for line in visit.lines:
-            if commands.names_gate(line.options.command if line.options else line.text) or (
-                lines.gate(line, visit.settings) is not None
+            if forced_command.names_gate(line.options.command if line.options else line.text) or (
+                key_report.gate(line, visit.settings) is not None
             ):
                 yield line.blob
 
@@ -130,8 +131,8 @@ def _login(order: Order, visit: Visit) -> Iterator[Finding]:
         return
     settings = visit.settings
     yield from logins.findings(visit.account, settings, list(visit.lines), list(visit.paths))
-    yield from surface.variables(settings)
-    yield from surface.start_up(visit.account, user_rc=settings.yes("permituserrc"))
+    yield from login_environment.variables(settings)
+    yield from login_environment.start_up(visit.account, user_rc=settings.yes("permituserrc"))
     if order.addr is None and (matched := settings.configuration.matched_on("address", "host")):
         text = f"sshd's answer depends on where the key comes from; it was asked for {ELSEWHERE}"
         yield Finding("unseen", "address", text, (f"Match at {', '.join(matched)}",), "say --addr ADDRESS")
@@ -165,7 +166,7 @@ def _policies(order: Order, gates: list[tuple[Gate, Login]]) -> Iterator[Section
     for path in dict.fromkeys([*map(os.path.abspath, order.policies), *users]):
         uid = users.get(path, os.geteuid())
         if uid == os.geteuid():
-            yield Section(f"policy {path}", tuple(state.findings(path)))
+            yield Section(f"policy {path}", tuple(policy_checks.findings(path)))
             continue
         text = f"the gate runs as uid {uid}, and sees other files than you do"
         finding = Finding("unseen", "policy", text, (), f"ask again as that user: borgctl doctor {path}")

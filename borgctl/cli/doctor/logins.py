@@ -3,11 +3,11 @@
 import os
 from collections.abc import Iterator
 
-from borgctl.cli.doctor import keyfiles
 from borgctl.cli.doctor.findings import Finding
-from borgctl.cli.doctor.keyline import KeyLine
-from borgctl.cli.doctor.login import Login, trouble
-from borgctl.cli.doctor.sshd import Settings, Unseen
+from borgctl.cli.openssh import keyfiles
+from borgctl.cli.openssh.keyline import KeyLine
+from borgctl.cli.openssh.login import Login, trouble
+from borgctl.cli.openssh.sshd import Settings, Unseen
 
 _NO_SHELLS = ("nologin", "false")
 

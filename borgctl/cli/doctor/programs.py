@@ -11,16 +11,16 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
-from borgctl import custody
-from borgctl.cli.doctor.commands import Gate
 from borgctl.cli.doctor.findings import Finding
-from borgctl.cli.doctor.login import trouble
+from borgctl.cli.doctor.forced_command import Gate
+from borgctl.cli.openssh.login import trouble
+from borgctl.fs import secure_path
 
 _PYTHON = re.compile(r"python3?(?:\.[0-9]+)?")
 _MOST = 3  # problems that are told one by one
 _ASK = """
 import glob, json, os, sys
-import borgctl.gate
+import borgctl.gate.main
 files = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
 folders = [folder for folder in sys.path if os.path.isdir(folder)]
 marks = [f"{sys.prefix}/pyvenv.cfg"] + [mark for folder in folders for mark in glob.glob(f"{folder}/*.pth")]
@@ -38,7 +38,7 @@ def findings(gate: Gate, owners: frozenset[int]) -> Iterator[Finding]:
             text = f"another user can replace the gate's interpreter: {problem}"
             yield Finding("open", topic, text, (), f"install it as files of {owner}, in directories of theirs")
             return
-        if not owners <= custody.ourselves() or not _PYTHON.fullmatch(os.path.basename(gate.python)):
+        if not owners <= secure_path.ourselves() or not _PYTHON.fullmatch(os.path.basename(gate.python)):
             text = f"{gate.python} is not started from here: it is another user's choice"
             yield Finding("unseen", topic, text, (), "ask again as the user who logs in")
             return

@@ -11,9 +11,9 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Any
 
+from borgctl.pull.client.frames import Lines, TooLong
 from borgctl.pull.repository.sessions import GuardSession, bounds
-from borgctl.pull.stream import Lines, TooLong
-from borgctl.pull.targets import Target, in_bytes
+from borgctl.pull.targets.targets import Target, in_bytes
 
 PROGRAM = (sys.executable, "-I", "-m", "borgctl.pull.repository.rpc_guard")
 _LONGEST = 1 << 16
@@ -104,7 +104,7 @@ def argv(target: Target, session: GuardSession, used: int) -> list[str]:
 
 
 def environment(room: str) -> dict[str, str]:
-    """Return its environment; TMPDIR tells `rooms` which launcher it belongs to."""
+    """Return its environment; TMPDIR tells `workdirs` which launcher it belongs to."""
     return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": room}
 
 

@@ -13,15 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from borgctl.errors import BadValue
-from borgctl.pull import config, copies
-from borgctl.pull import state as states
-from borgctl.pull.folders import Busy, Folders, TargetName, lock
-from borgctl.pull.outcome import Verdict
-from borgctl.pull.repository import transactions
+from borgctl.pull.client.transcript import Message
+from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.repository import copies, repo_config, transactions
 from borgctl.pull.repository.contents import contents
-from borgctl.pull.state import Alert, Past, State
-from borgctl.pull.targets import Target, names
-from borgctl.pull.transcript import Message
+from borgctl.pull.state import state as states
+from borgctl.pull.state.state import Alert, Past, State
+from borgctl.pull.targets.paths import Busy, Folders, TargetName, lock
+from borgctl.pull.targets.targets import Target, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def inspect(folders: Folders, target: Target, now: float, *, ours: bool = False)
     try:
         if seen.problem is not None:
             _alarm(folders, target, state, seen, now)
-        elif isinstance(found, config.File):
+        elif isinstance(found, repo_config.File):
             seen.digest = found.lasting
             if state.repository is None and found.id is not None:
                 _pin(state, target, seen, found.id)
@@ -96,14 +95,14 @@ def makes_one(state: State, job: str) -> bool:
     return (known.command if known and known.command else job) == "init"
 
 
-def _read(target: Target) -> config.File | OSError:
+def _read(target: Target) -> repo_config.File | OSError:
     try:
-        return config.read(str(target.repository))
+        return repo_config.read(str(target.repository))
     except OSError as error:
         return error
 
 
-def _compare(target: Target, state: State, found: config.File | OSError) -> Problem | None:
+def _compare(target: Target, state: State, found: repo_config.File | OSError) -> Problem | None:
     path = f"{target.repository}/config"
     if not state.knows_repository:
         begun = not isinstance(found, OSError) and not transactions.committed(str(target.repository))

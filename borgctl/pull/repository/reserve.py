@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from borgctl.pull import borglock, config
-from borgctl.pull.folders import Folders, host_id
+from borgctl.pull.repository import borglock, repo_config
+from borgctl.pull.targets.paths import Folders, host_id
 
 _LARGEST, _SHARE = 2_000_000_000, 20
 _LINE = re.compile(rb"^(a|#)dditional_free_space = (\S*) *$", re.MULTILINE)
@@ -27,7 +27,7 @@ _SCALE = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 def reserve(repository: str) -> int:
     """Return how many bytes borg leaves free; 0 where nothing says so."""
     with contextlib.suppress(OSError):
-        line = _LINE.search(config.read(repository).data)
+        line = _LINE.search(repo_config.read(repository).data)
         return _bytes(line[2]) if line and line[1] == _IN_FORCE else 0
     return 0
 
@@ -35,11 +35,11 @@ def reserve(repository: str) -> int:
 def establish(folders: Folders, repository: str) -> int:
     """Write the reserve into the config of a new repository; return it, 0 where another uses it or has set one."""
     with borglock.alone(repository, host_id(folders)) as ours:
-        text = config.read(repository).data
+        text = repo_config.read(repository).data
         if not ours or reserve(repository):
             return 0
         usual = _usual(repository)
-        config.write(repository, "config", _LINE.sub(b"additional_free_space = %d" % usual, text))
+        repo_config.write(repository, "config", _LINE.sub(b"additional_free_space = %d" % usual, text))
     return usual
 
 
@@ -74,7 +74,7 @@ def _mark(repository: str, mark: bytes) -> None:
     with contextlib.suppress(OSError):
         fd = os.open(f"{repository}/config", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "r+b", buffering=0) as file:
-            line = _LINE.search(file.read(config.LARGEST))
+            line = _LINE.search(file.read(repo_config.LARGEST))
             if line and line[1] != mark and _bytes(line[2]):
                 os.pwrite(fd, mark, line.start())
                 os.fsync(fd)

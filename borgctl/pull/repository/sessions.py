@@ -8,7 +8,7 @@ client's words; a window's follows from `borgpull window --allow`. What each kin
 
 from dataclasses import dataclass
 
-from borgctl.pull.targets import Target
+from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 
 WINDOWS = ("read", "write", "passphrase", "delete")

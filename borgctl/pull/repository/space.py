@@ -9,11 +9,10 @@ A session that met a full disk leaves segments that nobody committed. The next o
 import contextlib
 import os
 
-from borgctl.pull import borglock
-from borgctl.pull.folders import Folders, host_id
-from borgctl.pull.repository import transactions
+from borgctl.pull.repository import borglock, transactions
 from borgctl.pull.repository.reserve import reserve
 from borgctl.pull.repository.sessions import GuardSession
+from borgctl.pull.targets.paths import Folders, host_id
 from borgctl.pull.text import size
 
 _LEAST = 10_000_000  # bytes for locks, small files and a commit

@@ -1,0 +1,87 @@
+"""One line of authorized_keys, examined: does it count, what does it run, which doors does it leave open?
+
+It reads no file of sshd's; of the gate's policy it asks only whether that needs a socket.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from borgctl.cli.doctor import forced_command, key_findings, login_environment, logins
+from borgctl.cli.doctor.findings import Finding, Section
+from borgctl.cli.doctor.forced_command import Gate
+from borgctl.cli.openssh.keyfiles import Place
+from borgctl.cli.openssh.keyline import KeyLine, Options
+from borgctl.cli.openssh.login import Login
+from borgctl.cli.openssh.sshd import Settings
+from borgctl.cli.publickey import PublicKey
+from borgctl.errors import BorgctlError
+from borgctl.policy import load
+
+_AUTHORIZE = "give the line the command that 'borgctl authorize' prints"
+
+
+def section(place: Place, account: Login, settings: Settings) -> Section:
+    """Return all that is to be said of one line."""
+    line = place.line
+    fingerprint = PublicKey(line.kind, line.blob, "").fingerprint
+    title = f"key {fingerprint} {line.comment}".rstrip() + f", login {account.name} ({line.place})"
+    return Section(title, tuple(_findings(place, account, settings, fingerprint)))
+
+
+def gate(line: KeyLine, settings: Settings) -> Gate | None:
+    """Return the gate that a line starts; sshd's ForceCommand comes before the line's own."""
+    command = _command(line.options, settings) if line.options else None
+    return forced_command.gate(command) if command else None
+
+
+def _command(options: Options, settings: Settings) -> str | None:
+    forced = settings.one("forcecommand")
+    return options.command if forced == "none" else forced
+
+
+def _findings(place: Place, account: Login, settings: Settings, fingerprint: str) -> Iterator[Finding]:
+    line, options = place.line, place.line.options
+    if options is None:
+        text = f"sshd ignores this line: {line.problem}"
+        yield Finding("error", "key-line", text, (f"{line.text[:200]} ({line.place})",), "correct the options")
+        return
+    if signed := logins.signs_for_itself(settings, line.blob):
+        text = "this key is a trusted authority: its holder can make certificates for any login"
+        yield Finding("open", "certificates", text, (f"TrustedUserCAKeys has it ({signed})",), "take it out there")
+    started = gate(line, settings)
+    if place.winner:
+        yield Finding("error" if started else "ok", "key-line", f"never used: {place.winner} comes first")
+        return
+    if options.sources:
+        yield Finding("ok", "from", f"counts for connections from {options.sources}")
+    if options.expires and options.expires[:8] < f"{datetime.now(UTC):%Y%m%d}":
+        yield Finding("error", "key-line", f"expired: expiry-time={options.expires}", (line.place,), "renew the line")
+    yield _forced(line, options, settings, started, fingerprint)
+    socket = _offers_socket(started)
+    yield from key_findings.findings(key_findings.Door(line, options, settings, account.name, account.uid == 0, socket))
+    yield from login_environment.files_of_variables(account, settings, options)
+
+
+def _forced(line: KeyLine, options: Options, settings: Settings, started: Gate | None, fingerprint: str) -> Finding:
+    """Look at what runs, whatever the key's holder asks for."""
+    said = settings.said("forcecommand")
+    why = f"command= ({line.place})" if settings.one("forcecommand") == "none" else said
+    command = _command(options, settings)
+    if command is None:
+        text = "the key's holder can run any command"
+        return Finding("open", "command", text, (f"no command= ({line.place})", said), _AUTHORIZE)
+    if started is None:
+        text = f"something else than the gate runs, or the gate is started in another way: {command[:200]}"
+        return Finding("open", "command", text, (why,), _AUTHORIZE)
+    if started.key not in (None, fingerprint):
+        text = f"closed: the gate with {started.policy}, but records will name another key"
+        return Finding("error", "command", text, (f"--key {started.key} ({line.place})",), _AUTHORIZE)
+    return Finding("ok", "command", f"closed: nothing but the gate with {started.policy}")
+
+
+def _offers_socket(started: Gate | None) -> bool:
+    """Tell whether the gate's policy offers the socket transport; an unreadable one is looked at in its own section."""
+    try:
+        return started is not None and "socket" in load.read(started.policy).transports
+    except BorgctlError:
+        return False

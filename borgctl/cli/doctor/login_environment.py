@@ -1,0 +1,106 @@
+"""What acts around the forced command: variables that sshd lets in, and files that the login shell runs first.
+
+Both come before the gate can forget them. Files are looked at for whose they are, never for what is in them.
+"""
+
+import fnmatch
+import os
+from collections.abc import Iterator
+
+from borgctl.cli.doctor.findings import Finding
+from borgctl.cli.openssh.keyline import Options
+from borgctl.cli.openssh.login import Login, trouble
+from borgctl.cli.openssh.sshd import Settings
+
+# Read by the loader, the C library, shells and interpreters when they start
+_ACTING = (
+    *("LD_PRELOAD", "LD_LIBRARY_PATH", "LD_AUDIT", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "NLSPATH", "TZDIR"),
+    *("BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "PS4", "IFS", "CDPATH", "BASH_FUNC_exec%%", "ZDOTDIR", "FPATH"),
+    *("XDG_CONFIG_HOME", "XDG_DATA_DIRS", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PERL5LIB", "PERL5OPT"),
+    *("RUBYOPT", "NODE_OPTIONS", "HOSTALIASES", "RES_OPTIONS", "TMPDIR"),
+)
+
+
+def variables(settings: Settings) -> Iterator[Finding]:
+    """Look at what the key's holder may send (AcceptEnv)."""
+    found = False
+    for pattern in settings.words("acceptenv"):
+        names = [name for name in _ACTING if _matches(name, pattern)]
+        if names:
+            found = True
+            text = f"variables that act before the gate starts are let in: {', '.join(names[:4])}"
+            text += f" and {len(names) - 4} more" if len(names) > 4 else ""
+            change = "let in no more than AcceptEnv LANG LC_*; the gate needs none"
+            yield Finding("open", "environment", text, (settings.said("acceptenv", pattern),), change)
+    if not found:
+        patterns = " ".join(settings.words("acceptenv")) or "nothing"
+        yield Finding("ok", "environment", f"closed: AcceptEnv lets in {patterns}, which the gate forgets")
+
+
+def _matches(text: str, pattern: str) -> bool:
+    """Match as sshd does: '*' and '?' and nothing else."""
+    return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))
+
+
+def files_of_variables(login: Login, settings: Settings, options: Options) -> Iterator[Finding]:
+    """Look at variables that files set: ~/.ssh/environment and `environment=`, where sshd reads them."""
+    value = settings.one("permituserenvironment", "no")
+    if value == "no":
+        yield Finding("ok", "user-env", f"closed: {settings.said('permituserenvironment')}")
+        return
+    names = [entry.partition("=")[0] for entry in options.environment]
+    why = (settings.said("permituserenvironment"), *([f"environment= sets {', '.join(names)}"] if names else []))
+    path = f"{login.home}/.ssh/environment"
+    try:
+        problem = trouble(path, login.owners)
+    except OSError as error:
+        yield Finding("unseen", "user-env", f"{path}: {error.strerror}", why, "ask again as root")
+        return
+    if problem:
+        text = f"another user can set variables for this login: {problem}"
+        yield Finding("open", "user-env", text, why, "PermitUserEnvironment no")
+    else:
+        text = f"OPEN to {login.name}: ~/.ssh/environment and environment= act before the gate starts"
+        yield Finding("warn", "user-env", text, why, "PermitUserEnvironment no")
+
+
+def start_up(login: Login, *, user_rc: bool) -> Iterator[Finding]:
+    """Look at whose the files are that run before the forced command does."""
+    paths = start_up_files(login.shell, login.home) + ((f"{login.home}/.ssh/rc",) if user_rc else ())
+    problems, unseen = [], []
+    for path in (login.shell, *paths):
+        try:
+            problem = trouble(path, login.owners)
+        except OSError as error:
+            unseen.append(f"{path}: {error.strerror}")
+            continue
+        if problem:
+            problems.append(f"{path}: {problem}")
+    if problems:
+        text = f"another user can run code as {login.name} at each connection"
+        change = f"chown them to root or {login.name}, chmod go-w"
+        yield Finding("open", "start-up", text, tuple(problems), change)
+    elif unseen:
+        yield Finding("unseen", "start-up", "start-up files cannot be looked at", tuple(unseen), "ask again as root")
+    else:
+        there = [path for path in paths if os.path.exists(path)]
+        text = f"before the gate run {', '.join(there)}: in safe hands" if there else "nothing runs before the gate"
+        yield Finding("ok", "start-up", text)
+    if os.path.exists("/etc/ssh/sshrc"):
+        text = "/etc/ssh/sshrc runs at each connection; what it prints would get into borg's protocol"
+        yield Finding("warn", "start-up", text, (), "see that it prints nothing")
+
+
+def start_up_files(shell: str, home: str) -> tuple[str, ...]:
+    """Return what a login shell may run before `-c COMMAND` (bash as Debian builds it, zsh, csh, fish)."""
+    match os.path.basename(shell):
+        case "bash":
+            return (f"{home}/.bashrc", "/etc/bash.bashrc")
+        case "zsh":
+            return (f"{home}/.zshenv", "/etc/zsh/zshenv", "/etc/zshenv")
+        case "csh" | "tcsh":
+            return (f"{home}/.tcshrc", f"{home}/.cshrc", "/etc/csh.cshrc")
+        case "fish":
+            return (f"{home}/.config/fish/config.fish", "/etc/fish/config.fish")
+        case _:
+            return ()

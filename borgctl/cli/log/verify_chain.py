@@ -1,0 +1,206 @@
+"""The proof of an audit log: does each record continue the one before, and what else is odd?
+
+`broken` is what no gate ever wrote: a line that was changed, taken out, put in or moved, or a missing end, which
+shows by the tally beside the log, and for certain by the head that a server kept. `odd` is what a crash or a clock did.
+The walk takes one line after the other and keeps no record.
+
+    walk = Walk([Head.read("7:0a…")]); walk.take(line); walk.end(tally)
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from borgctl.audit.chain import Link, digest, link
+from borgctl.audit.rate_limit import Tally
+from borgctl.cli.log.read import Line
+from borgctl.values import Head
+from borgctl.wire.hashchain import START
+
+_MOST_FINDINGS = 100
+_TOLERANCE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is `broken` or `odd`, and the number of the record that it is about."""
+
+    kind: str
+    sequence: int | None
+    text: str
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(slots=True)
+class Unfinished:
+    """An accepted run without an exit record; `over`: it cannot be at work any more."""
+
+    run: str
+    sequence: int
+    time: str
+    owner: tuple[str, str] | None  # policy and repository: only one run has it at a time
+    over: bool = False
+
+
+@dataclass(slots=True)
+class Walk:
+    """The state of a proof."""
+
+    wanted: Iterable[Head] = ()
+    records: int = 0
+    unchained: int = 0
+    first: int | None = None
+    head: Head | None = None
+    findings: list[Finding] = field(default_factory=list)
+    more: int = 0  # findings that are not kept
+    unfinished: dict[str, Unfinished] = field(default_factory=dict)
+    _line: Line | None = None
+    _linked: bool = False  # the last record is of the chain as it is today
+    _digest: str | None = None  # of the last line, record or not
+    _skipped: Any = None  # the hash of this file's lines since the last record
+    _time: datetime | None = None
+    _met: dict[Head, bool] = field(default_factory=dict)  # of the wanted: whether the record is the same
+
+    def take(self, line: Line) -> None:
+        """Take the next line."""
+        self._line, found = line, link(line.text)
+        if line.first:
+            self._skipped = None
+        if found is None:
+            self._foreign(line)
+            self._skipped = self._skipped or hashlib.sha256()
+            self._skipped.update(line.text + b"\n" * line.whole)
+        else:
+            self._follow(line, found)
+            self._clock(found)
+            self._runs(found)
+            self._skipped = None
+        self._digest = digest(line.text)
+
+    def end(self, tally: Tally) -> None:
+        """Compare the end with the tally, which was read before the log, and with the heads that servers kept."""
+        self._line = None
+        last = self.head.sequence if self.head else 0
+        if tally.head and tally.head.sequence > last:
+            self._find("broken", last + 1, f"record {tally.head.sequence} was written, and the log ends with {last}")
+        elif tally.head and tally.head.sequence == last and tally.head != self.head:
+            self._find("broken", last, f"record {last} is not the one that was written last")
+        for head in self.wanted:
+            if not self._met.get(head, False):
+                self._missing(head, last)
+        for one in self.unfinished.values():
+            if one.over:
+                self._find("odd", one.sequence, f"run {one.run}, accepted {one.time}, was broken off: it has no exit")
+
+    def _missing(self, head: Head, last: int) -> None:
+        number = head.sequence
+        if head in self._met:
+            text = f"record {number} is not the one that the server saw: the log was rewritten"
+        elif number > last:
+            text = f"the server saw record {number}, and the log ends with {last}: it was cut, or is an older one"
+        elif self.first is not None and number < self.first:
+            text = f"the server saw record {number}, and the log begins with {self.first}: give the older parts, too"
+        else:
+            text = f"record {number}, which the server saw, is missing"
+        self._find("broken", number, text)
+
+    def _foreign(self, line: Line) -> None:
+        if not line.whole:
+            self._find("odd", None, "the last line is torn, or is being written")
+        elif self.head is None and line.text.startswith(b"{"):
+            self.unchained += 1  # of before the log had a chain
+        else:
+            self._find("odd", None, "this line is no record: torn by a crash, or not the gate's")
+
+    def _follow(self, line: Line, found: Link) -> None:
+        number = found.sequence
+        if self.head is None:
+            self.first = number
+            if not self._begins(line, found):
+                self._find("broken", number, f"record {number} does not continue what stands before it")
+        elif number > self.head.sequence + 1:
+            missing = f"{self.head.sequence + 1} to {number - 1}" if number > self.head.sequence + 2 else number - 1
+            self._find("broken", self.head.sequence + 1, f"missing before record {number}: {missing}")
+        elif number <= self.head.sequence:
+            self._find("broken", number, f"record {number} stands after record {self.head.sequence}")
+        elif not self._continues(line, found):
+            text = f"record {number} was chained to another record {self.head.sequence} than the one before it"
+            self._find("broken", self.head.sequence, text)
+        elif self._linked and found.digest is None:
+            self._find("odd", number, f"record {number} was written by an older gate, which cannot read the chain")
+        self.records += 1
+        self.head, self._linked = found.head, found.digest is not None
+        for head in self.wanted:
+            if head.sequence == number:
+                self._met[head] = self._met.get(head, False) or head == self.head
+
+    def _continues(self, line: Line, found: Link) -> bool:
+        """Tell whether a record continues the one before it, and the lines between that are none."""
+        assert self.head is not None
+        if found.digest is None:  # of before version 2: chained to the line before, whatever that is
+            return found.previous in (self._digest, self.head.digest if line.first else None)
+        return found.previous == self.head.digest and self._skips(found)
+
+    def _skips(self, found: Link) -> bool:
+        return bool(found.record.get("skipped") == (self._skipped and self._skipped.hexdigest()))
+
+    def _begins(self, line: Line, found: Link) -> bool:
+        """Tell whether a first record is one: nothing is known of what an older part, which is not here, ended with."""
+        if found.digest is not None:
+            return (found.sequence > 1 or found.previous == START) and self._skips(found)
+        if line.first and found.sequence == 1:
+            return found.previous in (START, self._digest)
+        return line.first or found.previous == self._digest
+
+    def _clock(self, found: Link) -> None:
+        try:
+            time = datetime.fromisoformat(str(found.record["time"]))
+        except ValueError:
+            time = None
+        if time is None or time.tzinfo is None:
+            self._find("odd", found.sequence, f"record {found.sequence} has no time")
+            return
+        if self._time and self._time - time > _TOLERANCE:
+            seconds = round((self._time - time).total_seconds())
+            self._find("odd", found.sequence, f"the clock was set back {seconds} s before record {found.sequence}")
+        self._time = time
+
+    def _runs(self, found: Link) -> None:
+        record = found.record
+        run = record.get("run")
+        if not isinstance(run, str):
+            return
+        if record.get("type") == "exit":
+            self.unfinished.pop(run, None)
+        elif record.get("type") == "accept":
+            policy, repository = record.get("policy"), record.get("repository")
+            owner = (policy, repository) if isinstance(policy, str) and isinstance(repository, str) else None
+            for other in self.unfinished.values():
+                other.over |= owner is not None and other.owner == owner
+            self.unfinished[run] = Unfinished(run, found.sequence, str(record["time"]), owner)
+
+    def _find(self, kind: str, sequence: int | None, text: str) -> None:
+        if (len(self.findings) >= _MOST_FINDINGS and kind != "broken") or len(self.findings) >= 2 * _MOST_FINDINGS:
+            self.more += 1
+        else:
+            where = (self._line.file, self._line.number) if self._line else (None, None)
+            self.findings.append(Finding(kind, sequence, text, *where))
+
+    @property
+    def bad(self) -> list[Finding]:
+        """Return what breaks the chain."""
+        return [finding for finding in self.findings if finding.kind == "broken"]
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return {
+            "records": self.records,
+            "unchained": self.unchained,
+            "first": self.first,
+            "head": self.head and str(self.head),
+            "bad": min((one.sequence for one in self.bad if one.sequence is not None), default=None),
+        }

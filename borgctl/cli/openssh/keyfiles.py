@@ -1,0 +1,76 @@
+"""The files of authorized keys that sshd really reads for one login, and which of their lines count for one key.
+
+sshd takes the first line with the key whose options it understands and whose `from` and `expiry-time` hold; another
+file, or a line further down, is read only where none did (sshd(8), auth2-pubkey.c). A file may be closed to sshd, which
+reads it as the user who logs in, so no line of it keeps another file from being read.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from borgctl.cli.openssh import keyline
+from borgctl.cli.openssh.keyline import KeyLine
+from borgctl.cli.openssh.login import Login
+from borgctl.cli.openssh.sshd import Settings, Unseen
+
+_LARGEST = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line for a key; `winner` is the place of a line of its file that always wins, so that this one never counts."""
+
+    line: KeyLine
+    winner: str | None
+
+
+def files(login: Login, settings: Settings) -> list[str]:
+    """Return the files' paths in their order; %h, %u, %U and %% mean what sshd_config(5) says.
+
+    Raise Unseen where sshd's answer, which has no quotes, does not tell where one ends.
+    """
+    for line in settings.configuration.lines:
+        if line.keyword == "authorizedkeysfile" and any(len(word.split()) > 1 for word in line.words):
+            raise Unseen(f"a file of keys has a blank in its name ({line.place})", "name it without one")
+    found = []
+    for word in settings.words("authorizedkeysfile"):
+        if word == "none":
+            continue
+        path = word.replace("%%", "\0").replace("%h", login.home).replace("%u", login.name)
+        path = path.replace("%U", str(login.uid)).replace("\0", "%")
+        found.append(os.path.normpath(os.path.join(login.home, path)))
+    return found
+
+
+def read(path: str) -> list[KeyLine]:
+    """Return the lines that hold a key; none where there is no file; raise Unseen where it cannot be read."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as file:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise Unseen(f"{path} is no regular file")
+            content = file.read(_LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise Unseen(f"{path} cannot be read: {error.strerror}", "ask again as root") from None
+    if len(content) > _LARGEST:
+        raise Unseen(f"{path} is larger than 4 MiB")
+    texts = content.decode("utf-8", "replace").split("\n")
+    lines = (keyline.parse(line, path, number) for number, line in enumerate(texts, 1))
+    return [line for line in lines if line is not None]
+
+
+def places(lines: Iterable[KeyLine], blob: str) -> list[Place]:
+    """Return the lines of one key, in the order in which sshd tries them."""
+    found, winners = [], dict[str, str]()
+    for line in lines:
+        if line.blob != blob:
+            continue
+        authority = line.options is not None and line.options.cert_authority  # asked for certificates only, and for all
+        found.append(Place(line, None if authority else winners.get(line.file)))
+        if line.certain:
+            winners.setdefault(line.file, line.place)
+    return found

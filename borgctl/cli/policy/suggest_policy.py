@@ -1,0 +1,162 @@
+"""What a refused request would need of a policy: found by asking the judge again, with one thing more each time.
+
+Only what a request names itself is ever added, as typed values, and fixed words for a job. What no server should be
+given is refused as `Unwise`: pruning by rules of its own, secrets' places, the whole machine, names of files.
+
+    policy, added = met(policy, asked, facts); entry(policy, *added[0]) == "list: {options: [json]}"
+"""
+
+import dataclasses
+import json
+import re
+
+from borgctl.errors import REASONS, BorgctlError
+from borgctl.policy.judge import Facts, judge
+from borgctl.policy.model import Audit, Job, Offer, Passphrase, Policy, Repository
+from borgctl.policy.placeholders import Template
+from borgctl.values import JobName, SourcePath
+from borgctl.wire.request import Borg, Request, Run
+
+Added = tuple[str, str]  # section and name: ("jobs", "weekly"); the name of a whole section is empty
+
+_MOST_STEPS = 8  # a request needs at most one of each kind
+_JOBS = {
+    "init": "{command: init, options: {encryption: repokey-blake2}}",
+    "list": "{command: list}",
+    "info": "{command: info}",
+    "check": "{command: check, options: {repository-only: true}}",
+    "prune": '{command: prune, options: {keep-daily: 7, keep-weekly: 4, keep-monthly: 12, \
+glob-archives: "{hostname}-default-*"}}',
+}
+_JOB = "{paths: [/CHANGE/THIS]}"
+# Where secrets are: keys and passwords, of the machine, its users, and of borg itself
+_SECRETS = re.compile(
+    r"/etc/(?:g?shadow|security/opasswd|sudoers|ssh|borgctl|wireguard|krb5\.keytab|ipsec\.|NetworkManager/|luks|crypttab)"
+    r"|/var/lib/(?:borgctl|private)|/etc/(?:ssl|pki)(?:/.*)?/private|/var/log/borgctl|/run(?:/|$)|/boot/grub"
+    r"|.*/(?:\.ssh|\.gnupg|\.aws|\.kube|\.docker|\.password-store|\.netrc|\.pgpass|\.my\.cnf|\.vault-token|\.env)(?:/|$)"
+    r"|.*/(?:\.config|\.cache)/borg|.*/id_(?:rsa|dsa|ecdsa|ed25519)|.*(?:shadow|passphrase|password|secret)[^/]*",
+    re.IGNORECASE,
+)
+
+
+class Unwise(Exception):  # noqa: N818 - reads as what it says
+    """What the request needs is not suggested; the message says what to do instead."""
+
+
+def met(policy: Policy, asked: Request, facts: Facts) -> tuple[Policy, list[Added]]:
+    """Return a policy that allows the request, and what was added to it; raise Unwise."""
+    added: list[Added] = []
+    for _ in range(_MOST_STEPS):
+        try:
+            judge(policy, asked, facts)
+        except BorgctlError as error:
+            policy, one = _more(policy, asked, facts, error.reason.code)
+            added.append(one)
+        else:
+            return policy, list(dict.fromkeys(added))
+    raise Unwise("it needs more than one request can")
+
+
+def without(file: str, asked: Request, facts: Facts, reason: str) -> Policy:
+    """Return what stands in for a policy that cannot be read: it offers all that is asked but what was refused."""
+    repository = asked.options.repository
+    jobs: dict[str, Job] = {}
+    commands: dict[str, Offer] = {}
+    match asked.order:
+        case Run(job) if reason != "unknown-job":
+            jobs = {str(job): _job(job)}
+        case Borg(command, options, _, paths) if reason != "command-not-offered":
+            names = frozenset() if reason == "option-not-offered" else frozenset(name for name, _ in options)
+            commands = {command: Offer(command, 0, names, () if reason == "path-not-offered" else paths)}
+    transport = () if reason == "transport-not-offered" else (_transport(asked, facts),)
+    path = str(repository) if repository and reason != "unknown-repository" else "/srv/unnamed"
+    return Policy(
+        file=file,
+        digest="",
+        repositories=(Repository(Template(path), True, 0),),
+        passphrase=Passphrase(),
+        jobs=jobs,
+        base="/",
+        audit=Audit("/"),
+        socket_directory="/",
+        commands=commands,
+        transports=frozenset(transport),
+    )
+
+
+def gathered(known: Policy | None, policy: Policy, added: list[Added]) -> Policy:
+    """Return what was added to this policy together with what is known already."""
+    if known is None:
+        known = dataclasses.replace(policy, commands={}, transports=frozenset(("stdio",)))
+    for section, name in added:
+        if section == "transports":
+            known = dataclasses.replace(known, transports=known.transports | policy.transports)
+        if section == "commands":
+            one, other = known.commands.get(name, Offer(name, 0)), policy.commands[name]
+            paths = tuple(dict.fromkeys((*one.paths, *other.paths)))
+            both = dataclasses.replace(one, options=one.options | other.options, paths=paths)
+            known = dataclasses.replace(known, commands=known.commands | {name: both})
+    return known
+
+
+def _more(policy: Policy, asked: Request, facts: Facts, reason: str) -> tuple[Policy, Added]:
+    """Return the policy with the one thing more for whose want the request was refused, and what that is."""
+    repository = asked.options.repository
+    match reason, asked.order:
+        case "unknown-job", Run(job):
+            return dataclasses.replace(policy, jobs=policy.jobs | {str(job): _job(job)}), ("jobs", str(job))
+        case (("command-not-offered" | "option-not-offered" | "path-not-offered"), Borg() as order):
+            offer = _offer(policy.commands.get(order.command), order)
+            return dataclasses.replace(policy, commands=policy.commands | {order.command: offer}), (
+                "commands",
+                order.command,
+            )
+        case "unknown-repository", _ if repository:
+            more = (*policy.repositories, Repository(Template(str(repository)), True, 0))
+            return dataclasses.replace(policy, repositories=more), ("repositories", str(repository))
+        case "transport-not-offered", _:
+            transports = policy.transports | {_transport(asked, facts)}
+            return dataclasses.replace(policy, transports=transports), ("transports", "")
+    raise Unwise(REASONS[reason].advice)
+
+
+def _transport(asked: Request, facts: Facts) -> str:
+    return "socket" if asked.options.socket else "local" if facts.local else "stdio"
+
+
+def _job(name: JobName) -> Job:
+    command = str(name) if str(name) in _JOBS else "create"
+    options = (("encryption", "repokey-blake2"),) if command == "init" else ()
+    return Job(name, command, 0, options, paths=(SourcePath("/CHANGE/THIS"),) if command == "create" else ())
+
+
+def _offer(known: Offer | None, order: Borg) -> Offer:
+    """Return what is offered, and what the order names besides."""
+    if order.command == "prune":
+        raise Unwise("a server should make no rules of its own for what to delete: write a job with 'keep-…'")
+    for path in order.paths:
+        if str(path) == "/" or _SECRETS.match(str(path)):
+            raise Unwise(f"{str(path)!r} should not be for a server to ask for: if it is wanted, write a job")
+    offer = known or Offer(order.command, 0)
+    new = [path for path in order.paths if not any(have.contains(path) for have in offer.paths)]
+    names = offer.options | {name for name, _ in order.options}
+    return dataclasses.replace(offer, options=names, paths=(*offer.paths, *dict.fromkeys(new)))
+
+
+def entry(policy: Policy, section: str, name: str) -> str:
+    """Return an entry of this policy as the line of YAML that says it."""
+    match section:
+        case "jobs":
+            return f"{name}: {_JOBS.get(name, _JOB)}"
+        case "repositories":
+            return f"{name}: {{encryption: required}}"
+        case "transports":
+            return f"[{', '.join(sorted(policy.transports))}]"
+    offer = policy.commands[name]
+    parts = {"paths": [_quoted(str(path)) for path in offer.paths], "options": sorted(offer.options)}
+    said = ", ".join(f"{key}: [{', '.join(items)}]" for key, items in parts.items() if items or key == "options")
+    return f"{name}: {{{said}}}"
+
+
+def _quoted(text: str) -> str:
+    return text if re.fullmatch(r"[A-Za-z0-9/._-]+", text) else json.dumps(text, ensure_ascii=False)

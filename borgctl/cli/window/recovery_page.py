@@ -1,0 +1,119 @@
+"""`borgctl recovery`: one page for the safe, with all that is needed when this machine is gone, or the server is.
+
+It is at most 76 columns wide, but for long names and passphrases, which no end of a line may cut in two. It is printed
+and never kept; that it was printed, and for which key, is noted in the base (`borgctl.state.recovery`).
+"""
+
+import os
+import re
+from datetime import datetime
+
+from borgctl.cli.window import paper_key, window_session
+from borgctl.cli.window.known_server import known_server
+from borgctl.errors import BadValue
+from borgctl.policy import load, sent_environment
+from borgctl.policy.model import Policy
+from borgctl.state import recovery, window_protocol
+from borgctl.state.state_dir import StateDir
+from borgctl.state.window_protocol import WindowRequest
+from borgctl.values import RepositoryPath
+
+_EXPORT = ("key", "export")
+_KEY = re.compile(
+    rb"BORG_KEY [0-9a-f]{64}\n[A-Za-z0-9+/=\n]+"
+)  # a server or a borg that was taken over may have made it
+
+_BLANK = "__________"  # to be filled in by hand
+
+_PAGE = """\
+BORG RECOVERY PAGE                                            KEEP IT SECRET
+machine     {host}, printed {today}
+policy      {policy}
+server      {server}
+repository  {path} on the server
+id          {identity}
+passphrase  {passphrase}
+
+key, for the questions of 'borg key import --paper'; what stands behind
+a line's '-' is its checksum, so borg says at once which one is mistyped:
+{key}
+
+RESTORE ON THIS MACHINE, with the server's help
+  server:  borgpull window {target} --for 30m
+  here:    borgctl window -- borg list
+           cd /tmp/restore
+           borgctl window -- borg extract ::NAME etc/fstab
+
+RESTORE ON A NEW MACHINE
+  1. install borgctl and borg; make {directory} (0700);
+     write the passphrase into {directory}/passphrase (0600)
+  2. borgctl sample --repository {path} \\
+       > {policy}
+  3. borgctl authorize KEY {policy}
+     (KEY: on the server, borgpull's {target}.pub), and on the server:
+     borgpull trust --replace {target} 'THE NEW HOST KEY'
+  4. compare the id above with what 'borgctl window -- borg info' shows;
+     then restore as above; the log is a new one, so the server tells of
+     'audit-broken': borgpull accept {target} --reason 'a new machine'
+{keyfile}
+RESTORE WITH THE SERVER ALONE
+(its admin then knows the passphrase and can read all of it)
+  on it, with the passphrase typed in:{with_key}
+           borg list {path}
+           cd /tmp/restore
+           borg extract {path}::NAME etc/fstab
+If the server's copy of the key is lost:
+           borg key import --paper {path}
+"""
+_KEYFILE = """\
+  5. the key is kept on the client, so before the first 'borg list':
+     borgctl window -- borg key import --paper ::
+"""
+
+
+def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
+    """Return the page for one repository, and note that it was printed."""
+    base = StateDir.open(policy.base)
+    try:
+        key = recovery.keyfile(base, path)
+        kept_here = key is not None
+        if key is None or base.kept("key", path) is not None:  # the gate knows that one, and compares
+            key = _exported(policy, path, wait)
+        if not _KEY.fullmatch(key):
+            raise BadValue("what should be the key has other characters than a key has: nothing is printed")
+        identity = base.kept("repository", path)
+        if identity is None:
+            raise BadValue(f"no id is known of {path.text!r}: run a job first")
+        secret = window_session.secret_of(policy)
+        typed = paper_key.lines(key)
+        recovery.note(base, path)
+    finally:
+        os.close(base.fd)
+    server = known_server(policy)
+    target = server.target or _BLANK
+    return _PAGE.format(
+        host=sent_environment.hostname(),
+        today=datetime.now().astimezone().strftime("%Y-%m-%d"),
+        directory=load.policy_directory(),
+        policy=policy.file,
+        path=path.text,
+        identity=identity,
+        passphrase="(none)" if secret is None else secret.decode("utf-8", "backslashreplace"),
+        key="\n".join(typed),
+        server=f"{server.address or _BLANK}, where this machine is the target {target}",
+        target=target,
+        keyfile=_KEYFILE if kept_here else "",
+        with_key=f"\n           borg key import --paper {path.text}" if kept_here else "",
+    )
+
+
+def _exported(policy: Policy, path: RepositoryPath, wait: float) -> bytes:
+    """Return the key as it stands in the repository, still locked by the passphrase; the gate compares its hash."""
+    what = WindowRequest(("borg", *_EXPORT), window_protocol.login_uid(), path.text)
+    with window_session.enter(policy, what, wait) as entered, window_session.memory() as said:
+        status = entered.borg(_EXPORT, None, given=b"", stdout=said)
+        said.seek(0)
+        key = said.read()
+    if status != 0 or not key.startswith(b"BORG_KEY "):
+        raise BadValue(f"borg did not export the key: status {status}")
+    return key

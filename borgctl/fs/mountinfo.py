@@ -1,0 +1,133 @@
+"""What is mounted where, as the kernel says it (proc(5) mountinfo), and what of that borg stays out of.
+
+The kernel's list is read, names on the way to a path are looked up, and btrfs is asked which subvolume a place is in:
+no other file system that is mounted below has to answer. It does not know who asks.
+
+    skipped(["/srv/a"]) == ("/srv/a/db",)      # another file system than that of /srv/a
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from borgctl.fs import runtime_files
+
+# Views of the kernel's own state, and triggers of mounts that are not there yet: no data to save.
+_KERNEL = (
+    "autofs binder binfmt_misc bpf cgroup cgroup2 configfs cpuset debugfs devpts devtmpfs efivarfs fusectl hugetlbfs "
+    "mqueue nsfs pipefs proc pstore resctrl rpc_pipefs securityfs selinuxfs smackfs sockfs sysfs tracefs"
+)
+KERNEL = frozenset(_KERNEL.split())
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One line: its number and that of what it is mounted on, the file system (`device`, `kind`), and the place."""
+
+    number: str
+    parent: str
+    device: str
+    place: str
+    kind: str
+
+
+def mounted() -> Iterator[Mount]:
+    """Yield each mount."""
+    # a user may have a place of his own that is called with a carriage return, which ends no line
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
+        for row in file:
+            first, _, second = row.partition(" - ")
+            number, parent, device, _, place, *_ = first.split(" ")
+            yield Mount(number, parent, device, _unescaped(place), second.split(" ")[0])
+
+
+def skipped(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return where other file systems are mounted below these paths, which `one-file-system` stays out of.
+
+    Not what a path names itself, nor what the kernel and the machine's start make anew.
+    """
+    visible, named = _visible(list(mounted())), [_real(path) for path in paths if not os.path.islink(path)]
+    below = [mount for mount in visible if any(_saves(path, mount) for path in named)]
+    devices = {mount.place: mount.device for mount in visible}
+    return tuple(sorted(mount.place for mount in below if not any(_entered(mount, path, devices) for path in named)))
+
+
+def of_the_kernel(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return where the kernel's own file systems are mounted below these paths, besides the usual places."""
+    named = [_real(path) for path in paths if not os.path.islink(path)]
+    return tuple(
+        sorted(
+            mount.place
+            for mount in _visible(list(mounted()))
+            if mount.kind in KERNEL - {"autofs"} and not _usual(mount.place)
+            if any(_within(mount.place, path) for path in named)
+        )
+    )
+
+
+def _saves(path: str, mount: Mount) -> bool:
+    """Tell whether a backup of this path would be expected to have what is in the mount."""
+    meant = _usual(path) or not _usual(mount.place)
+    return mount.kind not in KERNEL and meant and _within(mount.place, path)
+
+
+def _usual(place: str) -> bool:
+    return any(_within(place, usual) for usual in runtime_files.PLACES)
+
+
+def _entered(mount: Mount, path: str, devices: Mapping[str, str]) -> bool:
+    """Tell whether borg, on its way down from this path, goes on into the mount; `devices` are what is where."""
+    if not _within(mount.place, path):
+        return False
+    holder = next((devices[place] for place in _above(path) if place in devices), None)
+    between = (devices[place] for place in _above(mount.place) if place in devices and _within(place, path))
+    if holder is None or any(device != holder for device in between):
+        return False
+    if mount.kind != "btrfs":
+        return True
+    try:
+        return os.lstat(mount.place).st_dev == os.lstat(path).st_dev  # each subvolume has a number of its own
+    except OSError:  # it is gone by now
+        return True
+
+
+def _visible(mounts: Sequence[Mount]) -> list[Mount]:
+    """Return the mounts that no other one hides; there may be thousands, so places are looked up."""
+    known, at = {mount.number: mount for mount in mounts}, dict[tuple[str, str], list[Mount]]()
+    for mount in mounts:
+        if mount.parent in known and mount.parent != mount.number:
+            at.setdefault((mount.parent, mount.place), []).append(mount)
+
+    def hidden(mount: Mount) -> bool:
+        if (mount.number, mount.place) in at:
+            return True
+        while (below := known.get(mount.parent)) and below != mount:
+            places = (place for place in _above(mount.place) if place != below.place)
+            if any(other != mount for place in places for other in at.get((below.number, place), ())):
+                return True
+            mount = below
+        return False
+
+    return [mount for mount in mounts if not hidden(mount)]
+
+
+def _above(place: str) -> Iterator[str]:
+    """Yield a place and each directory above it."""
+    yield place
+    while place != (place := os.path.dirname(place)):
+        yield place
+
+
+def _within(place: str, path: str) -> bool:
+    return f"{place}/".startswith(f"{path.rstrip('/')}/")
+
+
+def _real(path: str) -> str:
+    return f"{os.path.realpath(os.path.dirname(path)).rstrip('/')}/{os.path.basename(path)}"
+
+
+def _unescaped(text: str) -> str:
+    """Undo mountinfo's escapes, which are of bytes."""
+    raw = re.sub(rb"\\([0-7]{3})", lambda match: bytes((int(match[1], 8),)), os.fsencode(text))
+    return os.fsdecode(raw)

@@ -1,0 +1,298 @@
+"""A launch, run: hooks, borg with its relay, hooks; and what came of it.
+
+It starts processes and tells the outcome. It does not decide what may run (`judge`), nor does it record it (`gate`).
+"""
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from borgctl.audit import redact
+from borgctl.borg import command_line, log_filter, relay
+from borgctl.borg.command import BorgCommand
+from borgctl.borg.dry_run import DryRun
+from borgctl.borg.log_messages import DAMAGED, BorgLog
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.prune_list import Pruning
+from borgctl.borg.warning_kinds import OTHER, written
+from borgctl.errors import REASONS, BorgctlError
+from borgctl.fs import free_space
+from borgctl.gate.hooks import Hooks
+from borgctl.gate.output import Output
+from borgctl.gate.supervise import BORG_ENDING, Stream, Watch, start
+from borgctl.gate.transport import Connection, Door
+from borgctl.policy.load import home
+from borgctl.policy.model import Limits, Passphrase
+from borgctl.process import open_files, priority, spawn
+from borgctl.process.named_pipes import Waiting
+from borgctl.state import passphrase, source_paths
+from borgctl.state.borg_version import Version
+from borgctl.state.skipped_mounts import file_systems
+
+_SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
+_SECONDS_AT_A_PIPE = 60.0  # whoever writes there has to be started before borg is
+_PASSPHRASE_FD = 3
+_LONGEST_SAID = 300  # characters of a line in the log
+DRY_RUN = "dry-run"  # the reason of an ending that is good, and of no backup
+_NO_MEMORY = re.compile(
+    r"MemoryError\b|ImportError: [^:]{1,200}: failed to map segment"
+)  # Python's, a line's beginning
+_WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell's
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """How it ended: `origin` tells whose status `code` is, `reason` is a code of `errors` where the gate ended it."""
+
+    outcome: str
+    origin: str
+    code: int
+    reason: str | None = None
+    signal: int | None = None
+    counts: tuple[int, int] | None = None  # bytes to the server, bytes from it
+    detail: str | None = None  # for our own log
+    identity: str | None = None  # the repository's id, as hexadecimal digits
+    reading: str | None = None  # the file that borg was at when it was told to end; for our own log
+    skipped: tuple[str, ...] = ()  # where file systems are mounted that were left out; for our own log
+    compared: tuple[str, ...] = ()  # what of 'repository' (the id) and 'key' was compared before borg saw it
+    pruned: Pruning | None = None
+    hooks: tuple[str, ...] = ()  # which hooks failed or left something running, and how; for our own log
+    warnings: Mapping[str, int] = field(default_factory=dict)  # of borg's, by kind
+    found: tuple[str, ...] = ()  # the first errors that borg has found in the repository; for our own log
+
+
+def by_gate(code: str, detail: str | None = None) -> RunResult:
+    """Return the ending for a reason of ours."""
+    reason = REASONS[code]
+    return RunResult(reason.outcome, "gate", reason.status, code, detail=detail)
+
+
+def _instead(ending: RunResult, code: str) -> RunResult:
+    """Return an ending with a reason of ours for how it ended, and all that is known of what borg did."""
+    ours = by_gate(code)
+    return replace(ending, outcome=ours.outcome, origin=ours.origin, code=ours.code, reason=ours.reason)
+
+
+def check_version(launch: BorgCommand, version: Version) -> None:
+    """Raise BorgctlError where the installed borg does not know an option of the launch."""
+    for name, _ in launch.options:
+        since = COMMANDS[launch.command].options[name].since
+        if version.series < tuple(int(part) for part in since.split(".")):
+            raise BorgctlError("borg-unsupported", f"--{name} came with borg {since}; here is {version.text}")
+
+
+def opened_besides(launch: BorgCommand, version: Version) -> tuple[str, ...]:
+    """Return the directories that this borg opens besides those of the launch: 1.2 the one above each path."""
+    if version.series >= (1, 4):
+        return ()
+    return tuple(os.path.dirname(path.text) for path in launch.paths)
+
+
+@dataclass(slots=True)
+class Runner:
+    """What a run needs: built by the gate once everything is decided and recorded."""
+
+    launch: BorgCommand
+    words: Sequence[str]
+    env: Mapping[str, str]
+    directory: str
+    connection: Connection
+    secret: Passphrase
+    limits: Limits
+    output: Output
+    agree: Callable[[bytes, bytes], bool]
+    wall: spawn.Wall
+    log: BorgLog
+    said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
+    _obtained: bytes | None = None  # the passphrase, once it was
+    _reading: str | None = None
+    _listed: DryRun | None = None
+    _pruning: Pruning | None = None
+
+    def run(self) -> RunResult:
+        """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
+        hangup = self.connection.source if self.connection.hangup else -1
+        try:
+            with Watch(self.output, self.limits.runtime, hangup) as watch:
+                return self._run(watch)
+        finally:
+            spawn.kill_descendants()
+
+    def _run(self, watch: Watch) -> RunResult:
+        hooks = Hooks(watch, self.output, self.limits.hook, self.launch.disclosed, self._keep)
+        ending = self._before_and_borg(watch, hooks)
+        watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
+        held = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
+        if not held and ending.outcome in ("ok", "warning"):
+            ending = _instead(ending, "hook-failed")
+        return replace(ending, hooks=tuple(hooks.notes))
+
+    def _before_and_borg(self, watch: Watch, hooks: Hooks) -> RunResult:
+        try:
+            if not hooks.run("before", self.launch.before, self._hook_environment()):
+                return by_gate(watch.stopped or "hook-failed")
+            with spawn.none_left():
+                return self._borg(watch)
+        except BorgctlError as error:
+            self.output.say(f"{error.reason.code}: {error.hint}")
+            return by_gate(error.reason.code, error.detail)
+        except Exception as error:  # `after` has to run whatever happens, and not beside a borg that lives
+            spawn.kill_descendants()
+            return by_gate("internal", f"{type(error).__name__}: {error}")
+
+    def _hook_environment(self, outcome: str = "") -> dict[str, str]:
+        return command_line.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
+
+    def _borg(self, watch: Watch) -> RunResult:
+        if watch.stopped:
+            return by_gate(watch.stopped)
+        free_space.require([self.env["BORG_BASE_DIR"]])  # borg itself would take it for a bug of the hardware's
+        source_paths.require_devices(self.launch.devices)  # once more: a hook may have made it
+        source_paths.require_present(map(str, self.launch.paths))
+        source_paths.require_patterns(self.launch.patterns)
+        secret = self._obtained = passphrase.obtain(
+            self.secret, command_line.hook_environment(home(), self.launch.job, "")
+        )
+        fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
+        door = Door(self.directory, self.connection, self.agree)
+        carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
+        env = command_line.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
+        try:
+            wall = spawn.Wall(self._last_act, self.wall.kinds)
+            child, streams = start(self.output, "borg", self.words, env, self._disclose, fds, wall, _NO_MEMORY)
+        except spawn.Unprepared as error:
+            door.close()
+            raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
+        except OSError as error:
+            door.close()
+            raise BorgctlError("borg-missing", f"{self.words[0]!r}: {error.strerror}") from None
+        finally:
+            for fd in fds.values():
+                os.close(fd)
+        skipped = file_systems(self.launch)  # what the hooks have mounted, too
+        waiting = Waiting(lambda: (child.pid, *spawn.descendants(child.pid)), _SECONDS_AT_A_PIPE)
+        look = partial(self._look, waiting) if self.launch.devices else lambda: None
+        status = watch.run(child, streams, BORG_ENDING, door, before_end=self._note_reading, look=look)
+        if status != 0:
+            self._keep("borg", streams)
+        if self._listed is not None:
+            self.output.say(str(self._listed))
+        short = any(stream.lines.met for stream in streams)
+        reason = self.log.reason(status)
+        ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry, reason=reason)
+        found = tuple(self.log.found) if ending.reason == DAMAGED else ()
+        if self.log.warnings and not self.output.json:
+            self.output.say(f"borg's warnings: {written(self.log.warnings)}")
+        detail = f"{self.env['BORG_BASE_DIR']!r}: {os.strerror(errno.ENOSPC)}" if ending.reason == "no-space" else None
+        ending = replace(ending, detail=ending.detail or detail)
+        reading = self._reading if watch.stopped else None
+        return replace(self._pruned(ending), reading=reading, skipped=skipped, warnings=self.log.warnings, found=found)
+
+    def _pruned(self, ending: RunResult) -> RunResult:
+        """Add to a prune's good ending what it did; one that met no archive may be of another name than is meant."""
+        pruning = self._pruning
+        if pruning is None or ending.outcome not in ("ok", "warning"):
+            return ending
+        if pruning.dry or not self.output.json:  # else the last line tells it
+            self.output.say(str(pruning))
+        if not pruning.empty:
+            return replace(ending, pruned=pruning)
+        names = dict(self.launch.options).get("glob-archives") or "*"
+        told = f"the repository has no archive named {names!r}"
+        return replace(_instead(ending, "nothing-matched"), pruned=pruning, detail=told)
+
+    def _look(self, waiting: Waiting) -> str | None:
+        """Return why borg has to end: it waits at a pipe, whose name is kept for our own log."""
+        self._reading = waiting.look()
+        return "pipe-without-writer" if self._reading else None
+
+    def _note_reading(self) -> None:
+        """Keep which file borg is at, for our own log."""
+        if self._reading:
+            return
+        apart = (self.env["BORG_BASE_DIR"], self.directory)
+        self._reading = open_files.reading(spawn.descendants(), apart)
+
+    def _last_act(self) -> None:
+        """What borg's process does to itself before it is borg."""
+        priority.lower(self.limits.nice, self.limits.ionice)
+        self.wall.lay()
+
+    def _keep(self, source: str, streams: Sequence[Stream]) -> None:
+        secret = passphrase.known(self.secret, self._obtained)
+        lines = [redact.without(line, secret)[:_LONGEST_SAID] for stream in streams for line in stream.lines.tail]
+        self.said.extend(f"{source}: {line}" for line in lines)
+
+    def _disclose(self, stream: str) -> Callable[[str], str | None] | None:
+        disclose = None if self.launch.disclosed else partial(log_filter.counts, stream)
+        if stream != "stderr":
+            return disclose
+        return partial(self._heard, self._listing(disclose))
+
+    def _heard(self, disclose: Callable[[str], str | None] | None, line: str) -> str | None:
+        """Hear a line of borg's log; what is counted in the end is not said one by one where names stay here."""
+        counted = self.log.take(line) not in (None, OTHER)
+        if counted and not self.launch.disclosed:
+            return None
+        return disclose(line) if disclose else line
+
+    def _listing(self, disclose: Callable[[str], str | None] | None) -> Callable[[str], str | None] | None:
+        """Count what a dry run or a prune lists."""
+        names = {name for name, _ in self.launch.options}
+        shown = self.launch.disclosed and "list" in names
+        listed: DryRun | Pruning
+        if self.launch.dry:
+            self._listed = listed = DryRun(shown, counted="filter" not in names)
+        elif self.launch.command == "prune":
+            self._pruning = listed = Pruning(shown, dry="dry-run" in names)
+        else:
+            return disclose
+        return lambda line: listed.take(line, disclose)
+
+
+def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> RunResult:
+    """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server.
+
+    But for a dry run, which has nothing to say to it; its reason keeps it from being taken for a backup.
+    """
+    identity = door.identity.hex() if door.identity else None
+    ended = _verdict(status, stopped, door, short=short, dry=dry, reason=reason)
+    told = replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
+    return replace(told, compared=door.compared)
+
+
+def broken_by(door: Door) -> RunResult | None:
+    """Return the ending of what did not speak as it should, None where both sides did."""
+    if door.failed is not None:
+        return by_gate(door.failed.reason.code, door.failed.detail)
+    if door.refused:
+        return by_gate("repository-replaced")
+    if door.strange:
+        return by_gate("transport-failed", "the server does not speak borg's protocol, or not in turn")
+    if door.unknown:
+        return by_gate("borg-unsupported", "borg asked the server for what no borg asks for that is known")
+    return None
+
+
+def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> RunResult:
+    if stopped:
+        return by_gate(stopped)
+    if (broken := broken_by(door)) is not None:
+        return broken
+    if short and status not in {0, 1} and status not in _WARNINGS:
+        return by_gate("memory-limit")
+    if status < 0:
+        return RunResult("failed", "borg", 128 - status)
+    if reason is not None and (status != 1 or door.identity is not None):
+        return by_gate(reason)
+    if status not in {0, 1} and status not in _WARNINGS:
+        return RunResult("failed", "borg", status)
+    if dry:
+        return RunResult("ok" if status == 0 else "warning", "borg", status, DRY_RUN)
+    if door.identity is None:
+        return by_gate("borg-missing", f"borg ended with status {status} and has not opened the repository")
+    return RunResult("ok" if status == 0 else "warning", "borg", status)

@@ -1,0 +1,256 @@
+"""How borg's protocol reaches the server: the forced command's own fds, or one forwarded socket, pinned.
+
+A socket's name is the server's choice and other users can see it, so it is held by a descriptor, checked, its name
+removed, and then connected once, through that descriptor. `Door` is where the relay is handed the connection. This
+module does not know borg.
+"""
+
+import array
+import contextlib
+import errno
+import os
+import select
+import socket
+import stat
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from borgctl.borg import relay
+from borgctl.errors import BorgctlError
+from borgctl.fs import secure_path
+from borgctl.fs.secure_path import InsecurePath, SecurePath
+from borgctl.policy.decide import require_placed
+from borgctl.process import spawn
+from borgctl.values import SocketPath
+
+_SSHD = ("sshd", "sshd-session")  # the latter since OpenSSH 9.8
+_COMPARED = {relay.REPOSITORY: "repository", relay.KEY: "key"}
+_CREDENTIALS = struct.Struct("iii")  # pid, uid, gid: unix(7) SO_PEERCRED
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Two descriptors: from the server and to it. `hangup`: end of file on the first means that the server is gone."""
+
+    source: int
+    sink: int
+    hangup: bool
+
+
+def stdio(source: int, sink: int) -> Connection:
+    """Return the forced command's former fds 0 and 1 as connection."""
+    return Connection(source, sink, hangup=True)
+
+
+def pin(path: SocketPath, directory: str) -> int:
+    """Pin a forwarded socket and remove its name; return an O_PATH descriptor of it.
+
+    Raise BorgctlError unless it is a socket of ours with mode 0600 or less and one link, directly in `directory`, which
+    nobody else can write and no symlink leads to. A name that is not such a socket is left as it is.
+    """
+    require_placed(path, directory)
+    owners = _owners()
+    try:
+        with secure_path.directory(directory, owners, follow=False) as held:
+            _sweep(held, owners)
+            fd = os.open(os.path.basename(path.text), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held.fd)
+            try:
+                _check(os.fstat(fd), path.text, owners)
+                _remove(held.fd, os.path.basename(path.text), os.fstat(fd))
+            except BaseException:
+                os.close(fd)
+                raise
+            return fd
+    except InsecurePath as error:
+        raise BorgctlError("socket-refused", str(error)) from None
+    except OSError as error:
+        raise BorgctlError("socket-refused", f"{path.text!r}: {error.strerror}") from None
+
+
+def _owners() -> frozenset[int]:
+    """Return who may own socket and directory: root, we, and the users of our ancestors (sshd's, under sudo)."""
+    above = spawn.ancestors(os.getpid())
+    found = {0, os.geteuid()}
+    for pid in above:
+        with contextlib.suppress(OSError):
+            found.add(os.stat(f"/proc/{pid}").st_uid)
+    return frozenset(found)
+
+
+def _check(status: os.stat_result, path: str, owners: frozenset[int]) -> None:
+    if not stat.S_ISSOCK(status.st_mode):
+        raise InsecurePath(f"{path!r} is not a socket")
+    if status.st_uid not in owners:
+        raise InsecurePath(f"{path!r} is owned by uid {status.st_uid}")
+    if status.st_mode & 0o077:
+        raise InsecurePath(f"{path!r} has mode {stat.S_IMODE(status.st_mode):04o}: expected StreamLocalBindMask 0177")
+    if status.st_nlink != 1:
+        raise InsecurePath(f"{path!r} has {status.st_nlink} links")
+
+
+def _remove(directory: int, name: str, meant: os.stat_result) -> None:
+    """Remove a name only if it is still the object that was looked at; raise InsecurePath where it is another.
+
+    No call removes a name by what it names, so it is first moved to one that nobody can foresee, and looked at there.
+    """
+    aside = f".{os.urandom(16).hex()}"
+    os.rename(name, aside, src_dir_fd=directory, dst_dir_fd=directory)
+    now = os.stat(aside, dir_fd=directory, follow_symlinks=False)
+    if (now.st_dev, now.st_ino) == (meant.st_dev, meant.st_ino):
+        os.unlink(aside, dir_fd=directory)
+        return
+    with contextlib.suppress(OSError):  # put back what is not ours, unless its place is taken already
+        if stat.S_ISDIR(now.st_mode):
+            os.rename(aside, name, src_dir_fd=directory, dst_dir_fd=directory)
+        else:
+            os.link(aside, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+            os.unlink(aside, dir_fd=directory)
+    raise InsecurePath(f"{name!r} was replaced while we looked at it")
+
+
+def _sweep(held: SecurePath, owners: frozenset[int]) -> None:
+    """Remove the sockets of dead connections: sshd never does, and such a name would be taken for ever."""
+    fd = held.open(os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        names = os.listdir(fd)  # before the look at what is alive: what comes later is not in it
+        with open("/proc/net/unix", "rb") as file:
+            alive = {row.rpartition(b"/")[2] for row in file.read().split(b"\n")}
+        for name in names:
+            with contextlib.suppress(FileNotFoundError, InsecurePath):  # another gate swept it
+                status = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                ours = stat.S_ISSOCK(status.st_mode) and status.st_uid in owners
+                if ours and os.fsencode(name) not in alive and _refuses(fd, name):
+                    _remove(fd, name, status)
+    finally:
+        os.close(fd)
+
+
+def _refuses(directory: int, name: str) -> bool:
+    """Tell whether nobody listens: a socket may be alive under another name than the one it was bound to."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as probe:
+        return probe.connect_ex(f"/proc/self/fd/{directory}/{name}") == errno.ECONNREFUSED
+
+
+def connect(pinned: int) -> Connection:
+    """Connect once to a pinned socket; raise BorgctlError unless one of our ancestors, sshd, listens there."""
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        client.connect(f"/proc/self/fd/{pinned}")
+        pid, _, _ = _CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+    except OSError as error:
+        client.close()
+        raise BorgctlError("transport-failed", f"the announced socket: {error.strerror}") from None
+    finally:
+        os.close(pinned)
+    if pid not in spawn.ancestors(os.getpid()) or _name(pid) not in _SSHD:
+        client.close()
+        raise BorgctlError("socket-refused", f"the announced socket is served by process {pid}, not by our own sshd")
+    fd = client.detach()
+    return Connection(fd, fd, hangup=False)
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii", errors="replace") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+class Door:
+    """Where the relay comes in: a socket in a private directory, for one descendant of our borg, once.
+
+    `agree` is asked about what the relay shows before it passes on: `relay.REPOSITORY` and the kinds beside it, with
+    32 bytes; it says no, or raises BorgctlError. `identity` is the repository's id, `compared` what of id and key was
+    agreed to, `refused` that something was not, `failed` why nobody could tell or what else was wrong, `strange` that
+    the server did not speak as a borg server does, `unknown` that borg did not; `counts` are the bytes to the server
+    and from it, None as long as the relay has not told them; `relay` is its pid, once it is in.
+    """
+
+    def __init__(self, directory: str, connection: Connection, agree: Callable[[bytes, bytes], bool]) -> None:
+        self.directory = directory
+        self.counts: tuple[int, int] | None = None
+        self.identity: bytes | None = None
+        self.compared: tuple[str, ...] = ()
+        self.refused = False
+        self.failed: BorgctlError | None = None
+        self.strange = self.unknown = False
+        self.relay = 0
+        self._agree = agree
+        self._connection = connection
+        self._fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._listener: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._listener.bind(f"/proc/self/fd/{self._fd}/{relay.DOOR}")
+        # the relay may be another user; no other comes in here, since the directory is ours with mode 0700
+        os.chmod(f"/proc/self/fd/{self._fd}/{relay.DOOR}", 0o666)  # noqa: S103
+        self._listener.listen(1)
+        self._relay: socket.socket | None = None
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll, -1 where nothing is expected any more."""
+        for candidate in (self._listener, self._relay):
+            if candidate is not None:
+                return candidate.fileno()
+        return -1
+
+    def answer(self, borg: int) -> None:
+        """Take what came in: the relay, whose ancestor must be the process `borg`; later, its counts."""
+        if self._listener is not None:
+            self._admit(borg)
+        elif self._relay is not None:
+            self._hear(self._relay)
+
+    def _hear(self, client: socket.socket) -> None:
+        """Take what the relay shows, and answer; or the counts, or the end."""
+        try:
+            data = client.recv(relay.SHOWN.size)
+            if len(data) == relay.SHOWN.size:
+                self.refused = True
+                if self._agreed(*relay.SHOWN.unpack(data)):
+                    self.refused = False
+                    client.send(b"y", socket.MSG_DONTWAIT)  # who does not listen is no relay, and not waited for
+                    return
+        except BorgctlError as error:  # also: what is known could not be read, or the id not be kept
+            self.failed = error
+        except OSError:
+            data = b""  # it was killed
+        if len(data) == relay.COUNTS.size:
+            sent, received = relay.COUNTS.unpack(data)
+            self.strange, self.unknown = bool(sent & relay.STRANGE), bool(sent & relay.UNKNOWN)
+            self.counts = (sent & ~(relay.STRANGE | relay.UNKNOWN), received)
+        client.close()
+        self._relay = None
+
+    def _agreed(self, kind: bytes, shown: bytes) -> bool:
+        """Ask, and keep what was compared."""
+        if kind == relay.REPOSITORY:
+            self.identity = self.identity or shown
+        agreed = self._agree(kind, shown)
+        if agreed and (name := _COMPARED.get(kind)) and name not in self.compared:
+            self.compared += (name,)
+        return agreed
+
+    def _admit(self, borg: int) -> None:
+        assert self._listener is not None
+        client, _ = self._listener.accept()
+        pid, _, _ = _CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        if borg not in spawn.ancestors(pid):
+            client.close()
+            return
+        fds = array.array("i", (self._connection.source, self._connection.sink))
+        with contextlib.suppress(ConnectionError):  # it was killed
+            client.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        self._listener.close()
+        self._listener, self._relay, self.relay = None, client, pid
+        os.close(self._connection.sink)  # the server must see the end of file when the relay goes
+
+    def close(self) -> None:
+        """Close what is open; read the counts of a relay that has just gone."""
+        if self._relay is not None and select.select([self._relay], [], [], 1.0)[0]:
+            self.answer(0)
+        for candidate in (self._listener, self._relay):
+            if candidate is not None:
+                candidate.close()
+        self._listener = self._relay = None
+        os.close(self._fd)

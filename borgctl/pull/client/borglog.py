@@ -1,0 +1,83 @@
+"""borg's own lines: what `--log-json` writes to stderr, read with the distrust that the client deserves.
+
+read('{"type": "log_message", "levelname": "ERROR", "message": "no such archive", …}') == Note("ERROR", …)
+read('{"type": "archive_progress", "nfiles": 3, …}') == Counts(files=3, …)
+"""
+
+from dataclasses import dataclass
+
+from borgctl.pull.client.frames import parse
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_LARGEST = 1 << 63
+_LONGEST = 4000  # characters of a message that are kept: a thousand messages are a few megabytes
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something said: its level is one of LEVELS, `msgid` is borg's name for the message where it has one."""
+
+    level: str
+    text: str
+    msgid: str | None = None
+    listed: bool = False  # an answer rather than a message: what an option like --list makes borg say
+
+    @property
+    def weighs(self) -> bool:
+        """Tell whether this is a warning or worse."""
+        return self.level not in ("DEBUG", "INFO")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How far an archive is: files, and bytes before and after deduplication."""
+
+    files: int
+    original: int
+    new: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What borg is busy with, when that is not counted in files."""
+
+    text: str
+
+
+def read(line: str) -> Note | Counts | Step | None:
+    """Read one line of borg's stderr; None for what has nothing to say. A line that is no JSON is a warning."""
+    entry = parse(line)
+    if not isinstance(entry, dict):
+        return Note("WARNING", line[:_LONGEST]) if line.strip() else None
+    match entry.get("type"):
+        case "log_message":
+            level = entry.get("levelname")
+            return Note(
+                level if level in LEVELS else "WARNING",
+                _text(entry.get("message")),
+                _text(entry.get("msgid")) or None,
+                listed=_text(entry.get("name")).startswith("borg.output.") and level == "INFO",
+            )
+        case "archive_progress":
+            return counts(entry)
+        case "progress_message" | "progress_percent":
+            return Step(_text(entry.get("message"))) if entry.get("message") else None
+        case "file_status":
+            return Note("INFO", f"{_text(entry.get('status'))} {_text(entry.get('path'))}", listed=True)
+        case "question_prompt" | "question_invalid_answer" | "question_accepted_false":
+            return Note("WARNING", _text(entry.get("message")), _text(entry.get("msgid")) or None)
+        case _:
+            return None
+
+
+def counts(entry: object) -> Counts | None:
+    """Read the three numbers of a progress line or of an archive's `stats`; None where one is no such number."""
+    if not isinstance(entry, dict):
+        return None
+    found = [entry.get(key) for key in ("nfiles", "original_size", "deduplicated_size")]
+    numbers = [number for number in found if type(number) is int and 0 <= number < _LARGEST]
+    return Counts(*numbers) if len(numbers) == len(found) else None
+
+
+def _text(value: object) -> str:
+    return value[:_LONGEST] if isinstance(value, str) else ""

@@ -1,0 +1,180 @@
+"""Transcript: what one connection has said so far, bounded in memory whatever the client sends.
+
+It believes frames of one run only: the run of `start`, or the only one named. What it cannot keep it counts.
+
+    note = transcript.take(event)       # a Message, Counts or Step to show, or None
+    transcript.ending()                 # the Exit to believe, or None
+"""
+
+import re
+import time
+from dataclasses import dataclass, replace
+
+from borgctl.console.text import local
+from borgctl.pull.client.borglog import Counts, Note, Step, counts, read
+from borgctl.pull.client.frames import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
+
+MOST_RESULT = 4 << 20  # bytes
+MOST_MESSAGES = 1000
+LONGEST_MESSAGE = 4000  # characters
+MOST_LISTED = 10_000
+LONGEST_LISTED = 1000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A line for people; `source` is gate, borg, hook, serve, unframed (the client's words or ssh's) or borgpull."""
+
+    source: str
+    level: str
+    text: str
+    msgid: str | None = None
+
+
+class Transcript:
+    """The state of one conversation; `asked` is the job and repository that `start` must repeat, None for hello.
+
+    `until`: when its window is over, by our own clock.
+    """
+
+    def __init__(self, asked: tuple[str | None, str | None] = (None, None), until: float | None = None) -> None:
+        self.asked, self._until = asked, until
+        self._runs: set[str] = set()
+        self._parts: dict[tuple[str, str], bytearray] = {}  # bytes: as text, many small pieces would take far more room
+        self._exit: Exit | None = None
+        self._result = bytearray()
+        self.hello: Hello | None = None
+        self.heard = 0.0  # when (time.time) hello came
+        self.start: Start | None = None
+        self.astray = False  # the frames contradict each other or the request
+        self.result_cut = False
+        self.used = False  # a window was used
+        self.renewed = False  # and the key was changed in it
+        self.messages: list[Message] = []
+        self.dropped = 0
+        self.listed: list[str] = []
+        self.unlisted = 0
+        self.counts: Counts | None = None
+
+    @property
+    def run(self) -> str | None:
+        """Return the run id: that of `start`, else the only one seen."""
+        if self.start is not None:
+            return self.start.run
+        return next(iter(self._runs)) if len(self._runs) == 1 else None
+
+    @property
+    def gate_run(self) -> str | None:
+        """Return the run id where it is one that a gate makes: short, and fit to be pasted; else None."""
+        return self.run if self.run is not None and re.fullmatch("[0-9a-f]{16}", self.run) else None
+
+    def take(self, event: Event) -> Message | Counts | Step | None:
+        """Keep one event; return what of it is worth showing now."""
+        if isinstance(event, Unframed):
+            return self.keep(Message("unframed", "WARNING", event.text)) if event.text.strip() else None
+        if self._exit is not None or (self.start is not None and event.run != self.start.run):
+            self.astray = True  # a frame after the last one, or of another run
+            return None
+        if len(self._runs) < 2:
+            self._runs.add(event.run)
+        match event:
+            case Hello():
+                self.heard = self.heard or time.time()
+                self.hello = self.hello or event
+            case Start():
+                self.astray |= self.start is not None or (event.job, event.repository) != self.asked
+                self.start = self.start or event
+            case Exit():
+                self._exit = event
+            case Opened():
+                self.used |= event.state == "used"
+                self.renewed |= event.state == "renewed"
+                end = f" until {local(self._until, time.time())}" if event.state == "open" and self._until else ""
+                return self.keep(Message("gate", "INFO", f"the window is {event.state}{end}"))
+            case Said():
+                return self.keep(Message("gate", "WARNING", event.text))
+            case Output():
+                return self._output(event)
+        return None
+
+    def ending(self) -> Exit | None:
+        """Return the gate's last word, if there is one that belongs to this run."""
+        return self._exit if self._exit and self._exit.run == self.run and not self.astray else None
+
+    def keep(self, message: Message) -> Message | None:
+        """Keep a message while there is room, cut if it is long; return it as it was kept."""
+        if len(self.messages) >= MOST_MESSAGES:
+            self.dropped += 1
+            return None
+        if (more := len(message.text) - LONGEST_MESSAGE) > 0:
+            message = replace(message, text=f"{message.text[:LONGEST_MESSAGE]}… ({more} more characters)")
+        self.messages.append(message)
+        return message
+
+    def result(self) -> list[str]:
+        """Return the lines of borg's stdout."""
+        return _text(self._result).splitlines()
+
+    def document(self) -> object:
+        """Return borg's stdout as the one JSON object that it is, else None."""
+        value = parse(_text(self._result)) if not self.result_cut else None
+        return value if isinstance(value, dict) else None
+
+    def totals(self) -> Counts | None:
+        """Return the finished archive's numbers, from the result of `create --json`."""
+        match self.document():
+            case {"archive": {"stats": stats}}:
+                return counts(stats)
+            case _:
+                return None
+
+    @property
+    def files(self) -> int | None:
+        """Return how many files the finished archive has, None where that was not said."""
+        totals = self.totals()
+        return None if totals is None else totals.files
+
+    def _output(self, event: Output) -> Message | Counts | Step | None:
+        if (event.source, event.stream) == ("borg", "stdout"):
+            self._add(event.data + ("" if event.more else "\n"))
+            return None
+        key = (event.source, event.stream)
+        held = self._parts.pop(key, bytearray())
+        held += _bytes(event.data[: max(0, LONGEST + 1 - len(held))])
+        if event.more:
+            self._parts[key] = held
+            return None
+        line = _text(held)
+        if event.source == "hook":
+            return self.keep(Message("hook", "INFO", line)) if line.strip() else None
+        said = read(line)
+        if isinstance(said, Note) and said.listed:
+            return self._list(said.text)
+        if isinstance(said, Note):
+            return self.keep(Message("borg", said.level, said.text, said.msgid)) if said.weighs else None
+        if isinstance(said, Counts):
+            self.counts = said
+        return said
+
+    def _list(self, line: str) -> Message | None:
+        """Keep a line of what borg lists, apart from messages, which it must not push out."""
+        if len(self.listed) >= MOST_LISTED:
+            self.unlisted += 1
+            return None
+        self.listed.append(line[:LONGEST_LISTED])
+        return Message("borg", "INFO", self.listed[-1])
+
+    def _add(self, text: str) -> None:
+        data = _bytes(text)
+        if len(self._result) + len(data) > MOST_RESULT:
+            self.result_cut = True
+        else:
+            self._result += data
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _text(data: bytearray) -> str:
+    return data.decode("utf-8", "surrogatepass")

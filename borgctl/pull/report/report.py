@@ -1,0 +1,172 @@
+"""Report: one run, for people (a line) and for programs (a JSON object).
+
+summary(report) == "web1 default: ok, 20016 files, 1.2 GB original, 3.4 MB new, 18 s"
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from borgctl.borg.warning_kinds import written
+from borgctl.console.text import elapsed
+from borgctl.pull.client.frames import Audit
+from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.report.hints import advice
+from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.report.progress import position
+from borgctl.pull.report.record_run import alerted
+from borgctl.pull.repository.guard import Passed, Refused
+from borgctl.pull.state.state import Alert
+from borgctl.pull.targets.owner import typed
+from borgctl.pull.text import size
+
+_MOST_ARCHIVES = 10_000
+_MOST_LINES = 100_000  # each has the target's name before it
+_WIDEST_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of one run; `job` is None where it did not come to one, `serve` is borg serve's exit status.
+
+    `passed` is what the client did to the repository, `refused` what it may not, `hint` what to do about that.
+    """
+
+    target: str
+    job: str | None
+    verdict: Verdict
+    begun: float
+    duration: float
+    transcript: Transcript
+    serve: int | None
+    alerts: tuple[Alert, ...] = ()
+    passed: Passed | None = None
+    refused: Refused | None = None
+    hint: str | None = None
+
+
+def summary(report: Report) -> str:
+    """Write one line, and more where there is something to do, or to look up on the other machine."""
+    verdict, transcript = report.verdict, report.transcript
+    title = f"{report.target} {report.job}" if report.job else report.target
+    parts = [f"{title}: {verdict.outcome}"]
+    if verdict.reason is not None:
+        code = "" if verdict.code is None else f", status {verdict.code}"
+        parts[0] += f" ({verdict.origin}: {verdict.reason}{code})"
+    elif verdict.code:
+        parts[0] += f" ({verdict.origin}: status {verdict.code})"
+    if report.refused is not None:
+        parts.append(str(report.refused))
+    if report.serve and transcript.start is not None and verdict.origin in ("borg", "gate"):
+        parts.append(f"borg serve ended with status {report.serve}")
+    parts += _counted(report)
+    if report.duration:
+        parts.append(elapsed(report.duration))
+    parts += _besides(transcript)
+    lines = [", ".join(parts)]
+    if hint := report.hint or advice(verdict, transcript.messages, report.target):
+        lines.append(f"hint: {typed(hint)}")
+    if verdict.outcome != "ok" and transcript.gate_run is not None:
+        lines.append(f"{title}: on the client: borgctl audit show --run {transcript.gate_run}")
+    if report.alerts:
+        lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
+        lines.append(typed(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT"))
+    return "\n".join(lines)
+
+
+def _besides(transcript: Transcript) -> list[str]:
+    """Write what is good to know of a run however it ended."""
+    told, parts = transcript.ending(), []
+    if told and told.skipped_mounts:
+        parts.append(f"{told.skipped_mounts} mounted file systems left out (one-file-system)")
+    if transcript.dropped:
+        parts.append(f"{transcript.dropped} more messages not kept")
+    if transcript.unlisted:
+        parts.append(f"{transcript.unlisted} more lines of its list not kept")
+    if told and told.audit and told.audit.behind:
+        parts.append(f"{told.audit.behind} records of its audit log are left for the next run to prove")
+    return parts
+
+
+def _counted(report: Report) -> list[str]:
+    """Write what was counted: files by borg, warnings by the gate, objects by the guard."""
+    transcript, parts = report.transcript, []
+    if totals := transcript.totals():
+        parts.append(position(totals))
+    elif transcript.counts:  # progress stops short of the end
+        parts.append(f"at least {position(transcript.counts)}")
+    if told := transcript.ending():
+        parts.append(written(told.warnings))
+    if told and told.pruned:
+        parts.append("kept {}, marked {}".format(*told.pruned))
+    if report.passed is not None:
+        parts.append(_done(report.passed))
+    return [part for part in parts if part]
+
+
+def _done(passed: Passed) -> str:
+    """Write what a client did to the repository, by the guard's word."""
+    parts = [f"{passed.puts} objects put ({size(passed.put_bytes)})"] if passed.puts else []
+    parts += [f"{passed.deletes} objects deleted"] if passed.deletes else []
+    return ", ".join(parts + (["nothing committed"] if parts and not passed.commits else []))
+
+
+def readable(transcript: Transcript) -> list[str]:
+    """Return a result for people: a list of archives as names and times, anything else as it came.
+
+    A hostile client's many empty entries and one long name must not become a hundred times as much.
+    """
+    document = transcript.document()
+    archives = document.get("archives") if isinstance(document, dict) else None
+    if not isinstance(archives, list) or not all(isinstance(archive, dict) for archive in archives):
+        lines = transcript.result()
+        more = [f"and {len(lines) - _MOST_LINES} more lines: 'borgpull run --json' has them all"]
+        return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], *more]
+    rows = [(str(archive.get("name")), str(archive.get("start"))) for archive in archives[:_MOST_ARCHIVES]]
+    width = max((len(name) for name, _ in rows), default=0)
+    lines = [f"{name:{min(width, _WIDEST_NAME)}}  {start}" for name, start in rows]
+    if len(archives) > _MOST_ARCHIVES:
+        lines.append(f"and {len(archives) - _MOST_ARCHIVES} more archives: 'borgpull run --json' has them all")
+    return lines or ["no archives"]
+
+
+def record(report: Report) -> dict[str, Any]:
+    """Return the run as the object that `run --json` prints; `duration` in seconds, `started` in UTC."""
+    verdict, transcript = report.verdict, report.transcript
+    messages = [
+        {"source": message.source, "level": message.level, "text": message.text, "msgid": message.msgid}
+        for message in transcript.messages
+        if message.level != "INFO"
+    ]
+    if transcript.dropped:
+        text = f"{transcript.dropped} more messages not kept"
+        messages.append({"source": "borgpull", "level": "WARNING", "text": text, "msgid": None})
+    told = transcript.ending()
+    command = transcript.start.command if transcript.start else None
+    return {
+        "target": report.target,
+        "job": report.job,
+        "run": transcript.run,
+        "outcome": verdict.outcome,
+        "origin": verdict.origin,
+        "code": verdict.code,
+        "reason": verdict.reason,
+        "started": datetime.fromtimestamp(report.begun, UTC).isoformat(timespec="milliseconds"),
+        "duration": round(report.duration, 3),
+        "command": command,
+        "result": (transcript.document() if command == "create" else None) or transcript.result(),
+        "messages": messages,
+        "warnings": dict(told.warnings) if told else {},
+        "serve": report.serve,
+        "passed": report.passed and asdict(report.passed),
+        "refused": report.refused and asdict(report.refused),
+        "skipped_mounts": told.skipped_mounts if told else 0,
+        "pruned": dict(zip(("kept", "marked"), told.pruned, strict=True)) if told and told.pruned else None,
+        "listed": transcript.listed,
+        "audit": _audit(told.audit) if told and told.audit else None,
+        "alerts": [{"reason": alert.reason, "text": alert.text} for alert in report.alerts],
+    }
+
+
+def _audit(told: Audit) -> dict[str, Any]:
+    return {"head": str(told.head), "continues": told.continues, "behind": told.behind}

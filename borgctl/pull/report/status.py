@@ -1,0 +1,144 @@
+"""status: how all targets stand, from their files and states alone; asks nobody.
+
+Overdue is what `expect` in the target file says, or the default. Judged are the target's jobs, or where it names none
+those that have made archives; and each other job that has ever gone well; and the last attempt, if it failed before it
+came to a job. Alerts stand until a person accepts them. How it is written is in `target_status`.
+
+    for standing in standings(folders, ["web1"], now): standing.level      0 all well, 1 warnings, 2 critical
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from borgctl.console.text import elapsed
+from borgctl.errors import BadValue
+from borgctl.pull.report.outcome import GOOD
+from borgctl.pull.report.past_runs import retire
+from borgctl.pull.report.target_status import AtWork, Row, Standing
+from borgctl.pull.repository.inspection import problem
+from borgctl.pull.run.ready import obstacle
+from borgctl.pull.state import running
+from borgctl.pull.state import state as states
+from borgctl.pull.state.broken_off import interrupted
+from borgctl.pull.state.running import Seen
+from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import Target, load
+from borgctl.pull.text import iso
+
+_AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """What the rows of one target are judged by; `added` is when the target was made, or was first run."""
+
+    target: Target
+    state: State
+    added: float
+    now: float
+
+
+def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[Standing]:
+    """Yield how each target stands."""
+    for text in names:
+        try:
+            name = TargetName(text)
+            target = load(folders, name)
+            state = states.load(folders, name)
+            judge = _Judge(target, state, _added(folders, target, state), now)
+            begun = running.seen(folders, name)
+        except (PullError, BadValue, OSError) as error:
+            yield Standing(text, (Row(text, None, "invalid", text=str(error).partition("\n")[0]),), State())
+            continue
+        interrupted(state, begun)
+        if target.jobs is not None:
+            retire(state, tuple(str(job.name) for job in target.described))
+        rows = tuple(_completed(row, state, now) for row in _rows(judge))
+        yield Standing(text, rows, state, _at_work(begun, now))
+
+
+def _completed(row: Row, state: State, now: float) -> Row:
+    """Add for how long it fails, and whether a person has looked since it did."""
+    if row.last is None:
+        return row
+    failing = None if row.last.since is None else max(0.0, now - row.last.since)
+    return replace(row, failing=failing, accepted=_accepted(row.last, state))
+
+
+def _accepted(last: Past, state: State) -> bool:
+    """Tell whether a person has accepted an alert of this very reason since."""
+    since = [one.alerts for one in state.accepted if one.time >= last.time]
+    return any(text.startswith(f"{last.reason}: ") for alerts in since for text in alerts)
+
+
+def _at_work(seen: Seen | None, now: float) -> AtWork | None:
+    if seen is None or not seen.alive:
+        return None
+    return AtWork(seen.begun.kind, seen.begun.job, max(0.0, now - seen.begun.time))
+
+
+def _added(folders: Folders, target: Target, state: State) -> float:
+    """Return since when the target is there: its key is never written again, and its first run stays in the state."""
+    known = [state.since] if state.since is not None else []
+    for path in (folders.target(target.name), f"{folders.key(target.name)}.pub"):
+        try:
+            known.append(os.stat(path).st_mtime)
+        except OSError:  # transport local has no key; the file was there a moment ago
+            continue
+    return min(known, default=0.0)
+
+
+def _rows(judge: _Judge) -> Iterator[Row]:
+    target, state, name = judge.target, judge.state, str(judge.target.name)
+    if (unready := obstacle(target)) is not None:
+        yield Row(name, None, "not-ready", text=unready.reason)
+    wrong = problem(target, state)
+    if wrong is not None and not wrong.hidden:
+        yield Row(name, None, "unusable", text=f"{wrong.reason}: {wrong.text}")
+    expected = [str(job) for job in target.jobs] if target.jobs is not None else _archiving(state)
+    for job in expected:
+        yield _row(judge, job, state.jobs.get(job), target.expect)
+    for job, kept in state.jobs.items():
+        if job not in expected:
+            row = _row(judge, job, kept, None)
+            judged = kept.good is not None and kept.command != "init"
+            yield row if judged else Row(name, job, "seen", row.age, last=kept.last, good=kept.good)
+    failed = state.last if state.last and state.last.outcome not in GOOD else None
+    if not expected:
+        yield _never(judge, Row(name, None, "never", expect=target.expect, last=failed))
+    elif failed and failed.time not in [job.last.time for job in state.jobs.values()]:  # it came to no job
+        yield Row(name, None, "failing", text=f"tried {elapsed(max(0.0, judge.now - failed.time))} ago", last=failed)
+
+
+def _archiving(state: State) -> list[str]:
+    return [name for name, job in state.jobs.items() if job.command == "create"]
+
+
+def _never(judge: _Judge, row: Row) -> Row:
+    """Say of what has never gone well how long that has been so: it is only new until it is due."""
+    age = judge.now - judge.added
+    due = row.expect is not None and not -_AHEAD <= age <= row.expect
+    text = f"added {elapsed(max(0.0, age))} ago"
+    assumed = row.expect is not None and not judge.target.expect_said
+    return replace(row, state="never" if due else "new", text=text, assumed=assumed)
+
+
+def _row(judge: _Judge, name: str, job: Job | None, expect: int | None) -> Row:
+    target = str(judge.target.name)
+    if job is None or job.good is None:
+        return _never(judge, Row(target, name, "never", expect=expect, last=job.last if job else None))
+    age, ahead = max(0.0, judge.now - job.good.time), job.good.time > judge.now + _AHEAD
+    if expect is not None and (age > expect or ahead):
+        found = "overdue"
+    elif job.last.outcome not in GOOD:
+        found = "failing"
+    else:
+        found = job.last.outcome
+    text = (
+        f"the last good run is of {iso(job.good.time)}, which is still to come: the clock went back" if ahead else None
+    )
+    assumed = expect is not None and not judge.target.expect_said
+    return Row(target, name, found, age, expect, assumed, job.last, job.good, text)

@@ -1,0 +1,131 @@
+"""compact: free the space that a client's prune has marked, on the server itself, without key and passphrase."""
+
+import signal
+import subprocess
+import time
+
+from borgctl.process.event_loop import EventLoop, Termination
+from borgctl.pull.client.borglog import read
+from borgctl.pull.client.frames import Lines, TooLong
+from borgctl.pull.client.transcript import Message
+from borgctl.pull.process.children import Child
+from borgctl.pull.process.signals import Stop
+from borgctl.pull.process.workdirs import room
+from borgctl.pull.report.hints import advice
+from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.record_run import alerted
+from borgctl.pull.repository import serve
+from borgctl.pull.repository.inspection import begin, inspect
+from borgctl.pull.repository.reserve import lowered, restore
+from borgctl.pull.repository.space import clear, full
+from borgctl.pull.repository.unlock import locked
+from borgctl.pull.state import state as states
+from borgctl.pull.targets.owner import typed
+from borgctl.pull.targets.paths import Folders, lock, make
+from borgctl.pull.targets.targets import Target
+from borgctl.pull.text import shown
+
+_QUOTA = "Storage quota: "
+_DRAIN = 2.0  # seconds that borg's words are read when it has ended: somebody else may hold the pipe
+
+
+def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
+    """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
+    repository = str(target.repository)
+    with lock(folders, target.name), room(folders) as path:
+        make(folders.borg(target.name))
+        screen.begin(f"{target.name} compact")
+        if not _inspected(folders, target, screen):
+            return 2
+        env = serve.environment(folders, target, path)
+        serve.release(folders, target)
+        begin(folders, target.name)
+        restore(repository)
+        if full(repository):
+            clear(folders, repository)
+        with lowered(repository):
+            child = Child(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
+            try:
+                status = _wait(child, screen, stop)
+            finally:
+                child.close()
+                serve.release(folders, target)
+        if not _inspected(folders, target, screen, ours=True):
+            return 2
+    match status:
+        case 0:
+            outcome, result = "ok", 0
+        case 1:
+            outcome, result = "warning", 1
+        case _ if 100 <= status <= 125:  # BORG_EXIT_CODES=modern; 126 and 127 are a shell's
+            outcome, result = "warning", 1
+        case _:
+            outcome, result = "failed", 2
+    screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
+    if outcome == "failed" and (hint := _hint(folders, target)):
+        screen.end(f"hint: {shown(typed(hint))}")
+    return result
+
+
+def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool = False) -> bool:
+    """Look at the repository; say why nothing may be compacted, as the end of this compact, and tell whether it may.
+
+    While an alert stands it may not: what somebody deleted can be brought back until it is compacted, and then no more.
+    """
+    seen = inspect(folders, target, time.time(), ours=ours)
+    for message in seen.messages:
+        screen.show(message)
+    standing = states.load(folders, target.name).alerts
+    for alert in (standing | {alert.reason: alert for alert in seen.alerts}).values():
+        screen.end(f"{target.name} compact: {alerted(alert)}")
+    verdict = seen.verdict or (Verdict("refused", "launcher", None, "alert-stands") if standing else None)
+    if verdict is None:
+        return True
+    screen.end(f"{target.name} compact: {verdict.outcome} (launcher: {verdict.reason})")
+    screen.end(f"hint: {typed(advice(verdict, (), str(target.name)) or '')}")
+    return False
+
+
+def _hint(folders: Folders, target: Target) -> str | None:
+    """Return what to do where borg has failed, as far as that is to be seen from outside."""
+    lack = full(str(target.repository))
+    return f"{lack}: move something else away from that disk, then again" if lack else locked(folders, target)
+
+
+def _wait(child: Child, screen: Screen, stop: Stop) -> int:
+    """Show what borg says until it has ended; a signal to the launcher ends it in order."""
+    loop, lines, said = EventLoop(), Lines(), set[str]()
+    termination = Termination(loop, child.send, ((0, signal.SIGTERM), (30, signal.SIGKILL)))
+
+    def ended() -> None:
+        termination.cancel()
+        loop.after(_DRAIN, lambda: loop.forget(child.stderr))
+
+    stop.tell(loop, termination.begin)
+    loop.once(child.pidfd, ended)
+    loop.watch(child.stderr, lambda: _show(lines, loop.read(child.stderr), screen, said))
+    while loop.watches(child.pidfd) or loop.watches(child.stderr):
+        loop.turn(screen.due())
+        screen.tick(time.monotonic())
+    return child.status()
+
+
+def _show(lines: Lines, data: bytes, screen: Screen, said: set[str]) -> None:
+    """Show borg's lines; of those on the quota, which it says at its start and again before it frees, the first.
+
+    Of a traceback, which borg prints where the disk is full, its last line.
+    """
+    try:
+        for line in lines.feed(data):
+            text = line.decode("utf-8", "replace")
+            if text.startswith((" ", "Traceback ", "Local Exception")):
+                continue
+            about_quota = text.startswith(_QUOTA)
+            if read(text) is None or (about_quota and _QUOTA in said):
+                continue
+            if about_quota:
+                said.add(_QUOTA)
+            screen.show(Message("borg", "INFO", text))
+    except TooLong:
+        screen.show(Message("borg", "WARNING", "a line of more than 1 MiB was left out"))

@@ -1,0 +1,93 @@
+"""plan: what would be run (`run --dry-run`), and what is there (`targets`); starts nothing and asks nobody."""
+
+import json
+import shlex
+from collections.abc import Iterator
+from typing import Any
+
+from borgctl.errors import BadValue
+from borgctl.pull.client import client_command
+from borgctl.pull.report.hints import advice, named
+from borgctl.pull.repository import guard, serve, transactions
+from borgctl.pull.run.ready import obstacle
+from borgctl.pull.run.run_call import session_of
+from borgctl.pull.state.state import load as load_state
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.owner import typed
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import Target, load, names
+from borgctl.pull.text import shown
+from borgctl.values import JobName
+
+
+def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: bool) -> Iterator[str]:
+    """Yield each call's argv and serve's; RUN and NONCE stand for what is chosen anew for every run."""
+    if unready := obstacle(target):
+        raise PullError(
+            f"target {str(target.name)!r} cannot run: {unready.reason}", advice(unready, (), str(target.name))
+        )
+    room = f"{folders.state}/run/RUN"
+    chosen = jobs or target.jobs
+    state, used = load_state(folders, target.name), transactions.used(str(target.repository))
+    seen = state.head
+    calls = (
+        [(None, client_command.hello(target, room, seen))]
+        if chosen is None
+        else [(job, client_command.run(target, job, room, seen, "NONCE")) for job in chosen]
+    )
+    served = serve.argv(target)
+    for job, call in calls:
+        guarded = guard.argv(target, session_of(target, job, state), used) if job else None
+        if as_json:
+            entry = {
+                "target": str(target.name),
+                "job": job and str(job),
+                call.name: call.argv,
+                "guard": guarded,
+                "serve": served if job else None,
+            }
+            yield json.dumps(entry)
+            continue
+        yield f"{target.name} {job or 'hello'}: {call.name}: {shlex.join(call.argv)}"
+        if guarded is not None:
+            yield f"{target.name} {job}: guard: {shlex.join(guarded)}"
+            yield f"{target.name} {job}: serve: {shlex.join(served)}"
+    if chosen is None and not as_json:
+        yield f"{target.name}: then each job with command create that the client offers, and for each"
+        yield f"{target.name} JOB: serve: {shlex.join(served)}"
+
+
+def overview(folders: Folders) -> Iterator[dict[str, Any]]:
+    """Yield each target as an object; `errors` lists what is wrong in its file, `ready` says whether it can run."""
+    for text in names(folders):
+        try:
+            target = load(folders, TargetName(text))
+        except (PullError, BadValue) as error:
+            yield {"target": text, "ready": False, "errors": str(error).split("\n")}
+            continue
+        unready = obstacle(target)
+        yield {
+            "target": text,
+            "ready": unready is None,
+            "errors": [],
+            "missing": unready and unready.reason,
+            "host": target.host,
+            "port": target.port,
+            "transport": target.transport,
+            "repository": str(target.repository),
+            "quota": target.quota,
+            "jobs": target.jobs and [str(job) for job in target.jobs],
+        }
+
+
+def sentence(entry: dict[str, Any]) -> str:
+    """Write one target of `overview` for people."""
+    if entry["errors"]:
+        return "\n".join(f"{shown(entry['target'])}: error: {shown(error)}" for error in entry["errors"])
+    jobs = ", ".join(entry["jobs"]) if entry["jobs"] else "all that the client offers"
+    where = f"{entry['host'] or 'this host'}, {entry['transport']}, {entry['repository']}, quota {entry['quota']}"
+    line = f"{entry['target']}: {where}, jobs: {jobs}"
+    if entry["ready"]:
+        return line
+    hint = typed(named(entry["missing"], entry["target"]))
+    return f"{line}\n{entry['target']}: not ready: {entry['missing']}\nhint: {hint}"

@@ -1,0 +1,18 @@
+"""Launcher: what all calls of one `borgpull` share."""
+
+from dataclasses import dataclass
+
+from borgctl.pull.process.signals import Stop
+from borgctl.pull.report.progress import Screen
+from borgctl.pull.run.session import Timeouts
+from borgctl.pull.targets.paths import Folders
+
+
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """What all runs of one launcher share."""
+
+    folders: Folders
+    screen: Screen
+    stop: Stop
+    patience: Timeouts

@@ -1,0 +1,70 @@
+"""Ready: why a target, or a session with its repository, is not started at all.
+
+obstacle(target)              what is missing on this server, whatever is asked for
+unready(launcher, target, …)  what is wrong with the repository, its disk, or this job for it
+"""
+
+import os
+
+from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.repository import serve
+from borgctl.pull.repository.inspection import Inspection, makes_one
+from borgctl.pull.repository.reserve import restore
+from borgctl.pull.repository.sessions import GuardSession
+from borgctl.pull.repository.space import clear, lacking
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.state.state import load as load_state
+from borgctl.pull.targets.targets import Target
+
+
+def obstacle(target: Target) -> Verdict | None:
+    """Return why a target cannot run at all, if so."""
+    if target.transport != "local" and target.host_key is None:
+        return Verdict("failed", "launcher", None, "host-key-missing")
+    if not os.access(target.borg, os.X_OK):
+        return Verdict("failed", "launcher", None, "serve-missing")
+    return None
+
+
+def unready(
+    launcher: Launcher,
+    target: Target,
+    session: GuardSession,
+    job: str | None,
+    before: Inspection,
+    transcript: Transcript,
+) -> Verdict | None:
+    """Return why nothing is started, None where it is."""
+    if unfit := before.verdict or _made(launcher, target, job):
+        return unfit
+    release(launcher, target, transcript, "an earlier borg")
+    return _full(launcher, target, session, transcript)
+
+
+def release(launcher: Launcher, target: Target, transcript: Transcript, whose: str) -> None:
+    """Remove the repository's lock of a serve that could not do it itself, and say so."""
+    if serve.release(launcher.folders, target):
+        told = Message("borgpull", "WARNING", f"{whose} was killed; the lock that it left was removed")
+        launcher.screen.show(transcript.keep(told))
+
+
+def _made(launcher: Launcher, target: Target, job: str | None) -> Verdict | None:
+    """Refuse a job that makes a repository where there is one."""
+    state = load_state(launcher.folders, target.name)
+    if job is None or not state.knows_repository or not makes_one(state, job):
+        return None
+    return Verdict("refused", "launcher", None, "repository-known")
+
+
+def _full(launcher: Launcher, target: Target, session: GuardSession, transcript: Transcript) -> Verdict | None:
+    """Refuse a session for which the repository's disk has no room, once what an earlier one left there is gone."""
+    repository = str(target.repository)
+    restore(repository)
+    if lacking(repository, session):
+        clear(launcher.folders, repository)
+    lack = lacking(repository, session)
+    if lack is None:
+        return None
+    launcher.screen.show(transcript.keep(Message("borgpull", "ERROR", lack)))
+    return Verdict("failed", "launcher", None, "server-full")

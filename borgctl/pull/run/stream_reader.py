@@ -1,0 +1,53 @@
+"""Hearing: bytes of the client's stream and of serve's stderr, turned into a transcript and onto the screen.
+
+hearing.client(chunk)       # raises TooLong; b"" is the end
+hearing.serve(chunk)
+"""
+
+import re
+
+from borgctl.pull.client.borglog import Note, read
+from borgctl.pull.client.frames import Lines, TooLong, event
+from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.report.progress import Screen
+
+_MOST_SERVE_LINES = 200
+
+# What ssh advises about a known_hosts file; ours is made for one call (`peer.prepare`), from the target file
+_ADVICE = re.compile(rb"^ *(?:remove with:|ssh-keygen -f |Offending \S+ key in |Add correct host key in )")
+
+
+class Hearing:
+    """What both streams have left unfinished; `transcript` keeps what they said."""
+
+    def __init__(self, transcript: Transcript, screen: Screen) -> None:
+        self.transcript, self._screen = transcript, screen
+        self._client, self._serve, self._serve_said = Lines(), Lines(), 0
+
+    def client(self, data: bytes) -> None:
+        """Take bytes of the client's stream."""
+        for line in self._client.feed(data) if data else self._client.finish():
+            if not _ADVICE.search(line):
+                self._screen.show(self.transcript.take(event(line)))
+
+    def serve(self, data: bytes) -> None:
+        """Take bytes of serve's stderr, which quotes the client; only so many of its warnings are kept."""
+        try:
+            lines = self._serve.feed(data) if data else self._serve.finish()
+        except TooLong:
+            self._serve, lines = Lines(), [b"a line of more than 1 MiB was left out"]
+        for line in lines:
+            note = _note(line.decode("utf-8", "replace"))
+            if not isinstance(note, Note) or not note.weighs:
+                continue
+            self._serve_said += 1
+            if self._serve_said <= _MOST_SERVE_LINES:
+                self._screen.show(self.transcript.keep(Message("serve", note.level, note.text, note.msgid)))
+            else:
+                self.transcript.dropped += 1
+
+
+def _note(line: str) -> object:
+    """Read a line of serve's: JSON, or `$LOG LEVEL NAME TEXT` before a client has said which of them it wants."""
+    plain = re.fullmatch(r"\$LOG ([A-Z]+) \S+ (?:Remote: )?(.*)", line)
+    return Note(plain[1], plain[2]) if plain else read(line)

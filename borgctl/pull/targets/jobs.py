@@ -1,0 +1,99 @@
+"""The jobs of a target file: which of them `borgpull run` asks for, and what each may do to the repository.
+
+    jobs: [default]
+    jobs: {default: {}, prune: {deletes: 5000, run: no}, check: {kind: read, run: no}}
+
+What a job may do is the server's word alone. A job that no file describes may add to the repository and delete nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from borgctl.errors import BadValue
+from borgctl.strict_yaml import Node, NodeReader
+from borgctl.values import JobName, boolean, choice, integer
+
+KINDS = ("create", "prune", "read")
+_KEYS = ("kind", "deletes", "run")
+_MOST = 10**12 - 1  # objects; more than any repository has
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetJob:
+    """A job as the target describes it; `deletes` is how many objects a prune may delete, None for any number.
+
+    `run`: it is part of `borgpull run TARGET` without --job.
+    """
+
+    name: JobName
+    kind: str = "create"
+    deletes: int | None = 0
+    run: bool = True
+
+
+def read(notes: NodeReader, node: Node) -> tuple[TargetJob, ...]:
+    """Read `jobs`, which is a list of names or a mapping; keep every mistake in `notes`."""
+    jobs = _mapping(notes, node) if node.pairs is not None else _list(notes, node)
+    if not (node.value or node.pairs):
+        notes.add(node, "no job named: leave 'jobs' out for all that the client offers")
+    return jobs
+
+
+def _list(notes: NodeReader, node: Node) -> tuple[TargetJob, ...]:
+    names = notes.items(node, JobName)
+    if len(set(names)) != len(names):
+        notes.add(node, "a job is named twice")
+    return tuple(map(TargetJob, names))
+
+
+def _mapping(notes: NodeReader, node: Node) -> tuple[TargetJob, ...]:
+    jobs = (_job(notes, key, value) for key, value in notes.entries(node))
+    return tuple(job for job in jobs if job is not None)
+
+
+def _job(notes: NodeReader, key: Node, node: Node) -> TargetJob | None:
+    name = notes.scalar(key, lambda text: (JobName(text),), None)
+    found = notes.fields(node, _KEYS)
+
+    def value(field: str, reader: Callable[[str], T], default: T) -> T:
+        return notes.scalar(found[field], reader, default) if field in found else default
+
+    kind = value("kind", lambda text: choice(text, KINDS), "prune" if "deletes" in found else "create")
+    none: int | None = 0
+    deletes = value("deletes", _deletes, none)
+    if kind != "prune" and "deletes" in found:
+        notes.add(found["deletes"], f"a job of kind {kind!r} deletes nothing: leave out 'kind' or 'deletes'")
+    if kind == "prune" and "deletes" not in found:
+        notes.add(found["kind"], "a job of kind 'prune' needs 'deletes': how many objects, or any")
+    run = value("run", boolean, True)
+    return name and TargetJob(name[0], kind, deletes, run)
+
+
+def _deletes(text: str) -> int | None:
+    """Read a number, or None from 'any'."""
+    if text == "any":
+        return None
+    try:
+        return integer(text, 0, _MOST)
+    except BadValue:
+        raise BadValue(f"bad number {text[:40]!r}: expected 0 to {_MOST}, or any") from None
+
+
+def line(described: tuple[TargetJob, ...] | None, more: TargetJob) -> str:
+    """Write the line `jobs` of a target file with `more` in it, in the place of what it says of that job now."""
+    jobs = [job for job in described or () if job.name != more.name]
+    return f"jobs: {{{', '.join(map(_entry, [*jobs, more]))}}}"
+
+
+def _entry(job: TargetJob) -> str:
+    told = []
+    if job.kind == "prune":
+        told.append(f"deletes: {'any' if job.deletes is None else job.deletes}")
+    elif job.kind != "create":
+        told.append(f"kind: {job.kind}")
+    if not job.run:
+        told.append("run: no")
+    return f"{job.name}: {{{', '.join(told)}}}"

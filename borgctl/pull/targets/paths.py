@@ -1,0 +1,186 @@
+"""Folders: where the launcher keeps what it knows and what it needs while it runs.
+
+    CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub
+    STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
+    STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
+    STATE/NAME/running
+
+What is in `STATE/run` is told in `workdirs`, what is in `copies` and `running` there.
+
+    with lock(folders, TargetName("web1")): …
+"""
+
+import contextlib
+import fcntl
+import os
+import pwd
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from borgctl.errors import BadValue
+from borgctl.pull.targets.errors import PullError
+
+BUSY = "another borgpull works on it, or holds a window open: try again when that has ended"
+_OWN = ("root", "borgpull")  # accounts whose folders are the system's, not somebody's home
+
+
+@dataclass(frozen=True, slots=True)
+class TargetName:
+    """A target's name: 1 to 64 of a-z A-Z 0-9 _ . -, beginning with a letter or digit; not a name of ours."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.text):
+            raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 letters, digits, '_', '.', '-'")
+        if self.text in ("run", "host-id") or self.text.endswith((".lock", ".pub", ".yaml")):
+            raise BadValue(f"bad target name {self.text!r}: it is kept for the launcher's own files")
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Two absolute paths of characters that ssh_config(5) does not expand; raises PullError."""
+
+    config: str
+    state: str
+
+    def __post_init__(self) -> None:
+        for path in (self.config, self.state):
+            if not re.fullmatch(r"/[A-Za-z0-9_./+@=-]+", path) or os.path.normpath(path) != path:
+                raise PullError(
+                    f"bad folder {path!r}: expected an absolute, normal path of letters, digits and _./+@=-"
+                )
+
+    @property
+    def targets(self) -> str:
+        """Return the folder of target files."""
+        return f"{self.config}/targets"
+
+    def target(self, name: TargetName) -> str:
+        """Return the path of a target's file."""
+        return f"{self.targets}/{name}.yaml"
+
+    @property
+    def keys(self) -> str:
+        """Return the folder of keys."""
+        return f"{self.config}/keys"
+
+    def key(self, name: TargetName) -> str:
+        """Return the path of the key that `add` makes."""
+        return f"{self.keys}/{name}"
+
+    def memory(self, name: TargetName) -> str:
+        """Return the path of the target's state."""
+        return f"{self.state}/{name}/state.json"
+
+    def running(self, name: TargetName) -> str:
+        """Return the path of what says that a launcher is at work on the target."""
+        return f"{self.state}/{name}/running"
+
+    def copies(self, name: TargetName) -> str:
+        """Return the directory of copies of the repository's small files."""
+        return f"{self.state}/{name}/copies"
+
+    def borg(self, name: TargetName) -> str:
+        """Return BORG_BASE_DIR and HOME of the target's serve and compact."""
+        return f"{self.state}/{name}/borg"
+
+
+def choose(config: str | None, state: str | None, environment: dict[str, str]) -> Folders:
+    """Return the folders: as asked, else the system's for root and borgpull, else those of the XDG base directories."""
+    account = pwd.getpwuid(os.geteuid())
+    if account.pw_name in _OWN:
+        defaults = ("/etc/borgpull", "/var/lib/borgpull")
+    else:
+        defaults = (
+            _xdg(environment, "XDG_CONFIG_HOME", f"{account.pw_dir}/.config"),
+            _xdg(environment, "XDG_STATE_HOME", f"{account.pw_dir}/.local/state"),
+        )
+    return Folders(os.path.abspath(config or defaults[0]), os.path.abspath(state or defaults[1]))
+
+
+def repository(name: TargetName, environment: dict[str, str]) -> str:
+    """Return where `add` puts a repository if not told."""
+    account = pwd.getpwuid(os.geteuid())
+    if account.pw_name in _OWN:
+        return f"/srv/borg/{name}"
+    return f"{_xdg(environment, 'XDG_DATA_HOME', f'{account.pw_dir}/.local/share')}/{name}"
+
+
+def _xdg(environment: dict[str, str], variable: str, default: str) -> str:
+    """Read a base directory; a relative one is to be ignored (XDG Base Directory Specification)."""
+    folder = environment.get(variable, "")
+    return f"{folder.rstrip('/') if folder.startswith('/') else default}/borgpull"
+
+
+def make(path: str) -> list[str]:
+    """Make a directory and those above it, 0700 each; return what was made, outermost first."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    made: list[str] = []
+    for path in reversed(missing):
+        try:
+            os.mkdir(path, 0o700)
+        except FileExistsError:  # somebody made it meanwhile
+            continue
+        made.append(path)
+    return made
+
+
+def host_id(folders: Folders) -> str:
+    """Return who this launcher is in borg's locks, made once; the machine's name and network card may change."""
+    path = f"{folders.state}/host-id"
+    while True:
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:
+            known = file.read(100)
+            if re.fullmatch(r"borgpull@[0-9a-f]{32}", known):
+                return known
+            raise PullError(f"{path} is damaged: {known[:40]!r}", "remove it while no borgpull runs")
+        make(folders.state)
+        draft = f"{path}.{secrets.token_hex(4)}"
+        try:
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+                file.write(f"borgpull@{secrets.token_hex(16)}")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another launcher was first
+                os.link(draft, path)
+            settle(folders.state)
+        finally:
+            os.unlink(draft)
+
+
+def settle(directory: str) -> None:
+    """Have a directory's names on disk (fsync(2): a file's own fsync does not do that)."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+class Busy(PullError):  # noqa: N818 - reads as what it says where it is caught
+    """Another launcher works on this target."""
+
+
+@contextmanager
+def lock(folders: Folders, name: TargetName) -> Iterator[None]:
+    """Hold a target's lock; raise Busy at once if another launcher has it."""
+    make(folders.state)
+    holder = os.open(f"{folders.state}/{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        try:
+            fcntl.flock(holder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy(f"target {str(name)!r} is busy", BUSY) from None
+        yield
+    finally:
+        os.close(holder)

@@ -1,0 +1,169 @@
+"""setup: `add` and `trust`, which write a target's key and file. Nothing that is there is overwritten.
+
+`add` leaves all or nothing: what it made before it failed is taken away again. `trust` changes one line of the file and
+keeps every other byte of it.
+"""
+
+import contextlib
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import TypeVar
+
+from borgctl.pull import drafts
+from borgctl.pull.hostkey import HostKey
+from borgctl.pull.targets import targets
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName, make
+from borgctl.pull.targets.targets import load, read
+from borgctl.strict_yaml import Problems
+from borgctl.values import RepositoryPath, choice
+
+T = TypeVar("T")
+KEYGEN = "/usr/bin/ssh-keygen"
+
+_TEMPLATE = """\
+# A client of borgpull: 'borgpull run {name}' backs it up. 'borgpull targets' checks this file.
+{connection}
+repository: {repository}   # on this server; the client's policy names the same path
+quota: {quota}                        # borg's storage quota: what this client may fill
+#jobs: [default]                    # left out: every job with command create that the client offers
+#jobs: {{prune: {{deletes: 5000, run: no}}}}   # how many objects a prune may delete; 'run: no': with --job prune only
+expect: 26h                         # older than this is overdue, says 'borgpull status'
+#timeout: 12h
+#borg: /usr/bin/borg                # this server's borg
+"""
+
+
+def add(
+    folders: Folders,
+    name: TargetName,
+    *,
+    host: str | None,
+    port: int | None,
+    repository: str,
+    quota: str,
+    transport: str,
+    policy: str | None,
+) -> str | None:
+    """Make key, target file and the repository's parent directory; return the public key, None with transport local."""
+    check_words(host, repository, quota, transport, policy)
+    if transport == "local" and policy is None:
+        raise PullError("transport local needs a policy", f"borgpull add {name} --transport local --policy PATH")
+    if transport != "local" and host is None:
+        raise PullError("no client is named", f"borgpull add {name} root@HOST")
+    lines = {"host": host, "port": port, "transport": None if transport == "stdio" else transport, "policy": policy}
+    written = [f"{key}: {value}" for key, value in lines.items() if value is not None]
+    if transport != "local":
+        written.append(f"#host_key: ssh-ed25519 AAAA…     # written by: borgpull trust {name} 'ssh-ed25519 AAAA…'")
+    text = _TEMPLATE.format(name=name, connection="\n".join(written), repository=repository, quota=quota)
+    try:
+        target = read(text, name, folders)
+    except Problems as problems:
+        raise PullError("\n".join(problem.text for problem in problems.found)) from None
+    path, key = folders.target(name), folders.key(name)
+    for taken in (path, key, f"{key}.pub"):
+        if os.path.lexists(taken):
+            raise PullError(f"{taken} is there already", "choose another name, or remove that one first")
+    with ExitStack() as undo:
+        for made in _done(make, folders.config):
+            undo.callback(_remove, os.rmdir, made)
+        with drafts.alone(folders):
+            for folder in (folders.targets, folders.keys, os.path.dirname(str(target.repository))):
+                for made in _done(make, folder):
+                    undo.callback(_remove, os.rmdir, made)
+            public = None if transport == "local" else _new_key(key, name, undo)
+            drafts.place(path, text)
+            undo.pop_all()
+    return public
+
+
+def check_words(host: str | None, repository: str, quota: str, transport: str, policy: str | None) -> None:
+    """Raise BadValue for a word that must not get into a target file, where it could be more than a word."""
+    RepositoryPath(repository)
+    targets.quota(quota)
+    choice(transport, targets.TRANSPORTS)
+    if host is not None:
+        targets.host(host)
+    if policy is not None:
+        targets.plain_path(policy)
+
+
+def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
+    """Make a key without a passphrase (nobody is there to type it) at `path`; return the public line."""
+    with drafts.directory(path) as private:
+        argv = [KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", f"borgpull-{name}", "-f", f"{private}/key"]
+        try:
+            made = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        except OSError as error:
+            raise PullError(f"cannot start {KEYGEN}: {error.strerror}") from None
+        if made.returncode != 0:
+            raise PullError(f"ssh-keygen failed: {made.stderr.decode(errors='replace').strip()!r}")
+        for end in (".pub", ""):
+            _done(os.link, f"{private}/key{end}", path + end)
+            undo.callback(_remove, os.unlink, path + end)
+        with open(f"{private}/key.pub", encoding="ascii") as file:
+            return file.read().strip()
+
+
+def trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> bool:
+    """Write the host's key into the target file; return False if it stood there already."""
+    load(folders, name)  # before there is a folder to lock
+    with drafts.alone(folders):
+        return _trust(folders, name, key, replace)
+
+
+def _trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> bool:
+    target, path = load(folders, name), folders.target(name)
+    if target.transport == "local":
+        raise PullError(f"target {str(name)!r} has transport local, and no host to know")
+    if target.host_key == key:
+        return False
+    if target.host_key is not None and not replace:
+        hint = "has the client been installed anew? if you know that the new key is its own, say --replace"
+        raise PullError(f"{path} has another host key: {target.host_key}", hint)
+    with open(path, encoding="utf-8", newline="") as file:
+        mode, text = os.fstat(file.fileno()).st_mode & 0o777, file.read()
+    changed = with_host_key(text, key)
+    try:
+        good = read(changed, name, folders).host_key == key
+    except Problems:
+        good = False
+    if not good:
+        raise PullError(f"cannot write host_key into {path}", f"write this line yourself: host_key: {key}")
+    drafts.replace(path, changed, mode)
+    return True
+
+
+def with_host_key(text: str, key: HostKey) -> str:
+    """Return a target file with `host_key` in the place of the old line, of the commented one, or after `host`."""
+    line = f"host_key: {key}"
+    for pattern in (r"(?m)^(?:host_key|'host_key'|\"host_key\") *:[^\r\n]*", r"(?m)^# ?host_key:[^\r\n]*"):
+        changed, count = re.subn(pattern, lambda _: line, text, count=1)
+        if count:
+            return changed
+    return re.sub(r"(?m)^(host *:[^\r\n]*)(\r?\n|\Z)", lambda found: f"{found[1]}\n{line}{found[2]}", text, count=1)
+
+
+def authorize(public: str, host: str | None, name: TargetName, policy: str | None, transport: str) -> str:
+    """Return the command for the client's admin; a policy that is not named lies where that login's usually does."""
+    user = (host or "").rpartition("@")[0]
+    directory = "/etc/borgctl" if user in ("", "root", "borgctl") else "~/.config/borgctl"
+    socket = " --transport socket" if transport == "socket" else ""
+    file = f"{directory}/{name}.yaml" if policy is None else shlex.quote(policy)
+    return f"borgctl authorize {shlex.quote(public)} {file}{socket}"
+
+
+def _done(act: Callable[..., T], *words: str) -> T:
+    try:
+        return act(*words)
+    except OSError as error:
+        raise PullError(f"{words[-1]}: {error.strerror}") from None
+
+
+def _remove(act: Callable[[str], None], path: str) -> None:
+    with contextlib.suppress(OSError):
+        act(path)

@@ -1,0 +1,102 @@
+"""The recovery page's trace: when it was last printed for a repository, and for which key. Not what is on it.
+
+The page holds passphrase and key, so it is printed and never kept; what is kept, in the base, is a time and a hash.
+
+    note(base, path)            after the page was printed
+    due(base, path)             why it has to be printed (again), None where the one in the safe is good
+"""
+
+import contextlib
+import hashlib
+import os
+import re
+import stat
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from borgctl.state.state_dir import StateDir
+from borgctl.values import RepositoryPath
+
+_LARGEST = 64 * 1024
+_KIND = "recovery"
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """When the page was printed (UTC, ISO 8601), and the hash of the key that was on it."""
+
+    time: str
+    key: str
+
+
+def note(base: StateDir, repository: RepositoryPath) -> None:
+    """Keep that the page was printed now."""
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    base.keep(_KIND, repository, f"{now} {key_hash(base, repository)}")
+
+
+def printed(base: StateDir, repository: RepositoryPath) -> Printed | None:
+    """Return what is known of the last printing, None where there is nothing."""
+    found = re.fullmatch(r"([0-9TZ:-]{20}) ([0-9a-f]{64}|none)", base.noted(_KIND, repository))
+    return Printed(found[1], found[2]) if found else None
+
+
+def due(base: StateDir, repository: RepositoryPath) -> str | None:
+    """Return why the page should be printed, as the end of a sentence; None where there is nothing to do.
+
+    Nothing is due as long as there is no repository.
+    """
+    known = key_hash(base, repository)
+    if known == "none" and base.kept("repository", repository) is None:
+        return None
+    last = printed(base, repository)
+    if last is None:
+        return f"the recovery page for {repository.text!r} was never printed"
+    if last.key != known:
+        return f"the key of {repository.text!r} has changed since the recovery page was printed on {last.time[:10]}"
+    return None
+
+
+def key_hash(base: StateDir, repository: RepositoryPath) -> str:
+    """Return the hash of the key as far as it is known here: of the one in the repository, else of the keyfile."""
+    known = base.kept("key", repository)
+    if known is not None:
+        return known
+    content = keyfile(base, repository)
+    return "none" if content is None else hashlib.sha256(content).hexdigest()
+
+
+def keyfile(base: StateDir, repository: RepositoryPath) -> bytes | None:
+    """Return the key that is kept in a file here, None where there is none.
+
+    borg looks for the line `BORG_KEY ID` in all files of its keys directory, whatever their names are.
+    """
+    identity = base.kept("repository", repository)
+    if identity is None:
+        return None
+    begins = f"BORG_KEY {identity}\n".encode()
+    with contextlib.suppress(FileNotFoundError):
+        directory = os.open("borg/.config/borg/keys", os.O_RDONLY | os.O_DIRECTORY, dir_fd=base.fd)
+        try:
+            for name in sorted(os.listdir(directory)):
+                content = _content(name, directory)
+                if content.startswith(begins):
+                    return content
+        finally:
+            os.close(directory)
+    return None
+
+
+def _content(name: str, directory: int) -> bytes:
+    """Return what is in a regular file, and nothing for what is none or cannot be read."""
+    with contextlib.suppress(OSError):
+        return _regular(name, directory)
+    return b""
+
+
+def _regular(name: str, directory: int) -> bytes:
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+    try:
+        return os.read(fd, _LARGEST) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+    finally:
+        os.close(fd)  # os.fdopen would leave a directory's open

@@ -1,0 +1,119 @@
+"""Lines of authorized_keys, as sshd reads them."""
+
+import contextlib
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from borgctl.cli.openssh.keyline import Options, parse, parse_options
+from borgctl.errors import BadValue
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA7WpYGMtbf0ScUbUnlRWr"
+CLOSED = Options(
+    restricted=True, port_forwarding=False, agent_forwarding=False, x11_forwarding=False, pty=False, user_rc=False
+)
+
+
+def options(text):
+    return parse(f"{text} {KEY}" if text else KEY, "/k", 1).options
+
+
+def test_a_key_alone_permits_everything():
+    assert options("") == Options()
+
+
+def test_restrict_takes_back_what_stood_before_it_and_not_what_follows():
+    assert options("port-forwarding,pty,restrict") == CLOSED
+    assert options("restrict,port-forwarding").port_forwarding
+    assert options("RESTRICT,Pty").pty
+    assert options(",,restrict,") == CLOSED
+
+
+def test_a_quoted_value_may_hold_commas_blanks_quotes_and_hashes():
+    line = parse(f'restrict,command="a, \\"b\\" # c" {KEY} the comment', "/k", 7)
+    assert line.options.command == 'a, "b" # c'
+    assert (line.comment, line.place) == ("the comment", "/k:7")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("no-such", "unknown key option"),
+        ("no-restrict", "unknown key option"),
+        ("ptyx", "unknown key option"),
+        ("command=x", "missing start or end quote"),
+        ('command="a",command="b"', "multiple 'command' clauses"),
+        ('from="a",from="b"', "multiple 'from' clauses"),
+        ('permitopen="localhost"', "invalid permission"),
+        ('permitopen="localhost:0"', "invalid permission"),
+        ('permitopen="/run/x.sock:*"', "invalid permission"),
+        ('permitopen="localhost:65536"', "invalid permission"),
+        ('permitopen="[::1:22"', "invalid permission"),
+    ],
+)
+def test_a_line_with_such_options_counts_for_nothing(text, problem):
+    line = parse(f"{text} {KEY}", "/k", 1)
+    assert (line.options, line.problem) == (None, problem)
+
+
+def test_a_bare_port_to_listen_on_means_every_host():
+    assert options('permitlisten="8080",permitlisten="[::1]:9"').permitlisten == ("*:8080", "[::1]:9")
+
+
+@pytest.mark.parametrize("text", ["", "# ssh-ed25519 AAAA", "restrict", 'command="ssh-ed25519 AAAA', "ssh-ed25519"])
+def test_what_holds_no_key_is_no_line(text):
+    assert parse(text, "/k", 1) is None
+
+
+def test_the_name_of_a_key_type_in_a_command_is_no_key():
+    assert parse(f'command="{KEY}" {KEY}', "/k", 1).options.command == KEY
+
+
+def test_a_key_is_its_bytes_however_its_base64_ends():
+    one, other = (parse(f"ssh-ed25519 AAAA{end}", "/k", 1).blob for end in ("QQ==", "QR=="))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{KEY}\0 what sshd does not see",
+        f"{KEY[:30]}\v{KEY[30:]}",
+        f"{KEY[:30]}\f\r{KEY[30:]} me",
+        f"{KEY}\f",
+        KEY.replace("ssh-ed25519", "rsa-sha2-512"),
+    ],
+)
+def test_a_key_that_sshd_finds_in_an_odd_line_is_found(line):
+    found = parse(line, "/k", 1)
+    assert (found.options, found.blob) == (Options(), parse(KEY, "/k", 1).blob)
+    assert not found.certain
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("x/22", "x:22"), ("x:022", "x:22"), ("x:+22", "x:22"), ("x:ssh", "x:*"), ("[::1]/22", "[::1]:22"), (":1", ":1")],
+)
+def test_a_permission_is_read_as_sshd_reads_it(text, expected):
+    found = options(f'permitopen="{text}"')
+    assert found.permitopen == (expected,)
+    assert found.certain is (text == expected)
+
+
+@given(st.text(alphabet='restrict,pty="\\ no-command:*#@\n\t\x00', max_size=60))
+def test_reading_is_total(text):
+    parse(f"{text} {KEY}", "/k", 1)
+    with contextlib.suppress(BadValue):
+        parse_options(text)
+
+
+@pytest.mark.parametrize("option", ['environment="A=B"', 'permitopen="a:1"', "restrict", "no-pty"])
+def test_a_line_of_megabytes_takes_seconds_and_not_hours(option):
+    """Root asks doctor, and every user writes his own file: it took 284 s with 1.7 MB."""
+    text = ",".join([option] * (1_000_000 // len(option)))
+    began = time.monotonic()
+    found = options(text)
+    assert time.monotonic() - began < 60
+    assert len(found.environment) + len(found.permitopen) in (0, text.count(",") + 1)
