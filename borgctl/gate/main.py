@@ -23,6 +23,7 @@ from borgctl.audit.log import Log
 from borgctl.audit.warned_files import WarnedFiles
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
+from borgctl.borg.environment import borg_environment
 from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
@@ -31,7 +32,7 @@ from borgctl.gate.output import Output
 from borgctl.gate.run import Runner, RunResult, by_gate, check_version, opened_besides
 from borgctl.gate.stdio import ProtocolFds
 from borgctl.gate.window import Window
-from borgctl.policy import decide, load, sent_environment
+from borgctl.policy import decide, load, locations, sent_environment
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
 from borgctl.policy.placeholders import Names
@@ -116,9 +117,7 @@ def _serve(
             identity = _identity(decision, base)
             connection = _connected(decision, wires, pinned)
             moved = bool(base.noted("moved", decision.repository))
-            env = command_line.environment(
-                base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved
-            )
+            env = borg_environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
             own = (base.borg, f"{directory}/tmp")
             version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
             check_version(decision, version)
@@ -166,7 +165,7 @@ def _policy(story: Invocation, file: str) -> Policy:
     try:
         policy = load.read(file)
     except load.InvalidPolicy as error:
-        story.log = Log.fallback(error.log or load.default_log())
+        story.log = Log.fallback(error.log or locations.default_log())
         raise
     story.known["digest"] = policy.digest
     story.log = Log.open(policy.audit.file, syslog=policy.audit.syslog)
@@ -312,7 +311,7 @@ def _refuse(story: Invocation, error: BorgctlError) -> int:
     ending = by_gate(error.reason.code)
     kind = {"type": "refuse"} if story.accepted is None else {"type": "exit", "outcome": ending.outcome}
     record = {**kind, "run": story.run, **story.known, "reason": error.reason.code, "detail": error.detail}
-    log, audit = story.log or Log.fallback(load.default_log()), None
+    log, audit = story.log or Log.fallback(locations.default_log()), None
     try:
         audit = log.told(log.append({**record, "code": ending.code}), story.seen)
     except BorgctlError as failure:

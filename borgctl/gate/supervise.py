@@ -7,7 +7,7 @@ first reason to end stays the reason. It does not know borg.
     with Watch(output, seconds=3600) as watch:
         status = watch.run(child, streams, BORG_ENDING)
 
-    with Watch(output, seconds=1800, limit="window-over") as watch:
+    with Watch(output, seconds=1800, limit="window-expired") as watch:
         while watch.stopped is None: ready = watch.wait(listener.fileno())
 """
 

@@ -55,7 +55,7 @@ class Window:
     def run(self) -> RunResult:
         """Wait for a claim, serve it until its command has ended, and return how that was."""
         hangup = self.connection.source if self.connection.hangup else -1
-        with self._open, Watch(self.output, self.opening.seconds, hangup, "window-over") as watch:
+        with self._open, Watch(self.output, self.opening.seconds, hangup, "window-expired") as watch:
             self._tell("open", seconds=self.opening.seconds)
             with contextlib.closing(window_protocol.listen(self.directory)) as listener:
                 claimed = self._wait(watch, listener)
@@ -167,7 +167,7 @@ class Window:
 
 def _unused(reason: str | None) -> RunResult:
     """Return how a window ends that nobody has used: well, where its time is over."""
-    return RunResult("ok", "gate", 0) if reason == "window-over" else by_gate(reason or "internal")
+    return RunResult("ok", "gate", 0) if reason == "window-expired" else by_gate(reason or "internal")
 
 
 def _ending(status: int | None, reason: str | None, door: Door) -> RunResult:

@@ -264,7 +264,7 @@ def output(pipe):
 
 
 def waiting(output, seconds, hangup=-1):
-    return Watch(output, seconds, hangup, "window-over")
+    return Watch(output, seconds, hangup, "window-expired")
 
 
 def until(watch):
@@ -276,7 +276,7 @@ def until(watch):
 
 def test_its_time_is_over(output):
     with waiting(output, 0.2) as watch:
-        assert until(watch) == "window-over"
+        assert until(watch) == "window-expired"
         begun = time.monotonic()
         watch.wait()
         assert time.monotonic() - begun > 0.3  # it does not spin afterwards
@@ -304,7 +304,7 @@ def test_a_server_that_has_gone_ends_it_where_that_can_be_told(output):
         with waiting(output, 60, theirs) as watch:
             assert until(watch) == "disconnected"
         with waiting(output, 0.3) as watch:
-            assert until(watch) == "window-over"
+            assert until(watch) == "window-expired"
     finally:
         os.close(theirs)
 
@@ -319,17 +319,17 @@ def test_after_it_has_settled_only_the_clock_counts(pipe, output, monkeypatch):
             os.kill(os.getpid(), signal.SIGTERM)
             assert until(watch) == "stopped"
             watch.settle(0.5)  # longer than a server that has gone is waited for
-            assert until(watch) == "window-over"
+            assert until(watch) == "window-expired"
     finally:
         os.close(theirs)
 
 
 def test_the_first_reason_stays_the_reason(pipe, output):
     with waiting(output, 0.05) as watch:
-        assert until(watch) == "window-over"
+        assert until(watch) == "window-expired"
         os.close(pipe[0])
         watch.wait()
-        assert watch.stopped == "window-over"
+        assert watch.stopped == "window-expired"
 
 
 def test_what_somebody_has_asked_for_counts_before_the_clock(output):

@@ -163,7 +163,7 @@ def acting(tmp_path, act):
 def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, ends, tmp_path, by, capsys):
     stand_in(tmp_path, LASTING)
     acts = {
-        "gate": lambda: window_protocol.send(ends[1], {"end": "window-over"}),
+        "gate": lambda: window_protocol.send(ends[1], {"end": "window-expired"}),
         "gone": ends[1].close,
         "signal": lambda: os.kill(os.getpid(), signal.SIGTERM),
         # what shows borg's words on a terminal is a thread
@@ -172,7 +172,7 @@ def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, end
     acting(tmp_path, acts[by])
     assert visit.borg(["list"], None) == 130
     assert (tmp_path / "heard").read_text() == "INT\n"
-    said = {"gate": "window-over", "gone": "disconnected"}.get(by, "stopped")
+    said = {"gate": "window-expired", "gone": "disconnected"}.get(by, "stopped")
     assert said in capsys.readouterr().err
     assert visit.ended == said
 
@@ -183,7 +183,7 @@ def test_a_borg_that_is_stopped_hears_that_it_has_to_end(visit, ends, tmp_path):
     def act():
         (child,) = spawn.descendants()
         programs.wait_for(lambda: Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "T")
-        window_protocol.send(ends[1], {"end": "window-over"})
+        window_protocol.send(ends[1], {"end": "window-expired"})
 
     acting(tmp_path, act)
     assert visit.borg(["list"], None) == 130
@@ -196,7 +196,7 @@ def test_a_hangup_that_our_starter_ignored_ends_nothing(visit, ends, tmp_path):
 
     def act():
         os.kill(os.getpid(), signal.SIGHUP)
-        window_protocol.send(ends[1], {"end": "window-over"})
+        window_protocol.send(ends[1], {"end": "window-expired"})
 
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
@@ -204,7 +204,7 @@ def test_a_hangup_that_our_starter_ignored_ends_nothing(visit, ends, tmp_path):
         assert visit.borg(["list"], None) == 130
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert visit.ended == "window-over"
+    assert visit.ended == "window-expired"
 
 
 def test_a_borg_that_ends_by_itself_was_not_told_to(visit, ends, tmp_path, capsys):
