@@ -81,18 +81,21 @@ class Runner:
 
     def run(self) -> RunResult:
         """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
-        watch = Watch(self.output, self.limits.runtime, self.connection.source if self.connection.hangup else -1)
-        watch.start()
-        hooks = Hooks(watch, self.output, self.limits.hook, self.launch.disclosed, self._keep)
+        hangup = self.connection.source if self.connection.hangup else -1
         try:
-            ending = self._before_and_borg(watch, hooks)
-            watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
-            held = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
-            if not held and ending.outcome in ("ok", "warning"):
-                ending = instead(ending, "hook-failed")
-            return replace(ending, hooks=tuple(hooks.notes))
+            with Watch(self.output, self.limits.runtime, hangup) as watch:
+                return self._run(watch)
         finally:
             spawn.kill_descendants()
+
+    def _run(self, watch: Watch) -> RunResult:
+        hooks = Hooks(watch, self.output, self.limits.hook, self.launch.disclosed, self._keep)
+        ending = self._before_and_borg(watch, hooks)
+        watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
+        held = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
+        if not held and ending.outcome in ("ok", "warning"):
+            ending = instead(ending, "hook-failed")
+        return replace(ending, hooks=tuple(hooks.notes))
 
     def _before_and_borg(self, watch: Watch, hooks: Hooks) -> RunResult:
         try:

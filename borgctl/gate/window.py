@@ -22,8 +22,8 @@ from borgctl.borg.command import WindowGrant
 from borgctl.errors import BorgctlError
 from borgctl.gate.outcome import RunResult, by_gate, verdict
 from borgctl.gate.output import Output
+from borgctl.gate.supervise import Watch
 from borgctl.gate.transport import Connection, Door
-from borgctl.gate.vigil import Vigil
 from borgctl.process import peer_credentials
 from borgctl.process.peer_credentials import PeerCredentials
 from borgctl.state import window_protocol
@@ -57,16 +57,16 @@ class Window:
     def run(self) -> RunResult:
         """Wait for a claim, serve it until its command has ended, and return how that was."""
         hangup = self.connection.source if self.connection.hangup else -1
-        with self._open, Vigil(self.output, self.opening.seconds, hangup) as vigil:
+        with self._open, Watch(self.output, self.opening.seconds, hangup, "window-expired") as watch:
             self._tell(frames.OPEN, seconds=self.opening.seconds)
             with contextlib.closing(window_protocol.listen(self.directory)) as listener:
-                claimed = self._wait(vigil, listener)
+                claimed = self._wait(watch, listener)
                 os.unlink(f"{self.directory}/{window_protocol.DOOR}")
             if claimed is None:
-                return _unused(vigil.reason)
+                return _unused(watch.stopped)
             connection, peer, what = claimed
             with connection:
-                return self._serve(vigil, connection, peer, what)
+                return self._serve(watch, connection, peer, what)
 
     def _tell(self, state: str, **values: object) -> None:
         """Tell the server's launcher, in an event of its own, or a person."""
@@ -76,11 +76,11 @@ class Window:
             self.output.say(f"the window is {state}")
 
     def _wait(
-        self, vigil: Vigil, listener: socket.socket
+        self, watch: Watch, listener: socket.socket
     ) -> tuple[socket.socket, PeerCredentials, WindowRequest] | None:
         """Return the first claim that holds; None where the window ends before there is one."""
-        while vigil.reason is None:
-            if listener.fileno() not in vigil.wait(listener.fileno()):
+        while watch.stopped is None:
+            if not watch.wait(listener.fileno()):
                 continue
             with contextlib.suppress(OSError), ExitStack() as kept:  # it may have gone again
                 connection, _ = listener.accept()
@@ -118,17 +118,17 @@ class Window:
         self._tell(frames.USED)
         return True
 
-    def _serve(self, vigil: Vigil, connection: socket.socket, peer: PeerCredentials, what: WindowRequest) -> RunResult:
+    def _serve(self, watch: Watch, connection: socket.socket, peer: PeerCredentials, what: WindowRequest) -> RunResult:
         """Let the relay of the admin's borg in, until the admin's program says how borg ended."""
         door = Door(self.directory, self.connection, lambda kind, shown: self._agree(what, kind, shown))
         try:
             granted = {"run": os.path.basename(self.directory), "repository": self.opening.repository.text}
             window_protocol.send(connection, granted)
-            self._attend(vigil, connection, peer, door)
-            self._part(vigil, peer, door)
+            self._attend(watch, connection, peer, door)
+            self._part(watch, peer, door)
         finally:
             door.close()
-        ending = verdict(self._status, door, vigil.reason, opens=False)
+        ending = verdict(self._status, door, watch.stopped, opens=False)
         if ending.outcome in ("ok", "warning") and door.identity is not None:
             if self._renewed:
                 self.base.keep("key", self.opening.repository, self._renewed)
@@ -145,30 +145,25 @@ class Window:
             return True
         return self.agree(kind, shown)
 
-    def _attend(self, vigil: Vigil, connection: socket.socket, peer: PeerCredentials, door: Door) -> None:
+    def _attend(self, watch: Watch, connection: socket.socket, peer: PeerCredentials, door: Door) -> None:
         """Serve door and admin; where the window has to end, say so, and wait as long as borg may take to end."""
+        watch.attend(door, peer.pid)
         last = float("inf")
         while time.monotonic() < last:
-            if vigil.reason is not None and last == float("inf"):
-                window_protocol.send(connection, {"end": vigil.reason})
+            if watch.stopped is not None and last == float("inf"):
+                window_protocol.send(connection, {"end": watch.stopped})
                 last = time.monotonic() + _TO_END
-            if door.counts is not None:
-                vigil.hangup = -1  # borg has closed its connection: the server may go
-            ready = vigil.wait(connection.fileno(), door.fileno())
-            if door.fileno() in ready:
-                door.answer(peer.pid)
-            if connection.fileno() in ready:
+            if watch.wait(connection.fileno(), last):
                 message = window_protocol.receive(connection) or {}
                 status = message.get("status")
                 self._status = status if isinstance(status, int) and -64 <= status <= 255 else None
                 return
 
-    def _part(self, vigil: Vigil, peer: PeerCredentials, door: Door) -> None:
+    def _part(self, watch: Watch, peer: PeerCredentials, door: Door) -> None:
         """See that nothing holds the connection any longer: a relay goes with its borg, or is killed."""
-        last = time.monotonic() + (_TO_GO if self._status is None and vigil.reason is None else 2.0)
+        last = time.monotonic() + (_TO_GO if self._status is None and watch.stopped is None else 2.0)
         while door.relay and door.fileno() >= 0 and time.monotonic() < last:
-            if door.fileno() in vigil.wait(door.fileno()):
-                door.answer(peer.pid)
+            watch.wait(until=last)
         if door.relay and door.fileno() >= 0:  # it still holds its end of the door, so this number is its own
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(door.relay, signal.SIGKILL)

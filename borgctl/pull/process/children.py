@@ -75,25 +75,6 @@ class Child:
                 stream.close()
 
 
-class Ending:
-    """The signals that bring one child to its end, each after as many seconds of patience."""
-
-    def __init__(self, child: Child, *steps: tuple[float, int]) -> None:
-        self._child, self._steps = child, list(steps)
-        self.due: float | None = None
-
-    def begin(self, now: float) -> None:
-        """Start the clock, once."""
-        if self.due is None and self._steps:
-            self.due = now + self._steps[0][0]
-
-    def advance(self, now: float) -> None:
-        """Send the signals whose time has come."""
-        while self.due is not None and now >= self.due:
-            self._child.send(self._steps.pop(0)[1])
-            self.due = now + self._steps[0][0] if self._steps else None
-
-
 def _end_with(parent: int, orphaned: int) -> Callable[[], None]:
     """Return what a child does between fork and exec: ask to be told of the launcher's death, and listen to signals."""
 

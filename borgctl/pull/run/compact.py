@@ -3,15 +3,14 @@
 import signal
 import subprocess
 import time
-from contextlib import closing
 
 from borgctl.borg import exit_code
 from borgctl.fs import atomic
+from borgctl.process.event_loop import EventLoop, Termination
 from borgctl.pull.client.borglog import read
 from borgctl.pull.client.frames import Lines, TooLong
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.poll import Poll
-from borgctl.pull.process.children import Child, Ending
+from borgctl.pull.process.children import Child
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.process.workdirs import room
 from borgctl.pull.report.hints import advice
@@ -30,6 +29,7 @@ from borgctl.pull.targets.targets import Target
 from borgctl.text import printable_excerpt
 
 _QUOTA = "Storage quota: "
+_DRAIN = 2.0  # seconds that borg's words are read when it has ended: somebody else may hold the pipe
 
 
 def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
@@ -90,22 +90,19 @@ def _hint(folders: Folders, target: Target) -> str | None:
 
 def _wait(child: Child, screen: Screen, stop: Stop) -> int:
     """Show what borg says until it has ended; a signal to the launcher ends it in order."""
-    poll, lines, ending = Poll(), Lines(), Ending(child, (0, signal.SIGTERM), (30, signal.SIGKILL))
-    said: set[str] = set()
+    loop, lines, said = EventLoop(), Lines(), set[str]()
+    termination = Termination(loop, child.send, ((0, signal.SIGTERM), (30, signal.SIGKILL)))
 
-    def stopped() -> None:
-        poll.forget(stop.fd)
-        ending.begin(time.monotonic())
+    def ended() -> None:
+        termination.cancel()
+        loop.after(_DRAIN, lambda: loop.forget(child.stderr))
 
-    with closing(poll):
-        poll.watch(stop.fd, stopped)
-        poll.watch(child.pidfd, lambda: poll.forget(child.pidfd))
-        poll.watch(child.stderr, lambda: _show(lines, poll.read(child.stderr), screen, said))
-        while poll.watches(child.pidfd) or poll.watches(child.stderr):
-            now = time.monotonic()
-            poll.wait(min(moment for moment in (ending.due, screen.due(), now + 60) if moment is not None) - now)
-            ending.advance(time.monotonic())
-            screen.tick(time.monotonic())
+    stop.tell(loop, termination.begin)
+    loop.once(child.pidfd, ended)
+    loop.watch(child.stderr, lambda: _show(lines, loop.read(child.stderr), screen, said))
+    while loop.watches(child.pidfd) or loop.watches(child.stderr):
+        loop.turn(screen.due())
+        screen.tick(time.monotonic())
     return child.status()
 
 

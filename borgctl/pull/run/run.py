@@ -137,7 +137,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     with underway(launcher, target, Begun("hello", None, begun)) as notes:
         for note in notes:
             launcher.screen.show(transcript.keep(note))
-        facts = serve_to(launcher, call, None, transcript, seconds).run()
+        facts = serve_to(launcher, call, None, transcript, seconds).run(launcher.stop)
         verdict = unanswered(target, facts, transcript, launcher.screen)
         said = verdict or Verdict("ok", "gate")
         ended = Ended(None, said, transcript, seen, time.time(), named=named_jobs(target))

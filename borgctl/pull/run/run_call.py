@@ -98,7 +98,7 @@ def run_call(
     last = transactions.last(repository)
     with lowered(repository) if session.name == "prune" else nullcontext():
         starts, room = _starts(launcher, target, session, path), partial(last_room, repository, session)
-        facts = serve_to(launcher, call, starts, transcript, seconds, room).run()
+        facts = serve_to(launcher, call, starts, transcript, seconds, room).run(launcher.stop)
     release(launcher, target, transcript, "borg serve")
     told = verdict(facts, transcript)
     if session.name == "init" and told.outcome in GOOD:
@@ -202,7 +202,6 @@ def serve_to(
         starts,
         transcript=transcript,
         screen=launcher.screen,
-        stop=launcher.stop,
         seconds=seconds,
         patience=launcher.patience,
         room=room,

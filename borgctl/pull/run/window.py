@@ -6,7 +6,6 @@ The target's lock is held from the first to the last: no run, compact or other w
     status = hold(launcher, target, seconds=1800)
 """
 
-import select
 import time
 from dataclasses import replace
 
@@ -72,7 +71,7 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
             return 0 if good else 2
         if report.verdict.reason in _CUT:
             return 2  # all else is the admin's business: how the command ended, and what it was
-        select.select([launcher.stop.fd], [], [], max(0.0, _PACE - report.duration))
+        launcher.stop.wait(_PACE - report.duration)
     return 0
 
 
