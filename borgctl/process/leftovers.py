@@ -41,7 +41,7 @@ def end(session: int) -> Remains:
                 _tell(pid, session, signal.SIGKILL if late else signal.SIGTERM)
         met |= left
         time.sleep(_TICK)
-    return Remains(met, bool(left))
+    return Remains(met | left, bool(left))
 
 
 def _members(session: int) -> dict[int, str]:
