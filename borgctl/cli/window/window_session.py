@@ -24,7 +24,7 @@ import typer
 from borgctl.borg import command_line, environment, relay
 from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
 from borgctl.borg.options import COMMANDS
-from borgctl.cli.terminal import Shown
+from borgctl.cli.common.sanitize import Shown
 from borgctl.cli.window.mounts import Mount
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.gate.supervise import BORG_ENDING

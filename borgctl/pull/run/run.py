@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from borgctl.errors import BadValue
-from borgctl.pull import drafts
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.process.workdirs import room
@@ -27,6 +26,7 @@ from borgctl.pull.run.run_call import named_jobs, run_call, serve_to, session_of
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
 from borgctl.pull.state.state import load as load_state
+from borgctl.pull.targets import config_lock
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
@@ -49,7 +49,7 @@ def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> I
 
 def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[Report]:
     """Run targets by name; one that cannot be run is a report like the others, and does not keep them back."""
-    drafts.sweep(launcher.folders)
+    config_lock.sweep(launcher.folders)
     for text in texts:
         if launcher.stop.name is not None:
             return

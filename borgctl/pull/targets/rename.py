@@ -12,7 +12,7 @@ import shutil
 from contextlib import ExitStack
 
 from borgctl.fs import atomic
-from borgctl.pull import drafts
+from borgctl.pull.targets import config_lock
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName, lock
 from borgctl.pull.targets.targets import Target, load, read
@@ -24,7 +24,7 @@ def rename(folders: Folders, old: TargetName, new: TargetName) -> list[str]:
         raise PullError(f"target {str(old)!r} has this name already")
     target = load(folders, old)
     _require_no_old_path(folders, target, new)
-    with drafts.alone(folders), lock(folders, old), lock(folders, new), ExitStack() as undo:
+    with config_lock.alone(folders), lock(folders, old), lock(folders, new), ExitStack() as undo:
         for path in (folders.target(new), *_keys(folders, new), os.path.dirname(folders.memory(new))):
             if os.path.lexists(path):
                 raise PullError(f"{path} is there already", "choose another name, or remove that one first")

@@ -15,8 +15,7 @@ from typing import TypeVar
 
 from borgctl.fs import atomic
 from borgctl.openssh_key import HostKey
-from borgctl.pull import drafts
-from borgctl.pull.targets import targets
+from borgctl.pull.targets import config_lock, targets
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import load, read
@@ -72,7 +71,7 @@ def add(
     with ExitStack() as undo:
         for made in _done(atomic.directories, folders.config):
             undo.callback(_remove, os.rmdir, made)
-        with drafts.alone(folders):
+        with config_lock.alone(folders):
             for folder in (folders.targets, folders.keys, os.path.dirname(str(target.repository))):
                 for made in _done(atomic.directories, folder):
                     undo.callback(_remove, os.rmdir, made)
@@ -95,7 +94,7 @@ def check_words(host: str | None, repository: str, quota: str, transport: str, p
 
 def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
     """Make a key without a passphrase (nobody is there to type it) at `path`; return the public line."""
-    with drafts.directory(path) as private:
+    with config_lock.directory(path) as private:
         argv = [KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", f"borgpull-{name}", "-f", f"{private}/key"]
         try:
             made = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -113,7 +112,7 @@ def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
 def trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> bool:
     """Write the host's key into the target file; return False if it stood there already."""
     load(folders, name)  # before there is a folder to lock
-    with drafts.alone(folders):
+    with config_lock.alone(folders):
         return _trust(folders, name, key, replace)
 
 

@@ -1,4 +1,4 @@
-"""Drafts: the lock of the configuration directory, and an end for what dead writers have left in it.
+"""The lock of the configuration directory, and an end for what dead writers have left in it.
 
 Files are drafted and put into their place by `atomic`. A private directory is called `.new-NAME`; whoever makes one
 holds the lock, so one that is found while the lock is held belongs to nobody who lives.

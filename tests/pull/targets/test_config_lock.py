@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from borgctl.openssh_key import HostKey
-from borgctl.pull import drafts
-from borgctl.pull.targets import setup
+from borgctl.pull.targets import config_lock, setup
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
 
@@ -55,13 +54,13 @@ def test_what_a_killed_writer_left_is_cleared_by_whatever_comes_next(world, borg
 
 def test_a_run_leaves_alone_what_somebody_is_writing_now(world, borgpull) -> None:
     add(world)
-    with drafts.alone(world.folders), contextlib.ExitStack() as held:
+    with config_lock.alone(world.folders), contextlib.ExitStack() as held:
         litter(world)
         file = held.enter_context(open(Path(world.folders.targets, DRAFT)))
         fcntl.flock(file, fcntl.LOCK_EX)
         assert borgpull("run", "web1")[0] == 2
         assert left(world) == {".new-abc_1", DRAFT}
-    drafts.sweep(world.folders)
+    config_lock.sweep(world.folders)
     assert left(world) == set()
 
 
@@ -70,7 +69,7 @@ def test_files_of_other_names_are_left_alone(world) -> None:
     kept = [Path(world.folders.targets, name) for name in (".hidden.yaml", "x.new", ".x.new.yaml", ".a-b.new")]
     for path in kept:
         path.touch()
-    drafts.sweep(world.folders)
+    config_lock.sweep(world.folders)
     assert all(path.exists() for path in kept)
 
 
@@ -107,5 +106,5 @@ def test_an_add_that_is_killed_leaves_nothing_for_the_next_one(world) -> None:
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
     assert len(left(world)) == 1
-    drafts.sweep(world.folders)
+    config_lock.sweep(world.folders)
     assert left(world) == set()
