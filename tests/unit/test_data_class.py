@@ -120,6 +120,17 @@ def test_a_default_that_is_made_is_made_for_each():
     assert point(1).names is not point(1).names
 
 
+def test_the_librarys_functions_take_an_instance_as_one_of_theirs():
+    point, library = made(data_class)(1, 2), made(dataclasses)
+    assert dataclasses.replace(point, y=3) == type(point)(1, 3) and dataclasses.is_dataclass(point)
+    assert dataclasses.asdict(point) == {"x": 1, "y": 2, "names": {}}
+    theirs = [(field.name, field.type, field.default) for field in dataclasses.fields(library)]
+    assert [(field.name, field.type, field.default) for field in dataclasses.fields(point)] == theirs
+    assert dataclasses.asdict(made(dataclasses)(1, names={"a": Name("b")}))["names"] == {
+        "a": {"text": "b", "kind": "file"}
+    }
+
+
 def test_an_own_method_is_kept():
     @data_class.dataclass(frozen=True, slots=True)
     class Told:
