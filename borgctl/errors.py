@@ -6,7 +6,7 @@ request may succeed, and one sentence of what to do. `docs/reasons.md` is made f
     raise BorgctlError("unknown-job", "no job 'weekly' in this policy")
 """
 
-from dataclasses import dataclass
+from borgctl.data_class import dataclass
 
 
 @dataclass(frozen=True, slots=True)

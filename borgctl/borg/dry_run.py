@@ -4,9 +4,9 @@ listed = DryRun(shown=False); listed.take('{"type": "file_status", "status": "-"
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from borgctl.borg import json_lines
+from borgctl.data_class import dataclass
 
 _SAVED, _LEFT_OUT = "-", "x"
 

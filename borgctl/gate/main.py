@@ -14,7 +14,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn
@@ -24,6 +23,7 @@ from borgctl.audit.warned_files import WarnedFiles
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.log_messages import DAMAGED, BorgLog
+from borgctl.data_class import dataclass, field
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate import stdio, transport

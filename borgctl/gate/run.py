@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from borgctl.audit import redact
@@ -19,6 +18,7 @@ from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.borg.options import COMMANDS
 from borgctl.borg.prune_list import Pruning
 from borgctl.borg.warning_kinds import OTHER, written
+from borgctl.data_class import dataclass, field, replace
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate.hooks import Hooks

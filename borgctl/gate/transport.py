@@ -14,9 +14,9 @@ import socket
 import stat
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from borgctl.borg import relay
+from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath, SecurePath

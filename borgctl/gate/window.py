@@ -14,11 +14,11 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from borgctl.borg import relay
 from borgctl.borg.command import WindowGrant
+from borgctl.data_class import dataclass, field, replace
 from borgctl.errors import BorgctlError
 from borgctl.gate.output import Output
 from borgctl.gate.run import RunResult, broken_by, by_gate

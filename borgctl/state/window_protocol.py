@@ -17,8 +17,9 @@ import os
 import socket
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from borgctl.data_class import dataclass
 
 DOOR = "window"
 _LARGEST = 64 * 1024

@@ -30,6 +30,7 @@ from borgctl.values import Head
 from borgctl.wire.hashchain import MOST, follows
 
 FORBIDDEN = ("typer", "rich", "structlog", "logging", "asyncio", "subprocess", "pydantic", "click", "borgctl.cli")
+FORBIDDEN += ("dataclasses", "inspect")  # borgctl.data_class: they cost more than half of a start
 KEY = "SHA256:" + "a" * 43
 
 
