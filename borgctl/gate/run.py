@@ -19,9 +19,10 @@ from borgctl.borg.options import COMMANDS
 from borgctl.borg.prune_list import Pruning
 from borgctl.borg.warning_kinds import OTHER, written
 from borgctl.data_class import dataclass, field, replace
-from borgctl.errors import REASONS, BorgctlError
+from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate.hooks import Hooks
+from borgctl.gate.outcome import RunResult, by_gate, instead
 from borgctl.gate.output import Output
 from borgctl.gate.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.gate.transport import Connection, Door
@@ -42,39 +43,6 @@ _NO_MEMORY = re.compile(
     r"MemoryError\b|ImportError: [^:]{1,200}: failed to map segment"
 )  # Python's, a line's beginning
 _WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell's
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How it ended: `origin` tells whose status `code` is, `reason` is a code of `errors` where the gate ended it."""
-
-    outcome: str
-    origin: str
-    code: int
-    reason: str | None = None
-    signal: int | None = None
-    counts: tuple[int, int] | None = None  # bytes to the server, bytes from it
-    detail: str | None = None  # for our own log
-    identity: str | None = None  # the repository's id, as hexadecimal digits
-    reading: str | None = None  # the file that borg was at when it was told to end; for our own log
-    skipped: tuple[str, ...] = ()  # where file systems are mounted that were left out; for our own log
-    compared: tuple[str, ...] = ()  # what of 'repository' (the id) and 'key' was compared before borg saw it
-    pruned: Pruning | None = None
-    hooks: tuple[str, ...] = ()  # which hooks failed or left something running, and how; for our own log
-    warnings: Mapping[str, int] = field(default_factory=dict)  # of borg's, by kind
-    found: tuple[str, ...] = ()  # the first errors that borg has found in the repository; for our own log
-
-
-def by_gate(code: str, detail: str | None = None) -> RunResult:
-    """Return the ending for a reason of ours."""
-    reason = REASONS[code]
-    return RunResult(reason.outcome, "gate", reason.status, code, detail=detail)
-
-
-def _instead(ending: RunResult, code: str) -> RunResult:
-    """Return an ending with a reason of ours for how it ended, and all that is known of what borg did."""
-    ours = by_gate(code)
-    return replace(ending, outcome=ours.outcome, origin=ours.origin, code=ours.code, reason=ours.reason)
 
 
 def check_version(launch: BorgCommand, version: Version) -> None:
@@ -123,7 +91,7 @@ class Runner:
             watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
             held = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
             if not held and ending.outcome in ("ok", "warning"):
-                ending = _instead(ending, "hook-failed")
+                ending = instead(ending, "hook-failed")
             return replace(ending, hooks=tuple(hooks.notes))
         finally:
             spawn.kill_descendants()
@@ -200,7 +168,7 @@ class Runner:
             return replace(ending, pruned=pruning)
         names = dict(self.launch.options).get("glob-archives") or "*"
         told = f"the repository has no archive named {names!r}"
-        return replace(_instead(ending, "nothing-matched"), pruned=pruning, detail=told)
+        return replace(instead(ending, "nothing-matched"), pruned=pruning, detail=told)
 
     def _look(self, waiting: Waiting) -> str | None:
         """Return why borg has to end: it waits at a pipe, whose name is kept for our own log."""

@@ -20,8 +20,9 @@ from borgctl.borg import relay
 from borgctl.borg.command import WindowGrant
 from borgctl.data_class import dataclass, field, replace
 from borgctl.errors import BorgctlError
+from borgctl.gate.outcome import RunResult, by_gate
 from borgctl.gate.output import Output
-from borgctl.gate.run import RunResult, broken_by, by_gate
+from borgctl.gate.run import broken_by
 from borgctl.gate.transport import Connection, Door
 from borgctl.gate.vigil import Vigil
 from borgctl.state import window_protocol

@@ -18,7 +18,7 @@ from borgctl.audit.log import Log
 from borgctl.cli.app import app
 from borgctl.cli.log import show
 from borgctl.errors import BadValue
-from borgctl.gate import main as gate
+from borgctl.gate import granted, invocation
 
 HOSTILE = [
     "\x1b[2J\x1b]0;title\x07",
@@ -159,7 +159,7 @@ def test_an_outcome_that_no_record_has_is_refused_with_those_that_there_are(path
 
 
 def test_every_outcome_and_type_of_record_that_the_gate_writes_can_be_asked_for(path):
-    written = "".join(Path(module.__file__).read_text() for module in (audit_log, gate, rate_limit))
+    written = "".join(Path(module.__file__).read_text() for module in (audit_log, granted, invocation, rate_limit))
     assert set(re.findall(r'"type": "([a-z]+)"', written)) == set(show.TYPES) - {"unreadable"}
     for word in (*show.OUTCOMES, *show.TYPES):
         assert show.sought(word) == word
