@@ -9,6 +9,7 @@ line.
 """
 
 import contextlib
+import gc
 import os
 import re
 import signal
@@ -65,6 +66,7 @@ def _serve(
     decided = decide.decide(policy, command, environment, facts, story.heard)
     from borgctl.gate import granted  # noqa: PLC0415 - half of a start, which a refusal does not need
 
+    gc.enable()  # see __main__
     return granted.carry_out(story, policy, decided, facts.names.hostname, wires, pinned)
 
 
