@@ -197,9 +197,7 @@ _TABLE = (
         "make room on the client's disk: its audit log, or syslog where that is on the same disk, names the directory",
     ),
     Reason("repository-busy", 69, "busy", True, "wait until the run that uses this repository has ended"),
-    Reason(
-        "asked-too-often", 69, "busy", True, "wait: a key may make 1000 requests at once, and 120 an hour after that"
-    ),
+    Reason("rate-limited", 69, "busy", True, "wait: a key may make 1000 requests at once, and 120 an hour after that"),
     Reason("sessions-full", 69, "busy", True, "wait, or raise 'limits: sessions' in the client's policy"),
     Reason(
         "transport-failed",
@@ -234,9 +232,7 @@ _TABLE = (
         True,
         "which hook, why, and what it said last: on the client, 'borgctl audit show --run ID'",
     ),
-    Reason(
-        "window-over", 124, "limit", True, "the window's time was over before the command had ended: open a longer one"
-    ),
+    Reason("window-expired", 124, "limit", True, "the window closed before the command ended: open a longer one"),
     Reason("runtime-limit", 124, "limit", True, "raise 'limits: runtime' in the client's policy, or run more often"),
     Reason(
         "memory-limit", 124, "limit", False, "borg needs more than 'limits: memory' in the client's policy: raise it"

@@ -84,7 +84,7 @@ class Log:
         """Write one record, wait until it is on disk, and return the log's head; None where it went to syslog alone.
 
         A refusal beyond its key's rate is counted instead. Raise BorgctlError where the record cannot be written, and
-        'asked-too-often' for an accept beyond the rate.
+        'rate-limited' for an accept beyond the rate.
         """
         said: list[str] = []
         try:
@@ -138,7 +138,7 @@ def _admitted(kept: Tally, record: dict[str, Any], now: float) -> list[dict[str,
     account = kept.account(record, now)
     match record.get("type"):
         case "accept" if not rate_limit.take(account, RUNS):
-            raise BorgctlError("asked-too-often", f"more than {RUNS.most} requests, and {RUNS.hourly} an hour")
+            raise BorgctlError("rate-limited", f"more than {RUNS.most} requests, and {RUNS.hourly} an hour")
         case "refuse" if not rate_limit.take(account, REFUSALS):
             return rate_limit.count(account, now)
     return [record]

@@ -1,4 +1,4 @@
-"""argv and environment for borg and for hooks, built from nothing.
+"""borg's argv, built from nothing.
 
 The order of words is always the same: subcommand, our own options, the launch's, what the gate leaves out of a whole
 machine and how it wants to be told, `--`, location, paths. It does not know where the values came from: they are of
@@ -9,8 +9,6 @@ types that cannot hold anything else.
 """
 
 import json
-import shlex
-from collections.abc import Iterable
 
 from borgctl.borg.command import BorgCommand
 from borgctl.errors import BorgctlError
@@ -18,8 +16,7 @@ from borgctl.fs import runtime_files
 from borgctl.values import RepositoryPath
 
 # One host word for every transport: borg remembers locations, and another one would look like a moved repository.
-_HOST = "borgctl"
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HOST = "borgctl"
 _LOCK_WAIT = 120  # seconds; the run lock keeps other gates out, so only a server's own compact is waited for
 _UMASK = "0077"
 # What a peer may spell out, as JSON: so much fits into a record whole, with room for the rest of it
@@ -57,7 +54,7 @@ def _require_recordable(words: list[str]) -> None:
 
 def location(repository: RepositoryPath) -> str:
     """Return a repository's location as borg knows it."""
-    return f"ssh://{_HOST}{repository}"
+    return f"ssh://{HOST}{repository}"
 
 
 def _presentation(launch: BorgCommand) -> list[str]:
@@ -75,51 +72,3 @@ def _presentation(launch: BorgCommand) -> list[str]:
         case _:
             return progress
     return progress if wanted in chosen else [*progress, wanted]
-
-
-def environment(
-    base: str,
-    temporary: str,
-    host_id: str,
-    chosen: Iterable[tuple[str, str]] = (),
-    *,
-    relocated: bool = False,
-) -> dict[str, str]:
-    """Return borg's environment without transport and passphrase; `chosen` is the policy's and checked there.
-
-    `base` is where borg keeps cache, keys and its security database; `temporary` must be writable (borg's selftest);
-    `relocated`: the admin has said that the repository was moved.
-    """
-    standard = {
-        "PATH": _PATH,
-        "HOME": base,
-        "LOGNAME": _HOST,  # borg notes it in the archive; the user whom it runs as may have no name
-        "LANG": "C.UTF-8",
-        "TZ": "UTC",
-        "TMPDIR": temporary,
-        "BORG_HOST_ID": host_id,
-    }
-    fixed = {
-        "BORG_BASE_DIR": base,
-        "BORG_EXIT_CODES": "modern",
-        "BORG_SHOW_SYSINFO": "no",
-        "BORG_JSON_INDENT": "none",
-        "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes" if relocated else "no",
-        "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "no",
-        "PYTHONNOUSERSITE": "1",
-        "PYTHONSAFEPATH": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    return {**standard, **dict(chosen), **fixed}
-
-
-def carried(env: dict[str, str], relay: Iterable[str], passphrase_fd: int | None) -> dict[str, str]:
-    """Add how borg reaches the repository (borg splits BORG_RSH as a shell would) and where it reads the passphrase."""
-    secret = {} if passphrase_fd is None else {"BORG_PASSPHRASE_FD": str(passphrase_fd)}
-    return {**env, "BORG_RSH": shlex.join(relay), **secret}
-
-
-def hook_environment(home: str, job: str | None, run: str, outcome: str = "") -> dict[str, str]:
-    """Return the environment of a hook; `outcome` is set for hooks that run after borg."""
-    known = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", "BORGCTL_JOB": job or "", "BORGCTL_RUN": run}
-    return {**known, **({"BORGCTL_OUTCOME": outcome} if outcome else {})}

@@ -12,6 +12,7 @@ from typing import Any
 
 from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
+from borgctl.borg.environment import borg_environment
 from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
@@ -65,9 +66,7 @@ def _run(
         identity = _identity(decision, base)
         connection = _connected(decision, wires, pinned)
         moved = bool(base.noted("moved", decision.repository))
-        env = command_line.environment(
-            base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved
-        )
+        env = borg_environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
         own = (base.borg, f"{directory}/tmp")
         version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
         check_version(decision, version)

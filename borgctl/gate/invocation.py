@@ -14,7 +14,7 @@ from borgctl.data_class import dataclass, field
 from borgctl.errors import BorgctlError
 from borgctl.gate.outcome import RunResult, by_gate
 from borgctl.gate.output import Output
-from borgctl.policy import load
+from borgctl.policy import locations
 from borgctl.values import Head
 from borgctl.wire.request import Request
 
@@ -74,7 +74,7 @@ def refuse(story: Invocation, error: BorgctlError) -> int:
     ending = by_gate(error.reason.code)
     kind = {"type": "refuse"} if story.accepted is None else {"type": "exit", "outcome": ending.outcome}
     record = {**kind, "run": story.run, **story.known, "reason": error.reason.code, "detail": error.detail}
-    log, audit = story.log or Log.fallback(load.default_log()), None
+    log, audit = story.log or Log.fallback(locations.default_log()), None
     try:
         audit = log.told(log.append({**record, "code": ending.code}), story.seen)
     except BorgctlError as failure:

@@ -26,7 +26,7 @@ from borgctl.gate.invocation import Invocation, end, refuse
 from borgctl.gate.outcome import RunResult
 from borgctl.gate.output import Output
 from borgctl.gate.stdio import ProtocolFds
-from borgctl.policy import decide, load, sent_environment
+from borgctl.policy import decide, load, locations, sent_environment
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
 from borgctl.policy.placeholders import Names
@@ -97,7 +97,7 @@ def _policy(story: Invocation, file: str) -> Policy:
     try:
         policy = load.read(file)
     except load.InvalidPolicy as error:
-        story.log = Log.fallback(error.log or load.default_log())
+        story.log = Log.fallback(error.log or locations.default_log())
         raise
     story.known["digest"] = policy.digest
     story.log = Log.open(policy.audit.file, syslog=policy.audit.syslog)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from borgctl.audit import redact
-from borgctl.borg import command_line, log_filter, relay
+from borgctl.borg import environment, log_filter, relay
 from borgctl.borg.command import BorgCommand
 from borgctl.borg.dry_run import DryRun
 from borgctl.borg.log_messages import DAMAGED, BorgLog
@@ -26,7 +26,7 @@ from borgctl.gate.outcome import RunResult, by_gate, instead
 from borgctl.gate.output import Output
 from borgctl.gate.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.gate.transport import Connection, Door
-from borgctl.policy.load import home
+from borgctl.policy.locations import home
 from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, spawn
 from borgctl.process.named_pipes import Waiting
@@ -110,7 +110,7 @@ class Runner:
             return by_gate("internal", f"{type(error).__name__}: {error}")
 
     def _hook_environment(self, outcome: str = "") -> dict[str, str]:
-        return command_line.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
+        return environment.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
 
     def _borg(self, watch: Watch) -> RunResult:
         if watch.stopped:
@@ -120,12 +120,12 @@ class Runner:
         source_paths.require_present(map(str, self.launch.paths))
         source_paths.require_patterns(self.launch.patterns)
         secret = self._obtained = passphrase.obtain(
-            self.secret, command_line.hook_environment(home(), self.launch.job, "")
+            self.secret, environment.hook_environment(home(), self.launch.job, "")
         )
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
         door = Door(self.directory, self.connection, self.agree)
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
-        env = command_line.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
+        env = environment.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
             wall = spawn.Wall(self._last_act, self.wall.kinds)
             child, streams = start(self.output, "borg", self.words, env, self._disclose, fds, wall, _NO_MEMORY)

@@ -68,7 +68,7 @@ class Vigil:
         if self._output.gone or (quiet and self.hangup >= 0):
             self._because("disconnected")
         if time.monotonic() >= self._end:
-            self._because("window-over")
+            self._because("window-expired")
             self._end = float("inf")
         return ready
 

@@ -173,7 +173,7 @@ class Window:
 
 def _unused(reason: str | None) -> RunResult:
     """Return how a window ends that nobody has used: well, where its time is over."""
-    return RunResult("ok", "gate", 0) if reason == "window-over" else by_gate(reason or "internal")
+    return RunResult("ok", "gate", 0) if reason == "window-expired" else by_gate(reason or "internal")
 
 
 def _ending(status: int | None, reason: str | None, door: Door) -> RunResult:

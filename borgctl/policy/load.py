@@ -8,7 +8,6 @@ on the descriptor. Every mistake is reported at once, as `file:line:column: text
 
 import hashlib
 import os
-import pwd
 import re
 import stat
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from borgctl.borg.options import ACCEPTABLE, SETTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import jobs as policy_jobs
+from borgctl.policy import locations
 from borgctl.policy.model import Audit, Environment, Limits, Passphrase, Policy, Repository
 from borgctl.policy.placeholders import SAMPLE, Template
 from borgctl.strict_yaml import LARGEST, Node, NodeReader, Problem, Problems, parse
@@ -67,29 +67,6 @@ def _invalid(path: str, problems: Sequence[Problem], log: str | None = None) -> 
     return InvalidPolicy("policy-invalid", "; ".join(f"{path}:{problem}" for problem in problems), problems, log)
 
 
-def home() -> str:
-    """Return our home directory from the password database, as a peer may choose the environment."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_dir
-    except KeyError:
-        return "/"
-
-
-def policy_directory() -> str:
-    """Return where policies are usually kept."""
-    return "/etc/borgctl" if os.geteuid() == 0 else f"{home().rstrip('/')}/.config/borgctl"
-
-
-def state_directory() -> str:
-    """Return where an unnamed base and log lie."""
-    return "/var/lib/borgctl" if os.geteuid() == 0 else f"{home().rstrip('/')}/.local/state/borgctl"
-
-
-def default_log() -> str:
-    """Return the audit log of a policy that names none."""
-    return "/var/log/borgctl/audit.jsonl" if os.geteuid() == 0 else f"{state_directory()}/audit.jsonl"
-
-
 def _policy(notes: NodeReader, root: Node, path: str, digest: str) -> Policy:
     fields = notes.fields(root, KEYS, _REQUIRED)
     if "version" in fields:
@@ -108,7 +85,7 @@ def _policy(notes: NodeReader, root: Node, path: str, digest: str) -> Policy:
         repositories=repositories,
         passphrase=_passphrase(notes, fields["passphrase"]) if "passphrase" in fields else Passphrase(),
         jobs=jobs,
-        base=_file(notes, fields, "base", f"{state_directory()}/{name}"),
+        base=_file(notes, fields, "base", f"{locations.state_directory()}/{name}"),
         audit=_audit(notes, fields.get("audit")),
         socket_directory=_file(notes, socket, "directory", runtime),
         borg=_file(notes, fields, "borg", "/usr/bin/borg"),
@@ -222,4 +199,4 @@ def _limits(notes: NodeReader, node: Node) -> Limits:
 def _audit(notes: NodeReader, node: Node | None) -> Audit:
     fields = notes.fields(node, ("file", "syslog")) if node else {}
     syslog = notes.scalar(fields.get("syslog", Node(1, 1, "yes")), boolean, True)
-    return Audit(_file(notes, fields, "file", default_log()), syslog)
+    return Audit(_file(notes, fields, "file", locations.default_log()), syslog)

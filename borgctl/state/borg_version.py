@@ -11,7 +11,7 @@ import os
 import re
 import stat
 
-from borgctl.borg import command_line, relay
+from borgctl.borg import environment, relay
 from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
@@ -82,7 +82,7 @@ def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Wall) ->
 def asked(policy: Policy, held: Sandbox | None, base: StateDir, run: str) -> Version:
     """Ask for the version as a run does, in a run directory for this alone."""
     with base.run_directory(run, *plan.owner(held)) as directory:
-        env = command_line.environment(base.borg, f"{directory}/tmp", base.host_id())
+        env = environment.borg_environment(base.borg, f"{directory}/tmp", base.host_id())
         rules = held.rules(policy.borg, relay.__file__, (base.borg, f"{directory}/tmp")) if held else ()
         return version(base, policy.borg, env, plan.wall(held, rules, policy.limits.memory))
 

@@ -312,7 +312,7 @@ def test_who_asks_too_often_is_refused_and_nobody_else(path):
         log.append({"type": "accept", "policy": "/p", "key": "SHA256:a"})
     with pytest.raises(BorgctlError) as caught:
         log.append({"type": "accept", "policy": "/p", "key": "SHA256:a"})
-    assert caught.value.reason.code == "asked-too-often"
+    assert caught.value.reason.code == "rate-limited"
     assert log.append({"type": "accept", "policy": "/p", "key": "SHA256:b"}).sequence == 1001
     log.close()
 

@@ -118,7 +118,7 @@ def test_a_mount_ends_with_its_window_whatever_options_it_has_and_whoever_uses_i
         wait_for(lambda: os.path.ismount(place) or process.poll() is not None, 29, "the mount")
         with subprocess.Popen(["sleep", "120"], cwd=place) as user:
             try:
-                assert "window-over" in process.communicate(timeout=90)[1]
+                assert "window-expired" in process.communicate(timeout=90)[1]
                 assert window.wait(90) == 2
                 assert not os.path.ismount(place) and os.listdir(place) == []
             finally:
@@ -133,7 +133,7 @@ def test_a_mount_ends_with_its_window(pair, scratch):
     with opened(pair, 30) as window:
         process = started(pair.client, "mount", "::", place, stderr=subprocess.PIPE, text=True)
         wait_for(lambda: os.path.ismount(place) or process.poll() is not None, 29, "the mount")
-        assert "window-over" in process.communicate(timeout=90)[1]
+        assert "window-expired" in process.communicate(timeout=90)[1]
         assert window.wait(90) == 2
     assert not os.path.ismount(place) and os.listdir(place) == []
     assert_nothing_is_left(pair)
@@ -225,11 +225,11 @@ def test_a_window_closes_at_its_time_in_the_middle_of_a_command(either_pair):
         (archive,) = archives(either_pair.client)
         process, _ = lasting(either_pair, [word.format(archive=archive) for word in STUCK])
         said = ended(process)
-        assert "window-over" in said
+        assert "window-expired" in said
         assert process.returncode not in (0, 1)
         assert window.wait(90) == 2, window.said()
     record = either_pair.client.records("exit")[-1]
-    assert (record["outcome"], record["reason"], record["code"]) == ("limit", "window-over", 124)
+    assert (record["outcome"], record["reason"], record["code"]) == ("limit", "window-expired", 124)
     assert_nothing_is_left(either_pair)
     assert either_pair.run().returncode == 0
 

@@ -1279,7 +1279,7 @@ def test_a_key_that_asks_too_often_is_told_so(room):
         account["used"]["runs"] = 1000
     Path(f"{room.log}.head").write_text(json.dumps(tally) + "\n")
     done = room.gate("run default")
-    assert (done.returncode, exit_line(done)["reason"]) == (69, "asked-too-often")
+    assert (done.returncode, exit_line(done)["reason"]) == (69, "rate-limited")
     assert not (room.path / "argv").exists() and room.records()[-1]["type"] == "refuse"
 
 

@@ -35,7 +35,7 @@ def until(vigil, *fds):
 
 def test_its_time_is_over(output):
     with Vigil(output, 0.2) as vigil:
-        assert until(vigil) == "window-over"
+        assert until(vigil) == "window-expired"
         begun = time.monotonic()
         vigil.wait()
         assert time.monotonic() - begun > 0.3  # it does not spin afterwards
@@ -63,17 +63,17 @@ def test_a_server_that_has_gone_ends_it_where_that_can_be_told(output):
         with Vigil(output, 60, theirs) as vigil:
             assert until(vigil) == "disconnected"
         with Vigil(output, 0.3) as vigil:
-            assert until(vigil) == "window-over"
+            assert until(vigil) == "window-expired"
     finally:
         os.close(theirs)
 
 
 def test_the_first_reason_stays_the_reason(pipe, output):
     with Vigil(output, 0.05) as vigil:
-        assert until(vigil) == "window-over"
+        assert until(vigil) == "window-expired"
         os.close(pipe[0])
         vigil.wait()
-        assert vigil.reason == "window-over"
+        assert vigil.reason == "window-expired"
 
 
 def test_what_waits_is_written_and_what_is_readable_is_told(pipe, output):

@@ -84,12 +84,12 @@ def leads(security: str) -> tuple[str, ...]:
 
 
 def linked(security: str) -> str:
-    """Return SECURITY.md with a link to its tests below the table, and one at the end of each paragraph."""
+    """Return SECURITY.md with links to the tests of each row below the table, and one at the end of each paragraph."""
     can, held = _section(security, _CAN), _section(security, _HELD)
-    told = ",\n".join(f"[{name}]({PAGE}#{anchor(_heading(name))})" for name in attackers(security))
-    bare = re.sub(r"\n\nTests of each row: .*", "", can, flags=re.DOTALL).rstrip("\n")
+    told = "\n".join(f"- [{name}]({PAGE}#{anchor(_heading(name))})" for name in attackers(security))
+    bare = re.sub(r"\n\nTests of each row:\s.*", "", can, flags=re.DOTALL).rstrip("\n")
     paragraphs = "".join(map(_with_link, re.split(r"(\n{2,})", held.rstrip("\n"))))
-    return security.replace(can, f"{bare}\n\nTests of each row: {told}.\n\n").replace(held, f"{paragraphs}\n\n")
+    return security.replace(can, f"{bare}\n\nTests of each row:\n\n{told}\n\n").replace(held, f"{paragraphs}\n\n")
 
 
 def _with_link(paragraph: str) -> str:

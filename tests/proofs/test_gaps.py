@@ -10,7 +10,7 @@ import stage
 import borgctl
 from borgctl.borg.options import COMMANDS, FLAG, SETTABLE
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.policy import load
+from borgctl.policy import locations
 from borgctl.policy.judge import Facts, judge
 from borgctl.policy.model import Job, Repository
 from borgctl.policy.placeholders import Names, Template
@@ -62,9 +62,9 @@ def test_a_template_reads_as_it_is_written_in_the_policy():
 
 def test_a_user_without_a_password_entry_has_a_log_all_the_same(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
-    assert load.home() == "/"
-    assert load.state_directory().endswith("/.local/state/borgctl")
-    assert load.default_log().startswith(load.state_directory())
+    assert locations.home() == "/"
+    assert locations.state_directory().endswith("/.local/state/borgctl")
+    assert locations.default_log().startswith(locations.state_directory())
 
 
 class Unheard:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 README = Path(__file__).parents[2] / "README.md"
-TITLE = "## Set up two machines"
 
 _PIECE = re.compile(
     r"^(?P<step>\d+)\. |\b[Oo]n\s+(?P<both>both)\b|\b[Oo]n\s+`(?P<machine>backup|web1|laptop)`|`(?P<span>[^`]+)`",
@@ -27,11 +26,14 @@ class Said:
     words: str
 
 
-def section(page: Path = README, wanted: str = TITLE) -> str:
-    """Return the text of the set-up, from its title to the next."""
-    _, title, rest = page.read_text().partition(f"\n{wanted}\n")
-    assert title, f"no {wanted!r} in {page}"
-    return rest.partition("\n## ")[0]
+def chapters(page: Path, titles: tuple[str, ...]) -> str:
+    """Return the text of some chapters, each from its title to the next."""
+    texts = []
+    for wanted in titles:
+        _, title, rest = page.read_text().partition(f"\n{wanted}\n")
+        assert title, f"no {wanted!r} in {page}"
+        texts.append(rest.partition("\n## ")[0])
+    return "\n".join(texts)
 
 
 def said(text: str) -> list[Said]:

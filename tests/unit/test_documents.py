@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import jsonschema
 import pytest
+from sentences import sentences, words
 from stage import TOP
 
 from borgctl.errors import REASONS
@@ -103,8 +104,51 @@ def test_the_wire_page_names_every_outcome():
     assert set(said) == {reason.outcome for reason in REASONS.values()} | {"ok", "warning", "failed"}
 
 
+BY_HAND = sorted(
+    {
+        str(path.relative_to(TOP))
+        for pages in (TOP.glob("*.md"), DOCS.glob("*.md"), DOCS.glob("man/*.md"))
+        for path in pages
+    }
+    - (generate.pages().keys() - {"SECURITY.md"})  # of that one the links alone are made
+)
+LONGEST = 25  # words of a sentence
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_the_sentences_of_a_page_are_short(name):
+    assert [sentence for sentence in sentences((TOP / name).read_text()) if words(sentence) > LONGEST] == []
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_a_page_uses_our_words(name):
+    """It says "fix" and not "mend", "they" for a person, and "restore window" where a window first occurs."""
+    page = sentences((TOP / name).read_text())
+    assert [sentence for sentence in page if re.search(r"\b(?:mend(?:ed|ing)?|he|him|his|she|her)\b", sentence)] == []
+    windows = [sentence for sentence in page if re.search(r"\bwindows?\b", sentence, re.IGNORECASE)]
+    assert not windows or "restore window" in windows[0]
+
+
+def test_a_sentence_ends_where_a_reader_sees_its_end():
+    page = "# A title. No\n\nOne `a. b` is [two](x.md). **Three.** (Four.) five: six;\nseven\n\n    code. code\n\n"
+    page += "- eight\n- nine\n\n| ten. | eleven |\n|---|---|\n| a | b |\n"
+    found = ["One CODE is two.", "Three.", "(Four.", "five: six; seven", "eight", "nine"]
+    assert sentences(page) == found
+    assert [*map(words, found)] == [4, 1, 1, 3, 1, 1]
+    assert words("- and – are `=`, no words") == 4
+
+
+def test_every_file_of_ours_that_a_page_names_exists():
+    for name in BY_HAND:
+        for path in re.findall(r"`((?:bench|borgctl|docs|policy|tests)/[\w./-]+)`", (TOP / name).read_text()):
+            assert (TOP / path).exists(), f"{name}: {path}"
+
+
 def test_every_link_of_the_documents_leads_somewhere():
-    top = DOCS.parent
-    for page in [*top.glob("*.md"), *DOCS.glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for page in [*TOP.glob("*.md"), *DOCS.glob("*.md")]:
+        for target, fragment in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+            aim = page.parent / target if target else page
+            assert aim.exists(), f"{page.name}: {target}"
+            if fragment:
+                anchors = set(map(generate.guards.anchor, re.findall(r"(?m)^#+ (.*)$", aim.read_text())))
+                assert fragment in anchors, f"{page.name}: {target}#{fragment}"

@@ -11,7 +11,7 @@ import typer
 from borgctl.cli.log import read, show, warned_files
 from borgctl.cli.log.follow import Follower
 from borgctl.cli.log.verify import verified
-from borgctl.policy import load
+from borgctl.policy import locations
 from borgctl.values import Head
 
 app = typer.Typer(
@@ -41,7 +41,7 @@ def verify(
 
     Example: borgctl audit verify --head 1041:9f86d081…
     """
-    proof = verified(files or [load.default_log()], [Head.read(text) for text in head or []])
+    proof = verified(files or [locations.default_log()], [Head.read(text) for text in head or []])
     typer.echo(json.dumps(proof.plain, indent=2) if as_json else "\n".join(proof.lines))
     raise typer.Exit(proof.status)
 
@@ -64,7 +64,7 @@ def show_(
 
     Example: borgctl audit show --since 2d --outcome refused
     """
-    path = log or load.default_log()
+    path = log or locations.default_log()
     if files:
         _print_files(path, run or "", as_json=as_json)
         return

@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from borgctl.borg import command_line, relay
+from borgctl.borg import command_line, environment, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.cli.policy import policy_files
 from borgctl.cli.policy.verdict import Explanation, as_whom, refused
@@ -127,9 +127,9 @@ def _text(version: Version | None) -> str | None:
 
 def _environment(policy: Policy, chosen: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return borg's environment, with placeholders for what only a run knows and for the secret."""
-    env = command_line.environment(f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp", "<host-id>", chosen)
+    env = environment.borg_environment(f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp", "<host-id>", chosen)
     secret = policy.passphrase.file or shlex.join(policy.passphrase.program)
-    env = command_line.carried(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
+    env = environment.carried(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
     return env | ({"BORG_PASSPHRASE_FD": f"<from {secret}>"} if secret else {})
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from borgctl.cli.policy.lint_rules import advise
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
-from borgctl.policy import load
+from borgctl.policy import load, locations
 from borgctl.policy.load import InvalidPolicy
 from borgctl.policy.model import Policy
 from borgctl.state.state_dir import StateDir
@@ -100,7 +100,7 @@ def _root(path: str) -> Node:
 
 def usual_policies() -> list[str]:
     """Return the policies that lie where they are usually kept; raise BadValue where there is none."""
-    directory = load.policy_directory()
+    directory = locations.policy_directory()
     found = sorted(glob.glob(f"{glob.escape(directory)}/*.yaml"))
     if not found:
         raise BadValue(f"no policy in {directory}: name one, or make one with 'borgctl sample'")

@@ -6,7 +6,7 @@ import stat
 
 from borgctl.errors import BadValue
 from borgctl.fs.secure_path import InsecurePath, SecurePath
-from borgctl.policy import load
+from borgctl.policy import locations
 from borgctl.policy.load import repository_template
 from borgctl.process import namespaces
 from borgctl.sandbox import landlock, privileges
@@ -70,8 +70,8 @@ def sampled(repository: str, paths: list[str]) -> str:
     Without a path it is about what root, or this ordinary user, would miss.
     """
     repository_template(repository)
-    paths = paths or (["/etc", "/home"] if os.geteuid() == 0 else [os.path.realpath(load.home())])
-    directory = load.policy_directory()
+    paths = paths or (["/etc", "/home"] if os.geteuid() == 0 else [os.path.realpath(locations.home())])
+    directory = locations.policy_directory()
     for path in paths:
         SourcePath(path)
     return _TEXT.format(
@@ -94,7 +94,7 @@ def _own(directory: str) -> list[str]:
     # borg knows them by the path that it came on, and saves a symlink as a link
     return [
         _quoted(f"{os.path.realpath(directory)}/passphrase"),
-        _quoted(os.path.realpath(load.state_directory())),
+        _quoted(os.path.realpath(locations.state_directory())),
     ]
 
 
@@ -133,12 +133,12 @@ def _borg() -> str:
 
 def _audit() -> str:
     """Return the default log, or one beside the state where others may write the usual place (Ubuntu's /var/log)."""
-    usual = load.default_log()
+    usual = locations.default_log()
     try:
         with SecurePath.at(os.path.dirname(os.path.dirname(usual))) as above:
             above.require(stat.S_IFDIR)
     except FileNotFoundError:
         pass  # the gate makes it
     except (OSError, InsecurePath):
-        return f"audit: {{file: {load.state_directory()}/audit.jsonl, syslog: yes}}   # others may write /var/log"
+        return f"audit: {{file: {locations.state_directory()}/audit.jsonl, syslog: yes}}   # others may write /var/log"
     return f"# audit: {{file: {usual}, syslog: yes}}"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from borgctl.borg import patterns
 from borgctl.fs import mountinfo
-from borgctl.policy import load
+from borgctl.policy import locations
 from borgctl.policy.model import Job
 from borgctl.state import skipped_mounts, source_paths
 
@@ -65,7 +65,7 @@ def _unexpanded(job: Job) -> Iterator[str]:
     """Look for what a shell would have replaced; borg takes it as it stands."""
     for name, value in job.options:
         if name in ("exclude", "pattern") and (match := _SHELL.match(value or "")):
-            home = load.home().rstrip("/")
+            home = locations.home().rstrip("/")
             yield (
                 f"{name} {value!r} matches nothing, as no shell reads {match[1]!r}: write the directory out, "
                 f"like '{home}/…', or 'sh:/home/*/…' for that of each user"

@@ -16,7 +16,7 @@ from borgctl.cli.log.show import record
 from borgctl.cli.openssh.keyline import parse
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
-from borgctl.policy import load
+from borgctl.policy import locations
 from borgctl.policy.model import Policy
 
 _LARGEST = 1 << 20
@@ -52,7 +52,7 @@ def _address(peer: object) -> str | None:
 def _target(fingerprint: str) -> str | None:
     """Return the name in the comment of the key with this fingerprint."""
     try:
-        with open(f"{load.home()}/.ssh/authorized_keys", encoding="utf-8", errors="replace") as file:
+        with open(f"{locations.home()}/.ssh/authorized_keys", encoding="utf-8", errors="replace") as file:
             text = file.read(_LARGEST)
     except OSError:
         return None

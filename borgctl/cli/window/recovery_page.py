@@ -11,7 +11,7 @@ from datetime import datetime
 from borgctl.cli.window import paper_key, window_session
 from borgctl.cli.window.known_server import known_server
 from borgctl.errors import BadValue
-from borgctl.policy import load, sent_environment
+from borgctl.policy import locations, sent_environment
 from borgctl.policy.model import Policy
 from borgctl.state import recovery, window_protocol
 from borgctl.state.state_dir import StateDir
@@ -94,7 +94,7 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
     return _PAGE.format(
         host=sent_environment.hostname(),
         today=datetime.now().astimezone().strftime("%Y-%m-%d"),
-        directory=load.policy_directory(),
+        directory=locations.policy_directory(),
         policy=policy.file,
         path=path.text,
         identity=identity,

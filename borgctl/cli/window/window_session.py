@@ -24,14 +24,14 @@ from typing import IO
 
 import typer
 
-from borgctl.borg import command_line, relay
+from borgctl.borg import command_line, environment, relay
 from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
 from borgctl.borg.options import COMMANDS
 from borgctl.cli.terminal import Shown
 from borgctl.cli.window.mounts import Mount
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.gate.supervise import BORG_ENDING
-from borgctl.policy.load import home
+from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
 from borgctl.process.spawn import Wall
 from borgctl.state import borg_version, passphrase, window_protocol
@@ -83,7 +83,7 @@ class Visit:
         )  # refuses a borg that another user could have put there
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
-        env = command_line.carried(env, carrier, fds[0] if fds else None)
+        env = environment.carried(env, carrier, fds[0] if fds else None)
         mount, shown = _mounting(words), (Shown(stdout, 1), Shown(stderr, 2))
         with _Told(interrupts=mount is not None) as told:
             try:
@@ -122,7 +122,7 @@ class Visit:
         """Return the gate's environment for borg, with the admin's terminal and local time."""
         moved = bool(self.base.noted("moved", self.repository))
         chosen = self.policy.environment.set
-        env = command_line.environment(
+        env = environment.borg_environment(
             self.base.borg, f"{self.directory}/tmp", self.base.host_id(), chosen, relocated=moved
         )
         if "TZ" not in dict(chosen):
@@ -195,7 +195,7 @@ class _Told:
 
 def secret_of(policy: Policy) -> bytes | None:
     """Return the policy's passphrase, None where it has none."""
-    return passphrase.obtain(policy.passphrase, command_line.hook_environment(home(), None, ""))
+    return passphrase.obtain(policy.passphrase, environment.hook_environment(home(), None, ""))
 
 
 @contextlib.contextmanager

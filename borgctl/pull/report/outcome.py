@@ -33,9 +33,9 @@ ADVICE = {
     "there let ~/.bashrc, /etc/bash.bashrc, ~/.zshenv, /etc/zsh/zshenv, ~/.cshrc, ~/.ssh/rc and /etc/ssh/sshrc "
     "print nothing, or to stderr (echo hi >&2)",
     "no-exit-line": "the gate did not say how it ended: is it the key's forced command? was it killed?",
-    "frames-astray": "the client answered for another run, job or repository: is the right gate behind this key?",
+    "frame-mismatch": "the client answered for another run, job or repository: is the right gate behind this key?",
     "no-start": "the gate reports success without having started: look at the client",
-    "code-differs": "the gate's exit line and its exit status contradict each other: look at the client",
+    "exit-code-mismatch": "the gate's exit line and its exit status contradict each other: look at the client",
     "serve-failed": "read serve's messages above, then check the repository on the server",
     "serve-missing": "check 'borg' in the target file",
     "serve-unused": "the client never connected to the forwarded socket",
@@ -123,7 +123,7 @@ def judge(facts: Facts) -> Verdict:
     if facts.ended is not None:
         return Verdict("timeout" if facts.ended == "timeout" else "failed", "launcher", None, facts.ended)
     if facts.astray:
-        return Verdict("failed", "launcher", facts.status, "frames-astray")
+        return Verdict("failed", "launcher", facts.status, "frame-mismatch")
     if told is None and facts.serve_first:
         return Verdict("failed", "serve", facts.serve, "serve-failed")
     if told is None and facts.peer == "ssh" and facts.status == 255:
@@ -140,7 +140,7 @@ def _good(facts: Facts, told: Exit) -> Verdict:
     if facts.serve_needed and not facts.started:
         return Verdict("failed", "launcher", facts.status, "no-start")
     if told.outcome == "ok" and told.code != 0:
-        return Verdict("failed", "launcher", told.code, "code-differs")
+        return Verdict("failed", "launcher", told.code, "exit-code-mismatch")
     dry = told.reason == DRY_RUN  # nothing was said to serve, which complains of that
     if facts.serve_needed and not dry and facts.serve is None:
         return Verdict("failed", "launcher", None, "serve-unused")
@@ -149,7 +149,7 @@ def _good(facts: Facts, told: Exit) -> Verdict:
     if facts.serve_needed and facts.guard_fault is not None:
         return Verdict("failed", "launcher", None, "guard-failed")
     if facts.status not in (told.code, 255):  # 255: the connection was lost after the last word, and changes nothing
-        return Verdict("failed", "launcher", facts.status, "code-differs")
+        return Verdict("failed", "launcher", facts.status, "exit-code-mismatch")
     if dry:
         return Verdict("warning", "launcher", told.code, DRY_RUN)
     if facts.result_cut:

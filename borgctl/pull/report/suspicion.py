@@ -9,7 +9,7 @@ who the cause was is for a person to find out before anything is accepted, compa
 OURS = (
     *("rpc-refused", "objects-overwritten", "config-changed"),
     *("repository-replaced", "repository-gone", "repository-changed"),
-    *("nonce-refused", "audit-broken", "audit-silent", "frames-astray", "code-differs", "no-start"),
+    *("nonce-refused", "audit-broken", "audit-silent", "frame-mismatch", "exit-code-mismatch", "no-start"),
 )
 BORG = (
     *("Cache.RepositoryReplay", "Cache.EncryptionMethodMismatch", "Cache.RepositoryIDNotUnique"),

@@ -29,14 +29,14 @@ _IN_ORDER = 60.0  # seconds: the client closes the window itself, and ends borg 
 _PACE = 1.0  # seconds that a session takes at least, whatever a client does
 _CUT = (
     *(
-        "window-over",
+        "window-expired",
         "timeout",
         "disconnected",
         "no-exit-line",
         "ssh-failed",
         "connection-lost",
         "stream-limit",
-        "frames-astray",
+        "frame-mismatch",
     ),
     *("rpc-refused", "guard-failed"),
 )

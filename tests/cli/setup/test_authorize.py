@@ -22,7 +22,7 @@ from borgctl.cli.setup import authorize
 from borgctl.cli.setup.authorize import Login, Order, authorized
 from borgctl.cli.setup.sshd_settings import Transport
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.policy import load
+from borgctl.policy import locations
 
 
 def blob(kind="ssh-ed25519", body=b"\0\0\0\x20" + b"k" * 32):
@@ -54,7 +54,7 @@ def test_the_sample_is_a_policy(arguments, tmp_path):
     done = run("sample", *arguments)
     assert done.exit_code == 0, done.output
     policy = stage.written(tmp_path, done.stdout)
-    usual = ["/etc", "/home"] if stage.ROOT else [load.home()]
+    usual = ["/etc", "/home"] if stage.ROOT else [locations.home()]
     expected = [word for word in arguments if word.startswith("/")] if "--path" in arguments else usual
     assert [str(path) for path in policy.jobs["default"].paths] == expected
     assert {"default", "init", "prune"} <= set(policy.jobs)
@@ -65,7 +65,7 @@ def ordinary(monkeypatch, home):
     """Be an ordinary user with this home; who is one stays himself."""
     if stage.ROOT:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(load, "home", lambda: str(home))
+    monkeypatch.setattr(locations, "home", lambda: str(home))
 
 
 @pytest.mark.parametrize("form", ["plain", "with a slash", "a symlink"])

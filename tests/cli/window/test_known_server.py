@@ -8,7 +8,7 @@ import stage
 
 from borgctl.cli.publickey import PublicKey
 from borgctl.cli.window.known_server import Server, known_server
-from borgctl.policy import load
+from borgctl.policy import locations
 
 BLOBS = [base64.b64encode(b"\0\0\0\x0bssh-ed25519" + bytes([0, 0, 0, 32]) + bytes([n]) * 32).decode() for n in (1, 2)]
 KEYS = [PublicKey.read(f"ssh-ed25519 {blob}").fingerprint for blob in BLOBS]
@@ -16,7 +16,7 @@ KEYS = [PublicKey.read(f"ssh-ed25519 {blob}").fingerprint for blob in BLOBS]
 
 @pytest.fixture
 def policy(tmp_path, monkeypatch):
-    monkeypatch.setattr(load, "home", lambda: str(tmp_path))
+    monkeypatch.setattr(locations, "home", lambda: str(tmp_path))
     (tmp_path / ".ssh").mkdir()
     text = f"repositories: {{/srv/a: {{encryption: none}}}}\njobs: {{}}\naudit: {{file: {tmp_path}/log}}\n"
     return stage.written(tmp_path, f"version: 1\n{text}")
@@ -28,7 +28,7 @@ def told(policy, *records):
 
 
 def lines(policy, *comments):
-    with open(f"{load.home()}/.ssh/authorized_keys", "w") as file:
+    with open(f"{locations.home()}/.ssh/authorized_keys", "w") as file:
         for blob, comment in zip(BLOBS, comments, strict=False):
             file.write(f'# a comment\nrestrict,command="x" ssh-ed25519 {blob} {comment}\n')
 

@@ -16,7 +16,7 @@ from borgctl.cli.window import recovery_page as printing
 from borgctl.cli.window.known_server import Server
 from borgctl.cli.window.recovery_page import printed_page
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.policy import load, sent_environment
+from borgctl.policy import locations, sent_environment
 from borgctl.state import recovery
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
@@ -76,7 +76,7 @@ def test_the_page_is_76_columns_wide(policy, base, monkeypatch, kept):
     """With names as the README's, the longest passphrase of ours, and a key as borg writes it."""
     secret = base64.b64encode(bytes(33)).decode()
     Path(policy.passphrase.file).write_text(f"{secret}\n")
-    monkeypatch.setattr(load, "policy_directory", lambda: "/etc/borgctl")
+    monkeypatch.setattr(locations, "policy_directory", lambda: "/etc/borgctl")
     monkeypatch.setattr(sent_environment, "hostname", lambda: "backup-client-17")
     key = "\n".join(["A" * 70] * 8)
     planted(base, key)
@@ -93,7 +93,7 @@ def test_what_the_page_says_of_a_new_machine_makes_a_policy_with_windows(policy,
     """Where the page's own user keeps policies, and with no line of it to add that the sample has already."""
     planted(base, "hqlhbGdvcml0aG2m")
     page = printed_page(policy, PATH, 0)
-    directory = "/etc/borgctl" if stage.ROOT else f"{load.home()}/.config/borgctl"
+    directory = "/etc/borgctl" if stage.ROOT else f"{locations.home()}/.config/borgctl"
     assert f"make {directory} (0700)" in page and f" into {directory}/passphrase (0600)" in page
     (words,) = re.findall(r"borgctl sample (.*) \\\n +> ", page)
     made = CliRunner().invoke(app, ["sample", *words.split()])

@@ -152,7 +152,7 @@ def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, end
                 return
         match by:
             case "gate":
-                window_protocol.send(ends[1], {"end": "window-over"})
+                window_protocol.send(ends[1], {"end": "window-expired"})
             case "gone":
                 ends[1].close()
             case "signal":
@@ -161,7 +161,7 @@ def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, end
     threading.Thread(target=act, daemon=True).start()
     assert visit.borg(["list"], None) == 130
     assert (tmp_path / "heard").read_text() == "INT\n"
-    said = {"gate": "window-over", "gone": "disconnected", "signal": "stopped"}[by]
+    said = {"gate": "window-expired", "gone": "disconnected", "signal": "stopped"}[by]
     assert said in capsys.readouterr().err
     assert visit.ended == said
 

@@ -46,19 +46,19 @@ TABLE = [
     # a last word that the rest contradicts
     (Facts(OK, started=False), Verdict("failed", "launcher", 0, "no-start")),
     (Facts(OK, started=False, serve=None, serve_needed=False), Verdict("ok", "borg", 0)),
-    (Facts(OK, status=1), Verdict("failed", "launcher", 1, "code-differs")),
+    (Facts(OK, status=1), Verdict("failed", "launcher", 1, "exit-code-mismatch")),
     (Facts(OK, status=255), Verdict("ok", "borg", 0)),
-    (Facts(Exit("r1", "ok", "borg", 2, None), status=2), Verdict("failed", "launcher", 2, "code-differs")),
+    (Facts(Exit("r1", "ok", "borg", 2, None), status=2), Verdict("failed", "launcher", 2, "exit-code-mismatch")),
     (Facts(OK, serve=3), Verdict("failed", "serve", 3, "serve-failed")),
     (Facts(WARNING, status=105, serve=-9), Verdict("failed", "serve", -9, "serve-failed")),
     (Facts(OK, serve=None), Verdict("failed", "launcher", None, "serve-unused")),
-    (Facts(OK, astray=True), Verdict("failed", "launcher", 0, "frames-astray")),
+    (Facts(OK, astray=True), Verdict("failed", "launcher", 0, "frame-mismatch")),
     (Facts(OK, result_cut=True), Verdict("warning", "launcher", 0, "result-cut")),
     (Facts(OK, guard_fault="it told nothing"), Verdict("failed", "launcher", None, "guard-failed")),
     # nothing was saved, and serve was not spoken to
     (Facts(DRY, serve=2), Verdict("warning", "launcher", 0, "dry-run")),
     (Facts(DRY, serve=None), Verdict("warning", "launcher", 0, "dry-run")),
-    (Facts(DRY, status=1), Verdict("failed", "launcher", 1, "code-differs")),
+    (Facts(DRY, status=1), Verdict("failed", "launcher", 1, "exit-code-mismatch")),
     (Facts(DRY, started=False), Verdict("failed", "launcher", 0, "no-start")),
     # the launcher ended it
     (Facts(None, ended="timeout", status=255), Verdict("timeout", "launcher", None, "timeout")),

@@ -1,0 +1,61 @@
+"""The environment of borg and of hooks, built from nothing.
+
+It does not know where the values came from: the policy has checked them.
+
+    borg_environment("/var/lib/borgctl/web1/borg", "/run/…/tmp", "borgctl@3f…")["BORG_EXIT_CODES"] == "modern"
+"""
+
+import shlex
+from collections.abc import Iterable
+
+from borgctl.borg.command_line import HOST
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def borg_environment(
+    base: str,
+    temporary: str,
+    host_id: str,
+    chosen: Iterable[tuple[str, str]] = (),
+    *,
+    relocated: bool = False,
+) -> dict[str, str]:
+    """Return borg's environment without transport and passphrase; `chosen` is the policy's and checked there.
+
+    `base` is where borg keeps cache, keys and its security database; `temporary` must be writable (borg's selftest);
+    `relocated`: the admin has said that the repository was moved.
+    """
+    standard = {
+        "PATH": _PATH,
+        "HOME": base,
+        "LOGNAME": HOST,  # borg notes it in the archive; the user whom it runs as may have no name
+        "LANG": "C.UTF-8",
+        "TZ": "UTC",
+        "TMPDIR": temporary,
+        "BORG_HOST_ID": host_id,
+    }
+    fixed = {
+        "BORG_BASE_DIR": base,
+        "BORG_EXIT_CODES": "modern",
+        "BORG_SHOW_SYSINFO": "no",
+        "BORG_JSON_INDENT": "none",
+        "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes" if relocated else "no",
+        "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "no",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONSAFEPATH": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    return {**standard, **dict(chosen), **fixed}
+
+
+def carried(env: dict[str, str], relay: Iterable[str], passphrase_fd: int | None) -> dict[str, str]:
+    """Add how borg reaches the repository (borg splits BORG_RSH as a shell would) and where it reads the passphrase."""
+    secret = {} if passphrase_fd is None else {"BORG_PASSPHRASE_FD": str(passphrase_fd)}
+    return {**env, "BORG_RSH": shlex.join(relay), **secret}
+
+
+def hook_environment(home: str, job: str | None, run: str, outcome: str = "") -> dict[str, str]:
+    """Return the environment of a hook; `outcome` is set for hooks that run after borg."""
+    known = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", "BORGCTL_JOB": job or "", "BORGCTL_RUN": run}
+    return {**known, **({"BORGCTL_OUTCOME": outcome} if outcome else {})}
