@@ -8,8 +8,9 @@ request may succeed, and one sentence of what to do. `docs/reasons.md` is made f
     borgctl.errors.BorgctlError: no job 'weekly' in this policy
 """
 
-from dataclasses import dataclass
 from typing import Literal
+
+from borgctl.data_class import dataclass
 
 Code = Literal[
     "not-printable",

@@ -13,11 +13,11 @@ first.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import yaml
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.spelling import meant
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a file; line and column count from 1."""
 
@@ -43,6 +43,9 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.line}:{self.column}: {self.text}"
+
+    def __lt__(self, other: "Problem") -> bool:
+        return (self.line, self.column, self.text) < (other.line, other.column, other.text)
 
 
 class Problems(Exception):  # noqa: N818 - a collection, raised as one

@@ -11,8 +11,8 @@ a text came from or what it is used for.
 """
 
 import re
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 

@@ -13,9 +13,9 @@ knows no file. What it reads may be old, torn or anything: then it begins anew, 
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from borgctl.data_class import dataclass, field
 from borgctl.errors import BadValue
 from borgctl.values import Head
 from borgctl.wire.hashchain import VERSION
@@ -84,7 +84,7 @@ class Tally:
     def line(self) -> bytes:
         """Write it as one line."""
         accounts = sorted(self.accounts.items(), key=lambda item: (not item[1].counted, -item[1].at))
-        kept = {name: asdict(account) for name, account in accounts[:_MOST_KEYS] if not account.idle}
+        kept = {name: _fields(account) for name, account in accounts[:_MOST_KEYS] if not account.idle}
         head = {"head": self.head and str(self.head), **({"chain": VERSION} if self.linked else {})}
         return json.dumps({**head, "accounts": kept}).encode("ascii") + b"\n"
 
@@ -129,6 +129,11 @@ def alert(account: Account) -> dict[str, Any]:
     """Return the record that tells what was counted."""
     told = {"type": "alert", "reason": "refusals-counted", "count": account.counted}
     return {**told, "policy": account.policy, "key": account.key}
+
+
+def _fields(account: Account) -> dict[str, Any]:
+    """Return what `_account` reads."""
+    return {name: getattr(account, name) for name in account.__match_args__}
 
 
 def _account(told: dict[str, Any]) -> Account:

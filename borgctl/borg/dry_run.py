@@ -7,9 +7,9 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from borgctl.borg import json_lines
+from borgctl.data_class import dataclass
 
 _SAVED, _LEFT_OUT = "-", "x"
 

@@ -10,11 +10,11 @@ There are numbers and a few lines here; paths go to whoever wants to keep them.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.borg import json_lines
 from borgctl.borg.warning_kinds import kind
+from borgctl.data_class import dataclass, field
 
 DAMAGED = "repository-damaged"
 _MOST_FOUND = 5  # lines

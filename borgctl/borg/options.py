@@ -11,8 +11,8 @@ parsers.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 

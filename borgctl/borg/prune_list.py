@@ -11,9 +11,9 @@ The names are for our own record; the server gets the numbers, and borg's lines 
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from borgctl.borg import json_lines
+from borgctl.data_class import dataclass, field
 
 # borg 1.2 and 1.4: what it does, the name, when it was made, its id
 _LINE = re.compile(

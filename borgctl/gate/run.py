@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from borgctl.audit import redact
@@ -19,13 +18,15 @@ from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.borg.options import COMMANDS
 from borgctl.borg.prune_list import Pruning
 from borgctl.borg.warning_kinds import OTHER, written
+from borgctl.data_class import dataclass, field, replace
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate.hooks import Hooks
-from borgctl.gate.outcome import RunResult, by_gate, instead, verdict
+from borgctl.gate.outcome import RunResult, by_gate, instead
 from borgctl.gate.output import Output
 from borgctl.gate.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.gate.transport import Connection, Door
+from borgctl.gate.verdict import verdict
 from borgctl.policy.locations import home
 from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, spawn

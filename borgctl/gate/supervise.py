@@ -18,10 +18,10 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Self
 
+from borgctl.data_class import dataclass, field
 from borgctl.gate.output import Lines, Output
 from borgctl.gate.transport import Door
 from borgctl.process import spawn

@@ -13,9 +13,9 @@ import select
 import socket
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from borgctl.borg import relay
+from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath, SecurePath

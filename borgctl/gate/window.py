@@ -14,16 +14,17 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.borg import relay
 from borgctl.borg.command import WindowGrant
+from borgctl.data_class import dataclass, field
 from borgctl.errors import BorgctlError
-from borgctl.gate.outcome import RunResult, by_gate, verdict
+from borgctl.gate.outcome import RunResult, by_gate
 from borgctl.gate.output import Output
 from borgctl.gate.supervise import Watch
 from borgctl.gate.transport import Connection, Door
+from borgctl.gate.verdict import verdict
 from borgctl.process import peer_credentials
 from borgctl.process.peer_credentials import PeerCredentials
 from borgctl.state import window_protocol

@@ -5,12 +5,12 @@ agree. It returns a BorgCommand, a HelloReply or a WindowGrant, or raises Borgct
 Default: no.
 """
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from borgctl import __version__
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.options import COMMANDS
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.model import Job, Policy, Repository
 from borgctl.policy.placeholders import Names, Template

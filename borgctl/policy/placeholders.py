@@ -7,9 +7,9 @@ borg has placeholders too, and they can read its environment; no brace ever reac
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 _PLACEHOLDER = re.compile(r"\{(hostname|job|now)(?::((?:%[YmdHMSjyVGu]|[A-Za-z0-9_.:+-]){1,64}))?\}")

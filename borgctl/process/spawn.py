@@ -14,8 +14,8 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.process import namespaces, parent_death
 
 _PR_SET_CHILD_SUBREAPER = 36

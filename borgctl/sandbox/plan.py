@@ -13,8 +13,8 @@ import glob
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.process import namespaces
 from borgctl.process.spawn import Wall

@@ -16,9 +16,9 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from borgctl.borg import cache_lock
+from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.fs import atomic
 from borgctl.fs.chown_tree import foreign_link, hand_back, hand_over

@@ -16,9 +16,9 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from borgctl.data_class import dataclass
 from borgctl.process import peer_credentials
 
 DOOR = "window"

@@ -14,10 +14,10 @@ import contextlib
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar, assert_never
 
 from borgctl.borg.options import COMMANDS, Command
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath, choice, duration
 
@@ -256,10 +256,11 @@ def _operands(command: Command, operands: list[str]) -> tuple[ArchiveName | None
 
 def render(request: Request) -> str:
     """Write a request as the one line that `parse` reads back to an equal value."""
+    plain = Options()
     options = [
         f"--{name}={value}"
         for name in _READERS
-        if (value := getattr(request.options, name)) not in (None, Options.__dataclass_fields__[name].default)
+        if (value := getattr(request.options, name)) not in (None, getattr(plain, name))
     ]
     match request.order:
         case Hello():

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from borgctl.errors import BorgctlError
-from borgctl.gate import outcome
+from borgctl.gate import verdict as gate_verdict
 
 IDENTITY = bytes(32)
 
@@ -15,7 +15,7 @@ def verdict(status=0, stopped=None, *, short=False, dry=False, reason=None, open
     well = {"identity": IDENTITY, "refused": False, "failed": None, "strange": False, "unknown": False}
     well |= {"counts": (1, 2), "compared": ("key",)}
     door = SimpleNamespace(**well | seen)
-    ending = outcome.verdict(status, door, stopped, short=short, reason=reason, dry=dry, opens=opens)
+    ending = gate_verdict.verdict(status, door, stopped, short=short, reason=reason, dry=dry, opens=opens)
     return ending.outcome, ending.reason
 
 
@@ -81,6 +81,6 @@ def test_all_that_is_known_is_told_of_whatever_the_verdict_is(status, stopped, o
     """A window's record named no signal where the gate had ended borg, as a run's does."""
     seen = {"identity": IDENTITY, "refused": False, "failed": None, "strange": False, "unknown": False}
     door = SimpleNamespace(**seen, counts=(1, 2), compared=("key",))
-    ending = outcome.verdict(status, door, stopped, opens=opens)
+    ending = gate_verdict.verdict(status, door, stopped, opens=opens)
     assert ending.signal == (-status if status is not None and status < 0 else None)
     assert (ending.counts, ending.compared, ending.identity) == ((1, 2), ("key",), IDENTITY.hex())
