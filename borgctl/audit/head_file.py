@@ -3,14 +3,16 @@
 This module reads and writes the file's one line; it opens no file. Its content may be old, torn or anything: then it
 starts empty, and the log itself says more.
 
-    HeadFile.read(head_file.line()) == head_file
+    >>> head_file = HeadFile(Head(7, "a" * 64))
+    >>> HeadFile.read(head_file.line()) == head_file
+    True
 """
 
 import json
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from borgctl.audit.rate_limit import RATES, KeyUsage
+from borgctl.data_class import dataclass, field
 from borgctl.errors import BadValue
 from borgctl.values import Head
 from borgctl.wire.hashchain import VERSION
@@ -41,9 +43,14 @@ class HeadFile:
     def line(self) -> bytes:
         """Return the content as one line."""
         accounts = sorted(self.accounts.items(), key=lambda item: (not item[1].counted, -item[1].at))
-        busy = {name: asdict(usage) for name, usage in accounts[:_MOST_KEYS] if not usage.idle}
+        busy = {name: _fields(usage) for name, usage in accounts[:_MOST_KEYS] if not usage.idle}
         head = {"head": self.head and str(self.head), **({"chain": VERSION} if self.linked else {})}
         return json.dumps({**head, "accounts": busy}).encode("ascii") + b"\n"
+
+
+def _fields(usage: KeyUsage) -> dict[str, Any]:
+    """Return the values that `_usage` reads."""
+    return {name: getattr(usage, name) for name in usage.__match_args__}
 
 
 def _usage(fields: dict[str, Any]) -> KeyUsage:

@@ -3,13 +3,15 @@
 Refusals beyond a key's rate are counted. An `alert` record reports them together when the flood starts, and every hour
 while it lasts. Runs beyond the rate are refused. This module counts; it knows no file.
 
-    take(usage_for(accounts, record, now), REFUSALS)
+    >>> take(usage_for({}, {"policy": "/etc/borgctl/web1.yaml", "key": "SHA256:…"}, now=0.0), REFUSALS)
+    True
 """
 
 import hashlib
 import json
-from dataclasses import dataclass, field
 from typing import Any
+
+from borgctl.data_class import dataclass, field
 
 _HOUR = 3600.0
 

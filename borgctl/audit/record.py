@@ -2,7 +2,8 @@
 
 It knows lines, not files. The format is that of structlog's JSONRenderer.
 
-    render({"type": "refuse", "request": "run weekly"})
+    >>> json.loads(render({"type": "refuse", "request": "run weekly"}))["request"]
+    'run weekly'
 """
 
 import json

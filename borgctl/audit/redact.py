@@ -5,7 +5,8 @@ behind a name like `password`, the password of a URL, a bearer token, a private 
 where a value's end is in doubt, more is masked. `without` masks a known secret anywhere. `record` knows which fields
 are free text: the request and what ran are never masked.
 
-    masked("BORG_PASSPHRASE=hunter2 borg list") == "BORG_PASSPHRASE=*** borg list"
+    >>> masked("BORG_PASSPHRASE=hunter2 borg list")
+    'BORG_PASSPHRASE=*** borg list'
 """
 
 import functools

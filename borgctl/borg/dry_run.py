@@ -1,12 +1,15 @@
 """Count what a dry run of `borg create` lists: borg makes no statistics then, and does not open the repository.
 
-listed = DryRun(shown=False); listed.take('{"type": "file_status", "status": "-", "path": "/etc"}'); str(listed)
+>>> listed = DryRun(shown=False)
+>>> listed.take('{"type": "file_status", "status": "-", "path": "/etc"}', None)
+>>> listed.saved
+1
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from borgctl.borg import json_lines
+from borgctl.data_class import dataclass
 
 _SAVED, _LEFT_OUT = "-", "x"
 

@@ -2,7 +2,8 @@
 
 Nothing here is needed to refuse them, as argv is built from `options` only. It lets an error say more than "unknown".
 
-    why(OPTIONS, "rsh") == ": it runs programs"
+    >>> why(OPTIONS, "rsh")
+    ': it runs programs'
 """
 
 _RUNS = "it runs programs"

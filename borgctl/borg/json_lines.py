@@ -1,6 +1,7 @@
 """Read lines of borg's `--log-json`, trusting none: a line that is no such object counts for nothing.
 
-read('{"type": "file_status", "status": "A", "path": "a"}', "type", "file_status")["status"] == "A"
+>>> read('{"type": "file_status", "status": "A", "path": "a"}', "type", "file_status")["status"]
+'A'
 """
 
 import json

@@ -3,17 +3,18 @@
 Messages that borg passes on from the server begin with "Remote: ": they are listed as errors, but prove nothing. This
 module holds numbers and a few lines; it passes paths to `keep` and stores none.
 
-    log = BorgLog("create", keep); log.take('{"type": "log_message", "levelname": "WARNING", …}') == "vanished"
-    log.reason(1)
+    >>> log = BorgLog("create", lambda *_: None)
+    >>> log.take('{"type": "log_message", "levelname": "WARNING", "message": "/a: file changed while we backed it up"}')
+    'changed'
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.borg import json_lines
 from borgctl.borg.warning_kinds import kind
+from borgctl.data_class import dataclass, field
 
 DAMAGED = "repository-damaged"
 _MOST_ERRORS = 5  # lines

@@ -5,11 +5,11 @@ writes, may use an option with a `job` kind. What runs commands, writes files of
 loosens borg's own checks is in neither list, so nobody can ask for it. This module does not know any policy. Sources:
 borg 1.4.5's and 1.2.4's parsers.
 
-    COMMANDS["create"].options["compression"].request.check("zstd,3")
+    >>> COMMANDS["create"].options["compression"].request.check("zstd,3")
+    'zstd,3'
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from borgctl.borg.value_kinds import (
     ANY_COMPRESSION,
@@ -35,6 +35,7 @@ from borgctl.borg.value_kinds import (
     count,
     word,
 )
+from borgctl.data_class import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 Styles fm, sh, pp and pf are all matched by fnmatch: nearly as borg does. Regular expressions and pattern files are not
 read, so a place may be left out that this does not notice.
 
-    left_out(["*/cache", "pp:/srv/x"], "/srv/x/y") == True
+    >>> left_out(["*/cache", "pp:/srv/x"], "/srv/x/y")
+    True
 """
 
 import fnmatch

@@ -3,12 +3,13 @@
 It does not know which option a value belongs to (`options`) or who writes it. A kind for an admin's own policy is often
 wider than that for a request. Sources: borg 1.4.5's and 1.2.4's parsers.
 
-    COMPRESSION.check("zstd,3") == "zstd,3"
+    >>> COMPRESSION.check("zstd,3")
+    'zstd,3'
 """
 
 import re
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 

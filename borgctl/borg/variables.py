@@ -2,7 +2,8 @@
 
 It does not know a policy.
 
-    ACCEPTABLE["COLUMNS"].check("80") == "80"
+    >>> ACCEPTABLE["COLUMNS"].check("80")
+    '80'
 """
 
 from borgctl.borg.value_kinds import Kind, count, word

@@ -3,7 +3,8 @@
 borg 1.4 names its messages; borg 1.2's are told apart by their text, which contains a file's name. So the name at the
 beginning must equal the one at the end: no file's name can make a warning look like another kind. It knows no server.
 
-    kind("src/a: open: [Errno 13] Permission denied: 'a'", None) == "unreadable"
+    >>> kind("src/a: open: [Errno 13] Permission denied: 'a'", None)
+    'unreadable'
 """
 
 import errno

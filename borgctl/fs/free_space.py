@@ -2,20 +2,21 @@
 
 It does not know what is written.
 
-    write_error("log-unusable", "/var/log/borgctl/audit.jsonl", error).reason.code == "no-space"
+    >>> write_error("log-unusable", "/var/log/borgctl/audit.jsonl", OSError(errno.ENOSPC, "full")).reason.code
+    'no-space'
 """
 
 import errno
 import os
 from collections.abc import Iterable
 
-from borgctl.errors import BorgctlError
+from borgctl.errors import BorgctlError, Code
 
 LEAST = 1 << 20  # bytes that borg's cache and the next records need
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_error(code: str, path: str, error: Exception) -> BorgctlError:
+def write_error(code: Code, path: str, error: Exception) -> BorgctlError:
     """Return the error for a failed write: reason 'no-space' where the disk is full, else `code`."""
     text = error.strerror if isinstance(error, OSError) else str(error)
     full = isinstance(error, OSError) and error.errno in _FULL

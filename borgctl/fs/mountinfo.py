@@ -9,8 +9,8 @@ file system below, perhaps one that hangs, has to answer. It does not know what 
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.fs import runtime_files
 
 # Views of kernel state, and triggers of mounts that do not exist yet: no data to save.

@@ -11,7 +11,8 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from borgctl.data_class import dataclass
 
 _ON_ITS_WAY = 0.5  # seconds: daemon(3) forks, its parent ends, and only then it makes its session
 _GRACE = 2.0  # seconds from TERM to KILL
@@ -41,7 +42,7 @@ def end(session: int) -> Leftovers:
                 _signal(pid, session, signal.SIGKILL if late else signal.SIGTERM)
         processes |= left
         time.sleep(_TICK)
-    return Leftovers(processes, bool(left))
+    return Leftovers(processes | left, bool(left))
 
 
 def _members(session: int) -> dict[int, str]:

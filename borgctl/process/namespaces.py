@@ -2,7 +2,7 @@
 
 The first process of a PID namespace is its init. When it ends, the kernel kills all others there, however they were
 started, before it reports the end. So a small process is init, and the program is its child. This module knows system
-calls, not which program runs. Standard library only.
+calls, not which program runs.
 
     pid = fork(ALL)       # then, in the child:
     enter(ALL, status)    # returns in the program's process only
@@ -17,13 +17,14 @@ import struct
 import time
 from typing import NoReturn
 
+from borgctl.process import parent_death
+
 PID, IPC, NET = 0x20000000, 0x08000000, 0x40000000  # CLONE_NEW… (linux/sched.h)
 ALL = PID | IPC | NET
 STATUS = struct.Struct("=i")  # the program's wait status, as init reports it
 _NAMES = {PID: "pid", IPC: "ipc", NET: "net"}
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AWAITED = (*_PASSED_ON, signal.SIGCHLD)
-_PR_SET_PDEATHSIG = 1
 _GRACE = 10.0  # seconds from TERM to KILL of all, after the gate's end
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -73,7 +74,7 @@ def enter(kinds: int, status: int) -> None:
     """
     _call(_libc.unshare(kinds & ~PID), "unshare")
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)  # init receives no other signal from its own namespace
-    _call(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0), "prctl PR_SET_PDEATHSIG")
+    parent_death.request_signal()
     if _unread(status):
         os._exit(127)  # the gate ended before PDEATHSIG was set
     pid = os.fork()

@@ -12,11 +12,10 @@ import errno
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
-from borgctl.process import namespaces
+from borgctl.data_class import dataclass
+from borgctl.process import namespaces, parent_death
 
-_PR_SET_PDEATHSIG = 1
 _ALL_SIGNALS = range(1, signal.NSIG)
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -146,7 +145,7 @@ def _become(
         confinement.apply()
         if not confinement.kinds:  # in a namespace, init does this
             # when we are killed, nothing goes on without a record; a change of user undoes this, so it comes now
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            parent_death.request_signal()
             if os.getppid() != parent:
                 os._exit(127)
         sign = b"+"

@@ -6,15 +6,15 @@ the system calls that they need. This module does not know why: the caller says 
 
     sandbox = prepare("require", "_borgctl", "/usr/bin/borg")      # raises where a part is missing
     rules = sandbox.rules("/usr/bin/borg", relay, writes=["/var/lib/borgctl/web1/borg"], reads=["/etc"])
-    child = confinement(sandbox, rules, memory=8 << 30); spawn(…, child.apply, child.kinds)
+    child = confinement(sandbox, rules, memory=8 << 30); spawn(…, before_exec=child.apply, kinds=child.kinds)
 """
 
 import glob
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.process import namespaces
 from borgctl.process.spawn import Confinement

@@ -4,7 +4,10 @@ Of each record only the SHA-256 of its body leaves the client. Whoever has one l
 computes the newest link, and need trust nobody; RFC 9162 does the same with a tree. This module knows no line, file or
 peer.
 
-    joined(START, digest) == link of the first record          follows(old_head, digests, new_head)
+    >>> digests = ("a" * 64, "b" * 64)
+    >>> first = Head(1, joined(START, digests[0]))
+    >>> follows(first, digests[1:], Head(2, joined(first.digest, digests[1])))
+    True
 """
 
 import hashlib

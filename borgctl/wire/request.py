@@ -5,13 +5,14 @@
 
 It does not know whether a request is allowed (`judge`), nor how a line is read (`request_parser`).
 
-    render(Request(Run(JobName("default")), RunOptions(log="json"))) == "run default --log=json"
+    >>> render(Request(Run(JobName("default")), RunOptions(log="json")))
+    'run default --log=json'
 """
 
 import shlex
-from dataclasses import dataclass
 from typing import assert_never
 
+from borgctl.data_class import dataclass
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath
 
 
@@ -67,10 +68,11 @@ class Request:
 
 def render(request: Request) -> str:
     """Write a request as one line; `request_parser.parse` reads it back to an equal value."""
+    plain = RunOptions()
     options = [
         f"--{name}={value}"
-        for name, field in RunOptions.__dataclass_fields__.items()
-        if (value := getattr(request.options, name)) not in (None, field.default)
+        for name in RunOptions.__match_args__
+        if (value := getattr(request.options, name)) not in (None, getattr(plain, name))
     ]
     match request.order:
         case Hello():

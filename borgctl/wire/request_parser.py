@@ -3,7 +3,8 @@
 Printable ASCII, at most 16 KiB and 128 words, split the POSIX way, never by a shell. `parse` is total: it returns a
 request or raises BorgctlError with a reason of status 76. It knows no policy: `judge` knows what is allowed.
 
-    parse(b"run default --log=json") == Request(Run(JobName("default")), RunOptions(log="json"))
+    >>> parse(b"run default --log=json") == Request(Run(JobName("default")), RunOptions(log="json"))
+    True
 """
 
 import contextlib
