@@ -16,8 +16,9 @@ own checks by an id that the server may invent, and takes the key from the serve
 anew, and encrypt two texts with one key stream. Of all other messages the relay reads the head, and the kernel moves
 the body (splice).
 
-This is one file of more than 200 lines on purpose. `-I` keeps its directory off Python's path and `-S` leaves out
-site-packages, so it imports the standard library only, starts in 15 ms, and the sandbox lets it read this file alone.
+This is one file of more than 200 lines on purpose. With `-I` and `-S` Python finds neither
+this directory nor site-packages, so only the standard library is there. It starts in 15 ms, and the sandbox need only
+let it read this one file.
 """
 
 import _thread

@@ -29,9 +29,9 @@ def ourselves() -> frozenset[int]:
 
 
 def others_may_replace(status: os.stat_result) -> bool:
-    """Tell whether others than the owner may write a file, or replace what is in a directory.
+    """Tell whether users other than the owner may write to a file, or replace what is in a directory.
 
-    In a sticky directory of root's, as /tmp, nobody can replace what is not theirs; anybody can add to it.
+    In root's sticky directories, such as /tmp, nobody can replace what is not theirs; anybody can add to them.
     """
     if not status.st_mode & _OTHERS_WRITE:
         return False

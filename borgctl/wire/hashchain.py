@@ -1,7 +1,7 @@
 """Compute the links of the audit log's chain, on both sides: the client keeps the records, the server one link.
 
 Of each record only the SHA-256 of its body leaves the client. Whoever has one link and the digests of all later records
-computes the newest link, and need trust nobody; RFC 9162 does the same with a tree. This module knows no line, file or
+computes the newest link, and need trust nobody. RFC 9162 does the same with a tree. This module knows no line, file or
 peer.
 
     >>> digests = ("a" * 64, "b" * 64)

@@ -97,8 +97,8 @@ def test_a_device_has_a_rule_of_its_own_and_a_link_is_read_only_where_it_may_lea
     ("first", "said"),
     [
         ("#!/bin/bash", "name borg itself with 'borg:', and its variables with 'environment: {set: …}'"),
-        ("#!/usr/bin/env python3", "write that one's path, like #!/usr/bin/python3"),
-        ("#!/usr/bin/env -S python3 -I", "write that one's path, like #!/usr/bin/python3"),
+        ("#!/usr/bin/env python3", "write the path of one, like #!/usr/bin/python3"),
+        ("#!/usr/bin/env -S python3 -I", "write the path of one, like #!/usr/bin/python3"),
     ],
 )
 def test_a_wrapper_that_cannot_be_confined_is_preferred_without_that_part_and_not_required(tmp_path, first, said):
