@@ -6,7 +6,7 @@ gives the server to keep. Where borg has no count of its nonces of its own, it i
 the id; so it is where a key is seen for the first time, as it may have been used under another id, and the server never
 chooses from where borg counts on.
 
-    identity = Identity(base, launch.repository, launch.command); Door(…, identity.agree); …; identity.settle()
+    identity = Identity(base, launch.repository, launch.command); RelayListener(…, identity.agree); …; identity.settle()
 """
 
 import contextlib
