@@ -18,9 +18,9 @@ from borgctl.pull.targets import targets
 from borgctl.strict_yaml import Problems, parse
 
 DOCS = TOP / "docs"
-sys.path.insert(0, str(TOP / "policy"))
+sys.path.insert(0, str(DOCS))
 
-import generate  # noqa: E402 - it lies beside the files it makes
+import generate  # noqa: E402 - it stands among the pages that it makes
 
 
 @pytest.mark.parametrize("name", generate.pages())
