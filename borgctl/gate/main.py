@@ -98,7 +98,7 @@ def _serve(
     file, key = _arguments(arguments)
     story.known = _asked(file, key, command, environment)
     policy = _policy(story, file)
-    announced = decide.announced(policy, command, environment)
+    announced = decide.announced_socket(policy, command, environment)
     pinned = transport.pin(announced, policy.socket_directory) if announced else None
     facts = Facts(Names(sent_environment.hostname(), "", datetime.now().astimezone()), story.local)
     decided = decide.decide(policy, command, environment, facts, story.heard)

@@ -233,7 +233,7 @@ def test_a_policy_that_two_templates_make_ambiguous_is_not_used_by_the_weaker_ru
 @pytest.mark.parametrize("mode", ["none", "authenticated", "authenticated-blake2"])
 def test_an_encrypted_repository_is_never_made_open_by_a_job(mode):
     policy = a_policy(jobs={"init": Job(JobName("init"), "init", 9, (("encryption", mode),))})
-    with pytest.raises(BorgctlError, match="readable by the server"):
+    with pytest.raises(BorgctlError, match="lets the server read the data"):
         judge(policy, parse(b"run init"), stage.FACTS)
 
 
