@@ -127,9 +127,9 @@ def page() -> str:
     security, lines, guards = (TOP / SECURITY).read_text("utf-8"), table()["lines"], rows()
     parts = [
         *("# Guards and their tests", ""),
-        "Each line of [SECURITY.md](../SECURITY.md) relies on guards in the code. Each guard has a test that fails without",
-        "it. `make prove-guards` removes the guards from a copy of the tree, one at a time, and runs the test of each. The",
-        "test must fail then, and pass with the guard in its place. For example, this tries one guard:",
+        "Each line of [SECURITY.md](../SECURITY.md) relies on guards in the code. Each guard has a test that fails",
+        "without it. `make prove-guards` removes the guards from a copy of the tree, one at a time, and runs the",
+        "test of each. The test must fail then, and pass with the guard in its place. This tries one guard:",
         "",
         '    make prove-guards G="judge-path"',
         "",
