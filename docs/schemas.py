@@ -27,7 +27,7 @@ REPOSITORY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Key:
-    """One key: what it is for, its default as text (None: required), an example, the reason for it, and its schema."""
+    """One key: its type in words, its default as text (None: required), an example, its purpose, and its schema."""
 
     name: str
     type: str
@@ -38,27 +38,27 @@ class Key:
 
 
 def numbers(low: int, high: int) -> dict[str, Any]:
-    """Return the schema of a number, which a reader of ours takes as text too."""
+    """Return the schema of a number, which may be written as text, too."""
     return {"type": ["integer", "string"], "minimum": low, "maximum": high, "pattern": "^-?[0-9]+$"}
 
 
 def of_kind(kind: Kind, *, template: bool = False) -> dict[str, Any]:
-    """Return the schema of a value of borg's; `template`: placeholders of the gate's may stand in it."""
+    """Return the schema of a value of borg's; with `template`, it may have placeholders of the gate's."""
     if kind is FLAG:
         return YES_NO
     pattern = f"^(?:{kind.pattern})$".replace(r"\Z", "$")
     if kind.low is not None and kind.high is not None:
         return {**numbers(kind.low, kind.high), "pattern": pattern, "description": kind.expected}
-    found = {"type": ["string", "number"], "pattern": pattern, "maxLength": kind.longest, "description": kind.expected}
-    return {"anyOf": [found, {"type": "string", "pattern": r"\{(hostname|job|now)[:}]"}]} if template else found
+    plain = {"type": ["string", "number"], "pattern": pattern, "maxLength": kind.longest, "description": kind.expected}
+    return {"anyOf": [plain, {"type": "string", "pattern": r"\{(hostname|job|now)[:}]"}]} if template else plain
 
 
 def job_options(command: Command) -> dict[str, Any]:
     """Return the schema of a job's options for one subcommand."""
     properties = {}
     for name, option in sorted(command.options.items()):
-        one = of_kind(option.job, template=True)
-        properties[name] = {"anyOf": [one, {"type": "array", "items": one}]} if option.repeats else one
+        value = of_kind(option.job, template=True)
+        properties[name] = {"anyOf": [value, {"type": "array", "items": value}]} if option.repeats else value
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
@@ -66,8 +66,8 @@ def job() -> dict[str, Any]:
     """Return the schema of a job; which options it may have depends on its command."""
     rules: list[dict[str, Any]] = []
     for name, command in COMMANDS.items():
-        said = {"properties": {"command": {"const": name}}, "required": ["command"]}
-        condition = {"anyOf": [said, {"not": {"required": ["command"]}}]} if name == "create" else said
+        explicit = {"properties": {"command": {"const": name}}, "required": ["command"]}
+        condition = {"anyOf": [explicit, {"not": {"required": ["command"]}}]} if name == "create" else explicit
         properties: dict[str, Any] = {"options": job_options(command)}
         then: dict[str, Any] = {"properties": properties, "required": ["paths"] if command.paths else []}
         if not command.paths:
@@ -96,11 +96,11 @@ def job() -> dict[str, Any]:
 
 
 def commands() -> dict[str, Any]:
-    """Return the schema of what a server may spell out."""
+    """Return the schema of the subcommands that a server may spell out."""
     offers = {}
     for name, command in COMMANDS.items():
-        known = sorted(option for option, kinds in command.options.items() if kinds.request)
-        properties: dict[str, Any] = {"options": {"type": "array", "items": {"enum": known}}}
+        names = sorted(option for option, kinds in command.options.items() if kinds.request)
+        properties: dict[str, Any] = {"options": {"type": "array", "items": {"enum": names}}}
         if command.paths:
             properties["paths"] = PATHS
         required = ["options", "paths"] if command.paths else ["options"]
