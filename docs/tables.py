@@ -5,6 +5,7 @@ It knows the form of a table, and no prose: that is in `docs/sources/`.
     variables() == "| variable | value | may be accepted from a server |\n|---|---|---|\n| `TZ` | …"
 """
 
+import textwrap
 from collections.abc import Iterable
 
 from schemas import Key
@@ -13,6 +14,8 @@ from borgctl.borg import forbidden
 from borgctl.borg.options import ACCEPTABLE, COMMANDS, SETTABLE, Command
 from borgctl.errors import REASONS
 from borgctl.pull.report.outcome import ADVICE
+
+_WIDTH = 128  # characters of a line of prose, as in the pages that are written by hand
 
 
 def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
@@ -25,7 +28,8 @@ def key_sections(keys: tuple[Key, ...]) -> str:
     parts = []
     for key in keys:
         required = "required" if key.default is None else f"default: `{key.default}`"
-        parts.append(f"## {key.name}\n\n{key.type}; {required}.\n\n{key.text}\n\n```yaml\n{key.example}\n```")
+        text = textwrap.fill(key.text, _WIDTH, break_long_words=False, break_on_hyphens=False)
+        parts.append(f"## {key.name}\n\nValue: {key.type}; {required}.\n\n{text}\n\n```yaml\n{key.example}\n```")
     return "\n\n".join(parts)
 
 
