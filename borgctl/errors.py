@@ -3,7 +3,8 @@
 The tables hold each reason's code and advice by its exit status and outcome, and whether a retry of the very same request
 may succeed. `docs/reasons.md` is made from them. This module knows nothing else.
 
-    raise BorgctlError("unknown-job", "no job 'weekly' in this policy")
+    >>> BorgctlError("unknown-job", "no job 'weekly' in this policy").reason.status
+    77
 """
 
 from dataclasses import dataclass

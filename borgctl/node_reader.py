@@ -2,9 +2,12 @@
 
 It knows scalars, lists and mappings. Which keys a file has, and which types, its caller says.
 
-    root, reader = parse("version: 1"), NodeReader()
-    version = reader.scalar(reader.fields(root, ("version",))["version"], str, "")
-    reader.finish()
+    >>> from borgctl.strict_yaml import parse
+    >>> reader = NodeReader()
+    >>> fields = reader.fields(parse("version: 1"), ("version",))
+    >>> reader.scalar(fields["version"], int, 0)
+    1
+    >>> reader.finish()
 """
 
 from collections.abc import Callable, Iterable

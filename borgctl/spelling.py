@@ -2,7 +2,8 @@
 
 It knows how people misspell words (`keep_daily`, `exclude_caches`, `excludes`), not what the words mean.
 
-    suggestion("keep_daily", ("keep-daily", "keep-weekly")) == ": did you mean 'keep-daily'?"
+    >>> suggestion("keep_daily", ("keep-daily", "keep-weekly"))
+    ": did you mean 'keep-daily'?"
 """
 
 import difflib

@@ -8,7 +8,8 @@ Every scalar is a string until a caller gives it a type (so `no` is not False an
 
 This module does not know what a policy is. `NodeReader` gives types to the nodes of its tree.
 
-    parse("version: 1").pairs[0][1] == Node(1, 10, "1")
+    >>> parse("[yes]").value
+    (Node(line=1, column=2, value='yes', pairs=None),)
 """
 
 from collections.abc import Iterable

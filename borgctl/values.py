@@ -3,7 +3,13 @@
 The constructor of the type checks a value once, where it comes in, and raises `BadValue`. This module does not know
 where a text came from or what it is for.
 
-    JobName("default")          RepositoryPath("/srv/borg/web1")          ArchiveName("web1-2026-11-23")
+    >>> str(RepositoryPath("/srv/borg/web1"))
+    '/srv/borg/web1'
+    >>> duration("30m")
+    1800
+    >>> JobName("my job")
+    Traceback (most recent call last):
+    borgctl.errors.BadValue: bad job name 'my job': expected letters, digits, '_', '.', '-'
 """
 
 import re

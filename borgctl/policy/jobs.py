@@ -3,7 +3,9 @@
 A job may use more of borg's options than a request, as the client's own admin writes it. A command lists the options
 that the server may give, and the paths that it must stay inside. This module does not know the rest of a policy.
 
-    jobs(reader, parse("default: {paths: [/etc]}"))["default"].command == "create"
+    >>> from borgctl.strict_yaml import parse
+    >>> jobs(NodeReader(), parse("default: {paths: [/etc]}"))["default"].command
+    'create'
 """
 
 from collections.abc import Callable, Collection, Mapping

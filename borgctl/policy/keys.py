@@ -2,7 +2,8 @@
 
 It reads the values from the YAML tree; jobs and commands are in `jobs`, the whole file in `load`.
 
-    longest_window("30m") == 1800
+    >>> longest_window("30m")
+    1800
 """
 
 import os

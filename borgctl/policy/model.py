@@ -4,7 +4,8 @@ It knows what a policy says, not how it is written (`load`) nor what a server re
 names of archives are templates until `judge` knows host, job and time. Durations are seconds; `line` is the line in
 the policy.
 
-    Repository(Template("/srv/borg/{hostname}"), encrypted=True, line=4)
+    >>> Repository(Template("/srv/borg/{hostname}"), encrypted=True, line=4).encrypted
+    True
 """
 
 from dataclasses import dataclass, field

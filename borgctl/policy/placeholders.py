@@ -2,7 +2,9 @@
 
 borg's own placeholders can read its environment. So no brace ever reaches borg, and the gate expands these few itself.
 
-    Template("{hostname}-{job}-{now:%Y-%m-%d}").expand(Names("web1", "default", now))
+    >>> names = Names("web1", "default", datetime(2026, 11, 23, tzinfo=UTC))
+    >>> Template("{hostname}-{job}-{now:%Y-%m-%d}").expand(names)
+    'web1-default-2026-11-23'
 """
 
 import re
