@@ -68,7 +68,7 @@ def repositories(reader: NodeReader, node: Node) -> tuple[Repository, ...]:
         template = reader.scalar(key, repository_template, Template(""))
         entries.append(Repository(template, encryption == "required", key.line))
     if node.pairs == ():
-        reader.add(node, "no repository")
+        reader.add(node, "expected at least one repository")
     return tuple(entries)
 
 
@@ -76,7 +76,7 @@ def repository_template(text: str) -> Template:
     """Read a repository's path, which may contain {hostname}."""
     RepositoryPath(Template(text).expand(SAMPLE))
     if re.search(r"\{(?:job|now)", text):
-        raise BadValue(f"bad repository path {text!r}: only {{hostname}} may stand in it")
+        raise BadValue(f"bad repository path {text!r}: it may contain {{hostname}} only")
     return Template(text)
 
 
