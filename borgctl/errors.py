@@ -7,14 +7,77 @@ may succeed. `docs/reasons.md` is made from them. This module knows nothing else
     77
 """
 
-from dataclasses import dataclass
+from typing import Literal
+
+from borgctl.data_class import dataclass
+
+Code = Literal[
+    "not-printable",
+    "request-too-long",
+    "bad-quoting",
+    "empty-request",
+    "unknown-verb",
+    "unknown-command",
+    "unknown-option",
+    "bad-value",
+    "bad-words",
+    "conflicting-values",
+    "unknown-job",
+    "unknown-repository",
+    "repository-needed",
+    "command-not-offered",
+    "option-not-offered",
+    "path-not-offered",
+    "names-not-disclosed",
+    "encryption-required",
+    "transport-not-offered",
+    "socket-refused",
+    "source-refused",
+    "repository-known",
+    "repository-replaced",
+    "nonce-refused",
+    "window-closed",
+    "window-too-long",
+    "not-isolated",
+    "usage",
+    "policy-unreadable",
+    "policy-unsafe",
+    "policy-invalid",
+    "sandbox-unavailable",
+    "passphrase-unusable",
+    "patterns-unusable",
+    "device-unusable",
+    "base-unusable",
+    "borg-unsafe",
+    "borg-unsupported",
+    "repository-elsewhere",
+    "repository-damaged",
+    "source-missing",
+    "borg-missing",
+    "no-space",
+    "repository-busy",
+    "rate-limited",
+    "sessions-full",
+    "transport-failed",
+    "log-unusable",
+    "pipe-without-writer",
+    "disconnected",
+    "stopped",
+    "internal",
+    "hook-failed",
+    "window-expired",
+    "runtime-limit",
+    "memory-limit",
+    "nothing-matched",
+    "output-limit",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One row: `status` is an exit status (sysexits(3) where one fits), `retry` whether the same request may work later."""
 
-    code: str
+    code: Code
     status: int
     outcome: str
     retry: bool
@@ -22,7 +85,7 @@ class Reason:
 
 
 # 76: the request is not in the language
-_MALFORMED = {
+_MALFORMED: dict[Code, str] = {
     "not-printable": "send printable ASCII only",
     "request-too-long": "send at most 16 KiB and 128 words; for a subcommand, 8 KiB and 1000 characters a word",
     "bad-quoting": "quote a word with special characters in single quotes",
@@ -35,7 +98,7 @@ _MALFORMED = {
     "conflicting-values": "name socket and repository once, or with equal values",
 }
 # 77: the request is understood, and the policy does not offer it
-_REFUSED = {
+_REFUSED: dict[Code, str] = {
     "unknown-job": "the client's policy has no such job: on the client, 'borgctl explain POLICY' lists its jobs",
     "unknown-repository": "add the repository to the client's policy, or name one that it has",
     "repository-needed": "the policy has several repositories: name one with --repository=",
@@ -54,7 +117,7 @@ _REFUSED = {
     "window-too-long": "ask for less: 'window' in the client's policy is the longest time",
 }
 # 78: the client's own set-up is not usable
-_UNUSABLE = {
+_UNUSABLE: dict[Code, str] = {
     "not-isolated": "start the gate as: python3 -I -m borgctl.gate --policy FILE",
     "usage": "start the gate as: python3 -I -m borgctl.gate --policy FILE",
     "policy-unreadable": "check that the policy exists under this name and can be read",
@@ -70,7 +133,7 @@ _UNUSABLE = {
     "repository-elsewhere": "one repository has one base: name the same with 'base:' in both policies of this client, or give up the repository in one of them: 'borgctl moved POLICY --forget'",
 }
 # 69: not now
-_FAILED_FOR_NOW = {
+_FAILED_FOR_NOW: dict[Code, str] = {
     "borg-missing": "install borg, or name its path with 'borg:' in the policy; check that it runs",
     "no-space": "make room on the client's disk: its audit log, or syslog where that is on the same disk, names the directory",
     "transport-failed": "look at the server's end: it must serve the repository on this connection",
@@ -78,13 +141,13 @@ _FAILED_FOR_NOW = {
     "pipe-without-writer": "let a hook 'before' start the program that writes into the pipe, like [/usr/bin/setsid, --fork, /bin/sh, -c, 'PROGRAM >PIPE'], or leave the pipe out: the client's audit log names it",
     "stopped": "a signal told the gate to stop: run again",
 }
-_BUSY = {
+_BUSY: dict[Code, str] = {
     "repository-busy": "wait until the run that uses this repository has ended",
     "rate-limited": "wait: a key may make 1000 requests at once, and 120 an hour after that",
     "sessions-full": "wait, or raise 'limits: sessions' in the client's policy",
 }
 # 124: a limit ended it, as in timeout(1)
-_LIMITED = {
+_LIMITED: dict[Code, tuple[bool, str]] = {
     "window-expired": (True, "the restore window closed before the command ended: open a longer one"),
     "runtime-limit": (True, "raise 'limits: runtime' in the client's policy, or run more often"),
     "memory-limit": (False, "borg needs more than 'limits: memory' in the client's policy: raise it"),
@@ -131,7 +194,8 @@ _TABLE = (
     ),
 )
 
-REASONS = {reason.code: reason for reason in _TABLE}
+# a code that is not in `Code` is a type error, here and where a reason is given
+REASONS: dict[str, Reason] = {reason.code: reason for reason in _TABLE}
 
 
 class BorgctlError(Exception):
@@ -140,7 +204,7 @@ class BorgctlError(Exception):
     `detail` may quote what a peer sent and is for the log of this side only. The peer gets the reason's code.
     """
 
-    def __init__(self, code: str, detail: str, hint: str | None = None) -> None:
+    def __init__(self, code: Code, detail: str, hint: str | None = None) -> None:
         super().__init__(detail)
         self.reason = REASONS[code]
         self.detail = detail

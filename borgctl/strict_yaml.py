@@ -8,14 +8,16 @@ Every scalar is a string until a caller gives it a type (so `no` is not False an
 
 This module does not know what a policy is. `NodeReader` gives types to the nodes of its tree.
 
-    >>> parse("[yes]").value
-    (Node(line=1, column=2, value='yes', pairs=None),)
+    >>> node = parse("[yes]").value[0]
+    >>> node.line, node.column, node.value
+    (1, 2, 'yes')
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import yaml
+
+from borgctl.data_class import dataclass
 
 LARGEST = 64 * 1024
 DEEPEST = 8
@@ -32,7 +34,7 @@ _JOINED = "goes on over several lines: is a line missing below it? Text of sever
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a file; line and column count from 1."""
 
@@ -42,6 +44,9 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.line}:{self.column}: {self.text}"
+
+    def __lt__(self, other: "Problem") -> bool:
+        return (self.line, self.column, self.text) < (other.line, other.column, other.text)
 
 
 class Problems(Exception):  # noqa: N818 - a collection, raised as one

@@ -13,8 +13,8 @@ where a text came from or what it is for.
 """
 
 import re
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 

@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 
-from borgctl.errors import BorgctlError
+from borgctl.errors import BorgctlError, Code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.node_reader import NodeReader
 from borgctl.policy import jobs as policy_jobs
@@ -24,7 +24,7 @@ from borgctl.values import boolean, choice
 class InvalidPolicy(BorgctlError):  # noqa: N818 - named for what it is
     """The policy cannot be used; `log` is the audit log that it names, if that much could be read."""
 
-    def __init__(self, code: str, detail: str, problems: Iterable[Problem] = (), log: str | None = None) -> None:
+    def __init__(self, code: Code, detail: str, problems: Iterable[Problem] = (), log: str | None = None) -> None:
         super().__init__(code, detail)
         self.problems = tuple(problems)
         self.log = log

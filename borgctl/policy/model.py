@@ -8,8 +8,7 @@ the policy.
     True
 """
 
-from dataclasses import dataclass, field
-
+from borgctl.data_class import dataclass, field
 from borgctl.policy.placeholders import Template
 from borgctl.values import DevicePath, JobName, SourcePath
 

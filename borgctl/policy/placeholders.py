@@ -8,9 +8,9 @@ borg's own placeholders can read its environment. So no brace ever reaches borg,
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 _PLACEHOLDER = re.compile(r"\{(hostname|job|now)(?::((?:%[YmdHMSjyVGu]|[A-Za-z0-9_.:+-]){1,64}))?\}")

@@ -6,7 +6,7 @@ everything else. `explain` uses the same functions on variables given by hand.
     accepted(policy, {b"TZ": b"UTC", b"LD_PRELOAD": b"/x.so"}) == [("TZ", "UTC")]
 """
 
-import socket
+import os
 from collections.abc import Iterable, Mapping
 
 from borgctl.borg.options import ACCEPTABLE
@@ -33,7 +33,7 @@ def accepted(policy: Policy, environment: Environment) -> list[tuple[str, str]]:
 
 def hostname() -> str:
     """Return this host's name up to its first dot."""
-    return socket.gethostname().partition(".")[0]
+    return os.uname().nodename.partition(".")[0]
 
 
 def _named(environment: Environment, names: Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from borgctl import strict_yaml
 from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
-from borgctl.pull.hostkey import HostKey
+from borgctl.openssh_key import HostKey
 from borgctl.pull.targets import jobs as targets_jobs
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.jobs import TargetJob
