@@ -7,7 +7,7 @@ comes in as facts. What must exist before a run starts, `state.requirements` che
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.data_class import dataclass
@@ -15,11 +15,10 @@ from borgctl.errors import BorgctlError
 from borgctl.policy import sent_environment
 from borgctl.policy.judge import Facts, judge
 from borgctl.policy.model import Policy
+from borgctl.policy.sent_environment import SentVariables
 from borgctl.values import SocketPath
 from borgctl.wire import request
 from borgctl.wire.request import Request
-
-Sent = Mapping[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Decision:
     variables: tuple[tuple[str, str], ...] = ()
 
 
-def announced_socket(policy: Policy, command: bytes | None, sent: Sent) -> SocketPath | None:
+def announced_socket(policy: Policy, command: bytes | None, sent: SentVariables) -> SocketPath | None:
     """Return the socket that the peer names, if the policy offers sockets, whatever the rest of the request is.
 
     Raise BorgctlError if it is not directly in the policy's directory.
@@ -53,7 +52,7 @@ def require_directly_in(path: SocketPath, directory: str) -> None:
 def decide(
     policy: Policy,
     command: bytes | None,
-    sent: Sent,
+    sent: SentVariables,
     facts: Facts,
     on_parsed: Callable[[Request], object] = lambda request: None,
 ) -> Decision:

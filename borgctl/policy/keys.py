@@ -15,7 +15,7 @@ from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.policy import jobs as policy_jobs
 from borgctl.policy import locations
-from borgctl.policy.model import Audit, Environment, Limits, Passphrase, Repository
+from borgctl.policy.model import AuditSettings, Environment, Limits, Passphrase, Repository
 from borgctl.policy.placeholders import SAMPLE, Template
 from borgctl.strict_yaml import Node
 from borgctl.values import RepositoryPath, boolean, choice, duration, integer, memory
@@ -132,8 +132,8 @@ def limits(reader: NodeReader, node: Node) -> Limits:
     )
 
 
-def audit(reader: NodeReader, node: Node | None) -> Audit:
+def audit(reader: NodeReader, node: Node | None) -> AuditSettings:
     """Read where records go."""
     fields = reader.fields(node, ("file", "syslog")) if node else {}
     syslog = reader.scalar(fields.get("syslog", Node(1, 1, "yes")), boolean, True)
-    return Audit(path_of(reader, fields, "file", locations.default_log()), syslog)
+    return AuditSettings(path_of(reader, fields, "file", locations.default_log()), syslog)

@@ -79,7 +79,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class AuditSettings:
     """Where audit records go."""
 
     file: str
@@ -96,7 +96,7 @@ class Policy:
     passphrase: Passphrase
     jobs: dict[str, Job]
     base: str
-    audit: Audit
+    audit: AuditSettings
     socket_directory: str
     borg: str = "/usr/bin/borg"
     user: str = "_borgctl"

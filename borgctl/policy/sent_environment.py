@@ -14,19 +14,19 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.model import Policy
 from borgctl.wire.request import CARRIERS
 
-Environment = Mapping[bytes, bytes]
+SentVariables = Mapping[bytes, bytes]
 
 
-def carriers(policy: Policy, environment: Environment) -> dict[str, str] | None:
+def carriers(policy: Policy, sent: SentVariables) -> dict[str, str] | None:
     """Return the published scripts' variables; None unless the policy says 'published: yes'."""
-    return _named(environment, CARRIERS) if policy.published else None
+    return _named(sent, CARRIERS) if policy.published else None
 
 
-def accepted(policy: Policy, environment: Environment) -> list[tuple[str, str]]:
+def accepted(policy: Policy, sent: SentVariables) -> list[tuple[str, str]]:
     """Return the variables that the peer sent and the policy accepts, their values checked."""
     try:
-        sent = _named(environment, sorted(policy.environment.accept))
-        return [(name, ACCEPTABLE[name].check(value)) for name, value in sent.items()]
+        variables = _named(sent, sorted(policy.environment.accept))
+        return [(name, ACCEPTABLE[name].check(value)) for name, value in variables.items()]
     except BadValue as error:
         raise BorgctlError("bad-value", str(error)) from None
 
@@ -36,6 +36,6 @@ def hostname() -> str:
     return os.uname().nodename.partition(".")[0]
 
 
-def _named(environment: Environment, names: Iterable[str]) -> dict[str, str]:
-    sent = {name: environment.get(name.encode()) for name in names}
-    return {name: value.decode("ascii", "backslashreplace") for name, value in sent.items() if value}
+def _named(sent: SentVariables, names: Iterable[str]) -> dict[str, str]:
+    values = {name: sent.get(name.encode()) for name in names}
+    return {name: value.decode("ascii", "backslashreplace") for name, value in values.items() if value}

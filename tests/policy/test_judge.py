@@ -14,7 +14,7 @@ from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.policy.judge import Facts, judge
-from borgctl.policy.model import Audit, Environment, Job, Offer, Passphrase, Policy, Repository
+from borgctl.policy.model import AuditSettings, Environment, Job, Offer, Passphrase, Policy, Repository
 from borgctl.policy.placeholders import Names, Template
 from borgctl.values import ArchiveName, JobName, RepositoryPath, SocketPath, SourcePath
 from borgctl.wire.request import Borg, Hello, Options, Request, Run, parse
@@ -66,7 +66,7 @@ def a_policy(**changes):
         "passphrase": Passphrase("/etc/passphrase"),
         "jobs": {"default": job},
         "base": "/base",
-        "audit": Audit("/log"),
+        "audit": AuditSettings("/log"),
         "socket_directory": "/run/borgctl",
     }
     return Policy(**(values | changes))
