@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from borgctl.errors import BadValue
-from borgctl.strict_yaml import Node, NodeReader
+from borgctl.node_reader import NodeReader
+from borgctl.strict_yaml import Node
 from borgctl.values import JobName, boolean, choice, integer
 
 KINDS = ("create", "prune", "read")

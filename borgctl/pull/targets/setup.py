@@ -63,7 +63,7 @@ def add(
     try:
         target = read(text, name, folders)
     except Problems as problems:
-        raise PullError("\n".join(problem.text for problem in problems.found)) from None
+        raise PullError("\n".join(problem.text for problem in problems.all)) from None
     path, key = folders.target(name), folders.key(name)
     for taken in (path, key, f"{key}.pub"):
         if os.path.lexists(taken):

@@ -15,12 +15,13 @@ from typing import TypeVar
 from borgctl import strict_yaml
 from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
 from borgctl.errors import BadValue
+from borgctl.node_reader import NodeReader
 from borgctl.openssh_key import HostKey
 from borgctl.pull.targets import jobs as targets_jobs
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.jobs import TargetJob
 from borgctl.pull.targets.paths import Folders, TargetName
-from borgctl.strict_yaml import NodeReader, Problem, Problems
+from borgctl.strict_yaml import Problem, Problems
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
 
 KEYS = (
@@ -85,7 +86,7 @@ def load(folders: Folders, name: TargetName) -> Target:
     try:
         return read(text, name, folders)
     except Problems as problems:
-        raise PullError("\n".join(f"{path}:{problem}" for problem in problems.found)) from None
+        raise PullError("\n".join(f"{path}:{problem}" for problem in problems.all)) from None
 
 
 def names(folders: Folders) -> tuple[str, ...]:
@@ -141,7 +142,7 @@ def _check_transport(
     """Note each key that the transport needs and that is not there, and each that means nothing to it."""
     needed = "policy" if transport == "local" else "host"
     if needed not in found and root.pairs is not None:
-        notes.found.append(Problem(root.line, root.column, f"missing key {needed!r} (transport is {transport!r})"))
+        notes.problems.append(Problem(root.line, root.column, f"missing key {needed!r} (transport is {transport!r})"))
     foreign = {
         "stdio": ("policy", "socket_directory"),
         "socket": ("policy",),
