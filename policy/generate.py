@@ -16,7 +16,7 @@ from typing import Any
 from borgctl.borg import forbidden
 from borgctl.borg.options import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Command, Kind
 from borgctl.errors import REASONS
-from borgctl.pull.report.outcome import ADVICE
+from borgctl.pull.report.hints import ADVICE
 
 TOP = Path(__file__).parents[1]
 sys.path.insert(0, str(TOP / "tests/proofs"))

@@ -10,9 +10,59 @@ import re
 from collections.abc import Iterable
 
 from borgctl.console.text import elapsed
+from borgctl.errors import REASONS
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.report.outcome import ADVICE, GOOD, Verdict
+from borgctl.pull.client.verdict import GOOD, Verdict
+from borgctl.pull.report.outcome import ACCEPTED, DRY_RUN
+from borgctl.pull.targets.paths import BUSY
 
+ADVICE = {
+    DRY_RUN: "nothing was saved, as it was a dry run: take 'dry-run' out of the job in the client's policy",
+    ACCEPTED: "borg warned of nothing but what the target file accepts ('accept_warnings')",
+    "timeout": "raise 'timeout' in the target file, or run more often",
+    "stopped": "run again: borg goes on from its last checkpoint",
+    "broken-off": "borgpull was killed or failed, or this machine went down: run again",
+    "window-cut": "a command of the client's admin was cut short: open another window",
+    "stream-limit": "the client sent a line of more than 1 MiB: look at what it runs",
+    "ssh-failed": "can the client be reached under this name and port?",
+    "connection-lost": "what borg had committed is kept, its last checkpoint too: run again",
+    "stray-output": "the client's login prints on stdout before the gate speaks: is its shell one that runs commands? "
+    "there let ~/.bashrc, /etc/bash.bashrc, ~/.zshenv, /etc/zsh/zshenv, ~/.cshrc, ~/.ssh/rc and /etc/ssh/sshrc "
+    "print nothing, or to stderr (echo hi >&2)",
+    "no-exit-line": "the gate did not say how it ended: is it the key's forced command? was it killed?",
+    "frame-mismatch": "the client answered for another run, job or repository: is the right gate behind this key?",
+    "no-start": "the gate reports success without having started: look at the client",
+    "exit-code-mismatch": "the gate's exit line and its exit status contradict each other: look at the client",
+    "serve-failed": "read serve's messages above, then check the repository on the server",
+    "serve-missing": "check 'borg' in the target file",
+    "serve-unused": "the client never connected to the forwarded socket",
+    "result-cut": "ask for less: borg's result had more than 4 MiB and was cut",
+    "target-busy": BUSY,
+    "repository-gone": "is its disk mounted, is 'repository' right? a lost 'config' comes back with: borgpull copies "
+    "TARGET; to begin anew on purpose: borgpull forget TARGET --repository",
+    "repository-replaced": "another one is mounted or was put there, or its 'config' is damaged: borgpull copies "
+    "TARGET; to take what is there on purpose: borgpull forget TARGET --repository",
+    "alert-stands": "compact makes final what was marked deleted: look into the alerts (docs/going-back.md), then: "
+    "borgpull accept TARGET --reason TEXT",
+    "repository-known": "it was made before; to begin anew on purpose: borgpull forget TARGET --repository",
+    "repository-unfinished": "an earlier 'init' broke off (was the disk full?): remove what it left on this server, "
+    "then: borgpull run TARGET --job init",
+    "server-full": "make room on this server's disk, or free what pruning has marked: borgpull compact TARGET",
+    "guard-failed": "the guard in front of borg serve ended before it could say what it let pass: see the error above",
+    "nothing-committed": "the client reports success and has saved nothing: look at the client; if the job only reads, "
+    "or prunes, say so in the target file, under 'jobs'",
+    "nothing-backed-up": "no file was there, and the last good run had some: is it mounted on the client? if it is "
+    "empty on purpose: borgpull accept TARGET --reason TEXT",
+    "no-repository": "is its disk mounted, is 'repository' right? if it was never made: borgpull run TARGET --job init",
+    "target-invalid": "see the error above: 'borgpull targets' shows all that is wrong",
+    "not-started": "see the error above",
+    "internal": "a defect of borgpull: please report it with the error above",
+    "host-key-missing": "run the line that 'borgctl authorize' prints on the client: "
+    "borgpull trust TARGET 'ssh-ed25519 AAAA…'",
+    "unknown-protocol": "the gate speaks another protocol: bring both sides to the same version",
+    "no-hello": "the client did not answer 'hello': is the gate the key's forced command?",
+    "no-jobs": "the client's policy has no job with command create: name jobs in the target file",
+}
 # What ssh says, and what failed by it
 _WORDS = (
     (r"Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known", "host-key"),
@@ -61,12 +111,19 @@ def advice(verdict: Verdict, messages: Iterable[Message], target: str) -> str | 
     said = list(messages)
     if verdict.reason == "ssh-failed":
         found: str | None = SSH[ailment(message.text for message in said if message.source == "unframed")]
-    elif verdict.advice or verdict.outcome in GOOD:
-        found = verdict.advice
+    elif (of_reason := advice_on_reason(verdict)) or verdict.outcome in GOOD:
+        found = of_reason
     else:
         named = [message.msgid for message in said if message.source == "borg"]
         found = next((_BORG[name] for name in named if name in _BORG), None)
     return found and found.replace("TARGET", target)
+
+
+def advice_on_reason(verdict: Verdict) -> str | None:
+    """Return what to do about its reason; the gate's reasons are those of `errors`, all others are in ADVICE."""
+    if verdict.origin not in ("borg", "gate"):
+        return ADVICE.get(verdict.reason or "")
+    return REASONS[verdict.reason].advice if verdict.reason in REASONS else None
 
 
 def lost(messages: Iterable[Message], seconds: float, *, window: bool) -> str:

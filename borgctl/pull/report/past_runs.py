@@ -9,8 +9,9 @@ import re
 from dataclasses import asdict, dataclass
 
 from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.client.verdict import GOOD, Verdict
 from borgctl.pull.report.hints import ailment
-from borgctl.pull.report.outcome import DRY_RUN, GOOD, Verdict
+from borgctl.pull.report.outcome import DRY_RUN
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state.state import MOST_JOBS, Alert, Job, Past, State
 from borgctl.pull.text import iso

@@ -13,7 +13,8 @@ import re
 
 from borgctl.pull.client.frames import Audit
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.report.outcome import DRY_RUN, GOOD
+from borgctl.pull.client.verdict import GOOD
+from borgctl.pull.report.outcome import DRY_RUN
 from borgctl.pull.report.past_runs import Ended, count, withdrawn
 from borgctl.pull.state.state import Alert, State, load, save
 from borgctl.pull.targets.errors import PullError

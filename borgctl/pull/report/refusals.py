@@ -7,7 +7,7 @@ Where a client can have meant well the answer can be pasted. All else no borg sa
 
 from dataclasses import replace
 
-from borgctl.pull.report.outcome import ADVICE
+from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.guard import Refused
 from borgctl.pull.targets import jobs

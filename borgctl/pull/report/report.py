@@ -11,8 +11,8 @@ from borgctl.borg.warning_kinds import written
 from borgctl.console.text import elapsed
 from borgctl.pull.client.frames import Audit
 from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import advice
-from borgctl.pull.report.outcome import Verdict
 from borgctl.pull.report.progress import position
 from borgctl.pull.report.record_run import alerted
 from borgctl.pull.repository.guard import Passed, Refused

@@ -13,17 +13,17 @@ from dataclasses import dataclass, replace
 
 from borgctl.console.text import elapsed
 from borgctl.errors import BadValue
-from borgctl.pull.report.outcome import GOOD
+from borgctl.pull.client.verdict import GOOD
 from borgctl.pull.report.past_runs import retire
 from borgctl.pull.report.target_status import AtWork, Row, Standing
 from borgctl.pull.repository.inspection import problem
-from borgctl.pull.run.ready import obstacle
 from borgctl.pull.state import running
 from borgctl.pull.state import state as states
 from borgctl.pull.state.broken_off import interrupted
 from borgctl.pull.state.running import Seen
 from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load
 from borgctl.pull.text import iso
@@ -93,8 +93,8 @@ def _added(folders: Folders, target: Target, state: State) -> float:
 
 def _rows(judge: _Judge) -> Iterator[Row]:
     target, state, name = judge.target, judge.state, str(judge.target.name)
-    if (unready := obstacle(target)) is not None:
-        yield Row(name, None, "not-ready", text=unready.reason)
+    if (reason := obstacle(target)) is not None:
+        yield Row(name, None, "not-ready", text=reason)
     wrong = problem(target, state)
     if wrong is not None and not wrong.hidden:
         yield Row(name, None, "unusable", text=f"{wrong.reason}: {wrong.text}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.console.text import elapsed
-from borgctl.pull.report.outcome import GOOD
+from borgctl.pull.client.verdict import GOOD
 from borgctl.pull.report.record_run import alerted
 from borgctl.pull.report.suspicion import suspicious
 from borgctl.pull.state.state import Alert, Past, State

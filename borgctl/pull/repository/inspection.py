@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from borgctl.errors import BadValue
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.repository import copies, repo_config, transactions
 from borgctl.pull.repository.contents import contents
 from borgctl.pull.state import state as states

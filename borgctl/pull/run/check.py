@@ -20,19 +20,19 @@ from borgctl.errors import REASONS
 from borgctl.pull.client import client_command
 from borgctl.pull.client.frames import Hello
 from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import room
-from borgctl.pull.report.hints import ailment, named
-from borgctl.pull.report.outcome import ADVICE, Verdict
+from borgctl.pull.report.hints import ADVICE, advice_on_reason, ailment, named
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.repository.lock_holders import holders
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import lacking
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.ready import obstacle
 from borgctl.pull.run.run import unanswered
 from borgctl.pull.run.session import Session
 from borgctl.pull.state.state import State
 from borgctl.pull.state.state import load as load_state
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, host_id
 from borgctl.pull.targets.targets import Target, in_bytes
@@ -66,7 +66,7 @@ class Check:
 def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
     """Yield the checks, those of our own side first; a client that doesn't answer has no others."""
     yield from _own_side(launcher.folders, target, load_state(launcher.folders, target.name))
-    if (unready := obstacle(target)) and unready.reason == "host-key-missing":
+    if obstacle(target) == "host-key-missing":
         yield Check("host-key", "error", "the target file has none", named("host-key-missing", str(target.name)))
         return
     with room(launcher.folders) as path:
@@ -182,7 +182,7 @@ def _silent(target: Target, verdict: Verdict, transcript: Transcript) -> Check:
         name, said = ailment(words), words[-1].strip() if words else "ssh failed and said nothing"
         return Check(name, "error", said, named(name, str(target.name)))
     text = f"{verdict.origin} says {verdict.reason or verdict.outcome}"
-    return Check("hello", "error", " / ".join([text, *words[-2:]]), verdict.advice)
+    return Check("hello", "error", " / ".join([text, *words[-2:]]), advice_on_reason(verdict))
 
 
 def _offers(target: Target, hello: Hello) -> Iterator[Check]:

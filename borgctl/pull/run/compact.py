@@ -8,12 +8,12 @@ from contextlib import closing
 from borgctl.pull.client.borglog import read
 from borgctl.pull.client.frames import Lines, TooLong
 from borgctl.pull.client.transcript import Message
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.poll import Poll
 from borgctl.pull.process.children import Child, Ending
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.process.workdirs import room
 from borgctl.pull.report.hints import advice
-from borgctl.pull.report.outcome import Verdict
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.record_run import alerted
 from borgctl.pull.repository import serve

@@ -7,12 +7,12 @@ from typing import Any
 
 from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
-from borgctl.pull.report.hints import advice, named
+from borgctl.pull.report.hints import named
 from borgctl.pull.repository import guard, serve, transactions
-from borgctl.pull.run.ready import obstacle
 from borgctl.pull.run.run_call import session_of
 from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load, names
@@ -22,10 +22,8 @@ from borgctl.values import JobName
 
 def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: bool) -> Iterator[str]:
     """Yield each call's argv and serve's; RUN and NONCE stand for what is chosen anew for every run."""
-    if unready := obstacle(target):
-        raise PullError(
-            f"target {str(target.name)!r} cannot run: {unready.reason}", advice(unready, (), str(target.name))
-        )
+    if reason := obstacle(target):
+        raise PullError(f"target {str(target.name)!r} cannot run: {reason}", named(reason, str(target.name)))
     room = f"{folders.state}/run/RUN"
     chosen = jobs or target.jobs
     state, used = load_state(folders, target.name), transactions.used(str(target.repository))
@@ -65,12 +63,12 @@ def overview(folders: Folders) -> Iterator[dict[str, Any]]:
         except (PullError, BadValue) as error:
             yield {"target": text, "ready": False, "errors": str(error).split("\n")}
             continue
-        unready = obstacle(target)
+        reason = obstacle(target)
         yield {
             "target": text,
-            "ready": unready is None,
+            "ready": reason is None,
             "errors": [],
-            "missing": unready and unready.reason,
+            "missing": reason,
             "host": target.host,
             "port": target.port,
             "transport": target.transport,

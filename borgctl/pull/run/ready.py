@@ -1,13 +1,12 @@
-"""Ready: why a target, or a session with its repository, is not started at all.
+"""Ready: why a session with a repository is not started: the repository, its disk, or this job for it.
 
-obstacle(target)              what is missing on this server, whatever is asked for
-unready(launcher, target, …)  what is wrong with the repository, its disk, or this job for it
+What keeps a target from running whatever is asked for is `targets/obstacle`.
+
+unready(launcher, target, session, "default", inspection, transcript)     a Verdict, None where it may start
 """
 
-import os
-
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.repository import serve
 from borgctl.pull.repository.inspection import Inspection, makes_one
 from borgctl.pull.repository.reserve import restore
@@ -16,15 +15,6 @@ from borgctl.pull.repository.space import clear, lacking
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.targets import Target
-
-
-def obstacle(target: Target) -> Verdict | None:
-    """Return why a target cannot run at all, if so."""
-    if target.transport != "local" and target.host_key is None:
-        return Verdict("failed", "launcher", None, "host-key-missing")
-    if not os.access(target.borg, os.X_OK):
-        return Verdict("failed", "launcher", None, "serve-missing")
-    return None
 
 
 def unready(

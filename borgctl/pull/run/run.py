@@ -15,20 +15,21 @@ from borgctl.pull import drafts
 from borgctl.pull.client import client_command
 from borgctl.pull.client.frames import PROTOCOL
 from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import room
-from borgctl.pull.report.outcome import Facts, Verdict, judge
+from borgctl.pull.report.outcome import Facts, judge
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.record_run import alerted, remember
 from borgctl.pull.report.report import Report, summary
 from borgctl.pull.repository.inspection import inspect, problem
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.ready import obstacle
 from borgctl.pull.run.run_call import named_jobs, run_call, serve_to, session_of, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
 from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
 from borgctl.pull.targets.targets import Target, load
@@ -74,8 +75,8 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
 
 
 def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: str) -> Iterator[Report]:
-    if unready := obstacle(target):
-        yield _refused(launcher, str(target.name), unready)
+    if reason := obstacle(target):
+        yield _refused(launcher, str(target.name), Verdict("failed", "launcher", None, reason))
         return
     client_command.prepare(target, path)
     early: tuple[Alert, ...] = ()

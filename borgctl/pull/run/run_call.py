@@ -13,10 +13,11 @@ from functools import partial
 
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.client.verdict import GOOD, Verdict
 from borgctl.pull.process.children import Child
 from borgctl.pull.process.pipes import Starts
 from borgctl.pull.report.hints import lost, named
-from borgctl.pull.report.outcome import GOOD, Facts, Verdict, committed, emptied, judge, tolerated
+from borgctl.pull.report.outcome import Facts, committed, emptied, judge, tolerated
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
 from borgctl.pull.report.refusals import advised

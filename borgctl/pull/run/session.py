@@ -20,11 +20,12 @@ from functools import partial
 from borgctl.pull.client.client_command import Call
 from borgctl.pull.client.frames import TooLong
 from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.client.verdict import GOOD
 from borgctl.pull.poll import Poll
 from borgctl.pull.process import pipes
 from borgctl.pull.process.children import Child, Ending
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report.outcome import GOOD, Facts
+from borgctl.pull.report.outcome import Facts
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.run.guarded_serve import Served
 from borgctl.pull.run.stream_reader import Hearing

@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from borgctl.errors import BorgctlError
 from borgctl.pull.client import client_command
 from borgctl.pull.process.workdirs import room
-from borgctl.pull.report.hints import advice
+from borgctl.pull.report.hints import named
 from borgctl.pull.report.report import Report
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.ready import obstacle
 from borgctl.pull.run.run_call import is_known, run_call, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import State
 from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.paths import lock
 from borgctl.pull.targets.targets import Target
 from borgctl.wire.request import Borg, Options, parse
@@ -44,8 +44,8 @@ def read(words: Sequence[str]) -> Borg:
 def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) -> Report:
     """Ask the client for it, and report; `deletes` is how many objects a prune may delete. May raise Busy."""
     name = str(target.name)
-    if unready := obstacle(target):
-        raise PullError(f"target {name!r} cannot run: {unready.reason}", advice(unready, (), name))
+    if reason := obstacle(target):
+        raise PullError(f"target {name!r} cannot run: {reason}", named(reason, name))
     if (order.command == "prune") != (deletes is not None):
         hint = f"borgpull borg {name} --deletes 5000 -- prune …"
         raise PullError("--deletes says how many objects a prune may delete, and is for a prune alone", hint)

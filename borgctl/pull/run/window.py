@@ -12,16 +12,17 @@ from dataclasses import replace
 
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.client.verdict import GOOD, Verdict
 from borgctl.pull.process.workdirs import room
-from borgctl.pull.report.hints import advice
-from borgctl.pull.report.outcome import GOOD, Facts, Verdict, judge
+from borgctl.pull.report.hints import named
+from borgctl.pull.report.outcome import Facts, judge
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.ready import obstacle
 from borgctl.pull.run.run_call import run_call, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.paths import lock
 from borgctl.pull.targets.targets import Target
 
@@ -48,10 +49,8 @@ def hold(launcher: Launcher, target: Target, seconds: int, allow: str = "read") 
     Return 0, also where nobody came; 2 where a window could not be opened, or its end cut a command short. May raise
     Busy.
     """
-    if unready := obstacle(target):
-        raise PullError(
-            f"target {str(target.name)!r} has no window: {unready.reason}", advice(unready, (), str(target.name))
-        )
+    if reason := obstacle(target):
+        raise PullError(f"target {str(target.name)!r} has no window: {reason}", named(reason, str(target.name)))
     with lock(launcher.folders, target.name):
         return _hold(launcher, target, window_session(allow), time.monotonic() + seconds)
 

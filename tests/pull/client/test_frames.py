@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from borgctl.pull.client.borglog import Counts, Note, read
 from borgctl.pull.client.frames import LONGEST, Exit, Hello, Lines, Output, Start, TooLong, Unframed, event
 from borgctl.pull.client.transcript import LONGEST_MESSAGE, MOST_MESSAGES, MOST_RESULT, Message, Transcript
-from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.progress import Plain
 from borgctl.pull.report.report import Report, readable, record, summary
 from borgctl.pull.run.stream_reader import Hearing

@@ -3,9 +3,9 @@
 import pytest
 
 from borgctl.pull.client.transcript import Message
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import hints
-from borgctl.pull.report.hints import advice, ailment, lost, named
-from borgctl.pull.report.outcome import ADVICE, Verdict
+from borgctl.pull.report.hints import ADVICE, advice, ailment, lost, named
 from borgctl.pull.repository import space
 from borgctl.pull.repository.space import full
 

@@ -8,17 +8,9 @@ from stage import TOP
 
 from borgctl.errors import REASONS
 from borgctl.pull.client.frames import Exit
-from borgctl.pull.report.outcome import (
-    ACCEPTED,
-    ADVICE,
-    Facts,
-    Verdict,
-    committed,
-    emptied,
-    exit_status,
-    judge,
-    tolerated,
-)
+from borgctl.pull.client.verdict import Verdict
+from borgctl.pull.report.hints import ADVICE, advice_on_reason
+from borgctl.pull.report.outcome import ACCEPTED, Facts, committed, emptied, exit_status, judge, tolerated
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
 
@@ -71,7 +63,7 @@ TABLE = [
 @pytest.mark.parametrize(("facts", "verdict"), TABLE, ids=str)
 def test_each_row_of_the_table(facts: Facts, verdict: Verdict) -> None:
     assert judge(facts) == verdict
-    assert verdict.reason is None or verdict.advice
+    assert verdict.reason is None or advice_on_reason(verdict)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +75,9 @@ def test_the_exit_status_is_that_of_the_worst_run(outcomes: list[str], status: i
 
 
 def test_advice_is_that_of_whoever_gave_the_reason() -> None:
-    assert Verdict("failed", "gate", 69, "stopped").advice == REASONS["stopped"].advice
-    assert Verdict("failed", "launcher", None, "stopped").advice == ADVICE["stopped"]
-    assert Verdict("failed", "gate", 69, "a-reason-of-a-newer-gate").advice is None
+    assert advice_on_reason(Verdict("failed", "gate", 69, "stopped")) == REASONS["stopped"].advice
+    assert advice_on_reason(Verdict("failed", "launcher", None, "stopped")) == ADVICE["stopped"]
+    assert advice_on_reason(Verdict("failed", "gate", 69, "a-reason-of-a-newer-gate")) is None
 
 
 DONE = Passed(puts=2, commits=1, manifests=1, committed_manifests=1)

@@ -14,8 +14,8 @@ from machines import full_disk
 
 from borgctl.pull.client.frames import Audit, Exit, Hello, Output, Unframed, event
 from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import record_run
-from borgctl.pull.report.outcome import Verdict
 from borgctl.pull.report.report import record
 from borgctl.pull.repository import repo_config
 from borgctl.pull.repository.guard import Passed, Refused

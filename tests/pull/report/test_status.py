@@ -11,8 +11,9 @@ import pytest
 
 from borgctl.errors import REASONS
 from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import suspicion
-from borgctl.pull.report.outcome import ADVICE, Verdict
+from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.report.past_runs import Ended, count
 from borgctl.pull.state import state as states
 from borgctl.pull.state.state import Job, Past, State

@@ -1,0 +1,18 @@
+"""Verdict: how a run or another call ended, in one small value. This module judges nothing: that is `report/outcome`.
+
+Verdict("failed", "ssh", 255, "ssh-failed")         Verdict("ok", "borg", 0).outcome in GOOD
+"""
+
+from dataclasses import dataclass
+
+GOOD = ("ok", "warning")  # the outcomes of a run that did what it is for
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How it ended, who says so (borg, gate, ssh, serve, guard, launcher), their exit status, and a reason code."""
+
+    outcome: str
+    origin: str
+    code: int | None = None
+    reason: str | None = None
