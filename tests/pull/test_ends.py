@@ -18,7 +18,7 @@ from borgctl.pull.repository import guard
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run_all
 from borgctl.pull.run.session import Timeouts
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
 
@@ -422,7 +422,7 @@ def test_without_a_guards_own_account_no_run_is_good(world, monkeypatch: pytest.
     (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve()))
     assert verdict(report) == ("failed", "launcher", None, "guard-failed")
     assert said in world.screen.getvalue()
-    assert [job.good for job in states.load(world.folders, TargetName(report.target)).jobs.values()] == [None]
+    assert [job.good for job in state_file.load(world.folders, TargetName(report.target)).jobs.values()] == [None]
 
 
 REFUSES = f"""

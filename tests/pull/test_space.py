@@ -11,7 +11,7 @@ from borgctl.pull.repository import repo_config, reserve, space, transactions
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run import session
 from borgctl.pull.run.session import Timeouts
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
 from borgctl.pull.targets.paths import TargetName, host_id
 
 MB = 1_000_000
@@ -59,7 +59,7 @@ def test_a_new_repository_keeps_a_part_of_its_disk_free_and_that_raises_no_alarm
     assert value(made) == f"additional_free_space = {USUAL}" and reserve.reserve(str(made)) == USUAL
     assert "3.4 MB of the disk of" in world.screen.getvalue() and "stay free" in world.screen.getvalue()
     assert run(world, borg, Path(__file__), "one").verdict.outcome == "ok"
-    assert not states.load(world.folders, TargetName("web1")).alerts
+    assert not state_file.load(world.folders, TargetName("web1")).alerts
     kept = repo_config.read(str(made)).lasting
     with reserve.lowered(str(made)):
         assert reserve.reserve(str(made)) == 0 and repo_config.read(str(made)).lasting == kept
@@ -101,7 +101,7 @@ def test_a_run_that_cannot_commit_is_not_started_and_the_hint_names_compact(worl
     assert (report.verdict.outcome, report.verdict.reason) == ("failed", "server-full")
     assert "11.0 MB free" in world.screen.getvalue() and "borgpull compact web1" in world.screen.getvalue()
     assert report.transcript.start is None
-    assert states.load(world.folders, TargetName("web1")).jobs["default"].last.reason == "server-full"
+    assert state_file.load(world.folders, TargetName("web1")).jobs["default"].last.reason == "server-full"
     assert space.lacking(str(made), PRUNE) is None and space.lacking(str(made), GuardSession("read")) is None
     (disk / "filler").unlink()
     assert run(world, borg, Path(__file__), "one").verdict.outcome == "ok"

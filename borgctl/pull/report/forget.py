@@ -4,7 +4,8 @@ for line in forgotten(folders, target, (JobName("weekly"),), repository=False, n
 """
 
 from borgctl.pull.report.record_run import person
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, lock
 from borgctl.pull.targets.targets import Target
@@ -16,23 +17,23 @@ def forgotten(folders: Folders, target: Target, jobs: tuple[JobName, ...], repos
     if not jobs and not repository:
         raise PullError("nothing to forget is named", f"borgpull forget {target.name} --job JOB, or --repository")
     with lock(folders, target.name):
-        state = states.load(folders, target.name)
+        state = state_file.load(folders, target.name)
         told = [_job(state, target, str(job)) for job in dict.fromkeys(jobs)]
         if repository:
             told.append(_repository(state, target))
         state.note(person(), "borgpull forget", now, tuple(told))
-        states.save(folders, target.name, state)
+        state_file.save(folders, target.name, state)
     return told
 
 
-def _job(state: states.State, target: Target, job: str) -> str:
+def _job(state: State, target: Target, job: str) -> str:
     if job not in state.jobs:
         raise PullError(f"target {str(target.name)!r} knows no job {job!r}", f"see: borgpull status {target.name}")
     del state.jobs[job]
     return f"forgot job {job!r}"
 
 
-def _repository(state: states.State, target: Target) -> str:
+def _repository(state: State, target: Target) -> str:
     """Take all away that makes a repository known: its id, the hash of its config, and what it held."""
     if not state.knows_repository:
         raise PullError(f"target {str(target.name)!r} knows no repository")

@@ -16,7 +16,8 @@ from borgctl.pull.client.transcript import Message
 from borgctl.pull.client.verdict import GOOD
 from borgctl.pull.report.outcome import DRY_RUN
 from borgctl.pull.report.past_runs import Ended, count, withdrawn
-from borgctl.pull.state.state import Alert, State, load, save
+from borgctl.pull.state.state import Alert, State
+from borgctl.pull.state.state_file import load, save
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName, lock
 from borgctl.pull.text import iso, shown

@@ -17,8 +17,7 @@ from borgctl.pull.client.verdict import GOOD
 from borgctl.pull.report.past_runs import retire
 from borgctl.pull.report.target_status import AtWork, Row, Standing
 from borgctl.pull.repository.inspection import problem
-from borgctl.pull.state import running
-from borgctl.pull.state import state as states
+from borgctl.pull.state import running, state_file
 from borgctl.pull.state.broken_off import interrupted
 from borgctl.pull.state.running import Seen
 from borgctl.pull.state.state import Job, Past, State
@@ -47,7 +46,7 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
         try:
             name = TargetName(text)
             target = load(folders, name)
-            state = states.load(folders, name)
+            state = state_file.load(folders, name)
             judge = _Judge(target, state, _added(folders, target, state), now)
             begun = running.seen(folders, name)
         except (PullError, BadValue, OSError) as error:

@@ -18,7 +18,8 @@ from typing import Any
 from borgctl.pull import atomic
 from borgctl.pull.repository import borglock, repo_config, serve
 from borgctl.pull.repository.repo_config import LARGEST
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName, host_id, lock
 from borgctl.pull.targets.targets import Target
@@ -125,7 +126,7 @@ def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
             raise PullError(f"no copy {number}", f"see: borgpull copies {target.name}")
         if not os.path.isdir(f"{repository}/data"):
             raise PullError(f"{repository} has no directory 'data': this is no repository", "is its disk mounted?")
-        state = states.load(folders, target.name)
+        state = state_file.load(folders, target.name)
         _check(folders, target, copy, state)
         serve.release(folders, target)
         with borglock.alone(repository, host_id(folders)) as ours:
@@ -135,11 +136,11 @@ def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
             repo_config.write(repository, copy.file, copy.content.data)
         if copy.file == "config":
             state.config = copy.content.lasting
-            states.save(folders, target.name, state)
+            state_file.save(folders, target.name, state)
     return copy
 
 
-def _check(folders: Folders, target: Target, copy: Copy, state: states.State) -> None:
+def _check(folders: Folders, target: Target, copy: Copy, state: State) -> None:
     """Raise PullError where this copy does not belong there."""
     if copy.file == "config" and (copy.content.id is None or state.repository not in (None, copy.content.id)):
         raise PullError(

@@ -17,7 +17,7 @@ from borgctl.pull.client.transcript import Message
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.repository import copies, repo_config, transactions
 from borgctl.pull.repository.contents import contents
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
 from borgctl.pull.state.state import Alert, Past, State
 from borgctl.pull.targets.paths import Busy, Folders, TargetName, lock
 from borgctl.pull.targets.targets import Target, names
@@ -70,7 +70,7 @@ def inspect(folders: Folders, target: Target, now: float, *, ours: bool = False)
     A state that cannot be written is an alert, and keeps no backup from being made.
     """
     found, seen = _read(target), Inspection()
-    state = states.load(folders, target.name)
+    state = state_file.load(folders, target.name)
     seen.problem = _compare(target, state, found)
     try:
         if seen.problem is not None:
@@ -128,7 +128,7 @@ def _alarm(folders: Folders, target: Target, state: State, seen: Inspection, now
     else:
         seen.messages.append(Message("borgpull", "ERROR", seen.problem.text))
     state.last = Past(now, "failed", seen.problem.reason)
-    states.save(folders, target.name, state)
+    state_file.save(folders, target.name, state)
 
 
 def _pin(state: State, target: Target, seen: Inspection, repository: str) -> None:
@@ -140,13 +140,13 @@ def _pin(state: State, target: Target, seen: Inspection, repository: str) -> Non
 
 def _keep(folders: Folders, target: Target, state: State, seen: Inspection, judged: float | None) -> None:
     """Keep what the repository holds; where it is `judged`, something else than what we left is an alert of then."""
-    before = states.load(folders, target.name)
+    before = state_file.load(folders, target.name)
     known, state.contents = state.contents, contents(str(target.repository))
     if judged is not None and known not in (None, state.contents) and not _by_another_target(folders, target, state):
         text = f"{target.repository} had {known} after the last session, and has {state.contents}: who wrote there?"
         seen.alerts.append(state.alert("repository-changed", text, judged))
     if state != before:
-        states.save(folders, target.name, state)
+        state_file.save(folders, target.name, state)
 
 
 def _by_another_target(folders: Folders, target: Target, state: State) -> bool:
@@ -155,7 +155,7 @@ def _by_another_target(folders: Folders, target: Target, state: State) -> bool:
     for text in names(folders):
         with suppress(BadValue):  # no name of a target's
             others += [TargetName(text)] if text != str(target.name) else []
-    kept = [(name, states.load(folders, name)) for name in others]
+    kept = [(name, state_file.load(folders, name)) for name in others]
     shared = [(name, other) for name, other in kept if other.repository == state.repository is not None]
     return any(other.contents == state.contents or _at_work(folders, name) for name, other in shared)
 
@@ -170,8 +170,8 @@ def _at_work(folders: Folders, name: TargetName) -> bool:
 
 def begin(folders: Folders, name: TargetName) -> None:
     """Note that a session of ours begins: the next look keeps what it leaves, also if this launcher is killed."""
-    state = states.load(folders, name)
+    state = state_file.load(folders, name)
     if state.contents is not None:
         state.contents = None
         with suppress(OSError):  # the next look says that the state cannot be written
-            states.save(folders, name, state)
+            state_file.save(folders, name, state)

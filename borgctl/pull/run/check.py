@@ -31,7 +31,7 @@ from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import unanswered
 from borgctl.pull.run.session import Session
 from borgctl.pull.state.state import State
-from borgctl.pull.state.state import load as load_state
+from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, host_id

@@ -21,7 +21,7 @@ from borgctl.pull.repository.inspection import begin, inspect
 from borgctl.pull.repository.reserve import lowered, restore
 from borgctl.pull.repository.space import clear, full
 from borgctl.pull.repository.unlock import locked
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, lock, make
 from borgctl.pull.targets.targets import Target
@@ -76,7 +76,7 @@ def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool =
     seen = inspect(folders, target, time.time(), ours=ours)
     for message in seen.messages:
         screen.show(message)
-    standing = states.load(folders, target.name).alerts
+    standing = state_file.load(folders, target.name).alerts
     for alert in (standing | {alert.reason: alert for alert in seen.alerts}).values():
         screen.end(f"{target.name} compact: {alerted(alert)}")
     verdict = seen.verdict or (Verdict("refused", "launcher", None, "alert-stands") if standing else None)

@@ -13,7 +13,7 @@ from borgctl.pull.repository.reserve import restore
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import clear, lacking
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.state.state import load as load_state
+from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.targets import Target
 
 

@@ -27,7 +27,7 @@ from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run_call import named_jobs, run_call, serve_to, session_of, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
-from borgctl.pull.state.state import load as load_state
+from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed

@@ -34,7 +34,7 @@ from borgctl.pull.run.session import Session
 from borgctl.pull.state.broken_off import recalled
 from borgctl.pull.state.running import Begun, marked
 from borgctl.pull.state.state import State
-from borgctl.pull.state.state import load as load_state
+from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.paths import make
 from borgctl.pull.targets.targets import Target
 from borgctl.pull.text import size

@@ -20,7 +20,7 @@ from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run_call import is_known, run_call, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import State
-from borgctl.pull.state.state import load as load_state
+from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.paths import lock

@@ -4,8 +4,7 @@ interrupted(state, seen)                 judge it so, in a state that may be sav
 for line in recalled(folders, name): …   the next run: remember it, and say so; under the target's lock
 """
 
-from borgctl.pull.state import running
-from borgctl.pull.state import state as states
+from borgctl.pull.state import running, state_file
 from borgctl.pull.state.running import Begun, Seen
 from borgctl.pull.state.state import Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
@@ -30,10 +29,10 @@ def interrupted(state: State, seen: Seen | None) -> Begun | None:
 def recalled(folders: Folders, name: TargetName) -> str | None:
     """Remember what an earlier launcher did not end, and return what is to be said of it; raise OSError."""
     seen = running.seen(folders, name)
-    state = states.load(folders, name)
+    state = state_file.load(folders, name)
     begun = interrupted(state, seen)
     if begun is not None and not state.lost:  # one that is lost is told of, and put aside, with the run's end
-        states.save(folders, name, state)
+        state_file.save(folders, name, state)
     running.clear(folders, name)
     if begun is None:
         return None

@@ -19,9 +19,9 @@ from borgctl.pull.report import record_run
 from borgctl.pull.report.report import record
 from borgctl.pull.repository import repo_config
 from borgctl.pull.repository.guard import Passed, Refused
-from borgctl.pull.state import state as states
-from borgctl.pull.state.state import MOST_JOBS, Alert, Job, Past, State
-from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import MOST_JOBS, Acceptance, Alert, Job, Past, State
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import Head, JobName
 from borgctl.wire.hashchain import MOST, joined
 
@@ -56,7 +56,7 @@ def reasons(reports: list) -> list[str]:
 
 
 def kept(world) -> State:
-    return states.load(world.folders, NAME)
+    return state_file.load(world.folders, NAME)
 
 
 FIRST = Head(7, A)
@@ -115,7 +115,7 @@ OLD_FORM = {"sequence": 9, "head": B, "continues": True}
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_gate_that_proves_nothing_is_an_alert_and_takes_no_heads_place(world, answer, linked) -> None:
     """As an older gate does, and a newer one may; who was believed once proves what comes after."""
-    states.save(world.folders, NAME, State(head=FIRST, linked=linked))
+    state_file.save(world.folders, NAME, State(head=FIRST, linked=linked))
     assert reasons(told(world, ["exit", "ok", 0, answer])) == ["audit-silent"]
     assert (kept(world).head, kept(world).linked) == (FIRST, linked)
 
@@ -126,7 +126,7 @@ def test_a_gate_that_proves_nothing_is_told_at_the_first_contact_too(world) -> N
 
 
 def test_a_head_of_an_earlier_release_is_believed_once(world) -> None:
-    states.save(world.folders, NAME, State(head=FIRST))
+    state_file.save(world.folders, NAME, State(head=FIRST))
     assert reasons(told(world, ["exit", "ok", 0, audit(9, B, True)])) == []
     assert (kept(world).head, kept(world).linked) == (Head(9, B), True)
     assert reasons(told(world, ["exit", "ok", 0, audit(11, C, True)])) == ["audit-broken"]
@@ -135,13 +135,13 @@ def test_a_head_of_an_earlier_release_is_believed_once(world) -> None:
 
 @pytest.mark.parametrize("answer", [audit(9, B, False), audit(6, B, True), audit(9, B, True, digests=[C, C])])
 def test_a_head_of_an_earlier_release_that_does_not_go_on_is_an_alert(world, answer) -> None:
-    states.save(world.folders, NAME, State(head=FIRST))
+    state_file.save(world.folders, NAME, State(head=FIRST))
     assert reasons(told(world, ["exit", "ok", 0, answer])) == ["audit-broken"]
     assert (kept(world).head, kept(world).linked) == (FIRST, False)
 
 
 def test_a_state_of_an_earlier_release_is_read(world) -> None:
-    states.save(world.folders, NAME, State(head=FIRST, linked=True))
+    state_file.save(world.folders, NAME, State(head=FIRST, linked=True))
     path = Path(world.folders.memory(NAME))
     before = json.loads(path.read_text())
     del before["linked"]
@@ -256,7 +256,7 @@ def test_what_hello_finds_is_told_with_the_first_run(world, borgpull) -> None:
         "run": [["start"], ["exit", "ok", 0, second]],
     }
     world.run(world.local(steps, jobs=["a"], borg=world.quiet_serve()))
-    states.save(world.folders, NAME, State(head=Head(3, A), linked=True))
+    state_file.save(world.folders, NAME, State(head=Head(3, A), linked=True))
     steps["hello"][1][3] = audit(9, C, False)
     world.local(steps, jobs=None, borg=world.quiet_serve())
     status, _, err = borgpull("run", "web1")
@@ -265,7 +265,7 @@ def test_what_hello_finds_is_told_with_the_first_run(world, borgpull) -> None:
 
 
 def test_what_hello_and_a_run_find_is_one_alert_of_that_run(world, borgpull) -> None:
-    states.save(world.folders, NAME, State(head=FIRST, linked=True))
+    state_file.save(world.folders, NAME, State(head=FIRST, linked=True))
     lie = ["exit", "ok", 0, audit(9, C, False)]
     world.local({"hello": [["hello", "a"], lie], "run": [["start"], lie]}, jobs=None, borg=world.quiet_serve())
     status, out, _ = borgpull("run", "--json", "web1")
@@ -304,7 +304,7 @@ STATES = st.builds(
         max_size=3,
     ),
     st.dictionaries(TEXTS, ALERTS, max_size=3),
-    st.lists(st.builds(states.Acceptance, TIMES, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)), max_size=2),
+    st.lists(st.builds(Acceptance, TIMES, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)), max_size=2),
     st.none() | st.just(B),
     st.booleans(),
     st.none() | st.just(A),
@@ -314,9 +314,9 @@ STATES = st.builds(
 @given(state=STATES)
 def test_what_is_saved_is_loaded(tmp_path_factory, state) -> None:
     top = tmp_path_factory.mktemp("s")
-    folders = states.Folders(f"{top}/config", f"{top}/state")
-    states.save(folders, NAME, state)
-    assert states.load(folders, NAME) == state
+    folders = Folders(f"{top}/config", f"{top}/state")
+    state_file.save(folders, NAME, state)
+    assert state_file.load(folders, NAME) == state
     assert os.listdir(f"{top}/state/web1") == ["state.json"]
 
 
@@ -368,27 +368,27 @@ def test_objects_of_earlier_runs_that_were_put_again_are_an_alert_that_stays(wor
 @pytest.mark.parametrize("before", ['{"version": 1, "head": null', None])
 def test_on_a_full_disk_the_state_stays_as_it_was_and_no_draft_beside_it(world, before) -> None:
     path = Path(world.folders.memory(NAME))
-    states.save(world.folders, NAME, State(head=Head(7, A)))
+    state_file.save(world.folders, NAME, State(head=Head(7, A)))
     if before is not None:
         path.write_text(before)
     content, state = path.read_text(), kept(world)
     with full_disk(), pytest.raises(OSError, match="too large"):
-        states.save(world.folders, NAME, state)
+        state_file.save(world.folders, NAME, state)
     assert path.read_text() == content
     assert os.listdir(path.parent) == ["state.json"]
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     assert kept(world) == dataclasses.replace(state, lost=False)
 
 
 def test_a_client_cannot_make_the_state_grow_without_end(world) -> None:
     state = State(jobs={f"job-{number}": Job(Past(float(number), "ok")) for number in range(MOST_JOBS)})
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     told(world, ["exit", "ok", 0, audit(7, A)])
     assert len(kept(world).jobs) == MOST_JOBS and "job-0" not in kept(world).jobs and "default" in kept(world).jobs
     for number in range(100):
         kept_state = kept(world)
         kept_state.alert("audit-broken", "x" * 300, float(number))
-        states.save(world.folders, NAME, kept_state)
+        state_file.save(world.folders, NAME, kept_state)
     assert len(kept(world).alerts) == 1
 
 
@@ -415,15 +415,15 @@ def ended(folders, job, offers=None, *, outcome="ok", named=(), time=1000.0):
 
 @pytest.fixture
 def folders(tmp_path):
-    return states.Folders(f"{tmp_path}/config", f"{tmp_path}/state")
+    return Folders(f"{tmp_path}/config", f"{tmp_path}/state")
 
 
 def saved(folders, jobs: dict[str, Job]) -> None:
-    states.save(folders, NAME, State(jobs=jobs))
+    state_file.save(folders, NAME, State(jobs=jobs))
 
 
 def known(folders) -> list[str]:
-    return list(states.load(folders, NAME).jobs)
+    return list(state_file.load(folders, NAME).jobs)
 
 
 def test_a_job_that_is_offered_no_more_and_never_went_well_leaves_by_itself(folders) -> None:
@@ -438,7 +438,7 @@ def test_a_job_that_went_well_leaves_with_an_alert_that_stands_and_comes_once(fo
     assert alert.reason == "job-withdrawn" and "'weekly' (last good 1970-01-01T00:00:02" in alert.text
     assert ended(folders, None, ["default"]) == () and known(folders) == ["default"]
     (alert,) = ended(folders, None, ["other"])
-    (standing,) = states.load(folders, NAME).alerts.values()
+    (standing,) = state_file.load(folders, NAME).alerts.values()
     assert standing.count == 2 and all(f"'{job}'" in standing.text for job in ("weekly", "monthly", "default"))
 
 
@@ -491,11 +491,11 @@ def test_junk_keeps_no_new_job_out_and_drives_no_good_one_out_unseen(folders) ->
 
 def test_an_alert_of_jobs_that_left_does_not_grow_without_end(folders) -> None:
     for turn in range(20):
-        saved_state = states.load(folders, NAME)
+        saved_state = state_file.load(folders, NAME)
         saved_state.jobs = {f"job-{turn}-{number}-{'x' * 40}": good(1.0) for number in range(MOST_JOBS)}
-        states.save(folders, NAME, saved_state)
+        state_file.save(folders, NAME, saved_state)
         ended(folders, None, ["default"])
-    (standing,) = states.load(folders, NAME).alerts.values()
+    (standing,) = state_file.load(folders, NAME).alerts.values()
     assert standing.count == 20 and len(standing.text) < 4000 and "and 190 more" in standing.text
 
 
@@ -516,9 +516,9 @@ def test_a_config_that_was_changed_is_an_alert_whatever_a_client_announces(folde
     (text,) = session(folders, B)
     assert "in no window for that" in text
     assert session(folders, B, renewed=True) == []
-    assert list(states.load(folders, NAME).alerts) == ["config-changed"]
+    assert list(state_file.load(folders, NAME).alerts) == ["config-changed"]
     record_run.accepted(folders, NAME, "looked", 2.0)
-    assert session(folders, B) == [] and not states.load(folders, NAME).alerts
+    assert session(folders, B) == [] and not state_file.load(folders, NAME).alerts
     assert len(session(folders, A, renewed=True)) == len(session(folders, B, job="default", keys=1)) == 1
 
 
@@ -542,7 +542,7 @@ def test_a_key_that_no_borg_gets_on_with_is_an_alert(folders) -> None:
 
 
 def kept_in(folders) -> State:
-    return states.load(folders, NAME)
+    return state_file.load(folders, NAME)
 
 
 def test_a_key_that_was_changed_behind_its_first_megabyte_is_noticed(tmp_path) -> None:
@@ -590,12 +590,12 @@ def saving(folders, files: int | None, reason: str | None = None) -> list[str]:
 def test_a_run_that_saved_nothing_moves_no_last_good_one_until_a_person_says_that_it_is_empty(folders) -> None:
     assert saving(folders, 7) == []
     assert saving(folders, 0, "nothing-backed-up") == ["job default: no file was backed up; the last good run had 7"]
-    job = states.load(folders, NAME).jobs["default"]
+    job = state_file.load(folders, NAME).jobs["default"]
     assert (job.good.outcome, job.last.reason, job.files) == ("ok", "nothing-backed-up", 7)
     assert saving(folders, 7, "ssh-failed") == []
     record_run.accepted(folders, NAME, "meant to be", 2.0)
-    assert states.load(folders, NAME).jobs["default"].files == 7  # it failed for another reason since
+    assert state_file.load(folders, NAME).jobs["default"].files == 7  # it failed for another reason since
     assert saving(folders, 0, "nothing-backed-up")
     record_run.accepted(folders, NAME, "meant to be", 3.0)
-    assert states.load(folders, NAME).jobs["default"].files is None
-    assert saving(folders, 0) == [] and states.load(folders, NAME).jobs["default"].files == 0
+    assert state_file.load(folders, NAME).jobs["default"].files is None
+    assert saving(folders, 0) == [] and state_file.load(folders, NAME).jobs["default"].files == 0
