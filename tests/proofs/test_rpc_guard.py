@@ -18,8 +18,9 @@ import rpc
 from rpc_streams import MAY, PATH, WRITE, draw_stream
 
 from borgctl.pull.repository.rpc_messages import METHODS
-from borgctl.pull.repository.rpc_rules import RULES, SESSIONS, Judge, Limits
+from borgctl.pull.repository.rpc_rules import Judge
 from borgctl.pull.repository.rpc_screen import Screen
+from borgctl.pull.repository.rpc_sessions import RULES, SESSIONS, Limits
 
 LIMITS = Limits(PATH, quota=50_000, puts=8, commits=3, deletes=2)
 WORDS = ("--quota", "50000", "--puts", "8", "--commits", "3", "--deletes", "2")

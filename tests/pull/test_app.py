@@ -13,7 +13,7 @@ import pytest
 
 from borgctl.pull.client.borglog import Step
 from borgctl.pull.commands import arguments
-from borgctl.pull.report import progress
+from borgctl.pull.report import progress_text
 from borgctl.pull.repository import guard, serve
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run import run_call
@@ -284,7 +284,7 @@ def cells(text: str) -> int:
 
 
 def test_progress_that_looks_like_an_end_is_marked_as_the_clients_words() -> None:
-    assert progress.position(Step("ok, 20016 files")) == "borg: ok, 20016 files"
+    assert progress_text.position(Step("ok, 20016 files")) == "borg: ok, 20016 files"
 
 
 def test_a_result_of_empty_lines_does_not_become_many_times_as_much(world, borgpull) -> None:

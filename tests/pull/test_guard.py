@@ -7,7 +7,7 @@ import pytest
 from borgctl.pull.repository import guard
 from borgctl.pull.repository.guard import Events, Passed, Refused
 from borgctl.pull.repository.rpc_guard import parse
-from borgctl.pull.repository.rpc_rules import SESSIONS, Limits
+from borgctl.pull.repository.rpc_sessions import SESSIONS, Limits
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read

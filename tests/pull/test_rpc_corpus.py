@@ -5,8 +5,9 @@ import base64
 import pytest
 from stage import CORPORA
 
-from borgctl.pull.repository.rpc_rules import SESSIONS, Judge, Limits
+from borgctl.pull.repository.rpc_rules import Judge
 from borgctl.pull.repository.rpc_screen import Screen
+from borgctl.pull.repository.rpc_sessions import SESSIONS, Limits
 
 CORPUS = CORPORA / "rpc"
 LIMITS = Limits(b"/tmp/borgctl-rpc/repo", quota=1 << 20, puts=100, commits=10, deletes=None)

@@ -4,7 +4,8 @@ import pytest
 import rpc
 
 from borgctl.pull.repository import rpc_messages
-from borgctl.pull.repository.rpc_messages import LARGEST_BODY, Message, Refused, read
+from borgctl.pull.repository.rpc_messages import LARGEST_BODY, Message, read
+from borgctl.pull.repository.rpc_reader import Refused
 
 ID = bytes(range(32))
 PATH = "/srv/borg/web1"
@@ -63,7 +64,7 @@ def test_the_short_way_for_puts_is_the_long_way():
         for size in (0, 31, 32, 65535, 65536):
             for more in ({}, {"wait": True}):
                 packed = rpc.put(number, ID, bytes(size), **more)
-                assert rpc_messages._call(rpc_messages._Reader(packed, 0)) == read(packed)
+                assert rpc_messages._call(rpc_messages.Reader(packed, 0)) == read(packed)
 
 
 @pytest.mark.parametrize("method", rpc_messages.NEVER)

@@ -6,19 +6,9 @@ import rpc
 from borgctl.borg import nonces
 from borgctl.pull.repository import rpc_rules
 from borgctl.pull.repository.rpc_messages import METHODS, NEVER
-from borgctl.pull.repository.rpc_rules import (
-    ENTRY,
-    FARTHEST_JUMP,
-    FILE,
-    LARGEST_NONCE,
-    LONGEST_STEP,
-    REMEMBERED,
-    RULES,
-    SESSIONS,
-    Judge,
-    Limits,
-)
+from borgctl.pull.repository.rpc_rules import ENTRY, FARTHEST_JUMP, FILE, LARGEST_NONCE, LONGEST_STEP, REMEMBERED, Judge
 from borgctl.pull.repository.rpc_screen import Screen
+from borgctl.pull.repository.rpc_sessions import RULES, SESSIONS, Limits
 
 PATH = "/srv/borg/web1"
 ONE, OTHER = b"1" * 32, b"2" * 32

@@ -20,6 +20,7 @@ from borgctl.pull.run import check as run_check
 from borgctl.pull.run import dry_run as run_dry_run
 from borgctl.pull.run import spelled_out
 from borgctl.pull.run import window as windows
+from borgctl.pull.run.check_result import status as check_status
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run_all
 from borgctl.pull.run.session import Timeouts
@@ -133,7 +134,7 @@ def _print_checks(launcher: Launcher, target: Target, as_json: bool) -> int:
         for line in check.lines(max(_NARROWEST, console_text.width() - len(head))):
             print_behind(head, line)
         sys.stdout.flush()
-    return run_check.status(levels)
+    return check_status(levels)
 
 
 def window(

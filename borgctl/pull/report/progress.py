@@ -10,20 +10,13 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TextIO
+from typing import Protocol, TextIO
 
-from borgctl.console.text import elapsed
 from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.text import rows, shown, size
+from borgctl.pull.report.progress_text import position, sentences
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
-
-_EVERY = 30.0
-_REFRESH = 0.125
-_MOST_LINES = 20
+_EVERY = 30.0  # seconds
 
 
 class Screen(Protocol):
@@ -97,62 +90,6 @@ class Plain:
         print(line, file=self._file, flush=True)
 
 
-class Live:
-    """Draw one moving line on a terminal; everything else stands above it. Drawn by `tick`, so there is no thread."""
-
-    def __init__(self, console: "Console") -> None:
-        from rich.live import Live as Region  # noqa: PLC0415 - 55 ms, for terminals only
-        from rich.spinner import Spinner  # noqa: PLC0415
-
-        self._console, self._spinner, self._region = console, Spinner("dots"), Region
-        self._live: Region | None = None
-        self._title, self._since, self._next = "", 0.0, 0.0
-        self._now: Counts | Step | None = None
-
-    def begin(self, title: str) -> None:
-        """Start the moving line."""
-        self._title, self._since, self._now, self._next = title, time.monotonic(), None, 0.0
-        self._live = self._region(self._spinner, console=self._console, auto_refresh=False, transient=True)
-        self._live.start()
-
-    def show(self, said: Message | Counts | Step | None) -> None:
-        """Write a message above the line, and keep a count for it."""
-        if isinstance(said, Message):
-            for row in sentences(said, self._title, self._console.width):
-                self._write(row)
-        elif said is not None:
-            self._now = said
-
-    def tick(self, now: float) -> None:
-        """Move."""
-        if self._live is None or now < self._next:
-            return
-        self._next = now + _REFRESH
-        where = [self._title, *([position(self._now)] if self._now else []), elapsed(now - self._since)]
-        row = rows("", ", ".join(where), self._console.width - 4)[0]  # a second one would begin with the client's words
-        self._spinner.update(text=self._text(row))
-        self._live.refresh()
-
-    def due(self) -> float | None:
-        """Return when to move next."""
-        return self._next if self._live is not None else None
-
-    def end(self, line: str) -> None:
-        """Take the moving line away and say how the run ended."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-        self._write(line)
-
-    def _write(self, line: str) -> None:
-        self._console.print(self._text(line), soft_wrap=True)
-
-    def _text(self, line: str) -> "Text":
-        from rich.text import Text  # noqa: PLC0415 - a Text has no markup to be injected
-
-        return Text(line)
-
-
 class Forgiving:
     """Say it on another screen, until that cannot be written to any more: no run ends because nobody looks on."""
 
@@ -200,24 +137,10 @@ def screen(json: bool) -> Screen:
         return Quiet()
     if not sys.stderr.isatty():
         return Forgiving(Plain(sys.stderr))
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - 55 ms, for terminals only
+
+    from borgctl.pull.report.live_line import Live  # noqa: PLC0415
 
     console = Console(stderr=True, highlight=False)
     live = console.is_terminal and not console.is_dumb_terminal
     return Forgiving(Live(console) if live else Plain(sys.stderr, console.width))
-
-
-def sentences(message: Message, title: str, columns: int | None = None) -> list[str]:
-    """Write a message for people; one of several lines is as many, each saying after `title` whose words it is."""
-    whose = "ssh or client" if message.source == "unframed" else f"{message.source}: {message.level.lower()}"
-    lines = [shown(line) for line in message.text.split("\n", _MOST_LINES - 1)]  # what is too much stays one, escaped
-    return [row for line in lines if line for row in rows(f"{title}: {whose}: ", line, columns)] or [
-        f"{title}: {whose}: "
-    ]
-
-
-def position(now: Counts | Step) -> str:
-    """Write how far a run is; what borg says it is busy with are the client's words, and marked so."""
-    if isinstance(now, Step):
-        return f"borg: {shown(now.text)[:80]}"
-    return f"{now.files} files, {size(now.original)} original, {size(now.new)} new"

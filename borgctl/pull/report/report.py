@@ -13,7 +13,7 @@ from borgctl.pull.client.frames import Audit
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import advice
-from borgctl.pull.report.progress import position
+from borgctl.pull.report.progress_text import position
 from borgctl.pull.report.record_run import alerted
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state.state import Alert

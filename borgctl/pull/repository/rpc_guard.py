@@ -20,9 +20,10 @@ import sys
 
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.objects import objects
-from borgctl.pull.repository.rpc_messages import Refused
-from borgctl.pull.repository.rpc_rules import SESSIONS, Judge, Limits, Session
+from borgctl.pull.repository.rpc_reader import Refused
+from borgctl.pull.repository.rpc_rules import Judge
 from borgctl.pull.repository.rpc_screen import Screen
+from borgctl.pull.repository.rpc_sessions import SESSIONS, Limits, Session
 
 REFUSED = 3  # exit status
 _PIECE = 16 << 10  # bytes read at once to be judged; more would copy data of puts that can be spliced

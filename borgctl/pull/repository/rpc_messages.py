@@ -10,7 +10,9 @@ refused. It knows no session and decides nothing: that is `rpc_rules`.
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
+
+from borgctl.pull.repository.rpc_reader import Reader, Refused, Short
 
 ID = 32  # bytes
 MANIFEST = bytes(ID)  # the id of the manifest
@@ -38,105 +40,39 @@ class Message(NamedTuple):
     tail: bytes = b""
 
 
-class Refused(Exception):  # noqa: N818 - reads as what it says
-    """What a client said and may not; `method` is borg's name for it or "unknown", never the client's words."""
-
-    def __init__(self, method: str, rule: str, detail: str = "") -> None:
-        super().__init__(f"{method}: {rule}: {detail}")
-        self.method, self.rule, self.detail = method, rule, detail
+Take = Callable[[Reader], Value]
 
 
-class _Short(Exception):  # noqa: N818 - never leaves this module
-    """The bytes end before the message does."""
-
-
-class _Reader:
-    """A place in the bytes; every step checks what it takes and goes on behind it."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self.data, self.at, self.method = data, at, "unknown"
-
-    def refuse(self, detail: str, rule: str = "encoding") -> NoReturn:
-        """Refuse the message."""
-        raise Refused(self.method, rule, detail)
-
-    def take(self, count: int) -> bytes:
-        """Take so many bytes."""
-        taken = self.data[self.at : self.at + count]
-        if len(taken) < count:
-            raise _Short
-        self.at += count
-        return taken
-
-    def literal(self, expected: bytes) -> None:
-        """Take these bytes; refuse as soon as one differs."""
-        there = self.data[self.at : self.at + len(expected)]
-        if not expected.startswith(there):
-            self.refuse("not as borg packs it")
-        self.take(len(expected))
-
-    def number(self) -> int:
-        """Take an unsigned number in its shortest form."""
-        first = self.take(1)[0]
-        if first < 0x80:
-            return first
-        if not 0xCC <= first <= 0xCF:
-            self.refuse("not a number")
-        width = 1 << first - 0xCC
-        number = int.from_bytes(self.take(width), "big")
-        if number < (0x80, 0x100, 0x10000, 0x100000000)[first - 0xCC]:
-            self.refuse("a number in a longer form")
-        return number
-
-    def length(self, most: int) -> int:
-        """Take the length of a text in its shortest form; refuse one that is too long before its bytes have come."""
-        first = self.take(1)[0]
-        if 0xA0 <= first <= 0xBF:
-            length = first & 0x1F
-        elif first in (0xDA, 0xDB):
-            length = int.from_bytes(self.take(2 if first == 0xDA else 4), "big")
-            if length < (0x20 if first == 0xDA else 0x10000):
-                self.refuse("a length in a longer form")
-        else:
-            self.refuse("not a text")
-        if length > most:
-            self.refuse(f"{length} bytes, {most} at most", "size")
-        return length
-
-
-Take = Callable[[_Reader], Value]
-
-
-def _boolean(reader: _Reader) -> bool:
+def _boolean(reader: Reader) -> bool:
     first = reader.take(1)
     if first not in {b"\xc2", b"\xc3"}:
         reader.refuse("not a boolean")
     return first == b"\xc3"
 
 
-def _id(reader: _Reader) -> bytes:
+def _id(reader: Reader) -> bytes:
     reader.literal(b"\xda\x00\x20")
     return reader.take(ID)
 
 
-def _path(reader: _Reader) -> bytes:
+def _path(reader: Reader) -> bytes:
     return reader.take(reader.length(LONGEST_PATH))
 
 
-def _key(reader: _Reader) -> bytes:
+def _key(reader: Reader) -> bytes:
     return reader.take(reader.length(LONGEST_KEY))
 
 
-def _body(reader: _Reader) -> int:
+def _body(reader: Reader) -> int:
     return reader.length(LARGEST_BODY)
 
 
-def _threshold(reader: _Reader) -> None:
+def _threshold(reader: Reader) -> None:
     reader.literal(b"\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a")  # 0.1, which only `compact` can change
 
 
 def _number(most: int) -> Take:
-    def take(reader: _Reader) -> int:
+    def take(reader: Reader) -> int:
         number = reader.number()
         if number > most:
             reader.refuse(f"{number}, {most} at most", "size")
@@ -146,7 +82,7 @@ def _number(most: int) -> Take:
 
 
 def _or_none(other: Take) -> Take:
-    def take(reader: _Reader) -> Value:
+    def take(reader: Reader) -> Value:
         if reader.data[reader.at : reader.at + 1] == b"\xc0":
             reader.at += 1
             return None
@@ -214,14 +150,14 @@ def read(data: bytes, at: int = 0) -> Message | None:
             raise Refused("put", "size", f"{length} bytes, {LARGEST_BODY} at most")
         number = packed[0] if len(packed) == 1 else int.from_bytes(packed[1:], "big")
         return Message("put", number, (id_, length), put.end() - at + length, _WAIT if members == b"\x83" else b"")
-    reader = _Reader(data, at)
+    reader = Reader(data, at)
     try:
         return _negotiate(reader) if data[at : at + 1] == b"\x94" else _call(reader)
-    except _Short:
+    except Short:
         return None
 
 
-def _call(reader: _Reader) -> Message:
+def _call(reader: Reader) -> Message:
     start = reader.at
     reader.literal(b"\x83\xa1i")
     number = reader.number()
@@ -251,7 +187,7 @@ def _call(reader: _Reader) -> Message:
     return Message(method, number, tuple(arguments), reader.at - start)
 
 
-def _negotiate(reader: _Reader) -> Message:
+def _negotiate(reader: Reader) -> Message:
     start = reader.at
     reader.literal(_NEGOTIATE)
     reader.method = "negotiate"

@@ -1,8 +1,7 @@
-"""Which messages a session of a kind may say: one table, and what a session has said so far.
+"""Judge a session's messages one by one, by its kind (`rpc_sessions`) and by what it has sent so far.
 
-The kind of a session follows from what the server asked for, never from the client's words. A client may read, and
-what else its kind of session says; what it writes needs the exclusive lock, and what it deletes must be new in this
-session, unless the server's own file says more. It starts nothing and reads no file.
+A client may read, and whatever else its kind of session allows. To write it needs the exclusive lock. It may delete
+only what is new in this session, unless the server's own file allows more. It starts nothing and reads no file.
 
     judge = Judge(SESSIONS["create"], Limits(b"/srv/borg/web1", quota=10**9, puts=10**6, commits=100), vacant, known)
     judge.admit(message)      raises Refused; judge.facts says what was admitted
@@ -10,18 +9,11 @@ session, unless the server's own file says more. It starts nothing and reads no 
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
-from borgctl.pull.repository.rpc_messages import MANIFEST, Message, Refused
+from borgctl.pull.repository.rpc_messages import MANIFEST, Message
+from borgctl.pull.repository.rpc_reader import Refused
+from borgctl.pull.repository.rpc_sessions import Limits, Session
 
-_READ = frozenset(
-    (
-        *("negotiate", "open", "load_key", "get", "list", "scan", "__len__", "check", "rollback"),
-        *("get_free_nonce", "commit_nonce_reservation"),
-    )
-)
-_WRITE = _READ | {"put", "commit"}
-_DELETE = _WRITE | {"delete"}
 # What changes the repository, or its nonce file, or its config (`check` notes there how far it came).
 _EXCLUSIVE = frozenset(("put", "delete", "commit", "check", "commit_nonce_reservation", "get_free_nonce"))
 LARGEST_NONCE = (1 << 63) - 1
@@ -33,61 +25,6 @@ REMEMBERED = 16_384  # ids of this session's puts that a delete can count on at 
 ENTRY = 41  # bytes that serve writes, and counts, for each put beside its data
 FILE = 8192  # bytes of disk for what is written anew with each manifest and commit, at least one segment each
 _KEY = re.compile(rb"(?:[A-Za-z0-9+/]{1,100}\n)*[A-Za-z0-9+/]{1,100}={0,2}\n?")  # base64, wrapped
-
-# Why a message is refused; the texts are for people.
-RULES = {
-    "encoding": "not a message as borg packs it",
-    "stray": "what came first was no message of borg's, but something that the login printed",
-    "size": "a size or number beyond what borg sends",
-    "never": "no session may say this",
-    "session": "this kind of session may not say this",
-    "order": "not in its turn: negotiate, open, then the rest, numbered one by one",
-    "path": "another repository than the target's",
-    "create": "a new repository where something is, or none where one is to begin",
-    "options": "a way of opening that no session may ask for",
-    "lock": "without the lock that this needs",
-    "repair": "a repair",
-    "compact": "a commit that compacts",
-    "nonce": "a nonce of 2^63 or more, or one that nobody who counts could have come to",
-    "key": "not the text of a key",
-    "delete": "a delete of what this session did not put",
-    "quota": "more bytes than the quota leaves",
-    "puts": "more puts than allowed",
-    "manifests": "more manifests than commits are allowed",
-    "commits": "more commits than allowed",
-}
-
-
-class Session(NamedTuple):
-    """What one kind of session may say."""
-
-    methods: frozenset[str]
-    create: bool = False  # it begins a repository where nothing is, and only so
-    unlocked: bool = False  # it may open without a lock, as `borg key export` does
-    granted: bool = False  # it may delete as many other ids as the server's file says
-    any_delete: bool = False  # it may delete any id
-
-
-SESSIONS = {
-    "read": Session(_READ),
-    "create": Session(_DELETE),
-    "prune": Session(_DELETE, granted=True),
-    "init": Session(_WRITE | {"save_key"}, create=True),
-    "window-read": Session(_READ, unlocked=True),
-    "window-write": Session(_DELETE, unlocked=True),
-    "window-passphrase": Session(_READ | {"save_key"}, unlocked=True),
-    "window-delete": Session(_DELETE, unlocked=True, any_delete=True),
-}
-
-
-class Limits(NamedTuple):
-    """What the server allows one session: the only path, and numbers that count admitted messages."""
-
-    repository: bytes
-    quota: int = 0  # bytes of puts, as serve counts them, and of the files that manifests and commits begin
-    puts: int = 0
-    commits: int = 0
-    deletes: int | None = 0  # of ids not put in this session; None: any number
 
 
 class Facts:

@@ -8,7 +8,8 @@ its data; where another stands there, serve has got a message without an end, wh
     passing = screen.measure(data)      data: what has come and not passed; may say more than came: a put's data to come
 """
 
-from borgctl.pull.repository.rpc_messages import Message, Refused, read
+from borgctl.pull.repository.rpc_messages import Message, read
+from borgctl.pull.repository.rpc_reader import Refused
 from borgctl.pull.repository.rpc_rules import Judge
 
 # With one of these bytes a map or a list begins (msgpack's specification), and serve hears nothing else

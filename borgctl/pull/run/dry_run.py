@@ -9,7 +9,7 @@ from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
 from borgctl.pull.report.hints import named
 from borgctl.pull.repository import guard, serve, transactions
-from borgctl.pull.run.run_call import session_of
+from borgctl.pull.run.call_session import session_of
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle

@@ -23,8 +23,9 @@ from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.record_run import alerted, remember
 from borgctl.pull.report.report import Report, summary
 from borgctl.pull.repository.inspection import inspect, problem
+from borgctl.pull.run.call_session import serve_to, session_of
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.run_call import named_jobs, run_call, serve_to, session_of, underway
+from borgctl.pull.run.run_call import named_jobs, run_call, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
 from borgctl.pull.state.state_file import load as load_state

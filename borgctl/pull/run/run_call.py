@@ -14,31 +14,28 @@ from functools import partial
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import GOOD, Verdict
-from borgctl.pull.process.children import Child
-from borgctl.pull.process.pipes import Starts
 from borgctl.pull.report.hints import lost, named
 from borgctl.pull.report.outcome import Facts, committed, emptied, judge, tolerated
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
 from borgctl.pull.report.refusals import advised
 from borgctl.pull.report.report import Report, summary
-from borgctl.pull.repository import guard, serve, transactions
+from borgctl.pull.repository import transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect
 from borgctl.pull.repository.reserve import establish, lowered
-from borgctl.pull.repository.sessions import GuardSession, session_for
+from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import full, last_room
 from borgctl.pull.repository.unlock import locked
+from borgctl.pull.run.call_session import serve_to, starts
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.ready import release, unready
-from borgctl.pull.run.session import Session
 from borgctl.pull.state.broken_off import recalled
 from borgctl.pull.state.running import Begun, marked
-from borgctl.pull.state.state import State
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.paths import make
 from borgctl.pull.targets.targets import Target
 from borgctl.pull.text import size
-from borgctl.values import Head, JobName
+from borgctl.values import Head
 
 
 @contextmanager
@@ -50,16 +47,6 @@ def underway(launcher: Launcher, target: Target, begun: Begun) -> Iterator[tuple
         broken = f"{error.filename or launcher.folders.memory(target.name)}: {error.strerror}"
     with marked(launcher.folders, target.name, begun) as fault:
         yield tuple(Message("borgpull", "WARNING", text) for text in (broken, fault) if text is not None)
-
-
-def session_of(target: Target, job: JobName, state: State) -> GuardSession:
-    """Return what the client may say in a run of this job, by what is there and what is remembered."""
-    return session_for(target, job, is_known(target, state))
-
-
-def is_known(target: Target, state: State) -> bool:
-    """Tell whether there is a repository, or there once was one."""
-    return transactions.is_there(str(target.repository)) or state.knows_repository
 
 
 def run_call(
@@ -97,8 +84,8 @@ def run_call(
     begin(launcher.folders, target.name)
     last = transactions.last(repository)
     with lowered(repository) if session.name == "prune" else nullcontext():
-        starts, room = _starts(launcher, target, session, path), partial(last_room, repository, session)
-        facts = serve_to(launcher, call, starts, transcript, seconds, room).run()
+        programs, room = starts(launcher, target, session, path), partial(last_room, repository, session)
+        facts = serve_to(launcher, call, programs, transcript, seconds, room).run()
     release(launcher, target, transcript, "borg serve")
     told = verdict(facts, transcript)
     if session.name == "init" and told.outcome in GOOD:
@@ -178,32 +165,3 @@ def _reserve(launcher: Launcher, repository: str, transcript: Transcript) -> Non
                 f"{size(kept)} of the disk of {repository} stay free, to compact (additional_free_space in its config)"
             )
             launcher.screen.show(transcript.keep(Message("borgpull", "INFO", text)))
-
-
-def _starts(launcher: Launcher, target: Target, session: GuardSession, path: str) -> Starts:
-    """Return what starts the guard of this session, and serve."""
-    guarded = guard.argv(target, session, transactions.used(str(target.repository)))
-    return Starts(
-        guard=partial(Child, guarded, guard.environment(path)),
-        serve=partial(Child, serve.argv(target), serve.environment(launcher.folders, target, path)),
-    )
-
-
-def serve_to(
-    launcher: Launcher,
-    call: client_command.Call,
-    starts: Starts | None,
-    transcript: Transcript,
-    seconds: float,
-    room: Callable[[], bool] = lambda: True,
-) -> Session:
-    return Session(
-        call,
-        starts,
-        transcript=transcript,
-        screen=launcher.screen,
-        stop=launcher.stop,
-        seconds=seconds,
-        patience=launcher.patience,
-        room=room,
-    )

@@ -16,8 +16,9 @@ from borgctl.pull.process.workdirs import room
 from borgctl.pull.report.hints import named
 from borgctl.pull.report.report import Report
 from borgctl.pull.repository.sessions import GuardSession
+from borgctl.pull.run.call_session import is_known
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.run_call import is_known, run_call, underway
+from borgctl.pull.run.run_call import run_call, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import State
 from borgctl.pull.state.state_file import load as load_state
