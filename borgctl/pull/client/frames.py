@@ -204,7 +204,7 @@ def _event(frame: dict[str, Any]) -> Event:
                 frame_fields.word(frame["outcome"], OUTCOMES),
                 frame_fields.word(frame["origin"], ("borg", "gate")),
             )
-            reason, pruned = frame.get("reason"), frame_fields.tally(frame.get("kept"), frame.get("marked"))
+            reason, pruned = frame.get("reason"), frame_fields.all_counts(frame.get("kept"), frame.get("marked"))
             code, reason = frame_fields.number(frame["code"]), None if reason is None else frame_fields.reason(reason)
             audit, skipped = _audit(frame.get("audit")), frame_fields.count(frame.get("skipped_mounts", 0))
             warnings = frame_fields.counts(frame.get("warnings", {}), KINDS)
@@ -215,7 +215,7 @@ def _event(frame: dict[str, Any]) -> Event:
 
 def _hello(run: str, frame: dict[str, Any]) -> Hello:
     version, policy, borg, clock = (
-        frame_fields.perhaps(frame.get(key), 100) for key in ("version", "policy", "borg", "time")
+        frame_fields.text_or_none(frame.get(key), 100) for key in ("version", "policy", "borg", "time")
     )
     return Hello(
         run,

@@ -1,4 +1,4 @@
-"""Stop: the signals that ask the launcher to end, as something a poll loop can wait for.
+"""Stop: the signals that ask the launcher to end, as something that a poll loop can wait for.
 
 with Stop() as stop: … select on stop.fd … stop.name is then 'SIGTERM', else None
 """
@@ -14,8 +14,8 @@ _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Stop:
     """Catch SIGINT, SIGTERM and SIGHUP while it is entered; what was ignored before (nohup) stays ignored.
 
-    What our starter has blocked is not, and a SIGCHLD that it ignored is not either: with that one ignored nobody can
-    learn how a child ended (wait(2)), and every end would look like a good one.
+    Signals that our parent blocked are unblocked, and SIGCHLD is no longer ignored: with it ignored nobody can learn
+    how a child ended (wait(2)), and every end would look like a good one.
     """
 
     def __init__(self) -> None:
@@ -26,8 +26,8 @@ class Stop:
         self.fd, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        asked = [number for number in _ASKING if signal.getsignal(number) is not signal.SIG_IGN]
-        self._handlers = {number: signal.signal(number, self._note) for number in asked}
+        caught = [number for number in _ASKING if signal.getsignal(number) is not signal.SIG_IGN]
+        self._handlers = {number: signal.signal(number, self._note) for number in caught}
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
         return self
 

@@ -18,7 +18,7 @@ from borgctl.pull.targets.paths import BUSY
 
 ADVICE = {
     DRY_RUN: "nothing was saved, as it was a dry run: take 'dry-run' out of the job in the client's policy",
-    ACCEPTED: "borg warned of nothing but what the target file accepts ('accept_warnings')",
+    ACCEPTED: "borg gave only warnings that the target file accepts ('accept_warnings')",
     "timeout": "raise 'timeout' in the target file, or run more often",
     "stopped": "run again: borg goes on from its last checkpoint",
     "broken-off": "borgpull was killed or failed, or this machine went down: run again",
@@ -27,7 +27,7 @@ ADVICE = {
     "ssh-failed": "can the client be reached under this name and port?",
     "connection-lost": "what borg had committed is kept, its last checkpoint too: run again",
     "stray-output": "the client's login prints on stdout before the gate speaks: is its shell one that runs commands? "
-    "there let ~/.bashrc, /etc/bash.bashrc, ~/.zshenv, /etc/zsh/zshenv, ~/.cshrc, ~/.ssh/rc and /etc/ssh/sshrc "
+    "there make ~/.bashrc, /etc/bash.bashrc, ~/.zshenv, /etc/zsh/zshenv, ~/.cshrc, ~/.ssh/rc and /etc/ssh/sshrc "
     "print nothing, or to stderr (echo hi >&2)",
     "no-exit-line": "the gate did not say how it ended: is it the key's forced command? was it killed?",
     "frame-mismatch": "the client answered for another run, job or repository: is the right gate behind this key?",
@@ -41,20 +41,20 @@ ADVICE = {
     "repository-gone": "is its disk mounted, is 'repository' right? a lost 'config' comes back with: borgpull copies "
     "TARGET; to begin anew on purpose: borgpull forget TARGET --repository",
     "repository-replaced": "another one is mounted or was put there, or its 'config' is damaged: borgpull copies "
-    "TARGET; to take what is there on purpose: borgpull forget TARGET --repository",
-    "alert-stands": "compact makes final what was marked deleted: look into the alerts (docs/going-back.md), then: "
+    "TARGET; to use what is there on purpose: borgpull forget TARGET --repository",
+    "alert-stands": "compact makes deletions final: look into the alerts (docs/going-back.md), then: "
     "borgpull accept TARGET --reason TEXT",
     "repository-known": "it was made before; to begin anew on purpose: borgpull forget TARGET --repository",
     "repository-unfinished": "an earlier 'init' broke off (was the disk full?): remove what it left on this server, "
     "then: borgpull run TARGET --job init",
     "server-full": "make room on this server's disk, or free what pruning has marked: borgpull compact TARGET",
-    "guard-failed": "the guard in front of borg serve ended before it could say what it let pass: see the error above",
+    "guard-failed": "the guard in front of borg serve ended without saying what it let pass: see the error above",
     "nothing-committed": "the client reports success and has saved nothing: look at the client; if the job only reads, "
     "or prunes, say so in the target file, under 'jobs'",
-    "nothing-backed-up": "no file was there, and the last good run had some: is it mounted on the client? if it is "
+    "nothing-backed-up": "no file was backed up, and the last good run had some: is it mounted on the client? if it is "
     "empty on purpose: borgpull accept TARGET --reason TEXT",
     "no-repository": "is its disk mounted, is 'repository' right? if it was never made: borgpull run TARGET --job init",
-    "target-invalid": "see the error above: 'borgpull targets' shows all that is wrong",
+    "target-invalid": "see the error above: 'borgpull targets' shows every mistake",
     "not-started": "see the error above",
     "internal": "a defect of borgpull: please report it with the error above",
     "host-key-missing": "run the line that 'borgctl authorize' prints on the client: "
@@ -72,10 +72,11 @@ _WORDS = (
 # What it says where it had been connected; it says nothing where the gate was killed, and has the same status
 _LOST = r"Timeout, server|closed by remote host|[Cc]onnection reset|[Bb]roken pipe|timed out|send disconnect"
 SSH = {
-    "host-key": "the client shows another host key than the target file has: was it installed anew? compare with what "
+    "host-key": "the client shows another host key than the target file has: was it reinstalled? compare with what "
     "'borgctl authorize' prints on the client, then: borgpull trust --replace TARGET 'ssh-ed25519 AAAA…'",
-    "key": "put the line that 'borgctl authorize' prints into the client's authorized_keys; look with 'borgctl doctor'",
-    "socket": "the client's sshd doesn't forward: look with 'borgctl doctor' there, or take transport stdio",
+    "key": "put the line that 'borgctl authorize' prints into the client's authorized_keys; "
+    "check with 'borgctl doctor'",
+    "socket": "the client's sshd doesn't forward: check with 'borgctl doctor' there, or use transport stdio",
     "ssh": ADVICE["ssh-failed"],
 }
 _UNSIGNED = (

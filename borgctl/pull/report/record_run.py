@@ -27,8 +27,8 @@ from borgctl.wire.hashchain import follows
 _LONGEST_REASON = 500
 _MOST_ERRORS = 3  # of what was found damaged: all of it is in the report
 _LONGEST_ALERT = 1000  # characters
-_CHANGED = "the repository's config, which holds its key, was changed, and in no window for that"
-_UNUSED = "the repository's key was changed in a window for that, and borg on the client did not get on with it since"
+_CHANGED = "the repository's config, which holds its key, was changed, and not in a window for that"
+_UNUSED = "the repository's key was changed in a window for that, and borg on the client has failed with it since"
 
 
 def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, ...]:
@@ -91,8 +91,8 @@ def _heard(state: State, ended: Ended) -> list[Alert]:
 def _silence(kept: Head | None, told: Audit | None) -> str | None:
     """Return what is wrong where the client proves nothing of its audit log: is its gate an older one?"""
     if told is not None:
-        return f"the client's gate proves nothing of its audit log, as one of another release does; kept: {kept}"
-    return None if kept is None else f"the client says no more of its audit log; kept: {kept}"
+        return f"the client's gate proves nothing about its audit log: is it of another release? kept: {kept}"
+    return None if kept is None else f"the client says nothing about its audit log any more; kept: {kept}"
 
 
 def _done(state: State, ended: Ended) -> list[Alert]:
@@ -110,7 +110,7 @@ def _done(state: State, ended: Ended) -> list[Alert]:
         text = f"{whose}: no file was backed up; the last good run had {had}"
         alerts.append(state.alert("nothing-backed-up", text, ended.time))
     if ended.passed is not None and ended.passed.overwrites:
-        text = f"{whose}: {ended.passed.overwrites} objects of earlier runs were put again, and may be others now"
+        text = f"{whose}: {ended.passed.overwrites} objects of earlier runs were written again, and may have changed"
         alerts.append(state.alert("objects-overwritten", text, ended.time))
     return alerts
 

@@ -137,7 +137,7 @@ def _row(judge: _Judge, name: str, job: Job | None, expect: int | None) -> Row:
     else:
         found = job.last.outcome
     text = (
-        f"the last good run is of {iso(job.good.time)}, which is still to come: the clock went back" if ahead else None
+        f"the last good run is of {iso(job.good.time)}, which is in the future: the clock went back" if ahead else None
     )
     assumed = expect is not None and not judge.target.expect_said
     return Row(target, name, found, age, expect, assumed, job.last, job.good, text)

@@ -125,13 +125,13 @@ def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
         if copy is None or not copy.content.whole:
             raise PullError(f"no copy {number}", f"see: borgpull copies {target.name}")
         if not os.path.isdir(f"{repository}/data"):
-            raise PullError(f"{repository} has no directory 'data': this is no repository", "is its disk mounted?")
+            raise PullError(f"{repository} has no directory 'data': this is not a repository", "is its disk mounted?")
         state = state_file.load(folders, target.name)
         _check(folders, target, copy, state)
         serve.release(folders, target)
         with borglock.alone(repository, host_id(folders)) as ours:
             if not ours:
-                raise PullError(f"a borg uses {repository}", "wait for it to end, then again")
+                raise PullError(f"a borg uses {repository}", "wait for it to end, then try again")
             keep(folders, target.name, repository, now)
             repo_config.write(repository, copy.file, copy.content.data)
         if copy.file == "config":

@@ -103,9 +103,9 @@ def argv(target: Target, session: GuardSession, used: int) -> list[str]:
     return words
 
 
-def environment(room: str) -> dict[str, str]:
+def environment(workdir: str) -> dict[str, str]:
     """Return its environment; TMPDIR tells `workdirs` which launcher it belongs to."""
-    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": room}
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": workdir}
 
 
 def _text(value: object) -> str:

@@ -45,7 +45,7 @@ class Holder:
         """Say who it is, and since when."""
         since = f"for {elapsed(max(0.0, now - self.since))}"
         if self.process is None:
-            return f"{self.host!r}, which is no borg's, {since}"
+            return f"{self.host!r}, which borg did not write, {since}"
         if not self.here:
             return f"process {self.process} of host {self.host!r}, {since}"
         return f"process {self.process} of this machine ({_command(self.process) or 'it has ended'}), {since}"
@@ -68,7 +68,7 @@ def remove(folders: Folders, repository: str, found: list[Holder]) -> None:
     """Take these out of the lock; raise PullError where one of them is a borg that lives."""
     for holder in found:
         if holder.lives and "borg" in (_command(holder.process or 0) or ""):
-            raise PullError(f"process {holder.process} lives, and is a borg", "wait for it, or end it; then again")
+            raise PullError(f"process {holder.process} is a borg that runs", "wait for it or end it, then try again")
     for holder in found:
         if holder.name is not None:
             with contextlib.suppress(FileNotFoundError):
@@ -105,7 +105,7 @@ def _command(process: int) -> str | None:
         with open(f"/proc/{process}/cmdline", "rb") as file:
             words = file.read(_LONGEST).decode("utf-8", "replace").split("\0")
     except OSError:
-        return "a borg that this user may not look at, perhaps" if exists(process) else None
+        return "perhaps a borg that this user may not look at" if exists(process) else None
     return " ".join(words).strip() or "it has ended"
 
 

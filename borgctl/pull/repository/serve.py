@@ -1,6 +1,6 @@
 """serve: the borg of the server, which gives one client one repository and nothing else.
 
-argv(target)    environment(folders, target, room)    compact_argv(target)    release(folders, target)
+argv(target)    environment(folders, target, workdir)    compact_argv(target)    release(folders, target)
 """
 
 from functools import partial
@@ -27,7 +27,7 @@ def compact_argv(target: Target) -> list[str]:
     return [target.borg, "compact", "--info", "--umask=0077", "--", str(target.repository)]
 
 
-def environment(folders: Folders, target: Target, room: str) -> dict[str, str]:
+def environment(folders: Folders, target: Target, workdir: str) -> dict[str, str]:
     """Return borg's environment, from nothing: no SSH_ORIGINAL_COMMAND (borg serve would take options from it).
 
     TMPDIR tells `workdirs` which launcher it belongs to, BORG_HOST_ID tells `borglock`.
@@ -37,7 +37,7 @@ def environment(folders: Folders, target: Target, room: str) -> dict[str, str]:
         "PATH": "/usr/bin:/bin",
         "HOME": base,
         "LANG": "C.UTF-8",
-        "TMPDIR": room,
+        "TMPDIR": workdir,
         "BORG_BASE_DIR": base,
         "BORG_HOST_ID": host_id(folders),
         "BORG_EXIT_CODES": "modern",

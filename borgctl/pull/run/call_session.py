@@ -46,7 +46,7 @@ def serve_to(
     seconds: float,
     room: Callable[[], bool] = lambda: True,
 ) -> Session:
-    """Return the session of a call, ready to run; `starts` is None for hello, `room` asks whether there is disk room."""
+    """Return the session of a call, ready to run; `starts` is None for hello, `room` asks for disk space."""
     return Session(
         call,
         starts,

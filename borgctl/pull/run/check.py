@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
-from borgctl.pull.process.workdirs import room
+from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice_on_reason, ailment, named
 from borgctl.pull.run.check_client import client_checks
 from borgctl.pull.run.check_result import Check
@@ -32,7 +32,7 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
     if obstacle(target) == "host-key-missing":
         yield Check("host-key", "error", "the target file has none", named("host-key-missing", str(target.name)))
         return
-    with room(launcher.folders) as path:
+    with workdir(launcher.folders) as path:
         client_command.prepare(target, path)
         transcript = Transcript()
         call = client_command.hello(target, path, forwarded=True)
@@ -52,7 +52,7 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
         return
     if target.transport != "local":
         yield Check("ssh", "ok", f"{target.host} answers, with the host key and the key of this target")
-    yield from client_checks(target, hello, transcript.heard)
+    yield from client_checks(target, hello, transcript.hello_time)
 
 
 def _silent(target: Target, verdict: Verdict, transcript: Transcript) -> Check:

@@ -26,7 +26,7 @@ def client_checks(target: Target, hello: Hello, received: float) -> Iterator[Che
 def _offers(target: Target, hello: Hello) -> Iterator[Check]:
     """Compare what the client offers with what the target wants."""
     yield Check("hello", "ok", f"protocol {hello.protocol}, borgctl {hello.version or 'of an unknown version'}")
-    yield Check("policy", "ok", hello.policy or "the client tells no digest")
+    yield Check("policy", "ok", hello.policy or "the client gives no digest")
     offered = {str(name): command for name, command in hello.jobs}
     wanted = [str(job) for job in target.jobs or ()]
     missing = [job for job in wanted if job not in offered]
@@ -71,11 +71,12 @@ def _far_side(hello: Hello, heard: float) -> Iterator[Check]:
     elif not hello.obstacles:
         yield Check("borg", "error", "the client has no borg that works", REASONS["borg-missing"].advice)
     if hello.time is None:
-        yield Check("clock", "warn", "the client doesn't tell its time", "bring both sides to the same version")
+        yield Check("clock", "warn", "the client doesn't say what time it has", "bring both sides to the same version")
         return
     astray = hello.time - heard
     text = f"the client's clock is {elapsed(abs(astray))} {'ahead' if astray > 0 else 'behind'}"
     if abs(astray) > _ASTRAY:
         yield Check("clock", "warn", text, "synchronise both clocks: archives are named and pruned by the client's")
     else:
-        yield Check("clock", "ok", f"{text}, as far as ssh lets one tell" if abs(astray) >= 1 else "the clocks agree")
+        agreed = "the clocks agree" if abs(astray) < 1 else f"{text}, as far as can be measured over ssh"
+        yield Check("clock", "ok", agreed)

@@ -72,7 +72,7 @@ def _locked(folders: Folders, target: Target) -> Iterator[Check]:
         elif holder.here:
             yield Check("lock", "warn", text, f"a run waits for two minutes; see: borgpull unlock {target.name}")
         else:
-            hint = f"does it live? if not: borgpull unlock {target.name} --yes"
+            hint = f"does that process live? if not: borgpull unlock {target.name} --yes"
             yield Check("lock", "error", text, hint)
 
 

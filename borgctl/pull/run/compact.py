@@ -12,7 +12,7 @@ from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.poll import Poll
 from borgctl.pull.process.children import Child, Ending
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.process.workdirs import room
+from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.record_run import alerted
@@ -33,7 +33,7 @@ _QUOTA = "Storage quota: "
 def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
     """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
     repository = str(target.repository)
-    with lock(folders, target.name), room(folders) as path:
+    with lock(folders, target.name), workdir(folders) as path:
         make(folders.borg(target.name))
         screen.begin(f"{target.name} compact")
         if not _inspected(folders, target, screen):
@@ -90,7 +90,7 @@ def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool =
 def _hint(folders: Folders, target: Target) -> str | None:
     """Return what to do where borg has failed, as far as that is to be seen from outside."""
     lack = full(str(target.repository))
-    return f"{lack}: move something else away from that disk, then again" if lack else locked(folders, target)
+    return f"{lack}: move something else away from that disk, then try again" if lack else locked(folders, target)
 
 
 def _wait(child: Child, screen: Screen, stop: Stop) -> int:

@@ -24,14 +24,14 @@ def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: 
     """Yield each call's argv and serve's; RUN and NONCE stand for what is chosen anew for every run."""
     if reason := obstacle(target):
         raise PullError(f"target {str(target.name)!r} cannot run: {reason}", named(reason, str(target.name)))
-    room = f"{folders.state}/run/RUN"
+    workdir = f"{folders.state}/run/RUN"
     chosen = jobs or target.jobs
     state, used = load_state(folders, target.name), transactions.used(str(target.repository))
     seen = state.head
     calls = (
-        [(None, client_command.hello(target, room, seen))]
+        [(None, client_command.hello(target, workdir, seen))]
         if chosen is None
-        else [(job, client_command.run(target, job, room, seen, "NONCE")) for job in chosen]
+        else [(job, client_command.run(target, job, workdir, seen, "NONCE")) for job in chosen]
     )
     served = serve.argv(target)
     for job, call in calls:

@@ -16,7 +16,7 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.frames import PROTOCOL
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
-from borgctl.pull.process.workdirs import room
+from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.outcome import Facts, judge
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.progress import Screen
@@ -43,7 +43,7 @@ _HELLO = 120.0  # seconds
 def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> Iterator[Report]:
     """Run `jobs`, else the target's, else those with command create that the client offers; yield each one's report."""
     try:
-        with lock(launcher.folders, target.name), room(launcher.folders) as path:
+        with lock(launcher.folders, target.name), workdir(launcher.folders) as path:
             yield from _run(launcher, target, jobs, path)
     except Busy:
         yield _refused(launcher, str(target.name), Verdict("busy", "launcher", 69, "target-busy"))

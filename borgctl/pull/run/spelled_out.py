@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from borgctl.errors import BorgctlError
 from borgctl.pull.client import client_command
-from borgctl.pull.process.workdirs import room
+from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import named
 from borgctl.pull.report.report import Report
 from borgctl.pull.repository.sessions import GuardSession
@@ -50,7 +50,7 @@ def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) ->
     if (order.command == "prune") != (deletes is not None):
         hint = f"borgpull borg {name} --deletes 5000 -- prune …"
         raise PullError("--deletes says how many objects a prune may delete, and is for a prune alone", hint)
-    with lock(launcher.folders, target.name), room(launcher.folders) as path:
+    with lock(launcher.folders, target.name), workdir(launcher.folders) as path:
         client_command.prepare(target, path)
         state = load_state(launcher.folders, target.name)
         session = _session(target, state, order.command, deletes)

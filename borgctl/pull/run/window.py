@@ -13,7 +13,7 @@ from dataclasses import replace
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import GOOD, Verdict
-from borgctl.pull.process.workdirs import room
+from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import named
 from borgctl.pull.report.outcome import Facts, judge
 from borgctl.pull.repository.sessions import GuardSession, window_session
@@ -58,7 +58,7 @@ def hold(launcher: Launcher, target: Target, seconds: int, allow: str = "read") 
 def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float) -> int:
     """Offer windows until it is `end` by the monotonic clock."""
     while (left := int(end - time.monotonic())) >= 1:
-        with room(launcher.folders) as path:
+        with workdir(launcher.folders) as path:
             client_command.prepare(target, path)
             seen = load_state(launcher.folders, target.name).head
             call = client_command.window(target, left, path, seen)

@@ -95,7 +95,7 @@ def _job(told: Any) -> Job:  # noqa: ANN401
     return Job(
         *(last, _past(told["good"]), None if command is None else _text(command)),
         None if passed is None else {_text(name): int(count) for name, count in passed.items()},
-        frame_fields.tally(*(told.get("pruned") or (None, None))),
+        frame_fields.all_counts(*(told.get("pruned") or (None, None))),
         by_hand if (by_hand := told.get("by_hand")) in (True, False) else None,
         None if told.get("files") is None else int(_number(told["files"])),
     )

@@ -1,11 +1,11 @@
-"""Folders: where the launcher keeps what it knows and what it needs while it runs.
+"""Paths: where the launcher keeps its targets, its state and its locks.
 
     CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
     STATE/NAME/running
 
-What is in `STATE/run` is told in `workdirs`, what is in `copies` and `running` there.
+`workdirs` says what is in `STATE/run`, `repository/copies` what is in `copies`, `state/running` what is in `running`.
 
     with lock(folders, TargetName("web1")): …
 """
@@ -24,12 +24,12 @@ from borgctl.errors import BadValue
 from borgctl.pull.targets.errors import PullError
 
 BUSY = "another borgpull works on it, or holds a window open: try again when that has ended"
-_OWN = ("root", "borgpull")  # accounts whose folders are the system's, not somebody's home
+_OWN = ("root", "borgpull")  # accounts whose directories are the system's, not in a home
 
 
 @dataclass(frozen=True, slots=True)
 class TargetName:
-    """A target's name: 1 to 64 of a-z A-Z 0-9 _ . -, beginning with a letter or digit; not a name of ours."""
+    """A target's name: 1 to 64 of a-z A-Z 0-9 _ . -, beginning with a letter or digit; not reserved."""
 
     text: str
 
@@ -37,7 +37,7 @@ class TargetName:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.text):
             raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 letters, digits, '_', '.', '-'")
         if self.text in ("run", "host-id") or self.text.endswith((".lock", ".pub", ".yaml")):
-            raise BadValue(f"bad target name {self.text!r}: it is kept for the launcher's own files")
+            raise BadValue(f"bad target name {self.text!r}: it is reserved for the launcher's own files")
 
     def __str__(self) -> str:
         return self.text
@@ -54,12 +54,12 @@ class Folders:
         for path in (self.config, self.state):
             if not re.fullmatch(r"/[A-Za-z0-9_./+@=-]+", path) or os.path.normpath(path) != path:
                 raise PullError(
-                    f"bad folder {path!r}: expected an absolute, normal path of letters, digits and _./+@=-"
+                    f"bad directory {path!r}: expected an absolute, normal path of letters, digits and _./+@=-"
                 )
 
     @property
     def targets(self) -> str:
-        """Return the folder of target files."""
+        """Return the directory of target files."""
         return f"{self.config}/targets"
 
     def target(self, name: TargetName) -> str:
@@ -68,7 +68,7 @@ class Folders:
 
     @property
     def keys(self) -> str:
-        """Return the folder of keys."""
+        """Return the directory of keys."""
         return f"{self.config}/keys"
 
     def key(self, name: TargetName) -> str:
@@ -80,7 +80,7 @@ class Folders:
         return f"{self.state}/{name}/state.json"
 
     def running(self, name: TargetName) -> str:
-        """Return the path of what says that a launcher is at work on the target."""
+        """Return the path of the file that says that a launcher is at work on the target."""
         return f"{self.state}/{name}/running"
 
     def copies(self, name: TargetName) -> str:
@@ -93,7 +93,7 @@ class Folders:
 
 
 def choose(config: str | None, state: str | None, environment: dict[str, str]) -> Folders:
-    """Return the folders: as asked, else the system's for root and borgpull, else those of the XDG base directories."""
+    """Return the directories: the given ones, else the system's for root and borgpull, else XDG base directories."""
     account = pwd.getpwuid(os.geteuid())
     if account.pw_name in _OWN:
         defaults = ("/etc/borgpull", "/var/lib/borgpull")
@@ -106,7 +106,7 @@ def choose(config: str | None, state: str | None, environment: dict[str, str]) -
 
 
 def repository(name: TargetName, environment: dict[str, str]) -> str:
-    """Return where `add` puts a repository if not told."""
+    """Return where `add` puts a repository that the command line does not name."""
     account = pwd.getpwuid(os.geteuid())
     if account.pw_name in _OWN:
         return f"/srv/borg/{name}"
@@ -120,7 +120,7 @@ def _xdg(environment: dict[str, str], variable: str, default: str) -> str:
 
 
 def make(path: str) -> list[str]:
-    """Make a directory and those above it, 0700 each; return what was made, outermost first."""
+    """Make a directory and those above it, 0700 each; return the new ones, outermost first."""
     missing = []
     while not os.path.isdir(path):
         missing.append(path)
@@ -129,14 +129,14 @@ def make(path: str) -> list[str]:
     for path in reversed(missing):
         try:
             os.mkdir(path, 0o700)
-        except FileExistsError:  # somebody made it meanwhile
+        except FileExistsError:  # another process made it meanwhile
             continue
         made.append(path)
     return made
 
 
 def host_id(folders: Folders) -> str:
-    """Return who this launcher is in borg's locks, made once; the machine's name and network card may change."""
+    """Return this launcher's name in borg's locks, made once; the machine's name and network card may change."""
     path = f"{folders.state}/host-id"
     while True:
         with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:
@@ -159,7 +159,7 @@ def host_id(folders: Folders) -> str:
 
 
 def settle(directory: str) -> None:
-    """Have a directory's names on disk (fsync(2): a file's own fsync does not do that)."""
+    """Write a directory's names to disk (fsync(2): a file's own fsync does not do that)."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

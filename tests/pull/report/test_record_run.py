@@ -514,7 +514,7 @@ def session(folders, config, *, renewed=False, keys=0, job=None, verdict=GOOD):
 def test_a_config_that_was_changed_is_an_alert_whatever_a_client_announces(folders) -> None:
     assert session(folders, A) == session(folders, A) == session(folders, None) == []
     (text,) = session(folders, B)
-    assert "in no window for that" in text
+    assert "not in a window for that" in text
     assert session(folders, B, renewed=True) == []
     assert list(state_file.load(folders, NAME).alerts) == ["config-changed"]
     record_run.accepted(folders, NAME, "looked", 2.0)
@@ -537,7 +537,7 @@ def test_a_key_that_no_borg_gets_on_with_is_an_alert(folders) -> None:
     session(folders, A)
     session(folders, B, keys=1)
     (text,) = session(folders, B, job="default", verdict=FAILED)
-    assert "did not get on with it" in text
+    assert "has failed with it" in text
     assert session(folders, B, job="default", verdict=FAILED) == []
 
 

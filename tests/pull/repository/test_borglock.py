@@ -201,7 +201,7 @@ def test_the_lock_of_a_borg_that_lives_here_stays_although_a_person_says_so(worl
         status, out, _ = borgpull("unlock", "web1")
         assert status == 1 and f"process {living.pid} of this machine ({words}), for" in out
         status, _, err = borgpull("unlock", "web1", "--yes")
-        assert status == 2 and "lives, and is a borg" in err and os.listdir(repository / "lock.exclusive")
+        assert status == 2 and "is a borg that runs" in err and os.listdir(repository / "lock.exclusive")
     finally:
         living.kill()
         living.wait()

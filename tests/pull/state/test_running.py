@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from borgctl.pull.process.workdirs import room
+from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.state import running, state_file
 from borgctl.pull.state.running import Begun, Seen, marked
 from borgctl.pull.state.state import Job, Past, State
@@ -43,7 +43,7 @@ def held(world, steps, *words: str):
 def killed(world, launcher) -> None:
     launcher.send_signal(signal.SIGKILL)
     launcher.communicate(timeout=60)
-    with room(world.folders):  # which clears that of a dead one
+    with workdir(world.folders):  # which clears that of a dead one
         pass
 
 

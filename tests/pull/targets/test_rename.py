@@ -59,7 +59,7 @@ def test_a_name_that_is_taken_is_refused(world, borgpull, target, taken) -> None
     path.mkdir() if taken == "state/www" else path.write_text("x")
     before = everything(world)
     status, _, err = borgpull("rename", "web1", "www")
-    assert status == 2 and f"error: {path} is there already" in err
+    assert status == 2 and f"error: {path} exists already" in err
     assert everything(world) == before
 
 
