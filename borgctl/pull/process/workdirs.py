@@ -53,9 +53,8 @@ def lives(folders: Folders, pid: int) -> bool:
     workdirs' paths, but not `host_id`.
     """
     environ = _variables(pid)
-    return environ.get("TMPDIR", "").startswith(f"{_parent(folders)}/") and environ.get("BORG_HOST_ID") == host_id(
-        folders
-    )
+    inside = environ.get("TMPDIR", "").startswith(f"{_parent(folders)}/")
+    return inside and environ.get("BORG_HOST_ID") == host_id(folders)
 
 
 def _parent(folders: Folders) -> str:

@@ -1,9 +1,9 @@
-"""Copies: what a repository's `config` and `nonce` were, the last of each, in the launcher's own state.
+"""Copies of a repository's `config` and `nonce`, the last few of each, in the launcher's own state.
 
     STATE/NAME/copies/12-config-1764464123        number, file, when it was made (seconds since the epoch)
 
-`config` holds the key (repokey) and the id: without it a repository is a heap of ciphertext. Where a client wrote
-another key there, the copy of before is what brings the archives back. The number counts on; the time is for people.
+`config` holds the key (repokey) and the id: without it nobody can read the archives. Where a client wrote another key
+there, an earlier copy brings them back. The number counts up; the time is for people.
 
     keep(folders, name, "/srv/borg/web1", now)          put_back(folders, target, 12, now)
 """
@@ -25,12 +25,12 @@ from borgctl.pull.targets.paths import Folders, TargetName, host_id, lock
 from borgctl.pull.targets.targets import Target
 
 FILES = ("config", "nonce")
-MOST = 10  # of each; the first config stays beside them, so that no number of changes drives it out
+MOST = 10  # of each; the first config always stays, so that no number of changes removes it
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One file as it once was; `time` in seconds since the epoch, `file` is a name of FILES, `content` what is kept."""
+    """One file as it was at `time`, in seconds since the epoch; `file` is a name of FILES."""
 
     number: int
     file: str
@@ -40,9 +40,9 @@ class Copy:
 
 
 def keep(folders: Folders, name: TargetName, repository: str, now: float) -> list[str]:
-    """Copy what is another than its last copy; return what is too large for that. The caller holds the target's lock.
+    """Copy each file that differs from its last copy; return lines about those too large to copy.
 
-    Raises OSError where a copy cannot be written; a file that is not there is none to copy.
+    The caller holds the target's lock. Raises OSError where a copy cannot be written. A missing file is not copied.
     """
     directory, large = folders.copies(name), []
     known = listed(folders, name)
@@ -68,26 +68,26 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _thin(paths: list[str], *, keep_first: bool) -> None:
-    """Remove the oldest of paths in order, but for the first where that is to stay; the last one was just made."""
+    """Remove the oldest of these paths, in order, except the first with `keep_first`; the last was just made."""
     for path in paths[1 if keep_first else 0 : -MOST]:
         with contextlib.suppress(OSError):
             os.unlink(path)
 
 
 def listed(folders: Folders, name: TargetName) -> list[Copy]:
-    """Return the copies, by their number; names of other forms are not ours."""
-    directory, found = folders.copies(name), []
+    """Return the copies by number; files with other names are not ours."""
+    directory, copies = folders.copies(name), []
     for entry in os.listdir(directory) if os.path.isdir(directory) else ():
         match = re.fullmatch(r"([0-9]{1,12})-(config|nonce)-([0-9]{1,12})", entry)
         if match:
             with contextlib.suppress(OSError):  # removed meanwhile, or the disk cannot give it back
                 content = repo_config.read(directory, entry)
-                found.append(Copy(int(match[1]), match[2], int(match[3]), f"{directory}/{entry}", content))
-    return sorted(found, key=lambda copy: copy.number)
+                copies.append(Copy(int(match[1]), match[2], int(match[3]), f"{directory}/{entry}", content))
+    return sorted(copies, key=lambda copy: copy.number)
 
 
 def overview(folders: Folders, target: Target) -> list[dict[str, Any]]:
-    """Return the copies as objects; `now` tells whether the repository's file is this very one."""
+    """Return the copies as objects; `now` tells whether the repository's file equals it."""
     present = {}
     for file in FILES:
         with contextlib.suppress(OSError):
@@ -116,7 +116,7 @@ def sentence(entry: dict[str, Any]) -> str:
 def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
     """Put a copy into its place in the repository, whole; what is there now becomes a copy. Return it.
 
-    Raises PullError where that is not safe: while a borg uses the repository, where its disk is not there, for a copy
+    Raises PullError where that is not safe: while a borg uses the repository, where its disk is not mounted, for a copy
     of another repository, and for a nonce that was used already. May raise Busy.
     """
     repository = str(target.repository)
@@ -141,7 +141,7 @@ def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
 
 
 def _check(folders: Folders, target: Target, copy: Copy, state: State) -> None:
-    """Raise PullError where this copy does not belong there."""
+    """Raise PullError where this copy must not be put back."""
     if copy.file == "config" and (copy.content.id is None or state.repository not in (None, copy.content.id)):
         raise PullError(
             f"copy {copy.number} is of repository {copy.content.id}, and {target.name} has {state.repository}",

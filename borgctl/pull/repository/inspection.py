@@ -1,11 +1,11 @@
-"""Repository: is it there, and is it the one that the target's state knows? Looked at before and after each use.
+"""Inspect a repository before and after each use: is it there, and is it the one that the target's state knows?
 
-A repository that is gone is most often a disk that is not mounted, and one with another id is not the one that was
-backed up to. Neither is a new beginning: that takes a person's `borgpull forget TARGET --repository`. One that somebody
-else has written to since our last session is an alert, and keeps no backup from being made; nothing is compacted then.
+A missing repository is most often a disk that is not mounted, and one with another id is not the one that holds the
+backups. Neither is taken for a new one: that takes a person's `borgpull forget TARGET --repository`. It is an alert
+where somebody else wrote to it since our last session. Backups go on then, but nothing is compacted.
 
-    seen = inspect(folders, target, now)         seen.verdict is None, or why nothing may be started
-    begin(folders, target.name)                  from here until the next look it is ourselves who write
+    inspection = inspect(folders, target, now)   inspection.verdict is None, or why nothing may be started
+    begin(folders, target.name)                  from here until the next inspection it is we who write
 """
 
 import shlex
@@ -27,8 +27,8 @@ from borgctl.pull.targets.targets import Target, names
 class Problem:
     """What is wrong with a repository: `reason` is repository-gone, repository-replaced or repository-unfinished.
 
-    `hidden`: this user may not look, which says something to whoever serves it, and nothing to others. `alarming`:
-    somebody has to look into it, where else the next run goes well once what is there was removed.
+    `hidden`: this user may not read it, which matters only where this user serves it. `alarming`: a person has to look
+    into it; else the next run goes well once the leftovers are removed.
     """
 
     reason: str
@@ -38,13 +38,13 @@ class Problem:
 
     @property
     def verdict(self) -> Verdict:
-        """Return it as the end of a run."""
+        """Return it as the verdict of a run."""
         return Verdict("failed", "launcher", None, self.reason)
 
 
 @dataclass(slots=True)
 class Inspection:
-    """What was found: a problem or none, what is to be told, and the hash of the config."""
+    """The result: a problem or none, what to report, and the hash of the config."""
 
     problem: Problem | None = None
     digest: str | None = None
@@ -63,11 +63,11 @@ def problem(target: Target, state: State) -> Problem | None:
 
 
 def inspect(folders: Folders, target: Target, now: float, *, ours: bool = False) -> Inspection:
-    """Look at the repository, keep what is in it, and copy its small files; the caller holds the target's lock.
+    """Inspect the repository, remember its contents, and copy its small files; the caller holds the target's lock.
 
-    `ours`: whatever was written since the last look, a session of ours has written.
+    `ours`: a session of ours wrote whatever was written since the last inspection.
 
-    A state that cannot be written is an alert, and keeps no backup from being made.
+    A state that cannot be written is an alert, and does not stop the backup.
     """
     found, seen = _read(target), Inspection()
     state = state_file.load(folders, target.name)
@@ -90,7 +90,7 @@ def inspect(folders: Folders, target: Target, now: float, *, ours: bool = False)
 
 
 def makes_one(state: State, job: str) -> bool:
-    """Tell whether a job is one that makes a repository: by what its client said of it before, else by its name."""
+    """Tell whether a job makes a repository: by the command that its client named before, else by its name."""
     known = state.jobs.get(job)
     return (known.command if known and known.command else job) == "init"
 
@@ -116,7 +116,7 @@ def _compare(target: Target, state: State, found: repo_config.File | OSError) ->
 
 
 def _unfinished(repository: str) -> Problem:
-    """Describe what an `init` leaves that broke off: nobody can use it, and no other can be made there."""
+    """Describe what an `init` that broke off leaves: it is unusable, and no repository can be made there."""
     text = f"an init broke off at {repository}, before anything was saved; to remove what it left: rm -r "
     return Problem("repository-unfinished", f"{text}{shlex.quote(repository)}/*", alarming=False)
 
@@ -132,14 +132,14 @@ def _alarm(folders: Folders, target: Target, state: State, seen: Inspection, now
 
 
 def _pin(state: State, target: Target, seen: Inspection, repository: str) -> None:
-    """Keep the id of the repository, seen for the first time; a state that was lost is put aside by that."""
+    """Remember the id of the repository, seen for the first time; this puts a lost state aside."""
     seen.alerts += state.alerts.values() if state.lost else ()
     state.repository = repository
     seen.messages.append(Message("borgpull", "INFO", f"{target.repository} is repository {repository} from now on"))
 
 
 def _keep(folders: Folders, target: Target, state: State, seen: Inspection, judged: float | None) -> None:
-    """Keep what the repository holds; where it is `judged`, something else than what we left is an alert of then."""
+    """Remember what the repository holds; with `judged`, a time, anything else than what we left is an alert."""
     before = state_file.load(folders, target.name)
     known, state.contents = state.contents, contents(str(target.repository))
     if judged is not None and known not in (None, state.contents) and not _by_another_target(folders, target, state):
@@ -150,10 +150,10 @@ def _keep(folders: Folders, target: Target, state: State, seen: Inspection, judg
 
 
 def _by_another_target(folders: Folders, target: Target, state: State) -> bool:
-    """Tell whether another target has the same repository, and left it like this, or is at work on it."""
+    """Tell whether another target with the same repository left it like this, or is at work on it."""
     others = []
     for text in names(folders):
-        with suppress(BadValue):  # no name of a target's
+        with suppress(BadValue):  # not a target's name
             others += [TargetName(text)] if text != str(target.name) else []
     kept = [(name, state_file.load(folders, name)) for name in others]
     shared = [(name, other) for name, other in kept if other.repository == state.repository is not None]
@@ -169,9 +169,9 @@ def _at_work(folders: Folders, name: TargetName) -> bool:
 
 
 def begin(folders: Folders, name: TargetName) -> None:
-    """Note that a session of ours begins: the next look keeps what it leaves, also if this launcher is killed."""
+    """Note that a session of ours begins: the next inspection accepts what it leaves, even if we are killed."""
     state = state_file.load(folders, name)
     if state.contents is not None:
         state.contents = None
-        with suppress(OSError):  # the next look says that the state cannot be written
+        with suppress(OSError):  # the next inspection reports that the state cannot be written
             state_file.save(folders, name, state)

@@ -1,10 +1,10 @@
-"""The guard: between a client's bytes and `borg serve`'s stdin, it passes on only what this kind of session may say.
+"""The guard stands between a client's bytes and `borg serve`'s stdin. It passes only what this kind of session may say.
 
     python -I -m borgctl.pull.repository.rpc_guard --repository PATH --session NAME [--quota BYTES] [--puts N]
         [--commits N] [--deletes N|any]
 
 fd 0 is the client's (a unix socket or a pipe), fd 1 serve's stdin, fd 2 the launcher's: one JSON object a line,
-`refused` at most once, `end` last. What is judged is a copy in this process, so nobody can change it afterwards; the
+`refused` at most once, `end` last. It judges a copy in this process, so nobody can change a message afterwards. The
 data of a put, which no rule looks at, goes from descriptor to descriptor (splice(2)) and is never read.
 
 No call blocks but poll: a splice that waits for a socket holds its pipe's lock, and serve would wait for the lock. fd 0
@@ -74,7 +74,7 @@ class Guard:
         return held[passing:]
 
     def _read(self) -> bytes:
-        """Return what the client says next."""
+        """Return the next bytes from the client."""
         self._wait(self._reading)
         piece = os.read(_CLIENT, _PIECE)
         if not piece:
@@ -131,7 +131,7 @@ class Guard:
 
 
 def parse(words: list[str]) -> tuple[Session, str, Limits]:
-    """Return what the launcher's words say; raise ValueError or KeyError where they are not as the interface has it."""
+    """Return the session and limits of the launcher's words; raise ValueError or KeyError where they are malformed."""
     options = dict(zip(words[::2], words[1::2], strict=True))
     repository, name = options.pop("--repository"), options.pop("--session")
     numbers = {option[2:]: _count(option, value) for option, value in options.items()}
@@ -150,7 +150,7 @@ def _count(option: str, value: str) -> int | None:
 
 
 def _tell(**values: object) -> None:
-    """Write one event; a launcher that has gone hears nothing."""
+    """Write one event; the launcher may be gone."""
     with contextlib.suppress(OSError):
         os.write(_LAUNCHER, json.dumps(values).encode() + b"\n")
 
@@ -175,7 +175,7 @@ def serve(session: Session, name: str, limits: Limits) -> int:
         judge = Judge(session, limits, lambda: not transactions.is_there(repository), known)
         guard = Guard(Screen(judge), wake)
         guard.run()
-    os.close(_SERVE)  # serve sees the end of file before the launcher hears of it
+    os.close(_SERVE)  # serve sees the end of file before the launcher gets the report
     refusal: Refused | None = guard.screen.refusal
     if refusal is not None:
         _tell(event="refused", method=refusal.method, session=name, rule=refusal.rule, detail=refusal.detail)

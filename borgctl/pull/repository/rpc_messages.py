@@ -1,9 +1,9 @@
-"""What a borg client says to `borg serve`: the messages of borg 1.2 to 1.4, to the byte, and nothing else.
+"""Read what a borg client sends to `borg serve`: the messages of borg 1.2 to 1.4, to the byte, and nothing else.
 
 borg packs a message as the map {i: number, m: method, a: arguments} with msgpack's old raw types, every number and
 length in the shortest form, the arguments in the order of its own signatures (borg/remote.py: `api`, `call_many`);
-`negotiate` alone comes as an array. What another program might pack instead, though `borg serve` would read it, is
-refused. It knows no session and decides nothing: that is `rpc_rules`.
+only `negotiate` comes as an array. Anything packed in another way is refused, even if `borg serve` would read it. This
+module knows no session and decides nothing: that is `rpc_rules`.
 
     message = read(data, at)      None where more bytes are needed to tell
 """

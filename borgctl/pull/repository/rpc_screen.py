@@ -1,8 +1,8 @@
-"""The client's bytes, judged: how many of them may pass. Pure; the process around it is `rpc_guard`.
+"""Judge the client's bytes: how many of them may pass. Pure; the process around it is `rpc_guard`.
 
 A message is judged when its last byte has come, a put when its head has, and before any of its bytes passes. Once a
-message is refused no byte passes any more, its own included. A put that borg waits for ends with one more word behind
-its data; where another stands there, serve has got a message without an end, which it never acts on.
+message is refused no byte passes any more, its own included. A put that borg waits for ends with one more word after
+its data. Where something else follows, serve has got a message without an end, which it never acts on.
 
     screen = Screen(judge)
     passing = screen.measure(data)      data: what has come and not passed; may say more than came: a put's data to come
@@ -18,7 +18,7 @@ _SHOWN = 200  # bytes
 
 
 class Screen:
-    """What one session may pass; `refusal` is what ended it, or None; `tail` the word that must come next, if any."""
+    """One session; `refusal` is what ended it, or None; `tail` the word that must come next, if any."""
 
     __slots__ = ("judge", "refusal", "tail")
 

@@ -17,8 +17,8 @@ MOST_ACCEPTED = 50
 class Past:
     """A run that has ended, at `time` (seconds since the epoch).
 
-    `detail` is borg's name of its message, or what ssh ails from; `since` is when the first of these failures in a row
-    was, `run` the client's id of it.
+    `detail` is borg's name of its message, or the kind of ssh's error; `since` is when the first of these failures in a
+    row was, `run` the client's id of it.
     """
 
     time: float
@@ -29,7 +29,7 @@ class Past:
     run: str | None = None
 
     def after(self, last: "Past | None") -> "Past":
-        """Return it as what came after `last`: it fails since that failed, or from now on."""
+        """Return this run as the one after `last`, with the time of the first failure in a row."""
         if self.outcome in GOOD:
             return self
         failed = last is not None and last.outcome not in GOOD
@@ -38,11 +38,11 @@ class Past:
 
 @dataclass(slots=True)
 class Job:
-    """A job's last run and its last good one; `command` is borg's, as the client said, `passed` what the last did.
+    """A job's last run and its last good one; `command` is borg's, by the client's word, `passed` the guard's counts.
 
-    `pruned` is what the client says that its last prune kept and marked. `by_hand`: nothing but the command line named
-    it when it last ran; None: not known, from an earlier version. `files` is how many the archive of the last good run
-    has, None where that is not known.
+    `pruned` is what the client says that its last prune kept and marked. `by_hand`: only the command line named it when
+    it last ran; None: unknown, from an earlier version. `files` is the number of files in the archive of the last good
+    run, None where that is unknown.
     """
 
     last: Past
@@ -56,7 +56,7 @@ class Job:
 
 @dataclass(slots=True)
 class Alert:
-    """What is alarming about a client, until a person accepts it: when it first happened, and how often since."""
+    """Something alarming about a client, until a person accepts it: when it first happened, and how often."""
 
     reason: str
     text: str
@@ -67,7 +67,7 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """A person's word on alerts."""
+    """A person's decision about alerts, and their reason."""
 
     time: float
     by: str
@@ -77,7 +77,7 @@ class Acceptance:
 
 @dataclass(slots=True)
 class State:
-    """All of it; `last` is the last attempt, also one that did not come to a job."""
+    """All of it; `last` is the last attempt, also one that did not reach a job."""
 
     head: Head | None = None
     last: Past | None = None
@@ -85,15 +85,15 @@ class State:
     alerts: dict[str, Alert] = field(default_factory=dict)
     accepted: list[Acceptance] = field(default_factory=list)
     config: str | None = None  # the hash of the repository's config
-    linked: bool = False  # the head is a link that we took or computed, not one that an earlier release kept
+    linked: bool = False  # we took or computed the head as a link; an earlier release did not
     repository: str | None = None  # the repository's id, once there is one; `init` is for a target without
-    since: float | None = None  # when a run was first remembered
-    contents: str | None = None  # what the repository held after the last session; None while one is at it
-    untried_key: bool = False  # the key was changed in a window for that, and nobody has used the new one yet
-    lost: bool = False  # there was a file that cannot be read
+    since: float | None = None  # when a run was first recorded
+    contents: str | None = None  # what the repository held after the last session; None during one
+    untried_key: bool = False  # a window for that changed the key, and nobody has used the new one yet
+    lost: bool = False  # the file cannot be read
 
     def alert(self, reason: str, text: str, now: float) -> Alert:
-        """Add an alert, or count it to the one that is there; return it as it is now."""
+        """Add an alert, or count one more of the one that stands; return the new one."""
         new = Alert(reason, text, now, latest=now)
         kept = self.alerts.setdefault(reason, new)
         if kept is not new:
@@ -102,19 +102,19 @@ class State:
 
     @property
     def knows_repository(self) -> bool:
-        """Tell whether there was a repository already; an earlier version kept the hash of its config alone."""
+        """Tell whether there was a repository already; an earlier version kept only the hash of its config."""
         return self.repository is not None or self.config is not None
 
     def accept(self, by: str, reason: str, now: float) -> tuple[Alert, ...]:
-        """Take all alerts away, keeping who said why; return them.
+        """Take all alerts away, and keep who did so and why; return them.
 
-        Where the client's audit log did not continue, what it tells next is the beginning of what is kept of it.
+        Where the client's audit log did not continue, the next head from the client is taken as it is.
         """
         taken = tuple(self.alerts.values())
         if taken:
             self.note(by, reason, now, tuple(f"{alert.reason}: {alert.text}" for alert in taken))
             self.head = None if "audit-broken" in self.alerts else self.head
-            for job in self.jobs.values():  # what is empty on purpose may be empty from now on
+            for job in self.jobs.values():  # a backup that is empty on purpose may stay empty
                 job.files = None if job.last.reason == "nothing-backed-up" else job.files
             self.alerts = {}
         return taken

@@ -26,7 +26,7 @@ LARGEST = 1 << 20  # bytes
 
 
 def load(folders: Folders, name: TargetName) -> State:
-    """Read a target's state; an empty one where there is none, and one with an alert where it cannot be read."""
+    """Read a target's state: an empty one where there is none, one with an alert where it cannot be read."""
     path = folders.memory(name)
     try:
         with open(path, "rb") as file:
@@ -40,34 +40,36 @@ def load(folders: Folders, name: TargetName) -> State:
 
 
 def save(folders: Folders, name: TargetName, state: State) -> None:
-    """Write a target's state, on disk when this returns; one that could not be read is kept as state.json.broken."""
+    """Write a target's state to disk; keep a file that could not be read as state.json.broken."""
     path = folders.memory(name)
     atomic.directories(os.path.dirname(path))
-    told = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
-    del told["lost"]
+    content = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
+    del content["lost"]
     aside = f"{path}.broken" if state.lost else None
-    atomic.write(path, json.dumps(told, indent=1).encode("ascii"), aside=aside)
+    atomic.write(path, json.dumps(content, indent=1).encode("ascii"), aside=aside)
 
 
 def _read(data: bytes) -> State:
-    told = json.loads(data.decode("ascii"))
-    if told["version"] != 1:
+    whole = json.loads(data.decode("ascii"))
+    if whole["version"] != 1:
         raise ValueError
     return State(
-        head=None if told["head"] is None else Head.read(told["head"]),
-        since=None if told.get("since") is None else _number(told["since"]),
-        last=_past(told["last"]),
-        jobs={str(JobName(name)): _job(job) for name, job in told["jobs"].items()},
-        alerts={_text(name): _alert(alert) for name, alert in told["alerts"].items()},
+        head=None if whole["head"] is None else Head.read(whole["head"]),
+        since=None if whole.get("since") is None else _number(whole["since"]),
+        last=_past(whole["last"]),
+        jobs={str(JobName(name)): _job(job) for name, job in whole["jobs"].items()},
+        alerts={_text(name): _alert(alert) for name, alert in whole["alerts"].items()},
         accepted=[
-            Acceptance(_number(one["time"]), _text(one["by"]), _text(one["reason"]), tuple(map(_text, one["alerts"])))
-            for one in told["accepted"]
+            Acceptance(
+                _number(entry["time"]), _text(entry["by"]), _text(entry["reason"]), tuple(map(_text, entry["alerts"]))
+            )
+            for entry in whole["accepted"]
         ],
-        config=None if told.get("config") is None else _text(told["config"]),
-        linked=told.get("linked") is True,
-        repository=_id(told.get("repository")),
-        untried_key=told.get("untried_key") is True,
-        contents=None if told.get("contents") is None else _text(told["contents"]),
+        config=None if whole.get("config") is None else _text(whole["config"]),
+        linked=whole.get("linked") is True,
+        repository=_id(whole.get("repository")),
+        untried_key=whole.get("untried_key") is True,
+        contents=None if whole.get("contents") is None else _text(whole["contents"]),
     )
 
 
@@ -77,33 +79,33 @@ def _id(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _past(told: Any) -> Past | None:  # noqa: ANN401 - JSON
-    if told is None:
+def _past(entry: Any) -> Past | None:  # noqa: ANN401 - JSON
+    if entry is None:
         return None
     reason, detail, run = (
-        None if (word := told.get(key)) is None else _text(word) for key in ("reason", "detail", "run")
+        None if (word := entry.get(key)) is None else _text(word) for key in ("reason", "detail", "run")
     )
-    since = None if told.get("since") is None else _number(told["since"])
-    return Past(_number(told["time"]), _text(told["outcome"]), reason, detail, since, run)
+    since = None if entry.get("since") is None else _number(entry["since"])
+    return Past(_number(entry["time"]), _text(entry["outcome"]), reason, detail, since, run)
 
 
-def _job(told: Any) -> Job:  # noqa: ANN401
-    last, command = _past(told["last"]), told["command"]
+def _job(entry: Any) -> Job:  # noqa: ANN401
+    last, command = _past(entry["last"]), entry["command"]
     if last is None:
         raise ValueError
-    passed = told.get("passed")
+    passed = entry.get("passed")
     return Job(
-        *(last, _past(told["good"]), None if command is None else _text(command)),
+        *(last, _past(entry["good"]), None if command is None else _text(command)),
         None if passed is None else {_text(name): int(count) for name, count in passed.items()},
-        frame_fields.all_counts(*(told.get("pruned") or (None, None))),
-        by_hand if (by_hand := told.get("by_hand")) in (True, False) else None,
-        None if told.get("files") is None else int(_number(told["files"])),
+        frame_fields.all_counts(*(entry.get("pruned") or (None, None))),
+        by_hand if (by_hand := entry.get("by_hand")) in (True, False) else None,
+        None if entry.get("files") is None else int(_number(entry["files"])),
     )
 
 
-def _alert(told: Any) -> Alert:  # noqa: ANN401
-    numbers = (_number(told["time"]), int(_number(told["count"])), _number(told["latest"]))
-    return Alert(_text(told["reason"]), _text(told["text"]), *numbers)
+def _alert(entry: Any) -> Alert:  # noqa: ANN401
+    numbers = (_number(entry["time"]), int(_number(entry["count"])), _number(entry["latest"]))
+    return Alert(_text(entry["reason"]), _text(entry["text"]), *numbers)
 
 
 def _number(value: object) -> float:
