@@ -1,7 +1,7 @@
-"""Diagnosis: what to do about a run that failed, from what ssh and borg said of it.
+"""Hints: what to do about a run that failed, by its reason, and by the messages of ssh and borg.
 
-It knows words of ssh's and names of borg's messages, and gives fixed sentences of our own for them. What else the other
-side says is not repeated here, and what a report says of the outcome is decided elsewhere (`outcome`).
+ADVICE has the launcher's reasons; those of the gate are in `errors`. SSH and _BORG have fixed sentences for ssh's words
+and for the names of borg's messages. Nothing that the other side sends is repeated here. `outcome` decides the reason.
 
     advice(Verdict("failed", "ssh", 255, "ssh-failed"), messages, "web1")     "can the client be reached …"
 """
@@ -63,13 +63,13 @@ ADVICE = {
     "no-hello": "the client did not answer 'hello': is the gate the key's forced command?",
     "no-jobs": "the client's policy has no job with command create: name jobs in the target file",
 }
-# What ssh says, and what failed by it
+# Words of ssh's, and what failed
 _WORDS = (
     (r"Host key verification failed|REMOTE HOST IDENTIFICATION|host key is known", "host-key"),
     (r"Permission denied|Too many authentication failures", "key"),
     (r"[Rr]emote port forwarding failed|forwarding failed", "socket"),
 )
-# What it says where it had been connected; it says nothing where the gate was killed, and has the same status
+# Words of ssh's for a lost connection; where the gate was killed it says nothing, with the same exit status
 _LOST = r"Timeout, server|closed by remote host|[Cc]onnection reset|[Bb]roken pipe|timed out|send disconnect"
 SSH = {
     "host-key": "the client shows another host key than the target file has: was it reinstalled? compare with what "
@@ -101,17 +101,17 @@ _BORG = {
 }
 
 
-def ailment(texts: Iterable[str]) -> str:
-    """Return what failed by ssh's words: a key of SSH."""
+def ssh_failure(texts: Iterable[str]) -> str:
+    """Return what failed, by ssh's words: a key of SSH."""
     said = list(texts)
     return next((name for pattern, name in _WORDS if any(re.search(pattern, text) for text in said)), "ssh")
 
 
 def advice(verdict: Verdict, messages: Iterable[Message], target: str) -> str | None:
-    """Return what to do about it, in one sentence, None where nothing is known."""
+    """Return what to do about it, in one sentence; None where we know nothing."""
     said = list(messages)
     if verdict.reason == "ssh-failed":
-        found: str | None = SSH[ailment(message.text for message in said if message.source == "unframed")]
+        found: str | None = SSH[ssh_failure(message.text for message in said if message.source == "unframed")]
     elif (of_reason := advice_on_reason(verdict)) or verdict.outcome in GOOD:
         found = of_reason
     else:
@@ -128,7 +128,7 @@ def advice_on_reason(verdict: Verdict) -> str | None:
 
 
 def lost(messages: Iterable[Message], seconds: float, *, window: bool) -> str:
-    """Return what to do about a client whose side ended in the middle, after so many seconds."""
+    """Return what to do where the client's side ended in the middle, after so many seconds."""
     after = elapsed(seconds)
     told = any(message.source == "unframed" and re.search(_LOST, message.text) for message in messages)
     return f"connection lost after {after}{'' if told else ', or the gate was killed'}; " + (
@@ -137,5 +137,5 @@ def lost(messages: Iterable[Message], seconds: float, *, window: bool) -> str:
 
 
 def named(name: str, target: str) -> str:
-    """Return the advice for one of ssh's ailments or of the launcher's reasons, with the target's name in it."""
+    """Return the advice for a key of SSH or a reason of the launcher, with the target's name in it."""
     return (SSH | ADVICE)[name].replace("TARGET", target)

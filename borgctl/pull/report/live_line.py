@@ -20,7 +20,7 @@ _REFRESH = 0.125  # seconds
 
 
 class Live:
-    """Draw one moving line on a terminal; everything else stands above it. Drawn by `tick`, so there is no thread."""
+    """Draw one moving line on a terminal, all else above it. `tick` draws, so there is no thread."""
 
     def __init__(self, console: "Console") -> None:
         from rich.live import Live as Region  # noqa: PLC0415 - 55 ms, for terminals only
@@ -46,21 +46,21 @@ class Live:
             self._now = said
 
     def tick(self, now: float) -> None:
-        """Move."""
+        """Draw the line again."""
         if self._live is None or now < self._next:
             return
         self._next = now + _REFRESH
         where = [self._title, *([position(self._now)] if self._now else []), elapsed(now - self._since)]
-        row = rows("", ", ".join(where), self._console.width - 4)[0]  # a second one would begin with the client's words
+        row = rows("", ", ".join(where), self._console.width - 4)[0]  # a second row would begin with the client's words
         self._spinner.update(text=self._text(row))
         self._live.refresh()
 
     def due(self) -> float | None:
-        """Return when to move next."""
+        """Return when to draw next."""
         return self._next if self._live is not None else None
 
     def end(self, line: str) -> None:
-        """Take the moving line away and say how the run ended."""
+        """Remove the moving line and print how the run ended."""
         if self._live is not None:
             self._live.stop()
             self._live = None

@@ -1,6 +1,6 @@
-"""Past runs: how a job's last run and its last good one are kept, and which jobs are kept at all.
+"""Past runs: record a job's last run and its last good one, and decide which jobs are kept at all.
 
-A window and a request that a person spelled out say nothing of how the target stands; nor does a job that is none.
+A restore window and a spelled-out request do not change a target's status; nor does a job that does not exist.
 
     alerts = [*withdrawn(state, ended), *count(state, ended)]
 """
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import GOOD, Verdict
-from borgctl.pull.report.hints import ailment
+from borgctl.pull.report.hints import ssh_failure
 from borgctl.pull.report.outcome import DRY_RUN
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state.state import MOST_JOBS, Alert, Job, Past, State
@@ -27,8 +27,8 @@ _LONGEST_ALERT = 1000  # characters after which an alert that stands takes in no
 class Ended:
     """A call that has ended, at `time`; `job` is None for hello, `seen` is what was sent as --seen.
 
-    `by_hand`: a person named the job, and neither the target's file nor the client's own offer does. `judged` is False
-    for what is nobody's backup: a window, or a request that was spelled out, as `title` says.
+    `by_hand`: a person named the job, and neither the target file nor the client's own offer does. `judged` is False
+    for what is no backup: a window, or a spelled-out request, as `title` says.
     """
 
     job: str | None
@@ -40,16 +40,16 @@ class Ended:
     by_hand: bool = False
     judged: bool = True
     title: str = "window"
-    named: tuple[str, ...] = ()  # the jobs of the target's file
-    lists: bool = False  # the file says which jobs are run, and nobody asks the client
+    named: tuple[str, ...] = ()  # the jobs of the target file
+    lists: bool = False  # the file says which jobs to run, so the client is not asked
     passed: Passed | None = None
     refused: Refused | None = None
 
 
 def withdrawn(state: State, ended: Ended) -> list[Alert]:
-    """Let jobs go that the client says it has no more; of one that has gone well that is an alert.
+    """Drop jobs that the client no longer offers; for a job with a good run that is an alert.
 
-    A client that wants an overdue job out of sight can do so, and not unseen.
+    So a client can hide an overdue job, but not unnoticed.
     """
     if ended.lists:
         retire(state, ended.named)
@@ -61,16 +61,16 @@ def withdrawn(state: State, ended: Ended) -> list[Alert]:
 
 
 def retire(state: State, named: tuple[str, ...]) -> None:
-    """Let jobs go that a target's file named once, or its client offered, where it names others now.
+    """Drop jobs that the target file named earlier, or its client offered, where the file names others now.
 
-    That is its admin's own act, and no alert; what was run by hand stays.
+    Its admin did that, so it is no alert. Jobs that were run by hand stay.
     """
     for name in [name for name, job in state.jobs.items() if job.by_hand is False and name not in named]:
         del state.jobs[name]
 
 
 def _forgotten(state: State, jobs: list[str], why: str, now: float) -> list[Alert]:
-    """Take jobs out of the state, and return an alert that names those that have gone well."""
+    """Take jobs out of the state; return an alert that names those with a good run."""
     gone = {name: state.jobs.pop(name) for name in jobs}
     weighty = [f"{name!r} (last good {iso(job.good.time)})" for name, job in gone.items() if job.good and _weighs(job)]
     if not weighty:
@@ -88,9 +88,9 @@ def _weighs(job: Job) -> bool:
 
 
 def _room(state: State, ended: Ended) -> list[Alert] | None:
-    """Make room for one more job: the oldest that never went well, else, for one that did, the oldest of all.
+    """Make room for one more job: drop the oldest without a good run, else, for a job with one, the oldest of all.
 
-    Return what is alarming about that, None where there is no room. A job that the target's file names never goes.
+    Return alerts about that, None where there is no room. A job that the target file names is never dropped.
     """
     if len(state.jobs) < MOST_JOBS:
         return []
@@ -104,7 +104,7 @@ def _room(state: State, ended: Ended) -> list[Alert] | None:
 
 
 def count(state: State, ended: Ended) -> list[Alert]:
-    """Note how the run ended; a client cannot add jobs without end. Return what is alarming about that."""
+    """Record how the run ended; return alerts about it. A client cannot add jobs without end."""
     past = _past(ended)
     if not ended.judged or (ended.job is None and past.outcome in GOOD):
         return []
@@ -113,7 +113,7 @@ def count(state: State, ended: Ended) -> list[Alert]:
     if ended.by_hand and (ended.verdict.origin, past.reason) == (
         "guard",
         "no-repository",
-    ):  # tried before there was one
+    ):  # tried before there was a repository
         return []
     state.last = past.after(state.last)
     if ended.job is None:
@@ -127,7 +127,7 @@ def count(state: State, ended: Ended) -> list[Alert]:
     job.passed = asdict(ended.passed) if ended.passed else None
     told = ended.transcript.ending()
     job.pruned = told.pruned if told else None
-    if ended.transcript.start is not None and job.command != "create":  # what made archives once is to go on with it
+    if ended.transcript.start is not None and job.command != "create":  # once create, always create
         job.command = ended.transcript.start.command
     if past.outcome in GOOD and past.reason != DRY_RUN:
         job.good, job.files = job.last, ended.transcript.files
@@ -135,11 +135,11 @@ def count(state: State, ended: Ended) -> list[Alert]:
 
 
 def _past(ended: Ended) -> Past:
-    """Return what is kept of a run; who called it failed said why, in a word of ours, of borg's or of ssh's."""
+    """Return what to keep of a run: its reason, and borg's or ssh's own word for the failure."""
     verdict, messages = ended.verdict, ended.transcript.messages
     detail = None
     if verdict.reason == "ssh-failed":
-        found = ailment(message.text for message in messages if message.source == "unframed")
+        found = ssh_failure(message.text for message in messages if message.source == "unframed")
         detail = None if found == "ssh" else found
     elif verdict.outcome not in GOOD:
         said = [message.msgid for message in messages if message.source == "borg" and message.level in _ERRORS]
@@ -148,9 +148,9 @@ def _past(ended: Ended) -> Past:
 
 
 def _unknown(state: State, job: str, now: float) -> list[Alert]:
-    """Let a job go that a person named and that is none, or is none any more.
+    """Drop a job that a person named and that does not exist, or no longer.
 
-    That says nothing of how the target stands; of one that has gone well it is an alert, as with hello.
+    It does not change the target's status; for a job with a good run it is an alert, as with hello.
     """
     kept = state.jobs.get(job)
     if kept is None:

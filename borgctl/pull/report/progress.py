@@ -1,7 +1,7 @@
-"""Progress: what a person sees while a run goes on, on stderr.
+"""Progress: what a person sees on stderr while a run goes on.
 
-On a terminal one moving line (rich, loaded only then); elsewhere a line at the start, one every 30 s at most, one at
-the end, and each warning as it comes. With --json there is nothing. All of the client's words are escaped here.
+On a terminal one moving line (`live_line`); elsewhere a line at the start, one every 30 s at most, one at the end, and
+each warning as it comes. With --json nothing.
 
     with screen(json=False) as view: view.begin("web1 default"); view.show(message); view.tick(now); view.end("web1 …")
 """
@@ -23,23 +23,23 @@ class Screen(Protocol):
     """Where progress goes."""
 
     def begin(self, title: str) -> None:
-        """Say that a run starts."""
+        """Show that a run starts."""
 
     def show(self, said: Message | Counts | Step | None) -> None:
-        """Say, or keep for the next tick, one thing of the client's."""
+        """Show one thing of the client's, or keep it for the next tick."""
 
     def tick(self, now: float) -> None:
-        """Draw again if it is time to (`now` is monotonic)."""
+        """Draw again if it is time (`now` is monotonic)."""
 
     def due(self) -> float | None:
-        """Return when `tick` wants to be called next."""
+        """Return when to call `tick` next."""
 
     def end(self, line: str) -> None:
-        """Say how the run ended, and forget it."""
+        """Show how the run ended, and forget it."""
 
 
 class Quiet:
-    """Say nothing."""
+    """Show nothing."""
 
     def begin(self, title: str) -> None: ...
     def show(self, said: Message | Counts | Step | None) -> None: ...
@@ -49,7 +49,7 @@ class Quiet:
 
 
 class Plain:
-    """Say lines, for a file or a journal."""
+    """Print lines, for a file or a journal."""
 
     def __init__(self, file: TextIO, columns: int | None = None) -> None:
         self._file, self._title, self._columns = file, "", columns
@@ -57,12 +57,12 @@ class Plain:
         self._next = 0.0
 
     def begin(self, title: str) -> None:
-        """Say that a run starts."""
+        """Show that a run starts."""
         self._title, self._now, self._next = title, None, time.monotonic() + _EVERY
         self._write(f"{title}: started")
 
     def show(self, said: Message | Counts | Step | None) -> None:
-        """Say a message now, and a count later."""
+        """Print a message now, and a count later."""
         if isinstance(said, Message):
             for row in sentences(said, self._title, self._columns):
                 self._write(row)
@@ -70,7 +70,7 @@ class Plain:
             self._now = said
 
     def tick(self, now: float) -> None:
-        """Say the last count, if the last time was long ago."""
+        """Print the last count, if the last time was long ago."""
         if now < self._next:
             return
         self._next = now + _EVERY
@@ -79,44 +79,44 @@ class Plain:
             self._now = None
 
     def due(self) -> float | None:
-        """Return when the next count may be said."""
+        """Return when the next count may be printed."""
         return self._next if self._now is not None else None
 
     def end(self, line: str) -> None:
-        """Say how the run ended."""
+        """Print how the run ended."""
         self._write(line)
 
     def _write(self, line: str) -> None:
         print(line, file=self._file, flush=True)
 
 
-class Forgiving:
-    """Say it on another screen, until that cannot be written to any more: no run ends because nobody looks on."""
+class Tolerant:
+    """Use another screen until it cannot be written to: no run ends because nobody reads it."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
     def begin(self, title: str) -> None:
-        """Say that a run starts."""
-        self._say(lambda: self._screen.begin(title))
+        """Show that a run starts."""
+        self._attempt(lambda: self._screen.begin(title))
 
     def show(self, said: Message | Counts | Step | None) -> None:
-        """Say one thing of the client's."""
-        self._say(lambda: self._screen.show(said))
+        """Show one thing of the client's."""
+        self._attempt(lambda: self._screen.show(said))
 
     def tick(self, now: float) -> None:
         """Draw again."""
-        self._say(lambda: self._screen.tick(now))
+        self._attempt(lambda: self._screen.tick(now))
 
     def due(self) -> float | None:
-        """Return when `tick` wants to be called next."""
+        """Return when to call `tick` next."""
         return self._screen.due()
 
     def end(self, line: str) -> None:
-        """Say how the run ended."""
-        self._say(lambda: self._screen.end(line))
+        """Print how the run ended."""
+        self._attempt(lambda: self._screen.end(line))
 
-    def _say(self, act: Callable[[], None]) -> None:
+    def _attempt(self, act: Callable[[], None]) -> None:
         try:
             act()
         except OSError:
@@ -125,7 +125,7 @@ class Forgiving:
 
 
 def silence(stream: TextIO) -> None:
-    """Let what else goes to a stream that cannot be written to go nowhere, also what is in its buffer."""
+    """Send further output of a stream that cannot be written to, also its buffer, to /dev/null."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, stream.fileno())
     os.close(null)
@@ -136,11 +136,11 @@ def screen(json: bool) -> Screen:
     if json or sys.stderr is None:
         return Quiet()
     if not sys.stderr.isatty():
-        return Forgiving(Plain(sys.stderr))
+        return Tolerant(Plain(sys.stderr))
     from rich.console import Console  # noqa: PLC0415 - 55 ms, for terminals only
 
     from borgctl.pull.report.live_line import Live  # noqa: PLC0415
 
     console = Console(stderr=True, highlight=False)
     live = console.is_terminal and not console.is_dumb_terminal
-    return Forgiving(Live(console) if live else Plain(sys.stderr, console.width))
+    return Tolerant(Live(console) if live else Plain(sys.stderr, console.width))

@@ -11,16 +11,16 @@ _MOST_LINES = 20
 
 
 def sentences(message: Message, title: str, columns: int | None = None) -> list[str]:
-    """Write a message for people; one of several lines is as many, each saying after `title` whose words it is."""
+    """Write a message as lines, each with `title` and whose words these are."""
     whose = "ssh or client" if message.source == "unframed" else f"{message.source}: {message.level.lower()}"
-    lines = [shown(line) for line in message.text.split("\n", _MOST_LINES - 1)]  # what is too much stays one, escaped
+    lines = [shown(line) for line in message.text.split("\n", _MOST_LINES - 1)]  # the rest stays one line, escaped
     return [row for line in lines if line for row in rows(f"{title}: {whose}: ", line, columns)] or [
         f"{title}: {whose}: "
     ]
 
 
 def position(now: Counts | Step) -> str:
-    """Write how far a run is; what borg says it is busy with are the client's words, and marked so."""
+    """Write how far a run is; a step of borg's is the client's words, and marked so."""
     if isinstance(now, Step):
         return f"borg: {shown(now.text)[:80]}"
     return f"{now.files} files, {size(now.original)} original, {size(now.new)} new"

@@ -1,6 +1,6 @@
-"""Refusals: what to do about something that the guard did not let pass, in one sentence.
+"""Refusals: what to do about a message that the guard refused, in one sentence.
 
-Where a client can have meant well the answer can be pasted. All else no borg says that borgctl has started.
+Where the client may have meant well, the sentence has a line to paste. No borg that borgctl starts sends anything else.
 
     advised(Refused("destroy", "create", "never", "…"), target, "default")    "the client's borg was asked for …"
 """
@@ -23,7 +23,7 @@ HOSTILE = (
 
 
 def advised(refused: Refused, target: Target, job: str | None) -> str:
-    """Return what to do; `job` is None for a window, and for a request that was spelled out."""
+    """Return what to do; `job` is None for a window, and for a spelled-out request."""
     if refused.stray:
         return ADVICE["stray-output"]
     if job is None and not refused.session.startswith("window-"):

@@ -1,8 +1,8 @@
-"""status: how all targets stand, from their files and states alone; asks nobody.
+"""status: judge every target from its file and its state alone; no client is asked.
 
-Overdue is what `expect` in the target file says, or the default. Judged are the target's jobs, or where it names none
-those that have made archives; and each other job that has ever gone well; and the last attempt, if it failed before it
-came to a job. Alerts stand until a person accepts them. How it is written is in `target_status`.
+A job is overdue by `expect` in the target file, or by the default. Judged are the target's jobs, or where it names none
+those that have made archives; every other job that ever had a good run; and the last attempt, if it failed before it
+reached a job. Alerts stand until a person accepts them. `target_status` writes the result.
 
     for standing in standings(folders, ["web1"], now): standing.level      0 all well, 1 warnings, 2 critical
 """
@@ -27,12 +27,12 @@ from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load
 from borgctl.pull.text import iso
 
-_AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
+_AHEAD = 300.0  # seconds: of a good run in the future we cannot say how long ago it was
 
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """What the rows of one target are judged by; `added` is when the target was made, or was first run."""
+    """The facts about one target; `added` is when the target was made, or first run."""
 
     target: Target
     state: State
@@ -41,7 +41,7 @@ class _Judge:
 
 
 def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[Standing]:
-    """Yield how each target stands."""
+    """Yield the standing of each target."""
     for text in names:
         try:
             name = TargetName(text)
@@ -60,7 +60,7 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
 
 
 def _completed(row: Row, state: State, now: float) -> Row:
-    """Add for how long it fails, and whether a person has looked since it did."""
+    """Add for how long it has failed, and whether a person has looked since."""
     if row.last is None:
         return row
     failing = None if row.last.since is None else max(0.0, now - row.last.since)
@@ -80,7 +80,7 @@ def _at_work(seen: Seen | None, now: float) -> AtWork | None:
 
 
 def _added(folders: Folders, target: Target, state: State) -> float:
-    """Return since when the target is there: its key is never written again, and its first run stays in the state."""
+    """Return when the target was made: its key is never written again, and its first run stays in the state."""
     known = [state.since] if state.since is not None else []
     for path in (folders.target(target.name), f"{folders.key(target.name)}.pub"):
         try:
@@ -108,7 +108,7 @@ def _rows(judge: _Judge) -> Iterator[Row]:
     failed = state.last if state.last and state.last.outcome not in GOOD else None
     if not expected:
         yield _never(judge, Row(name, None, "never", expect=target.expect, last=failed))
-    elif failed and failed.time not in [job.last.time for job in state.jobs.values()]:  # it came to no job
+    elif failed and failed.time not in [job.last.time for job in state.jobs.values()]:  # it reached no job
         yield Row(name, None, "failing", text=f"tried {elapsed(max(0.0, judge.now - failed.time))} ago", last=failed)
 
 
@@ -117,7 +117,7 @@ def _archiving(state: State) -> list[str]:
 
 
 def _never(judge: _Judge, row: Row) -> Row:
-    """Say of what has never gone well how long that has been so: it is only new until it is due."""
+    """Return the row of a job without a good run: it is new until it is due."""
     age = judge.now - judge.added
     due = row.expect is not None and not -_AHEAD <= age <= row.expect
     text = f"added {elapsed(max(0.0, age))} ago"

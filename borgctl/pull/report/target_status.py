@@ -1,4 +1,4 @@
-"""Standing: how one target and its jobs stand, written for people, for programs and for monitoring.
+"""Target status: write how one target and its jobs stand, for people, for programs and for monitoring.
 
 It judges nothing: `status` does.
 
@@ -32,9 +32,9 @@ _NAGIOS = ("OK", "WARNING", "CRITICAL")
 class Row:
     """One job of a target, or the target itself where `job` is None; `state` is a key of the levels.
 
-    `expect` is how old the last good run may be, in seconds; `assumed`: by our default, as the target does not say.
-    `failing`: for how many seconds no run has gone well, where the last has not; `accepted`: since that
-    last one a person has looked.
+    `expect` is how old the last good run may be, in seconds; `assumed`: it is our default.
+    `failing`: for how many seconds there has been no good run, where the last was not good; `accepted`:
+    a person has looked since then.
     """
 
     target: str
@@ -93,7 +93,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """What a launcher is at with the target, since so many seconds: a run of this job, hello, or a window."""
+    """What a launcher does with the target now, for so many seconds: a run of this job, hello, or a window."""
 
     kind: str
     job: str | None
@@ -110,7 +110,7 @@ class AtWork:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A target: its rows, its alerts, and what is kept of its client's audit log."""
+    """A target: its rows, its state with the alerts, and what a launcher does with it now."""
 
     target: str
     rows: tuple[Row, ...]
@@ -171,7 +171,7 @@ def _alert(one: Alert) -> dict[str, Any]:
 
 
 def nagios(found: list[Standing]) -> str:
-    """Write it as a monitoring plugin does: one line, what is wrong first, then ages as performance data."""
+    """Write one line as a monitoring plugin does: what is wrong first, then ages as performance data."""
     level = max((one.level for one in found), default=2)
     rows = sorted((row for one in found for row in one.rows if row.level), key=lambda row: -row.level)
     wrong = [str(row) for row in rows]

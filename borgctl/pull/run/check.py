@@ -12,7 +12,7 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
-from borgctl.pull.report.hints import advice_on_reason, ailment, named
+from borgctl.pull.report.hints import advice_on_reason, named, ssh_failure
 from borgctl.pull.run.check_client import client_checks
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.run.check_server import server_checks
@@ -59,7 +59,7 @@ def _silent(target: Target, verdict: Verdict, transcript: Transcript) -> Check:
     """Return what keeps the client from answering, from ssh's own words where there are some."""
     words = [message.text for message in transcript.messages if message.source in ("unframed", "gate", "borgpull")]
     if verdict.reason == "ssh-failed":
-        name, said = ailment(words), words[-1].strip() if words else "ssh failed and said nothing"
+        name, said = ssh_failure(words), words[-1].strip() if words else "ssh failed and said nothing"
         return Check(name, "error", said, named(name, str(target.name)))
     text = f"{verdict.origin} says {verdict.reason or verdict.outcome}"
     return Check("hello", "error", " / ".join([text, *words[-2:]]), advice_on_reason(verdict))

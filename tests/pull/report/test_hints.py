@@ -5,7 +5,7 @@ import pytest
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import hints
-from borgctl.pull.report.hints import ADVICE, advice, ailment, lost, named
+from borgctl.pull.report.hints import ADVICE, advice, lost, named, ssh_failure
 from borgctl.pull.repository import space
 from borgctl.pull.repository.space import full
 
@@ -25,7 +25,7 @@ BORG = Verdict("failed", "borg", 2)
     ],
 )
 def test_the_words_of_ssh_say_what_failed_and_the_hint_what_to_do(said, name) -> None:
-    assert ailment(said) == name
+    assert ssh_failure(said) == name
     messages = [Message("unframed", "WARNING", text) for text in said]
     assert advice(SSH, messages, "web1") == named(name, "web1")
 
