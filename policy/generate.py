@@ -458,7 +458,7 @@ def target_page() -> str:
         "",
         "`borgpull status` reads the target files and what the launcher remembers (`STATE/NAME/state.json`), and asks nobody. It",
         "judges the jobs that the target file names, or where it names none those that have made archives; and each other job",
-        "that has ever gone well, `init` aside (`seen`: told, and not judged); and the last attempt, if it came to no job, since",
+        "that has ever gone well, `init` aside (`seen`: shown until another job has run); and the last attempt, if it reached no job, since",
         "the client could not be reached or refused `hello`. Exit status 0: all well, 1: a last run or attempt failed or had",
         "warnings, or a target is new, 2: overdue, never run in the time that `expect` gives (from when the target was made), a",
         "target file that is wrong, or an alert. A target file without `expect` is judged by 26h, and status says so. `--json`",

@@ -25,7 +25,7 @@ from borgctl.pull.targets import owner, paths
 from borgctl.pull.targets.errors import PullError
 
 _HELP = {"--help", "-h"}
-_READING = ("status", "targets")  # these write no file
+_READING = ("status", "targets")  # these commands write no file
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order of --help, and its line there
     ("add", setup.add, "Make a target; print the line for the client."),
     ("trust", setup.trust, "Write the client's host key into the target file."),

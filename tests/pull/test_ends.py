@@ -19,6 +19,7 @@ from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run_all
 from borgctl.pull.run.session import Timeouts
 from borgctl.pull.state import state_file
+from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
 
@@ -86,7 +87,17 @@ def test_a_client_that_ends_without_an_exit_line_has_failed(world, borg) -> None
 def test_a_refusal_is_told_with_its_reason_and_advice(world, borg) -> None:
     (report,) = world.run(world.local([["refuse", "refused", 77, "unknown-job"]], borg=borg))
     assert verdict(report) == ("refused", "gate", 77, "unknown-job")
-    assert "hint: the client's policy has no such job" in world.screen.getvalue()
+    hint = "hint: the client's policy has no such job; to see what it offers: borgpull test web1"
+    assert hint in world.screen.getvalue()
+
+
+def test_the_advice_on_an_unknown_job_names_those_that_the_client_has_run(world, borg) -> None:
+    past = Past(1.0, "ok")
+    jobs = {"default": Job(past, past, "create"), "never-good": Job(Past(1.0, "failed"))}
+    target = world.local([["refuse", "refused", 77, "unknown-job"]], borg=borg)
+    state_file.save(world.folders, target.name, State(jobs=jobs))
+    world.run(target)
+    assert "no such job; it has run: default; to see" in world.screen.getvalue()
 
 
 def test_an_endless_line_ends_the_run(world, borg) -> None:

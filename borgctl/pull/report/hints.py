@@ -127,6 +127,13 @@ def advice_on_reason(verdict: Verdict) -> str | None:
     return REASONS[verdict.reason].advice if verdict.reason in REASONS else None
 
 
+def unknown_job(target: str, jobs: Iterable[str]) -> str:
+    """Return what to do about a job that the client does not offer; `jobs` are those that it has run before."""
+    names = ", ".join(jobs)
+    before = f"; it has run: {names}" if names else ""
+    return f"the client's policy has no such job{before}; to see what it offers: borgpull test {target}"
+
+
 def lost(messages: Iterable[Message], seconds: float, *, window: bool) -> str:
     """Return what to do where the client's side ended in the middle, after so many seconds."""
     after = elapsed(seconds)

@@ -100,16 +100,21 @@ def _rows(judge: _Judge) -> Iterator[Row]:
     expected = [str(job) for job in target.jobs] if target.jobs is not None else _archiving(state)
     for job in expected:
         yield _row(judge, job, state.jobs.get(job), target.expect)
-    for job, kept in state.jobs.items():
-        if job not in expected:
-            row = _row(judge, job, kept, None)
-            judged = kept.good is not None and kept.command != "init"
-            yield row if judged else Row(name, job, "seen", row.age, last=kept.last, good=kept.good)
+    for job, past in state.jobs.items():
+        if job not in expected and not _is_done(state, past):
+            row = _row(judge, job, past, None)
+            judged = past.good is not None and past.command != "init"
+            yield row if judged else Row(name, job, "seen", row.age, last=past.last, good=past.good)
     failed = state.last if state.last and state.last.outcome not in GOOD else None
     if not expected:
         yield _never(judge, Row(name, None, "never", expect=target.expect, last=failed))
     elif failed and failed.time not in [job.last.time for job in state.jobs.values()]:  # it reached no job
         yield Row(name, None, "failing", text=f"tried {elapsed(max(0.0, judge.now - failed.time))} ago", last=failed)
+
+
+def _is_done(state: State, job: Job) -> bool:
+    """Tell whether a job is an init that went well and that others have followed: nobody has to hear of it again."""
+    return job.command == "init" and job.last.outcome in GOOD and len(state.jobs) > 1
 
 
 def _archiving(state: State) -> list[str]:

@@ -27,7 +27,7 @@ _SECONDS = 60.0
 
 
 def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
-    """Yield the checks, those of our own side first; a client that doesn't answer has no others."""
+    """Yield the checks, our own side's first; a client that doesn't answer has no others."""
     yield from server_checks(launcher.folders, target, load_state(launcher.folders, target.name))
     if obstacle(target) == "host-key-missing":
         yield Check("host-key", "error", "the target file has none", named("host-key-missing", str(target.name)))
@@ -56,7 +56,7 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
 
 
 def _silent(target: Target, verdict: Verdict, transcript: Transcript) -> Check:
-    """Return what keeps the client from answering, from ssh's own words where there are some."""
+    """Return why the client doesn't answer, in ssh's own words where there are some."""
     words = [message.text for message in transcript.messages if message.source in ("unframed", "gate", "borgpull")]
     if verdict.reason == "ssh-failed":
         name, said = ssh_failure(words), words[-1].strip() if words else "ssh failed and said nothing"

@@ -24,7 +24,7 @@ def client_checks(target: Target, hello: Hello, received: float) -> Iterator[Che
 
 
 def _offers(target: Target, hello: Hello) -> Iterator[Check]:
-    """Compare what the client offers with what the target wants."""
+    """Compare what the client offers with what the target file wants."""
     yield Check("hello", "ok", f"protocol {hello.protocol}, borgctl {hello.version or 'of an unknown version'}")
     yield Check("policy", "ok", hello.policy or "the client gives no digest")
     offered = {str(name): command for name, command in hello.jobs}
@@ -50,7 +50,7 @@ def _offers(target: Target, hello: Hello) -> Iterator[Check]:
 
 
 def _left_out(hello: Hello, jobs: list[str]) -> Iterator[Check]:
-    """Say whose backups stay out of what is mounted below their paths."""
+    """Warn of jobs that skip file systems mounted below their paths."""
     told = [f"{name} {number}" for name, number in hello.skipped if str(name) in jobs and number]
     if told:
         text = f"mounted file systems that 'one-file-system' keeps out of the backup: {', '.join(told)}"
@@ -60,7 +60,7 @@ def _left_out(hello: Hello, jobs: list[str]) -> Iterator[Check]:
 
 
 def _far_side(hello: Hello, heard: float) -> Iterator[Check]:
-    """Say what the client's gate found out about itself."""
+    """Report what the client's gate says about itself."""
     for code in hello.obstacles:
         advice = REASONS[code].advice if code in REASONS else None
         yield Check("ready", "error", f"a run would fail there: {code}", advice)

@@ -13,7 +13,7 @@ from borgctl.pull.text import shown
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at."""
+    """One check: its name, ok, warn or error, a sentence, and what to do."""
 
     name: str
     level: str

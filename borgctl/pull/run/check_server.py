@@ -27,19 +27,19 @@ _LITTLE = 1_000_000_000  # bytes
 def server_checks(folders: Folders, target: Target, state: State) -> Iterator[Check]:
     """Yield the checks of this server's borg, repository, lock and disk."""
     try:
-        asked = [target.borg, "--version"]
+        argv = [target.borg, "--version"]
         env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
         done = subprocess.run(
-            asked, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+            argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
         )
-        said = done.stdout.strip() if done.returncode == 0 else f"status {done.returncode}"
+        version = done.stdout.strip() if done.returncode == 0 else f"status {done.returncode}"
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
-        said = str(error)
-    if re.fullmatch(r"borg 1\.[24]\.\S{1,40}", said):
-        yield Check("serve", "ok", f"{target.borg} is {said.removeprefix('borg ')}")
+        version = str(error)
+    if re.fullmatch(r"borg 1\.[24]\.\S{1,40}", version):
+        yield Check("serve", "ok", f"{target.borg} is {version.removeprefix('borg ')}")
     else:
         yield Check(
-            "serve", "error", f"{target.borg}: {said[:200]}", "install borg 1.2 or 1.4, or name it with 'borg:'"
+            "serve", "error", f"{target.borg}: {version[:200]}", "install borg 1.2 or 1.4, or name it with 'borg:'"
         )
     yield from _repository(folders, target, state)
 
@@ -64,7 +64,7 @@ def _repository(folders: Folders, target: Target, state: State) -> Iterator[Chec
 
 
 def _locked(folders: Folders, target: Target) -> Iterator[Check]:
-    """Say who holds borg's lock: a run waits for those of this machine that live, and for others in vain."""
+    """Check borg's lock: a run can wait for a living holder on this machine, and not for others."""
     for holder in holders(folders, str(target.repository)):
         text = f"locked by {holder.sentence(time.time())}"
         if holder.host == host_id(folders) or (holder.here and not holder.lives):
@@ -77,7 +77,7 @@ def _locked(folders: Folders, target: Target) -> Iterator[Check]:
 
 
 def _space(target: Target, there: str) -> Check:
-    """Compare what the client may fill with what there is; `there` is the repository, or what is there above it."""
+    """Compare the quota with the free space; `there` is the repository, or the nearest directory above it."""
     disk = os.statvfs(there)
     free, used = disk.f_bavail * disk.f_frsize, _used(str(target.repository))
     if lack := lacking(there, GuardSession("create")):
@@ -93,7 +93,7 @@ def _space(target: Target, there: str) -> Check:
 
 
 def _used(repository: str) -> int:
-    """Return how large the files of a repository are, as far as they can be seen."""
+    """Return the total size of a repository's files, as far as they can be read."""
     total = 0
     for directory, _, files in os.walk(repository):
         for name in files:

@@ -1,4 +1,7 @@
-"""plan: what would be run (`run --dry-run`), and what is there (`targets`); starts nothing and asks nobody."""
+"""Dry run: show what `run` would start (`run --dry-run`), and list the targets (`targets`). It starts nothing.
+
+lines(folders, target, (JobName("default"),), as_json=False)      "web1 default: ssh: /usr/bin/ssh -T …", …
+"""
 
 import json
 import shlex
@@ -21,7 +24,7 @@ from borgctl.values import JobName
 
 
 def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: bool) -> Iterator[str]:
-    """Yield each call's argv and serve's; RUN and NONCE stand for what is chosen anew for every run."""
+    """Yield the argv of each call, of the guard and of serve; RUN and NONCE are chosen anew for every run."""
     if reason := obstacle(target):
         raise PullError(f"target {str(target.name)!r} cannot run: {reason}", named(reason, str(target.name)))
     workdir = f"{folders.state}/run/RUN"

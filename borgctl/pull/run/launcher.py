@@ -1,4 +1,4 @@
-"""Launcher: what all calls of one `borgpull` share."""
+"""Launcher: what all calls of one `borgpull` process share: directories, screen, stop signals, timeouts."""
 
 from dataclasses import dataclass
 

@@ -25,7 +25,7 @@ def unready(
     before: Inspection,
     transcript: Transcript,
 ) -> Verdict | None:
-    """Return why nothing is started, None where it is."""
+    """Return why the session must not start; None where it may."""
     if unfit := before.verdict or _made(launcher, target, job):
         return unfit
     release(launcher, target, transcript, "an earlier borg")
@@ -33,14 +33,14 @@ def unready(
 
 
 def release(launcher: Launcher, target: Target, transcript: Transcript, whose: str) -> None:
-    """Remove the repository's lock of a serve that could not do it itself, and say so."""
+    """Remove the repository's lock of a serve that was killed, and say so."""
     if serve.release(launcher.folders, target):
         told = Message("borgpull", "WARNING", f"{whose} was killed; the lock that it left was removed")
         launcher.screen.show(transcript.keep(told))
 
 
 def _made(launcher: Launcher, target: Target, job: str | None) -> Verdict | None:
-    """Refuse a job that makes a repository where there is one."""
+    """Refuse a job that makes a repository where there is one already."""
     state = load_state(launcher.folders, target.name)
     if job is None or not state.knows_repository or not makes_one(state, job):
         return None
@@ -48,7 +48,7 @@ def _made(launcher: Launcher, target: Target, job: str | None) -> Verdict | None
 
 
 def _full(launcher: Launcher, target: Target, session: GuardSession, transcript: Transcript) -> Verdict | None:
-    """Refuse a session for which the repository's disk has no room, once what an earlier one left there is gone."""
+    """Refuse a session for which the repository's disk has no space, even without what an earlier session left."""
     repository = str(target.repository)
     restore(repository)
     if lacking(repository, session):

@@ -1,6 +1,6 @@
-"""run: a target's jobs, one after the other, under the target's lock. The story of `borgpull run`.
+"""run: run a target's jobs, one after the other, under the target's lock. The story of `borgpull run`.
 
-A run that cannot start, or whose client says no, is a report like any other.
+A run that cannot start, or that its client refuses, is a report like any other.
 
     for report in run_all(launcher, ["web1", "web2"], jobs=()): …
 """
@@ -50,7 +50,7 @@ def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> I
 
 
 def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[Report]:
-    """Run targets by name; one that cannot be run is a report like the others, and does not keep them back."""
+    """Run targets by name; one that cannot run is a report like the others, and does not stop them."""
     drafts.sweep(launcher.folders)
     for text in texts:
         if launcher.stop.name is not None:
@@ -91,7 +91,7 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
             yield offered
             return
         chosen, early = offered
-    end = time.monotonic() + target.timeout  # for all of them: no client keeps the others waiting longer
+    end = time.monotonic() + target.timeout  # for all jobs together: no client keeps the other targets waiting longer
     for job in chosen:
         if launcher.stop.name is None:
             by_hand = bool(jobs) and job not in [described.name for described in target.described]
@@ -102,7 +102,7 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
 
 
 def _unfit(launcher: Launcher, target: Target) -> Report | None:
-    """Report that the repository is not the one that is known, so that nothing is started, None where all is well."""
+    """Return a report where the repository is not the known one, so that nothing is started; None where it is."""
     if problem(target, load_state(launcher.folders, target.name)) is None:
         return None
     seen, transcript = inspect(launcher.folders, target, time.time()), Transcript()
@@ -128,7 +128,7 @@ def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: f
 
 
 def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName, ...], tuple[Alert, ...]] | Report:
-    """Ask what the client offers; return its jobs of command create and alerts, or the report of why it has none."""
+    """Ask what the client offers; return its jobs with command create and alerts, or a report of why there are none."""
     transcript, begun, clock = Transcript(), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} hello")
     seconds = min(_HELLO, target.timeout)
@@ -156,9 +156,9 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
 
 
 def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Screen) -> Verdict | None:
-    """Return why a hello is no answer; its one line is enough, an exit line may follow it.
+    """Return why hello got no good answer, None where it did; one line is enough, an exit line may follow it.
 
-    On the way by which borg will speak nothing else may come (with transport socket that is another way).
+    With transport stdio borg will use stdout, so nothing else may come there.
     """
     if facts.stray and target.transport == "stdio":
         told = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")

@@ -1,6 +1,6 @@
-"""run_call: one call to a client, from the look at the repository before it to what is remembered of it.
+"""run_call: make one call to a client, from the inspection of the repository before it to the record afterwards.
 
-A run of a job, a window and a request that was spelled out are all served, judged and reported here.
+A run of a job, a restore window and a spelled-out request are all served, judged and reported here.
 
     with underway(launcher, target, begun) as notes:
         report = run_call(launcher, target, call, path, seconds, "default", head, session, notes=notes)
@@ -14,7 +14,7 @@ from functools import partial
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import GOOD, Verdict
-from borgctl.pull.report.hints import lost, named
+from borgctl.pull.report.hints import lost, named, unknown_job
 from borgctl.pull.report.outcome import Facts, committed, emptied, judge, tolerated
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
@@ -40,7 +40,7 @@ from borgctl.values import Head
 
 @contextmanager
 def underway(launcher: Launcher, target: Target, begun: Begun) -> Iterator[tuple[Message, ...]]:
-    """Mark a call as going on; give what is to be said of what an earlier launcher began and did not end."""
+    """Mark a call as going on; give messages about a run that an earlier launcher began and did not end."""
     try:
         broken = recalled(launcher.folders, target.name)
     except OSError as error:
@@ -62,10 +62,10 @@ def run_call(
     by_hand: bool = False,
     notes: tuple[Message, ...] = (),
 ) -> Report:
-    """Serve the repository to one call, and report; `job` is what to call it, `seen` what was sent as --seen.
+    """Serve the repository to one call, and report; `job` is its title, `seen` the head sent as --seen.
 
-    `session` is what the client may say to the repository. `by_hand`: nothing but the command line names this job.
-    `notes` are to be said first.
+    `session` is what the client may say to the repository. `by_hand`: only the command line names this job. `notes` are
+    shown first.
     """
     base = launcher.folders.borg(target.name)
     make(base)
@@ -87,20 +87,21 @@ def run_call(
         programs, room = starts(launcher, target, session, path), partial(last_room, repository, session)
         facts = serve_to(launcher, call, programs, transcript, seconds, room).run()
     release(launcher, target, transcript, "borg serve")
-    told = verdict(facts, transcript)
-    if session.name == "init" and told.outcome in GOOD:
+    session_verdict = verdict(facts, transcript)
+    if session.name == "init" and session_verdict.outcome in GOOD:
         _reserve(launcher, repository, transcript)
-    said = committed(told, session, facts.passed, _command(transcript), _moved(repository, last))
+    final = committed(session_verdict, session, facts.passed, _command(transcript), _moved(repository, last))
     known = load_state(launcher.folders, target.name).jobs.get(call.asked[0] or "")
-    said = emptied(said, transcript.files, known.files if known else None)
+    final = emptied(final, transcript.files, known.files if known else None)
     seconds, after = time.monotonic() - clock, inspected(launcher, target, transcript, ours=True)
-    said = after.verdict or said if told.outcome in GOOD else said  # that it is gone says more than that nothing came
-    said = tolerated(said, target.accept_warnings, transcript.ending())
-    for wrong in (facts.guard_fault, full(repository) if said.outcome not in GOOD else None):
+    # a lost repository is worse than a missing commit
+    final = after.verdict or final if session_verdict.outcome in GOOD else final
+    final = tolerated(final, target.accept_warnings, transcript.ending())
+    for wrong in (facts.guard_fault, full(repository) if final.outcome not in GOOD else None):
         if wrong is not None:
             launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))
     ended = Ended(
-        *(call.asked[0], said, transcript, seen, time.time(), after.digest, by_hand),
+        *(call.asked[0], final, transcript, seen, time.time(), after.digest, by_hand),
         judged=call.asked[0] is not None,
         title=job,
         named=named_jobs(target),
@@ -110,11 +111,11 @@ def run_call(
     )
     alerts = (*before.alerts, *after.alerts, *remember(launcher.folders, target.name, ended))
     report = Report(
-        *(str(target.name), job, said, begun, seconds, transcript, facts.serve),
+        *(str(target.name), job, final, begun, seconds, transcript, facts.serve),
         alerts=tuple({alert.reason: alert for alert in alerts}.values()),
         passed=facts.passed,
         refused=facts.refused,
-        hint=_hint(launcher, target, said, facts, transcript, seconds),
+        hint=_hint(launcher, target, final, facts, transcript, seconds),
     )
     launcher.screen.end(summary(report))
     return report
@@ -123,19 +124,22 @@ def run_call(
 def _hint(
     launcher: Launcher, target: Target, verdict: Verdict, facts: Facts, transcript: Transcript, seconds: float
 ) -> str | None:
-    """Return what to do about what we know ourselves; None where the words of ssh and borg say more."""
+    """Return what to do, from what we know ourselves; None where the messages of ssh and borg say more."""
     job = transcript.asked[0]
     if facts.refused is not None:
         return advised(facts.refused, target, job)
     if verdict.reason == "connection-lost":
         return lost(transcript.messages, seconds, window=job is None)
+    if (verdict.origin, verdict.reason) == ("gate", "unknown-job"):
+        jobs = load_state(launcher.folders, target.name).jobs
+        return unknown_job(str(target.name), (name for name, past in jobs.items() if past.good is not None))
     if verdict.outcome in GOOD or verdict.origin != "borg":
         return None
     return named("server-full", str(target.name)) if full(str(target.repository)) else locked(launcher.folders, target)
 
 
 def inspected(launcher: Launcher, target: Target, transcript: Transcript, *, ours: bool = False) -> Inspection:
-    """Look at the repository before and, as what is `ours`, after serve, and say what is to be said of it."""
+    """Inspect the repository before serve and, with `ours`, after it; show the messages."""
     seen = inspect(launcher.folders, target, time.time(), ours=ours)
     for message in seen.messages:
         launcher.screen.show(transcript.keep(message))
@@ -143,12 +147,12 @@ def inspected(launcher: Launcher, target: Target, transcript: Transcript, *, our
 
 
 def named_jobs(target: Target) -> tuple[str, ...]:
-    """Return the jobs that the target's file names, also those that are not run by themselves."""
+    """Return the jobs that the target file names, also those with 'run: no'."""
     return tuple(str(job.name) for job in target.described)
 
 
 def _command(transcript: Transcript) -> str | None:
-    """Return what the client said that it runs."""
+    """Return the command that the client says it runs."""
     return transcript.start.command if transcript.start else None
 
 

@@ -1,7 +1,7 @@
-"""Spelled out: one borg subcommand that a person names, where the client's policy offers it (`commands`), not as a job.
+"""Spelled out: ask for one borg subcommand that a person names, where the client's policy offers it (`commands`).
 
-What the client may say to the repository follows from these words, as from a job's line in the target file. It is
-nobody's nightly backup: how the target stands does not change by it.
+What the client may say to the repository follows from the subcommand, as it does from a job's line in the target file.
+It is no nightly backup: it does not change the target's status.
 
     ask(launcher, target, read(["list", "::web1-monday"]), deletes=None)     the report of `borg list ::web1-monday`
 """
@@ -32,18 +32,18 @@ _KINDS = {"create": "create", "prune": "prune", "init": "init", "list": "read", 
 
 
 def read(words: Sequence[str]) -> Borg:
-    """Read borg's words as the gate will; raise PullError for what no request can say."""
+    """Read borg's words as the gate will; raise PullError where no request can have them."""
     try:
         request = parse(shlex.join(["borg", *words]).encode("utf-8", "surrogateescape"))
     except BorgctlError as error:
         raise PullError(error.detail, error.reason.advice) from None
     if request.options != Options() or not isinstance(request.order, Borg):
-        raise PullError("options before the subcommand are the launcher's own", "say the subcommand first, like list")
+        raise PullError("options before the subcommand are the launcher's own", "write the subcommand first, like list")
     return request.order
 
 
 def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) -> Report:
-    """Ask the client for it, and report; `deletes` is how many objects a prune may delete. May raise Busy."""
+    """Ask the client for it, and report; `deletes`: how many objects a prune may delete. May raise Busy."""
     name = str(target.name)
     if reason := obstacle(target):
         raise PullError(f"target {name!r} cannot run: {reason}", named(reason, name))
@@ -61,7 +61,7 @@ def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) ->
 
 
 def _session(target: Target, state: State, command: str, deletes: int | None) -> GuardSession:
-    """Return what these words may do; only `init` begins a repository, and only where none is known."""
+    """Return the kind of session for a subcommand; only `init` makes a repository, and only where none is known."""
     if command == "init" and is_known(target, state):
         raise PullError(
             f"target {str(target.name)!r} has a repository",

@@ -81,8 +81,9 @@ def test_a_last_run_with_warnings_is_a_warning(world, borgpull) -> None:
 def test_a_target_that_was_never_run_is_told(world, borgpull) -> None:
     for jobs, title in (("[default]", "web1 default"), (None, "web1")):
         world.local([], expect="26h", jobs=jobs)
-        said = "added 0 s ago, expected every 26 h 0 min"
-        assert borgpull("status")[:2] == (1, f"{title}: new, {said}\n")
+        line = rf"{title}: new, added [0-9]+ s ago, expected every 26 h 0 min\n"
+        status, out, _ = borgpull("status")
+        assert status == 1 and re.fullmatch(line, out)
         age(world, 960)
         assert borgpull("status")[:2] == (2, f"{title}: never, {said.replace('0 s', '40 d')}\n")
         assert borgpull("status", "--nagios")[1].startswith(f"BORGPULL CRITICAL - {title}: never, added 40 d ago")
@@ -139,6 +140,16 @@ def test_another_job_counts_once_it_has_gone_well_and_init_never_does(world, bor
     assert borgpull("status")[0] == 0
     remembered(world, default=(1, "ok", "create"), prune=(5, "failed", "prune"))
     assert borgpull("status")[0] == 1
+
+
+def test_an_init_that_went_well_is_listed_until_another_job_has_run(world, borgpull) -> None:
+    world.local([], jobs=None)
+    remembered(world, init=(5, "ok", "init"))
+    assert "web1 init: seen" in borgpull("status")[1]
+    remembered(world, init=(5, "ok", "init"), default=(1, "ok", "create"))
+    assert "init" not in borgpull("status")[1]
+    remembered(world, init=(5, "failed", "init"), default=(1, "ok", "create"))
+    assert "web1 init: seen" in borgpull("status")[1]
 
 
 def test_a_last_attempt_that_came_to_no_job_is_told(world, borgpull) -> None:
