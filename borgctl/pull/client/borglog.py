@@ -74,9 +74,9 @@ def counts(entry: object) -> Counts | None:
     """Read the three numbers of a progress line or of an archive's `stats`; None where one is not a sane number."""
     if not isinstance(entry, dict):
         return None
-    found = [entry.get(key) for key in ("nfiles", "original_size", "deduplicated_size")]
-    numbers = [number for number in found if type(number) is int and 0 <= number < _LARGEST]
-    return Counts(*numbers) if len(numbers) == len(found) else None
+    values = [entry.get(key) for key in ("nfiles", "original_size", "deduplicated_size")]
+    numbers = [number for number in values if type(number) is int and 0 <= number < _LARGEST]
+    return Counts(*numbers) if len(numbers) == len(values) else None
 
 
 def _text(value: object) -> str:

@@ -147,14 +147,14 @@ class Transcript:
         line = _text(held)
         if event.source == "hook":
             return self.keep(Message("hook", "INFO", line)) if line.strip() else None
-        said = read(line)
-        if isinstance(said, Note) and said.listed:
-            return self._list(said.text)
-        if isinstance(said, Note):
-            return self.keep(Message("borg", said.level, said.text, said.msgid)) if said.weighs else None
-        if isinstance(said, Counts):
-            self.counts = said
-        return said
+        note = read(line)
+        if isinstance(note, Note) and note.listed:
+            return self._list(note.text)
+        if isinstance(note, Note):
+            return self.keep(Message("borg", note.level, note.text, note.msgid)) if note.weighs else None
+        if isinstance(note, Counts):
+            self.counts = note
+        return note
 
     def _list(self, line: str) -> Message | None:
         """Keep a line that borg lists, apart from the messages, so that it takes no message's place."""

@@ -103,21 +103,21 @@ _BORG = {
 
 def ssh_failure(texts: Iterable[str]) -> str:
     """Return what failed, by ssh's words: a key of SSH."""
-    said = list(texts)
-    return next((name for pattern, name in _WORDS if any(re.search(pattern, text) for text in said)), "ssh")
+    words = list(texts)
+    return next((name for pattern, name in _WORDS if any(re.search(pattern, text) for text in words)), "ssh")
 
 
 def advice(verdict: Verdict, messages: Iterable[Message], target: str) -> str | None:
     """Return what to do about it, in one sentence; None where we know nothing."""
-    said = list(messages)
+    shown = list(messages)
     if verdict.reason == "ssh-failed":
-        found: str | None = SSH[ssh_failure(message.text for message in said if message.source == "unframed")]
+        hint: str | None = SSH[ssh_failure(message.text for message in shown if message.source == "unframed")]
     elif (of_reason := advice_on_reason(verdict)) or verdict.outcome in GOOD:
-        found = of_reason
+        hint = of_reason
     else:
-        named = [message.msgid for message in said if message.source == "borg"]
-        found = next((_BORG[name] for name in named if name in _BORG), None)
-    return found and found.replace("TARGET", target)
+        names = [message.msgid for message in shown if message.source == "borg"]
+        hint = next((_BORG[name] for name in names if name in _BORG), None)
+    return hint and hint.replace("TARGET", target)
 
 
 def advice_on_reason(verdict: Verdict) -> str | None:
@@ -137,8 +137,8 @@ def unknown_job(target: str, jobs: Iterable[str]) -> str:
 def lost(messages: Iterable[Message], seconds: float, *, window: bool) -> str:
     """Return what to do where the client's side ended in the middle, after so many seconds."""
     after = elapsed(seconds)
-    told = any(message.source == "unframed" and re.search(_LOST, message.text) for message in messages)
-    return f"connection lost after {after}{'' if told else ', or the gate was killed'}; " + (
+    ssh_says_so = any(message.source == "unframed" and re.search(_LOST, message.text) for message in messages)
+    return f"connection lost after {after}{'' if ssh_says_so else ', or the gate was killed'}; " + (
         "open another window" if window else "what borg had committed is kept, run again"
     )
 

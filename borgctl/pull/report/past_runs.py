@@ -56,8 +56,10 @@ def withdrawn(state: State, ended: Ended) -> list[Alert]:
     hello = ended.transcript.hello
     if ended.job is not None or hello is None or ended.verdict.outcome not in GOOD:
         return []
-    kept = {*(str(job) for job, _ in hello.jobs), *ended.named}
-    return _forgotten(state, [job for job in state.jobs if job not in kept], "the client no longer offers", ended.time)
+    offered = {*(str(job) for job, _ in hello.jobs), *ended.named}
+    return _forgotten(
+        state, [job for job in state.jobs if job not in offered], "the client no longer offers", ended.time
+    )
 
 
 def retire(state: State, named: tuple[str, ...]) -> None:
@@ -125,8 +127,8 @@ def count(state: State, ended: Ended) -> list[Alert]:
     state.last = job.last = past.after(job.last)
     job.by_hand = ended.by_hand
     job.passed = asdict(ended.passed) if ended.passed else None
-    told = ended.transcript.ending()
-    job.pruned = told.pruned if told else None
+    ending = ended.transcript.ending()
+    job.pruned = ending.pruned if ending else None
     if ended.transcript.start is not None and job.command != "create":  # once create, always create
         job.command = ended.transcript.start.command
     if past.outcome in GOOD and past.reason != DRY_RUN:
@@ -139,11 +141,11 @@ def _past(ended: Ended) -> Past:
     verdict, messages = ended.verdict, ended.transcript.messages
     detail = None
     if verdict.reason == "ssh-failed":
-        found = ssh_failure(message.text for message in messages if message.source == "unframed")
-        detail = None if found == "ssh" else found
+        failure = ssh_failure(message.text for message in messages if message.source == "unframed")
+        detail = None if failure == "ssh" else failure
     elif verdict.outcome not in GOOD:
-        said = [message.msgid for message in messages if message.source == "borg" and message.level in _ERRORS]
-        detail = next((name for name in reversed(said) if name and re.fullmatch(_MSGID, name)), None)
+        names = [message.msgid for message in messages if message.source == "borg" and message.level in _ERRORS]
+        detail = next((name for name in reversed(names) if name and re.fullmatch(_MSGID, name)), None)
     return Past(ended.time, verdict.outcome, verdict.reason, detail, run=ended.transcript.gate_run)
 
 
@@ -152,8 +154,8 @@ def _unknown(state: State, job: str, now: float) -> list[Alert]:
 
     It does not change the target's status; for a job with a good run it is an alert, as with hello.
     """
-    kept = state.jobs.get(job)
-    if kept is None:
+    past = state.jobs.get(job)
+    if past is None:
         return []
-    state.last = None if state.last is not None and kept.last.time == state.last.time else state.last
+    state.last = None if state.last is not None and past.last.time == state.last.time else state.last
     return _forgotten(state, [job], "the client no longer offers", now)

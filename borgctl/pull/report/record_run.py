@@ -121,8 +121,8 @@ def _config_alerts(state: State, ended: Ended) -> list[Alert]:
     A window for that may change the key, and then the guard saw it. Only when the client's admin confirms it in the
     next session, or a run is good, do we know that the new key opens the repository.
     """
-    known, state.config = state.config, ended.config or state.config
-    changed = known not in (None, state.config)
+    before, state.config = state.config, ended.config or state.config
+    changed = before not in (None, state.config)
     if changed and ended.job is None and ended.passed is not None and ended.passed.keys:
         state.untried_key = True
         return []

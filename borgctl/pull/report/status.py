@@ -69,7 +69,7 @@ def _completed(row: Row, state: State, now: float) -> Row:
 
 def _accepted(last: Past, state: State) -> bool:
     """Tell whether a person has accepted an alert of this very reason since."""
-    since = [one.alerts for one in state.accepted if one.time >= last.time]
+    since = [acceptance.alerts for acceptance in state.accepted if acceptance.time >= last.time]
     return any(text.startswith(f"{last.reason}: ") for alerts in since for text in alerts)
 
 
@@ -81,13 +81,13 @@ def _at_work(seen: Seen | None, now: float) -> AtWork | None:
 
 def _added(folders: Folders, target: Target, state: State) -> float:
     """Return when the target was made: its key is never written again, and its first run stays in the state."""
-    known = [state.since] if state.since is not None else []
+    times = [state.since] if state.since is not None else []
     for path in (folders.target(target.name), f"{folders.key(target.name)}.pub"):
         try:
-            known.append(os.stat(path).st_mtime)
+            times.append(os.stat(path).st_mtime)
         except OSError:  # transport local has no key; the file was there a moment ago
             continue
-    return min(known, default=0.0)
+    return min(times, default=0.0)
 
 
 def _rows(judge: _Judge) -> Iterator[Row]:
@@ -136,13 +136,13 @@ def _row(judge: _Judge, name: str, job: Job | None, expect: int | None) -> Row:
         return _never(judge, Row(target, name, "never", expect=expect, last=job.last if job else None))
     age, ahead = max(0.0, judge.now - job.good.time), job.good.time > judge.now + _AHEAD
     if expect is not None and (age > expect or ahead):
-        found = "overdue"
+        word = "overdue"
     elif job.last.outcome not in GOOD:
-        found = "failing"
+        word = "failing"
     else:
-        found = job.last.outcome
+        word = job.last.outcome
     text = (
         f"the last good run is of {iso(job.good.time)}, which is in the future: the clock went back" if ahead else None
     )
     assumed = expect is not None and not judge.target.expect_said
-    return Row(target, name, found, age, expect, assumed, job.last, job.good, text)
+    return Row(target, name, word, age, expect, assumed, job.last, job.good, text)

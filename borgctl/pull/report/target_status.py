@@ -170,21 +170,21 @@ def _alert(one: Alert) -> dict[str, Any]:
     return {"reason": one.reason, "text": one.text, "possible_attack": suspicious(one.reason)}
 
 
-def nagios(found: list[Standing]) -> str:
+def nagios(standings: list[Standing]) -> str:
     """Write one line as a monitoring plugin does: what is wrong first, then ages as performance data."""
-    level = max((one.level for one in found), default=2)
-    rows = sorted((row for one in found for row in one.rows if row.level), key=lambda row: -row.level)
+    level = max((standing.level for standing in standings), default=2)
+    rows = sorted((row for standing in standings for row in standing.rows if row.level), key=lambda row: -row.level)
     wrong = [str(row) for row in rows]
     wrong += [
-        f"{one.target}: ALERT {alert.reason}{f' ({POSSIBLE_ATTACK})' if suspicious(alert.reason) else ''}"
-        for one in found
-        for alert in one.state.alerts.values()
+        f"{standing.target}: ALERT {alert.reason}{f' ({POSSIBLE_ATTACK})' if suspicious(alert.reason) else ''}"
+        for standing in standings
+        for alert in standing.state.alerts.values()
     ]
-    told = "; ".join(wrong) or f"{len(found)} target{'s' if len(found) != 1 else ''}"
+    summary = "; ".join(wrong) or f"{len(standings)} target{'s' if len(standings) != 1 else ''}"
     ages = [
         f"'{row.target}_{row.job}'={round(row.age)}s;;{row.expect or ''}"
-        for one in found
-        for row in one.rows
+        for standing in standings
+        for row in standing.rows
         if row.age is not None
     ]
-    return f"BORGPULL {_NAGIOS[level]} - {shown(told).replace('|', '/')}" + (f" | {' '.join(ages)}" if ages else "")
+    return f"BORGPULL {_NAGIOS[level]} - {shown(summary).replace('|', '/')}" + (f" | {' '.join(ages)}" if ages else "")

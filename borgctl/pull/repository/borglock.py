@@ -83,11 +83,11 @@ def strike(repository: str, host: str, gone: Callable[[list[Any]], bool]) -> int
         chosen = _chosen(now, gone)
         if not ours or not chosen:
             return 0
-        kept = {kind: [entry for entry in entries if entry not in chosen] for kind, entries in now.items()}
+        remaining = {kind: [entry for entry in entries if entry not in chosen] for kind, entries in now.items()}
         draft = f"{repository}/lock.roster.new"
         try:
             with open(draft, "w", encoding="utf-8") as file:
-                json.dump(kept, file)
+                json.dump(remaining, file)
             os.rename(draft, f"{repository}/lock.roster")
         except (OSError, RecursionError):
             with contextlib.suppress(OSError):

@@ -45,10 +45,10 @@ def keep(folders: Folders, name: TargetName, repository: str, now: float) -> lis
     The caller holds the target's lock. Raises OSError where a copy cannot be written. A missing file is not copied.
     """
     directory, large = folders.copies(name), []
-    known = listed(folders, name)
-    number = max((copy.number for copy in known), default=0)
+    earlier = listed(folders, name)
+    number = max((copy.number for copy in earlier), default=0)
     for file in FILES:
-        mine = [copy for copy in known if copy.file == file]
+        mine = [copy for copy in earlier if copy.file == file]
         try:
             content = repo_config.read(repository, file)
         except OSError:
@@ -148,7 +148,7 @@ def _check(folders: Folders, target: Target, copy: Copy, state: State) -> None:
             f"to take another repository on purpose: borgpull forget {target.name} --repository",
         )
     if copy.file == "nonce":
-        used = [kept.content for kept in listed(folders, target.name) if kept.file == "nonce"]
+        used = [other.content for other in listed(folders, target.name) if other.file == "nonce"]
         with contextlib.suppress(OSError):
             used.append(repo_config.read(str(target.repository), "nonce"))
         if _nonce(copy.content) < max(map(_nonce, used)):

@@ -69,30 +69,30 @@ def inspect(folders: Folders, target: Target, now: float, *, ours: bool = False)
 
     A state that cannot be written is an alert, and does not stop the backup.
     """
-    found, seen = _read(target), Inspection()
+    config, inspection = _read(target), Inspection()
     state = state_file.load(folders, target.name)
-    seen.problem = _compare(target, state, found)
+    inspection.problem = _compare(target, state, config)
     try:
-        if seen.problem is not None:
-            _alarm(folders, target, state, seen, now)
-        elif isinstance(found, repo_config.File):
-            seen.digest = found.lasting
-            if state.repository is None and found.id is not None:
-                _pin(state, target, seen, found.id)
-            _keep(folders, target, state, seen, None if ours else now)
+        if inspection.problem is not None:
+            _alarm(folders, target, state, inspection, now)
+        elif isinstance(config, repo_config.File):
+            inspection.digest = config.lasting
+            if state.repository is None and config.id is not None:
+                _pin(state, target, inspection, config.id)
+            _keep(folders, target, state, inspection, None if ours else now)
             for text in copies.keep(folders, target.name, str(target.repository), now):
-                seen.messages.append(Message("borgpull", "WARNING", text))
+                inspection.messages.append(Message("borgpull", "WARNING", text))
     except OSError as error:
         text = f"{error.filename or folders.memory(target.name)}: {error.strerror}"
-        seen.messages.append(Message("borgpull", "ERROR", text))
-        seen.alerts.append(Alert("state-unwritable", text, now))
-    return seen
+        inspection.messages.append(Message("borgpull", "ERROR", text))
+        inspection.alerts.append(Alert("state-unwritable", text, now))
+    return inspection
 
 
 def makes_one(state: State, job: str) -> bool:
     """Tell whether a job makes a repository: by the command that its client named before, else by its name."""
-    known = state.jobs.get(job)
-    return (known.command if known and known.command else job) == "init"
+    past = state.jobs.get(job)
+    return (past.command if past and past.command else job) == "init"
 
 
 def _read(target: Target) -> repo_config.File | OSError:
@@ -102,17 +102,19 @@ def _read(target: Target) -> repo_config.File | OSError:
         return error
 
 
-def _compare(target: Target, state: State, found: repo_config.File | OSError) -> Problem | None:
+def _compare(target: Target, state: State, config: repo_config.File | OSError) -> Problem | None:
     path = f"{target.repository}/config"
     if not state.knows_repository:
-        begun = not isinstance(found, OSError) and not transactions.committed(str(target.repository))
+        begun = not isinstance(config, OSError) and not transactions.committed(str(target.repository))
         return _unfinished(str(target.repository)) if begun else None
-    if isinstance(found, OSError):
-        text = f"{path}: {found.strerror}; the repository was there before"
-        return Problem("repository-gone", text, isinstance(found, PermissionError))
-    if state.repository is None or found.id == state.repository:
+    if isinstance(config, OSError):
+        text = f"{path}: {config.strerror}; the repository was there before"
+        return Problem("repository-gone", text, isinstance(config, PermissionError))
+    if state.repository is None or config.id == state.repository:
         return None
-    return Problem("repository-replaced", f"{path} has {found.id or 'no id'}, and the repository is {state.repository}")
+    return Problem(
+        "repository-replaced", f"{path} has {config.id or 'no id'}, and the repository is {state.repository}"
+    )
 
 
 def _unfinished(repository: str) -> Problem:
@@ -121,30 +123,32 @@ def _unfinished(repository: str) -> Problem:
     return Problem("repository-unfinished", f"{text}{shlex.quote(repository)}/*", alarming=False)
 
 
-def _alarm(folders: Folders, target: Target, state: State, seen: Inspection, now: float) -> None:
-    assert seen.problem is not None
-    if seen.problem.alarming:
-        seen.alerts.append(state.alert(seen.problem.reason, seen.problem.text, now))
+def _alarm(folders: Folders, target: Target, state: State, inspection: Inspection, now: float) -> None:
+    assert inspection.problem is not None
+    if inspection.problem.alarming:
+        inspection.alerts.append(state.alert(inspection.problem.reason, inspection.problem.text, now))
     else:
-        seen.messages.append(Message("borgpull", "ERROR", seen.problem.text))
-    state.last = Past(now, "failed", seen.problem.reason)
+        inspection.messages.append(Message("borgpull", "ERROR", inspection.problem.text))
+    state.last = Past(now, "failed", inspection.problem.reason)
     state_file.save(folders, target.name, state)
 
 
-def _pin(state: State, target: Target, seen: Inspection, repository: str) -> None:
+def _pin(state: State, target: Target, inspection: Inspection, repository: str) -> None:
     """Remember the id of the repository, seen for the first time; this puts a lost state aside."""
-    seen.alerts += state.alerts.values() if state.lost else ()
+    inspection.alerts += state.alerts.values() if state.lost else ()
     state.repository = repository
-    seen.messages.append(Message("borgpull", "INFO", f"{target.repository} is repository {repository} from now on"))
+    inspection.messages.append(
+        Message("borgpull", "INFO", f"{target.repository} is repository {repository} from now on")
+    )
 
 
-def _keep(folders: Folders, target: Target, state: State, seen: Inspection, judged: float | None) -> None:
+def _keep(folders: Folders, target: Target, state: State, inspection: Inspection, judged: float | None) -> None:
     """Remember what the repository holds; with `judged`, a time, anything else than what we left is an alert."""
     before = state_file.load(folders, target.name)
-    known, state.contents = state.contents, contents(str(target.repository))
-    if judged is not None and known not in (None, state.contents) and not _by_another_target(folders, target, state):
-        text = f"{target.repository} had {known} after the last session, and has {state.contents}: who wrote there?"
-        seen.alerts.append(state.alert("repository-changed", text, judged))
+    left, state.contents = state.contents, contents(str(target.repository))
+    if judged is not None and left not in (None, state.contents) and not _by_another_target(folders, target, state):
+        text = f"{target.repository} had {left} after the last session, and has {state.contents}: who wrote there?"
+        inspection.alerts.append(state.alert("repository-changed", text, judged))
     if state != before:
         state_file.save(folders, target.name, state)
 
@@ -155,8 +159,8 @@ def _by_another_target(folders: Folders, target: Target, state: State) -> bool:
     for text in names(folders):
         with suppress(BadValue):  # not a target's name
             others += [TargetName(text)] if text != str(target.name) else []
-    kept = [(name, state_file.load(folders, name)) for name in others]
-    shared = [(name, other) for name, other in kept if other.repository == state.repository is not None]
+    states = [(name, state_file.load(folders, name)) for name in others]
+    shared = [(name, other) for name, other in states if other.repository == state.repository is not None]
     return any(other.contents == state.contents or _at_work(folders, name) for name, other in shared)
 
 

@@ -53,29 +53,29 @@ class Holder:
 
 def holders(folders: Folders, repository: str) -> list[Holder]:
     """Return every holder of the lock."""
-    found: list[tuple[str | None, str, int | None, str]] = []
+    entries: list[tuple[str | None, str, int | None, str]] = []
     for name in borglock.listed(f"{repository}/lock.exclusive"):
         match = re.fullmatch(r"(.+)\.([0-9]{1,10})-[0-9a-f]{1,16}", name)
         host, process = (match[1], int(match[2])) if match else (name, None)
-        found.append((name, host, process, f"{repository}/lock.exclusive/{name}"))
+        entries.append((name, host, process, f"{repository}/lock.exclusive/{name}"))
     for entry in borglock.entries(repository, "shared"):
-        found.append((None, entry[0], entry[1], f"{repository}/lock.roster"))
-    here = (host_id(folders), this_host()) if found else ()
-    return [Holder(name, host, process, host in here, _changed(path)) for name, host, process, path in found]
+        entries.append((None, entry[0], entry[1], f"{repository}/lock.roster"))
+    here = (host_id(folders), this_host()) if entries else ()
+    return [Holder(name, host, process, host in here, _changed(path)) for name, host, process, path in entries]
 
 
-def remove(folders: Folders, repository: str, found: list[Holder]) -> None:
+def remove(folders: Folders, repository: str, doomed: list[Holder]) -> None:
     """Remove these from the lock; raise PullError where one of them is a borg that lives."""
-    for holder in found:
+    for holder in doomed:
         if holder.lives and "borg" in (_command(holder.process or 0) or ""):
             raise PullError(f"process {holder.process} is a borg that runs", "wait for it or end it, then try again")
-    for holder in found:
+    for holder in doomed:
         if holder.name is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{repository}/lock.exclusive/{holder.name}")
     with contextlib.suppress(FileNotFoundError):
         os.rmdir(f"{repository}/lock.exclusive")
-    gone = [[holder.host, holder.process] for holder in found]
+    gone = [[holder.host, holder.process] for holder in doomed]
     borglock.strike(repository, host_id(folders), lambda entry: entry[:2] in gone)
 
 
@@ -83,8 +83,8 @@ def this_host() -> str | None:
     """Return what borg calls this machine (borg/platform/base.py); None where that name changes each time."""
     name, card = socket.gethostname(), uuid.getnode()
     with contextlib.suppress(OSError):
-        known = socket.getaddrinfo(name, None, 0, socket.SOCK_DGRAM, 0, socket.AI_CANONNAME)
-        name = next((entry[3] for entry in known if entry[3]), name)
+        answers = socket.getaddrinfo(name, None, 0, socket.SOCK_DGRAM, 0, socket.AI_CANONNAME)
+        name = next((entry[3] for entry in answers if entry[3]), name)
     return None if card & _MADE_UP else f"{name}@{card}"
 
 

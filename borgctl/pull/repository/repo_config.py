@@ -36,16 +36,16 @@ class File:
     @property
     def lasting(self) -> str:
         """Return its SHA-256 without the line of `check --max-duration` (borg/repository.py) and our reserve."""
-        kept = re.sub(rb"^last_segment_checked = [0-9]+\n", b"", self.data, flags=re.MULTILINE)
-        kept = re.sub(rb"^[a#]dditional_free_space = .*\n", b"additional_free_space = 0\n", kept, flags=re.MULTILINE)
-        return hashlib.sha256(kept).hexdigest() if self.whole else self.digest
+        data = re.sub(rb"^last_segment_checked = [0-9]+\n", b"", self.data, flags=re.MULTILINE)
+        data = re.sub(rb"^[a#]dditional_free_space = .*\n", b"additional_free_space = 0\n", data, flags=re.MULTILINE)
+        return hashlib.sha256(data).hexdigest() if self.whole else self.digest
 
     @property
     def id(self) -> str | None:
         """Return the repository's id, as borg writes it before the key; None where there is not exactly one."""
         text = self.data.decode("utf-8", "replace")
-        found = [match[1] for line in text.splitlines() if (match := re.fullmatch(r"id\s*[=:]\s*([0-9a-f]{64})", line))]
-        return found[0] if len(found) == 1 else None
+        ids = [match[1] for line in text.splitlines() if (match := re.fullmatch(r"id\s*[=:]\s*([0-9a-f]{64})", line))]
+        return ids[0] if len(ids) == 1 else None
 
 
 def read(repository: str, name: str = "config") -> File:
@@ -54,12 +54,12 @@ def read(repository: str, name: str = "config") -> File:
     with open(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(0, "not a regular file", f"{repository}/{name}")
-        kept, size, digest = bytearray(), 0, hashlib.sha256()
+        data, size, digest = bytearray(), 0, hashlib.sha256()
         while piece := file.read(_PIECE):
             digest.update(piece)
             size += len(piece)
-            kept += piece[: max(0, LARGEST - len(kept))]
-    return File(digest.hexdigest(), size, bytes(kept))
+            data += piece[: max(0, LARGEST - len(data))]
+    return File(digest.hexdigest(), size, bytes(data))
 
 
 def write(repository: str, name: str, data: bytes) -> None:

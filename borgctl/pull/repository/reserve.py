@@ -65,8 +65,8 @@ def _usual(repository: str) -> int:
 
 def _bytes(text: bytes) -> int:
     """Read a size as borg does: 1234, 55G, 1.7T."""
-    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{0,15})?)([KMGTP]?)", text.decode("ascii", "replace"))
-    return int(float(found[1]) * _SCALE.get(found[2], 1)) if found else 0
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{0,15})?)([KMGTP]?)", text.decode("ascii", "replace"))
+    return int(float(match[1]) * _SCALE.get(match[2], 1)) if match else 0
 
 
 def _mark(repository: str, mark: bytes) -> None:

@@ -41,12 +41,12 @@ def committed(repository: str) -> bool:
 
 def void(repository: str) -> list[str]:
     """Return the paths of segments after the last committed one; borg replays those that the index lacks."""
-    newest, found = last(repository), []
+    newest, paths = last(repository), []
     for path in sorted(segments(repository), key=lambda path: int(os.path.basename(path)), reverse=True):
         if newest is None or int(os.path.basename(path)) <= newest or _ends_with_commit(path):
             break
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths
 
 
 def segments(repository: str) -> Iterator[str]:

@@ -36,8 +36,8 @@ def _offers(target: Target, hello: Hello) -> Iterator[Check]:
     elif not wanted and "create" not in offered.values():
         yield Check("jobs", "error", "the client's policy has no job with command create", ADVICE["no-jobs"])
     else:
-        told = ", ".join(f"{name} ({command})" for name, command in offered.items())
-        yield Check("jobs", "ok", f"on offer: {told}")
+        names = ", ".join(f"{name} ({command})" for name, command in offered.items())
+        yield Check("jobs", "ok", f"on offer: {names}")
     yield from _left_out(hello, wanted or [name for name, command in offered.items() if command == "create"])
     if target.transport not in hello.transports:
         text = f"the client's policy has no {target.transport!r} in 'transports'"
@@ -51,9 +51,9 @@ def _offers(target: Target, hello: Hello) -> Iterator[Check]:
 
 def _left_out(hello: Hello, jobs: list[str]) -> Iterator[Check]:
     """Warn of jobs that skip file systems mounted below their paths."""
-    told = [f"{name} {number}" for name, number in hello.skipped if str(name) in jobs and number]
-    if told:
-        text = f"mounted file systems that 'one-file-system' keeps out of the backup: {', '.join(told)}"
+    skipped = [f"{name} {number}" for name, number in hello.skipped if str(name) in jobs and number]
+    if skipped:
+        text = f"mounted file systems that 'one-file-system' keeps out of the backup: {', '.join(skipped)}"
         yield Check(
             "mounts", "warn", text, "on the client, 'borgctl lint' names them: add them to 'paths' or 'exclude'"
         )

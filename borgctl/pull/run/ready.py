@@ -35,8 +35,8 @@ def unready(
 def release(launcher: Launcher, target: Target, transcript: Transcript, whose: str) -> None:
     """Remove the repository's lock of a serve that was killed, and say so."""
     if serve.release(launcher.folders, target):
-        told = Message("borgpull", "WARNING", f"{whose} was killed; the lock that it left was removed")
-        launcher.screen.show(transcript.keep(told))
+        message = Message("borgpull", "WARNING", f"{whose} was killed; the lock that it left was removed")
+        launcher.screen.show(transcript.keep(message))
 
 
 def _made(launcher: Launcher, target: Target, job: str | None) -> Verdict | None:

@@ -97,7 +97,7 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
             by_hand = bool(jobs) and job not in [described.name for described in target.described]
             report = _job(launcher, target, job, path, max(1.0, end - time.monotonic()), by_hand=by_hand)
             again = {alert.reason for alert in report.alerts}
-            yield replace(report, alerts=(*(one for one in early if one.reason not in again), *report.alerts))
+            yield replace(report, alerts=(*(alert for alert in early if alert.reason not in again), *report.alerts))
             early = ()
 
 
@@ -105,15 +105,15 @@ def _unfit(launcher: Launcher, target: Target) -> Report | None:
     """Return a report where the repository is not the known one, so that nothing is started; None where it is."""
     if problem(target, load_state(launcher.folders, target.name)) is None:
         return None
-    seen, transcript = inspect(launcher.folders, target, time.time()), Transcript()
-    for message in seen.messages:
+    inspection, transcript = inspect(launcher.folders, target, time.time()), Transcript()
+    for message in inspection.messages:
         transcript.keep(message)
     return _refused(
         launcher,
         str(target.name),
-        seen.verdict or Verdict("failed", "launcher", None, "repository-gone"),
+        inspection.verdict or Verdict("failed", "launcher", None, "repository-gone"),
         transcript,
-        tuple(seen.alerts),
+        tuple(inspection.alerts),
     )
 
 
@@ -139,8 +139,8 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
             launcher.screen.show(transcript.keep(note))
         facts = serve_to(launcher, call, None, transcript, seconds).run()
         verdict = unanswered(target, facts, transcript, launcher.screen)
-        said = verdict or Verdict("ok", "gate")
-        ended = Ended(None, said, transcript, seen, time.time(), named=named_jobs(target))
+        judged = verdict or Verdict("ok", "gate")
+        ended = Ended(None, judged, transcript, seen, time.time(), named=named_jobs(target))
         alerts = remember(launcher.folders, target.name, ended)
     offered = [job for job, command in transcript.hello.jobs if command == "create"] if transcript.hello else []
     jobs = tuple(job for job in dict.fromkeys(offered) if target.job(job).run)
@@ -161,8 +161,8 @@ def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Scr
     With transport stdio borg will use stdout, so nothing else may come there.
     """
     if facts.stray and target.transport == "stdio":
-        told = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")
-        screen.show(transcript.keep(told))
+        message = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")
+        screen.show(transcript.keep(message))
         return Verdict("failed", "launcher", facts.status, "stray-output")
     if transcript.hello is not None and transcript.hello.protocol != PROTOCOL:
         return Verdict("failed", "launcher", None, "unknown-protocol")

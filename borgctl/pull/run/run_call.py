@@ -91,8 +91,8 @@ def run_call(
     if session.name == "init" and session_verdict.outcome in GOOD:
         _reserve(launcher, repository, transcript)
     final = committed(session_verdict, session, facts.passed, _command(transcript), _moved(repository, last))
-    known = load_state(launcher.folders, target.name).jobs.get(call.asked[0] or "")
-    final = emptied(final, transcript.files, known.files if known else None)
+    past = load_state(launcher.folders, target.name).jobs.get(call.asked[0] or "")
+    final = emptied(final, transcript.files, past.files if past else None)
     seconds, after = time.monotonic() - clock, inspected(launcher, target, transcript, ours=True)
     # a lost repository is worse than a missing commit
     final = after.verdict or final if session_verdict.outcome in GOOD else final
@@ -140,10 +140,10 @@ def _hint(
 
 def inspected(launcher: Launcher, target: Target, transcript: Transcript, *, ours: bool = False) -> Inspection:
     """Inspect the repository before serve and, with `ours`, after it; show the messages."""
-    seen = inspect(launcher.folders, target, time.time(), ours=ours)
-    for message in seen.messages:
+    inspection = inspect(launcher.folders, target, time.time(), ours=ours)
+    for message in inspection.messages:
         launcher.screen.show(transcript.keep(message))
-    return seen
+    return inspection
 
 
 def named_jobs(target: Target) -> tuple[str, ...]:

@@ -95,9 +95,9 @@ class State:
     def alert(self, reason: str, text: str, now: float) -> Alert:
         """Add an alert, or count one more of the one that stands; return the new one."""
         new = Alert(reason, text, now, latest=now)
-        kept = self.alerts.setdefault(reason, new)
-        if kept is not new:
-            kept.count, kept.latest = kept.count + 1, now
+        standing = self.alerts.setdefault(reason, new)
+        if standing is not new:
+            standing.count, standing.latest = standing.count + 1, now
         return new
 
     @property

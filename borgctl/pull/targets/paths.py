@@ -140,10 +140,10 @@ def host_id(folders: Folders) -> str:
     path = f"{folders.state}/host-id"
     while True:
         with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:
-            known = file.read(100)
-            if re.fullmatch(r"borgpull@[0-9a-f]{32}", known):
-                return known
-            raise PullError(f"{path} is damaged: {known[:40]!r}", "remove it while no borgpull runs")
+            name = file.read(100)
+            if re.fullmatch(r"borgpull@[0-9a-f]{32}", name):
+                return name
+            raise PullError(f"{path} is damaged: {name[:40]!r}", "remove it while no borgpull runs")
         make(folders.state)
         draft = f"{path}.{secrets.token_hex(4)}"
         try:
