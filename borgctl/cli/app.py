@@ -33,6 +33,7 @@ from borgctl.cli.window.window import admit, shell
 from borgctl.console import completion
 from borgctl.console.completion import Shell
 from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.text import printable
 from borgctl.values import RepositoryPath, duration
 
 _INTERNAL = REASONS["internal"].status
@@ -338,5 +339,5 @@ def main() -> None:
         typer.echo(f"borgctl: {error.detail}\nhint: {error.hint}", err=True)
         sys.exit(error.reason.status)
     except Exception:
-        typer.echo("\n".join(map(linter.printable, traceback.format_exc().splitlines())), err=True)
+        typer.echo("\n".join(map(printable, traceback.format_exc().splitlines())), err=True)
         sys.exit(_INTERNAL)

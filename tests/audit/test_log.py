@@ -593,10 +593,7 @@ def test_an_ordinary_users_usual_directories_are_made_with_the_log(tmp_path):
 
 WRITER = """
 import sys
-from borgctl.audit import lookup
 from borgctl.audit.log import Log
-from borgctl.cli.log.read import lines
-from borgctl.cli.log.verify import verified
 log = Log.open(sys.argv[1], syslog=False)
 for number in range(int(sys.argv[3])):
     log.append({"type": "x", "writer": sys.argv[2], "number": number, "pad": "x" * 500})

@@ -6,6 +6,7 @@ It reads no file of sshd's; of the gate's policy it asks only whether that needs
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from borgctl import openssh_key
 from borgctl.cli.doctor import forced_command, key_findings, login_environment, logins
 from borgctl.cli.doctor.findings import Finding, Section
 from borgctl.cli.doctor.forced_command import Gate
@@ -13,8 +14,7 @@ from borgctl.cli.openssh.keyfiles import Place
 from borgctl.cli.openssh.keyline import KeyLine, Options
 from borgctl.cli.openssh.login import Login
 from borgctl.cli.openssh.sshd import Settings
-from borgctl.cli.publickey import PublicKey
-from borgctl.errors import BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load
 
 _AUTHORIZE = "give the line the command that 'borgctl authorize' prints"
@@ -23,7 +23,10 @@ _AUTHORIZE = "give the line the command that 'borgctl authorize' prints"
 def section(place: Place, account: Login, settings: Settings) -> Section:
     """Return all that is to be said of one line."""
     line = place.line
-    fingerprint = PublicKey(line.kind, line.blob, "").fingerprint
+    try:
+        fingerprint = openssh_key.fingerprint(line.blob)
+    except BadValue:  # sshd passes over it
+        fingerprint = "(damaged)"
     title = f"key {fingerprint} {line.comment}".rstrip() + f", login {account.name} ({line.place})"
     return Section(title, tuple(_findings(place, account, settings, fingerprint)))
 

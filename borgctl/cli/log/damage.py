@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.borg.log_messages import DAMAGED
-from borgctl.gate.run import DRY_RUN
+from borgctl.wire.frames import DRY_RUN, GOOD
 
-_GOOD = ("ok", "warning")
 _NAMES = ("policy", "repository", "command", "job")
 
 
@@ -56,7 +55,7 @@ class Damages:
         name, part = tuple(str(told.get(key)) for key in _NAMES), "--max-duration=" in words
         if told.get("reason") == DAMAGED:
             self._standing[name] = Damage(told, part)
-        elif told.get("outcome") in _GOOD and told.get("reason") != DRY_RUN and not part:
+        elif told.get("outcome") in GOOD and told.get("reason") != DRY_RUN and not part:
             self._standing.pop(name, None)
             if words and "--archives-only" not in words:
                 self._forget_parts(name)

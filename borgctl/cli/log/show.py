@@ -3,7 +3,8 @@
 A record is read as far as its values have the types that the gate gives them; what does not is left out. It proves
 nothing (`verify_chain`).
 
-    rows = (row(record) for record in records(lines) if chosen(record, wanted))
+    >>> brief(record(b'{"type": "exit", "outcome": "ok", "sequence": 7, "run": "3f2a", "time": "2026-11-23"}'))
+    ['2026-11-23', '7', 'exit ok', '3f2a', '']
 """
 
 import json
@@ -19,15 +20,15 @@ from rich.text import Text
 
 from borgctl.borg.warning_kinds import written
 from borgctl.cli.log.warned_files import counts
-from borgctl.cli.policy.lint import printable
 from borgctl.errors import REASONS, BadValue
+from borgctl.text import printable
 from borgctl.values import duration
+from borgctl.wire.frames import OUTCOMES
 
 COLUMNS = ("time", "no", "what", "who", "asked", "run", "about")
 NARROW = ("time", "no", "what", "run", "about")  # of a terminal that is not wide
 _WIDE = 140
 _LONGEST = 200  # characters of a cell
-OUTCOMES = tuple(dict.fromkeys(("ok", "warning", "failed", *(reason.outcome for reason in REASONS.values()))))
 TYPES = ("accept", "refuse", "exit", "window", "alert", "chain", "unreadable")
 _STYLES = {"alert": "bold red", "refused": "red", "malformed": "red", "ok": "green"}
 

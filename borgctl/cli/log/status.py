@@ -19,18 +19,17 @@ from borgctl.borg.log_messages import DAMAGED
 from borgctl.cli.log import read as log_read
 from borgctl.cli.log.damage import Damage, Damages
 from borgctl.cli.log.show import moment, record
-from borgctl.cli.policy.lint import printable
+from borgctl.console.age import Age, age
 from borgctl.console.text import elapsed
 from borgctl.errors import REASONS, BadValue, BorgctlError
-from borgctl.gate.run import DRY_RUN
 from borgctl.policy import load
 from borgctl.policy.model import Policy
 from borgctl.state.state_dir import StateDir
+from borgctl.text import printable
+from borgctl.wire.frames import DRY_RUN, GOOD
 
-_GOOD = ("ok", "warning")
 _BROKEN_OFF = "broken-off"
 _SETTLES = 1.0  # seconds: a gate gives up what shows that it is at work some milliseconds before its last record stands
-_AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
 _STATUS = {"ok": 0, "warning": 1, "failing": 1, "overdue": 2, "never": 2, "unusable": 2}
 
 
@@ -44,7 +43,7 @@ class Pulled:
     good: dict[str, Any] | None = None
     error: str | None = None
     state: str = "never"
-    age: float | None = None
+    age: Age | None = None
     begun: dict[str, Any] | None = None  # the last that was accepted and has not ended
     running: float | None = None  # for how many seconds, where its gate is at work
 
@@ -56,13 +55,12 @@ class Pulled:
         elif self.begun is not None:
             self.last = {**self.begun, "outcome": "failed", "reason": _BROKEN_OFF}
         time = moment(self.good) if self.good else None
-        age = (now - time).total_seconds() if time else None
-        self.age = None if age is None else max(0.0, age)
+        self.age = age(time.timestamp(), now.timestamp()) if time else None
         if self.error:
             self.state = "unusable"
-        elif age is None:
+        elif self.age is None:
             self.state = "never"
-        elif not -_AHEAD <= age <= longest:
+        elif self.age.overdue(longest):
             self.state = "overdue"
         elif self.last is not self.good:
             self.state = "failing"
@@ -80,13 +78,15 @@ class Pulled:
         told = [one and {key: one.get(key) for key in ("time", "run", "outcome", "reason")} for one in _both(self)]
         names = {"policy": self.policy, "job": self.job, "state": self.state, "error": self.error}
         running = None if self.running is None else round(self.running)
-        return {**names, "age": self.age and round(self.age), "running": running, "good": told[0], "last": told[1]}
+        age = None if self.age is None else round(self.age.seconds)
+        return {**names, "age": age, "running": running, "good": told[0], "last": told[1]}
 
     def __str__(self) -> str:
         title = f"{self.policy} {self.job or '(spelled out)'}: {self.state}"
         if self.error:
             return f"{self.policy}: {self.state}: {self.error}"
-        parts = [f"{title}, last good {self.good.get('time')} ({elapsed(self.age or 0.0)} ago)" if self.good else title]
+        ago = f" ({self.age})" if self.age else ""
+        parts = [f"{title}, last good {self.good.get('time')}{ago}" if self.good else title]
         if self.last is not None and self.last is not self.good:
             told = [str(self.last[key]) for key in ("outcome", "reason") if self.last.get(key)]
             parts.append(f"last run {self.last.get('time')} {' '.join(told)}")
@@ -190,7 +190,7 @@ def _take(jobs: dict[tuple[str, str | None], Pulled], told: dict[str, Any]) -> N
         found.begun = told
     elif found is not None and told["type"] == "exit":
         found.begun, found.last = None, told
-        good = told.get("outcome") in _GOOD and told.get("reason") != DRY_RUN
+        good = told.get("outcome") in GOOD and told.get("reason") != DRY_RUN
         found.good = told if good else found.good
 
 

@@ -1,7 +1,7 @@
 """Refused requests in an audit log: read line by line, counted, and none of them believed.
 
 A log may hold whatever a peer sent and whatever another program wrote into it. Text is returned as it was recorded:
-whoever shows it must escape it (`lint.printable`).
+whoever shows it must escape it (`text.printable`).
 
     collected(open("/var/log/borgctl/audit.jsonl", "rb")).refusals[0].count == 12
 """

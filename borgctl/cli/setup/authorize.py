@@ -17,13 +17,14 @@ from enum import StrEnum
 from borgctl.cli.openssh import keyfiles
 from borgctl.cli.openssh.login import Login as Account
 from borgctl.cli.openssh.sshd import Unseen
-from borgctl.cli.publickey import PublicKey
 from borgctl.cli.setup import sshd_settings
 from borgctl.cli.setup.sshd_settings import Transport
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
+from borgctl.openssh_key import HostKey, PublicKey
 from borgctl.policy import load
 from borgctl.sandbox import plan
+from borgctl.wire import gate_argv
 from borgctl.wire.request import CARRIERS
 
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
@@ -58,16 +59,7 @@ def authorized(order: Order) -> str:
     if login is Login.AUTO:
         login = Login.ROOT if os.geteuid() == 0 else Login.USER
     user = {Login.ROOT: "root", Login.SUDO: "borgctl"}.get(login) or _ourselves()
-    gate = [
-        _plain(sys.executable),
-        "-I",
-        "-m",
-        "borgctl.gate",
-        "--policy",
-        _plain(order.policy),
-        "--key",
-        key.fingerprint,
-    ]
+    gate = gate_argv.build(_plain(order.policy), key.fingerprint, _plain(sys.executable))
     home = "/root" if user == "root" else f"~{user}"
     remarks = [*_remarks(order, gate[0]), *_rivals(key, user)]
     accepted = _accepted(order.policy)
@@ -124,7 +116,7 @@ def _trust(path: str, comment: str) -> list[str]:
     """Return the line for the server, which pins this machine's host key."""
     target = comment.removeprefix("borgpull-") if comment.startswith("borgpull-") else "TARGET"
     try:
-        host_key = PublicKey.read(path)
+        host_key = HostKey.from_file(path)
     except BadValue:
         return [
             "#",
@@ -133,7 +125,7 @@ def _trust(path: str, comment: str) -> list[str]:
     return [
         "#",
         "# 3. On the server, so that it knows this machine:",
-        f"#   borgpull trust {target} '{host_key.kind} {host_key.blob}'",
+        f"#   borgpull trust {target} '{host_key}'",
     ]
 
 

@@ -11,10 +11,10 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from borgctl import openssh_key
 from borgctl.cli.log import read
 from borgctl.cli.log.show import record
 from borgctl.cli.openssh.keyline import parse
-from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
 from borgctl.policy import locations
 from borgctl.policy.model import Policy
@@ -60,6 +60,6 @@ def _target(fingerprint: str) -> str | None:
         found = parse(line, file.name, number)
         name = found and re.fullmatch(r"borgpull-([A-Za-z0-9][A-Za-z0-9_.-]{0,63})", found.comment)
         with contextlib.suppress(BadValue):
-            if found and name and PublicKey.read(f"{found.kind} {found.blob}").fingerprint == fingerprint:
+            if found and name and openssh_key.fingerprint(found.blob) == fingerprint:
                 return name[1]
     return None

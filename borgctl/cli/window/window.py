@@ -1,6 +1,7 @@
 """`borgctl window`: one borg command of the admin's, or a shell in which `borg` is such a command each time.
 
-admit(None, ["borg", "extract", "::web1-default-2026-11-23", "etc/fstab"])          shell("/etc/borgctl/web1.yaml")
+admit(None, ["borg", "extract", "::web1-default-2026-11-23", "etc/fstab"], ask=False, wait=15)
+shell("/etc/borgctl/web1.yaml")
 """
 
 import os
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 
 import typer
 
+from borgctl.borg.exit_code import as_shell
 from borgctl.cli.common import policy_argument
 from borgctl.cli.policy import lint
 from borgctl.cli.window import window_session
@@ -40,7 +42,7 @@ def admit(policy: str | None, words: Sequence[str], *, ask: bool, wait: float) -
         status = entered.borg(words[1:], secret)
     if status in _CLOSED:
         typer.echo(_WIDER, err=True)
-    return 128 - status if status < 0 else status
+    return as_shell(status)
 
 
 def shell(policy: str | None) -> int:

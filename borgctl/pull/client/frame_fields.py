@@ -1,6 +1,7 @@
 """Frame fields: the values in a client's frame, each checked for its type and length; TypeError for any other value.
 
-fields.text(frame["data"], 4096)        fields.word(frame["stream"], ("stdout", "stderr"))
+>>> word("stdout", ("stdout", "stderr"))
+'stdout'
 """
 
 import re

@@ -1,11 +1,9 @@
 """Verdict: how a run or another call ended, in one small value. This module judges nothing: that is `report/outcome`.
 
-Verdict("failed", "ssh", 255, "ssh-failed")         Verdict("ok", "borg", 0).outcome in GOOD
+Verdict("failed", "ssh", 255, "ssh-failed")
 """
 
 from dataclasses import dataclass
-
-GOOD = ("ok", "warning")  # the outcomes of a run that did what it is for
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,15 +11,15 @@ from borgctl.pull.report.report import Report, readable, record
 from borgctl.pull.targets import owner
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders
-from borgctl.pull.text import rows, shown
+from borgctl.text import printable_excerpt, rows
 
 
 def complain(error: Exception) -> None:
     """Print an error to stderr, line by line, and its hint."""
     for line in str(error).split("\n"):
-        print(f"error: {shown(line)}", file=sys.stderr)
+        print(f"error: {printable_excerpt(line)}", file=sys.stderr)
     if isinstance(error, PullError) and error.hint:
-        print(f"hint: {shown(owner.typed(error.hint))}", file=sys.stderr)
+        print(f"hint: {printable_excerpt(owner.typed(error.hint))}", file=sys.stderr)
 
 
 def failure(error: OSError) -> PullError:
@@ -38,7 +38,7 @@ def print_report(report: Report, as_json: bool) -> None:
         print(json.dumps(record(report)), flush=True)
     elif report.transcript.start is not None and report.transcript.start.command != "create":
         for line in readable(report.transcript):
-            print_behind(f"{report.target} {report.job}: result: ", shown(line))
+            print_behind(f"{report.target} {report.job}: result: ", printable_excerpt(line))
 
 
 def print_behind(head: str, line: str) -> None:

@@ -14,7 +14,7 @@ from borgctl.pull.repository import unlock as lock_removal
 from borgctl.pull.run import compact as compaction
 from borgctl.pull.targets.paths import TargetName
 from borgctl.pull.targets.targets import load
-from borgctl.pull.text import shown
+from borgctl.text import printable_excerpt
 
 
 def compact(context: typer.Context, targets: Targets = None, all: All = False) -> None:
@@ -68,7 +68,7 @@ def unlock(
     target = load(context.obj, TargetName(name))
     holders = lock_removal.unlock(context.obj, target, really=really, now=time.time())
     for holder in holders:
-        print(shown(f"{target.name}: {'was' if really else 'is'} locked by {holder}"))
+        print(printable_excerpt(f"{target.name}: {'was' if really else 'is'} locked by {holder}"))
     if not holders:
         print(f"{target.name}: nobody holds the lock of {target.repository}")
     elif not really:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from borgctl.openssh_key import HostKey
 from borgctl.pull.commands.arguments import Json, TargetArgument
 from borgctl.pull.commands.output import warn_of_none
-from borgctl.pull.hostkey import HostKey
 from borgctl.pull.run import dry_run
 from borgctl.pull.targets import owner, paths
 from borgctl.pull.targets import setup as target_setup

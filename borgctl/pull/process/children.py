@@ -10,18 +10,16 @@ blocks no signal, whatever the launcher was started with. This module knows no s
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
+from borgctl.process import parent_death
 from borgctl.pull.targets.errors import PullError
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _RESET = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGALRM)
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
@@ -77,31 +75,11 @@ class Child:
                 stream.close()
 
 
-class Ending:
-    """The signals that end one child, each after so many seconds."""
-
-    def __init__(self, child: Child, *steps: tuple[float, int]) -> None:
-        self._child, self._steps = child, list(steps)
-        self.due: float | None = None
-
-    def begin(self, now: float) -> None:
-        """Start the clock, once."""
-        if self.due is None and self._steps:
-            self.due = now + self._steps[0][0]
-
-    def advance(self, now: float) -> None:
-        """Send the signals whose time has come."""
-        while self.due is not None and now >= self.due:
-            self._child.send(self._steps.pop(0)[1])
-            self.due = now + self._steps[0][0] if self._steps else None
-
-
 def _end_with(parent: int, orphaned: int) -> Callable[[], None]:
     """Return what a child does between fork and exec: ask for a signal at the launcher's death, and accept signals."""
 
-    def tie() -> None:  # no signal would come for a launcher that has died meanwhile
-        if _LIBC.prctl(_PR_SET_PDEATHSIG, orphaned, 0, 0, 0) != 0 or os.getppid() != parent:
-            os._exit(127)
+    def tie() -> None:
+        parent_death.end_with(parent, orphaned)
         for number in _RESET:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())

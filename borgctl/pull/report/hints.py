@@ -3,7 +3,8 @@
 ADVICE has the launcher's reasons; those of the gate are in `errors`. SSH and _BORG have fixed sentences for ssh's words
 and for the names of borg's messages. Nothing that the other side sends is repeated here. `outcome` decides the reason.
 
-    advice(Verdict("failed", "ssh", 255, "ssh-failed"), messages, "web1")     "can the client be reached …"
+    >>> advice(Verdict("failed", "ssh", 255, "ssh-failed"), (), "web1")
+    'can the client be reached under this name and port?'
 """
 
 import re
@@ -12,9 +13,10 @@ from collections.abc import Iterable
 from borgctl.console.text import elapsed
 from borgctl.errors import REASONS
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.client.verdict import GOOD, Verdict
-from borgctl.pull.report.outcome import ACCEPTED, DRY_RUN
+from borgctl.pull.client.verdict import Verdict
+from borgctl.pull.report.outcome import ACCEPTED
 from borgctl.pull.targets.paths import BUSY
+from borgctl.wire.frames import DRY_RUN, GOOD
 
 ADVICE = {
     DRY_RUN: "nothing was saved, as it was a dry run: take 'dry-run' out of the job in the client's policy",

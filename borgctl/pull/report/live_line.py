@@ -10,7 +10,7 @@ from borgctl.console.text import elapsed
 from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.report.progress_text import position, sentences
-from borgctl.pull.text import rows
+from borgctl.text import rows
 
 if TYPE_CHECKING:
     from rich.console import Console

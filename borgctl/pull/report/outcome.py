@@ -4,17 +4,18 @@ About the client's end only the gate's exit line is believed. Without it a run h
 a run is good only if our own serve ended well, the guard refused nothing, and the repository has what a job of this
 kind leaves there.
 
-    judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "ssh-failed")
+    >>> judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "connection-lost")
+    True
 """
 
 from dataclasses import dataclass, replace
 
 from borgctl.pull.client.frames import Exit
-from borgctl.pull.client.verdict import GOOD, Verdict
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
+from borgctl.wire.frames import DRY_RUN, GOOD
 
-DRY_RUN = "dry-run"  # the gate's reason for a good run that saved nothing (docs/wire.md)
 ACCEPTED = "accepted-warnings"  # the reason of a run that is good despite warnings
 _ADDING = ("create", "init")
 

@@ -5,7 +5,7 @@ sentences(Message("borg", "WARNING", "two\nlines"), "web1 default")    ["web1 de
 
 from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.text import rows, shown, size
+from borgctl.text import printable_excerpt, rows, size
 
 _MOST_LINES = 20
 
@@ -13,7 +13,9 @@ _MOST_LINES = 20
 def sentences(message: Message, title: str, columns: int | None = None) -> list[str]:
     """Write a message as lines, each with `title` and whose words these are."""
     whose = "ssh or client" if message.source == "unframed" else f"{message.source}: {message.level.lower()}"
-    lines = [shown(line) for line in message.text.split("\n", _MOST_LINES - 1)]  # the rest stays one line, escaped
+    lines = [
+        printable_excerpt(line) for line in message.text.split("\n", _MOST_LINES - 1)
+    ]  # the rest stays one line, escaped
     return [row for line in lines if line for row in rows(f"{title}: {whose}: ", line, columns)] or [
         f"{title}: {whose}: "
     ]
@@ -22,5 +24,5 @@ def sentences(message: Message, title: str, columns: int | None = None) -> list[
 def position(now: Counts | Step) -> str:
     """Write how far a run is; a step of borg's is the client's words, and marked so."""
     if isinstance(now, Step):
-        return f"borg: {shown(now.text)[:80]}"
+        return f"borg: {printable_excerpt(now.text)[:80]}"
     return f"{now.files} files, {size(now.original)} original, {size(now.new)} new"

@@ -3,7 +3,8 @@
 Words are our reasons and alerts, borg's names of its messages, and kinds of ssh's errors. Most can also have a harmless
 cause. A person must find out the cause before anything is accepted, compacted or run again.
 
-    suspicious("rpc-refused")       suspicious(past.reason, past.detail)
+    >>> suspicious("rpc-refused"), suspicious("no-space")
+    (True, False)
 """
 
 OURS = (

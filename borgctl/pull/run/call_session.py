@@ -52,7 +52,6 @@ def serve_to(
         starts,
         transcript=transcript,
         screen=launcher.screen,
-        stop=launcher.stop,
         seconds=seconds,
         patience=launcher.patience,
         room=room,

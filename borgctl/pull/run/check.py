@@ -41,11 +41,10 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
             None,
             transcript=transcript,
             screen=launcher.screen,
-            stop=launcher.stop,
             seconds=min(_SECONDS, target.timeout),
             patience=launcher.patience,
         )
-        verdict = unanswered(target, session.run(), transcript, launcher.screen)
+        verdict = unanswered(target, session.run(launcher.stop), transcript, launcher.screen)
     hello = transcript.hello
     if verdict is not None or hello is None:
         yield _silent(target, verdict or Verdict("failed", "launcher", None, "no-hello"), transcript)

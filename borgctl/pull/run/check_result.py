@@ -8,7 +8,7 @@ from typing import Any
 
 from borgctl.console.text import wrapped
 from borgctl.pull.targets.owner import typed
-from borgctl.pull.text import shown
+from borgctl.text import printable_excerpt
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Check:
 
     def lines(self, width: int) -> list[str]:
         """Return it for people, wrapped."""
-        lines = wrapped(f"{self.level:<6} {self.name:<11} ", shown(self.text), width)
+        lines = wrapped(f"{self.level:<6} {self.name:<11} ", printable_excerpt(self.text), width)
         return [*lines, *wrapped(f"{'':19}-> ", typed(self.hint), width)] if self.hint and self.level != "ok" else lines
 
 

@@ -19,7 +19,7 @@ from borgctl.pull.run.check_result import Check
 from borgctl.pull.state.state import State
 from borgctl.pull.targets.paths import Folders, host_id
 from borgctl.pull.targets.targets import Target, in_bytes
-from borgctl.pull.text import size
+from borgctl.text import size
 
 _LITTLE = 1_000_000_000  # bytes
 

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
+from borgctl.fs import atomic
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.client.verdict import GOOD, Verdict
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import lost, named, unknown_job
 from borgctl.pull.report.outcome import Facts, committed, emptied, judge, tolerated
 from borgctl.pull.report.past_runs import Ended
@@ -32,10 +33,10 @@ from borgctl.pull.run.ready import release, unready
 from borgctl.pull.state.broken_off import recalled
 from borgctl.pull.state.running import Begun, marked
 from borgctl.pull.state.state_file import load as load_state
-from borgctl.pull.targets.paths import make
 from borgctl.pull.targets.targets import Target
-from borgctl.pull.text import size
+from borgctl.text import size
 from borgctl.values import Head
+from borgctl.wire.frames import GOOD
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def run_call(
     shown first.
     """
     base = launcher.folders.borg(target.name)
-    make(base)
+    atomic.directories(base)
     repository = str(target.repository)
     transcript, begun, clock = Transcript(call.asked, call.until), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")
@@ -85,7 +86,7 @@ def run_call(
     last = transactions.last(repository)
     with lowered(repository) if session.name == "prune" else nullcontext():
         programs, room = starts(launcher, target, session, path), partial(last_room, repository, session)
-        facts = serve_to(launcher, call, programs, transcript, seconds, room).run()
+        facts = serve_to(launcher, call, programs, transcript, seconds, room).run(launcher.stop)
     release(launcher, target, transcript, "borg serve")
     session_verdict = verdict(facts, transcript)
     if session.name == "init" and session_verdict.outcome in GOOD:

@@ -6,13 +6,12 @@ lock. The target's lock is held all the time: no run, compact or other window of
     status = hold(launcher, target, seconds=1800)
 """
 
-import select
 import time
 from dataclasses import replace
 
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
-from borgctl.pull.client.verdict import GOOD, Verdict
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import named
 from borgctl.pull.report.outcome import Facts, judge
@@ -25,6 +24,7 @@ from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.paths import lock
 from borgctl.pull.targets.targets import Target
+from borgctl.wire.frames import GOOD
 
 _IN_ORDER = 60.0  # seconds: the client closes the window itself, and takes 40 to end borg in order
 _PACE = 1.0  # seconds that a session takes at least, so that no client can start many
@@ -70,7 +70,7 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
             return 0 if good else 2
         if report.verdict.reason in _CUT:
             return 2  # how any other command ended is the admin's business
-        select.select([launcher.stop.fd], [], [], max(0.0, _PACE - report.duration))
+        launcher.stop.wait(_PACE - report.duration)
     return 0
 
 

@@ -6,8 +6,8 @@ state.accept("root (sudo: eva)", "log was moved to a new disk", now)        the 
 
 from dataclasses import dataclass, field, replace
 
-from borgctl.pull.client.verdict import GOOD
 from borgctl.values import Head
+from borgctl.wire.frames import GOOD
 
 MOST_JOBS = 200
 MOST_ACCEPTED = 50

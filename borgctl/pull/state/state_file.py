@@ -16,7 +16,7 @@ import re
 from typing import Any
 
 from borgctl.errors import BadValue
-from borgctl.pull import atomic
+from borgctl.fs import atomic
 from borgctl.pull.client import frame_fields
 from borgctl.pull.state.state import Acceptance, Alert, Job, Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
@@ -45,8 +45,8 @@ def save(folders: Folders, name: TargetName, state: State) -> None:
     atomic.directories(os.path.dirname(path))
     content = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
     del content["lost"]
-    aside = f"{path}.broken" if state.lost else None
-    atomic.write(path, json.dumps(content, indent=1).encode("ascii"), aside=aside)
+    aside = f"{os.path.basename(path)}.broken" if state.lost else None
+    atomic.replace(path, json.dumps(content, indent=1).encode("ascii"), aside=aside)
 
 
 def _read(data: bytes) -> State:
