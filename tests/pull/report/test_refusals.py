@@ -40,7 +40,7 @@ def test_a_run_before_there_is_a_repository_ends_with_the_command_that_makes_one
     (tmp_path / "web1").mkdir()
     assert "once: borgpull run web1 --job init" in advised(refused, target, "prune")
     (tmp_path / "web1/config").touch()
-    assert "begin a repository where something is" in advised(refused, target, "init")
+    assert "a new repository where something is" in advised(refused, target, "init")
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_what_a_spelled_out_request_may_not_do_is_no_matter_of_a_window() -> Non
 
 
 def test_an_init_that_was_cut_short_is_told_from_an_attack_by_whoever_looks() -> None:
-    assert "remove what it left at /srv/borg/web1" in advice("open", "create", "init")
+    assert "remove what is left at /srv/borg/web1" in advice("open", "create", "init")
