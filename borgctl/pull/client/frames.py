@@ -1,7 +1,7 @@
-"""The client's stream: bytes of ssh's stderr, read as the gate's frames, one JSON object a line.
+"""Frames: read the client's stream, bytes of ssh's stderr, as the gate's frames, one JSON object a line.
 
-Everything here is written by somebody who may be hostile. Reading is total and bounded: a line is an event whose types
-were checked, or words that nobody framed, or, over LONGEST bytes, the end of trust in this stream (`TooLong`).
+The client may be hostile. Reading is total and bounded: a line is an event whose types were checked, or text without a
+frame, or, over LONGEST bytes, an error that ends the stream (`TooLong`).
 
     >>> [event(line) == Unframed("a word of ssh's") for line in Lines().feed(b"a word of ssh's\\n")]
     [True]
@@ -9,14 +9,13 @@ were checked, or words that nobody framed, or, over LONGEST bytes, the end of tr
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from borgctl.borg.warning_kinds import KINDS
 from borgctl.errors import BadValue
 from borgctl.pull.client import frame_fields
-from borgctl.values import Head, JobName
+from borgctl.pull.client.events import Audit, Event, Exit, Hello, Opened, Output, Said, Start, Unframed
+from borgctl.values import Head
 from borgctl.wire import frames
 from borgctl.wire.hashchain import MOST, VERSION
 
@@ -26,108 +25,6 @@ _MOST_RECORDS = 10**15  # numbers have at most 15 digits
 
 class TooLong(Exception):  # noqa: N818 - reads as what it says where it is caught
     """A line of the client's goes on for more than LONGEST bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Hello:
-    """What the client offers: jobs as (name, command); empty where the protocol is not ours.
-
-    `policy` is its digest, `time` its clock in seconds since the epoch, `obstacles` are reasons why a run would fail;
-    `skipped` is how many mounted file systems each job stays out of; what a gate doesn't say is None or nothing.
-    """
-
-    run: str
-    protocol: int
-    jobs: tuple[tuple[JobName, str], ...]
-    version: str | None = None
-    policy: str | None = None
-    transports: tuple[str, ...] = ()
-    repositories: tuple[str, ...] = ()
-    borg: str | None = None
-    time: float | None = None
-    obstacles: tuple[str, ...] = ()
-    skipped: tuple[tuple[JobName, int], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """The gate has accepted the request; job and repository are None where it has none, as with hello."""
-
-    run: str
-    command: str
-    job: str | None
-    repository: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A sentence of the gate's own, for people."""
-
-    run: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """A line of borg's or of a hook's, or a piece of one if `more`."""
-
-    run: str
-    source: str
-    stream: str
-    data: str
-    more: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Audit:
-    """What the client says of its audit log: a head, and whether the log holds the record that was sent as --seen.
-
-    `digests` are those of the records from there to the head, None where it has none to show; `behind` is how many more
-    there are. `proves`: it is a gate that can show them, in the way that we know.
-    """
-
-    head: Head
-    continues: bool | None
-    proves: bool = False
-    digests: tuple[str, ...] | None = None
-    behind: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A window's state: open, used by a command of the client's own admin, or renewed: that has changed the key."""
-
-    run: str
-    state: str
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """The gate's last word on a run.
-
-    `skipped_mounts`: how many file systems `one-file-system` kept out of it; `warnings`: counts of borg's warnings by
-    kind (`warning_kinds.KINDS`).
-    """
-
-    run: str
-    outcome: str
-    origin: str
-    code: int
-    reason: str | None
-    audit: Audit | None = None
-    skipped_mounts: int = 0
-    warnings: Mapping[str, int] = field(default_factory=dict)
-    pruned: tuple[int, ...] | None = None  # archives that a prune kept, and marked as deleted
-
-
-@dataclass(frozen=True, slots=True)
-class Unframed:
-    """A line that is no frame: a banner, a shell's noise, ssh's own error. Shown, never believed."""
-
-    text: str
-
-
-Event = Hello | Start | Said | Output | Opened | Exit | Unframed
 
 
 class Lines:

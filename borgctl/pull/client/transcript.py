@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from borgctl.console.text import local
 from borgctl.pull.client.borglog import Counts, Note, Step, counts, read
-from borgctl.pull.client.frames import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
+from borgctl.pull.client.events import Event, Exit, Hello, Opened, Output, Said, Start, Unframed
+from borgctl.pull.client.frames import LONGEST, parse
 from borgctl.wire import frames
 
 MOST_RESULT = 4 << 20  # bytes

@@ -23,7 +23,7 @@ from borgctl.pull.run import window as windows
 from borgctl.pull.run.check_result import status as check_status
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run_all
-from borgctl.pull.run.session import Timeouts
+from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load

@@ -10,7 +10,7 @@ kind leaves there.
 
 from dataclasses import dataclass, replace
 
-from borgctl.pull.client.frames import Exit
+from borgctl.pull.client.events import Exit
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession

@@ -10,7 +10,7 @@ import os
 import pwd
 import re
 
-from borgctl.pull.client.frames import Audit
+from borgctl.pull.client.events import Audit
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.report.past_runs import Ended, count, withdrawn
 from borgctl.pull.state.state import Alert, State

@@ -9,7 +9,7 @@ from typing import Any
 
 from borgctl.borg.warning_kinds import written
 from borgctl.console.text import elapsed
-from borgctl.pull.client.frames import Audit
+from borgctl.pull.client.events import Audit
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import advice

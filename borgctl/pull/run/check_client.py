@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from borgctl.console.text import elapsed
 from borgctl.errors import REASONS
-from borgctl.pull.client.frames import Hello
+from borgctl.pull.client.events import Hello
 from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.targets.targets import Target

@@ -1,4 +1,7 @@
-"""compact: free the space that a client's prune has marked, on the server itself, without key and passphrase."""
+"""compact: free the space that a client's prune has marked, on the server itself, without key and passphrase.
+
+compact(folders, target, screen, stop)         0, and on the screen "web1 compact: ok"
+"""
 
 import signal
 import subprocess
@@ -29,7 +32,7 @@ from borgctl.pull.targets.targets import Target
 from borgctl.text import printable_excerpt
 
 _QUOTA = "Storage quota: "
-_DRAIN = 2.0  # seconds that borg's words are read when it has ended: somebody else may hold the pipe
+_DRAIN = 2.0  # seconds for which borg's output is read once it has ended: another process may hold the pipe
 
 
 def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
@@ -64,17 +67,17 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
 
 
 def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool = False) -> bool:
-    """Look at the repository; say why nothing may be compacted, as the end of this compact, and tell whether it may.
+    """Inspect the repository; return whether it may be compacted, and show why not.
 
-    While an alert stands it may not: what somebody deleted can be brought back until it is compacted, and then no more.
+    While an alert stands it may not: what somebody deleted can be brought back only until it is compacted.
     """
-    seen = inspect(folders, target, time.time(), ours=ours)
-    for message in seen.messages:
+    inspection = inspect(folders, target, time.time(), ours=ours)
+    for message in inspection.messages:
         screen.show(message)
     standing = state_file.load(folders, target.name).alerts
-    for alert in (standing | {alert.reason: alert for alert in seen.alerts}).values():
+    for alert in (standing | {alert.reason: alert for alert in inspection.alerts}).values():
         screen.end(f"{target.name} compact: {alerted(alert)}")
-    verdict = seen.verdict or (Verdict("refused", "launcher", None, "alert-stands") if standing else None)
+    verdict = inspection.verdict or (Verdict("refused", "launcher", None, "alert-stands") if standing else None)
     if verdict is None:
         return True
     screen.end(f"{target.name} compact: {verdict.outcome} (launcher: {verdict.reason})")
@@ -83,13 +86,13 @@ def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool =
 
 
 def _hint(folders: Folders, target: Target) -> str | None:
-    """Return what to do where borg has failed, as far as that is to be seen from outside."""
+    """Return what to do where borg has failed, as far as that shows from outside."""
     lack = full(str(target.repository))
     return f"{lack}: move something else away from that disk, then try again" if lack else locked(folders, target)
 
 
 def _wait(child: Child, screen: Screen, stop: Stop) -> int:
-    """Show what borg says until it has ended; a signal to the launcher ends it in order."""
+    """Show borg's output until it has ended; a signal to the launcher ends it in order."""
     loop, lines, said = EventLoop(), Lines(), set[str]()
     termination = Termination(loop, child.send, ((0, signal.SIGTERM), (30, signal.SIGKILL)))
 
@@ -107,9 +110,9 @@ def _wait(child: Child, screen: Screen, stop: Stop) -> int:
 
 
 def _show(lines: Lines, data: bytes, screen: Screen, said: set[str]) -> None:
-    """Show borg's lines; of those on the quota, which it says at its start and again before it frees, the first.
+    """Show borg's lines; of those about the quota only the first, as borg repeats it before it frees space.
 
-    Of a traceback, which borg prints where the disk is full, its last line.
+    Of a traceback, which borg prints where the disk is full, show the last line.
     """
     try:
         for line in lines.feed(data):

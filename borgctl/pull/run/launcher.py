@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report.progress import Screen
-from borgctl.pull.run.session import Timeouts
+from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.paths import Folders
 
 

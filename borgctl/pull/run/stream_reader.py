@@ -1,7 +1,7 @@
-"""Hearing: bytes of the client's stream and of serve's stderr, turned into a transcript and onto the screen.
+"""Stream reader: read the client's stream and serve's stderr into a transcript and onto the screen.
 
-hearing.client(chunk)       # raises TooLong; b"" is the end
-hearing.serve(chunk)
+reader.client(chunk)        # raises TooLong; b"" is the end
+reader.serve(chunk)
 """
 
 import re
@@ -13,12 +13,12 @@ from borgctl.pull.report.progress import Screen
 
 _MOST_SERVE_LINES = 200
 
-# What ssh advises about a known_hosts file; ours is made for one call (`peer.prepare`), from the target file
+# ssh's advice about a known_hosts file; ours is made for one call (`client_command.prepare`), from the target file
 _ADVICE = re.compile(rb"^ *(?:remove with:|ssh-keygen -f |Offending \S+ key in |Add correct host key in )")
 
 
-class Hearing:
-    """What both streams have left unfinished; `transcript` keeps what they said."""
+class StreamReader:
+    """Both streams, with their unfinished lines; `transcript` keeps the rest."""
 
     def __init__(self, transcript: Transcript, screen: Screen) -> None:
         self.transcript, self._screen = transcript, screen
@@ -31,7 +31,7 @@ class Hearing:
                 self._screen.show(self.transcript.take(event(line)))
 
     def serve(self, data: bytes) -> None:
-        """Take bytes of serve's stderr, which quotes the client; only so many of its warnings are kept."""
+        """Take bytes of serve's stderr, which quotes the client; keep a limited number of its warnings."""
         try:
             lines = self._serve.feed(data) if data else self._serve.finish()
         except TooLong:
@@ -48,6 +48,6 @@ class Hearing:
 
 
 def _note(line: str) -> object:
-    """Read a line of serve's: JSON, or `$LOG LEVEL NAME TEXT` before a client has said which of them it wants."""
+    """Read a line of serve's: JSON, or `$LOG LEVEL NAME TEXT` before a client has chosen one of them."""
     plain = re.fullmatch(r"\$LOG ([A-Z]+) \S+ (?:Remote: )?(.*)", line)
     return Note(plain[1], plain[2]) if plain else read(line)

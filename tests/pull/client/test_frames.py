@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgctl.pull.client.borglog import Counts, Note, read
-from borgctl.pull.client.frames import LONGEST, Exit, Hello, Lines, Output, Start, TooLong, Unframed, event
+from borgctl.pull.client.events import Exit, Hello, Output, Start, Unframed
+from borgctl.pull.client.frames import LONGEST, Lines, TooLong, event
 from borgctl.pull.client.transcript import LONGEST_MESSAGE, MOST_MESSAGES, MOST_RESULT, Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.progress import Plain
 from borgctl.pull.report.report import Report, readable, record, summary
-from borgctl.pull.run.stream_reader import Hearing
+from borgctl.pull.run.stream_reader import StreamReader
 from borgctl.text import printable_excerpt
 
 ASKED = ("default", "/srv/borg/web1")
@@ -72,9 +73,9 @@ def exit_line(**fields: object) -> bytes:
 
 def heard(stream: bytes) -> tuple[Transcript, str]:
     transcript, screen = Transcript(ASKED), io.StringIO()
-    hearing = Hearing(transcript, Plain(screen))
-    hearing.client(stream)
-    hearing.client(b"")
+    reader = StreamReader(transcript, Plain(screen))
+    reader.client(stream)
+    reader.client(b"")
     return transcript, screen.getvalue()
 
 
@@ -311,9 +312,9 @@ def test_any_json_of_borgs_is_read(value: object) -> None:
 def test_a_window_that_is_open_says_until_when_by_our_own_clock():
     until = time.time() + 600
     transcript, screen = Transcript((None, ASKED[1]), until), io.StringIO()
-    hearing = Hearing(transcript, Plain(screen))
-    hearing.client(start(job=None, command="window") + frame("window", state="open", seconds=86400))
-    hearing.client(frame("window", state="used"))
+    reader = StreamReader(transcript, Plain(screen))
+    reader.client(start(job=None, command="window") + frame("window", state="open", seconds=86400))
+    reader.client(frame("window", state="used"))
     opened, used = screen.getvalue().splitlines()
     assert re.search(rf"the window is open until (\S+ )?{datetime.fromtimestamp(until):%H:%M:%S}$", opened)
     assert used.endswith("the window is used")
@@ -321,15 +322,15 @@ def test_a_window_that_is_open_says_until_when_by_our_own_clock():
 
 def test_a_window_is_open_and_then_used_and_nothing_else():
     transcript = Transcript((None, ASKED[1]))
-    hearing = Hearing(transcript, Plain(io.StringIO()))
-    hearing.client(start(job=None, command="window") + frame("window", state="open", seconds=60))
+    reader = StreamReader(transcript, Plain(io.StringIO()))
+    reader.client(start(job=None, command="window") + frame("window", state="open", seconds=60))
     assert not transcript.used
-    hearing.client(frame("window", state="used") + frame("exit", outcome="ok", origin="borg", code=0))
+    reader.client(frame("window", state="used") + frame("exit", outcome="ok", origin="borg", code=0))
     assert transcript.used and not transcript.renewed and not transcript.astray
     assert transcript.ending() is not None
     renewed = Transcript((None, ASKED[1]))
-    hearing = Hearing(renewed, Plain(io.StringIO()))
-    hearing.client(start(job=None, command="window") + frame("window", state="renewed"))
+    reader = StreamReader(renewed, Plain(io.StringIO()))
+    reader.client(start(job=None, command="window") + frame("window", state="renewed"))
     assert renewed.renewed and not renewed.used
     for state in ("closed", 7, None):
         assert isinstance(event(frame("window", state=state).strip()), Unframed)

@@ -7,7 +7,7 @@ import pytest
 from stage import TOP
 
 from borgctl.errors import REASONS
-from borgctl.pull.client.frames import Exit
+from borgctl.pull.client.events import Exit
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import ADVICE, advice_on_reason
 from borgctl.pull.report.outcome import ACCEPTED, Facts, committed, emptied, exit_status, judge, tolerated

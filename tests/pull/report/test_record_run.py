@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from machines import full_disk
 
 from borgctl.fs import atomic
-from borgctl.pull.client.frames import Audit, Exit, Hello, Output, Unframed, event
+from borgctl.pull.client.events import Audit, Exit, Hello, Output, Unframed
+from borgctl.pull.client.frames import event
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import record_run

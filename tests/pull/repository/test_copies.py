@@ -10,7 +10,7 @@ import pytest
 from machines import full_disk
 
 from borgctl.pull.repository import copies, repo_config
-from borgctl.pull.run.session import Timeouts
+from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
 from borgctl.pull.targets.paths import TargetName, host_id, lock
 

@@ -11,7 +11,7 @@ from machines import full_disk
 
 from borgctl.pull.repository import inspection as repositories
 from borgctl.pull.repository import repo_config
-from borgctl.pull.run.session import Timeouts
+from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
 from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.paths import TargetName

@@ -10,7 +10,7 @@ import pytest
 from borgctl.pull.repository import repo_config, reserve, space, transactions
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run import session
-from borgctl.pull.run.session import Timeouts
+from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
 from borgctl.pull.targets.paths import TargetName, host_id
 

@@ -21,7 +21,8 @@ from borgctl.pull.report.progress import Plain, Quiet
 from borgctl.pull.repository import guard
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run_all
-from borgctl.pull.run.session import Session, Timeouts
+from borgctl.pull.run.session import Session
+from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
 from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.errors import PullError
@@ -458,7 +459,7 @@ def test_a_guard_that_is_killed_ends_the_run_and_lets_nothing_more_pass(world) -
     told = json.loads(out)
     assert (launcher.returncode, told["outcome"], told["reason"]) == (2, "failed", "guard-failed")
     assert told["passed"] is None
-    assert "the guard ended with status -9 and told nothing" in [message["text"] for message in told["messages"]]
+    assert "the guard ended with status -9 and reported nothing" in [message["text"] for message in told["messages"]]
     assert passed.read_bytes() == b""
     assert all(gone(pid, 0.1) for pid in ours)
 
@@ -474,9 +475,9 @@ def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world, mo
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("cat", "the guard ended with status 0 and told nothing"),
+        ("cat", "the guard ended with status 0 and reported nothing"),
         ("cat; echo Traceback >&2", "the guard failed: Traceback"),
-        ("exit 1", "the guard ended with status 1 and told nothing"),
+        ("exit 1", "the guard ended with status 1 and reported nothing"),
         ('cat; echo \'{"event": "refused"}\' >&2; exit 3', 'the guard failed: {"event": "refused"}'),
     ],
 )
