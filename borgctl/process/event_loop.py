@@ -158,14 +158,14 @@ class Termination:
 class Signals:
     """Signals that end nothing while this is entered, but are noted, and make `fd` readable.
 
-    They are not blocked then, whatever our starter has blocked; with `keep_ignored`, one that it ignored stays ignored
+    They are not blocked then, whatever our starter has blocked; one of `keep_ignored` that it ignored stays ignored
     (nohup). The kernel may give a signal to another thread, and then no wait of ours is interrupted: it is the
     descriptor that wakes the loop (signal.set_wakeup_fd). To be entered in the main thread.
 
         with Signals(SIGTERM, SIGHUP) as signals: loop.watch(signals.fd, lambda: note(signals.take()))
     """
 
-    def __init__(self, *numbers: int, keep_ignored: bool = False) -> None:
+    def __init__(self, *numbers: int, keep_ignored: Sequence[int] = ()) -> None:
         self._numbers, self._keep_ignored = numbers, keep_ignored
         self.received: list[int] = []
         self._taken = 0
@@ -173,7 +173,7 @@ class Signals:
     def __enter__(self) -> Self:
         self.fd, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        numbers = [n for n in self._numbers if not (self._keep_ignored and signal.getsignal(n) is signal.SIG_IGN)]
+        numbers = [n for n in self._numbers if not (n in self._keep_ignored and signal.getsignal(n) is signal.SIG_IGN)]
         self._handlers = {n: signal.signal(n, self._note) for n in numbers}
         self._mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, self._handlers)
         return self

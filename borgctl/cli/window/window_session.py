@@ -81,7 +81,7 @@ class Visit:
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = environment.carried(env, carrier, fds[0] if fds else None)
         mount, shown = _mounting(words), (Shown(stdout, 1), Shown(stderr, 2))
-        with Signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT, keep_ignored=True) as signals:
+        with Signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT, keep_ignored=[signal.SIGHUP]) as signals:
             try:
                 process = subprocess.Popen(
                     [self.policy.borg, *_in_foreground(words)],

@@ -10,6 +10,8 @@ from typing import Self
 
 from borgctl.process.event_loop import EventLoop, Signals
 
+_ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Stop:
     """Catch SIGINT, SIGTERM and SIGHUP while it is entered; what was ignored before (nohup) stays ignored.
@@ -19,7 +21,7 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self._signals = Signals(signal.SIGINT, signal.SIGTERM, signal.SIGHUP, keep_ignored=True)
+        self._signals = Signals(*_ASKING, keep_ignored=_ASKING)
 
     def __enter__(self) -> Self:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
