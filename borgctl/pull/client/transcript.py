@@ -48,7 +48,7 @@ class Transcript:
         self.hello: Hello | None = None
         self.hello_time = 0.0  # when (time.time) hello came
         self.start: Start | None = None
-        self.astray = False  # the frames contradict each other or the request
+        self.mismatch = False  # the frames contradict each other or the request
         self.result_cut = False
         self.used = False  # the window was used
         self.renewed = False  # and the key was changed in it
@@ -75,7 +75,7 @@ class Transcript:
         if isinstance(event, Unframed):
             return self.keep(Message("unframed", "WARNING", event.text)) if event.text.strip() else None
         if self._exit is not None or (self.start is not None and event.run != self.start.run):
-            self.astray = True  # a frame after the last one, or of another run
+            self.mismatch = True  # a frame after the last one, or of another run
             return None
         if len(self._runs) < 2:
             self._runs.add(event.run)
@@ -84,7 +84,7 @@ class Transcript:
                 self.hello_time = self.hello_time or time.time()
                 self.hello = self.hello or event
             case Start():
-                self.astray |= self.start is not None or (event.job, event.repository) != self.asked
+                self.mismatch |= self.start is not None or (event.job, event.repository) != self.asked
                 self.start = self.start or event
             case Exit():
                 self._exit = event
@@ -101,7 +101,7 @@ class Transcript:
 
     def ending(self) -> Exit | None:
         """Return the gate's exit line, if there is one of this run."""
-        return self._exit if self._exit and self._exit.run == self.run and not self.astray else None
+        return self._exit if self._exit and self._exit.run == self.run and not self.mismatch else None
 
     def keep(self, message: Message) -> Message | None:
         """Keep a message, cut if it is long; return it as kept, None where there are too many."""

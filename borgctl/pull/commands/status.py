@@ -8,8 +8,8 @@ import typer
 
 from borgctl.pull.commands.arguments import All, Json, TargetArgument
 from borgctl.pull.commands.output import warn_of_none
-from borgctl.pull.report.forget import forgotten
-from borgctl.pull.report.record_run import accepted, alerted
+from borgctl.pull.report import forget as forgetting
+from borgctl.pull.report import record_run
 from borgctl.pull.report.status import standings
 from borgctl.pull.report.target_status import nagios
 from borgctl.pull.targets.errors import PullError
@@ -61,8 +61,8 @@ def accept(
     Example: borgpull accept web1 --reason 'log was moved to a new disk'
     """
     name = TargetName(target)
-    for alert in accepted(context.obj, load(context.obj, name).name, reason, time.time()):
-        print(f"{name}: accepted: {alerted(alert)}")
+    for alert in record_run.accept(context.obj, load(context.obj, name).name, reason, time.time()):
+        print(f"{name}: accepted: {record_run.alert_line(alert)}")
 
 
 def forget(
@@ -80,5 +80,6 @@ def forget(
     Example: borgpull forget web1 --job weekly
     """
     target = load(context.obj, TargetName(name))
-    for line in forgotten(context.obj, target, tuple(JobName(text) for text in job or ()), repository, time.time()):
+    jobs = tuple(JobName(text) for text in job or ())
+    for line in forgetting.forget(context.obj, target, jobs, repository, time.time()):
         print(f"{target.name}: {line}")

@@ -1,6 +1,6 @@
 """forget: forget jobs, or which repository a target has, at a person's command. The state keeps who did it.
 
-for line in forgotten(folders, target, (JobName("weekly"),), repository=False, now=now): print(line)
+for line in forget(folders, target, (JobName("weekly"),), repository=False, now=now): print(line)
 """
 
 from borgctl.pull.report.record_run import person
@@ -12,7 +12,7 @@ from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 
 
-def forgotten(folders: Folders, target: Target, jobs: tuple[JobName, ...], repository: bool, now: float) -> list[str]:
+def forget(folders: Folders, target: Target, jobs: tuple[JobName, ...], repository: bool, now: float) -> list[str]:
     """Forget all of it, or nothing and raise PullError; return a line for each thing. May raise Busy."""
     if not jobs and not repository:
         raise PullError("nothing to forget is named", f"borgpull forget {target.name} --job JOB, or --repository")

@@ -136,7 +136,7 @@ def unknown_job(target: str, jobs: Iterable[str]) -> str:
     return f"the client's policy has no such job{before}; to see what it offers: borgpull test {target}"
 
 
-def lost(messages: Iterable[Message], seconds: float, *, window: bool) -> str:
+def advice_on_lost_connection(messages: Iterable[Message], seconds: float, *, window: bool) -> str:
     """Return what to do where the client's side ended in the middle, after so many seconds."""
     after = elapsed(seconds)
     ssh_says_so = any(message.source == "unframed" and re.search(_LOST, message.text) for message in messages)
@@ -145,6 +145,6 @@ def lost(messages: Iterable[Message], seconds: float, *, window: bool) -> str:
     )
 
 
-def named(name: str, target: str) -> str:
+def advice_for(name: str, target: str) -> str:
     """Return the advice for a key of SSH or a reason of the launcher, with the target's name in it."""
     return (SSH | ADVICE)[name].replace("TARGET", target)

@@ -32,7 +32,7 @@ class Facts:
 
     exit: Exit | None = None
     started: bool = True
-    astray: bool = False
+    mismatch: bool = False
     ended: str | None = None
     peer: str = "ssh"
     status: int | None = 0
@@ -56,7 +56,7 @@ def judge(facts: Facts) -> Verdict:
         return Verdict("failed", "guard", None, "no-repository" if missing else "rpc-refused")
     if facts.ended is not None:
         return Verdict("timeout" if facts.ended == "timeout" else "failed", "launcher", None, facts.ended)
-    if facts.astray:
+    if facts.mismatch:
         return Verdict("failed", "launcher", facts.status, "frame-mismatch")
     if exit_line is None and facts.serve_first:
         return Verdict("failed", "serve", facts.serve, "serve-failed")
@@ -91,7 +91,7 @@ def _good(facts: Facts, exit_line: Exit) -> Verdict:
     return Verdict(exit_line.outcome, exit_line.origin, exit_line.code, exit_line.reason)
 
 
-def committed(
+def require_commit(
     verdict: Verdict, session: GuardSession, passed: Passed | None, command: str | None, moved: bool
 ) -> Verdict:
     """Return the verdict, or a failed one where a run reports success without what a job of its kind leaves.
@@ -108,7 +108,7 @@ def committed(
     return Verdict("failed", "launcher", verdict.code, "nothing-committed")
 
 
-def emptied(verdict: Verdict, files: int | None, before: int | None) -> Verdict:
+def require_files(verdict: Verdict, files: int | None, before: int | None) -> Verdict:
     """Return the verdict, or a failed one where a good run saved no file, and the last good one some.
 
     The numbers are None where unknown. An empty mount point looks like that.
@@ -118,7 +118,7 @@ def emptied(verdict: Verdict, files: int | None, before: int | None) -> Verdict:
     return verdict
 
 
-def tolerated(verdict: Verdict, kinds: tuple[str, ...], exit_line: Exit | None) -> Verdict:
+def accept_warnings(verdict: Verdict, kinds: tuple[str, ...], exit_line: Exit | None) -> Verdict:
     """Return the verdict, or a good one where the target accepts every kind of borg's warnings.
 
     The counts are the client's word, as is all that it says of its files. Without counts there is nothing to accept.

@@ -2,7 +2,7 @@
 
 A restore window and a spelled-out request do not change a target's status; nor does a job that does not exist.
 
-    alerts = [*withdrawn(state, ended), *count(state, ended)]
+    alerts = [*drop_withdrawn(state, ended), *count(state, ended)]
 """
 
 import re
@@ -46,7 +46,7 @@ class Ended:
     refused: Refused | None = None
 
 
-def withdrawn(state: State, ended: Ended) -> list[Alert]:
+def drop_withdrawn(state: State, ended: Ended) -> list[Alert]:
     """Drop jobs that the client no longer offers; for a job with a good run that is an alert.
 
     So a client can hide an overdue job, but not unnoticed.

@@ -12,7 +12,7 @@ import re
 
 from borgctl.pull.client.events import Audit
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.report.past_runs import Ended, count, withdrawn
+from borgctl.pull.report.past_runs import Ended, count, drop_withdrawn
 from borgctl.pull.state.state import Alert, State
 from borgctl.pull.state.state_file import load, save
 from borgctl.pull.targets.errors import PullError
@@ -37,7 +37,7 @@ def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, .
         state.since = ended.time if state.since is None else state.since
         alerts += state.alerts.values() if state.lost else ()
         alerts += [*_audit_alerts(state, ended), *_config_alerts(state, ended)]
-        alerts += withdrawn(state, ended)
+        alerts += drop_withdrawn(state, ended)
         alerts += [*count(state, ended), *_client_alerts(state, ended)]
         save(folders, name, state)
     except OSError as error:
@@ -47,7 +47,7 @@ def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, .
     return tuple(alerts)
 
 
-def accepted(folders: Folders, name: TargetName, reason: str, now: float) -> tuple[Alert, ...]:
+def accept(folders: Folders, name: TargetName, reason: str, now: float) -> tuple[Alert, ...]:
     """Take a target's alerts away, with a person's reason, under its lock; raise PullError where there is none."""
     if not reason.strip() or len(reason) > _LONGEST_REASON:
         raise PullError(f"--reason needs 1 to {_LONGEST_REASON} characters")
@@ -158,7 +158,7 @@ def _log_fault(seen: Head | None, answer: Audit, *, linked: bool, well: bool) ->
     return None
 
 
-def alerted(alert: Alert) -> str:
+def alert_line(alert: Alert) -> str:
     """Write an alert for people."""
     again = f", {alert.count} times" if alert.count > 1 else ""
     return f"ALERT: {printable_excerpt(f'{alert.reason}: {alert.text}')} (first {iso(alert.time)}{again})"

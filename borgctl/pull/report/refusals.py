@@ -2,7 +2,7 @@
 
 Where the client may have meant well, the sentence has a line to paste. No borg that borgctl starts sends anything else.
 
-    advised(Refused("destroy", "create", "never", "…"), target, "default")    "the client's borg was asked for …"
+    advice_on_refusal(Refused("destroy", "create", "never", "…"), target, "default")    "something other than borgctl …"
 """
 
 from dataclasses import replace
@@ -22,7 +22,7 @@ HOSTILE = (
 )
 
 
-def advised(refused: Refused, target: Target, job: str | None) -> str:
+def advice_on_refusal(refused: Refused, target: Target, job: str | None) -> str:
     """Return what to do; `job` is None for a window, and for a spelled-out request."""
     if refused.stray:
         return ADVICE["stray-output"]

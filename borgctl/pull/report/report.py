@@ -14,7 +14,7 @@ from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import advice
 from borgctl.pull.report.progress_text import position
-from borgctl.pull.report.record_run import alerted
+from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state.state import Alert
 from borgctl.pull.targets.owner import typed
@@ -69,7 +69,7 @@ def summary(report: Report) -> str:
     if verdict.outcome != "ok" and transcript.gate_run is not None:
         lines.append(f"{title}: on the client: borgctl audit show --run {transcript.gate_run}")
     if report.alerts:
-        lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
+        lines += [f"{title}: {alert_line(alert)}" for alert in report.alerts]
         lines.append(typed(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT"))
     return "\n".join(lines)
 

@@ -18,7 +18,7 @@ from borgctl.pull.report.past_runs import retire
 from borgctl.pull.report.target_status import AtWork, Row, Standing
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.state import running, state_file
-from borgctl.pull.state.broken_off import interrupted
+from borgctl.pull.state.broken_off import mark_failed
 from borgctl.pull.state.running import Seen
 from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.errors import PullError
@@ -51,7 +51,7 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
         except (PullError, BadValue, OSError) as error:
             yield Standing(text, (Row(text, None, "invalid", text=str(error).partition("\n")[0]),), State())
             continue
-        interrupted(state, begun)
+        mark_failed(state, begun)
         if target.jobs is not None:
             retire(state, tuple(str(job.name) for job in target.described))
         rows = tuple(_completed(row, state, now) for row in _rows(judge))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.console.text import elapsed
-from borgctl.pull.report.record_run import alerted
+from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.report.suspicion import suspicious
 from borgctl.pull.state.state import Alert, Past, State
 from borgctl.text import iso, printable_excerpt
@@ -137,7 +137,7 @@ class Standing:
         if work is not None and busy not in [row.job for row in self.rows if row.job]:
             yield f"{self.target}{f' {busy}' if busy else ''}: {work}"
         for alert in self.state.alerts.values():
-            yield f"{self.target}: {alerted(alert)}{f', {POSSIBLE_ATTACK}' if suspicious(alert.reason) else ''}"
+            yield f"{self.target}: {alert_line(alert)}{f', {POSSIBLE_ATTACK}' if suspicious(alert.reason) else ''}"
 
     @property
     def plain(self) -> dict[str, Any]:

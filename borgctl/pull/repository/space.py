@@ -2,7 +2,7 @@
 
 A session that filled the disk leaves segments that were never committed. The next one removes them, if it can start.
 
-    lacking("/srv/borg/web1", session)      None, or what is missing
+    missing_space("/srv/borg/web1", session)      None, or what is missing
     clear(folders, "/srv/borg/web1")        remove such segments, where the disk is full
 """
 
@@ -23,7 +23,7 @@ _INDEX = 4  # borg wants space for so many more indices (borg/repository.py, che
 _JOBS = ("create", "init", "prune")  # the client's admin may try to delete, however little is left
 
 
-def lacking(repository: str, session: GuardSession) -> str | None:
+def missing_space(repository: str, session: GuardSession) -> str | None:
     """Return why a session of this kind could commit nothing; None where there is space."""
     needed, left = _needed(repository, session), free(repository)
     if session.name not in _JOBS or needed is None or left is None or left >= needed:

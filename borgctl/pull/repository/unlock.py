@@ -28,7 +28,7 @@ def unlock(folders: Folders, target: Target, *, really: bool, now: float) -> lis
     return [holder.sentence(now) for holder in holding]
 
 
-def locked(folders: Folders, target: Target) -> str | None:
+def lock_hint(folders: Folders, target: Target) -> str | None:
     """Return a hint with the holder of the repository's lock, None where nobody holds it."""
     holding = holders(folders, str(target.repository))
     if not holding:

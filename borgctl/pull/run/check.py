@@ -12,7 +12,7 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
-from borgctl.pull.report.hints import advice_on_reason, named, ssh_failure
+from borgctl.pull.report.hints import advice_for, advice_on_reason, ssh_failure
 from borgctl.pull.run.check_client import client_checks
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.run.check_server import server_checks
@@ -30,7 +30,7 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
     """Yield the checks, our own side's first; a client that doesn't answer has no others."""
     yield from server_checks(launcher.folders, target, load_state(launcher.folders, target.name))
     if obstacle(target) == "host-key-missing":
-        yield Check("host-key", "error", "the target file has none", named("host-key-missing", str(target.name)))
+        yield Check("host-key", "error", "the target file has none", advice_for("host-key-missing", str(target.name)))
         return
     with workdir(launcher.folders) as path:
         client_command.prepare(target, path)
@@ -59,6 +59,6 @@ def _silent(target: Target, verdict: Verdict, transcript: Transcript) -> Check:
     words = [message.text for message in transcript.messages if message.source in ("unframed", "gate", "borgpull")]
     if verdict.reason == "ssh-failed":
         name, said = ssh_failure(words), words[-1].strip() if words else "ssh failed and said nothing"
-        return Check(name, "error", said, named(name, str(target.name)))
+        return Check(name, "error", said, advice_for(name, str(target.name)))
     text = f"{verdict.origin} says {verdict.reason or verdict.outcome}"
     return Check("hello", "error", " / ".join([text, *words[-2:]]), advice_on_reason(verdict))

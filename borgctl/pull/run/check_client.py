@@ -14,7 +14,7 @@ from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.targets.targets import Target
 
-_ASTRAY = 30.0  # seconds between two clocks: the client's clock names archives and decides what is pruned
+_TOLERANCE = 30.0  # seconds between two clocks: the client's clock names archives and decides what is pruned
 
 
 def client_checks(target: Target, hello: Hello, received: float) -> Iterator[Check]:
@@ -59,7 +59,7 @@ def _left_out(hello: Hello, jobs: list[str]) -> Iterator[Check]:
         )
 
 
-def _far_side(hello: Hello, heard: float) -> Iterator[Check]:
+def _far_side(hello: Hello, received: float) -> Iterator[Check]:
     """Report what the client's gate says about itself."""
     for code in hello.obstacles:
         advice = REASONS[code].advice if code in REASONS else None
@@ -73,10 +73,10 @@ def _far_side(hello: Hello, heard: float) -> Iterator[Check]:
     if hello.time is None:
         yield Check("clock", "warn", "the client doesn't say what time it has", "bring both sides to the same version")
         return
-    astray = hello.time - heard
-    text = f"the client's clock is {elapsed(abs(astray))} {'ahead' if astray > 0 else 'behind'}"
-    if abs(astray) > _ASTRAY:
+    offset = hello.time - received
+    text = f"the client's clock is {elapsed(abs(offset))} {'ahead' if offset > 0 else 'behind'}"
+    if abs(offset) > _TOLERANCE:
         yield Check("clock", "warn", text, "synchronise both clocks: archives are named and pruned by the client's")
     else:
-        agreed = "the clocks agree" if abs(astray) < 1 else f"{text}, as far as can be measured over ssh"
+        agreed = "the clocks agree" if abs(offset) < 1 else f"{text}, as far as can be measured over ssh"
         yield Check("clock", "ok", agreed)

@@ -10,11 +10,11 @@ import subprocess
 import time
 from collections.abc import Iterator
 
-from borgctl.pull.report.hints import named
+from borgctl.pull.report.hints import advice_for
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.repository.lock_holders import holders
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.repository.space import lacking
+from borgctl.pull.repository.space import missing_space
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.state.state import State
 from borgctl.pull.targets.paths import Folders, host_id
@@ -51,7 +51,7 @@ def _repository(folders: Folders, target: Target, state: State) -> Iterator[Chec
         there = os.path.dirname(there)
     made = os.path.isfile(f"{path}/config")
     if (wrong := problem(target, state)) and not wrong.hidden:
-        yield Check("repository", "error", f"{wrong.reason}: {wrong.text}", named(wrong.reason, str(target.name)))
+        yield Check("repository", "error", f"{wrong.reason}: {wrong.text}", advice_for(wrong.reason, str(target.name)))
     elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
         yield Check("repository", "error", f"{there} cannot be written by uid {os.geteuid()}", f"chown it: {there}")
     elif not made:
@@ -80,8 +80,8 @@ def _space(target: Target, there: str) -> Check:
     """Compare the quota with the free space; `there` is the repository, or the nearest directory above it."""
     disk = os.statvfs(there)
     free, used = disk.f_bavail * disk.f_frsize, _used(str(target.repository))
-    if lack := lacking(there, GuardSession("create")):
-        return Check("space", "error", lack, named("server-full", str(target.name)))
+    if lack := missing_space(there, GuardSession("create")):
+        return Check("space", "error", lack, advice_for("server-full", str(target.name)))
     if free < _LITTLE:
         hint = f"make room, or: borgpull compact {target.name}"
         return Check("space", "warn", f"{size(free)} free at {there}", hint)

@@ -19,12 +19,12 @@ from borgctl.pull.process.signals import Stop
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice
 from borgctl.pull.report.progress import Screen
-from borgctl.pull.report.record_run import alerted
+from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.repository import serve
 from borgctl.pull.repository.inspection import begin, inspect
 from borgctl.pull.repository.reserve import lowered, restore
 from borgctl.pull.repository.space import clear, full
-from borgctl.pull.repository.unlock import locked
+from borgctl.pull.repository.unlock import lock_hint
 from borgctl.pull.state import state_file
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, lock
@@ -76,7 +76,7 @@ def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool =
         screen.show(message)
     standing = state_file.load(folders, target.name).alerts
     for alert in (standing | {alert.reason: alert for alert in inspection.alerts}).values():
-        screen.end(f"{target.name} compact: {alerted(alert)}")
+        screen.end(f"{target.name} compact: {alert_line(alert)}")
     verdict = inspection.verdict or (Verdict("refused", "launcher", None, "alert-stands") if standing else None)
     if verdict is None:
         return True
@@ -88,7 +88,7 @@ def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool =
 def _hint(folders: Folders, target: Target) -> str | None:
     """Return what to do where borg has failed, as far as that shows from outside."""
     lack = full(str(target.repository))
-    return f"{lack}: move something else away from that disk, then try again" if lack else locked(folders, target)
+    return f"{lack}: move something else away from that disk, then try again" if lack else lock_hint(folders, target)
 
 
 def _wait(child: Child, screen: Screen, stop: Stop) -> int:

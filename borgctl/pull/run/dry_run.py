@@ -10,7 +10,7 @@ from typing import Any
 
 from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
-from borgctl.pull.report.hints import named
+from borgctl.pull.report.hints import advice_for
 from borgctl.pull.repository import guard, serve, transactions
 from borgctl.pull.run.call_session import session_of
 from borgctl.pull.state.state_file import load as load_state
@@ -26,7 +26,7 @@ from borgctl.values import JobName
 def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: bool) -> Iterator[str]:
     """Yield the argv of each call, of the guard and of serve; RUN and NONCE are chosen anew for every run."""
     if reason := obstacle(target):
-        raise PullError(f"target {str(target.name)!r} cannot run: {reason}", named(reason, str(target.name)))
+        raise PullError(f"target {str(target.name)!r} cannot run: {reason}", advice_for(reason, str(target.name)))
     workdir = f"{folders.state}/run/RUN"
     chosen = jobs or target.jobs
     state, used = load_state(folders, target.name), transactions.used(str(target.repository))
@@ -92,5 +92,5 @@ def sentence(entry: dict[str, Any]) -> str:
     line = f"{entry['target']}: {where}, jobs: {jobs}"
     if entry["ready"]:
         return line
-    hint = typed(named(entry["missing"], entry["target"]))
+    hint = typed(advice_for(entry["missing"], entry["target"]))
     return f"{line}\n{entry['target']}: not ready: {entry['missing']}\nhint: {hint}"

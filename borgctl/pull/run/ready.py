@@ -11,7 +11,7 @@ from borgctl.pull.repository import serve
 from borgctl.pull.repository.inspection import Inspection, makes_one
 from borgctl.pull.repository.reserve import restore
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.repository.space import clear, lacking
+from borgctl.pull.repository.space import clear, missing_space
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.targets import Target
@@ -51,9 +51,9 @@ def _full(launcher: Launcher, target: Target, session: GuardSession, transcript:
     """Refuse a session for which the repository's disk has no space, even without what an earlier session left."""
     repository = str(target.repository)
     restore(repository)
-    if lacking(repository, session):
+    if missing_space(repository, session):
         clear(launcher.folders, repository)
-    lack = lacking(repository, session)
+    lack = missing_space(repository, session)
     if lack is None:
         return None
     launcher.screen.show(transcript.keep(Message("borgpull", "ERROR", lack)))

@@ -18,7 +18,7 @@ from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.outcome import Facts, judge
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.progress import Screen
-from borgctl.pull.report.record_run import alerted, remember
+from borgctl.pull.report.record_run import alert_line, remember
 from borgctl.pull.report.report import Report, summary
 from borgctl.pull.repository.inspection import inspect, problem
 from borgctl.pull.run.call_session import serve_to, session_of
@@ -148,7 +148,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     jobs = tuple(job for job in dict.fromkeys(offered) if target.job(job).run)
     if verdict is None and jobs:
         for alert in alerts:
-            launcher.screen.end(f"{target.name} hello: {alerted(alert)}")
+            launcher.screen.end(f"{target.name} hello: {alert_line(alert)}")
         launcher.screen.end(f"{target.name} hello: offers {', '.join(map(str, jobs))}")
         return jobs, alerts
     verdict = verdict or Verdict("failed", "launcher", None, "no-jobs")

@@ -15,23 +15,23 @@ from borgctl.fs import atomic
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
-from borgctl.pull.report.hints import lost, named, unknown_job
-from borgctl.pull.report.outcome import Facts, committed, emptied, judge, tolerated
+from borgctl.pull.report.hints import advice_for, advice_on_lost_connection, unknown_job
+from borgctl.pull.report.outcome import Facts, accept_warnings, judge, require_commit, require_files
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
-from borgctl.pull.report.refusals import advised
+from borgctl.pull.report.refusals import advice_on_refusal
 from borgctl.pull.report.report import Report, summary
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect
 from borgctl.pull.repository.reserve import establish, lowered
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import full, last_room
-from borgctl.pull.repository.unlock import locked
+from borgctl.pull.repository.unlock import lock_hint
 from borgctl.pull.run.call_session import serve_to, starts
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.ready import release, unready
-from borgctl.pull.state.broken_off import recalled
-from borgctl.pull.state.running import Begun, marked
+from borgctl.pull.state.broken_off import record_broken_off
+from borgctl.pull.state.running import Begun, mark
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.targets import Target
 from borgctl.text import size
@@ -43,10 +43,10 @@ from borgctl.wire.frames import GOOD
 def underway(launcher: Launcher, target: Target, begun: Begun) -> Iterator[tuple[Message, ...]]:
     """Mark a call as going on; give messages about a run that an earlier launcher began and did not end."""
     try:
-        broken = recalled(launcher.folders, target.name)
+        broken = record_broken_off(launcher.folders, target.name)
     except OSError as error:
         broken = f"{error.filename or launcher.folders.memory(target.name)}: {error.strerror}"
-    with marked(launcher.folders, target.name, begun) as fault:
+    with mark(launcher.folders, target.name, begun) as fault:
         yield tuple(Message("borgpull", "WARNING", text) for text in (broken, fault) if text is not None)
 
 
@@ -91,13 +91,13 @@ def run_call(
     session_verdict = verdict(facts, transcript)
     if session.name == "init" and session_verdict.outcome in GOOD:
         _reserve(launcher, repository, transcript)
-    final = committed(session_verdict, session, facts.passed, _command(transcript), _moved(repository, last))
+    final = require_commit(session_verdict, session, facts.passed, _command(transcript), _moved(repository, last))
     past = load_state(launcher.folders, target.name).jobs.get(call.asked[0] or "")
-    final = emptied(final, transcript.files, past.files if past else None)
+    final = require_files(final, transcript.files, past.files if past else None)
     seconds, after = time.monotonic() - clock, inspected(launcher, target, transcript, ours=True)
     # a lost repository is worse than a missing commit
     final = after.verdict or final if session_verdict.outcome in GOOD else final
-    final = tolerated(final, target.accept_warnings, transcript.ending())
+    final = accept_warnings(final, target.accept_warnings, transcript.ending())
     for wrong in (facts.guard_fault, full(repository) if final.outcome not in GOOD else None):
         if wrong is not None:
             launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))
@@ -128,15 +128,17 @@ def _hint(
     """Return what to do, from what we know ourselves; None where the messages of ssh and borg say more."""
     job = transcript.asked[0]
     if facts.refused is not None:
-        return advised(facts.refused, target, job)
+        return advice_on_refusal(facts.refused, target, job)
     if verdict.reason == "connection-lost":
-        return lost(transcript.messages, seconds, window=job is None)
+        return advice_on_lost_connection(transcript.messages, seconds, window=job is None)
     if (verdict.origin, verdict.reason) == ("gate", "unknown-job"):
         jobs = load_state(launcher.folders, target.name).jobs
         return unknown_job(str(target.name), (name for name, past in jobs.items() if past.good is not None))
     if verdict.outcome in GOOD or verdict.origin != "borg":
         return None
-    return named("server-full", str(target.name)) if full(str(target.repository)) else locked(launcher.folders, target)
+    if full(str(target.repository)):
+        return advice_for("server-full", str(target.name))
+    return lock_hint(launcher.folders, target)
 
 
 def inspected(launcher: Launcher, target: Target, transcript: Transcript, *, ours: bool = False) -> Inspection:

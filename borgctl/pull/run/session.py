@@ -98,7 +98,7 @@ class Session:
         return Facts(
             exit=self._transcript.ending(),
             started=self._transcript.start is not None,
-            astray=self._transcript.astray,
+            mismatch=self._transcript.mismatch,
             ended=self._ended,
             peer=self._call.name,
             status=self._peer_status,

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from borgctl.errors import BorgctlError
 from borgctl.pull.client import client_command
 from borgctl.pull.process.workdirs import workdir
-from borgctl.pull.report.hints import named
+from borgctl.pull.report.hints import advice_for
 from borgctl.pull.report.report import Report
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run.call_session import is_known
@@ -46,7 +46,7 @@ def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) ->
     """Ask the client for it, and report; `deletes`: how many objects a prune may delete. May raise Busy."""
     name = str(target.name)
     if reason := obstacle(target):
-        raise PullError(f"target {name!r} cannot run: {reason}", named(reason, name))
+        raise PullError(f"target {name!r} cannot run: {reason}", advice_for(reason, name))
     if (order.command == "prune") != (deletes is not None):
         hint = f"borgpull borg {name} --deletes 5000 -- prune …"
         raise PullError("--deletes says how many objects a prune may delete, and is for a prune alone", hint)

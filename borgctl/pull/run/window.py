@@ -13,7 +13,7 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
-from borgctl.pull.report.hints import named
+from borgctl.pull.report.hints import advice_for
 from borgctl.pull.report.outcome import Facts, judge
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.run.launcher import Launcher
@@ -50,7 +50,7 @@ def hold(launcher: Launcher, target: Target, seconds: int, allow: str = "read") 
     raise Busy.
     """
     if reason := obstacle(target):
-        raise PullError(f"target {str(target.name)!r} has no window: {reason}", named(reason, str(target.name)))
+        raise PullError(f"target {str(target.name)!r} has no window: {reason}", advice_for(reason, str(target.name)))
     with lock(launcher.folders, target.name):
         return _hold(launcher, target, window_session(allow), time.monotonic() + seconds)
 

@@ -1,7 +1,7 @@
 """Broken off: a run that began and never ended has failed. `status` says so, and the next run remembers it.
 
-interrupted(state, seen)          for `status`: change a state that is not saved
-recalled(folders, name)           for the next run, under the target's lock: save it; the line to show, or None
+mark_failed(state, seen)          for `status`: change a state that is not saved
+record_broken_off(folders, name)           for the next run, under the target's lock: save it; the line to show, or None
 """
 
 from borgctl.pull.state import running, state_file
@@ -13,7 +13,7 @@ from borgctl.text import iso
 BROKEN_OFF = "broken-off"
 
 
-def interrupted(state: State, seen: Seen | None) -> Begun | None:
+def mark_failed(state: State, seen: Seen | None) -> Begun | None:
     """Record a run that broke off as the last one of its job, and as failed; return it, None where there is none."""
     if seen is None or seen.alive or seen.begun.kind in ("window", "borg") or _ended(state, seen.begun):
         return None
@@ -26,11 +26,11 @@ def interrupted(state: State, seen: Seen | None) -> Begun | None:
     return begun
 
 
-def recalled(folders: Folders, name: TargetName) -> str | None:
+def record_broken_off(folders: Folders, name: TargetName) -> str | None:
     """Remember the run that an earlier launcher did not end; return a line about it, or None. Raise OSError."""
     seen = running.seen(folders, name)
     state = state_file.load(folders, name)
-    begun = interrupted(state, seen)
+    begun = mark_failed(state, seen)
     if begun is not None and not state.lost:  # a lost state is reported, and put aside, when the run ends
         state_file.save(folders, name, state)
     running.clear(folders, name)

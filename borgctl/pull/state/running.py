@@ -5,7 +5,7 @@
 Whoever writes the file holds the target's lock, and a lock on the file itself while the call goes on. That lock shows
 whether the launcher lives. Readers take no lock, so reading never makes a target busy.
 
-    with marked(folders, name, Begun("run", "default", now)): …
+    with mark(folders, name, Begun("run", "default", now)): …
     seen(folders, name)                                            what began, and whether it goes on; or None
 """
 
@@ -47,7 +47,7 @@ class Seen:
 
 
 @contextmanager
-def marked(folders: Folders, name: TargetName, begun: Begun) -> Iterator[str | None]:
+def mark(folders: Folders, name: TargetName, begun: Begun) -> Iterator[str | None]:
     """Mark a call as going on until it ends in order; the caller holds the target's lock.
 
     Where the mark cannot be written the call goes on all the same, and `with` gives the error, else None.

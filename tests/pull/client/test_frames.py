@@ -220,7 +220,7 @@ def test_an_exit_line_counts_only_for_the_run_that_started() -> None:
 
 def test_the_exit_line_is_the_last_frame() -> None:
     transcript, _ = heard(start() + exit_line(outcome="failed", code=2) + exit_line())
-    assert transcript.astray
+    assert transcript.mismatch
     assert transcript.ending() is None
     assert heard(start() + exit_line() + b"Connection closed\n")[0].ending() is not None
 
@@ -326,7 +326,7 @@ def test_a_window_is_open_and_then_used_and_nothing_else():
     reader.client(start(job=None, command="window") + frame("window", state="open", seconds=60))
     assert not transcript.used
     reader.client(frame("window", state="used") + frame("exit", outcome="ok", origin="borg", code=0))
-    assert transcript.used and not transcript.renewed and not transcript.astray
+    assert transcript.used and not transcript.renewed and not transcript.mismatch
     assert transcript.ending() is not None
     renewed = Transcript((None, ASKED[1]))
     reader = StreamReader(renewed, Plain(io.StringIO()))

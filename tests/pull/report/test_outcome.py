@@ -10,7 +10,15 @@ from borgctl.errors import REASONS
 from borgctl.pull.client.events import Exit
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import ADVICE, advice_on_reason
-from borgctl.pull.report.outcome import ACCEPTED, Facts, committed, emptied, exit_status, judge, tolerated
+from borgctl.pull.report.outcome import (
+    ACCEPTED,
+    Facts,
+    accept_warnings,
+    exit_status,
+    judge,
+    require_commit,
+    require_files,
+)
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
 
@@ -44,7 +52,7 @@ TABLE = [
     (Facts(OK, serve=3), Verdict("failed", "serve", 3, "serve-failed")),
     (Facts(WARNING, status=105, serve=-9), Verdict("failed", "serve", -9, "serve-failed")),
     (Facts(OK, serve=None), Verdict("failed", "launcher", None, "serve-unused")),
-    (Facts(OK, astray=True), Verdict("failed", "launcher", 0, "frame-mismatch")),
+    (Facts(OK, mismatch=True), Verdict("failed", "launcher", 0, "frame-mismatch")),
     (Facts(OK, result_cut=True), Verdict("warning", "launcher", 0, "result-cut")),
     (Facts(OK, guard_fault="it told nothing"), Verdict("failed", "launcher", None, "guard-failed")),
     # nothing was saved, and serve was not spoken to
@@ -107,7 +115,7 @@ OK_BY_BORG = Verdict("ok", "borg", 0)
 )
 def test_a_run_is_good_only_if_the_repository_has_what_its_kind_leaves(session, passed, command, moved, good) -> None:
     expected = OK_BY_BORG if good else Verdict("failed", "launcher", 0, "nothing-committed")
-    assert committed(OK_BY_BORG, GuardSession(session), passed, command, moved) == expected
+    assert require_commit(OK_BY_BORG, GuardSession(session), passed, command, moved) == expected
 
 
 @pytest.mark.parametrize(
@@ -121,12 +129,12 @@ def test_a_run_is_good_only_if_the_repository_has_what_its_kind_leaves(session, 
 )
 def test_a_dry_run_that_says_something_to_the_repository_is_none(passed, reason) -> None:
     dry = Verdict("warning", "launcher", 0, "dry-run")
-    assert committed(dry, GuardSession("create"), passed, "create", False).reason == reason
+    assert require_commit(dry, GuardSession("create"), passed, "create", False).reason == reason
 
 
 def test_a_run_that_failed_keeps_its_reason() -> None:
     failed = Verdict("failed", "borg", 2)
-    assert committed(failed, GuardSession("create"), READ, "create", False) == failed
+    assert require_commit(failed, GuardSession("create"), READ, "create", False) == failed
 
 
 def test_a_refusal_is_more_than_whatever_else_happened() -> None:
@@ -170,7 +178,7 @@ COUNTED = Exit("r1", "warning", "borg", 1, None, warnings={"vanished": 703, "cha
     ids=range(13),
 )
 def test_only_warnings_that_the_target_accepts_are_none(kinds, told, verdict, outcome) -> None:
-    judged = tolerated(verdict, kinds, told)
+    judged = accept_warnings(verdict, kinds, told)
     assert judged.outcome == outcome and judged.origin == verdict.origin and judged.code == verdict.code
     assert (judged.reason == ACCEPTED) is (outcome == "ok")
 
@@ -181,6 +189,6 @@ def test_only_warnings_that_the_target_accepts_are_none(kinds, told, verdict, ou
 )
 def test_a_run_without_a_file_has_failed_where_the_last_good_one_had_some(files, before, good) -> None:
     expected = OK_BY_BORG if good else Verdict("failed", "launcher", 0, "nothing-backed-up")
-    assert emptied(OK_BY_BORG, files, before) == expected
+    assert require_files(OK_BY_BORG, files, before) == expected
     for other in (Verdict("failed", "borg", 2), Verdict("warning", "launcher", 0, "dry-run")):
-        assert emptied(other, files, before) == other
+        assert require_files(other, files, before) == other

@@ -523,7 +523,7 @@ def test_a_config_that_was_changed_is_an_alert_whatever_a_client_announces(folde
     assert "not in a window for that" in text
     assert session(folders, B, renewed=True) == []
     assert list(state_file.load(folders, NAME).alerts) == ["config-changed"]
-    record_run.accepted(folders, NAME, "looked", 2.0)
+    record_run.accept(folders, NAME, "looked", 2.0)
     assert session(folders, B) == [] and not state_file.load(folders, NAME).alerts
     assert len(session(folders, A, renewed=True)) == len(session(folders, B, job="default", keys=1)) == 1
 
@@ -599,9 +599,9 @@ def test_a_run_that_saved_nothing_moves_no_last_good_one_until_a_person_says_tha
     job = state_file.load(folders, NAME).jobs["default"]
     assert (job.good.outcome, job.last.reason, job.files) == ("ok", "nothing-backed-up", 7)
     assert saving(folders, 7, "ssh-failed") == []
-    record_run.accepted(folders, NAME, "meant to be", 2.0)
+    record_run.accept(folders, NAME, "meant to be", 2.0)
     assert state_file.load(folders, NAME).jobs["default"].files == 7  # it failed for another reason since
     assert saving(folders, 0, "nothing-backed-up")
-    record_run.accepted(folders, NAME, "meant to be", 3.0)
+    record_run.accept(folders, NAME, "meant to be", 3.0)
     assert state_file.load(folders, NAME).jobs["default"].files is None
     assert saving(folders, 0) == [] and state_file.load(folders, NAME).jobs["default"].files == 0

@@ -199,7 +199,7 @@ def test_a_lock_of_another_host_is_named_and_goes_when_a_person_says_so(world, b
     for _ in range(2):
         status, out, _ = borgpull("unlock", "web1")
         assert status == 1 and "process 4711 of host 'nas\\x1b@12', for" in out.replace("\\\\", "\\")
-        assert "'strange', which is no borg's" in out and "process 4713 of host 'nas@12'" in out
+        assert "'strange', which borg did not write" in out and "process 4713 of host 'nas@12'" in out
     assert borgpull("unlock", "web1", "--yes")[0] == 0
     assert not (repository / "lock.exclusive").exists()
     assert json.loads((repository / "lock.roster").read_text()) == {"shared": []}

@@ -102,7 +102,9 @@ def test_a_run_that_cannot_commit_is_not_started_and_the_hint_names_compact(worl
     assert "11.0 MB free" in world.screen.getvalue() and "borgpull compact web1" in world.screen.getvalue()
     assert report.transcript.start is None
     assert state_file.load(world.folders, TargetName("web1")).jobs["default"].last.reason == "server-full"
-    assert space.lacking(str(made), PRUNE) is None and space.lacking(str(made), GuardSession("read")) is None
+    assert (
+        space.missing_space(str(made), PRUNE) is None and space.missing_space(str(made), GuardSession("read")) is None
+    )
     (disk / "filler").unlink()
     assert run(world, borg, Path(__file__), "one").verdict.outcome == "ok"
 
@@ -112,7 +114,7 @@ def test_a_run_that_fills_the_disk_ends_before_nothing_is_left_and_leaves_no_res
 ) -> None:
     (world.root / "large").write_bytes(os.urandom(30 * MB))
     leave(disk, 24 * MB)
-    monkeypatch.setattr(session, "_LOOKS", 0.01)
+    monkeypatch.setattr(session, "_SPACE_INTERVAL", 0.01)
     report = run(world, borg, world.root / "large", "large", "--upload-ratelimit=8000")  # so that a look comes in time
     assert report.verdict.reason == "server-full"
     assert transactions.void(str(made))

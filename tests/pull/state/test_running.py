@@ -10,7 +10,7 @@ import pytest
 
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.state import running, state_file
-from borgctl.pull.state.running import Begun, Seen, marked
+from borgctl.pull.state.running import Begun, Seen, mark
 from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
 
@@ -110,7 +110,7 @@ def test_a_run_that_ended_by_a_defect_of_the_launcher_has_broken_off(world, borg
 def test_a_run_whose_end_was_remembered_has_not_broken_off(world, borgpull) -> None:
     world.local([], expect="26h")
     begun = Begun("run", "default", time.time())
-    with contextlib.suppress(KeyboardInterrupt), marked(world.folders, NAME, begun):
+    with contextlib.suppress(KeyboardInterrupt), mark(world.folders, NAME, begun):
         good = Past(begun.time + 1, "ok")
         state_file.save(world.folders, NAME, State(last=good, jobs={"default": Job(good, good, "create")}))
         raise KeyboardInterrupt
@@ -121,9 +121,9 @@ def test_a_run_whose_end_was_remembered_has_not_broken_off(world, borgpull) -> N
 def test_whoever_asks_makes_no_target_busy_and_sees_no_end_that_is_none(world) -> None:
     begun = Begun("run", "default", 1.0)
     assert running.seen(world.folders, NAME) is None
-    with marked(world.folders, NAME, begun) as fault:
+    with mark(world.folders, NAME, begun) as fault:
         assert fault is None and running.seen(world.folders, NAME) == Seen(begun, alive=True)
-        with marked(Folders(world.folders.config, f"{world.root}/other"), NAME, begun):
+        with mark(Folders(world.folders.config, f"{world.root}/other"), NAME, begun):
             pass
         assert running.seen(world.folders, NAME) == Seen(begun, alive=True)
     assert running.seen(world.folders, NAME) is None
