@@ -30,7 +30,7 @@ RULES = {
     "lock": "without the lock that this needs",
     "repair": "a repair",
     "compact": "a commit that compacts",
-    "nonce": "a nonce of 2^63 or more, or one that nobody who counts could have come to",
+    "nonce": "a nonce of 2^63 or more, or one that no counter could have reached",
     "key": "not the text of a key",
     "delete": "a delete of what this session did not put",
     "quota": "more bytes than the quota leaves",
