@@ -1,6 +1,6 @@
 """Events: what one line of the client's stream says, as values whose types were checked. `frames` reads them.
 
-Hello("0a1b2c3d4e5f6071", 1, ((JobName("default"), "create"),)).jobs          Unframed("Welcome to Debian!").text
+Offer("0a1b2c3d4e5f6071", 1, ((JobName("default"), "create"),)).jobs          Unframed("Welcome to Debian!").text
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from borgctl.values import Head, JobName
 
 
 @dataclass(frozen=True, slots=True)
-class Hello:
+class Offer:
     """What the client offers: jobs as (name, command); empty where the protocol is not ours.
 
     `policy` is its digest, `time` its clock in seconds since the epoch, `obstacles` are reasons why a run would fail;
@@ -41,7 +41,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class GateMessage:
     """A sentence of the gate's own, for people."""
 
     run: str
@@ -49,7 +49,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputLine:
     """A line of borg's or of a hook's, or a piece of one if `more`."""
 
     run: str
@@ -60,7 +60,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class AuditProof:
     """The client's word about its audit log: its head, and whether it holds the record that was sent as --seen.
 
     `digests` are those of the records from there to the head, None where it has none; `behind` is how many more there
@@ -75,7 +75,7 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class WindowState:
     """A window's state: open, used by a command of the client's own admin, or renewed: that has changed the key."""
 
     run: str
@@ -95,7 +95,7 @@ class Exit:
     origin: str
     code: int
     reason: str | None
-    audit: Audit | None = None
+    audit: AuditProof | None = None
     skipped_mounts: int = 0
     warnings: Mapping[str, int] = field(default_factory=dict)
     pruned: tuple[int, ...] | None = None  # archives that a prune kept, and marked as deleted
@@ -108,4 +108,4 @@ class Unframed:
     text: str
 
 
-Event = Hello | Start | Said | Output | Opened | Exit | Unframed
+Event = Offer | Start | GateMessage | OutputLine | WindowState | Exit | Unframed

@@ -1,9 +1,9 @@
 """Frames: read the client's stream, bytes of ssh's stderr, as the gate's frames, one JSON object a line.
 
 The client may be hostile. Reading is total and bounded: a line is an event whose types were checked, or text without a
-frame, or, over LONGEST bytes, an error that ends the stream (`TooLong`).
+frame, or, over LONGEST bytes, an error that ends the stream (`LineTooLong`).
 
-    >>> [event(line) == Unframed("a word of ssh's") for line in Lines().feed(b"a word of ssh's\\n")]
+    >>> [event(line) == Unframed("a word of ssh's") for line in LineBuffer().feed(b"a word of ssh's\\n")]
     [True]
 """
 
@@ -14,7 +14,17 @@ from typing import Any, NoReturn
 from borgctl.borg.warning_kinds import KINDS
 from borgctl.errors import BadValue
 from borgctl.pull.client import frame_fields
-from borgctl.pull.client.events import Audit, Event, Exit, Hello, Opened, Output, Said, Start, Unframed
+from borgctl.pull.client.events import (
+    AuditProof,
+    Event,
+    Exit,
+    GateMessage,
+    Offer,
+    OutputLine,
+    Start,
+    Unframed,
+    WindowState,
+)
 from borgctl.values import Head
 from borgctl.wire import frames
 from borgctl.wire.hashchain import MOST, VERSION
@@ -23,12 +33,12 @@ LONGEST = 1 << 20
 _MOST_RECORDS = 10**15  # numbers have at most 15 digits
 
 
-class TooLong(Exception):  # noqa: N818 - reads as what it says where it is caught
+class LineTooLong(Exception):  # noqa: N818 - reads as what it says where it is caught
     """A line of the client's goes on for more than LONGEST bytes."""
 
 
-class Lines:
-    """Split a stream into lines, holding at most LONGEST bytes of one; `feed` raises TooLong."""
+class LineBuffer:
+    """Split a stream into lines, holding at most LONGEST bytes of one; `feed` raises LineTooLong."""
 
     def __init__(self, longest: int = LONGEST) -> None:
         self._longest, self._rest = longest, bytearray()
@@ -41,7 +51,7 @@ class Lines:
             self._rest.clear()
         self._rest += rest
         if len(self._rest) > self._longest or any(len(line) > self._longest for line in lines):
-            raise TooLong
+            raise LineTooLong
         return lines
 
     def finish(self) -> list[bytes]:
@@ -77,12 +87,12 @@ def _event(frame: dict[str, Any]) -> Event:
     match frame["event"]:
         case frames.HELLO:
             protocol = frame_fields.number(frame["protocol"])
-            return _hello(run, frame) if protocol == frames.PROTOCOL else Hello(run, protocol, ())
+            return _hello(run, frame) if protocol == frames.PROTOCOL else Offer(run, protocol, ())
         case frames.START:
             job, repository = (frame.get(key) and frame_fields.text(frame[key], 4096) for key in ("job", "repository"))
             return Start(run, frame_fields.text(frame["command"], 64), job or None, repository or None)
         case frames.MESSAGE:
-            return Said(run, frame_fields.text(frame["text"], LONGEST))
+            return GateMessage(run, frame_fields.text(frame["text"], LONGEST))
         case frames.OUTPUT:
             source, stream = (
                 frame_fields.word(frame["source"], frames.SOURCES),
@@ -91,9 +101,9 @@ def _event(frame: dict[str, Any]) -> Event:
             more = frame.get("more", False)
             if not isinstance(more, bool):
                 raise TypeError
-            return Output(run, source, stream, frame_fields.text(frame["data"], LONGEST), more)
+            return OutputLine(run, source, stream, frame_fields.text(frame["data"], LONGEST), more)
         case frames.WINDOW:
-            return Opened(run, frame_fields.word(frame["state"], frames.WINDOW_STATES))
+            return WindowState(run, frame_fields.word(frame["state"], frames.WINDOW_STATES))
         case frames.EXIT:
             outcome, origin = (
                 frame_fields.word(frame["outcome"], frames.OUTCOMES),
@@ -108,11 +118,11 @@ def _event(frame: dict[str, Any]) -> Event:
             raise TypeError
 
 
-def _hello(run: str, frame: dict[str, Any]) -> Hello:
+def _hello(run: str, frame: dict[str, Any]) -> Offer:
     version, policy, borg, clock = (
         frame_fields.text_or_none(frame.get(key), 100) for key in ("version", "policy", "borg", "time")
     )
-    return Hello(
+    return Offer(
         run,
         frames.PROTOCOL,
         frame_fields.jobs(frame["jobs"]),
@@ -127,7 +137,7 @@ def _hello(run: str, frame: dict[str, Any]) -> Hello:
     )
 
 
-def _audit(value: object) -> Audit | None:
+def _audit(value: object) -> AuditProof | None:
     if value is None:
         return None
     if not isinstance(value, dict) or type(value["sequence"]) is not int:
@@ -137,11 +147,11 @@ def _audit(value: object) -> Audit | None:
         raise TypeError
     head = Head.read(f"{value['sequence']}:{frame_fields.text(value['head'], 64)}")
     if value.get("chain") != VERSION:
-        return Audit(head, continues)
+        return AuditProof(head, continues)
     digests, behind = value.get("digests"), value.get("behind", 0)
     if type(behind) is not int or not 0 <= behind < _MOST_RECORDS:
         raise TypeError
-    return Audit(head, continues, True, None if digests is None else frame_fields.digests(digests, MOST), behind)
+    return AuditProof(head, continues, True, None if digests is None else frame_fields.digests(digests, MOST), behind)
 
 
 def _refuse(name: str) -> NoReturn:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from borgctl.console.text import local
 from borgctl.pull.client.borglog import Counts, Note, Step, counts, read
-from borgctl.pull.client.events import Event, Exit, Hello, Opened, Output, Said, Start, Unframed
+from borgctl.pull.client.events import Event, Exit, GateMessage, Offer, OutputLine, Start, Unframed, WindowState
 from borgctl.pull.client.frames import LONGEST, parse
 from borgctl.wire import frames
 
@@ -45,7 +45,7 @@ class Transcript:
         self._parts: dict[tuple[str, str], bytearray] = {}  # bytes: many small pieces take far more memory as text
         self._exit: Exit | None = None
         self._result = bytearray()
-        self.hello: Hello | None = None
+        self.hello: Offer | None = None
         self.hello_time = 0.0  # when (time.time) hello came
         self.start: Start | None = None
         self.mismatch = False  # the frames contradict each other or the request
@@ -80,7 +80,7 @@ class Transcript:
         if len(self._runs) < 2:
             self._runs.add(event.run)
         match event:
-            case Hello():
+            case Offer():
                 self.hello_time = self.hello_time or time.time()
                 self.hello = self.hello or event
             case Start():
@@ -88,14 +88,14 @@ class Transcript:
                 self.start = self.start or event
             case Exit():
                 self._exit = event
-            case Opened():
+            case WindowState():
                 self.used |= event.state == frames.USED
                 self.renewed |= event.state == frames.RENEWED
                 end = f" until {local(self._until, time.time())}" if event.state == frames.OPEN and self._until else ""
                 return self.keep(Message("gate", "INFO", f"the window is {event.state}{end}"))
-            case Said():
+            case GateMessage():
                 return self.keep(Message("gate", "WARNING", event.text))
-            case Output():
+            case OutputLine():
                 return self._output(event)
         return None
 
@@ -136,7 +136,7 @@ class Transcript:
         totals = self.totals()
         return None if totals is None else totals.files
 
-    def _output(self, event: Output) -> Message | Counts | Step | None:
+    def _output(self, event: OutputLine) -> Message | Counts | Step | None:
         if (event.source, event.stream) == ("borg", "stdout"):
             self._add(event.data + ("" if event.more else "\n"))
             return None

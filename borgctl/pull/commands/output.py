@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 
-from borgctl.pull.report.report import Report, readable, record
+from borgctl.pull.report.report import RunReport, readable, record
 from borgctl.pull.targets import owner
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders
@@ -32,7 +32,7 @@ def warn_of_none(folders: Folders) -> None:
     print(owner.typed(f"no target in {folders.targets}; make one with: borgpull add TARGET HOST"), file=sys.stderr)
 
 
-def print_report(report: Report, as_json: bool) -> None:
+def print_report(report: RunReport, as_json: bool) -> None:
     """Print a run's result: as JSON, or borg's own answer where it is not a backup."""
     if as_json:
         print(json.dumps(record(report)), flush=True)

@@ -14,7 +14,7 @@ from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import progress
 from borgctl.pull.report.outcome import exit_status
 from borgctl.pull.report.progress import Screen
-from borgctl.pull.report.report import Report
+from borgctl.pull.report.report import RunReport
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import check as run_check
 from borgctl.pull.run import dry_run as run_dry_run
@@ -70,7 +70,7 @@ def _launcher(folders: Folders, screen: Screen, stop: Stop) -> Launcher:
     return Launcher(folders, screen, stop, Timeouts())
 
 
-def _outcome(report: Report) -> str:
+def _outcome(report: RunReport) -> str:
     return "warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome
 
 

@@ -4,7 +4,7 @@ Each is a session of its own, so that Ctrl-C on a terminal reaches the launcher 
 kernel sends the child a signal: SIGTERM, or SIGKILL for one that has nothing to put in order. The child ignores and
 blocks no signal, whatever the launcher was started with. This module knows no ssh and no borg.
 
-    child = Child(["/usr/bin/borg", "serve", …], environment, stdin=reader, stdout=writer)
+    child = ChildProcess(["/usr/bin/borg", "serve", …], environment, stdin=reader, stdout=writer)
     … poll child.pidfd and child.stderr …
     child.status()
 """
@@ -22,7 +22,7 @@ from borgctl.pull.targets.errors import PullError
 _RESET = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGALRM)
 
 
-class Child:
+class ChildProcess:
     """A running program; its `pidfd` becomes readable when it has ended, `stderr` is our end of its pipe."""
 
     def __init__(

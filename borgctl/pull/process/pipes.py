@@ -18,10 +18,10 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from borgctl.process import peer_credentials
-from borgctl.pull.process.children import Child
+from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.targets.errors import PullError
 
-Start = Callable[[int, int], Child]  # from stdin and stdout
+Start = Callable[[int, int], ChildProcess]  # from stdin and stdout
 _PIPE_SIZE = 1 << 20  # bytes; a pipe has 64 KiB of its own, and one of borg's messages is larger
 
 
@@ -35,11 +35,11 @@ class Starts(NamedTuple):
 class Ours(NamedTuple):
     """Our two processes."""
 
-    guard: Child
-    serve: Child
+    guard: ChildProcess
+    serve: ChildProcess
 
 
-def cross(starts: Starts, peer: Start) -> tuple[Ours, Child]:
+def cross(starts: Starts, peer: Start) -> tuple[Ours, ChildProcess]:
     """Start all three in a ring: the client's side writes to the guard, that one to serve, and serve back."""
     with _pipe() as (up, from_serve), _sockets() as (from_client, client), ExitStack() as undo:
         ours = _start(starts, from_client, from_serve, undo)

@@ -4,7 +4,7 @@ About the client's end only the gate's exit line is believed. Without it a run h
 a run is good only if our own serve ended well, the guard refused nothing, and the repository has what a job of this
 kind leaves there.
 
-    >>> judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "connection-lost")
+    >>> judge_run(RunFacts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "connection-lost")
     True
 """
 
@@ -21,7 +21,7 @@ _ADDING = ("create", "init")
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class RunFacts:
     """The facts once everything has ended; a status is None for what was never started, negative for a signal.
 
     `ended` is why the launcher ended it: timeout, stopped, stream-limit, guard-failed, server-full, None. `peer` is the
@@ -46,7 +46,7 @@ class Facts:
     stray: str = ""
 
 
-def judge(facts: Facts) -> Verdict:
+def judge_run(facts: RunFacts) -> Verdict:
     """Return the verdict; the first test that applies decides."""
     exit_line = facts.exit
     if facts.refused is not None and facts.refused.stray:
@@ -69,7 +69,7 @@ def judge(facts: Facts) -> Verdict:
     return _good(facts, exit_line)
 
 
-def _good(facts: Facts, exit_line: Exit) -> Verdict:
+def _good(facts: RunFacts, exit_line: Exit) -> Verdict:
     """Judge a run that the gate calls good."""
     if facts.serve_needed and not facts.started:
         return Verdict("failed", "launcher", facts.status, "no-start")

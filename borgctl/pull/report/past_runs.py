@@ -12,7 +12,7 @@ from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import ssh_failure
 from borgctl.pull.repository.guard import Passed, Refused
-from borgctl.pull.state.state import MOST_JOBS, Alert, Job, Past, State
+from borgctl.pull.state.state import MOST_JOBS, Alert, JobRecord, Past, State
 from borgctl.text import iso
 from borgctl.values import Head
 from borgctl.wire.frames import DRY_RUN, GOOD
@@ -85,7 +85,7 @@ def _forgotten(state: State, jobs: list[str], why: str, now: float) -> list[Aler
     return [new]
 
 
-def _weighs(job: Job) -> bool:
+def _weighs(job: JobRecord) -> bool:
     return job.good is not None and job.command != "init"
 
 
@@ -123,7 +123,7 @@ def count(state: State, ended: Ended) -> list[Alert]:
     alerts = [] if ended.job in state.jobs else _room(state, ended)
     if alerts is None:
         return []
-    job = state.jobs.setdefault(ended.job, Job(past))
+    job = state.jobs.setdefault(ended.job, JobRecord(past))
     state.last = job.last = past.after(job.last)
     job.by_hand = ended.by_hand
     job.passed = asdict(ended.passed) if ended.passed else None

@@ -10,7 +10,7 @@ import os
 import pwd
 import re
 
-from borgctl.pull.client.events import Audit
+from borgctl.pull.client.events import AuditProof
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.report.past_runs import Ended, count, drop_withdrawn
 from borgctl.pull.state.state import Alert, State
@@ -87,7 +87,7 @@ def _audit_alerts(state: State, ended: Ended) -> list[Alert]:
     return []
 
 
-def _proof_fault(kept: Head | None, answer: Audit | None) -> str | None:
+def _proof_fault(kept: Head | None, answer: AuditProof | None) -> str | None:
     """Return what is wrong where the client proves nothing about its audit log: is its gate of another release?"""
     if answer is not None:
         return f"the client's gate proves nothing about its audit log: is it of another release? kept: {kept}"
@@ -135,7 +135,7 @@ def _config_alerts(state: State, ended: Ended) -> list[Alert]:
     return alerts
 
 
-def _log_fault(seen: Head | None, answer: Audit, *, linked: bool, well: bool) -> str | None:
+def _log_fault(seen: Head | None, answer: AuditProof, *, linked: bool, well: bool) -> str | None:
     """Return what is wrong with the audit log that the client reports, if anything.
 
     Not `linked`: a head of an earlier release. Where older records follow it nothing can be computed, so the client is

@@ -9,7 +9,7 @@ from typing import Any
 
 from borgctl.borg.warning_kinds import written
 from borgctl.console.text import elapsed
-from borgctl.pull.client.events import Audit
+from borgctl.pull.client.events import AuditProof
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import advice
@@ -26,7 +26,7 @@ _WIDEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class RunReport:
     """All about one run; `job` is None where it did not reach one, `serve` is borg serve's exit status.
 
     `passed` is what the client did to the repository, `refused` what the guard refused, `hint` what to do about that.
@@ -45,7 +45,7 @@ class Report:
     hint: str | None = None
 
 
-def summary(report: Report) -> str:
+def summary(report: RunReport) -> str:
     """Write one line, and more where there is something to do, or to look up on the client."""
     verdict, transcript = report.verdict, report.transcript
     title = f"{report.target} {report.job}" if report.job else report.target
@@ -88,7 +88,7 @@ def _notes(transcript: Transcript) -> list[str]:
     return parts
 
 
-def _counted(report: Report) -> list[str]:
+def _counted(report: RunReport) -> list[str]:
     """Write the counts: files by borg, warnings by the gate, objects by the guard."""
     transcript, parts = report.transcript, []
     if totals := transcript.totals():
@@ -130,7 +130,7 @@ def readable(transcript: Transcript) -> list[str]:
     return lines or ["no archives"]
 
 
-def record(report: Report) -> dict[str, Any]:
+def record(report: RunReport) -> dict[str, Any]:
     """Return the run as the object that `run --json` prints; `duration` in seconds, `started` in UTC."""
     verdict, transcript = report.verdict, report.transcript
     messages = [
@@ -168,5 +168,5 @@ def record(report: Report) -> dict[str, Any]:
     }
 
 
-def _audit(ending: Audit) -> dict[str, Any]:
+def _audit(ending: AuditProof) -> dict[str, Any]:
     return {"head": str(ending.head), "continues": ending.continues, "behind": ending.behind}

@@ -20,7 +20,7 @@ from borgctl.pull.repository.inspection import problem
 from borgctl.pull.state import running, state_file
 from borgctl.pull.state.broken_off import mark_failed
 from borgctl.pull.state.running import Seen
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.paths import Folders, TargetName
@@ -111,7 +111,7 @@ def _rows(judge: _Judge) -> Iterator[Row]:
         yield Row(name, None, "failing", text=f"tried {elapsed(max(0.0, judge.now - failed.time))} ago", last=failed)
 
 
-def _is_done(state: State, job: Job) -> bool:
+def _is_done(state: State, job: JobRecord) -> bool:
     """Tell whether a job is an init that went well and that others have followed: nobody has to hear of it again."""
     return job.command == "init" and job.last.outcome in GOOD and len(state.jobs) > 1
 
@@ -129,7 +129,7 @@ def _never(judge: _Judge, row: Row) -> Row:
     return replace(row, state="never" if due else "new", text=text, assumed=assumed)
 
 
-def _row(judge: _Judge, name: str, job: Job | None, expect: int | None) -> Row:
+def _row(judge: _Judge, name: str, job: JobRecord | None, expect: int | None) -> Row:
     target = str(judge.target.name)
     if job is None or job.good is None:
         return _never(judge, Row(target, name, "never", expect=expect, last=job.last if job else None))

@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Any
 
-from borgctl.pull.client.frames import Lines, TooLong
+from borgctl.pull.client.frames import LineBuffer, LineTooLong
 from borgctl.pull.repository.sessions import GuardSession, bounds
 from borgctl.pull.targets.targets import Target, in_bytes
 
@@ -68,7 +68,7 @@ class Events:
     """Read the guard's lines; `strange` is a line that is not one of its events, or comes after the last."""
 
     def __init__(self) -> None:
-        self._lines = Lines(_LONGEST)
+        self._lines = LineBuffer(_LONGEST)
         self.passed: Passed | None = None
         self.refused: Refused | None = None
         self.strange: str | None = None
@@ -77,8 +77,8 @@ class Events:
         """Take bytes; b"" is the end."""
         try:
             lines = self._lines.feed(data) if data else self._lines.finish()
-        except TooLong:
-            self._lines, lines = Lines(_LONGEST), [b"a line without end"]
+        except LineTooLong:
+            self._lines, lines = LineBuffer(_LONGEST), [b"a line without end"]
         for line in lines:
             try:
                 self._take(json.loads(line))

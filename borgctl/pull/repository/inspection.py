@@ -24,7 +24,7 @@ from borgctl.pull.targets.targets import Target, names
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RepositoryProblem:
     """What is wrong with a repository: `reason` is repository-gone, repository-replaced or repository-unfinished.
 
     `hidden`: this user may not read it, which matters only where this user serves it. `alarming`: a person has to look
@@ -46,7 +46,7 @@ class Problem:
 class Inspection:
     """The result: a problem or none, what to report, and the hash of the config."""
 
-    problem: Problem | None = None
+    problem: RepositoryProblem | None = None
     digest: str | None = None
     alerts: list[Alert] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Inspection:
         return None if self.problem is None else self.problem.verdict
 
 
-def problem(target: Target, state: State) -> Problem | None:
+def problem(target: Target, state: State) -> RepositoryProblem | None:
     """Compare the repository with what the state knows of it; None where that is nothing, or this very repository."""
     return _compare(target, state, _read(target))
 
@@ -102,25 +102,25 @@ def _read(target: Target) -> repo_config.File | OSError:
         return error
 
 
-def _compare(target: Target, state: State, config: repo_config.File | OSError) -> Problem | None:
+def _compare(target: Target, state: State, config: repo_config.File | OSError) -> RepositoryProblem | None:
     path = f"{target.repository}/config"
     if not state.knows_repository:
         begun = not isinstance(config, OSError) and not transactions.committed(str(target.repository))
         return _unfinished(str(target.repository)) if begun else None
     if isinstance(config, OSError):
         text = f"{path}: {config.strerror}; the repository was there before"
-        return Problem("repository-gone", text, isinstance(config, PermissionError))
+        return RepositoryProblem("repository-gone", text, isinstance(config, PermissionError))
     if state.repository is None or config.id == state.repository:
         return None
-    return Problem(
+    return RepositoryProblem(
         "repository-replaced", f"{path} has {config.id or 'no id'}, and the repository is {state.repository}"
     )
 
 
-def _unfinished(repository: str) -> Problem:
+def _unfinished(repository: str) -> RepositoryProblem:
     """Describe what an `init` that broke off leaves: it is unusable, and no repository can be made there."""
     text = f"an init broke off at {repository}, before anything was saved; to remove what it left: rm -r "
-    return Problem("repository-unfinished", f"{text}{shlex.quote(repository)}/*", alarming=False)
+    return RepositoryProblem("repository-unfinished", f"{text}{shlex.quote(repository)}/*", alarming=False)
 
 
 def _alarm(folders: Folders, target: Target, state: State, inspection: Inspection, now: float) -> None:

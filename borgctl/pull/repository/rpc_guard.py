@@ -20,10 +20,10 @@ import sys
 
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.objects import objects
-from borgctl.pull.repository.rpc_reader import Refused
+from borgctl.pull.repository.rpc_reader import RpcRefused
 from borgctl.pull.repository.rpc_rules import Judge
-from borgctl.pull.repository.rpc_screen import Screen
-from borgctl.pull.repository.rpc_sessions import SESSIONS, Limits, Session
+from borgctl.pull.repository.rpc_screen import RpcScreen
+from borgctl.pull.repository.rpc_sessions import SESSIONS, SessionLimits, SessionRules
 
 REFUSED = 3  # exit status
 _PIECE = 16 << 10  # bytes read at once to be judged; more would copy data of puts that can be spliced
@@ -41,7 +41,7 @@ class _Ended(Exception):  # noqa: N818 - reads as what it says
 class Guard:
     """One session between two descriptors; `wake` is readable when a signal has come."""
 
-    def __init__(self, screen: Screen, wake: int) -> None:
+    def __init__(self, screen: RpcScreen, wake: int) -> None:
         self.screen, self.wake = screen, wake
         self.passed = 0  # bytes
         self.cut = False  # the stream ended inside a message
@@ -130,14 +130,14 @@ class Guard:
             raise _Ended
 
 
-def parse(words: list[str]) -> tuple[Session, str, Limits]:
+def parse(words: list[str]) -> tuple[SessionRules, str, SessionLimits]:
     """Return the session and limits of the launcher's words; raise ValueError or KeyError where they are malformed."""
     options = dict(zip(words[::2], words[1::2], strict=True))
     repository, name = options.pop("--repository"), options.pop("--session")
     numbers = {option[2:]: _count(option, value) for option, value in options.items()}
     if 2 * (len(numbers) + 2) != len(words):
         raise ValueError("an option is given twice")
-    return SESSIONS[name], name, Limits(os.fsencode(repository), **numbers)  # type: ignore[arg-type]
+    return SESSIONS[name], name, SessionLimits(os.fsencode(repository), **numbers)  # type: ignore[arg-type]
 
 
 def _count(option: str, value: str) -> int | None:
@@ -166,17 +166,17 @@ def _wakeful() -> int:
     return wake
 
 
-def serve(session: Session, name: str, limits: Limits) -> int:
+def serve(session: SessionRules, name: str, limits: SessionLimits) -> int:
     """Guard one session on fds 0, 1 and 2, and return the exit status."""
     wake = _wakeful()
     os.set_blocking(_SERVE, False)
     repository = os.fsdecode(limits.repository)
     with objects(repository) as known:
         judge = Judge(session, limits, lambda: not transactions.is_there(repository), known)
-        guard = Guard(Screen(judge), wake)
+        guard = Guard(RpcScreen(judge), wake)
         guard.run()
     os.close(_SERVE)  # serve sees the end of file before the launcher gets the report
-    refusal: Refused | None = guard.screen.refusal
+    refusal: RpcRefused | None = guard.screen.refusal
     if refusal is not None:
         _tell(event="refused", method=refusal.method, session=name, rule=refusal.rule, detail=refusal.detail)
     _tell(event="end", **judge.facts.report(), bytes=guard.passed, cut=guard.cut)

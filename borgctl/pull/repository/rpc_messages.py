@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from borgctl.pull.repository.rpc_reader import Reader, Refused, Short
+from borgctl.pull.repository.rpc_reader import Reader, RpcRefused, Short
 
 ID = 32  # bytes
 MANIFEST = bytes(ID)  # the id of the manifest
@@ -27,7 +27,7 @@ _LONGEST_NAME = 31  # bytes of a method's name
 Value = bool | int | bytes | None
 
 
-class Message(NamedTuple):
+class RpcMessage(NamedTuple):
     """One message: its arguments in borg's order; those of a put are the id and the number of bytes of its data.
 
     A put is read as far as its head. Where borg waits for the answer, `tail` comes behind the data and ends it.
@@ -138,7 +138,7 @@ _PUT = re.compile(
 )
 
 
-def read(data: bytes, at: int = 0) -> Message | None:
+def read(data: bytes, at: int = 0) -> RpcMessage | None:
     """Read the message at `at`; None where more bytes are needed to tell. Raise Refused where it cannot be borg's.
 
     Of a put its head is enough; of any other message at most LONGEST_KEY bytes and a few are waited for.
@@ -147,9 +147,9 @@ def read(data: bytes, at: int = 0) -> Message | None:
         packed, members, id_, short, middle, long = put.groups()
         length = short[0] & 0x1F if short else int.from_bytes(middle or long, "big")
         if length > LARGEST_BODY:
-            raise Refused("put", "size", f"{length} bytes, {LARGEST_BODY} at most")
+            raise RpcRefused("put", "size", f"{length} bytes, {LARGEST_BODY} at most")
         number = packed[0] if len(packed) == 1 else int.from_bytes(packed[1:], "big")
-        return Message("put", number, (id_, length), put.end() - at + length, _WAIT if members == b"\x83" else b"")
+        return RpcMessage("put", number, (id_, length), put.end() - at + length, _WAIT if members == b"\x83" else b"")
     reader = Reader(data, at)
     try:
         return _negotiate(reader) if data[at : at + 1] == b"\x94" else _call(reader)
@@ -157,7 +157,7 @@ def read(data: bytes, at: int = 0) -> Message | None:
         return None
 
 
-def _call(reader: Reader) -> Message:
+def _call(reader: Reader) -> RpcMessage:
     start = reader.at
     reader.literal(b"\x83\xa1i")
     number = reader.number()
@@ -181,13 +181,13 @@ def _call(reader: Reader) -> Message:
     if method == "put":
         (_, length), tail = arguments, _WAIT if waited else b""
         assert isinstance(length, int)
-        return Message(method, number, tuple(arguments), reader.at - start + length, tail)
+        return RpcMessage(method, number, tuple(arguments), reader.at - start + length, tail)
     if waited:
         reader.literal(_WAIT)
-    return Message(method, number, tuple(arguments), reader.at - start)
+    return RpcMessage(method, number, tuple(arguments), reader.at - start)
 
 
-def _negotiate(reader: Reader) -> Message:
+def _negotiate(reader: Reader) -> RpcMessage:
     start = reader.at
     reader.literal(_NEGOTIATE)
     reader.method = "negotiate"
@@ -199,4 +199,4 @@ def _negotiate(reader: Reader) -> Message:
             continue  # a release's last part is -1
         reader.at -= 1
         reader.number()
-    return Message("negotiate", 1, (), reader.at - start)
+    return RpcMessage("negotiate", 1, (), reader.at - start)

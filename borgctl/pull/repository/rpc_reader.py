@@ -8,7 +8,7 @@ It knows no method and no message: `rpc_messages` does.
 from typing import NoReturn
 
 
-class Refused(Exception):  # noqa: N818 - reads as what it says
+class RpcRefused(Exception):  # noqa: N818 - reads as what it says
     """What a client said and may not; `method` is borg's name for it or "unknown", never the client's words."""
 
     def __init__(self, method: str, rule: str, detail: str = "") -> None:
@@ -28,7 +28,7 @@ class Reader:
 
     def refuse(self, detail: str, rule: str = "encoding") -> NoReturn:
         """Refuse the message."""
-        raise Refused(self.method, rule, detail)
+        raise RpcRefused(self.method, rule, detail)
 
     def take(self, count: int) -> bytes:
         """Take so many bytes."""

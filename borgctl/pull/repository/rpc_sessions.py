@@ -40,7 +40,7 @@ RULES = {
 }
 
 
-class Session(NamedTuple):
+class SessionRules(NamedTuple):
     """What one kind of session may say."""
 
     methods: frozenset[str]
@@ -51,18 +51,18 @@ class Session(NamedTuple):
 
 
 SESSIONS = {
-    "read": Session(_READ),
-    "create": Session(_DELETE),
-    "prune": Session(_DELETE, granted=True),
-    "init": Session(_WRITE | {"save_key"}, create=True),
-    "window-read": Session(_READ, unlocked=True),
-    "window-write": Session(_DELETE, unlocked=True),
-    "window-passphrase": Session(_READ | {"save_key"}, unlocked=True),
-    "window-delete": Session(_DELETE, unlocked=True, any_delete=True),
+    "read": SessionRules(_READ),
+    "create": SessionRules(_DELETE),
+    "prune": SessionRules(_DELETE, granted=True),
+    "init": SessionRules(_WRITE | {"save_key"}, create=True),
+    "window-read": SessionRules(_READ, unlocked=True),
+    "window-write": SessionRules(_DELETE, unlocked=True),
+    "window-passphrase": SessionRules(_READ | {"save_key"}, unlocked=True),
+    "window-delete": SessionRules(_DELETE, unlocked=True, any_delete=True),
 }
 
 
-class Limits(NamedTuple):
+class SessionLimits(NamedTuple):
     """What the server allows one session: the only path, and numbers that count admitted messages."""
 
     repository: bytes

@@ -8,7 +8,7 @@ from functools import partial
 
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
-from borgctl.pull.process.children import Child
+from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.pipes import Starts
 from borgctl.pull.repository import guard, serve, transactions
 from borgctl.pull.repository.sessions import GuardSession, session_for
@@ -33,8 +33,8 @@ def starts(launcher: Launcher, target: Target, session: GuardSession, path: str)
     """Return what starts the guard of this session, and serve."""
     guarded = guard.argv(target, session, transactions.used(str(target.repository)))
     return Starts(
-        guard=partial(Child, guarded, guard.environment(path)),
-        serve=partial(Child, serve.argv(target), serve.environment(launcher.folders, target, path)),
+        guard=partial(ChildProcess, guarded, guard.environment(path)),
+        serve=partial(ChildProcess, serve.argv(target), serve.environment(launcher.folders, target, path)),
     )
 
 

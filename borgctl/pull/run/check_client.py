@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from borgctl.console.text import elapsed
 from borgctl.errors import REASONS
-from borgctl.pull.client.events import Hello
+from borgctl.pull.client.events import Offer
 from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.targets.targets import Target
@@ -17,13 +17,13 @@ from borgctl.pull.targets.targets import Target
 _TOLERANCE = 30.0  # seconds between two clocks: the client's clock names archives and decides what is pruned
 
 
-def client_checks(target: Target, hello: Hello, received: float) -> Iterator[Check]:
+def client_checks(target: Target, hello: Offer, received: float) -> Iterator[Check]:
     """Yield the checks of an answer that came at `received`, in seconds since the epoch."""
     yield from _offers(target, hello)
     yield from _far_side(hello, received)
 
 
-def _offers(target: Target, hello: Hello) -> Iterator[Check]:
+def _offers(target: Target, hello: Offer) -> Iterator[Check]:
     """Compare what the client offers with what the target file wants."""
     yield Check("hello", "ok", f"protocol {hello.protocol}, borgctl {hello.version or 'of an unknown version'}")
     yield Check("policy", "ok", hello.policy or "the client gives no digest")
@@ -49,7 +49,7 @@ def _offers(target: Target, hello: Hello) -> Iterator[Check]:
         yield Check("path", "error", text, "let both files name the same path")
 
 
-def _left_out(hello: Hello, jobs: list[str]) -> Iterator[Check]:
+def _left_out(hello: Offer, jobs: list[str]) -> Iterator[Check]:
     """Warn of jobs that skip file systems mounted below their paths."""
     skipped = [f"{name} {number}" for name, number in hello.skipped if str(name) in jobs and number]
     if skipped:
@@ -59,7 +59,7 @@ def _left_out(hello: Hello, jobs: list[str]) -> Iterator[Check]:
         )
 
 
-def _far_side(hello: Hello, received: float) -> Iterator[Check]:
+def _far_side(hello: Offer, received: float) -> Iterator[Check]:
     """Report what the client's gate says about itself."""
     for code in hello.obstacles:
         advice = REASONS[code].advice if code in REASONS else None

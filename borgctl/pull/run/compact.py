@@ -11,10 +11,10 @@ from borgctl.borg import exit_code
 from borgctl.fs import atomic
 from borgctl.process.event_loop import EventLoop, Termination
 from borgctl.pull.client.borglog import read
-from borgctl.pull.client.frames import Lines, TooLong
+from borgctl.pull.client.frames import LineBuffer, LineTooLong
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.client.verdict import Verdict
-from borgctl.pull.process.children import Child
+from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice
@@ -50,7 +50,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
         if full(repository):
             clear(folders, repository)
         with lowered(repository):
-            child = Child(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
+            child = ChildProcess(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
             try:
                 status = _wait(child, screen, stop)
             finally:
@@ -91,9 +91,9 @@ def _hint(folders: Folders, target: Target) -> str | None:
     return f"{lack}: move something else away from that disk, then try again" if lack else lock_hint(folders, target)
 
 
-def _wait(child: Child, screen: Screen, stop: Stop) -> int:
+def _wait(child: ChildProcess, screen: Screen, stop: Stop) -> int:
     """Show borg's output until it has ended; a signal to the launcher ends it in order."""
-    loop, lines, said = EventLoop(), Lines(), set[str]()
+    loop, lines, said = EventLoop(), LineBuffer(), set[str]()
     termination = Termination(loop, child.send, ((0, signal.SIGTERM), (30, signal.SIGKILL)))
 
     def ended() -> None:
@@ -109,7 +109,7 @@ def _wait(child: Child, screen: Screen, stop: Stop) -> int:
     return child.status()
 
 
-def _show(lines: Lines, data: bytes, screen: Screen, said: set[str]) -> None:
+def _show(lines: LineBuffer, data: bytes, screen: Screen, said: set[str]) -> None:
     """Show borg's lines; of those about the quota only the first, as borg repeats it before it frees space.
 
     Of a traceback, which borg prints where the disk is full, show the last line.
@@ -125,5 +125,5 @@ def _show(lines: Lines, data: bytes, screen: Screen, said: set[str]) -> None:
             if about_quota:
                 said.add(_QUOTA)
             screen.show(Message("borg", "INFO", text))
-    except TooLong:
+    except LineTooLong:
         screen.show(Message("borg", "WARNING", "a line of more than 1 MiB was left out"))

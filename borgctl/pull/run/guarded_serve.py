@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable
 
 from borgctl.process.event_loop import EventLoop, Termination
-from borgctl.pull.process.children import Child
+from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.pipes import Ours
 from borgctl.pull.repository.guard import REFUSED, Events
 
@@ -80,7 +80,7 @@ class GuardedServe:
         for termination in self._terminations.values():
             termination.cancel()
 
-    def _ended(self, child: Child) -> int:
+    def _ended(self, child: ChildProcess) -> int:
         self._terminations.pop(child).cancel()
         return child.status()
 

@@ -15,11 +15,11 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
-from borgctl.pull.report.outcome import Facts, judge
+from borgctl.pull.report.outcome import RunFacts, judge_run
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.record_run import alert_line, remember
-from borgctl.pull.report.report import Report, summary
+from borgctl.pull.report.report import RunReport, summary
 from borgctl.pull.repository.inspection import inspect, problem
 from borgctl.pull.run.call_session import serve_to, session_of
 from borgctl.pull.run.launcher import Launcher
@@ -40,7 +40,7 @@ from borgctl.wire import frames
 _HELLO = 120.0  # seconds
 
 
-def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> Iterator[Report]:
+def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> Iterator[RunReport]:
     """Run `jobs`, else the target's, else those with command create that the client offers; yield each one's report."""
     try:
         with lock(launcher.folders, target.name), workdir(launcher.folders) as path:
@@ -49,7 +49,7 @@ def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> I
         yield _refused(launcher, str(target.name), Verdict("busy", "launcher", 69, "target-busy"))
 
 
-def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[Report]:
+def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[RunReport]:
     """Run targets by name; one that cannot run is a report like the others, and does not stop them."""
     config_lock.sweep(launcher.folders)
     for text in texts:
@@ -77,7 +77,7 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
             yield _refused(launcher, text, Verdict("failed", "launcher", None, "internal"), transcript)
 
 
-def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: str) -> Iterator[Report]:
+def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: str) -> Iterator[RunReport]:
     if reason := obstacle(target):
         yield _refused(launcher, str(target.name), Verdict("failed", "launcher", None, reason))
         return
@@ -89,7 +89,7 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
             yield unfit
             return
         offered = _hello(launcher, target, path)
-        if isinstance(offered, Report):
+        if isinstance(offered, RunReport):
             yield offered
             return
         chosen, early = offered
@@ -103,7 +103,7 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
             early = ()
 
 
-def _unfit(launcher: Launcher, target: Target) -> Report | None:
+def _unfit(launcher: Launcher, target: Target) -> RunReport | None:
     """Return a report where the repository is not the known one, so that nothing is started; None where it is."""
     if problem(target, load_state(launcher.folders, target.name)) is None:
         return None
@@ -119,7 +119,7 @@ def _unfit(launcher: Launcher, target: Target) -> Report | None:
     )
 
 
-def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> Report:
+def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> RunReport:
     state = load_state(launcher.folders, target.name)
     call = client_command.run(target, job, path, state.head)
     session = session_of(target, job, state)
@@ -129,7 +129,7 @@ def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: f
         )
 
 
-def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName, ...], tuple[Alert, ...]] | Report:
+def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName, ...], tuple[Alert, ...]] | RunReport:
     """Ask what the client offers; return its jobs with command create and alerts, or a report of why there are none."""
     transcript, begun, clock = Transcript(), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} hello")
@@ -152,12 +152,12 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
         launcher.screen.end(f"{target.name} hello: offers {', '.join(map(str, jobs))}")
         return jobs, alerts
     verdict = verdict or Verdict("failed", "launcher", None, "no-jobs")
-    report = Report(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None, alerts)
+    report = RunReport(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None, alerts)
     launcher.screen.end(summary(report))
     return report
 
 
-def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Screen) -> Verdict | None:
+def unanswered(target: Target, facts: RunFacts, transcript: Transcript, screen: Screen) -> Verdict | None:
     """Return why hello got no good answer, None where it did; one line is enough, an exit line may follow it.
 
     With transport stdio borg will use stdout, so nothing else may come there.
@@ -170,7 +170,7 @@ def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Scr
         return Verdict("failed", "launcher", None, "unknown-protocol")
     if transcript.hello is not None and facts.exit is None and facts.ended is None and facts.status == 0:
         return None
-    verdict = judge(replace(facts, serve_needed=False))
+    verdict = judge_run(replace(facts, serve_needed=False))
     if verdict.outcome == "ok":
         return None if transcript.hello is not None else Verdict("failed", "launcher", facts.status, "no-hello")
     return replace(verdict, reason="no-hello") if verdict.reason == "no-exit-line" else verdict
@@ -182,7 +182,7 @@ def _refused(
     verdict: Verdict,
     transcript: Transcript | None = None,
     alerts: tuple[Alert, ...] = (),
-) -> Report:
-    report = Report(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
+) -> RunReport:
+    report = RunReport(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
     launcher.screen.end(summary(report))
     return report

@@ -16,11 +16,11 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import advice_for, advice_on_lost_connection, unknown_job
-from borgctl.pull.report.outcome import Facts, accept_warnings, judge, require_commit, require_files
+from borgctl.pull.report.outcome import RunFacts, accept_warnings, judge_run, require_commit, require_files
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
 from borgctl.pull.report.refusals import advice_on_refusal
-from borgctl.pull.report.report import Report, summary
+from borgctl.pull.report.report import RunReport, summary
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect
 from borgctl.pull.repository.reserve import establish, lowered
@@ -59,10 +59,10 @@ def run_call(
     job: str,
     seen: Head | None,
     session: GuardSession,
-    verdict: Callable[[Facts, Transcript], Verdict] = lambda facts, _: judge(facts),
+    verdict: Callable[[RunFacts, Transcript], Verdict] = lambda facts, _: judge_run(facts),
     by_hand: bool = False,
     notes: tuple[Message, ...] = (),
-) -> Report:
+) -> RunReport:
     """Serve the repository to one call, and report; `job` is its title, `seen` the head sent as --seen.
 
     `session` is what the client may say to the repository. `by_hand`: only the command line names this job. `notes` are
@@ -79,7 +79,7 @@ def run_call(
     if barred := unready(launcher, target, session, call.asked[0], before, transcript):
         missed = Ended(call.asked[0], barred, transcript, seen, time.time(), by_hand=by_hand, named=named_jobs(target))
         later = remember(launcher.folders, target.name, missed) if barred.reason == "server-full" else ()
-        report = Report(str(target.name), job, barred, begun, 0.0, transcript, None, (*before.alerts, *later))
+        report = RunReport(str(target.name), job, barred, begun, 0.0, transcript, None, (*before.alerts, *later))
         launcher.screen.end(summary(report))
         return report
     begin(launcher.folders, target.name)
@@ -111,7 +111,7 @@ def run_call(
         refused=facts.refused,
     )
     alerts = (*before.alerts, *after.alerts, *remember(launcher.folders, target.name, ended))
-    report = Report(
+    report = RunReport(
         *(str(target.name), job, final, begun, seconds, transcript, facts.serve),
         alerts=tuple({alert.reason: alert for alert in alerts}.values()),
         passed=facts.passed,
@@ -123,7 +123,7 @@ def run_call(
 
 
 def _hint(
-    launcher: Launcher, target: Target, verdict: Verdict, facts: Facts, transcript: Transcript, seconds: float
+    launcher: Launcher, target: Target, verdict: Verdict, facts: RunFacts, transcript: Transcript, seconds: float
 ) -> str | None:
     """Return what to do, from what we know ourselves; None where the messages of ssh and borg say more."""
     job = transcript.asked[0]

@@ -23,12 +23,12 @@ from typing import Self
 
 from borgctl.process.event_loop import EventLoop, Termination, Timer
 from borgctl.pull.client.client_command import Call
-from borgctl.pull.client.frames import TooLong
+from borgctl.pull.client.frames import LineTooLong
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.process import pipes
-from borgctl.pull.process.children import Child
+from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report.outcome import Facts
+from borgctl.pull.report.outcome import RunFacts
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.run.guarded_serve import GuardedServe
 from borgctl.pull.run.stream_reader import StreamReader
@@ -69,7 +69,7 @@ class Session:
         self._served: GuardedServe | None = None
         self._space_timer: Timer | None = None
 
-    def run(self, stop: Stop) -> Facts:
+    def run(self, stop: Stop) -> RunFacts:
         """Start both ends, wait until both have ended, and return the facts."""
         with self:
             stop.tell(self._loop, self.stop)
@@ -93,9 +93,9 @@ class Session:
         """Begin to end it, as a signal ends the launcher."""
         self._end("stopped")
 
-    def facts(self) -> Facts:
+    def facts(self) -> RunFacts:
         """Return the facts, once it is finished."""
-        return Facts(
+        return RunFacts(
             exit=self._transcript.ending(),
             started=self._transcript.start is not None,
             mismatch=self._transcript.mismatch,
@@ -134,8 +134,8 @@ class Session:
         if self._ours is not None:
             self._watch_ours(self._ours)
 
-    def _start_peer(self, stdin: int, stdout: int) -> Child:
-        return Child(self._call.argv, self._call.env, stdin, stdout, self._call.orphaned)
+    def _start_peer(self, stdin: int, stdout: int) -> ChildProcess:
+        return ChildProcess(self._call.argv, self._call.env, stdin, stdout, self._call.orphaned)
 
     def _keep_stray(self, stdout: int) -> None:
         """Keep the beginning of output on a stdout that should have none."""
@@ -242,7 +242,7 @@ class Session:
     def _hear(self) -> None:
         try:
             self._reader.client(self._loop.read(self._peer.stderr))
-        except TooLong:
+        except LineTooLong:
             self._loop.forget(self._peer.stderr)
             self._end("stream-limit")
         if self._transcript.ending() is not None:

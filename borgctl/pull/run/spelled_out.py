@@ -14,7 +14,7 @@ from borgctl.errors import BorgctlError
 from borgctl.pull.client import client_command
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice_for
-from borgctl.pull.report.report import Report
+from borgctl.pull.report.report import RunReport
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run.call_session import is_known
 from borgctl.pull.run.launcher import Launcher
@@ -42,7 +42,7 @@ def read(words: Sequence[str]) -> Borg:
     return request.order
 
 
-def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) -> Report:
+def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) -> RunReport:
     """Ask the client for it, and report; `deletes`: how many objects a prune may delete. May raise Busy."""
     name = str(target.name)
     if reason := obstacle(target):

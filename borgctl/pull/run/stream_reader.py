@@ -1,13 +1,13 @@
 """Stream reader: read the client's stream and serve's stderr into a transcript and onto the screen.
 
-reader.client(chunk)        # raises TooLong; b"" is the end
+reader.client(chunk)        # raises LineTooLong; b"" is the end
 reader.serve(chunk)
 """
 
 import re
 
 from borgctl.pull.client.borglog import Note, read
-from borgctl.pull.client.frames import Lines, TooLong, event
+from borgctl.pull.client.frames import LineBuffer, LineTooLong, event
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.report.progress import Screen
 
@@ -22,7 +22,7 @@ class StreamReader:
 
     def __init__(self, transcript: Transcript, screen: Screen) -> None:
         self.transcript, self._screen = transcript, screen
-        self._client, self._serve, self._serve_said = Lines(), Lines(), 0
+        self._client, self._serve, self._serve_said = LineBuffer(), LineBuffer(), 0
 
     def client(self, data: bytes) -> None:
         """Take bytes of the client's stream."""
@@ -34,8 +34,8 @@ class StreamReader:
         """Take bytes of serve's stderr, which quotes the client; keep a limited number of its warnings."""
         try:
             lines = self._serve.feed(data) if data else self._serve.finish()
-        except TooLong:
-            self._serve, lines = Lines(), [b"a line of more than 1 MiB was left out"]
+        except LineTooLong:
+            self._serve, lines = LineBuffer(), [b"a line of more than 1 MiB was left out"]
         for line in lines:
             note = _note(line.decode("utf-8", "replace"))
             if not isinstance(note, Note) or not note.weighs:

@@ -14,7 +14,7 @@ from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice_for
-from borgctl.pull.report.outcome import Facts, judge
+from borgctl.pull.report.outcome import RunFacts, judge_run
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run_call import run_call, underway
@@ -74,11 +74,11 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
     return 0
 
 
-def _verdict(facts: Facts, transcript: Transcript) -> Verdict:
+def _verdict(facts: RunFacts, transcript: Transcript) -> Verdict:
     """Judge one session: it is good if nobody used it and we closed it, and serve may complain that nobody came."""
     if facts.refused is None and facts.ended == "stopped" and not transcript.used:
         return Verdict("ok", "launcher")
     if facts.refused is None and facts.ended == "stopped" and facts.exit is None:
         return Verdict("failed", "launcher", None, "window-cut")
     facts = replace(facts, ended=None) if facts.ended == "stopped" else facts
-    return judge(facts if facts.serve is None or facts.serve_first else replace(facts, serve=0))
+    return judge_run(facts if facts.serve is None or facts.serve_first else replace(facts, serve=0))

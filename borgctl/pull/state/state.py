@@ -37,7 +37,7 @@ class Past:
 
 
 @dataclass(slots=True)
-class Job:
+class JobRecord:
     """A job's last run and its last good one; `command` is borg's, by the client's word, `passed` the guard's counts.
 
     `pruned` is what the client says that its last prune kept and marked. `by_hand`: only the command line named it when
@@ -81,7 +81,7 @@ class State:
 
     head: Head | None = None
     last: Past | None = None
-    jobs: dict[str, Job] = field(default_factory=dict)
+    jobs: dict[str, JobRecord] = field(default_factory=dict)
     alerts: dict[str, Alert] = field(default_factory=dict)
     accepted: list[Acceptance] = field(default_factory=list)
     config: str | None = None  # the hash of the repository's config

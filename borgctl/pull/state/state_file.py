@@ -18,7 +18,7 @@ from typing import Any
 from borgctl.errors import BadValue
 from borgctl.fs import atomic
 from borgctl.pull.client import frame_fields
-from borgctl.pull.state.state import Acceptance, Alert, Job, Past, State
+from borgctl.pull.state.state import Acceptance, Alert, JobRecord, Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import Head, JobName
 
@@ -89,12 +89,12 @@ def _past(entry: Any) -> Past | None:  # noqa: ANN401 - JSON
     return Past(_number(entry["time"]), _text(entry["outcome"]), reason, detail, since, run)
 
 
-def _job(entry: Any) -> Job:  # noqa: ANN401
+def _job(entry: Any) -> JobRecord:  # noqa: ANN401
     last, command = _past(entry["last"]), entry["command"]
     if last is None:
         raise ValueError
     passed = entry.get("passed")
-    return Job(
+    return JobRecord(
         *(last, _past(entry["good"]), None if command is None else _text(command)),
         None if passed is None else {_text(name): int(count) for name, count in passed.items()},
         frame_fields.all_counts(*(entry.get("pruned") or (None, None))),

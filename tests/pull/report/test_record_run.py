@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from machines import full_disk
 
 from borgctl.fs import atomic
-from borgctl.pull.client.events import Audit, Exit, Hello, Output, Unframed
+from borgctl.pull.client.events import AuditProof, Exit, Offer, OutputLine, Unframed
 from borgctl.pull.client.frames import event
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
@@ -22,7 +22,7 @@ from borgctl.pull.report.report import record
 from borgctl.pull.repository import repo_config
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state import state_file
-from borgctl.pull.state.state import MOST_JOBS, Acceptance, Alert, Job, Past, State
+from borgctl.pull.state.state import MOST_JOBS, Acceptance, Alert, JobRecord, Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import Head, JobName
 from borgctl.wire.hashchain import MOST, joined
@@ -285,7 +285,7 @@ BAD += [audit(1, "a" * 65), audit(1, A, "yes"), audit(1, A, 1), audit(1.0, A), a
 def test_an_exit_line_with_a_head_that_is_none_is_no_exit_line(value) -> None:
     frame = {"type": "borgctl", "event": "exit", "run": "r1", "outcome": "ok", "origin": "borg", "code": 0}
     assert isinstance(event(json.dumps({**frame, "audit": value}).encode()), Unframed)
-    assert event(json.dumps({**frame, "audit": audit(1, A, True)}).encode()).audit == Audit(Head(1, A), True, True)
+    assert event(json.dumps({**frame, "audit": audit(1, A, True)}).encode()).audit == AuditProof(Head(1, A), True, True)
     assert isinstance(event(json.dumps(frame).encode()), Exit)
 
 
@@ -302,7 +302,7 @@ STATES = st.builds(
     st.none() | PASTS,
     st.dictionaries(
         st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
-        st.builds(Job, PASTS, st.none() | PASTS, st.none() | TEXTS),
+        st.builds(JobRecord, PASTS, st.none() | PASTS, st.none() | TEXTS),
         max_size=3,
     ),
     st.dictionaries(TEXTS, ALERTS, max_size=3),
@@ -387,7 +387,7 @@ def test_on_a_full_disk_the_state_stays_as_it_was_and_no_draft_beside_it(world, 
 
 
 def test_a_client_cannot_make_the_state_grow_without_end(world) -> None:
-    state = State(jobs={f"job-{number}": Job(Past(float(number), "ok")) for number in range(MOST_JOBS)})
+    state = State(jobs={f"job-{number}": JobRecord(Past(float(number), "ok")) for number in range(MOST_JOBS)})
     state_file.save(world.folders, NAME, state)
     told(world, ["exit", "ok", 0, audit(7, A)])
     assert len(kept(world).jobs) == MOST_JOBS and "job-0" not in kept(world).jobs and "default" in kept(world).jobs
@@ -401,12 +401,12 @@ def test_a_client_cannot_make_the_state_grow_without_end(world) -> None:
 # ---- jobs that come and go
 
 
-def good(time: float, command: str = "create") -> Job:
-    return Job(Past(time, "ok"), Past(time, "ok"), command)
+def good(time: float, command: str = "create") -> JobRecord:
+    return JobRecord(Past(time, "ok"), Past(time, "ok"), command)
 
 
-def failed(time: float) -> Job:
-    return Job(Past(time, "failed"), None, "create")
+def failed(time: float) -> JobRecord:
+    return JobRecord(Past(time, "failed"), None, "create")
 
 
 def ended(folders, job, offers=None, *, outcome="ok", named=(), time=1000.0):
@@ -414,7 +414,7 @@ def ended(folders, job, offers=None, *, outcome="ok", named=(), time=1000.0):
     transcript = Transcript()
     if offers is not None:
         jobs = tuple((JobName(name), "create") for name in offers)
-        transcript.hello = Hello("r1", 1, jobs)
+        transcript.hello = Offer("r1", 1, jobs)
     call = record_run.Ended(job, Verdict(outcome, "borg", 0), transcript, None, time, named=named)
     return record_run.remember(folders, NAME, call)
 
@@ -424,7 +424,7 @@ def folders(tmp_path):
     return Folders(f"{tmp_path}/config", f"{tmp_path}/state")
 
 
-def saved(folders, jobs: dict[str, Job]) -> None:
+def saved(folders, jobs: dict[str, JobRecord]) -> None:
     state_file.save(folders, NAME, State(jobs=jobs))
 
 
@@ -585,7 +585,7 @@ def saving(folders, files: int | None, reason: str | None = None) -> list[str]:
     transcript = Transcript()
     stats = {"nfiles": files, "original_size": 1, "deduplicated_size": 1}
     if files is not None:
-        transcript.take(Output("r1", "borg", "stdout", json.dumps({"archive": {"stats": stats}}), False))
+        transcript.take(OutputLine("r1", "borg", "stdout", json.dumps({"archive": {"stats": stats}}), False))
     verdict = Verdict("failed", "launcher", 0, reason) if reason else Verdict("ok", "borg", 0)
     return [
         alert.text

@@ -16,7 +16,7 @@ from borgctl.pull.report import suspicion
 from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.report.past_runs import Ended, count
 from borgctl.pull.state import state_file
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.paths import TargetName
 from borgctl.pull.targets.targets import load
 
@@ -30,7 +30,7 @@ def remembered(world, name: TargetName = NAME, **jobs: tuple) -> None:
     for job, (hours, outcome, command) in jobs.items():
         good = None if hours is None else Past(now - hours * HOUR, "ok")
         last = good if outcome == "ok" and good else Past(now, outcome, None if outcome == "warning" else "ssh-failed")
-        state.jobs[job] = Job(last, good, command)
+        state.jobs[job] = JobRecord(last, good, command)
         state.last = last
     state_file.save(world.folders, name, state)
 
@@ -72,7 +72,7 @@ def test_a_last_run_with_warnings_is_a_warning(world, borgpull) -> None:
     world.local([], expect="26h")
     now = time.time()
     state_file.save(
-        world.folders, NAME, State(jobs={"default": Job(Past(now, "warning"), Past(now, "warning"), "create")})
+        world.folders, NAME, State(jobs={"default": JobRecord(Past(now, "warning"), Past(now, "warning"), "create")})
     )
     code, out, _ = borgpull("status")
     assert code == 1 and out.startswith("web1 default: warning")
@@ -199,7 +199,9 @@ def test_monitoring_gets_one_line_with_ages(world, borgpull) -> None:
 def test_no_control_character_of_a_state_reaches_a_terminal(world, borgpull) -> None:
     world.local([])
     state_file.save(
-        world.folders, NAME, State(last=Past(1.0, "\x1b[2J"), jobs={"default": Job(Past(1.0, "\x1b[2J", "\u202e"))})
+        world.folders,
+        NAME,
+        State(last=Past(1.0, "\x1b[2J"), jobs={"default": JobRecord(Past(1.0, "\x1b[2J", "\u202e"))}),
     )
     state = state_file.load(world.folders, NAME)
     state.alert("\x1b", "\x1b[2J\u2028", 1.0)

@@ -13,7 +13,7 @@ from borgctl.pull.repository import inspection as repositories
 from borgctl.pull.repository import repo_config
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.paths import TargetName
 
 NAME = TargetName("web1")
@@ -151,7 +151,7 @@ def test_init_is_started_only_where_no_repository_is_known(world, borgpull, targ
     assert status == 2 and "web1 init: refused (launcher: repository-known)" in err and "forget web1" in err
     assert not os.path.exists(f"{world.root}/started")
     state = kept(world)
-    state.jobs["make"] = Job(Past(1.0, "failed"), None, "init")  # what it does is what its client said of it
+    state.jobs["make"] = JobRecord(Past(1.0, "failed"), None, "init")  # what it does is what its client said of it
     state_file.save(world.folders, NAME, state)
     assert json.loads(borgpull("run", "--json", "web1", "--job", "make")[1])["reason"] == "repository-known"
     borgpull("forget", "web1", "--repository")

@@ -24,7 +24,7 @@ from borgctl.pull.run.run import run_all
 from borgctl.pull.run.session import Session
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
 
@@ -98,7 +98,7 @@ def test_a_refusal_is_told_with_its_reason_and_advice(world, borg) -> None:
 
 def test_the_advice_on_an_unknown_job_names_those_that_the_client_has_run(world, borg) -> None:
     past = Past(1.0, "ok")
-    jobs = {"default": Job(past, past, "create"), "never-good": Job(Past(1.0, "failed"))}
+    jobs = {"default": JobRecord(past, past, "create"), "never-good": JobRecord(Past(1.0, "failed"))}
     target = world.local([["refuse", "refused", 77, "unknown-job"]], borg=borg)
     state_file.save(world.folders, target.name, State(jobs=jobs))
     world.run(target)

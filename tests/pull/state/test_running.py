@@ -11,7 +11,7 @@ import pytest
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.state import running, state_file
 from borgctl.pull.state.running import Begun, Seen, mark
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
 
 NAME = TargetName("web1")
@@ -20,7 +20,7 @@ SAID = "web1 default: failing, last good 1 h 0 min ago, last run failed (broken-
 
 def good_before(world, name: TargetName = NAME) -> None:
     good = Past(time.time() - 3600, "ok")
-    state_file.save(world.folders, name, State(last=good, jobs={"default": Job(good, good, "create")}))
+    state_file.save(world.folders, name, State(last=good, jobs={"default": JobRecord(good, good, "create")}))
 
 
 def held(world, steps, *words: str):
@@ -112,7 +112,7 @@ def test_a_run_whose_end_was_remembered_has_not_broken_off(world, borgpull) -> N
     begun = Begun("run", "default", time.time())
     with contextlib.suppress(KeyboardInterrupt), mark(world.folders, NAME, begun):
         good = Past(begun.time + 1, "ok")
-        state_file.save(world.folders, NAME, State(last=good, jobs={"default": Job(good, good, "create")}))
+        state_file.save(world.folders, NAME, State(last=good, jobs={"default": JobRecord(good, good, "create")}))
         raise KeyboardInterrupt
     assert running.seen(world.folders, NAME) == Seen(begun, alive=False)
     assert borgpull("status")[0] == 0

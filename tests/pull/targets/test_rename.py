@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from borgctl.pull.state import state_file
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets import rename as renames
 from borgctl.pull.targets.paths import TargetName, lock
 from borgctl.values import Head
@@ -19,7 +19,7 @@ OLD, NEW = TargetName("web1"), TargetName("www")
 def target(world, borgpull):
     assert borgpull("add", "web1", "root@web1", "--repository", f"{world.root}/srv/web1")[0] == 0
     good = Past(time.time() - 3600, "ok")
-    state = State(head=Head(7, "a" * 64), last=good, jobs={"default": Job(good, good, "create")}, since=1.0)
+    state = State(head=Head(7, "a" * 64), last=good, jobs={"default": JobRecord(good, good, "create")}, since=1.0)
     state.alert("audit-broken", "x", 1.0)
     state_file.save(world.folders, OLD, state)
     copies = Path(world.folders.copies(OLD))
