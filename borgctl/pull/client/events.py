@@ -1,6 +1,7 @@
 """Events: what one line of the client's stream says, as values whose types were checked. `frames` reads them.
 
-Offer("0a1b2c3d4e5f6071", 1, ((JobName("default"), "create"),)).jobs          Unframed("Welcome to Debian!").text
+>>> Offer("0a1b2c3d4e5f6071", 1, ((JobName("default"), "create"),)).jobs[0][1]
+'create'
 """
 
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
 """Progress as text: a client's message in lines, and how far a run is. All of the client's words are escaped here.
 
-sentences(Message("borg", "WARNING", "two\nlines"), "web1 default")    ["web1 default: borg: warning: two", …]
+>>> sentences(Message("borg", "WARNING", "disk is slow"), "web1 default")
+['web1 default: borg: warning: disk is slow']
 """
 
 from borgctl.pull.client.borglog import Counts, Step

@@ -1,8 +1,9 @@
-"""Read numbers, lengths and texts as borg packs them with msgpack, to the byte; refuse every longer form.
+r"""Read numbers, lengths and texts as borg packs them with msgpack, to the byte; refuse every longer form.
 
 It knows no method and no message: `rpc_messages` does.
 
-    Reader(b"\xcc\x80", 0).number() == 128        Reader(b"\xcc\x01", 0).number()     raises Refused: a longer form
+    >>> Reader(b"\xcc\x80", 0).number()  # b"\xcc\x01" is refused: a longer form
+    128
 """
 
 from typing import NoReturn

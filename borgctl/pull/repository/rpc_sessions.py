@@ -2,7 +2,8 @@
 
 The kind follows from what the server asked for, never from the client's words. It reads no message: `rpc_rules` does.
 
-    SESSIONS["window-read"].unlocked == True        RULES["repair"] == "a repair"
+    >>> SESSIONS["window-read"].unlocked, RULES["repair"]
+    (True, 'a repair')
 """
 
 from typing import NamedTuple

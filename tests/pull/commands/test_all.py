@@ -1,4 +1,4 @@
-"""--all: every target has its turn, and one that cannot be used keeps no other back."""
+"""--all: every target runs, and one that cannot be used does not stop the others."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Rooms of launchers: a dead one's is cleared with what still runs in it, a living one's is left alone."""
+"""Rooms of launchers: a dead launcher's is removed with what still runs in it, a living one's is left alone."""
 
 import dataclasses
 import fcntl

@@ -1,4 +1,4 @@
-"""What to do about a run that failed, from what ssh and borg said."""
+"""What to do about a run that failed, from the messages of ssh and borg."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the launcher remembers of a client, and what of the client's words is alarming."""
+"""What the launcher remembers of a client, and what in the client's answer is an alert."""
 
 import dataclasses
 import hashlib

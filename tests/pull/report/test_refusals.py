@@ -1,4 +1,4 @@
-"""What to do about a refusal: a line to paste where a client can mean well, else the truth."""
+"""What to do about a refusal: a line to paste where the client may have meant well, else a warning."""
 
 from pathlib import Path
 

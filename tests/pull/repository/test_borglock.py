@@ -1,4 +1,4 @@
-"""borg's lock: what the dead have left goes, by name, and nothing else; judged by real borg."""
+"""borg's lock: what dead processes left is removed by name, and nothing else; judged by real borg."""
 
 import json
 import os

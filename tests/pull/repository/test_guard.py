@@ -1,4 +1,4 @@
-"""What the launcher asks of the guard, and what it takes from it."""
+"""The guard's argv, and the events that the launcher accepts from it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Is the repository there, and is it the one that was backed up to? Judged with real borg and its real config."""
+"""Is the repository there, and is it the one with the backups? Judged with real borg and its real config."""
 
 import json
 import os

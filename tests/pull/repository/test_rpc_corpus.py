@@ -1,4 +1,4 @@
-"""What both borgs really said (tests/corpora/rpc): it passes in its kind of session and in no narrower one."""
+"""What both borgs really sent (tests/corpora/rpc): it passes in its kind of session and in no narrower one."""
 
 import base64
 

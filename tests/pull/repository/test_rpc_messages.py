@@ -1,4 +1,4 @@
-"""A client's messages: borg's own are read to the byte, everything else is refused as soon as it can be told."""
+"""A client's messages: borg's own are read to the byte, everything else is refused as early as possible."""
 
 import pytest
 import rpc

@@ -1,4 +1,4 @@
-"""What kind of session a job or a window gets, by what the server says of it."""
+"""What kind of session a job or a window gets, by the server's files and options."""
 
 from pathlib import Path
 

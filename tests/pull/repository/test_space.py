@@ -1,4 +1,4 @@
-"""A repository's disk that is full, or nearly: what is told, and that it can be compacted again. With real borg."""
+"""A repository's disk that is full, or nearly: the messages, and that it can be compacted again. With real borg."""
 
 import json
 import os

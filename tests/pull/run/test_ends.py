@@ -1,4 +1,4 @@
-"""How runs end: each way in which one side goes, hangs or is told to stop leaves nothing behind and tells the truth."""
+"""How runs end: whichever side ends, hangs or is stopped, nothing is left behind and the report is true."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""A borg subcommand that a person spells out: what is asked for, what it may do, and that it is nobody's backup."""
+"""A borg subcommand that a person spells out: what is asked for, what it may do, and that it is no backup."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""What a launcher is at now, and what broke off with it: the state remembers the start, not only the end."""
+"""What a launcher does now, and what broke off: the state has the start of a run, too."""
 
 import contextlib
 import json
