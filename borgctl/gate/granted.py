@@ -14,12 +14,13 @@ from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.environment import borg_environment
 from borgctl.borg.log_messages import DAMAGED, BorgLog
+from borgctl.borg.version import check_version, opened_besides
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate import transport
 from borgctl.gate.invocation import Invocation, accept, brief
 from borgctl.gate.outcome import RunResult
-from borgctl.gate.run import Runner, check_version, opened_besides
+from borgctl.gate.run import Runner
 from borgctl.gate.stdio import ProtocolFds
 from borgctl.gate.window import Window
 from borgctl.policy.decide import Decision
@@ -27,7 +28,7 @@ from borgctl.policy.model import Policy
 from borgctl.process.spawn import Wall
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
-from borgctl.state import borg_version, former_hostnames, passphrase, requirements
+from borgctl.state import borg_version, former_hostnames, passphrase, pins, requirements, run_locks
 from borgctl.state.repository_identity import Identity
 from borgctl.state.skipped_mounts import file_systems
 from borgctl.state.state_dir import StateDir
@@ -40,7 +41,7 @@ def carry_out(
     """Do what was decided; raise BorgctlError where it cannot be done."""
     decision = decided.granted
     base = StateDir.open(policy.base)
-    with base.session(policy.limits.sessions):
+    with run_locks.session(base, policy.limits.sessions):
         if isinstance(decision, HelloReply):
             return _greet(story, policy, base, decision)
         if isinstance(decision, WindowGrant):
@@ -61,12 +62,15 @@ def _run(
     """Run borg, with all that belongs to this run alone; record what is about to run."""
     held = requirements.require(policy, decision)
     owner = plan.owner(held)
-    with base.lock_repository(decision.repository), base.run_directory(story.run, *owner) as directory:
+    with (
+        run_locks.lock_repository(base, decision.repository),
+        run_locks.run_directory(base, story.run, *owner) as directory,
+    ):
         base.give_borg(*owner)
-        base.clear_cache_lock(decision.repository)
+        pins.clear_cache_lock(base, decision.repository)
         identity = _identity(decision, base)
         connection = _connected(decision, wires, pinned)
-        moved = bool(base.noted("moved", decision.repository))
+        moved = bool(pins.note(base, "moved", decision.repository))
         env = borg_environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
         own = (base.borg, f"{directory}/tmp")
         version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
@@ -84,7 +88,7 @@ def _run(
         if ending.outcome in ("ok", "warning"):
             identity.settle()
         if moved and ending.outcome in ("ok", "warning"):
-            base.forget("moved", decision.repository)
+            pins.delete(base, "moved", decision.repository)
     if ending.reason == DAMAGED:
         assert story.log is not None
         story.log.append(_damage(story, ending))
@@ -122,7 +126,7 @@ def _hold(story: Invocation, base: StateDir, opening: WindowGrant, wires: Protoc
         assert story.log is not None
         story.log.append({"type": "window", "run": story.run, **brief(story), **claim})
 
-    with base.run_directory(story.run, os.geteuid(), os.getegid()) as directory:
+    with run_locks.run_directory(base, story.run, os.geteuid(), os.getegid()) as directory:
         agree = _identity(opening, base).agree
         connection = _connected(opening, wires, pinned)
         told = {"command": opening.command, "repository": str(opening.repository), "rule": opening.rule}

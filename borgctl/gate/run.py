@@ -15,8 +15,8 @@ from borgctl.borg import environment, log_filter, relay
 from borgctl.borg.command import BorgCommand
 from borgctl.borg.dry_run import DryRun
 from borgctl.borg.log_messages import DAMAGED, BorgLog
-from borgctl.borg.options import COMMANDS
 from borgctl.borg.prune_list import Pruning
+from borgctl.borg.termination import BORG_ENDING
 from borgctl.borg.warning_kinds import OTHER, written
 from borgctl.data_class import dataclass, field, replace
 from borgctl.errors import BorgctlError
@@ -24,7 +24,7 @@ from borgctl.fs import free_space
 from borgctl.gate.hooks import Hooks
 from borgctl.gate.outcome import RunResult, by_gate, instead
 from borgctl.gate.output import Output
-from borgctl.gate.supervise import BORG_ENDING, Stream, Watch, start
+from borgctl.gate.supervise import Stream, Watch, start
 from borgctl.gate.transport import Connection, Door
 from borgctl.gate.verdict import verdict
 from borgctl.policy.locations import home
@@ -32,7 +32,6 @@ from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, spawn
 from borgctl.process.named_pipes import Waiting
 from borgctl.state import passphrase, source_paths
-from borgctl.state.borg_version import Version
 from borgctl.state.skipped_mounts import file_systems
 
 _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
@@ -42,21 +41,6 @@ _LONGEST_SAID = 300  # characters of a line in the log
 _NO_MEMORY = re.compile(
     r"MemoryError\b|ImportError: [^:]{1,200}: failed to map segment"
 )  # Python's, a line's beginning
-
-
-def check_version(launch: BorgCommand, version: Version) -> None:
-    """Raise BorgctlError where the installed borg does not know an option of the launch."""
-    for name, _ in launch.options:
-        since = COMMANDS[launch.command].options[name].since
-        if version.series < tuple(int(part) for part in since.split(".")):
-            raise BorgctlError("borg-unsupported", f"--{name} came with borg {since}; here is {version.text}")
-
-
-def opened_besides(launch: BorgCommand, version: Version) -> tuple[str, ...]:
-    """Return the directories that this borg opens besides those of the launch: 1.2 the one above each path."""
-    if version.series >= (1, 4):
-        return ()
-    return tuple(os.path.dirname(path.text) for path in launch.paths)
 
 
 @dataclass(slots=True)

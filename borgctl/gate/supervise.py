@@ -29,9 +29,6 @@ from borgctl.process.event_loop import EventLoop, Signals, Termination, Timer
 from borgctl.process.spawn import Child
 
 MOST_RESULT = 256 * 1024 * 1024  # bytes of stdout of one child
-# To end borg: INT to it alone (it writes a checkpoint and needs its relay for that), TERM to it alone, KILL to all. The
-# seconds count from the one before.
-BORG_ENDING = ((0.0, signal.SIGINT), (20.0, signal.SIGTERM), (10.0, signal.SIGKILL))
 HOOK_ENDING = ((0.0, signal.SIGTERM), (10.0, signal.SIGKILL))
 _GRACE = 2.0  # seconds from the end of the server's bytes to a disconnect: borg sees it too, and ends by itself
 _TICK = 1.0  # seconds: the longest wait without a look at what nothing tells of

@@ -27,13 +27,13 @@ from borgctl.gate.transport import Connection, Door
 from borgctl.gate.verdict import verdict
 from borgctl.process import peer_credentials
 from borgctl.process.peer_credentials import PeerCredentials
-from borgctl.state import window_protocol
+from borgctl.state import pins, run_locks, window_protocol
 from borgctl.state.repository_identity import RENEWED
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
 from borgctl.wire import frames
 
-# Seconds that the admin's side has to end borg in order (supervise.BORG_ENDING takes 30), then it loses the connection.
+# Seconds that the admin's side has to end borg in order (BORG_ENDING takes 30), then it loses the connection.
 _TO_END = 40.0
 _TO_SPEAK = 5.0  # seconds from a connection to its claim
 _TO_GO = 35.0  # seconds that a relay may live after its admin's program: borg was sent TERM by the kernel
@@ -107,7 +107,7 @@ class Window:
             window_protocol.send(connection, {"other": self.opening.repository.text})
             return False
         try:
-            self._open.enter_context(self.base.lock_repository(self.opening.repository))
+            self._open.enter_context(run_locks.lock_repository(self.base, self.opening.repository))
         except BorgctlError as error:
             window_protocol.send(connection, {"refused": error.reason.code, "detail": error.detail})
             return False
@@ -132,9 +132,9 @@ class Window:
         ending = verdict(self._status, door, watch.stopped, opens=False)
         if ending.outcome in ("ok", "warning") and door.identity is not None:
             if self._renewed:
-                self.base.keep("key", self.opening.repository, self._renewed)
+                pins.set_pin(self.base, "key", self.opening.repository, self._renewed)
                 self._tell(frames.RENEWED)
-            self.base.forget("moved", self.opening.repository)
+            pins.delete(self.base, "moved", self.opening.repository)
             window_protocol.send(connection, {"kept": self._renewed is not None})
         return ending
 

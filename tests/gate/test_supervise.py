@@ -192,7 +192,8 @@ import os, sys
 from borgctl.process import spawn
 from borgctl.gate import supervise
 from borgctl.gate.output import Lines, Output
-from borgctl.gate.supervise import BORG_ENDING, Stream, Watch
+from borgctl.borg.termination import BORG_ENDING
+from borgctl.gate.supervise import Stream, Watch
 supervise.MOST_RESULT = 100_000
 output = Output(os.open("/dev/null", os.O_WRONLY), "r")
 watch = Watch(output, 60).__enter__()
@@ -221,7 +222,8 @@ BROKEN = """
 import os
 from borgctl.process import spawn
 from borgctl.gate.output import Lines, Output
-from borgctl.gate.supervise import BORG_ENDING, Stream, Watch
+from borgctl.borg.termination import BORG_ENDING
+from borgctl.gate.supervise import Stream, Watch
 output = Output(os.open("/dev/null", os.O_WRONLY), "r")
 def run(watch, code, **options):
     read_end, write_end = os.pipe2(os.O_CLOEXEC)

@@ -24,6 +24,7 @@ from borgctl.console.text import elapsed
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.model import Policy
+from borgctl.state import run_locks
 from borgctl.state.state_dir import StateDir
 from borgctl.text import printable
 from borgctl.wire.frames import DRY_RUN, GOOD
@@ -200,6 +201,8 @@ def _at_work(path: str | None, begun: dict[str, Any]) -> bool:
     if base is None:
         return False
     try:
-        return isinstance(run, str) and re.fullmatch(r"[0-9a-f]{16}", run) is not None and base.is_running(run)
+        return (
+            isinstance(run, str) and re.fullmatch(r"[0-9a-f]{16}", run) is not None and run_locks.is_running(base, run)
+        )
     finally:
         os.close(base.fd)

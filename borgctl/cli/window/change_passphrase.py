@@ -22,7 +22,7 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import atomic, secure_path
 from borgctl.policy.load import read
 from borgctl.policy.model import Passphrase, Policy
-from borgctl.state import passphrase, window_protocol
+from borgctl.state import passphrase, pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
 from borgctl.text import printable
@@ -156,7 +156,7 @@ def _opens(policy: Policy, path: RepositoryPath, secret: bytes, wait: float) -> 
             raise BadValue(f"borg ended with status {status}: {_last(said)}; call again")
         if status == 2 and "passphrase" not in _last(said):
             raise BadValue(f"borg failed: {_last(said)}; call again")
-        if status == 0 and entered.base.kept("key", path) and not entered.kept:
+        if status == 0 and pins.pin(entered.base, "key", path) and not entered.kept:
             raise BadValue("the gate did not note the new key: see the audit log, and call again")
     return status == 0
 

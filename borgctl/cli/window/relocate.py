@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from borgctl.errors import BadValue
 from borgctl.fs.remove_tree import clear
 from borgctl.policy.model import Policy
+from borgctl.state import pins, run_locks
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -28,7 +29,7 @@ def moved(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *, f
         raise BadValue("say --from, --forget or --earlier, one of them")
     base = StateDir.open(policy.base)
     try:
-        with base.lock_repository(path):
+        with run_locks.lock_repository(base, path):
             if old is not None:
                 return _carried(base, path, old)
             if forget:
@@ -41,24 +42,24 @@ def moved(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *, f
 
 
 def _carried(base: StateDir, path: RepositoryPath, old: RepositoryPath) -> str:
-    known = base.kept("repository", old)
+    known = pins.pin(base, "repository", old)
     if known is None:
         raise BadValue(f"nothing is known here of a repository {old.text!r}: is it the path that the policy had?")
-    if old == path or base.kept("repository", path) not in (None, known):
+    if old == path or pins.pin(base, "repository", path) not in (None, known):
         raise BadValue(f"another repository is known here at {path.text!r}: give that up first, with --forget")
-    base.keep("moved", path, old.text)
+    pins.set_pin(base, "moved", path, old.text)
     for kind in _KINDS:
-        if text := base.noted(kind, old):
-            base.keep(kind, path, text)
+        if text := pins.note(base, kind, old):
+            pins.set_pin(base, kind, path, text)
     for kind in _KINDS:
-        base.forget(kind, old)
+        pins.delete(base, kind, old)
     return f"the repository {known} is looked for at {path.text} from now on; another one, or another key, is refused"
 
 
 def _forgotten(base: StateDir, path: RepositoryPath) -> str:
     for kind in _KINDS:
-        base.forget(kind, path)
-    base.keep("moved", path, path.text)
+        pins.delete(base, kind, path)
+    pins.set_pin(base, "moved", path, path.text)
     return (
         f"nothing is known any more of the repository at {path.text}: what the server shows next is taken for it, "
         "so start the next run ('init' for a new one) when you have reason to trust that server"
@@ -66,7 +67,7 @@ def _forgotten(base: StateDir, path: RepositoryPath) -> str:
 
 
 def _older(base: StateDir, path: RepositoryPath) -> str:
-    known = base.kept("repository", path)
+    known = pins.pin(base, "repository", path)
     if known is None:
         raise BadValue(f"nothing is known of {path.text!r}: was it ever used?")
     with _below(base.fd, "borg", ".config", "borg", "security", known) as security:
@@ -104,10 +105,10 @@ def _below(top: int, *names: str) -> Iterator[int | None]:
 
 
 def _told(base: StateDir, path: RepositoryPath) -> str:
-    known = base.kept("repository", path)
+    known = pins.pin(base, "repository", path)
     if known is None:
         raise BadValue(f"nothing is known of {path.text!r}: say --from OLD-PATH, or --forget where there is none")
-    if base.known_elsewhere("repository", path):  # seen here by a run whose borg refused it
+    if pins.is_pinned_elsewhere(base, "repository", path):  # seen here by a run whose borg refused it
         raise BadValue(f"the repository {known} was at another path before: say --from OLD-PATH")
     return (
         f"nothing has to be done: a server that has the repository {known} at {path.text} is taken for the old one; "
