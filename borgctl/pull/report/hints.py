@@ -129,7 +129,7 @@ def advice_on_reason(verdict: Verdict) -> str | None:
     return REASONS[verdict.reason].advice if verdict.reason in REASONS else None
 
 
-def unknown_job(target: str, jobs: Iterable[str]) -> str:
+def advice_on_unknown_job(target: str, jobs: Iterable[str]) -> str:
     """Return what to do about a job that the client does not offer; `jobs` are those that it has run before."""
     names = ", ".join(jobs)
     before = f"; it has run: {names}" if names else ""

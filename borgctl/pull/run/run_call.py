@@ -15,7 +15,7 @@ from borgctl.fs import atomic
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
-from borgctl.pull.report.hints import advice_for, advice_on_lost_connection, unknown_job
+from borgctl.pull.report.hints import advice_for, advice_on_lost_connection, advice_on_unknown_job
 from borgctl.pull.report.outcome import RunFacts, accept_warnings, judge_run, require_commit, require_files
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
@@ -133,7 +133,7 @@ def _hint(
         return advice_on_lost_connection(transcript.messages, seconds, window=job is None)
     if (verdict.origin, verdict.reason) == ("gate", "unknown-job"):
         jobs = load_state(launcher.folders, target.name).jobs
-        return unknown_job(str(target.name), (name for name, past in jobs.items() if past.good is not None))
+        return advice_on_unknown_job(str(target.name), (name for name, past in jobs.items() if past.good is not None))
     if verdict.outcome in GOOD or verdict.origin != "borg":
         return None
     if full(str(target.repository)):
