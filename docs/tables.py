@@ -13,7 +13,7 @@ from schemas import Key
 from borgctl.borg import forbidden
 from borgctl.borg.options import ACCEPTABLE, COMMANDS, SETTABLE, Command
 from borgctl.errors import REASONS
-from borgctl.pull.report.outcome import ADVICE
+from borgctl.pull.report.hints import ADVICE
 
 _WIDTH = 128  # characters of a line of prose, as in the pages that are written by hand
 
