@@ -56,6 +56,6 @@ def carried(env: dict[str, str], relay: Iterable[str], passphrase_fd: int | None
 
 
 def hook_environment(home: str, job: str | None, run: str, outcome: str = "") -> dict[str, str]:
-    """Return the environment of a hook; `outcome` is set for hooks that run after borg."""
+    """Return the environment of a hook; `run_result` is set for hooks that run after borg."""
     known = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", "BORGCTL_JOB": job or "", "BORGCTL_RUN": run}
     return {**known, **({"BORGCTL_OUTCOME": outcome} if outcome else {})}

@@ -19,10 +19,10 @@ from borgctl.cli.log import audit, status
 from borgctl.cli.openssh.sshd import CONFIG
 from borgctl.cli.policy import explain as explanation
 from borgctl.cli.policy import lint as linter
+from borgctl.cli.policy.explanation import Explanation
 from borgctl.cli.policy.policy_summary import Description, described
 from borgctl.cli.policy.sample import sampled
 from borgctl.cli.policy.suggest import suggested
-from borgctl.cli.policy.verdict import Explanation
 from borgctl.cli.setup.authorize import Login, Order, authorized
 from borgctl.cli.setup.sshd_settings import Transport
 from borgctl.cli.window import change_passphrase

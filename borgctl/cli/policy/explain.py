@@ -15,7 +15,7 @@ from borgctl.borg import command_line, environment, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.version import Version, check_version, opened_besides
 from borgctl.cli.policy import policy_files
-from borgctl.cli.policy.verdict import Explanation, as_whom, refused
+from borgctl.cli.policy.explanation import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.policy import load, sent_environment

@@ -9,7 +9,7 @@ from typing import Any
 
 from borgctl.borg.command import HelloReply
 from borgctl.cli.policy.describe import paragraphs
-from borgctl.cli.policy.verdict import Explanation, refused
+from borgctl.cli.policy.explanation import Explanation, refused
 from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
 from borgctl.policy import load
