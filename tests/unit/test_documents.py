@@ -108,7 +108,7 @@ def test_the_schema_of_targets_agrees_with_their_reader():
 
 def test_the_wire_page_names_every_outcome():
     page = (DOCS / "wire.md").read_text()
-    said = re.search(r"`run_result`: ([a-z, -]+)\.", page)[1].split(", ")
+    said = re.search(r"`outcome`: ([a-z, -]+)\.", page)[1].split(", ")
     assert set(said) == {reason.outcome for reason in REASONS.values()} | {"ok", "warning", "failed"}
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from borgctl.borg.warning_kinds import written
+from borgctl.borg.warning_kinds import counts_text
 from borgctl.cli.log.warned_files import counts
 from borgctl.errors import REASONS, BadValue
 from borgctl.text import printable
@@ -141,7 +141,7 @@ def _ended(record: dict[str, Any]) -> object:
     """Return what is most to the point of how a run ended."""
     pruned = record.get("pruned")
     prune = pruned.get("said") if isinstance(pruned, dict) else None
-    return record.get("detail") or _hooks(record) or prune or written(counts(record)) or _last(record)
+    return record.get("detail") or _hooks(record) or prune or counts_text(counts(record)) or _last(record)
 
 
 _PLACE = ("time", "sequence", "chain", "previous", "salt", "skipped")

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from borgctl.audit.chain import Link, digest, link
-from borgctl.audit.rate_limit import Tally
+from borgctl.audit.head_file import HeadFile
 from borgctl.cli.log.read import Line
 from borgctl.values import Head
 from borgctl.wire.hashchain import START
@@ -80,7 +80,7 @@ class Walk:
             self._skipped = None
         self._digest = digest(line.text)
 
-    def end(self, tally: Tally) -> None:
+    def end(self, tally: HeadFile) -> None:
         """Compare the end with the tally, which was read before the log, and with the heads that servers kept."""
         self._line = None
         last = self.head.sequence if self.head else 0

@@ -128,7 +128,7 @@ def _environment(policy: Policy, chosen: Iterable[tuple[str, str]]) -> dict[str,
     """Return borg's environment, with placeholders for what only a run knows and for the secret."""
     env = environment.borg_environment(f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp", "<host-id>", chosen)
     secret = policy.passphrase.file or shlex.join(policy.passphrase.program)
-    env = environment.carried(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
+    env = environment.with_transport(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
     return env | ({"BORG_PASSPHRASE_FD": f"<from {secret}>"} if secret else {})
 
 

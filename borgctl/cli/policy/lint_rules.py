@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from borgctl.borg import patterns
-from borgctl.borg.options import COMMANDS, FILE
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FILE
 from borgctl.cli.policy import hook_rules, policy_files
 from borgctl.cli.policy.source_rules import unsaid
 from borgctl.errors import BadValue, BorgctlError

@@ -19,7 +19,8 @@ from borgctl.policy import load
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
 from borgctl.text import printable
-from borgctl.wire import request
+from borgctl.wire import request_parser
+from borgctl.wire.request import Request
 
 _MOST_SHOWN = 20
 _SECTIONS = ("repositories", "jobs", "commands", "transports")
@@ -156,13 +157,13 @@ def suggested(log: str, facts: Facts) -> Findings:
     return findings
 
 
-def _asked(refusal: Refusal) -> request.Request:
+def _asked(refusal: Refusal) -> Request:
     """Parse a request again; raise Unwise where it was cut, or where no entry of a policy is what it wants."""
     if REASONS[refusal.reason].status != 77 or refusal.reason in _FOUND:
         raise Unwise(REASONS[refusal.reason].advice)
     try:
         command = refusal.request.encode("ascii")
-        return request.parse(command, None if command.strip() else {})  # empty and yet understood: published
+        return request_parser.parse(command, None if command.strip() else {})  # empty and yet understood: published
     except (UnicodeEncodeError, BorgctlError):
         raise Unwise("as it was recorded, the request is cut or cannot be read again") from None
 

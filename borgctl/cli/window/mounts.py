@@ -27,7 +27,7 @@ class Mount:
     def of(cls, words: Sequence[str]) -> "Mount":
         """Return what a `borg mount` with these words behind it may mount; to be called before it starts."""
         places = frozenset(os.path.realpath(word) for word in words if not word.startswith(("-", "::")))
-        return cls(places, frozenset(mount.number for mount in mountinfo.mounted()))
+        return cls(places, frozenset(mount.number for mount in mountinfo.mounts()))
 
     def undo(self, borg: str, env: Mapping[str, str], *, lazily: bool = False) -> None:
         """Unmount it the way borg does, if it is mounted; borg then ends by itself.
@@ -43,6 +43,6 @@ class Mount:
     def _found(self) -> list[str]:
         return [
             mount.place
-            for mount in mountinfo.mounted()
+            for mount in mountinfo.mounts()
             if mount.place in self.places and mount.number not in self.before and mount.kind.startswith("fuse")
         ]

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 
 from borgctl.errors import BadValue
-from borgctl.fs.remove_tree import clear
+from borgctl.fs.remove_tree import remove_tree
 from borgctl.policy.model import Policy
 from borgctl.state import pins, run_locks
 from borgctl.state.state_dir import StateDir
@@ -76,7 +76,7 @@ def _older(base: StateDir, path: RepositoryPath) -> str:
                 os.unlink("manifest-timestamp", dir_fd=security)
     with _below(base.fd, "borg", ".cache", "borg") as cache:
         if cache is not None:
-            clear(cache, known)
+            remove_tree(cache, known)
     return (
         f"the state of the repository {known} that the server shows next is taken, also if it is older than what was "
         "seen here: archives made since then are gone"

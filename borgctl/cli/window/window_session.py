@@ -32,7 +32,7 @@ from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
 from borgctl.process import parent_death
 from borgctl.process.event_loop import EventLoop, Signals, Termination
-from borgctl.process.spawn import Wall
+from borgctl.process.spawn import Confinement
 from borgctl.state import borg_version, passphrase, pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
@@ -75,11 +75,11 @@ class Visit:
         """
         env = self._env()
         borg_version.version(
-            self.base, self.policy.borg, env, Wall()
+            self.base, self.policy.borg, env, Confinement()
         )  # refuses a borg that another user could have put there
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
-        env = environment.carried(env, carrier, fds[0] if fds else None)
+        env = environment.with_transport(env, carrier, fds[0] if fds else None)
         mount, shown = _mounting(words), (Shown(stdout, 1), Shown(stderr, 2))
         with Signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT, keep_ignored=[signal.SIGHUP]) as signals:
             try:

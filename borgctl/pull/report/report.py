@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.borg.warning_kinds import written
+from borgctl.borg.warning_kinds import counts_text
 from borgctl.console.text import elapsed
 from borgctl.pull.client.events import AuditProof
 from borgctl.pull.client.transcript import Transcript
@@ -96,7 +96,7 @@ def _counted(report: RunReport) -> list[str]:
     elif transcript.counts:  # progress stops short of the end
         parts.append(f"at least {position(transcript.counts)}")
     if ending := transcript.ending():
-        parts.append(written(ending.warnings))
+        parts.append(counts_text(ending.warnings))
     if ending and ending.pruned:
         parts.append("kept {}, marked {}".format(*ending.pruned))
     if report.passed is not None:
