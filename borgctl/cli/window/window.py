@@ -47,7 +47,15 @@ def shell(policy: str | None) -> int:
     """Run the admin's shell with a `borg` that goes through a window each time; return the shell's exit status."""
     chosen = find(policy)
     with tempfile.TemporaryDirectory(prefix="borgctl-") as directory:
-        ours = [sys.executable, "-I", "-c", "from borgctl.cli import main; main()", "window", "--policy", chosen.file]
+        ours = [
+            sys.executable,
+            "-I",
+            "-c",
+            "from borgctl.cli.app import main; main()",
+            "window",
+            "--policy",
+            chosen.file,
+        ]
         with open(f"{directory}/borg", "w", encoding="utf-8") as file:
             file.write(f'#!/bin/sh\nexec {shlex.join([*ours, "--", "borg"])} "$@"\n')
             os.fchmod(file.fileno(), 0o700)
