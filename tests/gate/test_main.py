@@ -23,7 +23,7 @@ from stage import SUPPORT
 from borgctl.audit.chain import link
 from borgctl.audit.log import Log
 from borgctl.cli.log import show
-from borgctl.cli.log.verify import verified
+from borgctl.cli.log.verify import verify
 from borgctl.policy import sent_environment
 from borgctl.pull.client.frames import LONGEST
 from borgctl.values import Head
@@ -1224,8 +1224,8 @@ def test_a_run_that_was_killed_is_unfinished_in_the_log_and_the_chain_goes_on(ro
         one.wait()
     room.borg()
     programs.wait_for(lambda: room.gate("run default").returncode == 0, 30)
-    proof = verified([str(room.log)], [])
-    assert proof.walk.bad == [] and len(proof.walk.unfinished) == 1
+    proof = verify([str(room.log)], [])
+    assert proof.check.bad == [] and len(proof.check.unfinished) == 1
 
 
 def test_a_flood_of_requests_leaves_a_small_log_and_another_key_its_room(room):

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from borgctl.cli.common.json_option import AsJson, print_result
-from borgctl.cli.log import read, show, warned_files
+from borgctl.cli.log import read, records, show, warned_files
 from borgctl.cli.log.follow import Follower
-from borgctl.cli.log.verify import verified
+from borgctl.cli.log.verify import verify as verify_logs
 from borgctl.policy import locations
 from borgctl.values import Head
 
@@ -42,7 +42,7 @@ def verify(
 
     Example: borgctl audit verify --head 1041:9f86d081…
     """
-    proof = verified(files or [locations.default_log()], [Head.read(text) for text in head or []])
+    proof = verify_logs(files or [locations.default_log()], [Head.read(text) for text in head or []])
     print_result(proof.plain, proof.lines, as_json=as_json)
     raise typer.Exit(proof.status)
 
@@ -73,14 +73,14 @@ def show_log(
     if files:
         _print_files(path, run or "", as_json=as_json)
         return
-    start = show.since(since, datetime.now(UTC)) if since else None
-    wanted = show.Wanted(start, None if outcome is None else show.sought(outcome), peer, run)
+    start = records.since(since, datetime.now(UTC)) if since else None
+    wanted = records.Wanted(start, None if outcome is None else records.known_outcome(outcome), peer, run)
     follower = Follower(path) if follow else None
     newest: deque[bytes] = deque(maxlen=_NEWEST)
     chosen: deque[dict[str, Any]] = deque(maxlen=last or None)
     for line in read.lines(read.parts(path)):
         newest.append(line.text)
-        if wanted.includes(record := show.record(line.text)):
+        if wanted.includes(record := records.record(line.text)):
             chosen.append(record)
     console = show.console()
     if as_json:
@@ -92,7 +92,7 @@ def show_log(
         return
     sys.stdout.flush()  # whoever reads from a pipe sees what is there before anything comes
     for text in follower.lines():
-        record = show.record(text)
+        record = records.record(text)
         if wanted.includes(record) and text not in newest:  # it came while we read the rest
             if as_json:
                 print(json.dumps(record))
@@ -103,5 +103,5 @@ def show_log(
 
 def _print_files(path: str, run: str, *, as_json: bool) -> None:
     """Print the files that borg warned of in one run."""
-    warned = warned_files.listed(path, run, (show.record(line.text) for line in read.lines(read.parts(path))))
+    warned = warned_files.warned_in(path, run, (records.record(line.text) for line in read.lines(read.parts(path))))
     print_result(warned.plain, warned.lines, as_json=as_json)

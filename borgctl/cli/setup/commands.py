@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
-from borgctl.cli.policy.sample import sampled
-from borgctl.cli.setup.authorize import Login, Order, authorized
+from borgctl.cli.policy.sample import render
+from borgctl.cli.setup import authorize as key_line
+from borgctl.cli.setup.authorize import Authorization, Login
 from borgctl.cli.setup.sshd_settings import Transport
+from borgctl.policy import load
 
 app = typer.Typer()
 
@@ -31,7 +33,7 @@ def sample(
 
     Example: borgctl sample --repository /srv/borg/web1 > /etc/borgctl/web1.yaml
     """
-    typer.echo(sampled(repository, paths or []), nl=False)
+    typer.echo(render(repository, paths or []), nl=False)
 
 
 @app.command(short_help="Print the key line, the settings for sshd and the server's line.")
@@ -55,7 +57,10 @@ def authorize(
 ) -> None:
     """Print the line for authorized_keys, the settings for sshd, and the line for the server. Nothing is written.
 
+    The exit status is 78 where the policy is missing or cannot be used; the lines are printed all the same.
+
     Example: borgctl authorize 'ssh-ed25519 AAAA… borgpull-web1' /etc/borgctl/web1.yaml
     """
-    order = Order(key, str(policy), transport, login, source, str(host_key))
-    typer.echo(authorized(order), nl=False)
+    wanted = Authorization(key, str(policy), transport, login, source, str(host_key))
+    typer.echo(key_line.render(wanted), nl=False)
+    load.read(wanted.policy)  # its error is this command's, once the lines are printed

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 
 from borgctl.cli.log import read
-from borgctl.cli.log.show import record
+from borgctl.cli.log.records import record
 from borgctl.cli.openssh.keyline import parse
 from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
