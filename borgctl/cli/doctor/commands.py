@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from borgctl.cli.common.json_option import AsJson, print_result
-from borgctl.cli.doctor.examine import Order, examine
+from borgctl.cli.doctor.examine import Examination, examine
 from borgctl.cli.openssh.sshd import CONFIG
 
 app = typer.Typer()
@@ -35,6 +35,6 @@ def doctor(
 
     Example: borgctl doctor --addr 203.0.113.7
     """
-    report = examine(Order(tuple(policies or ()), key, login, addr, sshd_config))
+    report = examine(Examination(tuple(policies or ()), key, login, addr, sshd_config))
     print_result(report.plain, report.lines, as_json=as_json)
     raise typer.Exit(report.status)
