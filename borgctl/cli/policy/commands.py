@@ -9,8 +9,8 @@ import typer
 from borgctl.cli.common.json_option import AsJson, print_result
 from borgctl.cli.policy import explain as explanation
 from borgctl.cli.policy import lint as linter
-from borgctl.cli.policy.policy_summary import Description, described
-from borgctl.cli.policy.suggest import suggested
+from borgctl.cli.policy.describe import Description, describe
+from borgctl.cli.policy.suggest import suggest as suggest_entries
 from borgctl.cli.policy.verdict import Explanation
 from borgctl.errors import BadValue
 
@@ -68,9 +68,9 @@ def explain(
     if request is None and env:
         raise BadValue("--env is a part of a request: say which, as in 'run default', or '' for the empty one")
     if request is None:
-        result: Explanation | Description = described(policy, facts)
+        result: Explanation | Description = describe(policy, facts)
     else:
-        result = explanation.explained(policy, os.fsencode(request), explanation.variables(env or []), facts)
+        result = explanation.explain(policy, os.fsencode(request), explanation.variables(env or []), facts)
     print_result(result.plain, result.lines, as_json=as_json)
     raise typer.Exit(result.status)
 
@@ -84,5 +84,5 @@ def suggest(
 
     Example: borgctl suggest /var/log/borgctl/audit.jsonl
     """
-    findings = suggested(log, explanation.facts())
-    print_result(findings.plain, findings.lines, as_json=as_json)
+    suggestions = suggest_entries(log, explanation.facts())
+    print_result(suggestions.plain, suggestions.lines, as_json=as_json)
