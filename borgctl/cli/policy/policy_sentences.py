@@ -82,7 +82,7 @@ def _does(job: Job, names: Names) -> str:
     if job.command == "prune":
         rules = [(name.removeprefix("keep-"), value) for name, value in options.items() if name.startswith("keep-")]
         kept = [f"{'all' if value == '-1' else value} {name}" for name, value in rules]
-        text += f" but for {_listed(kept)}" if kept else ""
+        text += f" except {_listed(kept)}" if kept else ""
         text += f", of those named {options['glob-archives']}" if "glob-archives" in options else ", of all archives"
     rest = [(name, value) for name, value in options.items() if name not in _DESCRIBED and not name.startswith("keep-")]
     words = [name if value is None else f"{name} {_quoted(value)}" for name, value in rest]
@@ -155,7 +155,8 @@ def _bounds(policy: Policy) -> Iterator[str]:
     limits = policy.limits
     user = _user() if os.geteuid() != 0 or policy.sandbox == "off" else f"{policy.user}, who may read every file"
     yield f"borg runs as {user}, {_SANDBOXES[policy.sandbox]}, with nice {limits.nice} and ionice {limits.ionice}"
-    yield f"a run is ended after {_time(limits.runtime)}; {limits.sessions} may run at once, one on each repository"
+    yield f"the gate ends a run after {_time(limits.runtime)}"
+    yield f"{limits.sessions} runs may be at work at once, one on each repository"
     yield f"borg may use {limits.memory >> 20} MiB of memory"
     places = policy.audit.file + (" and in syslog" if policy.audit.syslog else "")
     yield f"each request, granted or refused, is a line in {places}"

@@ -5,9 +5,10 @@ from typing import Annotated
 import typer
 
 from borgctl.cli.common import policy_argument
-from borgctl.cli.window import change_passphrase, relocate
-from borgctl.cli.window.recovery_page import printed_page
-from borgctl.cli.window.window import admit, shell
+from borgctl.cli.window import change_passphrase
+from borgctl.cli.window.recovery_page import recovery_page
+from borgctl.cli.window.relocate import relocate
+from borgctl.cli.window.window import run_borg, run_shell
 from borgctl.cli.window.window_session import WAIT
 from borgctl.values import RepositoryPath
 
@@ -43,7 +44,7 @@ def window(
 
     Example: borgctl window -- borg extract ::web1-default-2026-11-23T04:05:06 etc/fstab
     """
-    raise typer.Exit(admit(policy, words, ask=ask, wait=wait) if words else shell(policy))
+    raise typer.Exit(run_borg(policy, words, ask=ask, wait=wait) if words else run_shell(policy))
 
 
 @app.command(short_help="Print one page for the safe.")
@@ -57,7 +58,7 @@ def recovery(
     Example: borgctl recovery /etc/borgctl/web1.yaml | lp
     """
     read = policy_argument.read(policy)
-    typer.echo(printed_page(read, policy_argument.repository(read, repository), wait), nl=False)
+    typer.echo(recovery_page(read, policy_argument.repository(read, repository), wait), nl=False)
 
 
 @app.command(short_help="Change the passphrase, in borg and in the policy's file.")
@@ -80,10 +81,10 @@ def passphrase(
     read = policy_argument.read(policy)
     path = policy_argument.repository(read, repository)
     if adopt:
-        typer.echo(change_passphrase.adopted(read, path, wait))
+        typer.echo(change_passphrase.adopt(read, path, wait))
         return
     new = typer.prompt("new passphrase", hide_input=True, confirmation_prompt=True).encode() if ask else None
-    for line in change_passphrase.changed(read, path, new, wait):
+    for line in change_passphrase.change(read, path, new, wait):
         typer.echo(line)
 
 
@@ -107,4 +108,4 @@ def moved(
     read = policy_argument.read(policy)
     before = None if old is None else RepositoryPath(old)
     path = policy_argument.repository(read, repository)
-    typer.echo(relocate.moved(read, path, before, forget=forget, earlier=earlier))
+    typer.echo(relocate(read, path, before, forget=forget, earlier=earlier))

@@ -477,7 +477,7 @@ def test_every_job_command_path_and_repository_is_in_the_sentences(policies):
 def test_a_prune_that_keeps_all_of_a_kind_says_so(tmp_path):
     job = "p: {command: prune, options: {keep-daily: 7, keep-monthly: -1, glob-archives: a*}}"
     file = written(tmp_path, SMALL.replace("default: {paths: [/etc]}", job))
-    assert "but for 7 daily and all monthly" in "\n".join(describe(file, stage.FACTS).lines)
+    assert "except 7 daily and all monthly" in "\n".join(describe(file, stage.FACTS).lines)
     assert "--keep-monthly=-1" in explain(file, b"run p", {}, stage.FACTS).argv
 
 
