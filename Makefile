@@ -1,8 +1,11 @@
 # From a fresh clone on Debian or Ubuntu with git, make and Python 3.11 or later, as root or with sudo. Every target sets
 # up what it needs first and says what it installs; a second time that takes a moment.
 #
-#   make check   lints and the quick tests that need no other program: a minute and a half on two cores
+#   make check   lints and the quick tests that need no other program: about a minute on two cores
 #   make test    all tests, those with a real sshd and two real borgs too
+#   make test T=tests/unit/test_audit.py   only these, with the same set-up; 'make check T=…' likewise. T may hold several
+#                words of pytest's, such as -k
+#   make format  puts the code into the form that 'make check' asks for
 #   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour;
 #                and 'make prove-guards': each guard of SECURITY.md taken out, in a copy, and its test seen to fail
 #   make test-on SUITE=trixie   'make demo' and 'make test' in a fresh tree of another Debian release, as root
@@ -10,7 +13,7 @@
 #   make setup   only what 'make test' sets up          make lint, make documents, make lock, make clean
 #   make man     the manual pages, in dist/man (an installed package has them: man borgctl)
 
-.PHONY: help check lint test test-on prove prove-guards demo setup documents lock man clean
+.PHONY: help check lint format test test-on prove prove-guards demo setup documents lock man clean
 .NOTPARALLEL:
 
 # where .venv leads to (tests/setup/venv.sh), asked when it's there
@@ -20,23 +23,33 @@ export PYTHONDONTWRITEBYTECODE := 1
 PYTEST = $(BIN)/python -m pytest -p no:cacheprovider
 # tests wait for other programs much of the time, so more at once than there are cores; some take a minute, most no time
 AT_ONCE := -n 4 --dist worksteal
+# what the lints remember of this clone
+CACHE = "$${XDG_CACHE_HOME:-$$HOME/.cache}/borgctl/lint$(subst /,-,$(CURDIR))"
+# the tests that a target runs: all, or those that T names
+T =
 BORGS = BORGCTL_BORG_14="$$(sh tests/setup/borg-1.4.sh)" BORGCTL_BORG_12="$$(sh tests/setup/borg-1.2.sh)"
 
 help:
 	@sed -n 's/^#   //p' Makefile
 
 check: lint
-	$(PYTEST) $(AT_ONCE) -m 'not e2e and not slow'
+	$(PYTEST) $(AT_ONCE) -m 'not e2e and not slow' $(or $(T),--ignore=tests/e2e --ignore=tests/proofs)
 
 lint:
 	@sh tests/setup/venv.sh dev
 	$(BIN)/ruff check --no-cache
 	$(BIN)/ruff format --check --no-cache
-	$(BIN)/mypy --cache-dir=/dev/null
-	$(BIN)/lint-imports --no-cache
+	@mkdir -p $(CACHE)
+	$(BIN)/lint-imports --cache-dir $(CACHE)/imports & $(BIN)/mypy --cache-dir=$(CACHE)/mypy; typed=$$?; \
+		wait $$! && exit $$typed
+
+format:
+	@sh tests/setup/venv.sh dev
+	$(BIN)/ruff check --no-cache --select I --fix
+	$(BIN)/ruff format --no-cache
 
 test: setup
-	$(BORGS) $(PYTEST) $(AT_ONCE)
+	$(BORGS) $(PYTEST) $(AT_ONCE) $(T)
 
 prove: setup
 	$(BORGS) BORGCTL_PROVE=1 $(PYTEST) -s -q tests/proofs
@@ -77,5 +90,5 @@ test-on:
 	@sh tests/setup/test-on.sh "$(SUITE)" '$(RUN)'
 
 clean:
-	rm -rf "$$(readlink -f .venv)" .venv dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(CACHE) "$$(readlink -f .venv)" .venv dist .hypothesis .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,17 +3,82 @@
 One table holds each reason's code, its exit status, the outcome it leads to, whether a later retry of the very same
 request may succeed, and one sentence of what to do. `docs/reasons.md` is made from it. This module knows nothing else.
 
-    raise BorgctlError("unknown-job", "no job 'weekly' in this policy")
+    >>> raise BorgctlError("unknown-job", "no job 'weekly' in this policy")
+    Traceback (most recent call last):
+    borgctl.errors.BorgctlError: no job 'weekly' in this policy
 """
 
-from dataclasses import dataclass
+from typing import Literal
+
+from borgctl.data_class import dataclass
+
+Code = Literal[
+    "not-printable",
+    "request-too-long",
+    "bad-quoting",
+    "empty-request",
+    "unknown-verb",
+    "unknown-command",
+    "unknown-option",
+    "bad-value",
+    "bad-words",
+    "conflicting-values",
+    "unknown-job",
+    "unknown-repository",
+    "repository-needed",
+    "command-not-offered",
+    "option-not-offered",
+    "path-not-offered",
+    "names-not-disclosed",
+    "encryption-required",
+    "transport-not-offered",
+    "socket-refused",
+    "source-refused",
+    "repository-known",
+    "repository-replaced",
+    "nonce-refused",
+    "window-closed",
+    "window-too-long",
+    "not-isolated",
+    "usage",
+    "policy-unreadable",
+    "policy-unsafe",
+    "policy-invalid",
+    "sandbox-unavailable",
+    "passphrase-unusable",
+    "patterns-unusable",
+    "device-unusable",
+    "base-unusable",
+    "borg-unsafe",
+    "borg-unsupported",
+    "repository-elsewhere",
+    "repository-damaged",
+    "source-missing",
+    "borg-missing",
+    "no-space",
+    "repository-busy",
+    "rate-limited",
+    "sessions-full",
+    "transport-failed",
+    "log-unusable",
+    "pipe-without-writer",
+    "disconnected",
+    "stopped",
+    "internal",
+    "hook-failed",
+    "window-expired",
+    "runtime-limit",
+    "memory-limit",
+    "nothing-matched",
+    "output-limit",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One row: `status` is an exit status (sysexits(3) where one fits), `retry` whether the same request may work later."""
 
-    code: str
+    code: Code
     status: int
     outcome: str
     retry: bool
@@ -247,7 +312,8 @@ _TABLE = (
     Reason("output-limit", 124, "limit", False, "ask for less output: --first, --last or --glob-archives"),
 )
 
-REASONS = {reason.code: reason for reason in _TABLE}
+# a code that is not in `Code` is an error of types, here and where a reason is given
+REASONS: dict[str, Reason] = {reason.code: reason for reason in _TABLE}
 
 
 class BorgctlError(Exception):
@@ -256,7 +322,7 @@ class BorgctlError(Exception):
     `detail` may quote what a peer sent and is for the log of this side; a peer is told what `for_peer` returns.
     """
 
-    def __init__(self, code: str, detail: str, hint: str | None = None) -> None:
+    def __init__(self, code: Code, detail: str, hint: str | None = None) -> None:
         super().__init__(detail)
         self.reason = REASONS[code]
         self.detail = detail

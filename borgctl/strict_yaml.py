@@ -6,17 +6,18 @@ stood around it), a second document, more than 64 KiB and more than 8 levels are
 a policy is; whoever does reads the tree through `NodeReader`, which collects every mistake instead of stopping at the
 first.
 
-    root, notes = parse("version: 1"), NodeReader()
-    version = notes.scalar(notes.fields(root, ("version",))["version"], str, "")
-    notes.finish()
+    >>> root, notes = parse("version: 1"), NodeReader()
+    >>> notes.scalar(notes.fields(root, ("version",))["version"], str, "")
+    '1'
+    >>> notes.finish()
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import yaml
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.spelling import meant
 
@@ -32,7 +33,7 @@ T = TypeVar("T")
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a file; line and column count from 1."""
 
@@ -42,6 +43,9 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.line}:{self.column}: {self.text}"
+
+    def __lt__(self, other: "Problem") -> bool:
+        return (self.line, self.column, self.text) < (other.line, other.column, other.text)
 
 
 class Problems(Exception):  # noqa: N818 - a collection, raised as one

@@ -3,12 +3,16 @@
 A value is checked once, where it comes in: by constructing its type, which raises `BadValue`. Nothing here knows where
 a text came from or what it is used for.
 
-    JobName("default")          RepositoryPath("/srv/borg/web1")          ArchiveName("web1-2026-11-23")
+    >>> str(JobName("default"))
+    'default'
+    >>> RepositoryPath("/srv/../etc")
+    Traceback (most recent call last):
+    borgctl.errors.BadValue: bad repository path '/srv/../etc': write it without '.', '..', '//' and a final '/'
 """
 
 import re
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 

@@ -11,9 +11,9 @@ This module knows lines, not files.
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from borgctl.data_class import dataclass
 from borgctl.values import Head
 from borgctl.wire.hashchain import VERSION, joined
 

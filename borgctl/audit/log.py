@@ -14,7 +14,6 @@ import errno
 import os
 import syslog
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from borgctl.audit import lookup, rate_limit
@@ -23,6 +22,7 @@ from borgctl.audit.lookup import Last, Since
 from borgctl.audit.rate_limit import REFUSALS, RUNS, Tally
 from borgctl.audit.record import render
 from borgctl.audit.warned_files import WarnedFiles
+from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.fs.free_space import unwritten
 from borgctl.fs.locked_file import held, opened

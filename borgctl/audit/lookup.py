@@ -8,12 +8,12 @@ verify`).
 
 import hashlib
 import os
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from borgctl.audit import chain
 from borgctl.audit.chain import Link, link
 from borgctl.audit.rotation import LONGEST, backwards, forwards, older, packed, reading
+from borgctl.data_class import dataclass, field
 from borgctl.values import Head
 from borgctl.wire.hashchain import MOST
 

@@ -4,14 +4,18 @@ So that no peer fills the disk, each key has so many records an hour. Refusals b
 an `alert` record when the flood begins and every hour while it lasts; runs beyond are refused. This module counts; it
 knows no file. What it reads may be old, torn or anything: then it begins anew, and the log itself says more.
 
-    tally.take(name, REFUSALS, now)       Tally.read(tally.line()) == tally
+    >>> tally = Tally()
+    >>> take(tally.account({"policy": "/etc/borgctl/web1.yaml", "key": "SHA256:…"}, now=0.0), REFUSALS)
+    True
+    >>> Tally.read(tally.line()) == tally
+    True
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from borgctl.data_class import dataclass, field
 from borgctl.errors import BadValue
 from borgctl.values import Head
 from borgctl.wire.hashchain import VERSION
@@ -80,7 +84,7 @@ class Tally:
     def line(self) -> bytes:
         """Write it as one line."""
         accounts = sorted(self.accounts.items(), key=lambda item: (not item[1].counted, -item[1].at))
-        kept = {name: asdict(account) for name, account in accounts[:_MOST_KEYS] if not account.idle}
+        kept = {name: _fields(account) for name, account in accounts[:_MOST_KEYS] if not account.idle}
         head = {"head": self.head and str(self.head), **({"chain": VERSION} if self.linked else {})}
         return json.dumps({**head, "accounts": kept}).encode("ascii") + b"\n"
 
@@ -125,6 +129,11 @@ def alert(account: Account) -> dict[str, Any]:
     """Return the record that tells what was counted."""
     told = {"type": "alert", "reason": "refusals-counted", "count": account.counted}
     return {**told, "policy": account.policy, "key": account.key}
+
+
+def _fields(account: Account) -> dict[str, Any]:
+    """Return what `_account` reads."""
+    return {name: getattr(account, name) for name in account.__match_args__}
 
 
 def _account(told: dict[str, Any]) -> Account:

@@ -2,7 +2,8 @@
 
 It knows how a line is written and nothing of files; a program that uses structlog's JSONRenderer would write the same.
 
-    render({"type": "refuse", "request": "run weekly"})
+    >>> json.loads(render({"type": "refuse", "request": "run weekly"}))["request"]
+    'run weekly'
 """
 
 import json

@@ -5,7 +5,8 @@ a telling name, the password of a URL, a bearer token, a private key. It is a ne
 in doubt, more is masked. What is known to be secret is masked wherever it stands (`without`). Which fields of a record
 are free text, `record` knows: what was asked for, and what was run, is never masked.
 
-    masked("BORG_PASSPHRASE=hunter2 borg list") == "BORG_PASSPHRASE=*** borg list"
+    >>> masked("BORG_PASSPHRASE=hunter2 borg list")
+    'BORG_PASSPHRASE=*** borg list'
 """
 
 import functools

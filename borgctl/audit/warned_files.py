@@ -11,8 +11,9 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass, field
 from typing import BinaryIO, Self
+
+from borgctl.data_class import dataclass
 
 MOST_RUNS = 100
 MOST_BYTES = 4 * 1024 * 1024  # of one run: 40,000 files
@@ -35,7 +36,7 @@ class WarnedFiles:
     listed: int = 0
     room: int = MOST_BYTES
     _file: BinaryIO | None = None
-    _given_up: bool = field(init=False, default=False)
+    _given_up: bool = False
 
     def add(self, kind: str, text: str) -> None:
         """List one warning, while there is room."""

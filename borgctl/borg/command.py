@@ -1,8 +1,7 @@
 """What a decision is: an allowed request, ready to run. Only `judge` builds one; there is no verdict 'no' to forget."""
 
-from dataclasses import dataclass
-
 from borgctl.borg.options import COMMANDS, FILE
+from borgctl.data_class import dataclass
 from borgctl.values import ArchiveName, DevicePath, RepositoryPath, SourcePath
 
 

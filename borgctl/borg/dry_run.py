@@ -1,12 +1,15 @@
 """What a dry run of `borg create` lists, counted: borg makes no statistics of one, nor does it open the repository.
 
-listed = DryRun(shown=False); listed.take('{"type": "file_status", "status": "-", "path": "/etc"}'); str(listed)
+>>> listed = DryRun(shown=False)
+>>> listed.take('{"type": "file_status", "status": "-", "path": "/etc"}', None)
+>>> listed.saved
+1
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from borgctl.borg import json_lines
+from borgctl.data_class import dataclass
 
 _SAVED, _LEFT_OUT = "-", "x"
 

@@ -1,6 +1,7 @@
 """Lines of borg's `--log-json`, read without belief: whatever is not such an object is none.
 
-named('{"type": "file_status", "status": "A", "path": "a"}', "type", "file_status")["status"] == "A"
+>>> named('{"type": "file_status", "status": "A", "path": "a"}', "type", "file_status")["status"]
+'A'
 """
 
 import json

@@ -3,17 +3,18 @@
 What borg passes on of the server's words begins with "Remote: ": kept with what was found, it counts for nothing.
 There are numbers and a few lines here; paths go to whoever wants to keep them.
 
-    log = BorgLog("create", keep); log.take('{"type": "log_message", "levelname": "WARNING", …}') == "vanished"
-    log.reason(1)
+    >>> log = BorgLog("create", lambda *_: None)
+    >>> log.take('{"type": "log_message", "levelname": "WARNING", "message": "/a: file changed while we backed it up"}')
+    'changed'
 """
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.borg import json_lines
 from borgctl.borg.warning_kinds import kind
+from borgctl.data_class import dataclass, field
 
 DAMAGED = "repository-damaged"
 _MOST_FOUND = 5  # lines

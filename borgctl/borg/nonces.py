@@ -11,12 +11,12 @@ the same key: borg then goes on from one above it that nobody could foresee.
     leap(base.fd, identity, answer)    # before borg has the server's number
 """
 
-import contextlib
 import os
 import re
 import secrets
 import stat
 
+from borgctl.fs import atomic
 from borgctl.fs.chown_tree import inside
 
 LOWEST, HIGHEST = 1 << 40, 1 << 62  # a random start; 2^40 blocks of 16 bytes are 16 TiB
@@ -68,18 +68,4 @@ def _read(directory: int) -> int | None:
 
 def _write(directory: int, number: int) -> None:
     """Write it as borg does, on disk when this returns; it is the directory's owner's."""
-    draft, owner = f"{_FILE}.{secrets.token_hex(8)}.tmp", os.fstat(directory)
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
-    try:
-        with os.fdopen(fd, "w", encoding="ascii") as file:
-            if owner.st_uid != os.geteuid():
-                os.fchown(fd, owner.st_uid, owner.st_gid)
-            file.write(f"{number:016x}")
-            file.flush()
-            os.fsync(fd)
-        os.replace(draft, _FILE, src_dir_fd=directory, dst_dir_fd=directory)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(draft, dir_fd=directory)
-        raise
-    os.fsync(directory)
+    atomic.replace(_FILE, b"%016x" % number, at=directory, owner=os.fstat(directory))

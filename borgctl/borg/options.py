@@ -5,13 +5,14 @@ client's own admin writes, may use what has a `job` kind. What runs commands, wr
 discloses keys or loosens borg's own checks is in neither, so it cannot be asked for. Sources: borg 1.4.5's and 1.2.4's
 parsers.
 
-    COMMANDS["create"].options["compression"].request.check("zstd,3")
+    >>> COMMANDS["create"].options["compression"].request.check("zstd,3")
+    'zstd,3'
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 

@@ -3,7 +3,8 @@
 Styles fm, sh, pp and pf are read alike, by fnmatch: nearly as borg does. Regular expressions and files of patterns are
 left to borg, so a place may be left out of which this does not know it.
 
-    left_out(["*/cache", "pp:/srv/x"], "/srv/x/y") == True
+    >>> left_out(["*/cache", "pp:/srv/x"], "/srv/x/y")
+    True
 """
 
 import fnmatch

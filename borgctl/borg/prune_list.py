@@ -2,16 +2,18 @@
 
 The names are for our own record; the server gets the numbers, and borg's lines where the policy discloses them.
 
-    pruning = Pruning(shown=False, dry=False); pruning.take('{"name": "borg.output.list", "message": …}', None)
-    str(pruning) == "kept 7, marked 3"
+    >>> pruning = Pruning(shown=False, dry=False)
+    >>> pruning.take('{"name": "borg.output.list", "message": "Keeping archive (rule: daily #1): a"}', None)
+    >>> str(pruning)
+    'kept 1, marked 0'
 """
 
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from borgctl.borg import json_lines
+from borgctl.data_class import dataclass, field
 
 # borg 1.2 and 1.4: what it does, the name, when it was made, its id
 _LINE = re.compile(

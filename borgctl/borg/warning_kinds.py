@@ -3,7 +3,8 @@
 borg 1.4 names its messages; for borg 1.2 the text is read, of which a file's name is a part. So the name that stands at
 its beginning must be the one that stands at its end: no file's name can make another warning of its own.
 
-    kind("src/a: open: [Errno 13] Permission denied: 'a'", None) == "unreadable"
+    >>> kind("src/a: open: [Errno 13] Permission denied: 'a'", None)
+    'unreadable'
 """
 
 import errno

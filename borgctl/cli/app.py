@@ -14,12 +14,12 @@ from borgctl import __version__
 from borgctl.cli.doctor import commands as doctor_commands
 from borgctl.cli.log import commands as log_commands
 from borgctl.cli.policy import commands as policy_commands
-from borgctl.cli.policy.lint import printable
 from borgctl.cli.setup import commands as setup_commands
 from borgctl.cli.window import commands as window_commands
 from borgctl.console import completion
 from borgctl.console.completion import Shell
 from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.text import printable
 
 _INTERNAL = REASONS["internal"].status
 

@@ -2,7 +2,10 @@
 
 It knows neither program's words.
 
-    elapsed(75) == "1 min 15 s"    wrapped("  - ", "one two", 9) == ["  - one", "    two"]
+    >>> elapsed(75)
+    '1 min 15 s'
+    >>> wrapped("  - ", "one two", 9)
+    ['  - one', '    two']
 """
 
 import shutil

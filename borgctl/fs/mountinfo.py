@@ -9,8 +9,8 @@ no other file system that is mounted below has to answer. It does not know who a
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.fs import runtime_files
 
 # Views of the kernel's own state, and triggers of mounts that are not there yet: no data to save.

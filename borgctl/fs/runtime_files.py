@@ -2,7 +2,9 @@
 
 It knows the places, not what is mounted there. The directories themselves are saved: a restored machine mounts there.
 
-    excludes((SourcePath("/"),), ()) == ("sh:/proc/*", "sh:/sys/*", "sh:/dev/*", "sh:/run/*")
+    >>> from borgctl.values import SourcePath
+    >>> excludes((SourcePath("/"),), ())
+    ('sh:/proc/*', 'sh:/sys/*', 'sh:/dev/*', 'sh:/run/*')
 """
 
 from collections.abc import Collection, Iterable

@@ -28,6 +28,16 @@ def ourselves() -> frozenset[int]:
     return frozenset((0, os.geteuid()))
 
 
+def others_may_replace(status: os.stat_result) -> bool:
+    """Tell whether others than the owner may write a file, or replace what is in a directory.
+
+    In a sticky directory of root's, as /tmp, nobody can replace what is not theirs; anybody can add to it.
+    """
+    if not status.st_mode & _OTHERS_WRITE:
+        return False
+    return not (stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and status.st_mode & stat.S_ISVTX)
+
+
 class SecurePath:
     """A file or directory held by an O_PATH descriptor, checked as above. Closes with the block."""
 
@@ -119,7 +129,7 @@ def _descend(path: str, owners: Collection[int], follow: bool) -> int | str:
 def _check_directory(status: os.stat_result, path: str, owners: Collection[int]) -> None:
     if status.st_uid not in owners:
         raise InsecurePath(f"directory {path!r} is owned by uid {status.st_uid}")
-    if status.st_mode & _OTHERS_WRITE and not (status.st_uid == 0 and status.st_mode & stat.S_ISVTX):
+    if others_may_replace(status):
         raise InsecurePath(
             f"directory {path!r} has mode {stat.S_IMODE(status.st_mode):04o}: other users may replace what is in it"
         )

@@ -172,8 +172,7 @@ def _require_entry(status: os.stat_result, path: str) -> None:
     """Raise InsecurePath where others may write; a device node is no content, root's sticky directory is safe."""
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         return
-    sticky = stat.S_ISDIR(status.st_mode) and status.st_uid == 0 and status.st_mode & stat.S_ISVTX
-    if status.st_mode & _OTHERS_WRITE and not sticky:
+    if secure_path.others_may_replace(status):
         raise InsecurePath(f"{path!r} has mode {stat.S_IMODE(status.st_mode):04o}: others may use it")
 
 

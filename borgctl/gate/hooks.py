@@ -12,8 +12,8 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+from borgctl.data_class import dataclass, field
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath
 from borgctl.gate.output import Output

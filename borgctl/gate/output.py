@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable
 
 from borgctl.borg import json_lines
+from borgctl.text import printable_ascii
+from borgctl.wire import frames
 
 PIECE = 64 * 1024  # bytes of one line in one object; a longer line goes on in the next
 LONGEST = 16 * 1024 * 1024  # bytes of one line that has to be judged whole
@@ -49,22 +51,22 @@ class Output:
 
     def event(self, event: str, **values: object) -> None:
         """Add one object of ours."""
-        self._add(json.dumps({"type": "borgctl", "event": event, "run": self.run, **values}))
+        self._add(json.dumps({"type": frames.TYPE, "event": event, "run": self.run, **values}))
 
     def say(self, text: str) -> None:
         """Add one line of ours for people (text) or programs (JSON)."""
         if self.json:
-            self.event("message", text=text)
+            self.event(frames.MESSAGE, text=text)
         else:
-            self._add(f"borgctl: {escaped(text)}")
+            self._add(f"borgctl: {printable_ascii(text)}")
 
     def foreign(self, source: str, stream: str, text: str, *, more: bool = False) -> None:
         """Add a line, or a piece of one, that borg or a hook wrote."""
         if self.json:
-            self.event("output", source=source, stream=stream, data=text, **({"more": True} if more else {}))
+            self.event(frames.OUTPUT, source=source, stream=stream, data=text, **({"more": True} if more else {}))
         else:
             for line in _listed(text) or _readable(stream, text):
-                self._add(f"{source}: {escaped(line)}")
+                self._add(f"{source}: {printable_ascii(line)}")
 
     def _add(self, line: str) -> None:
         if not self.gone:
@@ -107,11 +109,6 @@ class Output:
                 self.write()
             if time.monotonic() > end:
                 self.drop()
-
-
-def escaped(text: str) -> str:
-    """Return printable ASCII: everything else as Python would write it in a string."""
-    return "".join(c if " " <= c <= "~" and c != "\\" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _listed(text: str) -> list[str]:

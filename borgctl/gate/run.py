@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 
 from borgctl.audit import redact
@@ -19,12 +18,15 @@ from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.borg.options import COMMANDS
 from borgctl.borg.prune_list import Pruning
 from borgctl.borg.warning_kinds import OTHER, written
-from borgctl.errors import REASONS, BorgctlError
+from borgctl.data_class import dataclass, field, replace
+from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate.hooks import Hooks
+from borgctl.gate.outcome import RunResult, by_gate, instead
 from borgctl.gate.output import Output
 from borgctl.gate.supervise import BORG_ENDING, Stream, Watch, start
 from borgctl.gate.transport import Connection, Door
+from borgctl.gate.verdict import verdict
 from borgctl.policy.locations import home
 from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, spawn
@@ -37,44 +39,9 @@ _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each
 _SECONDS_AT_A_PIPE = 60.0  # whoever writes there has to be started before borg is
 _PASSPHRASE_FD = 3
 _LONGEST_SAID = 300  # characters of a line in the log
-DRY_RUN = "dry-run"  # the reason of an ending that is good, and of no backup
 _NO_MEMORY = re.compile(
     r"MemoryError\b|ImportError: [^:]{1,200}: failed to map segment"
 )  # Python's, a line's beginning
-_WARNINGS = range(100, 126)  # borg's modern exit codes; 126 and 127 are a shell's
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """How it ended: `origin` tells whose status `code` is, `reason` is a code of `errors` where the gate ended it."""
-
-    outcome: str
-    origin: str
-    code: int
-    reason: str | None = None
-    signal: int | None = None
-    counts: tuple[int, int] | None = None  # bytes to the server, bytes from it
-    detail: str | None = None  # for our own log
-    identity: str | None = None  # the repository's id, as hexadecimal digits
-    reading: str | None = None  # the file that borg was at when it was told to end; for our own log
-    skipped: tuple[str, ...] = ()  # where file systems are mounted that were left out; for our own log
-    compared: tuple[str, ...] = ()  # what of 'repository' (the id) and 'key' was compared before borg saw it
-    pruned: Pruning | None = None
-    hooks: tuple[str, ...] = ()  # which hooks failed or left something running, and how; for our own log
-    warnings: Mapping[str, int] = field(default_factory=dict)  # of borg's, by kind
-    found: tuple[str, ...] = ()  # the first errors that borg has found in the repository; for our own log
-
-
-def by_gate(code: str, detail: str | None = None) -> RunResult:
-    """Return the ending for a reason of ours."""
-    reason = REASONS[code]
-    return RunResult(reason.outcome, "gate", reason.status, code, detail=detail)
-
-
-def _instead(ending: RunResult, code: str) -> RunResult:
-    """Return an ending with a reason of ours for how it ended, and all that is known of what borg did."""
-    ours = by_gate(code)
-    return replace(ending, outcome=ours.outcome, origin=ours.origin, code=ours.code, reason=ours.reason)
 
 
 def check_version(launch: BorgCommand, version: Version) -> None:
@@ -115,18 +82,21 @@ class Runner:
 
     def run(self) -> RunResult:
         """Run `before`, borg and `after`; `after` always runs. Raise BorgctlError only where nothing was started."""
-        watch = Watch(self.output, self.limits.runtime, self.connection.source if self.connection.hangup else -1)
-        watch.start()
-        hooks = Hooks(watch, self.output, self.limits.hook, self.launch.disclosed, self._keep)
+        hangup = self.connection.source if self.connection.hangup else -1
         try:
-            ending = self._before_and_borg(watch, hooks)
-            watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
-            held = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
-            if not held and ending.outcome in ("ok", "warning"):
-                ending = _instead(ending, "hook-failed")
-            return replace(ending, hooks=tuple(hooks.notes))
+            with Watch(self.output, self.limits.runtime, hangup) as watch:
+                return self._run(watch)
         finally:
             spawn.kill_descendants()
+
+    def _run(self, watch: Watch) -> RunResult:
+        hooks = Hooks(watch, self.output, self.limits.hook, self.launch.disclosed, self._keep)
+        ending = self._before_and_borg(watch, hooks)
+        watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
+        held = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
+        if not held and ending.outcome in ("ok", "warning"):
+            ending = instead(ending, "hook-failed")
+        return replace(ending, hooks=tuple(hooks.notes))
 
     def _before_and_borg(self, watch: Watch, hooks: Hooks) -> RunResult:
         try:
@@ -180,7 +150,7 @@ class Runner:
             self.output.say(str(self._listed))
         short = any(stream.lines.met for stream in streams)
         reason = self.log.reason(status)
-        ending = _ending(status, watch.stopped, door, short=short, dry=self.launch.dry, reason=reason)
+        ending = verdict(status, door, watch.stopped, short=short, reason=reason, dry=self.launch.dry)
         found = tuple(self.log.found) if ending.reason == DAMAGED else ()
         if self.log.warnings and not self.output.json:
             self.output.say(f"borg's warnings: {written(self.log.warnings)}")
@@ -200,7 +170,7 @@ class Runner:
             return replace(ending, pruned=pruning)
         names = dict(self.launch.options).get("glob-archives") or "*"
         told = f"the repository has no archive named {names!r}"
-        return replace(_instead(ending, "nothing-matched"), pruned=pruning, detail=told)
+        return replace(instead(ending, "nothing-matched"), pruned=pruning, detail=told)
 
     def _look(self, waiting: Waiting) -> str | None:
         """Return why borg has to end: it waits at a pipe, whose name is kept for our own log."""
@@ -249,47 +219,3 @@ class Runner:
         else:
             return disclose
         return lambda line: listed.take(line, disclose)
-
-
-def _ending(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> RunResult:
-    """Read borg's exit status, unless it was us who ended it; nothing is good that never spoke with the server.
-
-    But for a dry run, which has nothing to say to it; its reason keeps it from being taken for a backup.
-    """
-    identity = door.identity.hex() if door.identity else None
-    ended = _verdict(status, stopped, door, short=short, dry=dry, reason=reason)
-    told = replace(ended, signal=-status if status < 0 else None, counts=door.counts, identity=identity)
-    return replace(told, compared=door.compared)
-
-
-def broken_by(door: Door) -> RunResult | None:
-    """Return the ending of what did not speak as it should, None where both sides did."""
-    if door.failed is not None:
-        return by_gate(door.failed.reason.code, door.failed.detail)
-    if door.refused:
-        return by_gate("repository-replaced")
-    if door.strange:
-        return by_gate("transport-failed", "the server does not speak borg's protocol, or not in turn")
-    if door.unknown:
-        return by_gate("borg-unsupported", "borg asked the server for what no borg asks for that is known")
-    return None
-
-
-def _verdict(status: int, stopped: str | None, door: Door, *, short: bool, dry: bool, reason: str | None) -> RunResult:
-    if stopped:
-        return by_gate(stopped)
-    if (broken := broken_by(door)) is not None:
-        return broken
-    if short and status not in {0, 1} and status not in _WARNINGS:
-        return by_gate("memory-limit")
-    if status < 0:
-        return RunResult("failed", "borg", 128 - status)
-    if reason is not None and (status != 1 or door.identity is not None):
-        return by_gate(reason)
-    if status not in {0, 1} and status not in _WARNINGS:
-        return RunResult("failed", "borg", status)
-    if dry:
-        return RunResult("ok" if status == 0 else "warning", "borg", status, DRY_RUN)
-    if door.identity is None:
-        return by_gate("borg-missing", f"borg ended with status {status} and has not opened the repository")
-    return RunResult("ok" if status == 0 else "warning", "borg", status)

@@ -8,7 +8,8 @@ and what a program prints never enters the protocol.
 import contextlib
 import fcntl
 import os
-from dataclasses import dataclass
+
+from borgctl.data_class import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,14 @@
-"""One run's processes from start to end: their output, the limits, the peer's presence, and a sure end.
+"""A run, or a window, from start to end: what is said, the limits, the peer's presence, and a sure end.
 
-A `Watch` runs one child after the other (hooks, borg) and notices what must end them: the time limit, a signal, a peer
-that has gone. sshd sends no signal when its peer goes, so the descriptors are watched. It does not know borg.
+A `Watch` notices what must end them: the time limit, a signal, a peer that has gone. sshd sends no signal when its peer
+goes, so the descriptors are watched. Meanwhile it runs one child after the other (hooks, borg), or only waits. The
+first reason to end stays the reason. It does not know borg.
 
-    watch = Watch(output, seconds=3600); watch.start()
-    status = watch.run(child, streams, BORG_ENDING)
+    with Watch(output, seconds=3600) as watch:
+        status = watch.run(child, streams, BORG_ENDING)
+
+    with Watch(output, seconds=1800, limit="window-expired") as watch:
+        while watch.stopped is None: ready = watch.wait(listener.fileno())
 """
 
 import math
@@ -14,23 +18,26 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
+from typing import Self
 
+from borgctl.data_class import dataclass, field
 from borgctl.gate.output import Lines, Output
 from borgctl.gate.transport import Door
 from borgctl.process import spawn
+from borgctl.process.event_loop import EventLoop, Signals, Termination, Timer
 from borgctl.process.spawn import Child
 
 MOST_RESULT = 256 * 1024 * 1024  # bytes of stdout of one child
-# To end borg: INT to it alone (it writes a checkpoint and needs its relay for that), TERM to it alone, KILL to all.
-BORG_ENDING = ((0.0, signal.SIGINT), (20.0, signal.SIGTERM), (30.0, signal.SIGKILL))
+# To end borg: INT to it alone (it writes a checkpoint and needs its relay for that), TERM to it alone, KILL to all. The
+# seconds count from the one before.
+BORG_ENDING = ((0.0, signal.SIGINT), (20.0, signal.SIGTERM), (10.0, signal.SIGKILL))
 HOOK_ENDING = ((0.0, signal.SIGTERM), (10.0, signal.SIGKILL))
 _GRACE = 2.0  # seconds from the end of the server's bytes to a disconnect: borg sees it too, and ends by itself
-_TICK = 1.0  # seconds
+_TICK = 1.0  # seconds: the longest wait without a look at what nothing tells of
 _READ = 65536
 _PIPE = 1 << 20  # bytes: the most that a pipe holds (proc(5) pipe-max-size)
 _NO_WALL = spawn.Wall()
-_GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,34 +50,42 @@ class Stream:
 
 @dataclass(slots=True)
 class Watch:
-    """What a run must obey. `stopped` is the reason code why it has to end, once there is one.
+    """What a run or a window must obey. `stopped` is the reason code why it has to end, once there is one.
 
-    `hangup` is a descriptor whose POLLHUP means that the server is gone (-1: none).
+    `hangup` is a descriptor whose POLLHUP means that the server is gone (-1: none), `limit` the reason code where the
+    time is over.
     """
 
     output: Output
     seconds: float
     hangup: int = -1
+    limit: str = "runtime-limit"
     stopped: str | None = None
-    _patient: bool = False
+    _loop: EventLoop = field(default_factory=EventLoop)
+    _signals: Signals = field(default_factory=partial(Signals, signal.SIGTERM, signal.SIGHUP, signal.SIGINT))
     _end: float = 0.0
-    _quiet_since: float | None = None
-    _wakeup: int = -1
-    _signals: list[int] = field(default_factory=list)
+    _patient: bool = False
+    _server_gone: bool = False
+    _grace: Timer | None = None
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Begin: the clock runs, signals are noticed."""
         self._end = time.monotonic() + self.seconds
-        self._wakeup, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-            signal.signal(number, lambda *_: None)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        self._signals.__enter__()
+        self._loop.watch(self._signals.fd, self._signals.take)
+        if self.hangup >= 0:
+            self._loop.once(self.hangup, self._hung_up, events=0)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End: what follows is short, and has to be done."""
+        self._signals.__exit__()
 
     def settle(self, seconds: float) -> None:
         """From here on only the clock counts: what follows has to run even where the peer has gone."""
         self._end = time.monotonic() + seconds
-        self._patient, self.hangup, self.stopped = True, -1, None
+        self._patient, self.stopped = True, None
+        self._let_server_go()
 
     def run(
         self,
@@ -90,15 +105,23 @@ class Watch:
         `look` often, and a reason that it returns ends the run.
         """
         open_streams = {stream.fd: stream for stream in streams}
-        stopping, steps, late = 0.0, list(ending), time.monotonic() + seconds
-        while not self._turn(child, open_streams, door):
-            self._notice(streams)
-            self.stopped = self.stopped or look()
-            if (self.stopped or time.monotonic() > late) and not stopping:
-                stopping = time.monotonic()
-                before_end()
-            while stopping and steps and time.monotonic() - stopping >= steps[0][0]:
-                _tell(child, steps.pop(0)[1])
+        termination = Termination(self._loop, partial(_tell, child), ending, before_end)
+        late = self._loop.after(seconds, termination.begin)
+        self._loop.once(child.end, termination.cancel)
+        try:
+            if door is not None:
+                self.attend(door, child.pid)
+            while self._lives(child, open_streams):
+                self._notice(streams)
+                self.stopped = self.stopped or look()
+                if self.stopped:
+                    termination.begin()
+        finally:
+            termination.cancel()
+            self._loop.cancel(late)
+            self._loop.forget(child.end, *open_streams)
+            if door is not None:
+                self._loop.forget(door.fileno())
         if door is not None:
             door.close()
         at_end(child)
@@ -106,19 +129,72 @@ class Watch:
         self._notice_results(streams)
         return child.reap()
 
-    def _notice(self, streams: Sequence[Stream]) -> None:
-        """Look for a reason to end."""
-        if self.output.stalled():
-            self.output.drop()
-        quiet = self._quiet_since is not None and time.monotonic() - self._quiet_since > _GRACE
+    def wait(self, fd: int = -1, until: float = math.inf) -> bool:
+        """Serve the next events, not beyond the moment `until`; return whether `fd` is readable, where there is one."""
+        ready: list[int] = []
+        if fd >= 0:
+            self._loop.once(fd, partial(ready.append, fd))
+        self._turn(until)
+        self._loop.forget(fd)
+        self._notice()
+        return bool(ready)
+
+    def attend(self, door: Door, borg: int) -> None:
+        """Let the relay in, which descends from the process `borg`, and hear it until nothing more is expected."""
+
+        def answer() -> None:
+            door.answer(borg)
+            if door.counts is not None:
+                self._let_server_go()  # borg has closed its connection
+            self.attend(door, borg)
+
+        if (fd := door.fileno()) >= 0:
+            self._loop.once(fd, answer)
+
+    def _hung_up(self) -> None:
+        self._grace = self._loop.after(_GRACE, self._miss_server)
+
+    def _miss_server(self) -> None:
+        self._server_gone = True
+
+    def _let_server_go(self) -> None:
+        """Let it be nothing to us that the server goes."""
+        self._loop.forget(self.hangup)
+        self._loop.cancel(self._grace)
+        self._server_gone = False
+
+    def _lives(self, child: Child, open_streams: dict[int, Stream]) -> bool:
+        """Serve the next events; return whether the child lives. Nothing is read for an output that is full."""
+        for fd in open_streams:
+            if self.output.full:
+                self._loop.forget(fd)
+            else:
+                self._loop.watch(fd, partial(self._read, open_streams, fd))
+        self._turn()
+        return self._loop.watches(child.end)
+
+    def _turn(self, until: float = math.inf) -> None:
+        """Serve the next events."""
+        output = self.output
+        if output.gone:
+            self._loop.forget(output.fd)
+        else:
+            self._loop.watch(output.fd, output.write, select.POLLOUT if output.waiting else 0, gone=output.drop)
+        end = math.inf if self.stopped else self._end
+        self._loop.turn(min(until, end, time.monotonic() + _TICK))
+        if output.stalled():
+            output.drop()
+
+    def _notice(self, streams: Sequence[Stream] = ()) -> None:
+        """Look for a reason to end; what somebody has done counts before the clock."""
         if self.stopped:
             return
-        if time.monotonic() > self._end:
-            self.stopped = "runtime-limit"
-        elif self._signals and not self._patient:
+        if self._signals.received and not self._patient:
             self.stopped = "stopped"
-        elif (self.output.gone or (quiet and self.hangup >= 0)) and not self._patient:
+        elif (self.output.gone or self._server_gone) and not self._patient:
             self.stopped = "disconnected"
+        elif time.monotonic() >= self._end:
+            self.stopped = self.limit
         else:
             self._notice_results(streams)
 
@@ -127,52 +203,28 @@ class Watch:
         if any(lines.overflow or lines.taken > MOST_RESULT for lines in results):
             self.stopped = self.stopped or "output-limit"
 
-    def _turn(self, child: Child, open_streams: dict[int, Stream], door: Door | None) -> bool:
-        """Wait for the next events and serve them; return whether the child has ended."""
-        if door is not None and door.counts is not None:
-            self.hangup = -1  # borg has closed its connection: the server may go
-        ended = False
-        for fd, event in self._poll(child, open_streams, door).poll(_TICK * 1000):
-            if fd == child.end:
-                ended = True
-            elif fd == self._wakeup:
-                self._signals += os.read(fd, 64)
-            elif fd == self.output.fd:
-                self.output.drop() if event & _GONE else self.output.write()
-            elif fd == self.hangup:
-                self._quiet_since = time.monotonic()
-            elif fd in open_streams:
-                _read(open_streams, fd)
-            elif door is not None:
-                door.answer(child.pid)
-        return ended
-
-    def _poll(self, child: Child, open_streams: dict[int, Stream], door: Door | None) -> select.poll:
-        poll = select.poll()
-        poll.register(child.end, select.POLLIN)
-        poll.register(self._wakeup, select.POLLIN)
-        if not self.output.gone:
-            poll.register(self.output.fd, select.POLLOUT if self.output.waiting else 0)
-        if self.hangup >= 0 and self._quiet_since is None:
-            poll.register(self.hangup, 0)
-        if door is not None and door.fileno() >= 0:
-            poll.register(door.fileno(), select.POLLIN)
-        if not self.output.full:
-            for fd in open_streams:
-                poll.register(fd, select.POLLIN)
-        return poll
-
     def _drain(self, open_streams: dict[int, Stream]) -> None:
         """Take what an ended child has left in its pipes; whoever else holds them, and writes on, is not waited for."""
         for fd in list(open_streams):
             for _ in range(_PIPE // _READ):
                 if fd not in open_streams or not select.select([fd], [], [], 0)[0]:
                     break
-                _read(open_streams, fd)
+                self._read(open_streams, fd)
                 if self.output.full:
                     self.output.flush()
             if fd in open_streams:
-                _close(open_streams, fd)
+                self._close(open_streams, fd)
+
+    def _read(self, open_streams: dict[int, Stream], fd: int) -> None:
+        if data := self._loop.read(fd):
+            open_streams[fd].lines.feed(data)
+        else:
+            self._close(open_streams, fd)
+
+    def _close(self, open_streams: dict[int, Stream], fd: int) -> None:
+        self._loop.forget(fd)
+        open_streams.pop(fd).lines.end()
+        os.close(fd)
 
 
 def start(
@@ -209,15 +261,3 @@ def _tell(child: Child, number: int) -> None:
         spawn.kill_group(child)
     child.signal(number)
     spawn.wake_group(child)  # one that was stopped would not hear it, nor would borg write without its relay
-
-
-def _read(open_streams: dict[int, Stream], fd: int) -> None:
-    if data := os.read(fd, _READ):
-        open_streams[fd].lines.feed(data)
-    else:
-        _close(open_streams, fd)
-
-
-def _close(open_streams: dict[int, Stream], fd: int) -> None:
-    open_streams.pop(fd).lines.end()
-    os.close(fd)

@@ -12,21 +12,19 @@ import os
 import select
 import socket
 import stat
-import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from borgctl.borg import relay
+from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy.decide import require_placed
-from borgctl.process import spawn
+from borgctl.process import peer_credentials, spawn
 from borgctl.values import SocketPath
 
 _SSHD = ("sshd", "sshd-session")  # the latter since OpenSSH 9.8
 _COMPARED = {relay.REPOSITORY: "repository", relay.KEY: "key"}
-_CREDENTIALS = struct.Struct("iii")  # pid, uid, gid: unix(7) SO_PEERCRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +135,7 @@ def connect(pinned: int) -> Connection:
     client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         client.connect(f"/proc/self/fd/{pinned}")
-        pid, _, _ = _CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        pid = peer_credentials.read(client).pid
     except OSError as error:
         client.close()
         raise BorgctlError("transport-failed", f"the announced socket: {error.strerror}") from None
@@ -234,7 +232,7 @@ class Door:
     def _admit(self, borg: int) -> None:
         assert self._listener is not None
         client, _ = self._listener.accept()
-        pid, _, _ = _CREDENTIALS.unpack(client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        pid = peer_credentials.read(client).pid
         if borg not in spawn.ancestors(pid):
             client.close()
             return

@@ -14,26 +14,29 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from borgctl.borg import relay
 from borgctl.borg.command import WindowGrant
+from borgctl.data_class import dataclass, field
 from borgctl.errors import BorgctlError
+from borgctl.gate.outcome import RunResult, by_gate
 from borgctl.gate.output import Output
-from borgctl.gate.run import RunResult, broken_by, by_gate
+from borgctl.gate.supervise import Watch
 from borgctl.gate.transport import Connection, Door
-from borgctl.gate.vigil import Vigil
+from borgctl.gate.verdict import verdict
+from borgctl.process import peer_credentials
+from borgctl.process.peer_credentials import PeerCredentials
 from borgctl.state import window_protocol
 from borgctl.state.repository_identity import RENEWED
 from borgctl.state.state_dir import StateDir
-from borgctl.state.window_protocol import Peer, WindowRequest
+from borgctl.state.window_protocol import WindowRequest
+from borgctl.wire import frames
 
 # Seconds that the admin's side has to end borg in order (supervise.BORG_ENDING takes 30), then it loses the connection.
 _TO_END = 40.0
 _TO_SPEAK = 5.0  # seconds from a connection to its claim
 _TO_GO = 35.0  # seconds that a relay may live after its admin's program: borg was sent TERM by the kernel
-_WARNINGS = range(100, 126)  # borg's modern exit codes
 _WITHOUT_KEY = ("with-lock",)  # it puts back the manifest that it has got, and can encrypt nothing
 
 
@@ -55,40 +58,42 @@ class Window:
     def run(self) -> RunResult:
         """Wait for a claim, serve it until its command has ended, and return how that was."""
         hangup = self.connection.source if self.connection.hangup else -1
-        with self._open, Vigil(self.output, self.opening.seconds, hangup) as vigil:
-            self._tell("open", seconds=self.opening.seconds)
+        with self._open, Watch(self.output, self.opening.seconds, hangup, "window-expired") as watch:
+            self._tell(frames.OPEN, seconds=self.opening.seconds)
             with contextlib.closing(window_protocol.listen(self.directory)) as listener:
-                claimed = self._wait(vigil, listener)
+                claimed = self._wait(watch, listener)
                 os.unlink(f"{self.directory}/{window_protocol.DOOR}")
             if claimed is None:
-                return _unused(vigil.reason)
+                return _unused(watch.stopped)
             connection, peer, what = claimed
             with connection:
-                return self._serve(vigil, connection, peer, what)
+                return self._serve(watch, connection, peer, what)
 
     def _tell(self, state: str, **values: object) -> None:
         """Tell the server's launcher, in an event of its own, or a person."""
         if self.output.json:
-            self.output.event("window", state=state, **values)
+            self.output.event(frames.WINDOW, state=state, **values)
         else:
             self.output.say(f"the window is {state}")
 
-    def _wait(self, vigil: Vigil, listener: socket.socket) -> tuple[socket.socket, Peer, WindowRequest] | None:
+    def _wait(
+        self, watch: Watch, listener: socket.socket
+    ) -> tuple[socket.socket, PeerCredentials, WindowRequest] | None:
         """Return the first claim that holds; None where the window ends before there is one."""
-        while vigil.reason is None:
-            if listener.fileno() not in vigil.wait(listener.fileno()):
+        while watch.stopped is None:
+            if not watch.wait(listener.fileno()):
                 continue
             with contextlib.suppress(OSError), ExitStack() as kept:  # it may have gone again
                 connection, _ = listener.accept()
                 kept.enter_context(connection)
-                peer = window_protocol.peer(connection)
+                peer = peer_credentials.read(connection)
                 what = self._heard(connection, peer)
                 if what is not None and self._grant(connection, peer, what):
                     kept.pop_all()
                     return connection, peer, what
         return None
 
-    def _heard(self, connection: socket.socket, peer: Peer) -> WindowRequest | None:
+    def _heard(self, connection: socket.socket, peer: PeerCredentials) -> WindowRequest | None:
         """Return the claim of somebody who may have one: root, or whom the gate runs as."""
         if peer.uid not in (0, os.geteuid()):
             return None
@@ -96,7 +101,7 @@ class Window:
         message = window_protocol.receive(connection)
         return None if message is None else WindowRequest.read(message)
 
-    def _grant(self, connection: socket.socket, peer: Peer, what: WindowRequest) -> bool:
+    def _grant(self, connection: socket.socket, peer: PeerCredentials, what: WindowRequest) -> bool:
         """Lock the repository and record the claim; a busy repository is an answer, and the window stays open."""
         if what.repository not in (None, self.opening.repository.text):
             window_protocol.send(connection, {"other": self.opening.repository.text})
@@ -111,24 +116,24 @@ class Window:
         except BorgctlError as error:
             window_protocol.send(connection, {"refused": error.reason.code, "detail": error.detail})
             raise
-        self._tell("used")
+        self._tell(frames.USED)
         return True
 
-    def _serve(self, vigil: Vigil, connection: socket.socket, peer: Peer, what: WindowRequest) -> RunResult:
+    def _serve(self, watch: Watch, connection: socket.socket, peer: PeerCredentials, what: WindowRequest) -> RunResult:
         """Let the relay of the admin's borg in, until the admin's program says how borg ended."""
         door = Door(self.directory, self.connection, lambda kind, shown: self._agree(what, kind, shown))
         try:
             granted = {"run": os.path.basename(self.directory), "repository": self.opening.repository.text}
             window_protocol.send(connection, granted)
-            self._attend(vigil, connection, peer, door)
-            self._part(vigil, peer, door)
+            self._attend(watch, connection, peer, door)
+            self._part(watch, peer, door)
         finally:
             door.close()
-        ending = _ending(self._status, vigil.reason, door)
+        ending = verdict(self._status, door, watch.stopped, opens=False)
         if ending.outcome in ("ok", "warning") and door.identity is not None:
             if self._renewed:
                 self.base.keep("key", self.opening.repository, self._renewed)
-                self._tell("renewed")
+                self._tell(frames.RENEWED)
             self.base.forget("moved", self.opening.repository)
             window_protocol.send(connection, {"kept": self._renewed is not None})
         return ending
@@ -141,30 +146,25 @@ class Window:
             return True
         return self.agree(kind, shown)
 
-    def _attend(self, vigil: Vigil, connection: socket.socket, peer: Peer, door: Door) -> None:
+    def _attend(self, watch: Watch, connection: socket.socket, peer: PeerCredentials, door: Door) -> None:
         """Serve door and admin; where the window has to end, say so, and wait as long as borg may take to end."""
+        watch.attend(door, peer.pid)
         last = float("inf")
         while time.monotonic() < last:
-            if vigil.reason is not None and last == float("inf"):
-                window_protocol.send(connection, {"end": vigil.reason})
+            if watch.stopped is not None and last == float("inf"):
+                window_protocol.send(connection, {"end": watch.stopped})
                 last = time.monotonic() + _TO_END
-            if door.counts is not None:
-                vigil.hangup = -1  # borg has closed its connection: the server may go
-            ready = vigil.wait(connection.fileno(), door.fileno())
-            if door.fileno() in ready:
-                door.answer(peer.pid)
-            if connection.fileno() in ready:
+            if watch.wait(connection.fileno(), last):
                 message = window_protocol.receive(connection) or {}
                 status = message.get("status")
                 self._status = status if isinstance(status, int) and -64 <= status <= 255 else None
                 return
 
-    def _part(self, vigil: Vigil, peer: Peer, door: Door) -> None:
+    def _part(self, watch: Watch, peer: PeerCredentials, door: Door) -> None:
         """See that nothing holds the connection any longer: a relay goes with its borg, or is killed."""
-        last = time.monotonic() + (_TO_GO if self._status is None and vigil.reason is None else 2.0)
+        last = time.monotonic() + (_TO_GO if self._status is None and watch.stopped is None else 2.0)
         while door.relay and door.fileno() >= 0 and time.monotonic() < last:
-            if door.fileno() in vigil.wait(door.fileno()):
-                door.answer(peer.pid)
+            watch.wait(until=last)
         if door.relay and door.fileno() >= 0:  # it still holds its end of the door, so this number is its own
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(door.relay, signal.SIGKILL)
@@ -173,24 +173,3 @@ class Window:
 def _unused(reason: str | None) -> RunResult:
     """Return how a window ends that nobody has used: well, where its time is over."""
     return RunResult("ok", "gate", 0) if reason == "window-expired" else by_gate(reason or "internal")
-
-
-def _ending(status: int | None, reason: str | None, door: Door) -> RunResult:
-    """Return how the admin's command ended; origin borg where it ended by itself."""
-    sort = _sort(status, reason, door)
-    identity = door.identity.hex() if door.identity else None
-    return replace(sort, counts=door.counts, identity=identity, compared=door.compared)
-
-
-def _sort(status: int | None, reason: str | None, door: Door) -> RunResult:
-    if reason is not None:
-        return by_gate(reason)
-    if (broken := broken_by(door)) is not None:
-        return broken
-    if status is None:
-        return by_gate("stopped", "the admin's borgctl has gone without saying how borg ended")
-    if status < 0:
-        return RunResult("failed", "borg", 128 - status, signal=-status)
-    if status in (0, 1) or status in _WARNINGS:
-        return RunResult("ok" if status == 0 else "warning", "borg", status)
-    return RunResult("failed", "borg", status)

@@ -8,9 +8,9 @@ machine comes in as facts; what must be there before a run is `requirements`'.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
+from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.policy import sent_environment
 from borgctl.policy.judge import Facts, judge

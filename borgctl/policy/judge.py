@@ -1,23 +1,22 @@
 """The decision: may this request have what it asks for, and what exactly is that?
 
 `judge(policy, request, facts)` is pure: files, environment and time come in as facts, so that `explain` and the gate
-agree. It returns a BorgCommand, a HelloReply or an WindowGrant, or raises BorgctlError with a reason of status 77.
+agree. It returns a BorgCommand, a HelloReply or a WindowGrant, or raises BorgctlError with a reason of status 77.
 Default: no.
 """
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from borgctl import __version__
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.options import COMMANDS
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.model import Job, Policy, Repository
 from borgctl.policy.placeholders import Names, Template
 from borgctl.values import ArchiveName, RepositoryPath
+from borgctl.wire import frames
 from borgctl.wire.request import Borg, Hello, Request, Run, Window
-
-PROTOCOL = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def _transport(policy: Policy, request: Request, facts: Facts) -> str:
 
 def _offer(policy: Policy, facts: Facts) -> dict[str, object]:
     return {
-        "protocol": PROTOCOL,
+        "protocol": frames.PROTOCOL,
         "version": __version__,
         "policy": f"sha256:{policy.digest}",
         "jobs": [{"name": str(job.name), "command": job.command} for job in policy.jobs.values()],

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterable, Mapping, Sequence
 
 from borgctl.borg.options import ACCEPTABLE, SETTABLE
-from borgctl.errors import BadValue, BorgctlError
+from borgctl.errors import BadValue, BorgctlError, Code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import jobs as policy_jobs
 from borgctl.policy import locations
@@ -32,7 +32,7 @@ _REQUIRED = ("version", "repositories", "jobs")
 class InvalidPolicy(BorgctlError):  # noqa: N818 - named for what it is
     """The policy cannot be used; `log` is the audit log that it names, where at least that much is clear."""
 
-    def __init__(self, code: str, detail: str, problems: Iterable[Problem] = (), log: str | None = None) -> None:
+    def __init__(self, code: Code, detail: str, problems: Iterable[Problem] = (), log: str | None = None) -> None:
         super().__init__(code, detail)
         self.problems = tuple(problems)
         self.log = log

@@ -4,8 +4,7 @@ It knows what a policy says, not how it is written (`load`) nor what is asked (`
 are templates until `judge` knows host, job and time; durations are seconds; `line` is where the policy says it.
 """
 
-from dataclasses import dataclass, field
-
+from borgctl.data_class import dataclass, field
 from borgctl.policy.placeholders import Template
 from borgctl.values import DevicePath, JobName, SourcePath
 

@@ -2,13 +2,14 @@
 
 borg has placeholders too, and they can read its environment; no brace ever reaches borg: the gate expands its own few.
 
-    Template("{hostname}-{job}-{now:%Y-%m-%d}").expand(Names("web1", "default", now))
+    >>> Template("{hostname}-{job}-{now:%Y-%m-%d}").expand(Names("web1", "default", datetime(2026, 11, 23)))
+    'web1-default-2026-11-23'
 """
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 _PLACEHOLDER = re.compile(r"\{(hostname|job|now)(?::((?:%[YmdHMSjyVGu]|[A-Za-z0-9_.:+-]){1,64}))?\}")

@@ -4,7 +4,7 @@ The environment is read once, by the gate; here the few names that a policy lets
 else is forgotten. `explain` uses the same functions on variables given by hand.
 """
 
-import socket
+import os
 from collections.abc import Iterable, Mapping
 
 from borgctl.borg.options import ACCEPTABLE
@@ -31,7 +31,7 @@ def accepted(policy: Policy, environment: Environment) -> list[tuple[str, str]]:
 
 def hostname() -> str:
     """Return this host's name up to its first dot."""
-    return socket.gethostname().partition(".")[0]
+    return os.uname().nodename.partition(".")[0]
 
 
 def _named(environment: Environment, names: Iterable[str]) -> dict[str, str]:

@@ -11,7 +11,8 @@ import os
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from borgctl.data_class import dataclass
 
 _ON_ITS_WAY = 0.5  # seconds: a daemon forks first, its parent ends, and then it makes its session (daemon(3))
 _GRACE = 2.0  # seconds from TERM to KILL
@@ -41,7 +42,7 @@ def end(session: int) -> Remains:
                 _tell(pid, session, signal.SIGKILL if late else signal.SIGTERM)
         met |= left
         time.sleep(_TICK)
-    return Remains(met, bool(left))
+    return Remains(met | left, bool(left))
 
 
 def _members(session: int) -> dict[int, str]:

@@ -9,7 +9,8 @@ it would let the program go on with nothing. Where the kernel does not let us lo
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from borgctl.data_class import dataclass
 
 _EVERY = 1.0  # seconds
 _AT_A_FIFO = ("wait_for_partner", "fifo_open")  # fs/pipe.c

@@ -2,7 +2,7 @@
 
 The first process of a PID namespace is its init: when it ends, the kernel kills all others there before anybody is
 told, however they were started. So a small process is init, and the program its child. It knows system calls, not who
-is held. Standard library only.
+is held.
 
     pid = fork(ALL)        # then, in the child:
     divide(ALL, status)    # returns in the program's process only
@@ -17,13 +17,14 @@ import struct
 import time
 from typing import NoReturn
 
+from borgctl.process import parent_death
+
 PID, IPC, NET = 0x20000000, 0x08000000, 0x40000000  # CLONE_NEW… (linux/sched.h)
 ALL = PID | IPC | NET
 STATUS = struct.Struct("=i")  # the program's wait status, as init tells it
 _NAMES = {PID: "pid", IPC: "ipc", NET: "net"}
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _AWAITED = (*_PASSED_ON, signal.SIGCHLD)
-_PR_SET_PDEATHSIG = 1
 _GRACE = 10.0  # seconds from TERM to the end of all, where the gate has gone
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -73,7 +74,7 @@ def divide(kinds: int, status: int) -> None:
     """
     _call(_libc.unshare(kinds & ~PID), "unshare")
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)  # an init hears nothing else from whom it is parent to
-    _call(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0), "prctl PR_SET_PDEATHSIG")
+    parent_death.request_signal()
     if _unread(status):
         os._exit(127)  # the gate has gone before it could be noticed
     pid = os.fork()

@@ -14,11 +14,10 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from borgctl.process import namespaces
+from borgctl.data_class import dataclass
+from borgctl.process import namespaces, parent_death
 
-_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _DEEPEST = 64
 _ALL_SIGNALS = range(1, signal.NSIG)
@@ -168,7 +167,7 @@ def _become(
         wall.lay()
         if not wall.kinds:  # there, init sees to it
             # where we are killed, nothing goes on without a record; to become another user undoes it, so it comes now
-            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+            parent_death.request_signal()
             if os.getppid() != parent:
                 os._exit(127)
         sign = b"+"

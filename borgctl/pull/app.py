@@ -16,7 +16,7 @@ from borgctl.console import completion
 from borgctl.console import text as console_text
 from borgctl.console.completion import Shell
 from borgctl.errors import BadValue
-from borgctl.pull.hostkey import HostKey
+from borgctl.openssh_key import HostKey
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import progress
 from borgctl.pull.report.forget import forgotten
@@ -43,7 +43,7 @@ from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.remove import remove as remove_target
 from borgctl.pull.targets.rename import rename as rename_target
 from borgctl.pull.targets.targets import Target, load, names
-from borgctl.pull.text import rows, shown
+from borgctl.text import printable_excerpt, rows
 from borgctl.values import JobName, choice, duration
 
 _HELP = {"--help", "-h"}
@@ -103,9 +103,9 @@ def _fill_descriptors() -> None:
 def complain(error: Exception) -> None:
     """Say an error, line by line, and its hint."""
     for line in str(error).split("\n"):
-        print(f"error: {shown(line)}", file=sys.stderr)
+        print(f"error: {printable_excerpt(line)}", file=sys.stderr)
     if isinstance(error, PullError) and error.hint:
-        print(f"hint: {shown(owner.typed(error.hint))}", file=sys.stderr)
+        print(f"hint: {printable_excerpt(owner.typed(error.hint))}", file=sys.stderr)
 
 
 def _version(asked: bool) -> None:
@@ -265,7 +265,7 @@ def _print(report: Report, as_json: bool) -> None:
         print(json.dumps(record(report)), flush=True)
     elif report.transcript.start is not None and report.transcript.start.command != "create":
         for line in readable(report.transcript):
-            _say(f"{report.target} {report.job}: result: ", shown(line))
+            _say(f"{report.target} {report.job}: result: ", printable_excerpt(line))
 
 
 def _say(head: str, line: str) -> None:
@@ -444,7 +444,7 @@ def unlock_(
     found = load(context.obj, TargetName(target))
     told = unlock(context.obj, found, really=really, now=time.time())
     for line in told:
-        print(shown(f"{found.name}: {'was' if really else 'is'} locked by {line}"))
+        print(printable_excerpt(f"{found.name}: {'was' if really else 'is'} locked by {line}"))
     if not told:
         print(f"{found.name}: nobody holds the lock of {found.repository}")
     elif not really:

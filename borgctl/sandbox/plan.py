@@ -4,17 +4,17 @@ Where the gate is root they run as another user who may read every file and has 
 of their own; Landlock leaves them the files that the launch is about, the programs that they are, and one place to
 write; seccomp the system calls that they need. It does not know why: what may be read comes in.
 
-    held = hold("require", "_borgctl", "/usr/bin/borg")      # raises where that cannot be had
+    held = prepare("require", "_borgctl", "/usr/bin/borg")      # raises where that cannot be had
     rules = held.rules("/usr/bin/borg", relay, writes=["/var/lib/borgctl/web1/borg"], reads=["/etc"])
-    held_to = wall(held, rules, memory=8 << 30); spawn(…, held_to.lay, held_to.kinds)
+    held_to = wall(held, rules, memory=8 << 30); spawn(…, before_exec=held_to.lay, kinds=held_to.kinds)
 """
 
 import glob
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.process import namespaces
 from borgctl.process.spawn import Wall

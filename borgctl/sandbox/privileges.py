@@ -12,8 +12,8 @@ import pwd
 import re
 import resource
 import struct
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 _CAP_DAC_READ_SEARCH = 2

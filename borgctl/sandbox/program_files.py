@@ -9,8 +9,8 @@ import os
 import re
 import stat
 import struct
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 _HEAD = 4096  # bytes: a script's first line, or an ELF file's headers

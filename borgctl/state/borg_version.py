@@ -10,9 +10,9 @@ import contextlib
 import os
 import re
 import stat
-from dataclasses import dataclass
 
 from borgctl.borg import environment, relay
+from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath

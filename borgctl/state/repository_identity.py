@@ -11,9 +11,9 @@ chooses from where borg counts on.
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from borgctl.borg import nonces, relay
+from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath

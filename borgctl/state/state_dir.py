@@ -16,10 +16,11 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from borgctl.borg import cache_lock
+from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
+from borgctl.fs import atomic
 from borgctl.fs.chown_tree import foreign_link, hand_back, hand_over
 from borgctl.fs.free_space import unwritten
 from borgctl.fs.remove_tree import clear
@@ -27,8 +28,7 @@ from borgctl.fs.secure_path import InsecurePath, directory
 from borgctl.values import RepositoryPath
 
 DEEPEST = 3  # directories that are made, as for the log
-_KEPT = "(?:host-id|hostnames|borg-version|(?:repository|key)-[0-9a-f]{32})"
-_OLD = 60.0  # seconds: to write a draft, or to come from a lock to a directory, takes a few milliseconds
+_OLD = 60.0  # seconds: to come from a lock to a directory takes a few milliseconds
 _OPEN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -216,13 +216,13 @@ class StateDir:
             fd = self._try_lock(f"locks/run-{run}")
             if fd is not None:
                 self._forget(run, fd)
-        for folder, form in (("", rf"{_KEPT}\.[0-9]+"), ("locks/", "run-[0-9a-f]{16}")):
-            for name in filter(re.compile(form).fullmatch, os.listdir(f"{self.path}/{folder}")):
-                with contextlib.suppress(FileNotFoundError):
-                    self._forget_old(f"{folder}{name}")
+        for name in filter(re.compile("run-[0-9a-f]{16}").fullmatch, os.listdir(f"{self.path}/locks")):
+            with contextlib.suppress(FileNotFoundError):
+                self._forget_old(f"locks/{name}")
+        atomic.remove_drafts(self.fd)
 
     def _forget_old(self, name: str) -> None:
-        """Remove a draft, or the lock of a run that came to no directory, unless a gate may be at it now."""
+        """Remove the lock of a run that came to no directory, unless a gate may be at it now."""
         if time.time() - os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_mtime > _OLD:
             fd = self._try_lock(name)
             if fd is not None and not os.path.exists(f"{self.path}/runs/{name.removeprefix('locks/run-')}"):
@@ -287,18 +287,10 @@ class StateDir:
             raise unwritten("base-unusable", f"{self.path}/{name}", error) from None
 
     def _replace(self, name: str, text: str) -> None:
-        """Write a file whole: a reader sees the old text or the new."""
-        temporary = f"{name}.{os.getpid()}"
+        """Write a file whole, on disk when this returns: a reader sees the old text or the new."""
         try:
-            fd = os.open(temporary, _OPEN | os.O_TRUNC, 0o600, dir_fd=self.fd)
-            with os.fdopen(fd, "w", encoding="ascii") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, name, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+            atomic.replace(name, text.encode("ascii"), at=self.fd)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary, dir_fd=self.fd)
             raise unwritten("base-unusable", f"{self.path}/{name}", error) from None
 
 

@@ -15,15 +15,15 @@ by what a message says.
 import json
 import os
 import socket
-import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from borgctl.data_class import dataclass
+from borgctl.process import peer_credentials
 
 DOOR = "window"
 _LARGEST = 64 * 1024
 _MOST_TEXT = 8000  # characters of a claim's argv: what is longer would not fit into a record
-_CREDENTIALS = struct.Struct("iii")  # pid, uid, gid: unix(7) SO_PEERCRED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +67,6 @@ class WindowRequest:
         return {"argv": kept, "login": self.login, "repository": self.repository, "renew": self.renew}
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """Who is at the other end of a socket, as the kernel says."""
-
-    pid: int
-    uid: int
-
-
-def peer(connection: socket.socket) -> Peer:
-    """Return who connected."""
-    data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    pid, uid, _ = _CREDENTIALS.unpack(data)
-    return Peer(pid, uid)
-
-
 def listen(directory: str) -> socket.socket:
     """Listen in a private directory, however long its path is."""
     fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -113,7 +98,7 @@ def windows(base: int) -> Iterator[tuple[str, socket.socket]]:
             except OSError:  # no window, or one that is closed or in use
                 connection.close()
                 continue
-            if peer(connection).uid not in (0, os.geteuid()):
+            if peer_credentials.read(connection).uid not in (0, os.geteuid()):
                 connection.close()
                 continue
             yield run, connection

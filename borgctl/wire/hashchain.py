@@ -4,7 +4,10 @@ Of each record only the SHA-256 of its body leaves the client. Who holds one lin
 since computes the next link without having to believe anybody; RFC 9162 does the like with a tree. Nothing here knows a
 line, a file or a peer.
 
-    joined(START, digest) == link of the first record          follows(kept, digests, told)
+    >>> digests = ("a" * 64, "b" * 64)
+    >>> first = Head(1, joined(START, digests[0]))
+    >>> follows(first, digests[1:], Head(2, joined(first.digest, digests[1])))
+    True
 """
 
 import hashlib

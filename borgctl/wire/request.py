@@ -6,17 +6,18 @@
 Printable ASCII, at most 16 KiB and 128 words, split the POSIX way, no shell ever. `parse` is total: it returns a
 request or raises BorgctlError with a reason of status 76. It knows no policy: what is on offer, `judge` says.
 
-    parse(b"run default --log=json") == Request(Run(JobName("default")), Options(log="json"))
+    >>> parse(b"run default --log=json") == Request(Run(JobName("default")), Options(log="json"))
+    True
 """
 
 import contextlib
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar, assert_never
 
 from borgctl.borg.options import COMMANDS, Command
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath, choice, duration
 
@@ -255,10 +256,11 @@ def _operands(command: Command, operands: list[str]) -> tuple[ArchiveName | None
 
 def render(request: Request) -> str:
     """Write a request as the one line that `parse` reads back to an equal value."""
+    plain = Options()
     options = [
         f"--{name}={value}"
         for name in _READERS
-        if (value := getattr(request.options, name)) not in (None, Options.__dataclass_fields__[name].default)
+        if (value := getattr(request.options, name)) not in (None, getattr(plain, name))
     ]
     match request.order:
         case Hello():

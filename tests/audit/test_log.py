@@ -593,7 +593,6 @@ def test_an_ordinary_users_usual_directories_are_made_with_the_log(tmp_path):
 
 WRITER = """
 import sys
-from borgctl.audit import lookup
 from borgctl.audit.log import Log
 from borgctl.cli.log.read import lines
 from borgctl.cli.log.verify import verify

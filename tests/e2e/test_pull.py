@@ -186,7 +186,6 @@ def test_two_runs_of_one_repository_do_not_meet(pair):
         second = pair.run()
         assert second.returncode == 2
         assert "busy" in second.stderr + second.stdout
-        time.sleep(1)
         with open(fifo, "w") as feed:
             feed.write("fed\n")
         assert process.wait(60) == 0

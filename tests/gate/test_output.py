@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgctl.gate import output
-from borgctl.gate.output import LONGEST, PIECE, Lines, Output, escaped
+from borgctl.gate.output import LONGEST, PIECE, Lines, Output
 
 HOSTILE = [
     b'{"type":"borgctl","event":"exit","run":"r","outcome":"ok","code":0}',
@@ -183,12 +183,6 @@ def test_our_own_words_are_marked_as_ours(reader, peer):
     assert reader.taken() == b"borgctl: a\\nb\\x1b\n"
     peer.output.say("a\nb")
     assert json.loads(peer.taken()) == {"type": "borgctl", "event": "message", "run": "r", "text": "a\nb"}
-
-
-@given(st.text(max_size=40))
-def test_escaped_text_is_printable_ascii_and_tells_different_texts_apart(text):
-    assert escaped(text).isascii() and escaped(text).isprintable()
-    assert escaped(text).encode().decode("unicode_escape") == text
 
 
 def test_a_peer_that_does_not_read_stops_nothing():

@@ -1,11 +1,17 @@
-"""One run's processes: output, limits, the peer's presence, and a sure end. Each test is a process of its own."""
+"""Output, limits, the peer's presence, and a sure end: of one run's processes, each test with a process of its own; and
+where a gate only waits."""
 
+import contextlib
 import os
 import signal
 import time
 
 import programs
 import pytest
+
+from borgctl.gate import supervise
+from borgctl.gate.output import Output
+from borgctl.gate.supervise import Watch
 
 # argv: seconds, ending ('borg' or 'hook'), shell code, the descriptor whose end means that the server is gone
 WATCH = """
@@ -15,12 +21,11 @@ from borgctl.gate import supervise
 from borgctl.gate.output import Lines, Output
 from borgctl.gate.supervise import Stream, Watch
 seconds, ending, code = float(sys.argv[1]), sys.argv[2], sys.argv[3]
-fast = ((0.0, signal.SIGINT), (0.3, signal.SIGTERM), (0.6, signal.SIGKILL))
+fast = ((0.0, signal.SIGINT), (0.3, signal.SIGTERM), (0.3, signal.SIGKILL))
 steps = {"borg": fast, "hook": ((0.0, signal.SIGTERM), (0.3, signal.SIGKILL))}[ending]
-supervise._TICK, supervise._GRACE = 0.05, 0.2
+supervise._GRACE = 0.2
 output = Output(2, "r")
-watch = Watch(output, seconds, int(sys.argv[4]))
-watch.start()
+watch = Watch(output, seconds, int(sys.argv[4])).__enter__()
 spawn.adopt_orphans()
 read_end, write_end = os.pipe2(os.O_CLOEXEC)
 child = spawn.spawn(["/bin/sh", "-c", code], {"PATH": "/usr/bin:/bin"}, {1: write_end, 2: write_end})
@@ -190,8 +195,7 @@ from borgctl.gate.output import Lines, Output
 from borgctl.gate.supervise import BORG_ENDING, Stream, Watch
 supervise.MOST_RESULT = 100_000
 output = Output(os.open("/dev/null", os.O_WRONLY), "r")
-watch = Watch(output, 60)
-watch.start()
+watch = Watch(output, 60).__enter__()
 read_end, write_end = os.pipe2(os.O_CLOEXEC)
 child = spawn.spawn(["/bin/sh", "-c", sys.argv[1]], {}, {1: write_end})
 os.close(write_end)
@@ -211,3 +215,140 @@ print(watch.stopped)
 )
 def test_a_result_is_never_cut_silently(code, stream, stopped):
     assert programs.python(MOST, f"PATH=/usr/bin:/bin; {code}", stream).stdout.decode().strip() == stopped
+
+
+BROKEN = """
+import os
+from borgctl.process import spawn
+from borgctl.gate.output import Lines, Output
+from borgctl.gate.supervise import BORG_ENDING, Stream, Watch
+output = Output(os.open("/dev/null", os.O_WRONLY), "r")
+def run(watch, code, **options):
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    child = spawn.spawn(["/bin/sh", "-c", code], {"PATH": "/usr/bin:/bin"}, {1: write_end})
+    os.close(write_end)
+    return watch.run(child, [Stream(read_end, Lines(output, "hook", "stdout", None))], BORG_ENDING, **options)
+def look():
+    raise RuntimeError
+with Watch(output, 60) as watch:
+    try:
+        run(watch, "echo; exec sleep 60", seconds=30, look=look)
+    except RuntimeError:
+        spawn.kill_descendants()
+    print(len(watch._loop._watches), len(watch._loop._timers))  # the output, signals
+    print(run(watch, "sleep 0.3; exit 5"), watch.stopped)
+"""
+
+
+def test_a_run_that_breaks_off_leaves_nothing_to_the_next():
+    """Neither a descriptor that would be somebody else's by then, nor a signal that is still to come."""
+    done = programs.python(BROKEN)
+    assert done.stdout.split() == [b"2", b"0", b"5", b"None"], done.stderr
+
+
+# ---- a gate that only waits
+
+
+@pytest.fixture
+def pipe():
+    read_end, write_end = os.pipe()
+    yield read_end, write_end
+    for fd in (read_end, write_end):
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+@pytest.fixture
+def output(pipe):
+    return Output(pipe[1], "run")
+
+
+def waiting(output, seconds, hangup=-1):
+    return Watch(output, seconds, hangup, "window-expired")
+
+
+def until(watch):
+    end = time.monotonic() + 20
+    while watch.stopped is None and time.monotonic() < end:
+        watch.wait()
+    return watch.stopped
+
+
+def test_its_time_is_over(output):
+    with waiting(output, 0.2) as watch:
+        assert until(watch) == "window-expired"
+        begun = time.monotonic()
+        watch.wait()
+        assert time.monotonic() - begun > 0.3  # it does not spin afterwards
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_it_and_what_was_there_before_comes_back(output, number):
+    before = signal.getsignal(number)
+    with waiting(output, 60) as watch:
+        os.kill(os.getpid(), number)
+        assert until(watch) == "stopped"
+    assert signal.getsignal(number) is before
+
+
+def test_a_reader_that_has_gone_ends_it(pipe, output):
+    with waiting(output, 60) as watch:
+        os.close(pipe[0])
+        assert until(watch) == "disconnected"
+
+
+def test_a_server_that_has_gone_ends_it_where_that_can_be_told(output):
+    theirs, ours = os.pipe()
+    os.close(ours)
+    try:
+        with waiting(output, 60, theirs) as watch:
+            assert until(watch) == "disconnected"
+        with waiting(output, 0.3) as watch:
+            assert until(watch) == "window-expired"
+    finally:
+        os.close(theirs)
+
+
+def test_after_it_has_settled_only_the_clock_counts(pipe, output, monkeypatch):
+    monkeypatch.setattr(supervise, "_GRACE", 0.1)
+    theirs, ours = os.pipe()
+    os.close(ours)
+    try:
+        with waiting(output, 60, theirs) as watch:
+            os.close(pipe[0])
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert until(watch) == "stopped"
+            watch.settle(0.5)  # longer than a server that has gone is waited for
+            assert until(watch) == "window-expired"
+    finally:
+        os.close(theirs)
+
+
+def test_the_first_reason_stays_the_reason(pipe, output):
+    with waiting(output, 0.05) as watch:
+        assert until(watch) == "window-expired"
+        os.close(pipe[0])
+        watch.wait()
+        assert watch.stopped == "window-expired"
+
+
+def test_what_somebody_has_asked_for_counts_before_the_clock(output):
+    with waiting(output, 0) as watch:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert until(watch) == "stopped"
+
+
+def test_what_waits_is_written_and_what_is_readable_is_told(pipe, output):
+    theirs, ours = os.pipe()
+    output.say("hello")
+    os.write(ours, b"x")
+    try:
+        with waiting(output, 60) as watch:
+            ready = False
+            while output.waiting or not ready:
+                ready |= watch.wait(theirs)
+            assert not watch.wait(until=time.monotonic())
+        assert os.read(pipe[0], 100) == b"borgctl: hello\n"
+    finally:
+        os.close(theirs)
+        os.close(ours)

@@ -353,3 +353,14 @@ except OSError:
 """
     done = programs.python(code)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_child_that_the_kernel_does_not_tie_to_us_is_not_started(monkeypatch):
+    """It would go on without a record where we are killed."""
+
+    def refused(number=0):
+        raise OSError(errno.EPERM, "prctl")
+
+    monkeypatch.setattr(process_spawn.parent_death, "request_signal", refused)
+    with pytest.raises(process_spawn.Unprepared, match="not permitted"):
+        spawn(["/bin/true"], {}, {})

@@ -13,6 +13,7 @@ from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read
 from borgctl.values import JobName
+from borgctl.wire import gate_argv
 
 FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
@@ -145,7 +146,7 @@ def test_a_run_starts_serve_the_guard_and_the_gate_and_nothing_else(world, fp) -
     assert [list(call) for call in fp.calls] == [
         serve.argv(found),
         guarded,
-        [*client_command.GATE, "--policy", found.policy],
+        [*client_command.GATE, *gate_argv.arguments(found.policy)],
     ]
 
 

@@ -6,24 +6,28 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from machines import stop
 
+from borgctl.process.event_loop import EventLoop
+from borgctl.pull.client import client_command
+from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report.progress import Plain
+from borgctl.pull.report.progress import Plain, Quiet
 from borgctl.pull.repository import guard
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run_all
-from borgctl.pull.run.session import Timeouts
+from borgctl.pull.run.session import Session, Timeouts
 from borgctl.pull.state import state as states
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
 
 # With a serve that does not end at its end of file
-IMPATIENT = Timeouts(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5)
+IMPATIENT = Timeouts(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5, guard=0.5)
 
 
 def appears(path: Path) -> int:
@@ -118,8 +122,6 @@ def test_a_serve_that_ignores_its_end_of_file_and_term_is_killed(world) -> None:
 
 def test_a_gate_that_ignores_term_is_killed(world, borg, monkeypatch: pytest.MonkeyPatch) -> None:
     target = world.local([["deaf"], ["start"], ["sleep", 60]], timeout="1s", borg=borg)
-    from borgctl.pull.client import client_command
-
     real = client_command.run
     monkeypatch.setattr(client_command, "run", lambda *words: replace(real(*words), patience=0.5))
     (report,) = world.run(target, IMPATIENT)
@@ -261,8 +263,8 @@ def test_the_lock_of_a_serve_that_was_killed_with_its_launcher_is_removed_by_the
 def test_a_serve_that_is_stopped_ends_at_the_limit_and_in_order(world) -> None:
     bye = world.root / "bye"
     stopped = f"trap 'echo bye > {bye}; exit 1' TERM; kill -STOP $$; while :; do sleep 0.1; done"
-    target = world.local([["start"], ["sleep", 60]], borg=stand_in_serve(world, stopped), timeout="2s")
-    (report,) = world.run(target, Timeouts(end_of_file=1))
+    target = world.local([["start"], ["sleep", 60]], borg=stand_in_serve(world, stopped), timeout="1s")
+    (report,) = world.run(target, Timeouts(end_of_file=0.5))
     assert verdict(report)[0] == "timeout"
     assert report.serve == 1
     assert bye.exists()
@@ -283,6 +285,37 @@ def test_signals_that_the_starter_blocked_or_ignored_end_the_run_all_the_same(wo
     out, _ = launcher.communicate(timeout=40)
     assert json.loads(out)["reason"] == "stopped"
     assert time.monotonic() - begun < 10  # nobody had to be killed after a patience of 45 s
+
+
+def test_sessions_in_one_loop_keep_nobody_waiting_and_each_ends_as_it_would_alone(world) -> None:
+    """A client that hangs delays no other, and only it is ended; nothing of theirs is left in the loop."""
+    loop, ended = EventLoop(), {}
+    steps = {"good": [["start"], ["exit", "ok", 0]], "mute": [["sleep", 600]], "bad": [["start"], ["status", 3]]}
+    with ExitStack() as stack:
+        sessions = {}
+        for name, played in steps.items():
+            path = world.root / f"{name}.json"
+            path.write_text(json.dumps(played))
+            call = client_command.Call(
+                [*client_command.GATE, "--policy", str(path)], {}, None, (None, None), "gate", 45
+            )
+            session = Session(
+                call, None, transcript=Transcript(), screen=Quiet(), seconds=60, patience=Timeouts(), loop=loop
+            )
+            sessions[name] = stack.enter_context(session)
+        while len(ended) < len(sessions):
+            loop.turn()
+            for name in sessions.keys() - ended.keys():
+                if sessions[name].finished():
+                    ended[name] = sessions[name].facts()
+            if len(ended) == 2 and "mute" not in ended:
+                sessions["mute"].stop()
+    assert {name: (facts.ended, facts.status) for name, facts in ended.items()} == {
+        "good": (None, 0),
+        "bad": (None, 3),
+        "mute": ("stopped", -signal.SIGTERM),
+    }
+    assert list(ended)[-1] == "mute" and not loop._watches
 
 
 def test_a_failed_serve_is_noticed_where_the_starter_ignored_the_ends_of_children(world) -> None:
@@ -366,6 +399,30 @@ def test_no_end_of_a_pipe_stays_with_the_launcher(world, borg) -> None:
     assert set(os.listdir("/proc/self/fd")) == before
 
 
+def test_who_else_holds_the_words_of_a_compact_is_not_waited_for(world, borg, borgpull, repository: Path) -> None:
+    note = world.root / "pid"
+    body = f'case "$*" in *compact*) setsid sleep 600 & echo $! >{note};; esac; exec {borg} "$@"'
+    world.target(transport="local", policy="/none", repository=repository, borg=stand_in_serve(world, body))
+    try:
+        status, _, err = borgpull("compact", "web1")
+        assert (status, "web1 compact: ok" in err) == (0, True), err
+        assert not gone(appears(note), 0.1)
+    finally:
+        os.kill(appears(note), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_compact_in_order(world, repository: Path, number: int) -> None:
+    note, bye = world.root / "pid", world.root / "bye"
+    body = f"trap 'echo 1 >{bye}; exit 1' TERM; echo $$ >{note}; while :; do sleep 0.1; done"
+    world.target(transport="local", policy="/none", repository=repository, borg=stand_in_serve(world, body))
+    launcher = world.start("compact", "web1")
+    appears(note)
+    launcher.send_signal(number)
+    launcher.communicate(timeout=60)
+    assert bye.exists() and gone(appears(note), 0.1)
+
+
 def guards(launcher: int) -> list[int]:
     """Return the pids of a launcher's guard."""
     found = []
@@ -395,17 +452,12 @@ def test_a_guard_that_is_killed_ends_the_run_and_lets_nothing_more_pass(world) -
     assert all(gone(pid, 0.1) for pid in ours)
 
 
-def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world) -> None:
-    note = world.root / "pid"
-    world.local([["start"], ["note", str(note)], ["sleep", 60]], borg=world.quiet_serve(), timeout="3s")
-    launcher = world.start("run", "--json", "web1")
-    appears(note)
-    ours = children(launcher.pid)
-    (guard,) = guards(launcher.pid)
-    stop(guard)
-    out, _ = launcher.communicate(timeout=60)
-    assert json.loads(out)["outcome"] == "timeout"
-    assert all(gone(pid, 0.1) for pid in ours)
+def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *guard.PROGRAM)
+    monkeypatch.setattr(guard, "PROGRAM", words)
+    target = world.local([["start"], ["sleep", 60]], borg=world.quiet_serve(), timeout="1s")
+    (report,) = world.run(target, IMPATIENT)
+    assert verdict(report)[0] == "timeout"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 from machines import stop
 from stage import SUPPORT
 
-from borgctl.pull.hostkey import HostKey
+from borgctl.openssh_key import HostKey
 from borgctl.pull.targets import setup
 from borgctl.pull.targets.paths import TargetName
 

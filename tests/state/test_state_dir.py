@@ -174,13 +174,19 @@ def test_two_sweeps_of_the_same_dead_run_do_not_disturb_each_other(base, monkeyp
 
 
 def test_names_that_a_killed_gate_left_half_made_go_when_they_are_old(base):
-    draft, lock, living = "host-id.4711", f"locks/run-{'a' * 16}", f"locks/run-{'b' * 16}"
-    kept = ["host-id", "borg-version.x", "precious.4711", "locks/session-1", "locks/run-x"]
+    draft, lock, living = f".host-id.{'a' * 16}.new", f"locks/run-{'a' * 16}", f"locks/run-{'b' * 16}"
+    kept = ["host-id", "borg-version.x", "precious.new", "locks/session-1", "locks/run-x"]
     for name in (draft, lock, living, *kept):
         Path(base.path, name).touch()
     os.mkdir(f"{base.path}/runs/{'b' * 16}")
     with base.run_directory("mine", *US):
-        assert Path(base.path, draft).exists() and Path(base.path, lock).exists()  # somebody may be at it
+        assert Path(base.path, lock).exists()  # somebody may be at it
+        assert not Path(base.path, draft).exists()  # nobody holds its lock
+        Path(base.path, draft).touch()
+    with open(f"{base.path}/{draft}") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with base.run_directory("mine", *US):
+            assert Path(base.path, draft).exists()
     Path(base.path, living).touch()
     with open(f"{base.path}/{living}") as held:
         os.makedirs(f"{base.path}/runs/{'b' * 16}", exist_ok=True)
@@ -194,6 +200,13 @@ def test_names_that_a_killed_gate_left_half_made_go_when_they_are_old(base):
     assert not Path(base.path, lock).exists()
     assert os.path.isdir(f"{base.path}/runs/{'b' * 16}")
     assert all(Path(base.path, name).exists() for name in kept)
+
+
+def test_what_is_kept_is_on_disk_with_its_name(base, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))[1])
+    base.keep("repository", RepositoryPath("/srv/borg/web1"), "0" * 64)
+    assert len(synced) == 2 and synced[1] == base.path
 
 
 def test_what_a_dead_run_linked_to_stays(base, tmp_path):

@@ -37,6 +37,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from borgctl.wire import gate_argv
+
 SSHD = "/usr/sbin/sshd"
 # Recognisable, so that a test can look for it in every log, argv and environment.
 PASSPHRASE = "passphrase-that-must-never-be-seen"
@@ -213,6 +215,15 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
+def _below_us() -> list[Process]:
+    """Return our descendants, at once where there are none: who adopts orphans and has no living child has none."""
+    try:
+        tasks = [_read(f"/proc/self/task/{task}/children") for task in os.listdir("/proc/self/task")]
+    except OSError:  # a kernel without CONFIG_PROC_CHILDREN, or a thread that has just ended
+        return descendants(os.getpid())
+    return descendants(os.getpid()) if _alive([int(pid) for task in tasks for pid in task.split()]) else []
+
+
 class Watch:
     """Finds what came into being since it was made and is still there: processes below us, names with 'borg' in them.
 
@@ -223,12 +234,12 @@ class Watch:
     def __init__(self, *directories: str) -> None:
         adopt_orphans()
         self.directories = directories or (tempfile.gettempdir(), "/tmp", "/run", "/dev/shm")
-        self._processes = set(descendants(os.getpid()))
+        self._processes = set(_below_us())
         self._names = self._listed()
 
     def processes(self) -> list[Process]:
         known = {(process.pid, process.started) for process in self._processes}
-        return [process for process in descendants(os.getpid()) if (process.pid, process.started) not in known]
+        return [process for process in _below_us() if (process.pid, process.started) not in known]
 
     def names(self) -> set[str]:
         return self._listed() - self._names
@@ -524,7 +535,7 @@ class Client:
 
     def command(self, key: Key) -> str:
         """Return the forced command for `key`."""
-        return shlex.join([sys.executable, "-I", "-m", "borgctl.gate", *self.arguments(key)])
+        return shlex.join(gate_argv.build(str(self.policy_file), key.fingerprint))
 
     def arguments(self, key: Key) -> list[str]:
         return ["--policy", str(self.policy_file), "--key", key.fingerprint]

@@ -144,6 +144,13 @@ def test_every_file_of_ours_that_a_page_names_exists():
             assert (TOP / path).exists(), f"{name}: {path}"
 
 
+def test_every_target_of_make_that_a_page_names_is_there():
+    rules = set(re.findall(r"(?m)^([a-z-]+):", (TOP / "Makefile").read_text()))
+    for name in BY_HAND:
+        named = set(re.findall(r"(?m)(?:`|^    )make ([a-z-]+)", (TOP / name).read_text()))
+        assert named <= rules, f"{name}: {named - rules}"
+
+
 def test_every_link_of_the_documents_leads_somewhere():
     for page in [*TOP.glob("*.md"), *DOCS.glob("*.md")]:
         for target, fragment in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):

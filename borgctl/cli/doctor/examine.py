@@ -21,8 +21,8 @@ from borgctl.cli.openssh.keyline import KeyLine
 from borgctl.cli.openssh.login import Login
 from borgctl.cli.openssh.sshd import Question, Settings, Unseen
 from borgctl.cli.policy import lint
-from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
+from borgctl.openssh_key import PublicKey
 
 ELSEWHERE = "192.0.2.1"  # an address for documentation (RFC 5737): nobody's
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from borgctl.cli.policy.lint import printable
 from borgctl.console.text import width, wrapped
+from borgctl.text import printable
 
 Level = Literal["ok", "warn", "unseen", "open", "error"]
 _STATUS = {"ok": 0, "warn": 1, "unseen": 1, "open": 2, "error": 2}

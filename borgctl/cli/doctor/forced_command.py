@@ -1,10 +1,13 @@
 """Forced commands: which of them start the gate, and with which policy. It starts nothing.
 
-gate("exec /opt/borgctl/bin/python3 -I -m borgctl.gate --policy /etc/borgctl/web1.yaml --key SHA256:…")
+>>> gate("exec /opt/borgctl/bin/python3 -I -m borgctl.gate --policy /etc/borgctl/web1.yaml").policy
+'/etc/borgctl/web1.yaml'
 """
 
 import re
 from dataclasses import dataclass
+
+from borgctl.wire import gate_argv
 
 # Words that no shell changes; `authorize` prints no others
 _WORD = re.compile(r"[A-Za-z0-9_./+:=@-]+")
@@ -28,15 +31,10 @@ def gate(command: str) -> Gate | None:
     if words[:1] == ["exec"]:
         words = words[1:]
     sudo = words[:2] == ["sudo", "-n"]
-    match words[2:] if sudo else words:
-        case [python, "-I", "-m", "borgctl.gate", "--policy", policy]:
-            return Gate(python, policy, None, sudo)
-        case [python, "-I", "-m", "borgctl.gate", "--policy", policy, "--key", key]:
-            return Gate(python, policy, key, sudo)
-        case _:
-            return None
+    parts = gate_argv.read(words[2:] if sudo else words)
+    return None if parts is None else Gate(*parts, sudo)
 
 
 def names_gate(command: str | None) -> bool:
     """Tell whether a command is meant to start the gate, even where it has mistakes."""
-    return command is not None and "borgctl.gate" in command
+    return command is not None and gate_argv.MODULE in command

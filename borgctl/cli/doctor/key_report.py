@@ -8,6 +8,7 @@ It reads none of sshd's files. Of the gate's policy it needs only whether that o
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from borgctl import openssh_key
 from borgctl.cli.doctor import forced_command, key_findings, login_environment, logins
 from borgctl.cli.doctor.findings import Finding, Section
 from borgctl.cli.doctor.forced_command import Gate
@@ -16,8 +17,7 @@ from borgctl.cli.openssh.keyfiles import Place
 from borgctl.cli.openssh.keyline import KeyLine
 from borgctl.cli.openssh.login import Login
 from borgctl.cli.openssh.sshd import Settings
-from borgctl.cli.publickey import PublicKey
-from borgctl.errors import BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load
 
 _AUTHORIZE = "use the command that 'borgctl authorize' prints"
@@ -26,7 +26,10 @@ _AUTHORIZE = "use the command that 'borgctl authorize' prints"
 def section(place: Place, account: Login, settings: Settings) -> Section:
     """Return all findings about one line."""
     line = place.line
-    fingerprint = PublicKey(line.kind, line.blob, "").fingerprint
+    try:
+        fingerprint = openssh_key.fingerprint(line.blob)
+    except BadValue:  # sshd passes over it
+        fingerprint = "(damaged)"
     title = f"key {fingerprint} {line.comment}".rstrip() + f", login {account.name} ({line.place})"
     return Section(title, tuple(_findings(place, account, settings, fingerprint)))
 

@@ -22,7 +22,7 @@ _PYTHON = re.compile(r"python3?(?:\.[0-9]+)?")
 _MOST = 3  # problems that are listed
 _ASK = """
 import glob, json, os, sys
-import borgctl.gate.main
+import borgctl.gate.granted, borgctl.gate.main
 files = {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
 folders = [folder for folder in sys.path if os.path.isdir(folder)]
 marks = [f"{sys.prefix}/pyvenv.cfg"] + [mark for folder in folders for mark in glob.glob(f"{folder}/*.pth")]

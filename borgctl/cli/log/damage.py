@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from borgctl.borg.log_messages import DAMAGED
-from borgctl.gate.run import DRY_RUN
+from borgctl.wire.frames import DRY_RUN, GOOD
 
-_GOOD = ("ok", "warning")
 _NAMES = ("policy", "repository", "command", "job")
 
 
@@ -54,7 +53,7 @@ class Damages:
         name, partial = tuple(str(record.get(key)) for key in _NAMES), "--max-duration=" in argv
         if record.get("reason") == DAMAGED:
             self._standing[name] = Damage(record, partial)
-        elif record.get("outcome") in _GOOD and record.get("reason") != DRY_RUN and not partial:
+        elif record.get("outcome") in GOOD and record.get("reason") != DRY_RUN and not partial:
             self._standing.pop(name, None)
             if argv and "--archives-only" not in argv:
                 self._forget_partial(name)

@@ -13,13 +13,12 @@ from datetime import datetime
 from typing import Any
 
 from borgctl.cli.log.records import moment
+from borgctl.console.age import Age, age
 from borgctl.console.text import elapsed
-from borgctl.gate.run import DRY_RUN
 from borgctl.state.state_dir import StateDir
+from borgctl.wire.frames import DRY_RUN, GOOD
 
-_GOOD = ("ok", "warning")
 _BROKEN_OFF = "broken-off"
-_AHEAD = 300.0  # seconds: a good run further in the future says nothing about its age
 _STATUS = {"ok": 0, "warning": 1, "failing": 1, "overdue": 2, "never": 2, "unusable": 2}
 
 
@@ -33,7 +32,7 @@ class JobState:
     good: dict[str, Any] | None = None
     error: str | None = None
     state: str = "never"
-    age: float | None = None
+    age: Age | None = None
     begun: dict[str, Any] | None = None  # the last run that was accepted and has not ended
     running: float | None = None  # for how many seconds, where its gate is at work
 
@@ -43,7 +42,7 @@ class JobState:
             self.begun = record
         elif record["type"] == "exit":
             self.begun, self.last = None, record
-            if record.get("outcome") in _GOOD and record.get("reason") != DRY_RUN:
+            if record.get("outcome") in GOOD and record.get("reason") != DRY_RUN:
                 self.good = record
 
     def judge(self, longest: float, now: datetime, base: str | None = None) -> None:
@@ -54,13 +53,12 @@ class JobState:
         elif self.begun is not None:
             self.last = {**self.begun, "outcome": "failed", "reason": _BROKEN_OFF}
         time = moment(self.good) if self.good else None
-        age = (now - time).total_seconds() if time else None
-        self.age = None if age is None else max(0.0, age)
+        self.age = age(time.timestamp(), now.timestamp()) if time else None
         if self.error:
             self.state = "unusable"
-        elif age is None:
+        elif self.age is None:
             self.state = "never"
-        elif not -_AHEAD <= age <= longest:
+        elif self.age.overdue(longest):
             self.state = "overdue"
         elif self.last is not self.good:
             self.state = "failing"
@@ -82,14 +80,16 @@ class JobState:
         """Return it for JSON; `age` and `running` in seconds."""
         names = {"policy": self.policy, "job": self.job, "state": self.state, "error": self.error}
         running = None if self.running is None else round(self.running)
+        seconds = None if self.age is None else round(self.age.seconds)
         runs = {"good": _short(self.good), "last": _short(self.last)}
-        return {**names, "age": self.age and round(self.age), "running": running, **runs}
+        return {**names, "age": seconds, "running": running, **runs}
 
     def __str__(self) -> str:
         title = f"{self.policy} {self.job or '(spelled out)'}: {self.state}"
         if self.error:
             return f"{self.policy}: {self.state}: {self.error}"
-        parts = [f"{title}, last good {self.good.get('time')} ({elapsed(self.age or 0.0)} ago)" if self.good else title]
+        ago = f" ({self.age})" if self.age else ""
+        parts = [f"{title}, last good {self.good.get('time')}{ago}" if self.good else title]
         if self.last is not None and self.last is not self.good:
             ending = [str(self.last[key]) for key in ("outcome", "reason") if self.last.get(key)]
             parts.append(f"last run {self.last.get('time')} {' '.join(ending)}")

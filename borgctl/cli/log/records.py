@@ -13,8 +13,8 @@ from typing import Any
 
 from borgctl.errors import REASONS, BadValue
 from borgctl.values import duration
+from borgctl.wire.frames import OUTCOMES
 
-OUTCOMES = tuple(dict.fromkeys(("ok", "warning", "failed", *(reason.outcome for reason in REASONS.values()))))
 TYPES = ("accept", "refuse", "exit", "window", "alert", "chain", "unreadable")
 
 

@@ -2,7 +2,8 @@
 
 A row is one record. What has another type than the gate gives it is left out (`records`).
 
-    table([record(line) for line in lines], console())
+    >>> brief({"type": "exit", "outcome": "ok", "sequence": 7, "run": "3f2a", "time": "2026-11-23"})
+    ['2026-11-23', '7', 'exit ok', '3f2a', '']
 """
 
 import json
@@ -18,7 +19,7 @@ from rich.text import Text
 from borgctl.borg.warning_kinds import written
 from borgctl.cli.log.records import outcome
 from borgctl.cli.log.warned_files import counts
-from borgctl.cli.policy.lint import printable
+from borgctl.text import printable
 
 # the columns and their usual widths: with --follow each row is a table of its own, and rows stand below each other
 COLUMNS = {"time": 24, "no": 5, "what": 17, "who": 12, "asked": 24, "run": 16, "about": 1}

@@ -11,7 +11,7 @@ from typing import Any
 from borgctl.audit.rate_limit import Tally
 from borgctl.cli.log import read
 from borgctl.cli.log.verify_chain import ChainCheck
-from borgctl.cli.policy.lint import printable
+from borgctl.text import printable
 from borgctl.values import Head
 
 _ATTEMPTS = 3

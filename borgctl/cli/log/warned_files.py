@@ -12,8 +12,8 @@ from typing import Any
 from borgctl.audit import rotation
 from borgctl.audit.warned_files import MOST_RUNS, place
 from borgctl.borg.warning_kinds import KINDS
-from borgctl.cli.policy.lint import printable
 from borgctl.errors import BadValue
+from borgctl.text import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 The rules are OpenSSH's own (auth2-pubkeyfile.c). Where sshd checks a line more closely than we do, we take the line for
 valid, and do not call it `certain`.
 
-    parse('restrict,command="x" ssh-ed25519 AAAA… me', "/root/.ssh/authorized_keys", 1).options.pty == False
+    >>> parse('restrict,command="x" ssh-ed25519 AAAA me', "/root/.ssh/authorized_keys", 1).options.pty
+    False
 """
 
 import base64
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from borgctl.cli.openssh.key_options import KeyOptions, parse_options
 from borgctl.errors import BadValue
+from borgctl.openssh_key import kind_inside
 
 _KINDS = (  # names of signatures are taken for their key's kind (sshkey.c, peek_type_nid)
     r"ssh-ed25519|ssh-rsa|rsa-sha2-(?:256|512)|ssh-dss|ecdsa-sha2-nistp(?:256|384|521)"
@@ -62,7 +64,7 @@ def parse(line: str, file: str, number: int) -> KeyLine | None:
         problem = str(error)
     blob = _canonical(re.sub(r"[\v\f\r]", "", key[2]))  # b64_pton(3) skips them
     certain = options is not None and options.certain and not options.cert_authority
-    certain = certain and blob == key[2] and _kind(blob) == key[1]
+    certain = certain and "\0" not in line and blob == key[2] and _holds(blob, key[1])
     return KeyLine(file, number, before, options, problem, key[1], blob, key[3] or "", certain)
 
 
@@ -74,13 +76,12 @@ def _canonical(blob: str) -> str:
         return blob
 
 
-def _kind(blob: str) -> str | None:
-    """Return the kind inside a key, which has to be the one that stands before it; None for what is no key."""
+def _holds(blob: str, kind: str) -> bool:
+    """Tell whether this is a whole key of the kind that stands before it: sshd takes no other."""
     try:
-        inside = base64.b64decode(blob, validate=True)
-    except binascii.Error:
-        return None
-    return inside[4 : 4 + int.from_bytes(inside[:4], "big")].decode("ascii", "replace")
+        return kind_inside(blob) == kind
+    except BadValue:
+        return False
 
 
 def _past_options(text: str) -> tuple[str, str]:

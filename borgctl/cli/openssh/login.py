@@ -9,7 +9,7 @@ import stat
 from dataclasses import dataclass
 
 from borgctl.errors import BadValue
-from borgctl.fs.secure_path import InsecurePath, SecurePath
+from borgctl.fs.secure_path import InsecurePath, SecurePath, directory, others_may_replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,21 @@ def trouble(path: str, owners: frozenset[int]) -> str | None:
     """Return how another user could change what is at this path; None where nobody could. Raise OSError as open(2)."""
     try:
         with SecurePath.at(path, owners) as pinned:
-            return _writable(pinned)
+            if others_may_replace(pinned.status):
+                return f"{path!r} has mode {stat.S_IMODE(pinned.status.st_mode):04o}: others may write to it"
     except InsecurePath as error:
         return str(error)
     except FileNotFoundError:
-        above = os.path.dirname(path)
-        return None if above == path else trouble(above, owners)
+        return _could_be_made(os.path.dirname(path), owners)
+    return None
 
 
-def _writable(pinned: SecurePath) -> str | None:
-    mode = pinned.status.st_mode
-    if not mode & (stat.S_IWGRP | stat.S_IWOTH) or (stat.S_ISDIR(mode) and mode & stat.S_ISVTX):
-        return None
-    return f"{pinned.path!r} has mode {stat.S_IMODE(mode):04o}: others may write to it"
+def _could_be_made(above: str, owners: frozenset[int]) -> str | None:
+    """Return how another user could make what is missing in this directory; in a sticky one anybody can."""
+    try:
+        directory(above, owners).close()
+    except InsecurePath as error:
+        return str(error)
+    except FileNotFoundError:
+        return _could_be_made(os.path.dirname(above), owners)
+    return None

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.borg.command import HelloReply
-from borgctl.cli.policy.lint import printable
 from borgctl.cli.policy.policy_sentences import paragraphs
 from borgctl.cli.policy.verdict import Explanation, refused
 from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
 from borgctl.policy import load
 from borgctl.policy.judge import Facts, judge
+from borgctl.text import printable
 from borgctl.wire.request import Hello, Request
 
 

@@ -21,6 +21,7 @@ from borgctl.policy.load import InvalidPolicy
 from borgctl.policy.model import Policy
 from borgctl.state.state_dir import StateDir
 from borgctl.strict_yaml import LARGEST, Node, Problem, Problems, parse
+from borgctl.text import printable
 
 UNUSABLE = 78  # sysexits(3) EX_CONFIG, as in `errors`
 
@@ -110,8 +111,3 @@ def usual_policies() -> list[str]:
 def status(reports: Sequence[LintReport]) -> int:
     """Return the exit status; warnings do not count."""
     return UNUSABLE if any(report.errors for report in reports) else 0
-
-
-def printable(text: str) -> str:
-    """Return text that is safe on a terminal: escaped, as in a Python string, where it is not printable."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

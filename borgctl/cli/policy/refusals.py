@@ -1,7 +1,7 @@
 """Refused requests in an audit log, read line by line and counted.
 
 It trusts none of them: a log has what peers sent, and perhaps what another program wrote into it. Texts are as
-recorded: whoever prints them must escape them (`lint.printable`).
+recorded: whoever prints them must escape them (`text.printable`).
 
     collect(open("/var/log/borgctl/audit.jsonl", "rb")).refusals[0].count == 12
 """

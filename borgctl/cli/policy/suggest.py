@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl.cli.policy.lint import printable
 from borgctl.cli.policy.refusals import Collection, Refusal, collect
 from borgctl.cli.policy.suggest_policy import Added, Unwise, allow, entry, merge, stand_in
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
+from borgctl.text import printable
 from borgctl.wire import request
 
 _MOST_SHOWN = 20

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl.cli.policy.lint import printable
 from borgctl.console.text import width, wrapped
 from borgctl.errors import BorgctlError
 from borgctl.policy.load import InvalidPolicy
+from borgctl.text import printable
 
 _MALFORMED = 76
 _SENTENCES = ("detail", "hint", "note")

@@ -19,14 +19,15 @@ from enum import StrEnum
 from borgctl.cli.openssh import keyfiles
 from borgctl.cli.openssh.login import Login as Account
 from borgctl.cli.openssh.sshd import Unseen
-from borgctl.cli.publickey import PublicKey
 from borgctl.cli.setup import sshd_settings
 from borgctl.cli.setup.sshd_settings import Transport
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
+from borgctl.openssh_key import HostKey, PublicKey
 from borgctl.policy import load
 from borgctl.policy.model import Policy
 from borgctl.sandbox import plan
+from borgctl.wire import gate_argv
 from borgctl.wire.request import CARRIERS
 
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
@@ -64,16 +65,7 @@ def render(wanted: Authorization) -> str:
     if login is Login.AUTO:
         login = Login.ROOT if os.geteuid() == 0 else Login.USER
     user = {Login.ROOT: "root", Login.SUDO: "borgctl"}.get(login) or _own_name()
-    gate = [
-        _plain(sys.executable),
-        "-I",
-        "-m",
-        "borgctl.gate",
-        "--policy",
-        _plain(wanted.policy),
-        "--key",
-        key.fingerprint,
-    ]
+    gate = gate_argv.build(_plain(wanted.policy), key.fingerprint, _plain(sys.executable))
     home = "/root" if user == "root" else f"~{user}"
     policy = _policy(wanted.policy)
     warnings = [*_warnings(wanted, policy, gate[0]), *_earlier_lines(key, user)]
@@ -137,7 +129,7 @@ def _trust(path: str, comment: str) -> list[str]:
     """Return the line for the server, which pins this machine's host key."""
     target = comment.removeprefix("borgpull-") if comment.startswith("borgpull-") else "TARGET"
     try:
-        host_key = PublicKey.read(path)
+        host_key = HostKey.from_file(path)
     except BadValue:
         return [
             "#",
@@ -146,7 +138,7 @@ def _trust(path: str, comment: str) -> list[str]:
     return [
         "#",
         "# 3. On the server, which then knows this machine by its host key:",
-        f"#   borgpull trust {target} '{host_key.kind} {host_key.blob}'",
+        f"#   borgpull trust {target} '{host_key}'",
     ]
 
 

@@ -19,12 +19,13 @@ from borgctl.cli.common.policy_argument import recovery_command
 from borgctl.cli.policy import lint
 from borgctl.cli.window import window_session
 from borgctl.errors import BadValue, BorgctlError
-from borgctl.fs import secure_path
+from borgctl.fs import atomic, secure_path
 from borgctl.policy.load import read
 from borgctl.policy.model import Passphrase, Policy
 from borgctl.state import passphrase, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
+from borgctl.text import printable
 from borgctl.values import RepositoryPath
 
 _CHANGE = ("key", "change-passphrase")
@@ -115,14 +116,7 @@ def _put(file: str, secret: bytes) -> bytes:
     with secure_path.directory(os.path.dirname(file)) as above:
         directory = above.open(os.O_RDONLY | os.O_DIRECTORY)
         try:
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(f"{name}.part", flags, 0o600, dir_fd=directory), "wb") as part:
-                os.fchmod(part.fileno(), 0o600)
-                part.write(secret + b"\n")
-                part.flush()
-                os.fsync(part.fileno())
-            os.replace(f"{name}.part", f"{name}.new", src_dir_fd=directory, dst_dir_fd=directory)
-            os.fsync(directory)
+            atomic.replace(f"{name}.new", secret + b"\n", at=directory)
         finally:
             os.close(directory)
     return secret
@@ -138,8 +132,7 @@ def _finish(file: str) -> str:
         directory = above.open(os.O_RDONLY | os.O_DIRECTORY)
         try:
             name = os.path.basename(file)
-            os.replace(f"{name}.new", name, src_dir_fd=directory, dst_dir_fd=directory)
-            os.fsync(directory)
+            atomic.move(f"{name}.new", name, at=directory)
         finally:
             os.close(directory)
     return f"{file} holds the new passphrase"
@@ -174,4 +167,4 @@ def _last(output: IO[bytes]) -> str:
     """Return the last line that borg printed."""
     output.seek(0)
     lines = output.read().decode("utf-8", "replace").strip().split("\n")
-    return lint.printable(lines[-1])[:300]
+    return printable(lines[-1])[:300]

@@ -11,10 +11,10 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from borgctl import openssh_key
 from borgctl.cli.log import read
 from borgctl.cli.log.records import record
 from borgctl.cli.openssh.keyline import parse
-from borgctl.cli.publickey import PublicKey
 from borgctl.errors import BadValue
 from borgctl.policy import locations
 from borgctl.policy.model import Policy
@@ -60,6 +60,6 @@ def _target(fingerprint: str) -> str | None:
         key = parse(line, file.name, number)
         name = key and re.fullmatch(r"borgpull-([A-Za-z0-9][A-Za-z0-9_.-]{0,63})", key.comment)
         with contextlib.suppress(BadValue):
-            if key and name and PublicKey.read(f"{key.kind} {key.blob}").fingerprint == fingerprint:
+            if key and name and openssh_key.fingerprint(key.blob) == fingerprint:
                 return name[1]
     return None

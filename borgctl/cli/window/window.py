@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
+from borgctl.borg.exit_code import as_shell
 from borgctl.cli.common import policy_argument
 from borgctl.cli.policy import lint
 from borgctl.cli.window import window_session
@@ -40,7 +41,7 @@ def run_borg(policy: str | None, words: Sequence[str], *, ask: bool, wait: float
         status = session.borg(words[1:], secret)
     if status in _CLOSED:
         typer.echo(_WIDER, err=True)
-    return 128 - status if status < 0 else status
+    return as_shell(status)
 
 
 def run_shell(policy: str | None) -> int:

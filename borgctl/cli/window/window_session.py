@@ -8,9 +8,7 @@ gone, or when we are told to end, borg is ended in the same order as in a run.
 """
 
 import contextlib
-import ctypes
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -19,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from socket import socket
-from types import FrameType
 from typing import IO
 
 import typer
@@ -27,12 +24,14 @@ import typer
 from borgctl.borg import command_line, environment, relay
 from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
 from borgctl.borg.options import COMMANDS
-from borgctl.cli.terminal import Shown
+from borgctl.cli.common.sanitize import Shown
 from borgctl.cli.window.mounts import Mount
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.gate.supervise import BORG_ENDING
 from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
+from borgctl.process import parent_death
+from borgctl.process.event_loop import EventLoop, Signals, Termination
 from borgctl.process.spawn import Wall
 from borgctl.state import borg_version, passphrase, window_protocol
 from borgctl.state.state_dir import StateDir
@@ -42,11 +41,8 @@ from borgctl.values import RepositoryPath
 WAIT = 15.0  # seconds: between two commands the server opens the next window
 _EVERY = 0.2
 _TO_ANSWER = 30.0  # seconds: the gate writes a record first
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_LIBC = ctypes.CDLL(None, use_errno=True)
 _FOREGROUND = {"mount": "--foreground"}  # what goes on in the background would outlive its window
 _SUBCOMMANDS = COMMANDS.keys() | FORBIDDEN.keys()
-_INTERRUPT = b"i"
 _SHUT = "no window is open"
 _HINT = "on the server: borgpull window TARGET --for 30m"
 
@@ -85,7 +81,7 @@ class Visit:
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = environment.carried(env, carrier, fds[0] if fds else None)
         mount, shown = _mounting(words), (Shown(stdout, 1), Shown(stderr, 2))
-        with _Told(interrupts=mount is not None) as told:
+        with Signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT, keep_ignored=[signal.SIGHUP]) as signals:
             try:
                 process = subprocess.Popen(
                     [self.policy.borg, *_in_foreground(words)],
@@ -95,7 +91,7 @@ class Visit:
                     stdout=shown[0].target,
                     stderr=shown[1].target,
                     start_new_session=given is not None,
-                    preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 - there are no threads
+                    preexec_fn=partial(parent_death.end_with, os.getpid()),  # noqa: PLW1509 - there are no threads
                 )
             except OSError as error:
                 raise BorgctlError("borg-missing", f"{self.policy.borg!r}: {error.strerror}") from None
@@ -107,8 +103,8 @@ class Visit:
             if process.stdin is not None:
                 with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                     stdin.write(given or b"")
-            undo = partial(mount.undo, self.policy.borg, env) if mount is not None else lambda: None
-            status = self._wait(process, told, undo)
+            undo = partial(mount.undo, self.policy.borg, env) if mount is not None else None
+            status = self._wait(process, signals, undo)
             if mount is not None:
                 mount.undo(self.policy.borg, env, lazily=True)  # a borg that was killed has left it
             for stream in shown:
@@ -132,65 +128,43 @@ class Visit:
         own = {name: os.environ[name] for name in ("TERM", "TZ") if name in os.environ}
         return {**own, **env, "BORG_REPO": command_line.location(self.repository), "BORG_DISPLAY_PASSPHRASE": "no"}
 
-    def _wait(self, process: "subprocess.Popen[bytes]", told: "_Told", unmount: Callable[[], None]) -> int:
-        """Wait for borg's end, and bring it about where the window ends or a signal comes."""
-        pidfd = os.pidfd_open(process.pid)
-        poll = select.poll()
-        for fd in (pidfd, told.fd, self.connection.fileno()):
-            poll.register(fd, select.POLLIN)
-        steps, since = list(BORG_ENDING), 0.0
+    def _wait(self, process: "subprocess.Popen[bytes]", signals: Signals, mount: Callable[[], None] | None) -> int:
+        """Wait for borg's end, and bring it about where the window ends or a signal comes.
+
+        SIGINT is borg's business, as the terminal sends it to both of us; but a mounted borg does not heed it, and ends
+        by being unmounted.
+        """
+        unmount = mount or (lambda: None)
+        loop, pidfd = EventLoop(), os.pidfd_open(process.pid)
+        termination = Termination(loop, partial(_tell, process), BORG_ENDING, unmount)
+
+        def heed() -> None:
+            taken = signals.take()
+            if signal.SIGTERM in taken or signal.SIGHUP in taken:
+                self._end("stopped", termination)
+            elif taken:
+                unmount()
+
+        def hear() -> None:
+            self._end((window_protocol.receive(self.connection) or {}).get("end"), termination)
+
         try:
-            while pidfd not in (ready := {fd for fd, _ in poll.poll(200 if self.ended else None)}):
-                if told.fd in ready:
-                    if os.read(told.fd, 1) == _INTERRUPT:
-                        unmount()
-                        continue
-                    poll.unregister(told.fd)
-                    self._end("stopped")
-                if self.connection.fileno() in ready:
-                    poll.unregister(self.connection)
-                    self._end((window_protocol.receive(self.connection) or {}).get("end"))
-                if self.ended and not since:
-                    since = time.monotonic()
-                    unmount()
-                while self.ended and steps and time.monotonic() - since >= steps[0][0]:
-                    process.send_signal(steps.pop(0)[1])
+            loop.once(pidfd, loop.clear)  # the others are of no interest then
+            loop.watch(signals.fd, heed)
+            loop.once(self.connection.fileno(), hear)
+            while loop.watches(pidfd):
+                loop.turn()
             return process.wait()
         finally:
             os.close(pidfd)
 
-    def _end(self, code: object) -> None:
-        """Keep why borg has to end, and say it."""
+    def _end(self, code: object, termination: Termination) -> None:
+        """Begin to end borg; keep the first reason why, and say it."""
         reason = REASONS[code if isinstance(code, str) and code in REASONS else "disconnected"]
         if self.ended is None:
             typer.echo(f"borgctl: borg is told to end: {reason.code}", err=True)
         self.ended = self.ended or reason.code
-
-
-class _Told:
-    """SIGTERM and SIGHUP, as something to poll, and SIGINT where `interrupts` says so.
-
-    Else SIGINT is borg's business: the terminal sends it to both of us. A mounted borg does not heed it.
-    """
-
-    def __init__(self, *, interrupts: bool) -> None:
-        self._interrupts = interrupts
-
-    def __enter__(self) -> "_Told":
-        self.fd, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._kept = {n: signal.signal(n, self._note) for n in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._kept.items():
-            signal.signal(number, handler)
-        os.close(self.fd)
-        os.close(self._writer)
-
-    def _note(self, number: int, _: FrameType | None) -> None:
-        if number != signal.SIGINT or self._interrupts:
-            with contextlib.suppress(BlockingIOError):
-                os.write(self._writer, _INTERRUPT if number == signal.SIGINT else b"x")
+        termination.begin()
 
 
 def secret_of(policy: Policy) -> bytes | None:
@@ -200,7 +174,7 @@ def secret_of(policy: Policy) -> bytes | None:
 
 @contextlib.contextmanager
 def enter(policy: Policy, what: WindowRequest, wait: float = WAIT) -> Iterator[Visit]:
-    """WindowRequest a window of this policy, waiting for one if need be."""
+    """Claim a window of this policy, waiting for one if need be."""
     base = StateDir.open(policy.base)  # on a new machine no gate has made it yet
     try:
         granted, connection = _granted(base, what, wait)
@@ -228,7 +202,7 @@ def _granted(base: StateDir, what: WindowRequest, wait: float) -> tuple[dict[str
                 return answer, connection
             connection.close()
             if answer is not None and "refused" in answer:
-                busy = BorgctlError(str(answer["refused"]), str(answer.get("detail")))
+                busy = BorgctlError(REASONS[str(answer["refused"])].code, str(answer.get("detail")))
         if busy is not None:
             raise busy
         if time.monotonic() > end:
@@ -261,11 +235,6 @@ def _mounting(words: Sequence[str]) -> Mount | None:
     return Mount.of(words[words.index("mount") + 1 :])
 
 
-def _end_with(parent: int) -> Callable[[], None]:
-    """Return what borg's process does before exec: ask to be told of our death, as the gate could not end it."""
-
-    def tie() -> None:
-        if _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0) != 0 or os.getppid() != parent:
-            os._exit(127)
-
-    return tie
+def _tell(process: "subprocess.Popen[bytes]", number: int) -> None:
+    process.send_signal(number)
+    process.send_signal(signal.SIGCONT)  # one that was stopped would not hear it

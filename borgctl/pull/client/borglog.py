@@ -1,7 +1,7 @@
 """borg's own lines: what `--log-json` writes to stderr, read with the distrust that the client deserves.
 
-read('{"type": "log_message", "levelname": "ERROR", "message": "no such archive", …}') == Note("ERROR", …)
-read('{"type": "archive_progress", "nfiles": 3, …}') == Counts(files=3, …)
+>>> read('{"type": "log_message", "levelname": "ERROR", "message": "none"}') == Note("ERROR", "none")
+True
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,10 @@
 """peer: what stands on our side for the client, which is ssh, or with transport local the gate itself.
 
-Peer.of(target, room="/…/run/1a2b").argv(Request(Hello(), Options(log="json")))
+run(target, JobName("default"), room="/…/run/1a2b").argv
 """
 
 import os
 import secrets
-import sys
 import time
 from dataclasses import dataclass, replace
 from signal import SIGKILL, SIGTERM
@@ -13,9 +12,10 @@ from signal import SIGKILL, SIGTERM
 from borgctl.pull.client import ssh
 from borgctl.pull.targets.targets import Target
 from borgctl.values import Head, JobName, SocketPath
+from borgctl.wire import gate_argv
 from borgctl.wire.request import Borg, Hello, Options, Order, Request, Run, Window, render
 
-GATE = (sys.executable, "-I", "-m", "borgctl.gate")
+GATE = tuple(gate_argv.program())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _call(
     if target.transport == "local":
         assert target.policy is not None
         env = {"PATH": ssh.PATH, "TMPDIR": room, "SSH_ORIGINAL_COMMAND": line}  # TMPDIR: whose it is (`workdirs`)
-        return Call([*GATE, "--policy", target.policy], env, None, asked, "gate", 45, SIGTERM)
+        return Call([*GATE, *gate_argv.arguments(target.policy)], env, None, asked, "gate", 45, SIGTERM)
     argv = ssh.argv(target, line, f"{room}/known_hosts", ssh.processor_has_aes(), forward)
     return Call(argv, ssh.environment(), forward.local if forward else None, asked, "ssh", 10)
 

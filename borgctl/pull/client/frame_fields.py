@@ -1,6 +1,7 @@
 """Fields: the values in a frame of the client's, each checked for its type and its length; TypeError for any other.
 
-fields.text(frame["data"], 4096)        fields.word(frame["stream"], ("stdout", "stderr"))
+>>> word("stdout", ("stdout", "stderr"))
+'stdout'
 """
 
 import re

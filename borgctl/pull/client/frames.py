@@ -3,7 +3,8 @@
 Everything here is written by somebody who may be hostile. Reading is total and bounded: a line is an event whose types
 were checked, or words that nobody framed, or, over LONGEST bytes, the end of trust in this stream (`TooLong`).
 
-    for line in Lines().feed(chunk): event(line)
+    >>> [event(line) == Unframed("a word of ssh's") for line in Lines().feed(b"a word of ssh's\\n")]
+    [True]
 """
 
 import json
@@ -16,14 +17,11 @@ from borgctl.borg.warning_kinds import KINDS
 from borgctl.errors import BadValue
 from borgctl.pull.client import frame_fields
 from borgctl.values import Head, JobName
+from borgctl.wire import frames
 from borgctl.wire.hashchain import MOST, VERSION
 
 LONGEST = 1 << 20
-PROTOCOL = 1
 _MOST_RECORDS = 10**15  # numbers have at most 15 digits
-OUTCOMES = (
-    *("ok", "warning", "failed", "refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal"),
-)
 
 
 class TooLong(Exception):  # noqa: N818 - reads as what it says where it is caught
@@ -159,7 +157,7 @@ def event(line: bytes) -> Event:
     """Read one line; whatever is not a frame in every detail is Unframed."""
     text = line.decode("utf-8", "replace").rstrip("\r")
     frame = parse(text)
-    if not isinstance(frame, dict) or frame.get("type") != "borgctl":
+    if not isinstance(frame, dict) or frame.get("type") != frames.TYPE:
         return Unframed(text)
     try:
         return _event(frame)
@@ -180,29 +178,29 @@ def parse(text: str) -> object:
 def _event(frame: dict[str, Any]) -> Event:
     run = frame_fields.run(frame["run"])
     match frame["event"]:
-        case "hello":
+        case frames.HELLO:
             protocol = frame_fields.number(frame["protocol"])
-            return _hello(run, frame) if protocol == PROTOCOL else Hello(run, protocol, ())
-        case "start":
+            return _hello(run, frame) if protocol == frames.PROTOCOL else Hello(run, protocol, ())
+        case frames.START:
             job, repository = (frame.get(key) and frame_fields.text(frame[key], 4096) for key in ("job", "repository"))
             return Start(run, frame_fields.text(frame["command"], 64), job or None, repository or None)
-        case "message":
+        case frames.MESSAGE:
             return Said(run, frame_fields.text(frame["text"], LONGEST))
-        case "output":
+        case frames.OUTPUT:
             source, stream = (
-                frame_fields.word(frame["source"], ("borg", "hook")),
-                frame_fields.word(frame["stream"], ("stdout", "stderr")),
+                frame_fields.word(frame["source"], frames.SOURCES),
+                frame_fields.word(frame["stream"], frames.STREAMS),
             )
             more = frame.get("more", False)
             if not isinstance(more, bool):
                 raise TypeError
             return Output(run, source, stream, frame_fields.text(frame["data"], LONGEST), more)
-        case "window":
-            return Opened(run, frame_fields.word(frame["state"], ("open", "used", "renewed")))
-        case "exit":
+        case frames.WINDOW:
+            return Opened(run, frame_fields.word(frame["state"], frames.WINDOW_STATES))
+        case frames.EXIT:
             outcome, origin = (
-                frame_fields.word(frame["outcome"], OUTCOMES),
-                frame_fields.word(frame["origin"], ("borg", "gate")),
+                frame_fields.word(frame["outcome"], frames.OUTCOMES),
+                frame_fields.word(frame["origin"], frames.ORIGINS),
             )
             reason, pruned = frame.get("reason"), frame_fields.tally(frame.get("kept"), frame.get("marked"))
             code, reason = frame_fields.number(frame["code"]), None if reason is None else frame_fields.reason(reason)
@@ -219,7 +217,7 @@ def _hello(run: str, frame: dict[str, Any]) -> Hello:
     )
     return Hello(
         run,
-        PROTOCOL,
+        frames.PROTOCOL,
         frame_fields.jobs(frame["jobs"]),
         version,
         policy,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from borgctl.console.text import local
 from borgctl.pull.client.borglog import Counts, Note, Step, counts, read
 from borgctl.pull.client.frames import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
+from borgctl.wire import frames
 
 MOST_RESULT = 4 << 20  # bytes
 MOST_MESSAGES = 1000
@@ -87,9 +88,9 @@ class Transcript:
             case Exit():
                 self._exit = event
             case Opened():
-                self.used |= event.state == "used"
-                self.renewed |= event.state == "renewed"
-                end = f" until {local(self._until, time.time())}" if event.state == "open" and self._until else ""
+                self.used |= event.state == frames.USED
+                self.renewed |= event.state == frames.RENEWED
+                end = f" until {local(self._until, time.time())}" if event.state == frames.OPEN and self._until else ""
                 return self.keep(Message("gate", "INFO", f"the window is {event.state}{end}"))
             case Said():
                 return self.keep(Message("gate", "WARNING", event.text))

@@ -10,18 +10,16 @@ ignored or blocked, whatever the launcher was started with. This module knows no
 """
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
+from borgctl.process import parent_death
 from borgctl.pull.targets.errors import PullError
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGALRM)
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Child:
@@ -77,31 +75,11 @@ class Child:
                 stream.close()
 
 
-class Ending:
-    """The signals that bring one child to its end, each after as many seconds of patience."""
-
-    def __init__(self, child: Child, *steps: tuple[float, int]) -> None:
-        self._child, self._steps = child, list(steps)
-        self.due: float | None = None
-
-    def begin(self, now: float) -> None:
-        """Start the clock, once."""
-        if self.due is None and self._steps:
-            self.due = now + self._steps[0][0]
-
-    def advance(self, now: float) -> None:
-        """Send the signals whose time has come."""
-        while self.due is not None and now >= self.due:
-            self._child.send(self._steps.pop(0)[1])
-            self.due = now + self._steps[0][0] if self._steps else None
-
-
 def _end_with(parent: int, orphaned: int) -> Callable[[], None]:
     """Return what a child does between fork and exec: ask to be told of the launcher's death, and listen to signals."""
 
-    def tie() -> None:  # a launcher that has died meanwhile would never be told of
-        if _LIBC.prctl(_PR_SET_PDEATHSIG, orphaned, 0, 0, 0) != 0 or os.getppid() != parent:
-            os._exit(127)
+    def tie() -> None:
+        parent_death.end_with(parent, orphaned)
         for number in _HEARD:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -13,11 +13,11 @@ import contextlib
 import fcntl
 import os
 import socket
-import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
+from borgctl.process import peer_credentials
 from borgctl.pull.process.children import Child
 from borgctl.pull.targets.errors import PullError
 
@@ -97,8 +97,7 @@ def accept(listener: socket.socket, pid: int, starts: Starts) -> Ours | None:
     """Take the connection of process `pid` and start ours on it; None if it was somebody else, who is turned away."""
     connection, _ = listener.accept()
     with connection, ExitStack() as undo:
-        credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        if struct.unpack("3i", credentials)[0] != pid:
+        if peer_credentials.read(connection).pid != pid:
             return None
         connection.setblocking(True)
         ours = _start(starts, connection.fileno(), connection.fileno(), undo)

@@ -1,12 +1,14 @@
-"""Stop: the signals that ask the launcher to end, as something a poll loop can wait for.
+"""Stop: the signals that ask the launcher to end, also where it waits in an event loop.
 
-with Stop() as stop: … select on stop.fd … stop.name is then 'SIGTERM', else None
+with Stop() as stop: stop.tell(loop, end)       # stop.name is 'SIGTERM' once that has come, else None
 """
 
-import os
 import signal
-from types import FrameType
+import time
+from collections.abc import Callable
 from typing import Self
+
+from borgctl.process.event_loop import EventLoop, Signals
 
 _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -19,24 +21,36 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        self.name: str | None = None
+        self._signals = Signals(*_ASKING, keep_ignored=_ASKING)
 
     def __enter__(self) -> Self:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        self.fd, self._writer = os.pipe()
-        os.set_blocking(self._writer, False)
-        self._wakeup = signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
-        asked = [number for number in _ASKING if signal.getsignal(number) is not signal.SIG_IGN]
-        self._handlers = {number: signal.signal(number, self._note) for number in asked}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ASKING)
+        self._signals.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        signal.set_wakeup_fd(self._wakeup)
-        os.close(self.fd)
-        os.close(self._writer)
+        self._signals.__exit__()
 
-    def _note(self, number: int, _: FrameType | None) -> None:
-        self.name = self.name or signal.Signals(number).name
+    @property
+    def name(self) -> str | None:
+        """Return the first of these signals that has come, None as long as there was none."""
+        received = self._signals.received
+        return signal.Signals(received[0]).name if received else None
+
+    def wait(self, seconds: float) -> None:
+        """Wait for so long, or until one has come."""
+        loop = EventLoop()
+        self.tell(loop, lambda: None)
+        loop.turn(time.monotonic() + seconds)
+
+    def tell(self, loop: EventLoop, act: Callable[[], object]) -> None:
+        """Call `act` once, when one has come, also before; a loop has one that is told."""
+
+        def heed() -> None:
+            if self.name is None:
+                self._signals.take()  # another signal, which is none of these
+            if self.name is not None:
+                loop.forget(self._signals.fd)
+                act()
+
+        loop.watch(self._signals.fd, heed)

@@ -20,7 +20,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from borgctl.pull.targets.paths import Folders, host_id, make
+from borgctl.fs import atomic
+from borgctl.pull.targets.paths import Folders, host_id
 
 PATIENCE = 10.0  # seconds from TERM to KILL, and from KILL to giving up
 _LARGEST = 1 << 20  # bytes of an environment
@@ -30,7 +31,7 @@ _LARGEST = 1 << 20  # bytes of an environment
 def room(folders: Folders) -> Iterator[str]:
     """Hold a private directory below STATE/run, after clearing those of launchers that are gone."""
     parent = _parent(folders)
-    make(parent)
+    atomic.directories(parent)
     path = f"{parent}/{secrets.token_hex(4)}"
     with _alone(parent):
         for name in os.listdir(parent):

@@ -3,7 +3,8 @@
 It knows words of ssh's and names of borg's messages, and gives fixed sentences of our own for them. What else the other
 side says is not repeated here, and what a report says of the outcome is decided elsewhere (`outcome`).
 
-    advice(Verdict("failed", "ssh", 255, "ssh-failed"), messages, "web1")     "can the client be reached …"
+    >>> advice(Verdict("failed", "ssh", 255, "ssh-failed"), (), "web1")
+    'can the client be reached under this name and port?'
 """
 
 import re
@@ -11,7 +12,8 @@ from collections.abc import Iterable
 
 from borgctl.console.text import elapsed
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.report.outcome import ADVICE, GOOD, Verdict
+from borgctl.pull.report.outcome import ADVICE, Verdict
+from borgctl.wire.frames import GOOD
 
 # What ssh says, and what failed by it
 _WORDS = (

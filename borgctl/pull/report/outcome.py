@@ -4,7 +4,8 @@ The gate's exit line is believed about the client's end, and nothing else is: wi
 status; with it a run is good only if our own serve ended well too, if the guard let all pass, and if the repository has
 what a job of this kind leaves there.
 
-    judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "ssh-failed")
+    >>> judge(Facts(exit=None, status=255)) == Verdict("failed", "ssh", 255, "connection-lost")
+    True
 """
 
 from dataclasses import dataclass, replace
@@ -14,9 +15,8 @@ from borgctl.pull.client.frames import Exit
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets.paths import BUSY
+from borgctl.wire.frames import DRY_RUN, GOOD
 
-GOOD = ("ok", "warning")
-DRY_RUN = "dry-run"  # the gate's reason for a run that is good, and no backup (docs/wire.md)
 ACCEPTED = "accepted-warnings"  # the reason of a run that is good, though borg warned
 _ADDING = ("create", "init")
 ADVICE = {

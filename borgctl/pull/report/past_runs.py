@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.report.hints import ailment
-from borgctl.pull.report.outcome import DRY_RUN, GOOD, Verdict
+from borgctl.pull.report.outcome import Verdict
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state.state import MOST_JOBS, Alert, Job, Past, State
-from borgctl.pull.text import iso
+from borgctl.text import iso
 from borgctl.values import Head
+from borgctl.wire.frames import DRY_RUN, GOOD
 
 _ERRORS = ("ERROR", "CRITICAL")
 _MSGID = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"  # borg's names of messages; the client says which

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TextIO
 from borgctl.console.text import elapsed
 from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.text import rows, shown, size
+from borgctl.text import printable_excerpt, rows, size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -210,7 +210,8 @@ def screen(json: bool) -> Screen:
 def sentences(message: Message, title: str, columns: int | None = None) -> list[str]:
     """Write a message for people; one of several lines is as many, each saying after `title` whose words it is."""
     whose = "ssh or client" if message.source == "unframed" else f"{message.source}: {message.level.lower()}"
-    lines = [shown(line) for line in message.text.split("\n", _MOST_LINES - 1)]  # what is too much stays one, escaped
+    parts = message.text.split("\n", _MOST_LINES - 1)  # what is too much stays one, escaped
+    lines = map(printable_excerpt, parts)
     return [row for line in lines if line for row in rows(f"{title}: {whose}: ", line, columns)] or [
         f"{title}: {whose}: "
     ]
@@ -219,5 +220,5 @@ def sentences(message: Message, title: str, columns: int | None = None) -> list[
 def position(now: Counts | Step) -> str:
     """Write how far a run is; what borg says it is busy with are the client's words, and marked so."""
     if isinstance(now, Step):
-        return f"borg: {shown(now.text)[:80]}"
+        return f"borg: {printable_excerpt(now.text)[:80]}"
     return f"{now.files} files, {size(now.original)} original, {size(now.new)} new"

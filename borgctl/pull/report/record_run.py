@@ -13,13 +13,13 @@ import re
 
 from borgctl.pull.client.frames import Audit
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.report.outcome import DRY_RUN, GOOD
 from borgctl.pull.report.past_runs import Ended, count, withdrawn
 from borgctl.pull.state.state import Alert, State, load, save
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName, lock
-from borgctl.pull.text import iso, shown
+from borgctl.text import iso, printable_excerpt
 from borgctl.values import Head
+from borgctl.wire.frames import DRY_RUN, GOOD
 from borgctl.wire.hashchain import follows
 
 _LONGEST_REASON = 500
@@ -160,4 +160,4 @@ def _doubt(seen: Head | None, told: Audit, *, linked: bool, well: bool) -> str |
 def alerted(alert: Alert) -> str:
     """Write an alert for people."""
     again = f", {alert.count} times" if alert.count > 1 else ""
-    return f"ALERT: {shown(f'{alert.reason}: {alert.text}')} (first {iso(alert.time)}{again})"
+    return f"ALERT: {printable_excerpt(f'{alert.reason}: {alert.text}')} (first {iso(alert.time)}{again})"

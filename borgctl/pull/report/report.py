@@ -18,7 +18,7 @@ from borgctl.pull.report.record_run import alerted
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state.state import Alert
 from borgctl.pull.targets.owner import typed
-from borgctl.pull.text import size
+from borgctl.text import size
 
 _MOST_ARCHIVES = 10_000
 _MOST_LINES = 100_000  # each has the target's name before it

@@ -11,9 +11,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from borgctl.console.age import STILL_TO_COME, age
 from borgctl.console.text import elapsed
 from borgctl.errors import BadValue
-from borgctl.pull.report.outcome import GOOD
 from borgctl.pull.report.past_runs import retire
 from borgctl.pull.report.target_status import AtWork, Row, Standing
 from borgctl.pull.repository.inspection import problem
@@ -26,9 +26,8 @@ from borgctl.pull.state.state import Job, Past, State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load
-from borgctl.pull.text import iso
-
-_AHEAD = 300.0  # seconds: a good run that is still to come says nothing of how long ago it was
+from borgctl.text import iso
+from borgctl.wire.frames import GOOD
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +118,9 @@ def _archiving(state: State) -> list[str]:
 
 def _never(judge: _Judge, row: Row) -> Row:
     """Say of what has never gone well how long that has been so: it is only new until it is due."""
-    age = judge.now - judge.added
-    due = row.expect is not None and not -_AHEAD <= age <= row.expect
-    text = f"added {elapsed(max(0.0, age))} ago"
+    added = age(judge.added, judge.now)
+    due = row.expect is not None and added.overdue(row.expect)
+    text = f"added {elapsed(added.seconds)} ago"
     assumed = row.expect is not None and not judge.target.expect_said
     return replace(row, state="never" if due else "new", text=text, assumed=assumed)
 
@@ -130,15 +129,13 @@ def _row(judge: _Judge, name: str, job: Job | None, expect: int | None) -> Row:
     target = str(judge.target.name)
     if job is None or job.good is None:
         return _never(judge, Row(target, name, "never", expect=expect, last=job.last if job else None))
-    age, ahead = max(0.0, judge.now - job.good.time), job.good.time > judge.now + _AHEAD
-    if expect is not None and (age > expect or ahead):
+    good = age(job.good.time, judge.now)
+    if expect is not None and good.overdue(expect):
         found = "overdue"
     elif job.last.outcome not in GOOD:
         found = "failing"
     else:
         found = job.last.outcome
-    text = (
-        f"the last good run is of {iso(job.good.time)}, which is still to come: the clock went back" if ahead else None
-    )
+    text = f"the last good run is of {iso(job.good.time)}, which is {STILL_TO_COME}" if good.ahead else None
     assumed = expect is not None and not judge.target.expect_said
-    return Row(target, name, found, age, expect, assumed, job.last, job.good, text)
+    return Row(target, name, found, good.seconds, expect, assumed, job.last, job.good, text)

@@ -3,7 +3,8 @@
 Words are our reasons and alerts, borg's names of its messages, and what ssh ails from. Most have a harmless cause, too;
 who the cause was is for a person to find out before anything is accepted, compacted or run again.
 
-    suspicious("rpc-refused")       suspicious(past.reason, past.detail)
+    >>> suspicious("rpc-refused"), suspicious("no-space")
+    (True, False)
 """
 
 OURS = (

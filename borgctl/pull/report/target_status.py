@@ -2,7 +2,8 @@
 
 It judges nothing: `status` does.
 
-    str(Row("web1", "default", "ok", age=7200.0))     "web1 default: ok, last good 2 h 0 min ago"
+    >>> str(Row("web1", "default", "ok", age=7200.0))
+    'web1 default: ok, last good 2 h 0 min ago'
 """
 
 from collections.abc import Iterator
@@ -10,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.console.text import elapsed
-from borgctl.pull.report.outcome import GOOD
 from borgctl.pull.report.record_run import alerted
 from borgctl.pull.report.suspicion import suspicious
 from borgctl.pull.state.state import Alert, Past, State
-from borgctl.pull.text import iso, shown
+from borgctl.text import iso, printable_excerpt
+from borgctl.wire.frames import GOOD
 
 _LEVELS = dict.fromkeys(("ok", "seen"), 0) | dict.fromkeys(("warning", "failing", "new", "not-ready"), 1)
 _LEVELS |= dict.fromkeys(("overdue", "never", "invalid", "unusable"), 2)
@@ -79,7 +80,7 @@ class Row:
             parts.append(f"run {self.last.run}")
         if self.suspicious:
             parts.append(POSSIBLE_ATTACK)
-        return shown(", ".join(parts))
+        return printable_excerpt(", ".join(parts))
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -187,4 +188,6 @@ def nagios(found: list[Standing]) -> str:
         for row in one.rows
         if row.age is not None
     ]
-    return f"BORGPULL {_NAGIOS[level]} - {shown(told).replace('|', '/')}" + (f" | {' '.join(ages)}" if ages else "")
+    return f"BORGPULL {_NAGIOS[level]} - {printable_excerpt(told).replace('|', '/')}" + (
+        f" | {' '.join(ages)}" if ages else ""
+    )

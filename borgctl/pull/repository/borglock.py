@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from borgctl.fs import atomic
+
 _LARGEST = 1 << 20  # bytes of a roster
 _OURS = "b0b"  # the thread's number in a lock of the launcher itself; borg's own is 0
 
@@ -84,14 +86,12 @@ def strike(repository: str, host: str, gone: Callable[[list[Any]], bool]) -> int
         if not ours or not chosen:
             return 0
         kept = {kind: [entry for entry in entries if entry not in chosen] for kind, entries in now.items()}
-        draft = f"{repository}/lock.roster.new"
+        path = f"{repository}/lock.roster"
         try:
-            with open(draft, "w", encoding="utf-8") as file:
-                json.dump(kept, file)
-            os.rename(draft, f"{repository}/lock.roster")
+            old = os.stat(path)  # whoever could write it goes on to
+            owner = old if os.geteuid() == 0 else None
+            atomic.replace(path, json.dumps(kept).encode("ascii"), mode=old.st_mode & 0o777, owner=owner)
         except (OSError, RecursionError):
-            with contextlib.suppress(OSError):
-                os.unlink(draft)
             return 0
         return len(chosen)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.pull import atomic
+from borgctl.fs import atomic
 from borgctl.pull.repository import borglock, repo_config, serve
 from borgctl.pull.repository.repo_config import LARGEST
 from borgctl.pull.state import state as states
@@ -63,7 +63,7 @@ def keep(folders: Folders, name: TargetName, repository: str, now: float) -> lis
 
 def _write(path: str, data: bytes) -> None:
     atomic.directories(os.path.dirname(path))
-    atomic.write(path, data, draft=f"{os.path.dirname(path)}/new")
+    atomic.replace(path, data)
 
 
 def _thin(paths: list[str], *, keep_first: bool) -> None:

@@ -3,7 +3,10 @@
 How it is started, and what it says: one JSON object a line, `refused` at most once, and `end` last. Its word alone
 tells what a client has done to the repository; without `end` nobody knows, and the run has failed.
 
-    events = Events(); events.feed(chunk)      events.passed      events.refused
+    >>> events = Events()
+    >>> events.feed(b'{"event": "refused", "method": "destroy", "session": "create", "rule": "never", "detail": ""}\\n')
+    >>> str(events.refused)
+    'destroy in a session of kind create: never'
 """
 
 import json

@@ -6,15 +6,14 @@ own admin did it is not to be seen here.
     digest("/srv/borg/web1") == "9f86d081…"         read("/srv/borg/web1").id == "5e8c…"
 """
 
-import contextlib
 import hashlib
 import os
 import re
+import secrets
 import stat
-import tempfile
 from dataclasses import dataclass
 
-from borgctl.pull import atomic
+from borgctl.fs import atomic
 
 LARGEST = 1 << 20  # bytes that are looked into, and copied: borg's own key and settings take less than two thousand
 _PIECE = 1 << 16
@@ -64,18 +63,9 @@ def read(repository: str, name: str = "config") -> File:
 
 def write(repository: str, name: str, data: bytes) -> None:
     """Write a file of the repository whole, its owner that of the repository; the caller has borg's lock."""
-    # a name that `borglock.sweep` knows
-    fd, draft = tempfile.mkstemp(prefix=f"{name}-", suffix=".tmp", dir=repository)
-    os.close(fd)
-    try:
-        if os.geteuid() == 0:
-            owner = os.stat(repository)
-            os.chown(draft, owner.st_uid, owner.st_gid, follow_symlinks=False)
-        atomic.write(f"{repository}/{name}", data, draft=draft)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
+    owner = os.stat(repository) if os.geteuid() == 0 else None
+    draft = f"{name}-{secrets.token_hex(4)}.tmp"  # a name that `borglock.sweep` knows
+    atomic.replace(f"{repository}/{name}", data, owner=owner, draft=draft)
 
 
 def digest(repository: str) -> str | None:

@@ -13,7 +13,7 @@ from borgctl.pull.repository import borglock, transactions
 from borgctl.pull.repository.reserve import reserve
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets.paths import Folders, host_id
-from borgctl.pull.text import size
+from borgctl.text import size
 
 _LEAST = 10_000_000  # bytes for locks, small files and a commit
 _FULL = 100_000_000

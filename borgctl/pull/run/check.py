@@ -36,7 +36,7 @@ from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, host_id
 from borgctl.pull.targets.targets import Target, in_bytes
-from borgctl.pull.text import shown, size
+from borgctl.text import printable_excerpt, size
 
 _SECONDS = 60.0
 _ASTRAY = 30.0  # seconds between two clocks: archives are named and pruned by the client's
@@ -59,7 +59,7 @@ class Check:
 
     def lines(self, width: int) -> list[str]:
         """Return it for people, wrapped."""
-        lines = wrapped(f"{self.level:<6} {self.name:<11} ", shown(self.text), width)
+        lines = wrapped(f"{self.level:<6} {self.name:<11} ", printable_excerpt(self.text), width)
         return [*lines, *wrapped(f"{'':19}-> ", typed(self.hint), width)] if self.hint and self.level != "ok" else lines
 
 
@@ -78,11 +78,10 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
             None,
             transcript=transcript,
             screen=launcher.screen,
-            stop=launcher.stop,
             seconds=min(_SECONDS, target.timeout),
             patience=launcher.patience,
         )
-        verdict = unanswered(target, session.run(), transcript, launcher.screen)
+        verdict = unanswered(target, session.run(launcher.stop), transcript, launcher.screen)
     hello = transcript.hello
     if verdict is not None or hello is None:
         yield _silent(target, verdict or Verdict("failed", "launcher", None, "no-hello"), transcript)

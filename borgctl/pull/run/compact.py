@@ -3,13 +3,14 @@
 import signal
 import subprocess
 import time
-from contextlib import closing
 
+from borgctl.borg import exit_code
+from borgctl.fs import atomic
+from borgctl.process.event_loop import EventLoop, Termination
 from borgctl.pull.client.borglog import read
 from borgctl.pull.client.frames import Lines, TooLong
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.poll import Poll
-from borgctl.pull.process.children import Child, Ending
+from borgctl.pull.process.children import Child
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.process.workdirs import room
 from borgctl.pull.report.hints import advice
@@ -23,18 +24,19 @@ from borgctl.pull.repository.space import clear, full
 from borgctl.pull.repository.unlock import locked
 from borgctl.pull.state import state as states
 from borgctl.pull.targets.owner import typed
-from borgctl.pull.targets.paths import Folders, lock, make
+from borgctl.pull.targets.paths import Folders, lock
 from borgctl.pull.targets.targets import Target
-from borgctl.pull.text import shown
+from borgctl.text import printable_excerpt
 
 _QUOTA = "Storage quota: "
+_DRAIN = 2.0  # seconds that borg's words are read when it has ended: somebody else may hold the pipe
 
 
 def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
     """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
     repository = str(target.repository)
     with lock(folders, target.name), room(folders) as path:
-        make(folders.borg(target.name))
+        atomic.directories(folders.borg(target.name))
         screen.begin(f"{target.name} compact")
         if not _inspected(folders, target, screen):
             return 2
@@ -53,18 +55,11 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
                 serve.release(folders, target)
         if not _inspected(folders, target, screen, ours=True):
             return 2
-    match status:
-        case 0:
-            outcome, result = "ok", 0
-        case 1:
-            outcome, result = "warning", 1
-        case _ if 100 <= status <= 125:  # BORG_EXIT_CODES=modern; 126 and 127 are a shell's
-            outcome, result = "warning", 1
-        case _:
-            outcome, result = "failed", 2
+    outcome = exit_code.outcome(status)
+    result = {"ok": 0, "warning": 1, "failed": 2}[outcome]
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
     if outcome == "failed" and (hint := _hint(folders, target)):
-        screen.end(f"hint: {shown(typed(hint))}")
+        screen.end(f"hint: {printable_excerpt(typed(hint))}")
     return result
 
 
@@ -95,22 +90,19 @@ def _hint(folders: Folders, target: Target) -> str | None:
 
 def _wait(child: Child, screen: Screen, stop: Stop) -> int:
     """Show what borg says until it has ended; a signal to the launcher ends it in order."""
-    poll, lines, ending = Poll(), Lines(), Ending(child, (0, signal.SIGTERM), (30, signal.SIGKILL))
-    said: set[str] = set()
+    loop, lines, said = EventLoop(), Lines(), set[str]()
+    termination = Termination(loop, child.send, ((0, signal.SIGTERM), (30, signal.SIGKILL)))
 
-    def stopped() -> None:
-        poll.forget(stop.fd)
-        ending.begin(time.monotonic())
+    def ended() -> None:
+        termination.cancel()
+        loop.after(_DRAIN, lambda: loop.forget(child.stderr))
 
-    with closing(poll):
-        poll.watch(stop.fd, stopped)
-        poll.watch(child.pidfd, lambda: poll.forget(child.pidfd))
-        poll.watch(child.stderr, lambda: _show(lines, poll.read(child.stderr), screen, said))
-        while poll.watches(child.pidfd) or poll.watches(child.stderr):
-            now = time.monotonic()
-            poll.wait(min(moment for moment in (ending.due, screen.due(), now + 60) if moment is not None) - now)
-            ending.advance(time.monotonic())
-            screen.tick(time.monotonic())
+    stop.tell(loop, termination.begin)
+    loop.once(child.pidfd, ended)
+    loop.watch(child.stderr, lambda: _show(lines, loop.read(child.stderr), screen, said))
+    while loop.watches(child.pidfd) or loop.watches(child.stderr):
+        loop.turn(screen.due())
+        screen.tick(time.monotonic())
     return child.status()
 
 

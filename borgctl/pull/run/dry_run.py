@@ -16,7 +16,7 @@ from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load, names
-from borgctl.pull.text import shown
+from borgctl.text import printable_excerpt
 from borgctl.values import JobName
 
 
@@ -83,7 +83,9 @@ def overview(folders: Folders) -> Iterator[dict[str, Any]]:
 def sentence(entry: dict[str, Any]) -> str:
     """Write one target of `overview` for people."""
     if entry["errors"]:
-        return "\n".join(f"{shown(entry['target'])}: error: {shown(error)}" for error in entry["errors"])
+        return "\n".join(
+            f"{printable_excerpt(entry['target'])}: error: {printable_excerpt(error)}" for error in entry["errors"]
+        )
     jobs = ", ".join(entry["jobs"]) if entry["jobs"] else "all that the client offers"
     where = f"{entry['host'] or 'this host'}, {entry['transport']}, {entry['repository']}, quota {entry['quota']}"
     line = f"{entry['target']}: {where}, jobs: {jobs}"

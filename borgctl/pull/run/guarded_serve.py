@@ -1,18 +1,17 @@
-"""Served: our own two processes of a session, guard and serve, from their start to their end, in somebody's poll loop.
+"""Served: our own two processes of a session, guard and serve, from their start to their end, in somebody's event loop.
 
 When the client's side has gone the guard sees the end of file, and when the guard has gone serve does; each gets some
 patience from there. Whether the guard did its work is known when it has ended: it says so with its last event.
 
-    served = Served(ours, poll, guard=(10, 10), serve=(20, 10), hear=hearing.serve, guard_gone=…, serve_gone=…)
-    … served.end(now); served.advance(now) … served.gone()
+    served = Served(ours, loop, guard=(10, 10), serve=(20, 10), hear=hearing.serve, guard_gone=…, serve_gone=…)
+    … served.end() … served.gone()
 """
 
 import signal
-import time
 from collections.abc import Callable
 
-from borgctl.pull.poll import Poll
-from borgctl.pull.process.children import Child, Ending
+from borgctl.process.event_loop import EventLoop, Termination
+from borgctl.pull.process.children import Child
 from borgctl.pull.process.pipes import Ours
 from borgctl.pull.repository.guard import REFUSED, Events
 
@@ -26,7 +25,7 @@ class Served:
     def __init__(
         self,
         ours: Ours,
-        poll: Poll,
+        loop: EventLoop,
         *,
         guard: tuple[float, float],
         serve: tuple[float, float],
@@ -34,20 +33,20 @@ class Served:
         guard_gone: Callable[[], object],
         serve_gone: Callable[[], object],
     ) -> None:
-        self._guard, self._serve, self._poll = ours.guard, ours.serve, poll
+        self._guard, self._serve, self._loop = ours.guard, ours.serve, loop
         self._hear, self._guard_gone, self._serve_gone = hear, guard_gone, serve_gone
         self._guard_status: int | None = None
         self.status: int | None = None
         self.events = Events()
-        self._endings = {
-            child: Ending(child, (patience[0], signal.SIGTERM), (patience[1], signal.SIGKILL))
+        self._terminations = {
+            child: Termination(loop, child.send, ((patience[0], signal.SIGTERM), (patience[1], signal.SIGKILL)))
             for child, patience in ((self._guard, guard), (self._serve, serve))
         }
         self._last = False  # nothing more comes from the client's side
-        poll.watch(self._guard.pidfd, self._guard_ended)
-        poll.watch(self._guard.stderr, self._guard_says)
-        poll.watch(self._serve.pidfd, self._serve_ended)
-        poll.watch(self._serve.stderr, lambda: self._hear(poll.read(self._serve.stderr)))
+        loop.once(self._guard.pidfd, self._guard_ended)
+        loop.watch(self._guard.stderr, self._guard_says)
+        loop.once(self._serve.pidfd, self._serve_ended)
+        loop.watch(self._serve.stderr, lambda: self._hear(loop.read(self._serve.stderr)))
 
     @property
     def fault(self) -> str | None:
@@ -61,45 +60,42 @@ class Served:
 
     def gone(self) -> bool:
         """Tell whether both have ended."""
-        return not any(self._poll.watches(child.pidfd) for child in (self._guard, self._serve))
+        return not any(self._loop.watches(child.pidfd) for child in (self._guard, self._serve))
 
     def told(self) -> bool:
         """Tell whether all that they had to say has been read."""
-        return not any(self._poll.watches(child.stderr) for child in (self._guard, self._serve))
+        return not any(self._loop.watches(child.stderr) for child in (self._guard, self._serve))
 
-    def end(self, now: float) -> None:
+    def end(self) -> None:
         """Begin to wait for their end: the client's side has gone."""
         self._last = True
-        first = self._endings.get(self._guard) or self._endings.get(self._serve)
+        first = self._terminations.get(self._guard) or self._terminations.get(self._serve)
         if first is not None:
-            first.begin(now)
+            first.begin()
 
-    def due(self) -> list[float | None]:
-        """Return when `advance` wants to be called."""
-        return [ending.due for ending in self._endings.values()]
-
-    def advance(self, now: float) -> None:
-        """Send the signals whose time has come."""
-        for ending in self._endings.values():
-            ending.advance(now)
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        for child in (self._guard, self._serve):
+            self._loop.forget(child.pidfd, child.stderr)
+        for termination in self._terminations.values():
+            termination.cancel()
 
     def _ended(self, child: Child) -> int:
-        self._poll.forget(child.pidfd)
-        del self._endings[child]
+        self._terminations.pop(child).cancel()
         return child.status()
 
     def _guard_says(self) -> None:
-        self.events.feed(self._poll.read(self._guard.stderr))
+        self.events.feed(self._loop.read(self._guard.stderr))
 
     def _guard_ended(self) -> None:
         self._guard_status = self._ended(self._guard)
-        while self._poll.watches(self._guard.stderr):  # all of it is in the pipe by now
+        while self._loop.watches(self._guard.stderr):  # all of it is in the pipe by now
             try:
                 self._guard_says()
             except BlockingIOError:  # somebody else holds its stderr open
-                self._poll.forget(self._guard.stderr)
+                self._loop.forget(self._guard.stderr)
         if self._last:
-            self.end(time.monotonic())
+            self.end()
         self._guard_gone()
 
     def _serve_ended(self) -> None:

@@ -11,9 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from borgctl.errors import BadValue
-from borgctl.pull import drafts
 from borgctl.pull.client import client_command
-from borgctl.pull.client.frames import PROTOCOL
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.process.workdirs import room
 from borgctl.pull.report.outcome import Facts, Verdict, judge
@@ -28,12 +26,14 @@ from borgctl.pull.run.run_call import named_jobs, run_call, serve_to, session_of
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
 from borgctl.pull.state.state import load as load_state
+from borgctl.pull.targets import config_lock
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
 from borgctl.pull.targets.targets import Target, load
-from borgctl.pull.text import shown
+from borgctl.text import printable_excerpt
 from borgctl.values import JobName
+from borgctl.wire import frames
 
 _HELLO = 120.0  # seconds
 
@@ -49,7 +49,7 @@ def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> I
 
 def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[Report]:
     """Run targets by name; one that cannot be run is a report like the others, and does not keep them back."""
-    drafts.sweep(launcher.folders)
+    config_lock.sweep(launcher.folders)
     for text in texts:
         if launcher.stop.name is not None:
             return
@@ -62,14 +62,16 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
             transcript = Transcript()
             for line in str(error).split("\n"):
                 transcript.keep(Message("borgpull", "ERROR", line))
-                launcher.screen.end(f"{shown(text)}: error: {shown(line)}")
+                launcher.screen.end(f"{printable_excerpt(text)}: error: {printable_excerpt(line)}")
             if isinstance(error, PullError) and error.hint:
-                launcher.screen.end(f"hint: {shown(typed(error.hint))}")
+                launcher.screen.end(f"hint: {printable_excerpt(typed(error.hint))}")
             yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
         except Exception as error:
             transcript = Transcript()
             transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
-            launcher.screen.end(f"{shown(text)}: error: {shown(f'{type(error).__name__}: {error}')}")
+            launcher.screen.end(
+                f"{printable_excerpt(text)}: error: {printable_excerpt(f'{type(error).__name__}: {error}')}"
+            )
             yield _refused(launcher, text, Verdict("failed", "launcher", None, "internal"), transcript)
 
 
@@ -135,7 +137,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     with underway(launcher, target, Begun("hello", None, begun)) as notes:
         for note in notes:
             launcher.screen.show(transcript.keep(note))
-        facts = serve_to(launcher, call, None, transcript, seconds).run()
+        facts = serve_to(launcher, call, None, transcript, seconds).run(launcher.stop)
         verdict = unanswered(target, facts, transcript, launcher.screen)
         said = verdict or Verdict("ok", "gate")
         ended = Ended(None, said, transcript, seen, time.time(), named=named_jobs(target))
@@ -162,7 +164,7 @@ def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Scr
         told = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")
         screen.show(transcript.keep(told))
         return Verdict("failed", "launcher", facts.status, "stray-output")
-    if transcript.hello is not None and transcript.hello.protocol != PROTOCOL:
+    if transcript.hello is not None and transcript.hello.protocol != frames.PROTOCOL:
         return Verdict("failed", "launcher", None, "unknown-protocol")
     if transcript.hello is not None and facts.exit is None and facts.ended is None and facts.status == 0:
         return None

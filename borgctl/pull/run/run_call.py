@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 
+from borgctl.fs import atomic
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.process.children import Child
 from borgctl.pull.process.pipes import Starts
 from borgctl.pull.report.hints import lost, named
-from borgctl.pull.report.outcome import GOOD, Facts, Verdict, committed, emptied, judge, tolerated
+from borgctl.pull.report.outcome import Facts, Verdict, committed, emptied, judge, tolerated
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
 from borgctl.pull.report.refusals import advised
@@ -34,10 +35,10 @@ from borgctl.pull.state.broken_off import recalled
 from borgctl.pull.state.running import Begun, marked
 from borgctl.pull.state.state import State
 from borgctl.pull.state.state import load as load_state
-from borgctl.pull.targets.paths import make
 from borgctl.pull.targets.targets import Target
-from borgctl.pull.text import size
+from borgctl.text import size
 from borgctl.values import Head, JobName
+from borgctl.wire.frames import GOOD
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def run_call(
     `notes` are to be said first.
     """
     base = launcher.folders.borg(target.name)
-    make(base)
+    atomic.directories(base)
     repository = str(target.repository)
     transcript, begun, clock = Transcript(call.asked, call.until), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} {job}")
@@ -97,7 +98,7 @@ def run_call(
     last = transactions.last(repository)
     with lowered(repository) if session.name == "prune" else nullcontext():
         starts, room = _starts(launcher, target, session, path), partial(last_room, repository, session)
-        facts = serve_to(launcher, call, starts, transcript, seconds, room).run()
+        facts = serve_to(launcher, call, starts, transcript, seconds, room).run(launcher.stop)
     release(launcher, target, transcript, "borg serve")
     told = verdict(facts, transcript)
     if session.name == "init" and told.outcome in GOOD:
@@ -201,7 +202,6 @@ def serve_to(
         starts,
         transcript=transcript,
         screen=launcher.screen,
-        stop=launcher.stop,
         seconds=seconds,
         patience=launcher.patience,
         room=room,

@@ -6,7 +6,6 @@ The target's lock is held from the first to the last: no run, compact or other w
     status = hold(launcher, target, seconds=1800)
 """
 
-import select
 import time
 from dataclasses import replace
 
@@ -14,7 +13,7 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.process.workdirs import room
 from borgctl.pull.report.hints import advice
-from borgctl.pull.report.outcome import GOOD, Facts, Verdict, judge
+from borgctl.pull.report.outcome import Facts, Verdict, judge
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.ready import obstacle
@@ -24,6 +23,7 @@ from borgctl.pull.state.state import load as load_state
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import lock
 from borgctl.pull.targets.targets import Target
+from borgctl.wire.frames import GOOD
 
 _IN_ORDER = 60.0  # seconds: the client closes the window itself, and ends borg in order, which takes it 40
 _PACE = 1.0  # seconds that a session takes at least, whatever a client does
@@ -71,7 +71,7 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
             return 0 if good else 2
         if report.verdict.reason in _CUT:
             return 2  # all else is the admin's business: how the command ended, and what it was
-        select.select([launcher.stop.fd], [], [], max(0.0, _PACE - report.duration))
+        launcher.stop.wait(_PACE - report.duration)
     return 0
 
 

@@ -9,7 +9,7 @@ from borgctl.pull.state import state as states
 from borgctl.pull.state.running import Begun, Seen
 from borgctl.pull.state.state import Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
-from borgctl.pull.text import iso
+from borgctl.text import iso
 
 BROKEN_OFF = "broken-off"
 

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from borgctl.errors import BadValue
-from borgctl.pull import atomic
+from borgctl.fs import atomic
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import JobName
 

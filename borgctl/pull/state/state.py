@@ -17,15 +17,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from borgctl.errors import BadValue
-from borgctl.pull import atomic
+from borgctl.fs import atomic
 from borgctl.pull.client import frame_fields
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import Head, JobName
+from borgctl.wire.frames import GOOD
 
 LARGEST = 1 << 20
 MOST_JOBS = 200
 MOST_ACCEPTED = 50
-_GOOD = ("ok", "warning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,9 @@ class Past:
 
     def after(self, last: "Past | None") -> "Past":
         """Return it as what came after `last`: it fails since that failed, or from now on."""
-        if self.outcome in _GOOD:
+        if self.outcome in GOOD:
             return self
-        failed = last is not None and last.outcome not in _GOOD
+        failed = last is not None and last.outcome not in GOOD
         return replace(self, since=(last.since or last.time) if last is not None and failed else self.time)
 
 
@@ -159,8 +159,8 @@ def save(folders: Folders, name: TargetName, state: State) -> None:
     atomic.directories(os.path.dirname(path))
     told = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
     del told["lost"]
-    aside = f"{path}.broken" if state.lost else None
-    atomic.write(path, json.dumps(told, indent=1).encode("ascii"), aside=aside)
+    aside = f"{os.path.basename(path)}.broken" if state.lost else None
+    atomic.replace(path, json.dumps(told, indent=1).encode("ascii"), aside=aside)
 
 
 def _read(data: bytes) -> State:

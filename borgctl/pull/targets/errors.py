@@ -1,6 +1,8 @@
 """What goes wrong on the launcher's own side, before or instead of a run; caught once, in `cli.main`.
 
-raise PullError("no target 'web1'", "make it with: borgpull add web1 HOST")
+>>> raise PullError("no target 'web1'", "make it with: borgpull add web1 HOST")
+Traceback (most recent call last):
+borgctl.pull.targets.errors.PullError: no target 'web1'
 """
 
 

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from borgctl.errors import BadValue
+from borgctl.fs import atomic
 from borgctl.pull.targets.errors import PullError
 
 BUSY = "another borgpull works on it, or holds a window open: try again when that has ended"
@@ -119,22 +120,6 @@ def _xdg(environment: dict[str, str], variable: str, default: str) -> str:
     return f"{folder.rstrip('/') if folder.startswith('/') else default}/borgpull"
 
 
-def make(path: str) -> list[str]:
-    """Make a directory and those above it, 0700 each; return what was made, outermost first."""
-    missing = []
-    while not os.path.isdir(path):
-        missing.append(path)
-        path = os.path.dirname(path)
-    made: list[str] = []
-    for path in reversed(missing):
-        try:
-            os.mkdir(path, 0o700)
-        except FileExistsError:  # somebody made it meanwhile
-            continue
-        made.append(path)
-    return made
-
-
 def host_id(folders: Folders) -> str:
     """Return who this launcher is in borg's locks, made once; the machine's name and network card may change."""
     path = f"{folders.state}/host-id"
@@ -144,27 +129,9 @@ def host_id(folders: Folders) -> str:
             if re.fullmatch(r"borgpull@[0-9a-f]{32}", known):
                 return known
             raise PullError(f"{path} is damaged: {known[:40]!r}", "remove it while no borgpull runs")
-        make(folders.state)
-        draft = f"{path}.{secrets.token_hex(4)}"
-        try:
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
-                file.write(f"borgpull@{secrets.token_hex(16)}")
-                file.flush()
-                os.fsync(file.fileno())
-            with contextlib.suppress(FileExistsError):  # another launcher was first
-                os.link(draft, path)
-            settle(folders.state)
-        finally:
-            os.unlink(draft)
-
-
-def settle(directory: str) -> None:
-    """Have a directory's names on disk (fsync(2): a file's own fsync does not do that)."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        atomic.directories(folders.state)
+        with contextlib.suppress(FileExistsError):  # another launcher was first
+            atomic.create(path, f"borgpull@{secrets.token_hex(16)}".encode("ascii"))
 
 
 class Busy(PullError):  # noqa: N818 - reads as what it says where it is caught
@@ -174,7 +141,7 @@ class Busy(PullError):  # noqa: N818 - reads as what it says where it is caught
 @contextmanager
 def lock(folders: Folders, name: TargetName) -> Iterator[None]:
     """Hold a target's lock; raise Busy at once if another launcher has it."""
-    make(folders.state)
+    atomic.directories(folders.state)
     holder = os.open(f"{folders.state}/{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         try:

@@ -11,9 +11,10 @@ import os
 import shutil
 from contextlib import ExitStack
 
-from borgctl.pull import drafts
+from borgctl.fs import atomic
+from borgctl.pull.targets import config_lock
 from borgctl.pull.targets.errors import PullError
-from borgctl.pull.targets.paths import Folders, TargetName, lock, settle
+from borgctl.pull.targets.paths import Folders, TargetName, lock
 from borgctl.pull.targets.targets import Target, load, read
 
 
@@ -23,7 +24,7 @@ def rename(folders: Folders, old: TargetName, new: TargetName) -> list[str]:
         raise PullError(f"target {str(old)!r} has this name already")
     target = load(folders, old)
     _require_no_old_path(folders, target, new)
-    with drafts.alone(folders), lock(folders, old), lock(folders, new), ExitStack() as undo:
+    with config_lock.alone(folders), lock(folders, old), lock(folders, new), ExitStack() as undo:
         for path in (folders.target(new), *_keys(folders, new), os.path.dirname(folders.memory(new))):
             if os.path.lexists(path):
                 raise PullError(f"{path} is there already", "choose another name, or remove that one first")
@@ -38,7 +39,7 @@ def rename(folders: Folders, old: TargetName, new: TargetName) -> list[str]:
             _forget(path)
         for directory in (folders.targets, folders.keys, folders.state):
             with contextlib.suppress(OSError):  # transport local has no keys
-                settle(directory)
+                atomic.sync(directory)
     return [
         f"{old} is {new} from now on, with its key, its alerts, its runs and the head of its client's audit log",
         f"kept the repository where it is: {target.repository}",
@@ -65,7 +66,7 @@ def _give(folders: Folders, old: TargetName, new: TargetName, undo: ExitStack) -
     if os.path.lexists(source):
         undo.callback(_forget, place)
         shutil.copytree(source, place, symlinks=True, copy_function=os.link)
-        settle(place)
+        atomic.sync(place)
 
 
 def _keys(folders: Folders, name: TargetName) -> tuple[str, str]:

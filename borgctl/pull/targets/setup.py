@@ -13,11 +13,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
-from borgctl.pull import drafts
-from borgctl.pull.hostkey import HostKey
-from borgctl.pull.targets import targets
+from borgctl.fs import atomic
+from borgctl.openssh_key import HostKey
+from borgctl.pull.targets import config_lock, targets
 from borgctl.pull.targets.errors import PullError
-from borgctl.pull.targets.paths import Folders, TargetName, make
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import load, read
 from borgctl.strict_yaml import Problems
 from borgctl.values import RepositoryPath, choice
@@ -69,14 +69,14 @@ def add(
         if os.path.lexists(taken):
             raise PullError(f"{taken} is there already", "choose another name, or remove that one first")
     with ExitStack() as undo:
-        for made in _done(make, folders.config):
+        for made in _done(atomic.directories, folders.config):
             undo.callback(_remove, os.rmdir, made)
-        with drafts.alone(folders):
+        with config_lock.alone(folders):
             for folder in (folders.targets, folders.keys, os.path.dirname(str(target.repository))):
-                for made in _done(make, folder):
+                for made in _done(atomic.directories, folder):
                     undo.callback(_remove, os.rmdir, made)
             public = None if transport == "local" else _new_key(key, name, undo)
-            drafts.place(path, text)
+            _done(lambda place: atomic.create(place, text.encode()), path)
             undo.pop_all()
     return public
 
@@ -94,7 +94,7 @@ def check_words(host: str | None, repository: str, quota: str, transport: str, p
 
 def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
     """Make a key without a passphrase (nobody is there to type it) at `path`; return the public line."""
-    with drafts.directory(path) as private:
+    with config_lock.directory(path) as private:
         argv = [KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", f"borgpull-{name}", "-f", f"{private}/key"]
         try:
             made = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)
@@ -112,7 +112,7 @@ def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
 def trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> bool:
     """Write the host's key into the target file; return False if it stood there already."""
     load(folders, name)  # before there is a folder to lock
-    with drafts.alone(folders):
+    with config_lock.alone(folders):
         return _trust(folders, name, key, replace)
 
 
@@ -134,7 +134,7 @@ def _trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> b
         good = False
     if not good:
         raise PullError(f"cannot write host_key into {path}", f"write this line yourself: host_key: {key}")
-    drafts.replace(path, changed, mode)
+    _done(lambda place: atomic.replace(place, changed.encode(), mode=mode), path)
     return True
 
 

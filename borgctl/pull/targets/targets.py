@@ -15,7 +15,7 @@ from typing import TypeVar
 from borgctl import strict_yaml
 from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
 from borgctl.errors import BadValue
-from borgctl.pull.hostkey import HostKey
+from borgctl.openssh_key import HostKey
 from borgctl.pull.targets import jobs as targets_jobs
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.jobs import TargetJob

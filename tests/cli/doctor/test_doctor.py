@@ -6,12 +6,12 @@ import os
 import pytest
 import stage
 
-from borgctl.cli.doctor import forced_command, host, login_environment, policy_checks, programs
+from borgctl.cli.doctor import forced_command, host, key_report, login_environment, policy_checks, programs
 from borgctl.cli.doctor.access_table import access
 from borgctl.cli.doctor.examine import Examination, examine
 from borgctl.cli.doctor.findings import Finding, Report, Section
 from borgctl.cli.doctor.forced_command import Gate
-from borgctl.cli.openssh import keyfiles, sshd, sshd_config_lines
+from borgctl.cli.openssh import keyfiles, keyline, sshd, sshd_config_lines
 from borgctl.cli.openssh.key_options import parse_options
 from borgctl.cli.openssh.login import Login, trouble
 from borgctl.cli.openssh.sshd import Settings, Unseen
@@ -122,7 +122,7 @@ def test_a_configuration_that_includes_itself_ends(tmp_path):
     [
         "/opt/python3 -I -m borgctl.gate --policy /p.yaml",
         "exec /opt/python3 -I -m borgctl.gate --policy /p.yaml",
-        "exec sudo -n /opt/python3 -I -m borgctl.gate --policy /p.yaml --key SHA256:a+/",
+        f"exec sudo -n /opt/python3 -I -m borgctl.gate --policy /p.yaml --key SHA256:{'a+/' * 14}b",
     ],
 )
 def test_the_gate_is_known_word_by_word(command):
@@ -139,6 +139,7 @@ def test_the_gate_is_known_word_by_word(command):
         "eval x; exec /opt/python3 -I -m borgctl.gate --policy /p.yaml",
         "/opt/python3 -I -m borgctl.gate --policy '/p.yaml'",
         "/opt/python3 -I -m borgctl.gate --policy /p.yaml --key x y",
+        "/opt/python3 -I -m borgctl.gate --policy /p.yaml --key SHA256:short",  # the gate would refuse all
         "borgctl.gate",
         "",
     ],
@@ -163,6 +164,12 @@ def test_what_the_key_line_and_sshd_both_allow_is_open(option, settings, out, in
     assert (found.tcp_out, found.tcp_in) == (out, into)
 
 
+def test_a_key_whose_base64_is_damaged_has_a_section_too():
+    place = keyfiles.Place(keyline.parse("ssh-ed25519 AAAAA me", "/k", 1), "/k:0")
+    login = Login("me", 1000, "/home/me", "/bin/sh")
+    assert key_report.section(place, login, told("")).title == "key (damaged) me, login me (/k:1)"
+
+
 def test_a_machine_without_landlock_is_told_so_and_one_with_it_too():
     assert host.kernel(0).level == "warn"
     assert "no Landlock" in host.kernel(0).text
@@ -183,6 +190,29 @@ def test_a_file_that_others_may_write_or_could_make_is_trouble(tmp_path):
     file.unlink()
     tmp_path.chmod(0o777)
     assert "mode 0777" in trouble(str(file), ME.owners)
+
+
+def test_in_a_sticky_directory_what_is_there_is_its_owners_and_what_is_missing_is_everybodys(tmp_path):
+    """/tmp keeps a file of ours from others; a start-up file that is not there yet anybody can make."""
+    tmp_path.chmod(0o1777)
+    (tmp_path / "f").touch(0o600)
+    try:
+        theres = [trouble(str(tmp_path / name), frozenset((0, os.geteuid()))) for name in ("f", ".", "missing", "a/b")]
+    finally:
+        tmp_path.chmod(0o700)
+    if os.geteuid() == 0:
+        assert theres[:2] == [None, None]
+    assert all("mode 1777" in there for there in theres[2:])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a directory another user's")
+def test_a_sticky_directory_that_is_not_roots_is_trouble_for_whoever_logs_in(tmp_path):
+    (tmp_path / "home").mkdir()
+    os.chown(tmp_path / "home", 4711, 4711)
+    (tmp_path / "home").chmod(0o1777)
+    (tmp_path / "home/f").touch(0o600)
+    for path in ("home", "home/f"):
+        assert "mode 1777" in trouble(str(tmp_path / path), frozenset((0, 4711)))
 
 
 def test_no_interpreter_is_started_that_another_user_chose(tmp_path):

@@ -52,6 +52,15 @@ def stands(policy, hours=0.0):
     return findings.status, [(job.job, job.state) for job in findings.jobs]
 
 
+def test_a_good_run_that_is_still_to_come_is_overdue_and_said_to_be(policy):
+    """`borgpull status` said so of its own, and this did not: it was overdue, and 0 s ago."""
+    ran(policy)
+    found = status([str(policy)], 26 * 3600, datetime.now(UTC) - timedelta(hours=1))
+    assert found.status == 2 and "(still to come: the clock went back)" in found.lines[0]
+    found = status([str(policy)], 26 * 3600, datetime.now(UTC) - timedelta(minutes=4))
+    assert found.status == 0 and "(0 s ago)" in found.lines[0]
+
+
 def test_a_job_that_nobody_ever_pulled_is_critical(policy):
     assert stands(policy) == (2, [("default", "never")])
 
@@ -210,7 +219,8 @@ def test_a_run_that_goes_on_is_told_beside_the_last_result(policy, at_work):
     assert "running" not in line
 
 
-def test_a_run_without_an_end_whose_gate_is_gone_has_failed(policy, at_work):
+def test_a_run_without_an_end_whose_gate_is_gone_has_failed(policy, at_work, monkeypatch):
+    monkeypatch.setattr(log_status, "sleep", lambda _: None)  # what would be written meanwhile is the next test's
     ran(policy)
     for run in ("fedcba9876543210", "../run-x", "x"):
         accepted(policy, run)

@@ -1,5 +1,6 @@
 """Lines of authorized_keys, as sshd reads them."""
 
+import base64
 import contextlib
 import time
 
@@ -11,7 +12,7 @@ from borgctl.cli.openssh.key_options import KeyOptions, parse_options
 from borgctl.cli.openssh.keyline import parse
 from borgctl.errors import BadValue
 
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA7WpYGMtbf0ScUbUnlRWr"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 CLOSED = KeyOptions(
     restricted=True, port_forwarding=False, agent_forwarding=False, x11_forwarding=False, pty=False, user_rc=False
 )
@@ -91,6 +92,16 @@ def test_a_key_that_sshd_finds_in_an_odd_line_is_found(line):
     found = parse(line, "/k", 1)
     assert (found.options, found.blob) == (KeyOptions(), parse(KEY, "/k", 1).blob)
     assert not found.certain
+
+
+@pytest.mark.parametrize("more", [b"x", b"\0\0\0\1x", None])
+def test_no_key_that_is_cut_or_goes_on_surely_counts(more):
+    """ssh-keygen refuses it, as sshd does."""
+    kind, blob = KEY.split()[:2]
+    inside = base64.b64decode(blob)
+    other = base64.b64encode(inside[:-1] if more is None else inside + more).decode()
+    assert parse(f"{kind} {blob}", "/k", 1).certain
+    assert not parse(f"{kind} {other}", "/k", 1).certain
 
 
 @pytest.mark.parametrize(

@@ -100,56 +100,6 @@ def test_what_is_denied_is_explained_with_the_same_reason(policies, name, number
 # ---- against real gates
 
 
-def gate(policy, command, **sent):
-    """Run a real gate as a forced command does; return its last line and the last record."""
-    env = {b"PATH": os.environb[b"PATH"], b"SSH_CONNECTION": b"192.0.2.7 1 192.0.2.1 22"}
-    env |= {name.encode(): value.encode() for name, value in sent.items()}
-    env |= {b"SSH_ORIGINAL_COMMAND": command} if command else {}
-    words = [sys.executable, "-I", "-m", "borgctl.gate", "--policy", policy]
-    done = subprocess.run(words, env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
-    log = policy.removesuffix("yaml") + "log"
-    with open(log, encoding="ascii") as file:
-        records = [json.loads(line) for line in file]
-    run = json.loads(done.stderr.splitlines()[-1])
-    return run, [record for record in records if record["run"] == run["run"]]
-
-
-def timeless(words):
-    return [re.sub(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", "TIME", word) for word in words]
-
-
-SAMPLE = [(name, line.partition("  =>  ")[0]) for name, _, line in ALLOWED[::6] if not line.startswith("window")]
-SAMPLE += [("several", "window --for=1s --repository=/srv/open")]  # the others would be open for as long as they say
-SAMPLE += [(name, line[22:]) for name, _, line in DENIED[::12] if "\\x00" not in line]
-
-
-@pytest.mark.parametrize(("name", "line"), [(name, line) for name, line in SAMPLE if "--socket=/run" not in line])
-def test_a_real_gate_decides_as_explained(policies, name, line):
-    asked = stage.wire(line)
-    found = explain(policies[name], asked, {}, facts())
-    told, records = gate(policies[name], asked)
-    if found.decision != "allow":
-        assert (told["reason"], told["code"]) == (found.reason, found.status)
-        assert records[0]["detail"] == found.detail
-        return
-    assert records[0]["type"] == "accept", told  # how it ends does not matter: this borg is a stand-in
-    if records[0]["command"] == "hello":
-        return
-    record = records[0]
-    if record["command"] == "window":
-        assert (record["rule"], record["repository"]) == (found.rule, found.repository)
-        assert records[-1]["outcome"] == "ok"
-        return
-    assert timeless(record["argv"]) == timeless(found.argv)
-    assert (record["rule"], record["job"], record["repository"], record["transport"]) == (
-        *(found.rule, found.job, found.repository, found.transport),
-    )
-    assert set(record["environment"]) == set(found.environment) - {"BORG_RSH", "BORG_PASSPHRASE_FD"}
-
-
-# ---- the same answer, for everything that is asked
-
-
 # An interpreter that has imported the gate and forks for each request, as in test_gate; nobody speaks for a server
 WARM = """
 import json, os, sys
@@ -175,23 +125,69 @@ for line in sys.stdin:
 
 
 @pytest.fixture(scope="module")
-def answer(policies):
-    """Return what asks a real gate: its reason, 'allow' where there is an accept record."""
+def gate(policies):
+    """Return what asks a real gate as a forced command does: its last line, and its records of this run."""
     head = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
     words = [sys.executable, "-I", "-c", head + WARM]
     with ended(subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)) as process:
 
         def ask(policy, command, sent):
-            env = {"SSH_CONNECTION": "192.0.2.7 1 192.0.2.1 22", **sent}
+            env = {"PATH": os.environ["PATH"], "SSH_CONNECTION": "192.0.2.7 1 192.0.2.1 22", **sent}
             env |= {"SSH_ORIGINAL_COMMAND": command.decode("latin-1")} if command else {}
             process.stdin.write(json.dumps({"policy": policy, "env": env}) + "\n")
             process.stdin.flush()
             told = json.loads(json.loads(process.stdout.readline()))
             with open(policy.removesuffix("yaml") + "log", encoding="ascii") as file:
-                accepted = any(told["run"] in line and '"accept"' in line for line in file)
-            return "allow" if accepted else told["reason"]
+                return told, [json.loads(line) for line in file if told["run"] in line]
 
         yield ask
+
+
+@pytest.fixture(scope="module")
+def answer(gate):
+    """Return what asks a real gate: its reason, 'allow' where there is an accept record."""
+
+    def ask(policy, command, sent):
+        told, records = gate(policy, command, sent)
+        return "allow" if any(record["type"] == "accept" for record in records) else told["reason"]
+
+    return ask
+
+
+def timeless(words):
+    return [re.sub(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d)?", "TIME", word) for word in words]
+
+
+SAMPLE = [(name, line.partition("  =>  ")[0]) for name, _, line in ALLOWED[::6] if not line.startswith("window")]
+SAMPLE += [("several", "window --for=1s --repository=/srv/open")]  # the others would be open for as long as they say
+SAMPLE += [(name, line[22:]) for name, _, line in DENIED[::12] if "\\x00" not in line]
+
+
+@pytest.mark.parametrize(("name", "line"), [(name, line) for name, line in SAMPLE if "--socket=/run" not in line])
+def test_a_real_gate_decides_as_explained(policies, gate, name, line):
+    asked = stage.wire(line)
+    found = explain(policies[name], asked, {}, facts())
+    told, records = gate(policies[name], asked, {})
+    if found.decision != "allow":
+        assert (told["reason"], told["code"]) == (found.reason, found.status)
+        assert records[0]["detail"] == found.detail
+        return
+    assert records[0]["type"] == "accept", told  # how it ends does not matter: this borg is a stand-in
+    if records[0]["command"] == "hello":
+        return
+    record = records[0]
+    if record["command"] == "window":
+        assert (record["rule"], record["repository"]) == (found.rule, found.repository)
+        assert records[-1]["outcome"] == "ok"
+        return
+    assert timeless(record["argv"]) == timeless(found.argv)
+    assert (record["rule"], record["job"], record["repository"], record["transport"]) == (
+        *(found.rule, found.job, found.repository, found.transport),
+    )
+    assert set(record["environment"]) == set(found.environment) - {"BORG_RSH", "BORG_PASSPHRASE_FD"}
+
+
+# ---- the same answer, for everything that is asked
 
 
 def both(policies, answer, name, asked, sent):
@@ -355,14 +351,14 @@ def test_an_unusable_policy_is_the_verdict(tmp_path, text):
     assert explain(str(file), b"hello", {}, stage.FACTS).reason == "policy-unsafe"
 
 
-def test_a_known_borg_that_is_too_old_is_told_and_an_unknown_one_is_not_asked(tmp_path):
+def test_a_known_borg_that_is_too_old_is_told_and_an_unknown_one_is_not_asked(tmp_path, gate):
     log = tmp_path / "asked"
     borg = script(tmp_path / "borg", f"echo borg 1.2.4; date >> {log}")
     text = SMALL.replace("paths: [/etc]", "paths: [/etc], options: {files-changed: ctime}")
     file = written(tmp_path, f"{text}borg: {borg}\n")
     assert explain(file, b"run default", {}, stage.FACTS).decision == "allow"
     assert not log.exists() and not (tmp_path / "base").exists()
-    gate(file, b"hello")
+    gate(file, b"hello", {})
     asked = log.read_text()
     assert explain(file, b"run default", {}, stage.FACTS).reason == "borg-unsupported"
     assert explain(file, b"hello", {}, stage.FACTS).answer["borg"] == "1.2.4"

@@ -6,8 +6,9 @@ import json
 import pytest
 import stage
 
-from borgctl.cli.publickey import PublicKey
+from borgctl import openssh_key
 from borgctl.cli.window.known_server import Server, known_server
+from borgctl.openssh_key import PublicKey
 from borgctl.policy import locations
 
 BLOBS = [base64.b64encode(b"\0\0\0\x0bssh-ed25519" + bytes([0, 0, 0, 32]) + bytes([n]) * 32).decode() for n in (1, 2)]
@@ -41,6 +42,15 @@ def test_it_is_the_last_whose_request_was_accepted_and_the_name_is_of_its_key(po
     lines(policy, "borgpull-old", "borgpull-web1")
     other = {"policy": "/etc/borgctl/other.yaml", "type": "accept", "peer": "192.0.2.9", "key": KEYS[0]}
     told(policy, accepted(0, "192.0.2.1"), accepted(1), other, {"type": "refuse", "peer": "192.0.2.8", "key": KEYS[0]})
+    assert known_server(policy) == Server("192.0.2.7", "web1")
+
+
+def test_a_key_of_whatever_kind_has_a_name(policy):
+    parts = (b"sk-ecdsa-sha2-nistp256@openssh.com", b"nistp256", b"\4" + b"k" * 64, b"ssh:")
+    blob = base64.b64encode(b"".join(len(part).to_bytes(4, "big") + part for part in parts)).decode()
+    with open(f"{locations.home()}/.ssh/authorized_keys", "w") as file:
+        file.write(f"{parts[0].decode()} {blob} borgpull-web1\n")
+    told(policy, accepted(0) | {"key": openssh_key.fingerprint(blob)})
     assert known_server(policy) == Server("192.0.2.7", "web1")
 
 

@@ -8,6 +8,7 @@ from borgctl.cli.window.paper_key import lines
 from borgctl.errors import BadValue
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize("series", ["borg_14", "borg_12"])
 def test_the_lines_are_those_of_borgs_own_paper_key(tmp_path, request, series):
     borg = request.getfixturevalue(series).path

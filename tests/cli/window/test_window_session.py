@@ -6,12 +6,16 @@ import pty
 import signal
 import socket
 import threading
+import time
+from pathlib import Path
 
+import programs
 import pytest
 import stage
 from terminals import shown_on
 
 from borgctl.cli.window.window_session import Visit
+from borgctl.process import spawn
 from borgctl.state import window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
@@ -142,28 +146,72 @@ def test_roots_borg_uses_no_cache_of_another_users_and_follows_no_link_of_his(vi
         visit.borg(["list"], None, given=b"")
 
 
-@pytest.mark.parametrize("by", ["gate", "gone", "signal"])
-def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, ends, tmp_path, by, capsys):
-    stand_in(tmp_path, LASTING)
+def acting(tmp_path, act):
+    """Do something as soon as borg runs."""
 
-    def act():
+    def wait():
         while not (tmp_path / "ready").exists():
             if threading.main_thread().is_alive() is False:
                 return
-        match by:
-            case "gate":
-                window_protocol.send(ends[1], {"end": "window-expired"})
-            case "gone":
-                ends[1].close()
-            case "signal":
-                os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+        act()
 
-    threading.Thread(target=act, daemon=True).start()
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@pytest.mark.parametrize("by", ["gate", "gone", "signal", "another thread's signal"])
+def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, ends, tmp_path, by, capsys):
+    stand_in(tmp_path, LASTING)
+    acts = {
+        "gate": lambda: window_protocol.send(ends[1], {"end": "window-expired"}),
+        "gone": ends[1].close,
+        "signal": lambda: os.kill(os.getpid(), signal.SIGTERM),
+        # what shows borg's words on a terminal is a thread
+        "another thread's signal": lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM),
+    }
+    acting(tmp_path, acts[by])
     assert visit.borg(["list"], None) == 130
     assert (tmp_path / "heard").read_text() == "INT\n"
-    said = {"gate": "window-expired", "gone": "disconnected", "signal": "stopped"}[by]
+    said = {"gate": "window-expired", "gone": "disconnected"}.get(by, "stopped")
     assert said in capsys.readouterr().err
     assert visit.ended == said
+
+
+def test_a_borg_that_is_stopped_hears_that_it_has_to_end(visit, ends, tmp_path):
+    stand_in(tmp_path, LASTING.replace("> {directory}/ready", "> {directory}/ready; kill -STOP $$"))
+
+    def act():
+        (child,) = spawn.descendants()
+        programs.wait_for(lambda: Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        window_protocol.send(ends[1], {"end": "window-expired"})
+
+    acting(tmp_path, act)
+    assert visit.borg(["list"], None) == 130
+    assert (tmp_path / "heard").read_text() == "INT\n"
+
+
+def test_a_hangup_that_our_starter_ignored_ends_nothing(visit, ends, tmp_path):
+    """As under nohup(1)."""
+    stand_in(tmp_path, LASTING)
+
+    def act():
+        os.kill(os.getpid(), signal.SIGHUP)
+        window_protocol.send(ends[1], {"end": "window-expired"})
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        acting(tmp_path, act)
+        assert visit.borg(["list"], None) == 130
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert visit.ended == "window-expired"
+
+
+def test_a_borg_that_ends_by_itself_was_not_told_to(visit, ends, tmp_path, capsys):
+    stand_in(tmp_path, LASTING.replace("while", "exit 3; while"))
+    threading.Thread(target=lambda: answered(ends[1], {})).start()
+    assert visit.borg(["list"], None) == 3
+    assert visit.ended is None and "told to end" not in capsys.readouterr().err
 
 
 def test_a_servers_escapes_in_borgs_words_do_not_reach_the_admins_terminal(visit, ends, tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from machines import full_disk
 
+from borgctl.fs import atomic
 from borgctl.pull.client.frames import Audit, Exit, Hello, Output, Unframed, event
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.report import record_run
@@ -93,7 +94,7 @@ def test_the_head_that_the_server_computed_is_kept_and_sent_with_the_next_reques
 
 @pytest.mark.parametrize(("answer", "text"), FORGED, ids=range(len(FORGED)))
 def test_no_answer_of_a_hostile_client_takes_the_place_of_the_head_that_is_kept(world, answer, text) -> None:
-    told(world, ["exit", "ok", 0, audit(7, A)])
+    states.save(world.folders, NAME, State(head=FIRST, linked=True))
     (report,) = told(world, ["exit", "ok", 0, answer])
     assert [alert.reason for alert in report.alerts] == ["audit-broken"] and text in report.alerts[0].text
     assert kept(world).head == FIRST
@@ -333,13 +334,17 @@ def test_a_state_that_cannot_be_read_is_put_aside_and_told_and_the_backup_is_mad
     assert reasons(told(world, ["exit", "ok", 0, goes_on(Head(8, B), C)])) == []
 
 
-def test_a_state_that_cannot_be_written_is_told_with_the_run(world) -> None:
+def unwritten(path: str, *_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device", path)
+
+
+def test_a_state_that_cannot_be_written_is_told_with_the_run(world, monkeypatch: pytest.MonkeyPatch) -> None:
     (world.root / "state").mkdir()
     told(world, ["exit", "ok", 0, audit(7, A)])
-    os.mkdir(f"{world.folders.memory(NAME)}.new")
+    monkeypatch.setattr(atomic, "replace", unwritten)
     (report,) = told(world, ["exit", "ok", 0, goes_on(FIRST, B)])
     assert (report.verdict.outcome, reasons([report])) == ("ok", ["state-unwritable"])
-    assert any("state.json.new" in message.text for message in report.transcript.messages)
+    assert any("state.json" in message.text for message in report.transcript.messages)
     assert kept(world).head == Head(7, A)
 
 
@@ -353,8 +358,8 @@ def guarded(world, **more: object) -> list[str]:
     return [alert.reason for alert in record_run.remember(world.folders, NAME, ended)]
 
 
-def test_no_disk_without_room_hides_what_is_alarming(world) -> None:
-    os.makedirs(f"{world.folders.memory(NAME)}.new")
+def test_no_disk_without_room_hides_what_is_alarming(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(atomic, "replace", unwritten)
     assert guarded(world, refused=REFUSED) == ["rpc-refused", "state-unwritable"]
 
 

@@ -86,6 +86,20 @@ def test_the_dead_are_taken_out_of_the_roster_and_nobody_else_is(tmp_path: Path)
     assert os.listdir(tmp_path) == ["lock.roster"]
 
 
+def test_whoever_could_write_the_roster_goes_on_to_and_no_link_is_written_through(tmp_path: Path) -> None:
+    roster = tmp_path / "lock.roster"
+    roster.write_text(json.dumps({"shared": [[HOST, DEAD, 0]]}))
+    roster.chmod(0o660)
+    if os.geteuid() == 0:
+        os.chown(roster, 65534, 65534)
+    (tmp_path / "lock.roster.new").symlink_to(tmp_path / "elsewhere")
+    before = roster.stat()
+    assert release(str(tmp_path), HOST, lives) == 1
+    after = roster.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    assert sorted(os.listdir(tmp_path)) == ["lock.roster", "lock.roster.new"]
+
+
 def test_a_roster_that_somebody_is_at_is_left_for_later(tmp_path: Path) -> None:
     text = json.dumps({"shared": [[HOST, DEAD, 0]]})
     (tmp_path / "lock.roster").write_text(text)

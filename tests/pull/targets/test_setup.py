@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull.hostkey import HostKey
+from borgctl.openssh_key import HostKey
 from borgctl.pull.targets import setup
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName

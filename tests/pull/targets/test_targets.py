@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from stage import CORPORA
 
 from borgctl.errors import BadValue
-from borgctl.pull.hostkey import HostKey
+from borgctl.openssh_key import HostKey
 from borgctl.pull.targets import jobs as targets_jobs
 from borgctl.pull.targets import targets
 from borgctl.pull.targets.errors import PullError

@@ -2,8 +2,14 @@ r"""Foreign words and large numbers, made fit for a terminal.
 
 Nothing here knows whose words they are.
 
-    rows("web1: ", "nine or ten", 15) == ["web1: nine or", "web1: ten"]
-    shown("evil\x1b[2J\u202e") == "evil\\x1b[2J\\u202e"    size(1_234_567) == "1.2 MB"
+    >>> print(printable("evil\x1b[2J\u202e"))
+    evil\x1b[2J\u202e
+    >>> print(printable_ascii("é\\"))
+    \xe9\\
+    >>> rows("web1: ", "nine or ten", 15)
+    ['web1: nine or', 'web1: ten']
+    >>> size(1_234_567)
+    '1.2 MB'
 """
 
 from datetime import UTC, datetime
@@ -12,18 +18,32 @@ LONGEST = 2000
 _NARROWEST = 8  # columns of text beside a head that leaves less
 
 
-def shown(text: str) -> str:
-    """Escape all but printable characters (controls, escapes, bidi, lone surrogates) and cut at LONGEST, saying so."""
-    kept = "".join(character if character.isprintable() else _escaped(character) for character in text[:LONGEST])
+def printable(text: str, besides: str = "") -> str:
+    """Escape all but printable characters and those of `besides`: controls, escapes, bidi, lone surrogates.
+
+    The text is then harmless on a terminal, and the same where it was printable. A backslash stays, so that what was
+    escaped cannot be told from what looks like it.
+    """
+    return "".join(one if one.isprintable() or one in besides else _escape(one) for one in text)
+
+
+def printable_excerpt(text: str) -> str:
+    """Return the first LONGEST characters as `printable` does, and how many are left out."""
+    kept = printable(text[:LONGEST])
     return kept if len(text) <= LONGEST else f"{kept} ({len(text) - LONGEST} more characters)"
 
 
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", "backslashreplace").decode("ascii")
+def printable_ascii(text: str) -> str:
+    """Escape all but printable ASCII, and the backslash too: no two texts come out the same."""
+    return "".join(one if " " <= one <= "~" and one != "\\" else _escape(one) for one in text)
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 def rows(head: str, text: str, columns: int | None) -> list[str]:
-    """Return text that is `shown` behind a head, in rows that no terminal of so many columns folds.
+    """Return text that is `printable` behind a head, in rows that no terminal of so many columns folds.
 
     Each begins with the head. Else words that were placed well would begin a row of their own, and look like somebody
     else's. A row ends at a blank, which is left out, if it has one. Without `columns` (a file, a pipe) it is one row.

@@ -5,15 +5,17 @@ from types import SimpleNamespace
 import pytest
 
 from borgctl.errors import BorgctlError
-from borgctl.gate import run
+from borgctl.gate import verdict as gate_verdict
 
 IDENTITY = bytes(32)
 
 
-def verdict(status=0, stopped=None, *, short=False, dry=False, reason=None, **seen):
+def verdict(status=0, stopped=None, *, short=False, dry=False, reason=None, opens=True, **seen):
     """Return outcome and reason of a borg that ended with `status`; `seen` is what was odd at the relay's door."""
     well = {"identity": IDENTITY, "refused": False, "failed": None, "strange": False, "unknown": False}
-    ending = run._verdict(status, stopped, SimpleNamespace(**{**well, **seen}), short=short, dry=dry, reason=reason)
+    well |= {"counts": (1, 2), "compared": ("key",)}
+    door = SimpleNamespace(**well | seen)
+    ending = gate_verdict.verdict(status, door, stopped, short=short, reason=reason, dry=dry, opens=opens)
     return ending.outcome, ending.reason
 
 
@@ -63,3 +65,22 @@ def test_a_dry_run_is_good_and_says_that_it_is_none():
         ("warning", "dry-run"),
         ("failed", None),
     ]
+
+
+@pytest.mark.parametrize("status", [0, 1, 100])
+def test_an_admin_may_open_nothing_and_a_run_may_not(status):
+    assert verdict(status, identity=None, opens=False)[1] is None
+    assert verdict(status, identity=None)[1] == "borg-missing"
+
+
+@pytest.mark.parametrize("opens", [True, False], ids=["run", "window"])
+@pytest.mark.parametrize(
+    ("status", "stopped"), [(-9, None), (-15, "runtime-limit"), (0, "runtime-limit"), (None, None)]
+)
+def test_all_that_is_known_is_told_of_whatever_the_verdict_is(status, stopped, opens):
+    """A window's record named no signal where the gate had ended borg, as a run's does."""
+    seen = {"identity": IDENTITY, "refused": False, "failed": None, "strange": False, "unknown": False}
+    door = SimpleNamespace(**seen, counts=(1, 2), compared=("key",))
+    ending = gate_verdict.verdict(status, door, stopped, opens=opens)
+    assert ending.signal == (-status if status is not None and status < 0 else None)
+    assert (ending.counts, ending.compared, ending.identity) == ((1, 2), ("key",), IDENTITY.hex())

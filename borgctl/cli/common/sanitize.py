@@ -4,7 +4,8 @@ Only where a stream is a terminal; a file or a pipe gets the very bytes. What is
 but for the ends of lines and tabs, and as soon as it comes: a question may end without a newline.
 
     shown = Shown(None, 2); Popen(…, stderr=shown.target); shown.begin(); …; shown.finish()
-    Cleaner().feed(b"\x1b[2J") == b"\\x1b[2J"
+    >>> Cleaner().feed(b"\x1b[2J")
+    b'\\x1b[2J'
 """
 
 import codecs
@@ -12,6 +13,8 @@ import contextlib
 import os
 import threading
 from typing import IO
+
+from borgctl.text import printable
 
 _CHUNK = 1 << 16
 _PATIENCE = 5.0  # seconds from the program's end to that of its words: a terminal may be stopped, a grandchild at work
@@ -27,9 +30,7 @@ class Cleaner:
     def feed(self, data: bytes) -> bytes:
         """Return what of this can be shown now; b"" is the end."""
         text = self._decoder.decode(data, final=not data)
-        return "".join(
-            one if one.isprintable() or one in _KEPT else one.encode("unicode_escape").decode("ascii") for one in text
-        ).encode("utf-8")
+        return printable(text, _KEPT).encode("utf-8")
 
 
 class Shown:

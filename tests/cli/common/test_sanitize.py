@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.cli.terminal import Cleaner, Shown
+from borgctl.cli.common.sanitize import Cleaner, Shown
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Drafts: a full disk and a killed writer leave nothing that the next one does not clear."""
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -8,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import drafts
-from borgctl.pull.hostkey import HostKey
-from borgctl.pull.targets import setup
+from borgctl.openssh_key import HostKey
+from borgctl.pull.targets import config_lock, setup
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
 
+DRAFT = ".web1.yaml.0123456789abcdef.new"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
 
@@ -28,7 +30,7 @@ def litter(world) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     (keys / ".new-abc_1").mkdir()
     (keys / ".new-abc_1" / "key").write_text("secret")
-    (targets / ".x1_y.new").write_text("half")
+    (targets / DRAFT).write_text("half")
 
 
 def add(world, name: str = "web1") -> None:
@@ -52,11 +54,13 @@ def test_what_a_killed_writer_left_is_cleared_by_whatever_comes_next(world, borg
 
 def test_a_run_leaves_alone_what_somebody_is_writing_now(world, borgpull) -> None:
     add(world)
-    with drafts.alone(world.folders):
+    with config_lock.alone(world.folders), contextlib.ExitStack() as held:
         litter(world)
+        file = held.enter_context(open(Path(world.folders.targets, DRAFT)))
+        fcntl.flock(file, fcntl.LOCK_EX)
         assert borgpull("run", "web1")[0] == 2
-        assert left(world) == {".new-abc_1", ".x1_y.new"}
-    drafts.sweep(world.folders)
+        assert left(world) == {".new-abc_1", DRAFT}
+    config_lock.sweep(world.folders)
     assert left(world) == set()
 
 
@@ -65,7 +69,7 @@ def test_files_of_other_names_are_left_alone(world) -> None:
     kept = [Path(world.folders.targets, name) for name in (".hidden.yaml", "x.new", ".x.new.yaml", ".a-b.new")]
     for path in kept:
         path.touch()
-    drafts.sweep(world.folders)
+    config_lock.sweep(world.folders)
     assert all(path.exists() for path in kept)
 
 
@@ -93,7 +97,8 @@ def test_an_add_that_is_killed_leaves_nothing_for_the_next_one(world) -> None:
         "import os, sys, signal\nfrom borgctl.pull.targets import setup\n"
         "from borgctl.pull.targets.paths import Folders, TargetName\n"
         "real = os.link\n"
-        "def link(*words):\n    os.kill(os.getpid(), signal.SIGKILL) if words[1].endswith('web2') else real(*words)\n"
+        "def link(*words, **more):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL) if words[1].endswith('web2') else real(*words, **more)\n"
         "os.link = link\n"
         f"folders = Folders({world.folders.config!r}, {world.folders.state!r})\n"
         "setup.add(folders, TargetName('web2'), host='h', port=None,"
@@ -101,5 +106,5 @@ def test_an_add_that_is_killed_leaves_nothing_for_the_next_one(world) -> None:
     )
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -signal.SIGKILL
     assert len(left(world)) == 1
-    drafts.sweep(world.folders)
+    config_lock.sweep(world.folders)
     assert left(world) == set()

@@ -1,0 +1,177 @@
+"""What is granted is carried out: hello is answered, a window is held open, borg is run.
+
+The gate imports this module once it has decided, so that a refusal is quick; all that it takes until the last record
+is written is imported with it, before anything runs, so the package may be upgraded meanwhile. It decides nothing.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from borgctl.borg import command_line, relay
+from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
+from borgctl.borg.environment import borg_environment
+from borgctl.borg.log_messages import DAMAGED, BorgLog
+from borgctl.errors import BorgctlError
+from borgctl.fs import free_space
+from borgctl.gate import transport
+from borgctl.gate.invocation import Invocation, accept, brief
+from borgctl.gate.outcome import RunResult
+from borgctl.gate.run import Runner, check_version, opened_besides
+from borgctl.gate.stdio import ProtocolFds
+from borgctl.gate.window import Window
+from borgctl.policy.decide import Decision
+from borgctl.policy.model import Policy
+from borgctl.process.spawn import Wall
+from borgctl.sandbox import plan
+from borgctl.sandbox.plan import Sandbox
+from borgctl.state import borg_version, former_hostnames, passphrase, requirements
+from borgctl.state.repository_identity import Identity
+from borgctl.state.skipped_mounts import file_systems
+from borgctl.state.state_dir import StateDir
+from borgctl.wire import frames
+
+
+def carry_out(
+    story: Invocation, policy: Policy, decided: Decision, hostname: str, wires: ProtocolFds, pinned: int | None
+) -> RunResult:
+    """Do what was decided; raise BorgctlError where it cannot be done."""
+    decision = decided.granted
+    base = StateDir.open(policy.base)
+    with base.session(policy.limits.sessions):
+        if isinstance(decision, HelloReply):
+            return _greet(story, policy, base, decision)
+        if isinstance(decision, WindowGrant):
+            return _hold(story, base, decision, wires, pinned)
+        return _run(story, policy, base, decided, decision, hostname, wires, pinned)
+
+
+def _run(
+    story: Invocation,
+    policy: Policy,
+    base: StateDir,
+    decided: Decision,
+    decision: BorgCommand,
+    hostname: str,
+    wires: ProtocolFds,
+    pinned: int | None,
+) -> RunResult:
+    """Run borg, with all that belongs to this run alone; record what is about to run."""
+    held = requirements.require(policy, decision)
+    owner = plan.owner(held)
+    with base.lock_repository(decision.repository), base.run_directory(story.run, *owner) as directory:
+        base.give_borg(*owner)
+        base.clear_cache_lock(decision.repository)
+        identity = _identity(decision, base)
+        connection = _connected(decision, wires, pinned)
+        moved = bool(base.noted("moved", decision.repository))
+        env = borg_environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
+        own = (base.borg, f"{directory}/tmp")
+        version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
+        check_version(decision, version)
+        wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version), decision.devices)
+        words = command_line.build(decision, policy.borg)
+        renamed = _renamed(policy, base, hostname)
+        accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"} | renamed)
+        where = (directory, connection, policy.passphrase, policy.limits, story.output)
+        with story.warned_files() as files:
+            heard = BorgLog(decision.command, files.add)
+            runner = Runner(decision, words, env, *where, identity.agree, wall, heard)
+            ending = runner.run()
+        story.known |= {"said": runner.said or None, "listed": files.listed}
+        if ending.outcome in ("ok", "warning"):
+            identity.settle()
+        if moved and ending.outcome in ("ok", "warning"):
+            base.forget("moved", decision.repository)
+    if ending.reason == DAMAGED:
+        assert story.log is not None
+        story.log.append(_damage(story, ending))
+    return ending
+
+
+def _greet(story: Invocation, policy: Policy, base: StateDir, greeting: HelloReply) -> RunResult:
+    """Answer hello; `obstacles` are the reasons for which a run would fail at once."""
+    accept(story, {"command": "hello"})
+    version: str | None = None
+    obstacles: list[BorgctlError] = []
+    try:
+        version = borg_version.asked(
+            policy, plan.prepare(policy.sandbox, policy.user, policy.borg), base, story.run
+        ).text
+    except BorgctlError as error:
+        obstacles.append(error)
+    places = (policy.base, os.path.dirname(policy.audit.file))
+    for require in (partial(passphrase.require, policy.passphrase), partial(free_space.require, places)):
+        try:
+            require()
+        except BorgctlError as error:
+            obstacles.append(error)
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    skipped = {name: number for name, job in policy.jobs.items() if (number := len(file_systems(job)))}
+    known = {"borg": version, "time": now, "obstacles": [error.reason.code for error in obstacles]}
+    story.output.event(frames.HELLO, **greeting.offer, **known, skipped_mounts=skipped)
+    return RunResult("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
+
+
+def _hold(story: Invocation, base: StateDir, opening: WindowGrant, wires: ProtocolFds, pinned: int | None) -> RunResult:
+    """Hold a window open for one command of the client's own admin."""
+
+    def record(claim: dict[str, Any]) -> None:
+        assert story.log is not None
+        story.log.append({"type": "window", "run": story.run, **brief(story), **claim})
+
+    with base.run_directory(story.run, os.geteuid(), os.getegid()) as directory:
+        agree = _identity(opening, base).agree
+        connection = _connected(opening, wires, pinned)
+        told = {"command": opening.command, "repository": str(opening.repository), "rule": opening.rule}
+        accept(story, {**told, "transport": opening.transport, "seconds": opening.seconds})
+        return Window(opening, base, directory, connection, story.output, agree, record).run()
+
+
+def _told(launch: BorgCommand, words: list[str], env: Mapping[str, str]) -> dict[str, Any]:
+    """Return what is decided, for the record."""
+    return {
+        "command": launch.command,
+        "job": launch.job,
+        "repository": str(launch.repository),
+        "rule": launch.rule,
+        "argv": words,
+        "environment": sorted(env),
+        "transport": launch.transport,
+    }
+
+
+def _identity(launch: BorgCommand | WindowGrant, base: StateDir) -> Identity:
+    """Return what compares the server's claims about its repository; refuse to make one that is known."""
+    identity = Identity(base, launch.repository, launch.command)
+    identity.require_new()
+    return identity
+
+
+def _renamed(policy: Policy, base: StateDir, hostname: str) -> dict[str, Any]:
+    """Keep this host's name, and return for the record the former ones whose archives no prune is about any more."""
+    former_hostnames.note_name(base, hostname)
+    former = former_hostnames.unpruned(policy, hostname, former_hostnames.former_names(base, hostname))
+    return {"renamed": list(former)} if former else {}
+
+
+def _wall(held: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Wall:
+    """Return what holds borg; `places`: to write, to read, to list, devices."""
+    rules = held.rules(policy.borg, relay.__file__, *places) if held else ()
+    return plan.wall(held, rules, policy.limits.memory)
+
+
+def _connected(launch: BorgCommand | WindowGrant, wires: ProtocolFds, pinned: int | None) -> transport.Connection:
+    """Return the connection that was judged, whatever else the peer announced."""
+    if launch.transport != "socket":
+        return transport.stdio(wires.source, wires.sink)
+    assert pinned is not None
+    return transport.connect(pinned)
+
+
+def _damage(story: Invocation, ending: RunResult) -> dict[str, Any]:
+    """Return the alert that borg has found the repository damaged, with the first lines of what it found."""
+    where = {name: story.known.get(name) for name in ("policy", "job", "repository")}
+    return {"type": "alert", "run": story.run, "reason": ending.reason, **where, "found": list(ending.found)}
