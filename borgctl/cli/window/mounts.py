@@ -13,7 +13,12 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
+from borgctl.borg.options import COMMANDS
 from borgctl.fs import mountinfo
+
+_FOREGROUND = {"mount": "--foreground"}  # a process in the background would outlive its window
+_SUBCOMMANDS = COMMANDS.keys() | FORBIDDEN.keys()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,13 @@ class Mount:
         """Return what `borg mount` with these words may mount; call it before borg starts."""
         places = frozenset(os.path.realpath(word) for word in words if not word.startswith(("-", "::")))
         return cls(places, frozenset(mount.number for mount in mountinfo.mounted()))
+
+    @classmethod
+    def of_command(cls, words: Sequence[str]) -> "Mount | None":
+        """Return what a borg command line may mount; None where its subcommand is not mount."""
+        if next((word for word in words if word in _SUBCOMMANDS), None) != "mount":
+            return None
+        return cls.of(words[words.index("mount") + 1 :])
 
     def undo(self, borg: str, env: Mapping[str, str], *, lazily: bool = False) -> None:
         """Unmount as borg does, if anything is mounted; borg then ends by itself.
@@ -46,3 +58,12 @@ class Mount:
             for mount in mountinfo.mounted()
             if mount.place in self.places and mount.number not in self.before and mount.kind.startswith("fuse")
         ]
+
+
+def in_foreground(words: Sequence[str]) -> list[str]:
+    """Add the option that keeps borg's subcommand, the first word that is one, from going to the background."""
+    result = list(words)
+    at = next((index for index, word in enumerate(result) if word in _SUBCOMMANDS), None)
+    if at is not None and result[at] in _FOREGROUND:
+        result.insert(at + 1, _FOREGROUND[result[at]])
+    return result
