@@ -21,7 +21,7 @@ from typing import IO
 import typer
 
 from borgctl.borg import command_line, environment, relay
-from borgctl.cli.common.sanitize import Shown
+from borgctl.cli.common.sanitize import SanitizedOutput
 from borgctl.cli.window.mounts import Mount, in_foreground
 from borgctl.cli.window.request_window import request_window
 from borgctl.errors import REASONS, BorgctlError
@@ -73,7 +73,7 @@ class WindowSession:
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = environment.carried(env, carrier, fds[0] if fds else None)
-        mount, shown = Mount.of_command(words), (Shown(stdout, 1), Shown(stderr, 2))
+        mount, shown = Mount.of_command(words), (SanitizedOutput(stdout, 1), SanitizedOutput(stderr, 2))
         with Signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT, keep_ignored=[signal.SIGHUP]) as signals:
             try:
                 process = subprocess.Popen(
