@@ -57,20 +57,20 @@ def access(options: KeyOptions, settings: Settings) -> Access:
         socket_out={"local"} <= sockets & tcp and ANY[0] in out,  # a path is a host whose port is a wildcard
         socket_in=socket_in,
         unlink=socket_in and settings.yes("streamlocalbindunlink"),
-        loose=socket_in and int(settings.one("streamlocalbindmask", "0177"), 8) & 0o177 != 0o177,
-        gateway=bool(into) and settings.one("gatewayports", "no") != "no",
-        pty=options.pty and settings.one("permittty", "yes") == "yes",
-        agent=others and options.agent_forwarding and settings.one("allowagentforwarding", "yes") == "yes",
+        loose=socket_in and int(settings.value("streamlocalbindmask", "0177"), 8) & 0o177 != 0o177,
+        gateway=bool(into) and settings.value("gatewayports", "no") != "no",
+        pty=options.pty and settings.value("permittty", "yes") == "yes",
+        agent=others and options.agent_forwarding and settings.value("allowagentforwarding", "yes") == "yes",
         x11=others and options.x11_forwarding and settings.yes("x11forwarding"),
-        tunnel=settings.one("permittunnel", "no") != "no",  # 9.2 asks neither 'restrict' nor DisableForwarding
+        tunnel=settings.value("permittunnel", "no") != "no",  # 9.2 asks neither 'restrict' nor DisableForwarding
         user_rc=options.user_rc
-        and settings.one("permituserrc", "yes") == "yes"
-        and settings.one("forcecommand") == "none",
+        and settings.value("permituserrc", "yes") == "yes"
+        and settings.value("forcecommand") == "none",
     )
 
 
 def _directions(settings: Settings, keyword: str) -> frozenset[str]:
-    value = settings.one(keyword, "yes")
+    value = settings.value(keyword, "yes")
     return frozenset(("local", "remote")) if value in ("yes", "all") else frozenset((value,)) - {"no"}
 
 

@@ -107,9 +107,9 @@ def _keys_of_gates(states: Iterable[LoginState]) -> Iterator[str]:
 
 def _elsewhere(states: list[LoginState], blobs: set[str]) -> Iterator[Login]:
     """Yield the other accounts that one of the keys opens, in the files that sshd reads for the first one."""
-    known = {state.account.name for state in states}
+    names = {state.account.name for state in states}
     for entry in pwd.getpwall():
-        if entry.pw_name in known or not states or states[0].unseen:
+        if entry.pw_name in names or not states or states[0].unseen:
             continue
         account = Login.named(entry.pw_name)
         try:

@@ -35,7 +35,7 @@ class KeyAccess:
 
 def findings(key: KeyAccess) -> Iterator[Finding]:
     """Yield a finding for each thing that a line can leave open."""
-    granted, said = access(key.options, key.settings), key.settings.said
+    granted, describe = access(key.options, key.settings), key.settings.describe
     yield _reach(key, "tcp-out", granted.tcp_out, "connect to", "permitopen")
     yield _reach(key, "tcp-in", granted.tcp_in, "listen on", "permitlisten")
     text = f"the key's holder can connect to any unix socket here as {key.user} (docker, dbus, databases, agents)"
@@ -44,7 +44,9 @@ def findings(key: KeyAccess) -> Iterator[Finding]:
     if granted.socket_in:
         yield from _made_sockets(key, granted)
     if granted.gateway:
-        yield Finding("open", "gateway", "other hosts can connect to the ports, too", (said("gatewayports"),), _SOCKETS)
+        yield Finding(
+            "open", "gateway", "other hosts can connect to the ports, too", (describe("gatewayports"),), _SOCKETS
+        )
     yield _flag(key, "terminal", granted.pty, "pty", "permittty", "the key's holder can get a terminal", "open")
     text = "an agent can be forwarded: its socket is here while the connection lasts"
     yield _flag(key, "agent", granted.agent, "agent-forwarding", "allowagentforwarding", text, "warn")
@@ -66,7 +68,7 @@ def _judged(key: KeyAccess, topic: str, is_open: bool, text: str, direction: str
     """Return a finding about forwarding in one direction; `keyword` is sshd's setting for it."""
     if not is_open:
         return Finding("ok", topic, f"closed: {_closing(key, direction, keyword)}")
-    why = (f"{_written(key, 'port-forwarding')} ({key.line.place})", key.settings.said(keyword))
+    why = (f"{_written(key, 'port-forwarding')} ({key.line.place})", key.settings.describe(keyword))
     return Finding("open", topic, text, why, _SOCKETS if key.socket else _RESTRICT)
 
 
@@ -76,13 +78,13 @@ def _closing(key: KeyAccess, direction: str, keyword: str) -> str:
     if not options.port_forwarding:
         return f"{_written(key, 'port-forwarding')} ({key.line.place})"
     if settings.yes("disableforwarding"):
-        return settings.said("disableforwarding")
+        return settings.describe("disableforwarding")
     for setting in (keyword, "allowtcpforwarding"):
-        if settings.one(setting, "yes") not in ("yes", "all", direction):
-            return settings.said(setting)
+        if settings.value(setting, "yes") not in ("yes", "all", direction):
+            return settings.describe(setting)
     limit = "permitopen" if direction == "local" else "permitlisten"  # the same word on both sides
     allowed = getattr(options, limit)
-    return f"{limit}={','.join(allowed)} ({key.line.place})" if allowed else settings.said(limit)
+    return f"{limit}={','.join(allowed)} ({key.line.place})" if allowed else settings.describe(limit)
 
 
 def _written(key: KeyAccess, flag: str) -> str:
@@ -101,7 +103,10 @@ def _socket_in(key: KeyAccess, granted: Access) -> Finding:
         change = "say 'transports: [stdio]' in the policy, or " + _SOCKETS
         return Finding("warn", "socket-in", f"{closed}; but the policy offers the socket transport", (), change)
     text = f"the key's holder can make sockets wherever {key.user} may write, and no log shows it"
-    why = (f"{_written(key, 'port-forwarding')} ({key.line.place})", key.settings.said("allowstreamlocalforwarding"))
+    why = (
+        f"{_written(key, 'port-forwarding')} ({key.line.place})",
+        key.settings.describe("allowstreamlocalforwarding"),
+    )
     if key.socket and not key.root:
         return Finding("warn", "socket-in", f"OPEN as the socket transport needs it: {text}", why, "prefer stdio")
     change = "log in as an unprivileged user: 'borgctl authorize --login sudo --transport socket'"
@@ -109,36 +114,36 @@ def _socket_in(key: KeyAccess, granted: Access) -> Finding:
 
 
 def _made_sockets(key: KeyAccess, granted: Access) -> Iterator[Finding]:
-    said = key.settings.said
+    describe = key.settings.describe
     if granted.unlink:
         text = f"a socket replaces any file that {key.user} may delete: the key's holder can delete it"
         change = "StreamLocalBindUnlink no in sshd_config: no key option closes this"
-        yield Finding("open", "unlink", text, (said("streamlocalbindunlink"),), change)
+        yield Finding("open", "unlink", text, (describe("streamlocalbindunlink"),), change)
     else:
-        yield Finding("ok", "unlink", f"closed: {said('streamlocalbindunlink')}")
+        yield Finding("ok", "unlink", f"closed: {describe('streamlocalbindunlink')}")
     if granted.loose:
         text = "other users of this machine can connect to the sockets that the key's holder makes"
-        yield Finding("open", "socket-mode", text, (said("streamlocalbindmask"),), "StreamLocalBindMask 0177")
+        yield Finding("open", "socket-mode", text, (describe("streamlocalbindmask"),), "StreamLocalBindMask 0177")
 
 
 def _flag(key: KeyAccess, topic: str, is_open: bool, flag: str, keyword: str, text: str, level: str) -> Finding:
     settings = key.settings
     if is_open:
-        why = (f"{_written(key, flag)} ({key.line.place})", settings.said(keyword))
+        why = (f"{_written(key, flag)} ({key.line.place})", settings.describe(keyword))
         return Finding("open" if level == "open" else "warn", topic, f"OPEN: {text}", why, _RESTRICT)
     permitted = getattr(key.options, flag.replace("-", "_"))
     if not permitted:
         return Finding("ok", topic, f"closed: {_written(key, flag)} ({key.line.place})")
     if settings.yes("disableforwarding") and flag in ("agent-forwarding", "x11-forwarding"):
         keyword = "disableforwarding"
-    if flag == "user-rc" and settings.one("forcecommand") != "none":
+    if flag == "user-rc" and settings.value("forcecommand") != "none":
         keyword = "forcecommand"
-    return Finding("ok", topic, f"closed: {settings.said(keyword)}")
+    return Finding("ok", topic, f"closed: {settings.describe(keyword)}")
 
 
 def _tunnel(key: KeyAccess, granted: Access) -> Finding:
-    said = key.settings.said("permittunnel")
+    setting = key.settings.describe("permittunnel")
     if not granted.tunnel:
-        return Finding("ok", "tunnel", f"closed: {said}")
+        return Finding("ok", "tunnel", f"closed: {setting}")
     text = "the key's holder can make network devices here (as root, or as the owner of a device)"
-    return Finding("open", "tunnel", text, (said, "no key option closes this in OpenSSH 9.2"), "PermitTunnel no")
+    return Finding("open", "tunnel", text, (setting, "no key option closes this in OpenSSH 9.2"), "PermitTunnel no")

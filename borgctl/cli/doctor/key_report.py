@@ -41,7 +41,7 @@ def gate(line: KeyLine, settings: Settings) -> Gate | None:
 
 
 def _command(options: KeyOptions, settings: Settings) -> str | None:
-    forced = settings.one("forcecommand")
+    forced = settings.value("forcecommand")
     return options.command if forced == "none" else forced
 
 
@@ -72,12 +72,12 @@ def _findings(place: Place, account: Login, settings: Settings, fingerprint: str
 
 def _forced(line: KeyLine, options: KeyOptions, settings: Settings, started: Gate | None, fingerprint: str) -> Finding:
     """Return a finding about the command that runs, whatever the key's holder asks for."""
-    said = settings.said("forcecommand")
-    why = f"command= ({line.place})" if settings.one("forcecommand") == "none" else said
+    setting = settings.describe("forcecommand")
+    why = f"command= ({line.place})" if settings.value("forcecommand") == "none" else setting
     command = _command(options, settings)
     if command is None:
         text = "the key's holder can run any command"
-        return Finding("open", "command", text, (f"no command= ({line.place})", said), _AUTHORIZE)
+        return Finding("open", "command", text, (f"no command= ({line.place})", setting), _AUTHORIZE)
     if started is None:
         text = f"this runs something other than the gate, or starts the gate in another way: {command[:200]}"
         return Finding("open", "command", text, (why,), _AUTHORIZE)

@@ -33,7 +33,7 @@ def variables(settings: Settings) -> Iterator[Finding]:
             text = f"sshd takes variables that act before the gate starts: {', '.join(names[:4])}"
             text += f" and {len(names) - 4} more" if len(names) > 4 else ""
             change = "take no more than AcceptEnv LANG LC_*; the gate needs none"
-            yield Finding("open", "environment", text, (settings.said("acceptenv", pattern),), change)
+            yield Finding("open", "environment", text, (settings.describe("acceptenv", pattern),), change)
     if not dangerous:
         patterns = " ".join(settings.words("acceptenv")) or "nothing"
         yield Finding("ok", "environment", f"closed: AcceptEnv takes {patterns}, which the gate drops")
@@ -46,12 +46,12 @@ def _matches(text: str, pattern: str) -> bool:
 
 def files_of_variables(login: Login, settings: Settings, options: KeyOptions) -> Iterator[Finding]:
     """Check variables that files set: ~/.ssh/environment and `environment=`, where sshd reads them."""
-    value = settings.one("permituserenvironment", "no")
+    value = settings.value("permituserenvironment", "no")
     if value == "no":
-        yield Finding("ok", "user-env", f"closed: {settings.said('permituserenvironment')}")
+        yield Finding("ok", "user-env", f"closed: {settings.describe('permituserenvironment')}")
         return
     names = [entry.partition("=")[0] for entry in options.environment]
-    why = (settings.said("permituserenvironment"), *([f"environment= sets {', '.join(names)}"] if names else []))
+    why = (settings.describe("permituserenvironment"), *([f"environment= sets {', '.join(names)}"] if names else []))
     path = f"{login.home}/.ssh/environment"
     try:
         problem = trouble(path, login.owners)

@@ -23,29 +23,29 @@ def findings(login: Login, settings: Settings, lines: list[KeyLine], paths: list
 
 
 def _lets_in(login: Login, settings: Settings) -> Iterator[Finding]:
-    said = settings.said
+    describe = settings.describe
     problems = []
     if not settings.yes("pubkeyauthentication"):
-        problems.append((said("pubkeyauthentication"), "PubkeyAuthentication yes"))
-    if login.uid == 0 and settings.one("permitrootlogin") == "no":
-        problems.append((said("permitrootlogin"), "PermitRootLogin forced-commands-only, or --login sudo"))
+        problems.append((describe("pubkeyauthentication"), "PubkeyAuthentication yes"))
+    if login.uid == 0 and settings.value("permitrootlogin") == "no":
+        problems.append((describe("permitrootlogin"), "PermitRootLogin forced-commands-only, or --login sudo"))
     methods = settings.words("authenticationmethods")
     if methods and not {"any", "publickey"} & set(methods):
-        problems.append((said("authenticationmethods"), f"AuthenticationMethods publickey for {login.name}"))
+        problems.append((describe("authenticationmethods"), f"AuthenticationMethods publickey for {login.name}"))
     if os.path.basename(login.shell) in _NO_SHELLS:
         problems.append((f"the login shell of {login.name} is {login.shell}", f"usermod --shell /bin/sh {login.name}"))
-    if settings.one("chrootdirectory") != "none":
-        problems.append((said("chrootdirectory"), f"ChrootDirectory none for {login.name}"))
+    if settings.value("chrootdirectory") != "none":
+        problems.append((describe("chrootdirectory"), f"ChrootDirectory none for {login.name}"))
     for reason, change in problems:
         yield Finding("error", "login", f"no pull can work as {login.name}", (reason,), change)
-    limits = [said(key) for key in ("allowusers", "denyusers", "allowgroups", "denygroups") if settings.words(key)]
+    limits = [describe(key) for key in ("allowusers", "denyusers", "allowgroups", "denygroups") if settings.words(key)]
     if limits:
         yield Finding("warn", "login", f"check that these let {login.name} in", tuple(limits))
     if not problems and not limits:
         yield Finding("ok", "login", f"sshd lets {login.name} in by key")
-    if login.uid == 0 and settings.one("permitrootlogin") == "yes" and settings.yes("passwordauthentication"):
+    if login.uid == 0 and settings.value("permitrootlogin") == "yes" and settings.yes("passwordauthentication"):
         change = "PermitRootLogin forced-commands-only, or prohibit-password"
-        yield Finding("warn", "login", "root can log in by password, too", (said("permitrootlogin"),), change)
+        yield Finding("warn", "login", "root can log in by password, too", (describe("permitrootlogin"),), change)
 
 
 def _key_files(login: Login, settings: Settings, paths: list[str]) -> Iterator[Finding]:
@@ -59,22 +59,24 @@ def _key_files(login: Login, settings: Settings, paths: list[str]) -> Iterator[F
             continue
         if problem:
             text = f"another user can add a key: {problem}"
-            why = (settings.said("strictmodes"),)
+            why = (settings.describe("strictmodes"),)
             if strict:
                 text = f"sshd refuses the file, or does not check so far up: {problem}"
             yield Finding("error" if strict else "open", "key-file", text, why, "chown and chmod go-w")
-    if settings.one("authorizedkeyscommand") != "none":
+    if settings.value("authorizedkeyscommand") != "none":
         text = "a program may give keys before sshd reads any file: doctor did not start it"
-        yield Finding("unseen", "key-file", text, (settings.said("authorizedkeyscommand"),))
+        yield Finding("unseen", "key-file", text, (settings.describe("authorizedkeyscommand"),))
 
 
 def _other_ways(settings: Settings, lines: list[KeyLine]) -> Iterator[Finding]:
     """Check certificates, which need no key line of their own."""
     authorities = [line for line in lines if line.options and line.options.cert_authority]
-    trusted = settings.one("trustedusercakeys")
+    trusted = settings.value("trustedusercakeys")
     if trusted != "none":
         text = "holders of certificates from these authorities get in, with the options that the certificates have"
-        yield Finding("warn", "certificates", text, (settings.said("trustedusercakeys"),), "trust none for this login")
+        yield Finding(
+            "warn", "certificates", text, (settings.describe("trustedusercakeys"),), "trust none for this login"
+        )
     for line in authorities:
         options = line.options
         assert options is not None
@@ -88,7 +90,7 @@ def _other_ways(settings: Settings, lines: list[KeyLine]) -> Iterator[Finding]:
 
 def authority_place(settings: Settings, blob: str) -> str | None:
     """Return where this key itself is trusted as an authority: its holder can then make certificates of any kind."""
-    path = settings.one("trustedusercakeys")
+    path = settings.value("trustedusercakeys")
     if path == "none":
         return None
     try:

@@ -56,17 +56,17 @@ class ChainCheck:
 
     def take(self, line: Line) -> None:
         """Take the next line."""
-        self._line, found = line, link(line.text)
+        self._line, entry = line, link(line.text)
         if line.first:
             self._skipped = None
-        if found is None:
+        if entry is None:
             self._foreign(line)
             self._skipped = self._skipped or hashlib.sha256()
             self._skipped.update(line.text + b"\n" * line.whole)
         else:
-            self._follow(line, found)
-            self._clock(found)
-            self.unfinished.take(found.record, found.sequence)
+            self._follow(line, entry)
+            self._clock(entry)
+            self.unfinished.take(entry.record, entry.sequence)
             self._skipped = None
         self._digest = digest(line.text)
 
@@ -105,57 +105,57 @@ class ChainCheck:
         else:
             self._find("odd", None, "this line is no record: torn by a crash, or not the gate's")
 
-    def _follow(self, line: Line, found: Link) -> None:
-        number = found.sequence
+    def _follow(self, line: Line, entry: Link) -> None:
+        number = entry.sequence
         if self.head is None:
             self.first = number
-            if not self._begins(line, found):
+            if not self._begins(line, entry):
                 self._find("broken", number, f"record {number} does not continue the lines before it")
         elif number > self.head.sequence + 1:
             missing = f"{self.head.sequence + 1} to {number - 1}" if number > self.head.sequence + 2 else number - 1
             self._find("broken", self.head.sequence + 1, f"missing before record {number}: {missing}")
         elif number <= self.head.sequence:
             self._find("broken", number, f"record {number} stands after record {self.head.sequence}")
-        elif not self._continues(line, found):
+        elif not self._continues(line, entry):
             text = f"record {number} was chained to another record {self.head.sequence} than the one before it"
             self._find("broken", self.head.sequence, text)
-        elif self._linked and found.digest is None:
+        elif self._linked and entry.digest is None:
             self._find("odd", number, f"record {number} was written by an older gate, which cannot read the chain")
         self.records += 1
-        self.head, self._linked = found.head, found.digest is not None
+        self.head, self._linked = entry.head, entry.digest is not None
         for head in self.wanted:
             if head.sequence == number:
                 self._met[head] = self._met.get(head, False) or head == self.head
 
-    def _continues(self, line: Line, found: Link) -> bool:
+    def _continues(self, line: Line, entry: Link) -> bool:
         """Tell whether a record continues the one before it, and covers the lines between that are no records."""
         assert self.head is not None
-        if found.digest is None:  # older than version 2: chained to the line before, whatever that is
-            return found.previous in (self._digest, self.head.digest if line.first else None)
-        return found.previous == self.head.digest and self._skips(found)
+        if entry.digest is None:  # older than version 2: chained to the line before, whatever that is
+            return entry.previous in (self._digest, self.head.digest if line.first else None)
+        return entry.previous == self.head.digest and self._skips(entry)
 
-    def _skips(self, found: Link) -> bool:
-        return bool(found.record.get("skipped") == (self._skipped and self._skipped.hexdigest()))
+    def _skips(self, entry: Link) -> bool:
+        return bool(entry.record.get("skipped") == (self._skipped and self._skipped.hexdigest()))
 
-    def _begins(self, line: Line, found: Link) -> bool:
+    def _begins(self, line: Line, entry: Link) -> bool:
         """Tell whether this can be a first record; how an older part ended, which is not here, is unknown."""
-        if found.digest is not None:
-            return (found.sequence > 1 or found.previous == START) and self._skips(found)
-        if line.first and found.sequence == 1:
-            return found.previous in (START, self._digest)
-        return line.first or found.previous == self._digest
+        if entry.digest is not None:
+            return (entry.sequence > 1 or entry.previous == START) and self._skips(entry)
+        if line.first and entry.sequence == 1:
+            return entry.previous in (START, self._digest)
+        return line.first or entry.previous == self._digest
 
-    def _clock(self, found: Link) -> None:
+    def _clock(self, entry: Link) -> None:
         try:
-            time = datetime.fromisoformat(str(found.record["time"]))
+            time = datetime.fromisoformat(str(entry.record["time"]))
         except ValueError:
             time = None
         if time is None or time.tzinfo is None:
-            self._find("odd", found.sequence, f"record {found.sequence} has no time")
+            self._find("odd", entry.sequence, f"record {entry.sequence} has no time")
             return
         if self._time and self._time - time > _TOLERANCE:
             seconds = round((self._time - time).total_seconds())
-            self._find("odd", found.sequence, f"the clock was set back {seconds} s before record {found.sequence}")
+            self._find("odd", entry.sequence, f"the clock was set back {seconds} s before record {entry.sequence}")
         self._time = time
 
     def _find(self, kind: str, sequence: int | None, text: str) -> None:

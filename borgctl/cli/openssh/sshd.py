@@ -1,7 +1,7 @@
 """sshd's settings for one login, by its own answer (`sshd -T -C user=…,host=…,addr=…`): we do not interpret its files.
 
 settings = ask(Question("root", "192.0.2.1"))
-settings.one("allowtcpforwarding") == "yes"     settings.said("allowtcpforwarding") == "AllowTcpForwarding yes (…)"
+settings.value("permittty") == "yes"     settings.describe("permittty") == "PermitTTY yes (the default of sshd)"
 """
 
 import os
@@ -66,7 +66,7 @@ class Settings:
     values: Mapping[str, tuple[str, ...]]
     configuration: Configuration = _NO_FILES
 
-    def one(self, keyword: str, default: str = "none") -> str:
+    def value(self, keyword: str, default: str = "none") -> str:
         """Return the value of a keyword that occurs once."""
         return self.values.get(keyword, (default,))[0]
 
@@ -76,13 +76,13 @@ class Settings:
 
     def yes(self, keyword: str) -> bool:
         """Tell whether a setting is on."""
-        return self.one(keyword, "no") == "yes"
+        return self.value(keyword, "no") == "yes"
 
-    def said(self, keyword: str, value: str | None = None) -> str:
+    def describe(self, keyword: str, value: str | None = None) -> str:
         """Return a setting and its place, for people."""
-        shown = self.one(keyword) if value is None else value
-        place = self.configuration.place(keyword, shown.partition(" ")[0])
-        return f"{_SPELLED.get(keyword, keyword)} {shown} ({place or 'the default of sshd'})"
+        text = self.value(keyword) if value is None else value
+        place = self.configuration.place(keyword, text.partition(" ")[0])
+        return f"{_SPELLED.get(keyword, keyword)} {text} ({place or 'the default of sshd'})"
 
 
 def ask(question: Question) -> Settings:

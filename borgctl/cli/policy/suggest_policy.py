@@ -43,32 +43,32 @@ class Unwise(Exception):  # noqa: N818 - reads as what it says
     """There is no suggestion for a request; the message says what to do instead."""
 
 
-def allow(policy: Policy, asked: Request, facts: Facts) -> tuple[Policy, list[Added]]:
+def allow(policy: Policy, request: Request, facts: Facts) -> tuple[Policy, list[Added]]:
     """Return a policy that allows the request, and the names of the entries that were added; raise Unwise."""
     added: list[Added] = []
     for _ in range(_MOST_STEPS):
         try:
-            judge(policy, asked, facts)
+            judge(policy, request, facts)
         except BorgctlError as error:
-            policy, key = _add(policy, asked, facts, error.reason.code)
+            policy, key = _add(policy, request, facts, error.reason.code)
             added.append(key)
         else:
             return policy, list(dict.fromkeys(added))
     raise Unwise("it needs more entries than a request can")
 
 
-def stand_in(file: str, asked: Request, facts: Facts, reason: str) -> Policy:
+def stand_in(file: str, request: Request, facts: Facts, reason: str) -> Policy:
     """Return a stand-in for a policy that cannot be read: it offers all that is asked except what was refused."""
-    repository = asked.options.repository
+    repository = request.options.repository
     jobs: dict[str, Job] = {}
     commands: dict[str, Offer] = {}
-    match asked.order:
+    match request.order:
         case Run(job) if reason != "unknown-job":
             jobs = {str(job): _job(job)}
         case Borg(command, options, _, paths) if reason != "command-not-offered":
             names = frozenset() if reason == "option-not-offered" else frozenset(name for name, _ in options)
             commands = {command: Offer(command, 0, names, () if reason == "path-not-offered" else paths)}
-    transport = () if reason == "transport-not-offered" else (_transport(asked, facts),)
+    transport = () if reason == "transport-not-offered" else (_transport(request, facts),)
     path = str(repository) if repository and reason != "unknown-repository" else "/srv/unnamed"
     return Policy(
         file=file,
@@ -99,10 +99,10 @@ def merge(known: Policy | None, policy: Policy, added: list[Added]) -> Policy:
     return known
 
 
-def _add(policy: Policy, asked: Request, facts: Facts, reason: str) -> tuple[Policy, Added]:
+def _add(policy: Policy, request: Request, facts: Facts, reason: str) -> tuple[Policy, Added]:
     """Return the policy with the entry for whose lack the request was refused, and the name of that entry."""
-    repository = asked.options.repository
-    match reason, asked.order:
+    repository = request.options.repository
+    match reason, request.order:
         case "unknown-job", Run(job):
             return dataclasses.replace(policy, jobs=policy.jobs | {str(job): _job(job)}), ("jobs", str(job))
         case (("command-not-offered" | "option-not-offered" | "path-not-offered"), Borg() as order):
@@ -115,13 +115,13 @@ def _add(policy: Policy, asked: Request, facts: Facts, reason: str) -> tuple[Pol
             more = (*policy.repositories, Repository(Template(str(repository)), True, 0))
             return dataclasses.replace(policy, repositories=more), ("repositories", str(repository))
         case "transport-not-offered", _:
-            transports = policy.transports | {_transport(asked, facts)}
+            transports = policy.transports | {_transport(request, facts)}
             return dataclasses.replace(policy, transports=transports), ("transports", "")
     raise Unwise(REASONS[reason].advice)
 
 
-def _transport(asked: Request, facts: Facts) -> str:
-    return "socket" if asked.options.socket else "local" if facts.local else "stdio"
+def _transport(request: Request, facts: Facts) -> str:
+    return "socket" if request.options.socket else "local" if facts.local else "stdio"
 
 
 def _job(name: JobName) -> Job:

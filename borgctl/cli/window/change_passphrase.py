@@ -158,7 +158,7 @@ def _opens(policy: Policy, path: RepositoryPath, secret: bytes, wait: float) -> 
             raise BadValue(f"borg ended with status {status}: {_last(output)}; call again")
         if status == 2 and "passphrase" not in _last(output):
             raise BadValue(f"borg failed: {_last(output)}; call again")
-        if status == 0 and session.base.kept("key", path) and not session.kept:
+        if status == 0 and session.base.kept("key", path) and not session.key_pinned:
             raise BadValue("the gate did not pin the new key: see the audit log, and call again")
     return status == 0
 

@@ -41,10 +41,10 @@ def relocate(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *
 
 
 def _move(base: StateDir, path: RepositoryPath, old: RepositoryPath) -> str:
-    known = base.kept("repository", old)
-    if known is None:
+    identity = base.kept("repository", old)
+    if identity is None:
         raise BadValue(f"no repository {old.text!r} is known here: is that the path that the policy had?")
-    if old == path or base.kept("repository", path) not in (None, known):
+    if old == path or base.kept("repository", path) not in (None, identity):
         raise BadValue(f"another repository is known here at {path.text!r}: forget that first, with --forget")
     base.keep("moved", path, old.text)
     for kind in _KINDS:
@@ -52,7 +52,7 @@ def _move(base: StateDir, path: RepositoryPath, old: RepositoryPath) -> str:
             base.keep(kind, path, text)
     for kind in _KINDS:
         base.forget(kind, old)
-    return f"the repository {known} is expected at {path.text} from now on; another one, or another key, is refused"
+    return f"the repository {identity} is expected at {path.text} from now on; another one, or another key, is refused"
 
 
 def _forget(base: StateDir, path: RepositoryPath) -> str:
@@ -66,19 +66,19 @@ def _forget(base: StateDir, path: RepositoryPath) -> str:
 
 
 def _accept_earlier(base: StateDir, path: RepositoryPath) -> str:
-    known = base.kept("repository", path)
-    if known is None:
+    identity = base.kept("repository", path)
+    if identity is None:
         raise BadValue(f"no repository {path.text!r} is known here: was it ever used?")
-    with _below(base.fd, "borg", ".config", "borg", "security", known) as security:
+    with _below(base.fd, "borg", ".config", "borg", "security", identity) as security:
         if security is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink("manifest-timestamp", dir_fd=security)
     with _below(base.fd, "borg", ".cache", "borg") as cache:
         if cache is not None:
-            clear(cache, known)
+            clear(cache, identity)
     return (
-        f"borg will accept the next state of the repository {known} that the server shows, even an older one than it "
-        "saw last: archives made since then are gone"
+        f"borg will accept the next state of the repository {identity} that the server shows, also one that is older "
+        "than what it saw last: archives made since then are gone"
     )
 
 
@@ -104,14 +104,14 @@ def _below(top: int, *names: str) -> Iterator[int | None]:
 
 
 def _advise(base: StateDir, path: RepositoryPath) -> str:
-    known = base.kept("repository", path)
-    if known is None:
+    identity = base.kept("repository", path)
+    if identity is None:
         raise BadValue(
             f"no repository {path.text!r} is known here: say --from OLD-PATH, or --forget where there is none"
         )
     if base.known_elsewhere("repository", path):  # a run saw it here, and its borg refused it
-        raise BadValue(f"the repository {known} was at another path before: say --from OLD-PATH")
+        raise BadValue(f"the repository {identity} was at another path before: say --from OLD-PATH")
     return (
-        f"nothing to do: the repository {known} is expected at {path.text}; "
+        f"nothing to do: the repository {identity} is expected at {path.text}; "
         "if another repository is there now, say --forget"
     )

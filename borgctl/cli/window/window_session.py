@@ -43,7 +43,7 @@ WAIT = 15.0  # seconds: between two commands the server opens the next window
 class WindowSession:
     """A window that the gate has given us.
 
-    `ended` is the reason why borg had to end, if there is one. `kept`: the gate has pinned a changed key
+    `ended` is the reason why borg had to end, if there is one. `key_pinned`: the gate has pinned a changed key
     (`WindowRequest.renew`).
     """
 
@@ -53,7 +53,7 @@ class WindowSession:
     directory: str
     connection: socket
     ended: str | None = None
-    kept: bool = False
+    key_pinned: bool = False
 
     def borg(
         self,
@@ -104,7 +104,7 @@ class WindowSession:
                 stream.finish()
         window_protocol.send(self.connection, {"status": status})
         while self.ended is None and (message := window_protocol.receive(self.connection)) is not None:
-            self.kept |= message.get("kept") is True
+            self.key_pinned |= message.get("kept") is True
         return status
 
     def _env(self) -> dict[str, str]:

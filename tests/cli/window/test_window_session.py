@@ -94,7 +94,7 @@ def test_borg_gets_the_gates_environment_the_repository_and_the_passphrase_once(
     assert session.borg(["list", "::a b"], b"the secret", given=b"from us") == 7
     gate.join(20)
     assert told == [{"status": 7}]
-    assert session.kept
+    assert session.key_pinned
     assert (tmp_path / "argv").read_text() == "list\n::a b\n"
     assert (tmp_path / "secret").read_text() == "the secret"
     assert (tmp_path / "stdin").read_text() == "from us"
@@ -114,7 +114,7 @@ def test_a_repository_that_was_moved_is_accepted_as_in_a_run(session, ends, tmp_
     threading.Thread(target=lambda: answered(ends[1], {})).start()
     session.borg(["list"], None, given=b"")
     assert "BORG_RELOCATED_REPO_ACCESS_IS_OK=yes" in (tmp_path / "env").read_text()
-    assert not session.kept
+    assert not session.key_pinned
 
 
 @pytest.mark.parametrize(
