@@ -14,12 +14,13 @@ from borgctl.borg import command_line, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.environment import borg_environment
 from borgctl.borg.log_messages import DAMAGED, BorgLog
+from borgctl.borg.version import check_version, opened_besides
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate import transport
 from borgctl.gate.invocation import Invocation, accept, brief
 from borgctl.gate.outcome import RunResult
-from borgctl.gate.run import Runner, check_version, opened_besides
+from borgctl.gate.run import Runner
 from borgctl.gate.stdio import ProtocolFds
 from borgctl.gate.window import Window
 from borgctl.policy.decide import Decision
@@ -27,7 +28,7 @@ from borgctl.policy.model import Policy
 from borgctl.process.spawn import Wall
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
-from borgctl.state import borg_version, former_hostnames, passphrase, requirements
+from borgctl.state import borg_version, former_hostnames, passphrase, pins, requirements, run_locks
 from borgctl.state.repository_identity import Identity
 from borgctl.state.skipped_mounts import file_systems
 from borgctl.state.state_dir import StateDir
@@ -35,38 +36,46 @@ from borgctl.wire import frames
 
 
 def carry_out(
-    story: Invocation, policy: Policy, decided: Decision, hostname: str, wires: ProtocolFds, pinned: int | None
+    invocation: Invocation,
+    policy: Policy,
+    decided: Decision,
+    hostname: str,
+    protocol_fds: ProtocolFds,
+    pinned: int | None,
 ) -> RunResult:
     """Do what was decided; raise BorgctlError where it cannot be done."""
     decision = decided.granted
     base = StateDir.open(policy.base)
-    with base.session(policy.limits.sessions):
+    with run_locks.session(base, policy.limits.sessions):
         if isinstance(decision, HelloReply):
-            return _greet(story, policy, base, decision)
+            return _greet(invocation, policy, base, decision)
         if isinstance(decision, WindowGrant):
-            return _hold(story, base, decision, wires, pinned)
-        return _run(story, policy, base, decided, decision, hostname, wires, pinned)
+            return _hold(invocation, base, decision, protocol_fds, pinned)
+        return _run(invocation, policy, base, decided, decision, hostname, protocol_fds, pinned)
 
 
 def _run(
-    story: Invocation,
+    invocation: Invocation,
     policy: Policy,
     base: StateDir,
     decided: Decision,
     decision: BorgCommand,
     hostname: str,
-    wires: ProtocolFds,
+    protocol_fds: ProtocolFds,
     pinned: int | None,
 ) -> RunResult:
     """Run borg, with all that belongs to this run alone; record what is about to run."""
     held = requirements.require(policy, decision)
     owner = plan.owner(held)
-    with base.lock_repository(decision.repository), base.run_directory(story.run, *owner) as directory:
+    with (
+        run_locks.lock_repository(base, decision.repository),
+        run_locks.run_directory(base, invocation.run, *owner) as directory,
+    ):
         base.give_borg(*owner)
-        base.clear_cache_lock(decision.repository)
+        pins.clear_cache_lock(base, decision.repository)
         identity = _identity(decision, base)
-        connection = _connected(decision, wires, pinned)
-        moved = bool(base.noted("moved", decision.repository))
+        connection = _connected(decision, protocol_fds, pinned)
+        moved = bool(pins.note(base, "moved", decision.repository))
         env = borg_environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
         own = (base.borg, f"{directory}/tmp")
         version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
@@ -74,31 +83,31 @@ def _run(
         wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version), decision.devices)
         words = command_line.build(decision, policy.borg)
         renamed = _renamed(policy, base, hostname)
-        accept(story, _told(decision, words, env) | {"sandbox": held.told if held else "off"} | renamed)
-        where = (directory, connection, policy.passphrase, policy.limits, story.output)
-        with story.warned_files() as files:
+        accept(invocation, _told(decision, words, env) | {"sandbox": held.told if held else "off"} | renamed)
+        where = (directory, connection, policy.passphrase, policy.limits, invocation.output)
+        with invocation.warned_files() as files:
             heard = BorgLog(decision.command, files.add)
             runner = Runner(decision, words, env, *where, identity.agree, wall, heard)
             ending = runner.run()
-        story.known |= {"said": runner.said or None, "listed": files.listed}
+        invocation.known |= {"said": runner.said or None, "listed": files.listed}
         if ending.outcome in ("ok", "warning"):
             identity.settle()
         if moved and ending.outcome in ("ok", "warning"):
-            base.forget("moved", decision.repository)
+            pins.delete(base, "moved", decision.repository)
     if ending.reason == DAMAGED:
-        assert story.log is not None
-        story.log.append(_damage(story, ending))
+        assert invocation.log is not None
+        invocation.log.append(_damage(invocation, ending))
     return ending
 
 
-def _greet(story: Invocation, policy: Policy, base: StateDir, greeting: HelloReply) -> RunResult:
+def _greet(invocation: Invocation, policy: Policy, base: StateDir, greeting: HelloReply) -> RunResult:
     """Answer hello; `obstacles` are the reasons for which a run would fail at once."""
-    accept(story, {"command": "hello"})
+    accept(invocation, {"command": "hello"})
     version: str | None = None
     obstacles: list[BorgctlError] = []
     try:
         version = borg_version.asked(
-            policy, plan.prepare(policy.sandbox, policy.user, policy.borg), base, story.run
+            policy, plan.prepare(policy.sandbox, policy.user, policy.borg), base, invocation.run
         ).text
     except BorgctlError as error:
         obstacles.append(error)
@@ -111,23 +120,25 @@ def _greet(story: Invocation, policy: Policy, base: StateDir, greeting: HelloRep
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     skipped = {name: number for name, job in policy.jobs.items() if (number := len(file_systems(job)))}
     known = {"borg": version, "time": now, "obstacles": [error.reason.code for error in obstacles]}
-    story.output.event(frames.HELLO, **greeting.offer, **known, skipped_mounts=skipped)
+    invocation.output.event(frames.HELLO, **greeting.offer, **known, skipped_mounts=skipped)
     return RunResult("ok", "gate", 0, detail="; ".join(error.detail for error in obstacles) or None)
 
 
-def _hold(story: Invocation, base: StateDir, opening: WindowGrant, wires: ProtocolFds, pinned: int | None) -> RunResult:
+def _hold(
+    invocation: Invocation, base: StateDir, opening: WindowGrant, protocol_fds: ProtocolFds, pinned: int | None
+) -> RunResult:
     """Hold a window open for one command of the client's own admin."""
 
     def record(claim: dict[str, Any]) -> None:
-        assert story.log is not None
-        story.log.append({"type": "window", "run": story.run, **brief(story), **claim})
+        assert invocation.log is not None
+        invocation.log.append({"type": "window", "run": invocation.run, **brief(invocation), **claim})
 
-    with base.run_directory(story.run, os.geteuid(), os.getegid()) as directory:
+    with run_locks.run_directory(base, invocation.run, os.geteuid(), os.getegid()) as directory:
         agree = _identity(opening, base).agree
-        connection = _connected(opening, wires, pinned)
+        connection = _connected(opening, protocol_fds, pinned)
         told = {"command": opening.command, "repository": str(opening.repository), "rule": opening.rule}
-        accept(story, {**told, "transport": opening.transport, "seconds": opening.seconds})
-        return Window(opening, base, directory, connection, story.output, agree, record).run()
+        accept(invocation, {**told, "transport": opening.transport, "seconds": opening.seconds})
+        return Window(opening, base, directory, connection, invocation.output, agree, record).run()
 
 
 def _told(launch: BorgCommand, words: list[str], env: Mapping[str, str]) -> dict[str, Any]:
@@ -163,15 +174,17 @@ def _wall(held: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Wall:
     return plan.wall(held, rules, policy.limits.memory)
 
 
-def _connected(launch: BorgCommand | WindowGrant, wires: ProtocolFds, pinned: int | None) -> transport.Connection:
+def _connected(
+    launch: BorgCommand | WindowGrant, protocol_fds: ProtocolFds, pinned: int | None
+) -> transport.Connection:
     """Return the connection that was judged, whatever else the peer announced."""
     if launch.transport != "socket":
-        return transport.stdio(wires.source, wires.sink)
+        return transport.stdio(protocol_fds.source, protocol_fds.sink)
     assert pinned is not None
     return transport.connect(pinned)
 
 
-def _damage(story: Invocation, ending: RunResult) -> dict[str, Any]:
+def _damage(invocation: Invocation, ending: RunResult) -> dict[str, Any]:
     """Return the alert that borg has found the repository damaged, with the first lines of what it found."""
-    where = {name: story.known.get(name) for name in ("policy", "job", "repository")}
-    return {"type": "alert", "run": story.run, "reason": ending.reason, **where, "found": list(ending.found)}
+    where = {name: invocation.known.get(name) for name in ("policy", "job", "repository")}
+    return {"type": "alert", "run": invocation.run, "reason": ending.reason, **where, "found": list(ending.found)}

@@ -16,11 +16,13 @@ from collections.abc import Callable, Mapping, Sequence
 from borgctl.data_class import dataclass, field
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath
+from borgctl.gate.child_streams import Stream, start
 from borgctl.gate.output import Output
-from borgctl.gate.supervise import HOOK_ENDING, Stream, Watch, start
+from borgctl.gate.supervise import Watch
 from borgctl.process import leftovers
 from borgctl.process.leftovers import Remains
 
+HOOK_ENDING = ((0.0, signal.SIGTERM), (10.0, signal.SIGKILL))
 _MOST_NAMED = 20  # processes of one hook
 
 

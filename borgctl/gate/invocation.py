@@ -42,61 +42,63 @@ class Invocation:
         return self.log.warned_files(self.run)
 
 
-def accept(story: Invocation, told: dict[str, Any]) -> None:
+def accept(invocation: Invocation, told: dict[str, Any]) -> None:
     """Record that we are about to act. No record, no run."""
-    story.known |= told
-    assert story.log is not None
-    story.log.append({"type": "accept", "run": story.run, **story.known})
-    story.accepted = time.monotonic()
+    invocation.known |= told
+    assert invocation.log is not None
+    invocation.log.append({"type": "accept", "run": invocation.run, **invocation.known})
+    invocation.accepted = time.monotonic()
     public = {key: told[key] for key in ("command", "job", "repository") if told.get(key)}
-    if story.output.json:
-        story.output.event(frames.START, **public)
+    if invocation.output.json:
+        invocation.output.event(frames.START, **public)
     if told.get("renamed"):
-        story.output.say(
+        invocation.output.say(
             "the client was renamed, and archives of its former name are pruned no more: 'borgctl lint' there"
         )
 
 
-def end(story: Invocation, ending: RunResult) -> int:
+def end(invocation: Invocation, ending: RunResult) -> int:
     """Record and tell how it ended."""
-    assert story.log is not None and story.accepted is not None
+    assert invocation.log is not None and invocation.accepted is not None
     told = {"outcome": ending.outcome, "origin": ending.origin, "code": ending.code, "reason": ending.reason}
-    more = _details(story, ending, time.monotonic() - story.accepted)
-    head = story.log.append({"type": "exit", "run": story.run, **brief(story), **told, **more})
+    more = _details(invocation, ending, time.monotonic() - invocation.accepted)
+    head = invocation.log.append({"type": "exit", "run": invocation.run, **brief(invocation), **told, **more})
     counted = {"skipped_mounts": len(ending.skipped) or None, "warnings": dict(ending.warnings) or None}
     counted |= ending.pruned.counts if ending.pruned else {}
-    said = {**told, **counted, "audit": story.log.told(head, story.seen)}
-    story.output.event(frames.EXIT, **{key: value for key, value in said.items() if value is not None})
+    said = {**told, **counted, "audit": invocation.log.told(head, invocation.seen)}
+    invocation.output.event(frames.EXIT, **{key: value for key, value in said.items() if value is not None})
     return ending.code
 
 
-def refuse(story: Invocation, error: BorgctlError) -> int:
+def refuse(invocation: Invocation, error: BorgctlError) -> int:
     """Record a refusal (or a run that broke off) with all we know, and tell the peer its reason and the run's id."""
     ending = by_gate(error.reason.code)
-    kind = {"type": "refuse"} if story.accepted is None else {"type": "exit", "outcome": ending.outcome}
-    record = {**kind, "run": story.run, **story.known, "reason": error.reason.code, "detail": error.detail}
-    log, audit = story.log or Log.fallback(locations.default_log()), None
+    kind = {"type": "refuse"} if invocation.accepted is None else {"type": "exit", "outcome": ending.outcome}
+    record = {**kind, "run": invocation.run, **invocation.known, "reason": error.reason.code, "detail": error.detail}
+    log, audit = invocation.log or Log.fallback(locations.default_log()), None
     try:
-        audit = log.told(log.append({**record, "code": ending.code}), story.seen)
+        audit = log.told(log.append({**record, "code": ending.code}), invocation.seen)
     except BorgctlError as failure:
-        story.output.say(f"this refusal could not be recorded: {failure.reason.code}")
-    detail = f"{error.detail}; " if story.local else ""
-    story.output.say(f"{ending.outcome}: {error.reason.code}: {detail}{error.hint} (run {story.run})")
+        invocation.output.say(f"this refusal could not be recorded: {failure.reason.code}")
+    detail = f"{error.detail}; " if invocation.local else ""
+    invocation.output.say(f"{ending.outcome}: {error.reason.code}: {detail}{error.hint} (run {invocation.run})")
     told = {"outcome": ending.outcome, "origin": "gate", "code": ending.code, "reason": error.reason.code}
-    story.output.event(frames.EXIT, **told, **({"audit": audit} if audit else {}))
+    invocation.output.event(frames.EXIT, **told, **({"audit": audit} if audit else {}))
     return ending.code
 
 
-def brief(story: Invocation) -> dict[str, Any]:
+def brief(invocation: Invocation) -> dict[str, Any]:
     """Return what an exit record repeats of its accept record."""
-    return {name: story.known.get(name) for name in ("policy", "key", "peer", "command", "job", "repository", "said")}
+    return {
+        name: invocation.known.get(name) for name in ("policy", "key", "peer", "command", "job", "repository", "said")
+    }
 
 
-def _details(story: Invocation, ending: RunResult, seconds: float) -> dict[str, Any]:
+def _details(invocation: Invocation, ending: RunResult, seconds: float) -> dict[str, Any]:
     """Return what only our own log tells of an ending."""
     sent, received = ending.counts or (None, None)
     always = {"signal": ending.signal, "duration": round(seconds, 3), "sent": sent, "received": received}
-    listed = story.known.get("listed") if ending.warnings else None
+    listed = invocation.known.get("listed") if ending.warnings else None
     pruned = ending.pruned.record if ending.pruned else None
     some = {"reading": ending.reading, "listed": listed, "warnings": dict(ending.warnings), "pruned": pruned}
     some |= {name: list(getattr(ending, name)) for name in ("found", "skipped", "hooks")}

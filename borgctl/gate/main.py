@@ -35,39 +35,39 @@ from borgctl.wire import gate_argv
 def main() -> NoReturn:
     """Tell one story and exit with its status; only a stated success is one."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))  # until Watch.start
-    wires = stdio.take()
+    protocol_fds = stdio.take()
     environment = dict(os.environb)
     for name in list(environment):
         with contextlib.suppress(OSError, ValueError):  # a peer may send one without a name
             del os.environb[name]
     time.tzset()  # the interpreter has read TZ, which may be the peer's
     run = os.urandom(8).hex()
-    story = Invocation(run, Output(2, run), local=b"SSH_CONNECTION" not in environment)
+    invocation = Invocation(run, Output(2, run), local=b"SSH_CONNECTION" not in environment)
     try:
-        status = end(story, _serve(story, sys.argv[1:], environment, wires))
+        status = end(invocation, _serve(invocation, sys.argv[1:], environment, protocol_fds))
     except BorgctlError as error:
-        status = refuse(story, error)
+        status = refuse(invocation, error)
     except Exception as error:
-        status = refuse(story, BorgctlError("internal", f"{type(error).__name__}: {error}"))
-    story.output.flush()
+        status = refuse(invocation, BorgctlError("internal", f"{type(error).__name__}: {error}"))
+    invocation.output.flush()
     os._exit(status)
 
 
 def _serve(
-    story: Invocation, arguments: list[str], environment: Mapping[bytes, bytes], wires: ProtocolFds
+    invocation: Invocation, arguments: list[str], environment: Mapping[bytes, bytes], protocol_fds: ProtocolFds
 ) -> RunResult:
     """Decide and run; every way of saying no is a BorgctlError."""
     command = environment.get(b"SSH_ORIGINAL_COMMAND")
     file, key = _arguments(arguments)
-    story.known = _asked(file, key, command, environment)
-    policy = _policy(story, file)
+    invocation.known = _asked(file, key, command, environment)
+    policy = _policy(invocation, file)
     pinned = _pinned(policy, command, environment)
-    facts = Facts(Names(sent_environment.hostname(), "", datetime.now().astimezone()), story.local)
-    decided = decide.decide(policy, command, environment, facts, story.heard)
+    facts = Facts(Names(sent_environment.hostname(), "", datetime.now().astimezone()), invocation.local)
+    decided = decide.decide(policy, command, environment, facts, invocation.heard)
     from borgctl.gate import granted  # noqa: PLC0415 - half of a start, which a refusal does not need
 
     gc.enable()  # see __main__
-    return granted.carry_out(story, policy, decided, facts.names.hostname, wires, pinned)
+    return granted.carry_out(invocation, policy, decided, facts.names.hostname, protocol_fds, pinned)
 
 
 def _arguments(words: list[str]) -> tuple[str, str | None]:
@@ -89,15 +89,15 @@ def _asked(file: str, key: str | None, command: bytes | None, environment: Mappi
     return {"policy": file, "key": key, "peer": peer[0] or None, "request": text}
 
 
-def _policy(story: Invocation, file: str) -> Policy:
+def _policy(invocation: Invocation, file: str) -> Policy:
     """Read the policy and open its log; where it cannot be read, leave a log in which that can be written down."""
     try:
         policy = load.read(file)
     except load.InvalidPolicy as error:
-        story.log = Log.fallback(error.log or locations.default_log())
+        invocation.log = Log.fallback(error.log or locations.default_log())
         raise
-    story.known["digest"] = policy.digest
-    story.log = Log.open(policy.audit.file, syslog=policy.audit.syslog)
+    invocation.known["digest"] = policy.digest
+    invocation.log = Log.open(policy.audit.file, syslog=policy.audit.syslog)
     return policy
 
 

@@ -15,24 +15,25 @@ from borgctl.borg import environment, log_filter, relay
 from borgctl.borg.command import BorgCommand
 from borgctl.borg.dry_run import DryRun
 from borgctl.borg.log_messages import DAMAGED, BorgLog
-from borgctl.borg.options import COMMANDS
 from borgctl.borg.prune_list import Pruning
+from borgctl.borg.termination import BORG_ENDING
 from borgctl.borg.warning_kinds import OTHER, written
 from borgctl.data_class import dataclass, field, replace
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
+from borgctl.gate.child_streams import Stream, start
 from borgctl.gate.hooks import Hooks
 from borgctl.gate.outcome import RunResult, by_gate, instead
 from borgctl.gate.output import Output
-from borgctl.gate.supervise import BORG_ENDING, Stream, Watch, start
-from borgctl.gate.transport import Connection, Door
+from borgctl.gate.relay_listener import RelayListener
+from borgctl.gate.supervise import Watch
+from borgctl.gate.transport import Connection
 from borgctl.gate.verdict import verdict
 from borgctl.policy.locations import home
 from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, spawn
 from borgctl.process.named_pipes import Waiting
 from borgctl.state import passphrase, source_paths
-from borgctl.state.borg_version import Version
 from borgctl.state.skipped_mounts import file_systems
 
 _SECONDS_TO_SETTLE = 60.0  # for the hooks that run after borg, beyond what each may take
@@ -42,21 +43,6 @@ _LONGEST_SAID = 300  # characters of a line in the log
 _NO_MEMORY = re.compile(
     r"MemoryError\b|ImportError: [^:]{1,200}: failed to map segment"
 )  # Python's, a line's beginning
-
-
-def check_version(launch: BorgCommand, version: Version) -> None:
-    """Raise BorgctlError where the installed borg does not know an option of the launch."""
-    for name, _ in launch.options:
-        since = COMMANDS[launch.command].options[name].since
-        if version.series < tuple(int(part) for part in since.split(".")):
-            raise BorgctlError("borg-unsupported", f"--{name} came with borg {since}; here is {version.text}")
-
-
-def opened_besides(launch: BorgCommand, version: Version) -> tuple[str, ...]:
-    """Return the directories that this borg opens besides those of the launch: 1.2 the one above each path."""
-    if version.series >= (1, 4):
-        return ()
-    return tuple(os.path.dirname(path.text) for path in launch.paths)
 
 
 @dataclass(slots=True)
@@ -125,17 +111,17 @@ class Runner:
             self.secret, environment.hook_environment(home(), self.launch.job, "")
         )
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
-        door = Door(self.directory, self.connection, self.agree)
+        relay_listener = RelayListener(self.directory, self.connection, self.agree)
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = environment.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
             wall = spawn.Wall(self._last_act, self.wall.kinds)
             child, streams = start(self.output, "borg", self.words, env, self._disclose, fds, wall, _NO_MEMORY)
         except spawn.Unprepared as error:
-            door.close()
+            relay_listener.close()
             raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
         except OSError as error:
-            door.close()
+            relay_listener.close()
             raise BorgctlError("borg-missing", f"{self.words[0]!r}: {error.strerror}") from None
         finally:
             for fd in fds.values():
@@ -143,14 +129,14 @@ class Runner:
         skipped = file_systems(self.launch)  # what the hooks have mounted, too
         waiting = Waiting(lambda: (child.pid, *spawn.descendants(child.pid)), _SECONDS_AT_A_PIPE)
         look = partial(self._look, waiting) if self.launch.devices else lambda: None
-        status = watch.run(child, streams, BORG_ENDING, door, before_end=self._note_reading, look=look)
+        status = watch.run(child, streams, BORG_ENDING, relay_listener, before_end=self._note_reading, look=look)
         if status != 0:
             self._keep("borg", streams)
         if self._listed is not None:
             self.output.say(str(self._listed))
         short = any(stream.lines.met for stream in streams)
         reason = self.log.reason(status)
-        ending = verdict(status, door, watch.stopped, short=short, reason=reason, dry=self.launch.dry)
+        ending = verdict(status, relay_listener, watch.stopped, short=short, reason=reason, dry=self.launch.dry)
         found = tuple(self.log.found) if ending.reason == DAMAGED else ()
         if self.log.warnings and not self.output.json:
             self.output.say(f"borg's warnings: {written(self.log.warnings)}")

@@ -13,39 +13,26 @@ first reason to end stays the reason. It does not know borg.
 
 import math
 import os
-import re
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Self
 
 from borgctl.data_class import dataclass, field
-from borgctl.gate.output import Lines, Output
-from borgctl.gate.transport import Door
+from borgctl.gate.child_streams import Stream
+from borgctl.gate.output import Output
+from borgctl.gate.relay_listener import RelayListener
 from borgctl.process import spawn
 from borgctl.process.event_loop import EventLoop, Signals, Termination, Timer
 from borgctl.process.spawn import Child
 
 MOST_RESULT = 256 * 1024 * 1024  # bytes of stdout of one child
-# To end borg: INT to it alone (it writes a checkpoint and needs its relay for that), TERM to it alone, KILL to all. The
-# seconds count from the one before.
-BORG_ENDING = ((0.0, signal.SIGINT), (20.0, signal.SIGTERM), (10.0, signal.SIGKILL))
-HOOK_ENDING = ((0.0, signal.SIGTERM), (10.0, signal.SIGKILL))
 _GRACE = 2.0  # seconds from the end of the server's bytes to a disconnect: borg sees it too, and ends by itself
 _TICK = 1.0  # seconds: the longest wait without a look at what nothing tells of
 _READ = 65536
 _PIPE = 1 << 20  # bytes: the most that a pipe holds (proc(5) pipe-max-size)
-_NO_WALL = spawn.Wall()
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """A pipe from a child: our end and where its lines go."""
-
-    fd: int
-    lines: Lines
 
 
 @dataclass(slots=True)
@@ -92,7 +79,7 @@ class Watch:
         child: Child,
         streams: Sequence[Stream],
         ending: Sequence[tuple[float, int]],
-        door: Door | None = None,
+        relay_listener: RelayListener | None = None,
         seconds: float = math.inf,
         before_end: Callable[[], object] = lambda: None,
         at_end: Callable[[Child], object] = spawn.kill_group,
@@ -109,8 +96,8 @@ class Watch:
         late = self._loop.after(seconds, termination.begin)
         self._loop.once(child.end, termination.cancel)
         try:
-            if door is not None:
-                self.attend(door, child.pid)
+            if relay_listener is not None:
+                self.attend(relay_listener, child.pid)
             while self._lives(child, open_streams):
                 self._notice(streams)
                 self.stopped = self.stopped or look()
@@ -120,10 +107,10 @@ class Watch:
             termination.cancel()
             self._loop.cancel(late)
             self._loop.forget(child.end, *open_streams)
-            if door is not None:
-                self._loop.forget(door.fileno())
-        if door is not None:
-            door.close()
+            if relay_listener is not None:
+                self._loop.forget(relay_listener.fileno())
+        if relay_listener is not None:
+            relay_listener.close()
         at_end(child)
         self._drain(open_streams)
         self._notice_results(streams)
@@ -139,16 +126,16 @@ class Watch:
         self._notice()
         return bool(ready)
 
-    def attend(self, door: Door, borg: int) -> None:
+    def attend(self, relay_listener: RelayListener, borg: int) -> None:
         """Let the relay in, which descends from the process `borg`, and hear it until nothing more is expected."""
 
         def answer() -> None:
-            door.answer(borg)
-            if door.counts is not None:
+            relay_listener.answer(borg)
+            if relay_listener.counts is not None:
                 self._let_server_go()  # borg has closed its connection
-            self.attend(door, borg)
+            self.attend(relay_listener, borg)
 
-        if (fd := door.fileno()) >= 0:
+        if (fd := relay_listener.fileno()) >= 0:
             self._loop.once(fd, answer)
 
     def _hung_up(self) -> None:
@@ -225,35 +212,6 @@ class Watch:
         self._loop.forget(fd)
         open_streams.pop(fd).lines.end()
         os.close(fd)
-
-
-def start(
-    output: Output,
-    source: str,
-    words: Sequence[str],
-    env: Mapping[str, str],
-    disclose: Callable[[str], Callable[[str], str | None] | None],
-    fds: Mapping[int, int] | None = None,
-    wall: spawn.Wall = _NO_WALL,
-    sought: re.Pattern[str] | None = None,
-) -> tuple[Child, list[Stream]]:
-    """Start a child whose stdout and stderr are pipes of ours; `disclose` says by a stream's name what may pass."""
-    pipes = {number: os.pipe2(os.O_CLOEXEC) for number in (1, 2)}
-    try:
-        given = {**(fds or {}), **{n: ends[1] for n, ends in pipes.items()}}
-        child = spawn.spawn(words, env, given, wall.lay, wall.kinds)
-    except OSError:
-        for read_end, _ in pipes.values():
-            os.close(read_end)
-        raise
-    finally:
-        for _, write_end in pipes.values():
-            os.close(write_end)
-    names = {1: "stdout", 2: "stderr"}
-    return child, [
-        Stream(read_end, Lines(output, source, names[n], disclose(names[n]), sought))
-        for n, (read_end, _) in pipes.items()
-    ]
 
 
 def _tell(child: Child, number: int) -> None:

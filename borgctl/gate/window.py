@@ -22,18 +22,19 @@ from borgctl.data_class import dataclass, field
 from borgctl.errors import BorgctlError
 from borgctl.gate.outcome import RunResult, by_gate
 from borgctl.gate.output import Output
+from borgctl.gate.relay_listener import RelayListener
 from borgctl.gate.supervise import Watch
-from borgctl.gate.transport import Connection, Door
+from borgctl.gate.transport import Connection
 from borgctl.gate.verdict import verdict
 from borgctl.process import peer_credentials
 from borgctl.process.peer_credentials import PeerCredentials
-from borgctl.state import window_protocol
+from borgctl.state import pins, run_locks, window_protocol
 from borgctl.state.repository_identity import RENEWED
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
 from borgctl.wire import frames
 
-# Seconds that the admin's side has to end borg in order (supervise.BORG_ENDING takes 30), then it loses the connection.
+# Seconds that the admin's side has to end borg in order (BORG_ENDING takes 30), then it loses the connection.
 _TO_END = 40.0
 _TO_SPEAK = 5.0  # seconds from a connection to its claim
 _TO_GO = 35.0  # seconds that a relay may live after its admin's program: borg was sent TERM by the kernel
@@ -107,7 +108,7 @@ class Window:
             window_protocol.send(connection, {"other": self.opening.repository.text})
             return False
         try:
-            self._open.enter_context(self.base.lock_repository(self.opening.repository))
+            self._open.enter_context(run_locks.lock_repository(self.base, self.opening.repository))
         except BorgctlError as error:
             window_protocol.send(connection, {"refused": error.reason.code, "detail": error.detail})
             return False
@@ -121,20 +122,22 @@ class Window:
 
     def _serve(self, watch: Watch, connection: socket.socket, peer: PeerCredentials, what: WindowRequest) -> RunResult:
         """Let the relay of the admin's borg in, until the admin's program says how borg ended."""
-        door = Door(self.directory, self.connection, lambda kind, shown: self._agree(what, kind, shown))
+        relay_listener = RelayListener(
+            self.directory, self.connection, lambda kind, shown: self._agree(what, kind, shown)
+        )
         try:
             granted = {"run": os.path.basename(self.directory), "repository": self.opening.repository.text}
             window_protocol.send(connection, granted)
-            self._attend(watch, connection, peer, door)
-            self._part(watch, peer, door)
+            self._attend(watch, connection, peer, relay_listener)
+            self._part(watch, peer, relay_listener)
         finally:
-            door.close()
-        ending = verdict(self._status, door, watch.stopped, opens=False)
-        if ending.outcome in ("ok", "warning") and door.identity is not None:
+            relay_listener.close()
+        ending = verdict(self._status, relay_listener, watch.stopped, opens=False)
+        if ending.outcome in ("ok", "warning") and relay_listener.identity is not None:
             if self._renewed:
-                self.base.keep("key", self.opening.repository, self._renewed)
+                pins.set_pin(self.base, "key", self.opening.repository, self._renewed)
                 self._tell(frames.RENEWED)
-            self.base.forget("moved", self.opening.repository)
+            pins.delete(self.base, "moved", self.opening.repository)
             window_protocol.send(connection, {"kept": self._renewed is not None})
         return ending
 
@@ -146,9 +149,11 @@ class Window:
             return True
         return self.agree(kind, shown)
 
-    def _attend(self, watch: Watch, connection: socket.socket, peer: PeerCredentials, door: Door) -> None:
+    def _attend(
+        self, watch: Watch, connection: socket.socket, peer: PeerCredentials, relay_listener: RelayListener
+    ) -> None:
         """Serve door and admin; where the window has to end, say so, and wait as long as borg may take to end."""
-        watch.attend(door, peer.pid)
+        watch.attend(relay_listener, peer.pid)
         last = float("inf")
         while time.monotonic() < last:
             if watch.stopped is not None and last == float("inf"):
@@ -160,14 +165,16 @@ class Window:
                 self._status = status if isinstance(status, int) and -64 <= status <= 255 else None
                 return
 
-    def _part(self, watch: Watch, peer: PeerCredentials, door: Door) -> None:
+    def _part(self, watch: Watch, peer: PeerCredentials, relay_listener: RelayListener) -> None:
         """See that nothing holds the connection any longer: a relay goes with its borg, or is killed."""
         last = time.monotonic() + (_TO_GO if self._status is None and watch.stopped is None else 2.0)
-        while door.relay and door.fileno() >= 0 and time.monotonic() < last:
+        while relay_listener.relay and relay_listener.fileno() >= 0 and time.monotonic() < last:
             watch.wait(until=last)
-        if door.relay and door.fileno() >= 0:  # it still holds its end of the door, so this number is its own
+        if (
+            relay_listener.relay and relay_listener.fileno() >= 0
+        ):  # it still holds its end of the door, so this number is its own
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(door.relay, signal.SIGKILL)
+                os.kill(relay_listener.relay, signal.SIGKILL)
 
 
 def _unused(reason: str | None) -> RunResult:

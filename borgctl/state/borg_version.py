@@ -8,11 +8,10 @@ answer is kept in the base until the file changes. It does not know what the ver
 
 import contextlib
 import os
-import re
 import stat
 
 from borgctl.borg import environment, relay
-from borgctl.data_class import dataclass
+from borgctl.borg.version import Version, supported
 from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
@@ -20,18 +19,10 @@ from borgctl.policy.model import Policy
 from borgctl.process import spawn
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
+from borgctl.state import run_locks
 from borgctl.state.state_dir import StateDir
 
-_SERIES = ((1, 2), (1, 4))
 _SAID = 600  # characters of what borg says when it fails: the end of a traceback names the error
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """A borg release of a series that we know."""
-
-    text: str
-    series: tuple[int, int]
 
 
 def require(borg: str) -> None:
@@ -48,7 +39,7 @@ def known(base: StateDir, borg: str) -> Version | None:
     """Return the version of the borg at this path where it is kept and the file has not changed; start nothing."""
     mark, _, text = base.version_note().partition(" ")
     try:
-        return _supported(text) if mark == _mark(borg) else None
+        return supported(text) if mark == _mark(borg) else None
     except (OSError, InsecurePath):
         return None
 
@@ -73,7 +64,7 @@ def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Wall) ->
     if status != 0:
         raise BorgctlError("borg-missing", f"'{borg} --version' ended with status {status} and said {said!r}")
     text = answer.strip().removeprefix("borg ")
-    if (found := _supported(text)) is None:
+    if (found := supported(text)) is None:
         raise BorgctlError("borg-unsupported", f"{borg!r} is version {text[:40]!r}; 1.2 and 1.4 are known")
     base.note_version(f"{mark} {text}")
     return found
@@ -81,7 +72,7 @@ def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Wall) ->
 
 def asked(policy: Policy, held: Sandbox | None, base: StateDir, run: str) -> Version:
     """Ask for the version as a run does, in a run directory for this alone."""
-    with base.run_directory(run, *plan.owner(held)) as directory:
+    with run_locks.run_directory(base, run, *plan.owner(held)) as directory:
         env = environment.borg_environment(base.borg, f"{directory}/tmp", base.host_id())
         rules = held.rules(policy.borg, relay.__file__, (base.borg, f"{directory}/tmp")) if held else ()
         return version(base, policy.borg, env, plan.wall(held, rules, policy.limits.memory))
@@ -110,9 +101,3 @@ def _mark(borg: str) -> str:
     with SecurePath.at(borg) as pinned:
         status = pinned.require(stat.S_IFREG).status
     return f"{status.st_dev}:{status.st_ino}:{status.st_mtime_ns}:{status.st_size}"
-
-
-def _supported(text: str) -> Version | None:
-    match = re.fullmatch(r"([0-9]{1,3})\.([0-9]{1,3})\.[0-9A-Za-z.+-]{1,40}", text)
-    series = (int(match[1]), int(match[2])) if match else (0, 0)
-    return Version(text, series) if series in _SERIES else None

@@ -14,6 +14,7 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from borgctl.state import pins
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -32,12 +33,12 @@ class Printed:
 def note(base: StateDir, repository: RepositoryPath) -> None:
     """Keep that the page was printed now."""
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    base.keep(_KIND, repository, f"{now} {key_hash(base, repository)}")
+    pins.set_pin(base, _KIND, repository, f"{now} {key_hash(base, repository)}")
 
 
 def printed(base: StateDir, repository: RepositoryPath) -> Printed | None:
     """Return what is known of the last printing, None where there is nothing."""
-    found = re.fullmatch(r"([0-9TZ:-]{20}) ([0-9a-f]{64}|none)", base.noted(_KIND, repository))
+    found = re.fullmatch(r"([0-9TZ:-]{20}) ([0-9a-f]{64}|none)", pins.note(base, _KIND, repository))
     return Printed(found[1], found[2]) if found else None
 
 
@@ -47,7 +48,7 @@ def due(base: StateDir, repository: RepositoryPath) -> str | None:
     Nothing is due as long as there is no repository.
     """
     known = key_hash(base, repository)
-    if known == "none" and base.kept("repository", repository) is None:
+    if known == "none" and pins.pin(base, "repository", repository) is None:
         return None
     last = printed(base, repository)
     if last is None:
@@ -59,7 +60,7 @@ def due(base: StateDir, repository: RepositoryPath) -> str | None:
 
 def key_hash(base: StateDir, repository: RepositoryPath) -> str:
     """Return the hash of the key as far as it is known here: of the one in the repository, else of the keyfile."""
-    known = base.kept("key", repository)
+    known = pins.pin(base, "key", repository)
     if known is not None:
         return known
     content = keyfile(base, repository)
@@ -71,7 +72,7 @@ def keyfile(base: StateDir, repository: RepositoryPath) -> bytes | None:
 
     borg looks for the line `BORG_KEY ID` in all files of its keys directory, whatever their names are.
     """
-    identity = base.kept("repository", repository)
+    identity = pins.pin(base, "repository", repository)
     if identity is None:
         return None
     begins = f"BORG_KEY {identity}\n".encode()

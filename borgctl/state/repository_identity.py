@@ -6,7 +6,7 @@ gives the server to keep. Where borg has no count of its nonces of its own, it i
 the id; so it is where a key is seen for the first time, as it may have been used under another id, and the server never
 chooses from where borg counts on.
 
-    identity = Identity(base, launch.repository, launch.command); Door(…, identity.agree); …; identity.settle()
+    identity = Identity(base, launch.repository, launch.command); RelayListener(…, identity.agree); …; identity.settle()
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from borgctl.borg import nonces, relay
 from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
+from borgctl.state import pins
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -36,7 +37,7 @@ class Identity:
     def require_new(self) -> None:
         """Raise BorgctlError where a repository is to be made in the place of one that is known."""
         if self.command == _MAKING:
-            self.base.require_new(self.repository)
+            pins.require_new(self.base, self.repository)
 
     def agree(self, kind: bytes, shown: bytes) -> bool:
         """Tell whether it may pass; raise BorgctlError where the reason is another than a wrong id or key."""
@@ -63,12 +64,12 @@ class Identity:
     def settle(self) -> None:
         """Keep what a repository that was just made has been shown to be."""
         if self.command == _MAKING and self._id is not None:
-            self.base.keep("repository", self.repository, self._id)
+            pins.set_pin(self.base, "repository", self.repository, self._id)
             if self._given is not None:
-                self.base.keep("key", self.repository, self._given)
+                pins.set_pin(self.base, "key", self.repository, self._given)
 
     def _repository(self, shown: str) -> bool:
-        known = self.base.kept("repository", self.repository)
+        known = pins.pin(self.base, "repository", self.repository)
         if (self._id or known) not in (None, shown) or not self._kept("repository", shown):
             return False
         self._require_one_base(shown, known)
@@ -80,7 +81,7 @@ class Identity:
 
     def _known_key(self, shown: str) -> bool:
         """Tell whether this is the key that is known; where none is, learn it."""
-        learned = self.base.kept("key", self.repository) is None and self.command != _MAKING
+        learned = pins.pin(self.base, "key", self.repository) is None and self.command != _MAKING
         if learned:
             self._restart()
         return self._kept("key", shown)
@@ -93,9 +94,9 @@ class Identity:
 
     def _kept(self, kind: str, shown: str) -> bool:
         """Keep what is seen for the first time, unless it is being made; tell whether it is what is known."""
-        known = self.base.kept(kind, self.repository)
+        known = pins.pin(self.base, kind, self.repository)
         if known is None and self.command != _MAKING:
-            self.base.keep(kind, self.repository, shown)
+            pins.set_pin(self.base, kind, self.repository, shown)
         return known in (None, shown)
 
     def _require_one_base(self, shown: str, known: str | None) -> None:
@@ -103,10 +104,10 @@ class Identity:
 
         Each keeps the id before it looks for others, so that of two at once one sees the other.
         """
-        other = self.base.rival(shown)
+        other = pins.other_base(self.base, shown)
         if other is not None:
             if known is None:
-                self.base.forget("repository", self.repository)
+                pins.delete(self.base, "repository", self.repository)
             raise BorgctlError("repository-elsewhere", f"the repository {shown} is known in {other!r}, too")
 
     def _saved(self, shown: str) -> bool:
@@ -149,7 +150,7 @@ class Identity:
 
     def _require_key(self) -> None:
         """Before borg writes, it has loaded the key that is known; a server may say that there is none."""
-        if self.command != _MAKING and self._key is None and self.base.kept("key", self.repository) is not None:
+        if self.command != _MAKING and self._key is None and pins.pin(self.base, "key", self.repository) is not None:
             raise BorgctlError("repository-replaced", "borg was to write without the key that is known here")
 
 

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from borgctl.state import pins
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -15,7 +16,7 @@ ID = "ab" * 32
 def base(tmp_path):
     tmp_path.chmod(0o700)
     base = StateDir.open(str(tmp_path / "base"))
-    base.keep("repository", A, ID)
+    pins.set_pin(base, "repository", A, ID)
     yield base
     os.close(base.fd)
 
@@ -35,26 +36,26 @@ def left(cache):
 
 
 def test_our_own_locks_go_whatever_process_has_their_number(base, cache):
-    base.clear_cache_lock(A)
+    pins.clear_cache_lock(base, A)
     assert left(cache) == ["config"]
 
 
 def test_a_lock_of_another_host_stays_with_the_roster_that_names_it(base, cache):
     (cache / "lock.exclusive/web2@1.7-0").touch()
-    base.clear_cache_lock(A)
+    pins.clear_cache_lock(base, A)
     assert left(cache) == ["config", "lock.exclusive", "lock.exclusive/web2@1.7-0", "lock.roster"]
 
 
 def test_a_roster_that_names_another_host_stays(base, cache):
     (cache / "lock.roster").write_text('{"shared": [["web2@1", 1, 0]]}')
-    base.clear_cache_lock(A)
+    pins.clear_cache_lock(base, A)
     assert left(cache) == ["config", "lock.roster"]
 
 
 def test_what_may_be_in_use_by_a_run_at_another_path_stays(base, cache):
-    base.keep("repository", B, ID)
+    pins.set_pin(base, "repository", B, ID)
     before = left(cache)
-    base.clear_cache_lock(A)
+    pins.clear_cache_lock(base, A)
     assert left(cache) == before
 
 
@@ -65,12 +66,12 @@ def test_no_link_is_followed(base, cache, tmp_path, name):
     place = cache / name if name else cache
     place.rename(tmp_path / "away")
     place.symlink_to(tmp_path / "precious")
-    base.clear_cache_lock(A)
+    pins.clear_cache_lock(base, A)
     assert len(list((tmp_path / "precious").iterdir())) == 1
 
 
 def test_a_base_that_knows_nothing_has_nothing_to_clear(tmp_path):
     tmp_path.chmod(0o700)
     base = StateDir.open(str(tmp_path / "new"))
-    base.clear_cache_lock(A)
+    pins.clear_cache_lock(base, A)
     os.close(base.fd)

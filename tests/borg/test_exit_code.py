@@ -1,9 +1,7 @@
 """What borg's exit status means; borg's own tables are the judge."""
 
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -23,13 +21,9 @@ print(json.dumps({"codes": codes, "classes": [classify_ec(status) for status in 
 
 
 @pytest.fixture(scope="module")
-def told():
-    """Return what the borg of the tests says of its exit codes."""
-    borg = os.environ.get("BORGCTL_BORG_14")
-    if not borg:
-        pytest.skip("needs borg 1.4, see tests/setup")
-    python = str(Path(borg).resolve().with_name("python3"))
-    done = subprocess.run([python, "-c", ASK], capture_output=True, text=True, check=True)
+def told(borg_14):
+    """Return what borg says of its exit codes."""
+    done = subprocess.run([borg_14.python, "-c", ASK], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 

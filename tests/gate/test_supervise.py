@@ -19,7 +19,8 @@ import os, signal, sys, time
 from borgctl.process import spawn
 from borgctl.gate import supervise
 from borgctl.gate.output import Lines, Output
-from borgctl.gate.supervise import Stream, Watch
+from borgctl.gate.child_streams import Stream
+from borgctl.gate.supervise import Watch
 seconds, ending, code = float(sys.argv[1]), sys.argv[2], sys.argv[3]
 fast = ((0.0, signal.SIGINT), (0.3, signal.SIGTERM), (0.3, signal.SIGKILL))
 steps = {"borg": fast, "hook": ((0.0, signal.SIGTERM), (0.3, signal.SIGKILL))}[ending]
@@ -192,7 +193,9 @@ import os, sys
 from borgctl.process import spawn
 from borgctl.gate import supervise
 from borgctl.gate.output import Lines, Output
-from borgctl.gate.supervise import BORG_ENDING, Stream, Watch
+from borgctl.borg.termination import BORG_ENDING
+from borgctl.gate.child_streams import Stream
+from borgctl.gate.supervise import Watch
 supervise.MOST_RESULT = 100_000
 output = Output(os.open("/dev/null", os.O_WRONLY), "r")
 watch = Watch(output, 60).__enter__()
@@ -221,7 +224,9 @@ BROKEN = """
 import os
 from borgctl.process import spawn
 from borgctl.gate.output import Lines, Output
-from borgctl.gate.supervise import BORG_ENDING, Stream, Watch
+from borgctl.borg.termination import BORG_ENDING
+from borgctl.gate.child_streams import Stream
+from borgctl.gate.supervise import Watch
 output = Output(os.open("/dev/null", os.O_WRONLY), "r")
 def run(watch, code, **options):
     read_end, write_end = os.pipe2(os.O_CLOEXEC)

@@ -14,8 +14,8 @@ def verdict(status=0, stopped=None, *, short=False, dry=False, reason=None, open
     """Return outcome and reason of a borg that ended with `status`; `seen` is what was odd at the relay's door."""
     well = {"identity": IDENTITY, "refused": False, "failed": None, "strange": False, "unknown": False}
     well |= {"counts": (1, 2), "compared": ("key",)}
-    door = SimpleNamespace(**well | seen)
-    ending = gate_verdict.verdict(status, door, stopped, short=short, reason=reason, dry=dry, opens=opens)
+    relay_listener = SimpleNamespace(**well | seen)
+    ending = gate_verdict.verdict(status, relay_listener, stopped, short=short, reason=reason, dry=dry, opens=opens)
     return ending.outcome, ending.reason
 
 
@@ -80,7 +80,7 @@ def test_an_admin_may_open_nothing_and_a_run_may_not(status):
 def test_all_that_is_known_is_told_of_whatever_the_verdict_is(status, stopped, opens):
     """A window's record named no signal where the gate had ended borg, as a run's does."""
     seen = {"identity": IDENTITY, "refused": False, "failed": None, "strange": False, "unknown": False}
-    door = SimpleNamespace(**seen, counts=(1, 2), compared=("key",))
-    ending = gate_verdict.verdict(status, door, stopped, opens=opens)
+    relay_listener = SimpleNamespace(**seen, counts=(1, 2), compared=("key",))
+    ending = gate_verdict.verdict(status, relay_listener, stopped, opens=opens)
     assert ending.signal == (-status if status is not None and status < 0 else None)
     assert (ending.counts, ending.compared, ending.identity) == ((1, 2), ("key",), IDENTITY.hex())

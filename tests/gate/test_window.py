@@ -17,7 +17,7 @@ from borgctl.errors import BorgctlError
 from borgctl.gate.output import Output
 from borgctl.gate.transport import stdio
 from borgctl.gate.window import Window
-from borgctl.state import window_protocol
+from borgctl.state import run_locks, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
 from borgctl.values import RepositoryPath
@@ -133,7 +133,7 @@ def test_what_is_no_claim_and_a_claim_for_another_repository_leave_the_window_op
 
 def test_a_repository_that_a_run_uses_is_an_answer(room):
     def act():
-        with room.base.lock_repository(PATH):
+        with run_locks.lock_repository(room.base, PATH):
             first = claimed(room, WindowRequest(("borg",)).message)
         return first + claimed(room, WindowRequest(("borg",)).message)
 
@@ -155,7 +155,7 @@ def test_without_a_record_nothing_is_granted(room):
     thread.join(20)
     assert caught.value.reason.code == "log-unusable"
     assert thread.result == [{"refused": "log-unusable", "detail": "no room"}]
-    with room.base.lock_repository(PATH):  # and it is free again
+    with run_locks.lock_repository(room.base, PATH):  # and it is free again
         assert room.states() == ["open"]
 
 

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from borgctl.state import recovery
+from borgctl.state import pins, recovery
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -31,26 +31,26 @@ def test_nothing_is_due_before_there_is_a_repository(base):
 
 
 def test_the_page_is_due_until_it_is_printed_and_again_when_the_key_changes(base):
-    base.keep("repository", PATH, ONE)
-    base.keep("key", PATH, ONE)
+    pins.set_pin(base, "repository", PATH, ONE)
+    pins.set_pin(base, "key", PATH, ONE)
     assert "never printed" in recovery.due(base, PATH)
     recovery.note(base, PATH)
     assert recovery.due(base, PATH) is None
     assert recovery.printed(base, PATH).key == ONE
-    base.keep("key", PATH, OTHER)
+    pins.set_pin(base, "key", PATH, OTHER)
     assert "has changed since" in recovery.due(base, PATH)
     recovery.note(base, PATH)
     assert recovery.due(base, PATH) is None
 
 
 def test_a_note_that_cannot_be_read_counts_as_none(base):
-    base.keep("repository", PATH, ONE)
-    base.keep("recovery", PATH, "yesterday")
+    pins.set_pin(base, "repository", PATH, ONE)
+    pins.set_pin(base, "recovery", PATH, "yesterday")
     assert "never printed" in recovery.due(base, PATH)
 
 
 def test_a_keyfile_is_found_by_its_first_line_whatever_its_name_is(base):
-    base.keep("repository", PATH, ONE)
+    pins.set_pin(base, "repository", PATH, ONE)
     assert recovery.keyfile(base, PATH) is None
     directory = keys(base)
     with open(f"{directory}/odd name", "w") as file:
@@ -67,7 +67,7 @@ def test_a_keyfile_is_found_by_its_first_line_whatever_its_name_is(base):
 
 
 def test_a_symlink_among_the_keys_is_not_followed(base, tmp_path):
-    base.keep("repository", PATH, ONE)
+    pins.set_pin(base, "repository", PATH, ONE)
     (tmp_path / "elsewhere").write_text(f"BORG_KEY {ONE}\nabc\n")
     os.symlink(tmp_path / "elsewhere", f"{keys(base)}/link")
     assert recovery.keyfile(base, PATH) is None
@@ -77,7 +77,7 @@ def test_what_is_no_file_among_the_keys_is_passed_over_and_left_open_by_nobody(b
     directory = f"{base.borg}/.config/borg/keys"
     os.makedirs(f"{directory}/directory")
     os.mkfifo(f"{directory}/fifo")
-    base.keep("repository", PATH, ONE)
+    pins.set_pin(base, "repository", PATH, ONE)
     before = os.listdir("/proc/self/fd")
     assert recovery.keyfile(base, PATH) is None
     assert os.listdir("/proc/self/fd") == before

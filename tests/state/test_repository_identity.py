@@ -6,6 +6,7 @@ import pytest
 
 from borgctl.borg import nonces, relay
 from borgctl.errors import BorgctlError
+from borgctl.state import pins
 from borgctl.state.repository_identity import RENEWED, Identity
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
@@ -40,15 +41,15 @@ def test_the_first_id_and_key_are_kept_and_others_refused(base):
     assert not later.agree(relay.REPOSITORY, OTHER)
     assert later.agree(relay.REPOSITORY, ID) and not later.agree(relay.REPOSITORY, OTHER)
     assert not later.agree(relay.KEY, OTHER)
-    assert (base.kept("repository", A), base.kept("key", A)) == (ID.hex(), KEY.hex())
+    assert (pins.pin(base, "repository", A), pins.pin(base, "key", A)) == (ID.hex(), KEY.hex())
 
 
 def test_a_new_repository_and_its_key_are_known_once_it_is_made(base):
     made = Identity(base, A, "init")
     assert made.agree(relay.REPOSITORY, ID) and made.agree(relay.SAVED_KEY, KEY) and made.agree(relay.WRITES, bytes(32))
-    assert base.kept("repository", A) is None and base.kept("key", A) is None
+    assert pins.pin(base, "repository", A) is None and pins.pin(base, "key", A) is None
     made.settle()
-    assert (base.kept("repository", A), base.kept("key", A)) == (ID.hex(), KEY.hex())
+    assert (pins.pin(base, "repository", A), pins.pin(base, "key", A)) == (ID.hex(), KEY.hex())
     assert nonces.local(base.fd, ID.hex()) is None
     with pytest.raises(BorgctlError):
         Identity(base, A, "init").require_new()
@@ -69,18 +70,18 @@ def test_a_key_that_borg_itself_has_just_saved_is_shown_back_to_it(base):
     assert window.agree(relay.KEY, KEY) and not window.agree(relay.KEY, OTHER)
     assert window.agree(relay.SAVED_KEY, OTHER) and window.agree(relay.KEY, OTHER) and window.agree(relay.KEY, KEY)
     window.settle()
-    assert base.kept("key", A) == KEY.hex()
+    assert pins.pin(base, "key", A) == KEY.hex()
 
 
 def test_a_key_is_saved_by_init_and_in_windows_alone(base):
     assert Identity(base, A, "window").agree(relay.SAVED_KEY, KEY)
     assert reason(Identity(base, A, "create"), relay.SAVED_KEY, KEY) == "transport-failed"
-    assert base.kept("key", A) is None
+    assert pins.pin(base, "key", A) is None
 
 
 def test_nothing_is_written_without_the_key_that_is_known(base):
     assert Identity(base, A, "create").agree(relay.WRITES, bytes(32))  # a keyfile: none is known
-    base.keep("key", A, KEY.hex())
+    pins.set_pin(base, "key", A, KEY.hex())
     later = Identity(base, A, "create")
     assert reason(later, relay.WRITES, bytes(32)) == "repository-replaced"
     assert later.agree(relay.KEY, KEY) and later.agree(relay.WRITES, bytes(32))
@@ -229,8 +230,8 @@ def test_a_second_base_beside_this_one_is_refused_and_keeps_nothing(base, tmp_pa
     second = StateDir.open(str(tmp_path / "second"))
     second.host_id()
     assert reason(Identity(second, B, "create"), relay.REPOSITORY, ID) == "repository-elsewhere"
-    assert second.kept("repository", B) is None and nonces.local(second.fd, ID.hex()) is None
+    assert pins.pin(second, "repository", B) is None and nonces.local(second.fd, ID.hex()) is None
     assert Identity(second, B, "create").agree(relay.REPOSITORY, OTHER)
-    base.forget("repository", A)
+    pins.delete(base, "repository", A)
     assert Identity(second, A, "create").agree(relay.REPOSITORY, ID)
     os.close(second.fd)

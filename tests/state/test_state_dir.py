@@ -1,17 +1,15 @@
 """The state directory: locks, places, runs' own directories, and what was learnt of borg."""
 
-import fcntl
 import os
 import re
 import stat
-from pathlib import Path
 
-import programs
 import pytest
 import stage
 from machines import full_disk
 
 from borgctl.errors import BorgctlError
+from borgctl.state import pins
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -68,157 +66,6 @@ def test_another_users_directory_is_no_base(tmp_path):
     assert code_of(caught) == "base-unusable"
 
 
-# ---- locks
-
-
-def test_a_repository_that_is_in_use_is_an_answer_and_no_wait(base):
-    with base.lock_repository(A):
-        with pytest.raises(BorgctlError) as caught, base.lock_repository(A):
-            pass
-        assert code_of(caught) == "repository-busy" and caught.value.reason.retry
-        with base.lock_repository(B):
-            pass
-    with base.lock_repository(A):
-        pass
-
-
-def test_a_lock_is_given_back_whatever_happens(base):
-    with pytest.raises(ZeroDivisionError), base.lock_repository(A), base.session(1):
-        raise ZeroDivisionError
-    with base.lock_repository(A), base.session(1):
-        pass
-
-
-def test_only_so_many_gates_are_at_work(base):
-    with base.session(2), base.session(2):
-        with pytest.raises(BorgctlError) as caught, base.session(2):
-            pass
-        assert code_of(caught) == "sessions-full"
-    with base.session(1):
-        pass
-
-
-def test_a_gate_that_was_killed_holds_nothing(base):
-    code = """
-import os, sys
-from borgctl.state.state_dir import StateDir
-from borgctl.process.spawn import Wall
-from borgctl.values import RepositoryPath
-base = StateDir.open(sys.argv[1])
-us = (os.geteuid(), os.getegid())
-with base.session(1), base.lock_repository(RepositoryPath("/srv/a")), base.run_directory("dead", *us):
-    open(sys.argv[1] + "/runs/dead/tmp/x", "w").close()
-    os.kill(os.getpid(), 9)
-"""
-    assert programs.python(code, base.path).returncode == -9
-    assert os.listdir(f"{base.path}/runs") == ["dead"]
-    with base.session(1), base.lock_repository(A), base.run_directory("mine", *US) as mine:
-        assert os.listdir(f"{base.path}/runs") == ["mine"]
-        assert os.path.isdir(mine)
-    assert os.listdir(f"{base.path}/runs") == []
-
-
-def test_a_child_does_not_inherit_a_lock(base):
-    with base.lock_repository(A):
-        locks = [fd for fd in os.listdir("/proc/self/fd") if "/locks/" in os.path.realpath(f"/proc/self/fd/{fd}")]
-        assert locks and not any(os.get_inheritable(int(fd)) for fd in locks)
-
-
-# ---- a run's own directory
-
-
-def test_a_run_has_a_private_directory_and_leaves_nothing(base):
-    with base.run_directory("12ab", *US) as path:
-        assert path == f"{base.path}/runs/12ab"
-        for directory in (path, f"{path}/tmp"):
-            assert stat.S_IMODE(os.stat(directory).st_mode) == 0o700
-        with open(f"{path}/tmp/file", "w") as file:
-            file.write("x")
-    assert os.listdir(f"{base.path}/runs") == []
-    assert [name for name in os.listdir(f"{base.path}/locks") if "run" in name] == []
-
-
-def test_the_directory_of_a_live_run_is_not_swept(base):
-    with base.run_directory("one", *US) as one, base.run_directory("two", *US) as two:
-        assert os.path.isdir(one) and os.path.isdir(two)
-
-
-def test_what_goes_wrong_in_a_run_is_not_blamed_on_the_base(base):
-    with pytest.raises(BrokenPipeError), base.run_directory("12ab", *US):
-        raise BrokenPipeError
-    assert os.listdir(f"{base.path}/runs") == []
-
-
-def test_a_run_directory_that_cannot_be_made_is_blamed_on_the_base(base):
-    os.mkdir(f"{base.path}/runs/12ab")
-    os.rmdir(f"{base.path}/runs/12ab")
-    os.rmdir(f"{base.path}/runs")
-    with pytest.raises(BorgctlError) as caught, base.run_directory("12ab", *US):
-        pass
-    assert code_of(caught) == "base-unusable"
-
-
-def test_two_sweeps_of_the_same_dead_run_do_not_disturb_each_other(base, monkeypatch):
-    os.mkdir(f"{base.path}/runs/dead")
-    original = fcntl.flock
-
-    def raced(fd, operation):
-        original(fd, operation)
-        name = os.readlink(f"/proc/self/fd/{fd}")
-        if name.endswith("/run-dead"):
-            os.unlink(name)  # the other gate was faster
-
-    monkeypatch.setattr(fcntl, "flock", raced)
-    with base.run_directory("mine", *US):
-        assert os.listdir(f"{base.path}/runs") == ["mine"]
-
-
-def test_names_that_a_killed_gate_left_half_made_go_when_they_are_old(base):
-    draft, lock, living = f".host-id.{'a' * 16}.new", f"locks/run-{'a' * 16}", f"locks/run-{'b' * 16}"
-    kept = ["host-id", "borg-version.x", "precious.new", "locks/session-1", "locks/run-x"]
-    for name in (draft, lock, living, *kept):
-        Path(base.path, name).touch()
-    os.mkdir(f"{base.path}/runs/{'b' * 16}")
-    with base.run_directory("mine", *US):
-        assert Path(base.path, lock).exists()  # somebody may be at it
-        assert not Path(base.path, draft).exists()  # nobody holds its lock
-        Path(base.path, draft).touch()
-    with open(f"{base.path}/{draft}") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        with base.run_directory("mine", *US):
-            assert Path(base.path, draft).exists()
-    Path(base.path, living).touch()
-    with open(f"{base.path}/{living}") as held:
-        os.makedirs(f"{base.path}/runs/{'b' * 16}", exist_ok=True)
-        fcntl.flock(held, fcntl.LOCK_EX)
-        for name in (draft, lock, living, *kept):
-            if Path(base.path, name).exists():
-                os.utime(f"{base.path}/{name}", (1, 1))
-        with base.run_directory("mine", *US):
-            pass
-    assert not Path(base.path, draft).exists()
-    assert not Path(base.path, lock).exists()
-    assert os.path.isdir(f"{base.path}/runs/{'b' * 16}")
-    assert all(Path(base.path, name).exists() for name in kept)
-
-
-def test_what_is_kept_is_on_disk_with_its_name(base, monkeypatch):
-    synced, fsync = [], os.fsync
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))[1])
-    base.keep("repository", RepositoryPath("/srv/borg/web1"), "0" * 64)
-    assert len(synced) == 2 and synced[1] == base.path
-
-
-def test_what_a_dead_run_linked_to_stays(base, tmp_path):
-    (tmp_path / "precious").mkdir()
-    (tmp_path / "precious/file").write_text("x")
-    os.mkdir(f"{base.path}/runs/dead")
-    os.symlink(tmp_path / "precious", f"{base.path}/runs/dead/link")
-    with base.run_directory("mine", *US):
-        pass
-    assert (tmp_path / "precious/file").exists()
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 def test_borg_is_not_to_be_ours_where_another_user_has_left_a_link(base, tmp_path):
     """The sandbox was switched off: the borg that starts now may write wherever that link leads."""
@@ -233,16 +80,11 @@ def test_borg_is_not_to_be_ours_where_another_user_has_left_a_link(base, tmp_pat
     assert os.stat(base.borg).st_uid == 0
 
 
-def test_what_a_run_left_is_removed_however_deep_and_never_in_the_next_ones_way(base):
-    with base.run_directory("12ab", *US) as path:
-        kept = os.open(".", os.O_RDONLY)
-        os.chdir(f"{path}/tmp")
-        for _ in range(2000):
-            os.mkdir("d")
-            os.chdir("d")
-        os.fchdir(kept)
-        os.close(kept)
-    assert os.listdir(f"{base.path}/runs") == []
+def test_what_is_kept_is_on_disk_with_its_name(base, monkeypatch):
+    synced, fsync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), fsync(fd))[1])
+    pins.set_pin(base, "repository", RepositoryPath("/srv/borg/web1"), "0" * 64)
+    assert len(synced) == 2 and synced[1] == base.path
 
 
 # ---- identity, and what is kept
@@ -289,31 +131,8 @@ def test_a_fifo_in_the_base_is_not_waited_for(base):
 
 def test_a_full_disk_under_the_base_is_told_as_that_and_leaves_no_half_file(base):
     before = sorted(os.listdir(base.path))
-    for keep in (base.host_id, lambda: base.keep("repository", A, "ab" * 32)):
+    for keep in (base.host_id, lambda: pins.set_pin(base, "repository", A, "ab" * 32)):
         with pytest.raises(BorgctlError) as caught, full_disk():
             keep()
         assert code_of(caught) == "base-unusable"
     assert sorted(os.listdir(base.path)) == before
-
-
-@pytest.mark.parametrize("text", ["", "a" * 63, "a" * 65, "A" * 64, "a" * 64 + "\n", "\0" * 64])
-@pytest.mark.parametrize("kind", ["repository", "key"])
-def test_what_is_kept_and_is_no_hash_is_refused_and_not_taken_for_nothing(base, kind, text):
-    """Else the next id or key would be the first one, and whatever it is agreed to."""
-    base.keep(kind, A, "a" * 64)
-    (file,) = Path(base.path).glob(f"{kind}-*")
-    file.write_text(text)
-    with pytest.raises(BorgctlError) as caught:
-        base.kept(kind, A)
-    assert code_of(caught) == "base-unusable" and str(file) in caught.value.detail
-    assert file.read_text() == text and base.kept(kind, B) is None
-
-
-def test_one_id_that_is_kept_for_two_paths_is_noticed(base):
-    base.keep("repository", A, "a" * 64)
-    assert not base.known_elsewhere("repository", A) and not base.known_elsewhere("repository", B)
-    base.keep("repository", B, "b" * 64)
-    base.keep("key", B, "a" * 64)
-    assert not base.known_elsewhere("repository", A)
-    base.keep("repository", B, "a" * 64)
-    assert base.known_elsewhere("repository", A) and base.known_elsewhere("repository", B)

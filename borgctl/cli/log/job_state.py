@@ -15,6 +15,7 @@ from typing import Any
 from borgctl.cli.log.records import moment
 from borgctl.console.age import Age, age
 from borgctl.console.text import elapsed
+from borgctl.state import run_locks
 from borgctl.state.state_dir import StateDir
 from borgctl.wire.frames import DRY_RUN, GOOD
 
@@ -108,6 +109,7 @@ def _at_work(path: str | None, begun: dict[str, Any]) -> bool:
     if base is None:
         return False
     try:
-        return isinstance(run, str) and re.fullmatch(r"[0-9a-f]{16}", run) is not None and base.is_running(run)
+        whole = isinstance(run, str) and re.fullmatch(r"[0-9a-f]{16}", run) is not None
+        return whole and run_locks.is_running(base, str(run))
     finally:
         os.close(base.fd)

@@ -14,11 +14,11 @@ from datetime import datetime
 
 from borgctl.borg import command_line, environment, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
+from borgctl.borg.version import Version, check_version, opened_besides
 from borgctl.cli.policy import policy_files
 from borgctl.cli.policy.verdict import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
-from borgctl.gate.run import check_version, opened_besides
 from borgctl.policy import load, sent_environment
 from borgctl.policy.decide import decide
 from borgctl.policy.judge import Facts
@@ -27,8 +27,7 @@ from borgctl.policy.placeholders import Names
 from borgctl.process import namespaces
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
-from borgctl.state import borg_version, requirements
-from borgctl.state.borg_version import Version
+from borgctl.state import borg_version, pins, requirements
 from borgctl.state.skipped_mounts import file_systems
 from borgctl.state.state_dir import StateDir
 from borgctl.wire.request import Borg, Request
@@ -112,7 +111,7 @@ def _noted_version(policy: Policy, launch: BorgCommand | None = None) -> Version
     base = StateDir.known(policy.base)
     try:
         if launch and base and launch.command == "init":
-            base.require_new(launch.repository)
+            pins.require_new(base, launch.repository)
         if launch:
             borg_version.require(policy.borg)
         version = borg_version.known(base, policy.borg) if base else None

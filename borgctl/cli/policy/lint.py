@@ -19,6 +19,7 @@ from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import load, locations
 from borgctl.policy.load import InvalidPolicy
 from borgctl.policy.model import Policy
+from borgctl.state import pins
 from borgctl.state.state_dir import StateDir
 from borgctl.strict_yaml import LARGEST, Node, Problem, Problems, parse
 from borgctl.text import printable
@@ -83,8 +84,8 @@ def _second_bases(policy: Policy) -> Iterator[Problem]:
     if base is None:
         return
     try:
-        for identity in sorted(base.identities()):
-            if other := base.rival(identity, others):
+        for identity in sorted(pins.identities(base)):
+            if other := pins.other_base(base, identity, others):
                 hint = REASONS["repository-elsewhere"].advice
                 yield Problem(1, 1, f"the repository {identity} also has the base {other!r}: {hint}")
     except BorgctlError as error:

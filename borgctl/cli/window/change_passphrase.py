@@ -22,7 +22,7 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import atomic, secure_path
 from borgctl.policy.load import read
 from borgctl.policy.model import Passphrase, Policy
-from borgctl.state import passphrase, window_protocol
+from borgctl.state import passphrase, pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
 from borgctl.text import printable
@@ -158,7 +158,7 @@ def _opens(policy: Policy, path: RepositoryPath, secret: bytes, wait: float) -> 
             raise BadValue(f"borg ended with status {status}: {_last(output)}; call again")
         if status == 2 and "passphrase" not in _last(output):
             raise BadValue(f"borg failed: {_last(output)}; call again")
-        if status == 0 and session.base.kept("key", path) and not session.key_pinned:
+        if status == 0 and pins.pin(session.base, "key", path) and not session.key_pinned:
             raise BadValue("the gate did not pin the new key: see the audit log, and call again")
     return status == 0
 

@@ -15,7 +15,7 @@ from borgctl.cli.window.known_server import known_server
 from borgctl.errors import BadValue
 from borgctl.policy import locations, sent_environment
 from borgctl.policy.model import Policy
-from borgctl.state import recovery, window_protocol
+from borgctl.state import pins, recovery, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
 from borgctl.values import RepositoryPath
@@ -77,11 +77,11 @@ def recovery_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
     try:
         key = recovery.keyfile(base, path)
         keyfile = key is not None
-        if key is None or base.kept("key", path) is not None:  # the gate has pinned that one, and compares
+        if key is None or pins.pin(base, "key", path) is not None:  # the gate has pinned that one, and compares
             key = _exported(policy, path, wait)
         if not _KEY.fullmatch(key):
             raise BadValue("the exported key has characters that no key has: nothing is printed")
-        identity = base.kept("repository", path)
+        identity = pins.pin(base, "repository", path)
         if identity is None:
             raise BadValue(f"the id of {path.text!r} is not known yet: run a job first")
         secret = window_session.secret_of(policy)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from borgctl.errors import BadValue
 from borgctl.fs.remove_tree import clear
 from borgctl.policy.model import Policy
+from borgctl.state import pins, run_locks
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -28,7 +29,7 @@ def relocate(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *
         raise BadValue("say --from, --forget or --earlier, one of them")
     base = StateDir.open(policy.base)
     try:
-        with base.lock_repository(path):
+        with run_locks.lock_repository(base, path):
             if old is not None:
                 return _move(base, path, old)
             if forget:
@@ -41,24 +42,24 @@ def relocate(policy: Policy, path: RepositoryPath, old: RepositoryPath | None, *
 
 
 def _move(base: StateDir, path: RepositoryPath, old: RepositoryPath) -> str:
-    identity = base.kept("repository", old)
+    identity = pins.pin(base, "repository", old)
     if identity is None:
         raise BadValue(f"no repository {old.text!r} is known here: is that the path that the policy had?")
-    if old == path or base.kept("repository", path) not in (None, identity):
+    if old == path or pins.pin(base, "repository", path) not in (None, identity):
         raise BadValue(f"another repository is known here at {path.text!r}: forget that first, with --forget")
-    base.keep("moved", path, old.text)
+    pins.set_pin(base, "moved", path, old.text)
     for kind in _KINDS:
-        if text := base.noted(kind, old):
-            base.keep(kind, path, text)
+        if text := pins.note(base, kind, old):
+            pins.set_pin(base, kind, path, text)
     for kind in _KINDS:
-        base.forget(kind, old)
+        pins.delete(base, kind, old)
     return f"the repository {identity} is expected at {path.text} from now on; another one, or another key, is refused"
 
 
 def _forget(base: StateDir, path: RepositoryPath) -> str:
     for kind in _KINDS:
-        base.forget(kind, path)
-    base.keep("moved", path, path.text)
+        pins.delete(base, kind, path)
+    pins.set_pin(base, "moved", path, path.text)
     return (
         f"the gate has forgotten the repository at {path.text}, and will pin what the server shows next: "
         "start the next run ('init' for a new one) when you have reason to trust that server"
@@ -66,7 +67,7 @@ def _forget(base: StateDir, path: RepositoryPath) -> str:
 
 
 def _accept_earlier(base: StateDir, path: RepositoryPath) -> str:
-    identity = base.kept("repository", path)
+    identity = pins.pin(base, "repository", path)
     if identity is None:
         raise BadValue(f"no repository {path.text!r} is known here: was it ever used?")
     with _below(base.fd, "borg", ".config", "borg", "security", identity) as security:
@@ -104,12 +105,12 @@ def _below(top: int, *names: str) -> Iterator[int | None]:
 
 
 def _advise(base: StateDir, path: RepositoryPath) -> str:
-    identity = base.kept("repository", path)
+    identity = pins.pin(base, "repository", path)
     if identity is None:
         raise BadValue(
             f"no repository {path.text!r} is known here: say --from OLD-PATH, or --forget where there is none"
         )
-    if base.known_elsewhere("repository", path):  # a run saw it here, and its borg refused it
+    if pins.is_pinned_elsewhere(base, "repository", path):  # a run saw it here, and its borg refused it
         raise BadValue(f"the repository {identity} was at another path before: say --from OLD-PATH")
     return (
         f"nothing to do: the repository {identity} is expected at {path.text}; "

@@ -21,17 +21,17 @@ from typing import IO
 import typer
 
 from borgctl.borg import command_line, environment, relay
+from borgctl.borg.termination import BORG_ENDING
 from borgctl.cli.common.sanitize import SanitizedOutput
 from borgctl.cli.window.mounts import Mount, in_foreground
 from borgctl.cli.window.request_window import request_window
 from borgctl.errors import REASONS, BorgctlError
-from borgctl.gate.supervise import BORG_ENDING
 from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
 from borgctl.process import parent_death
 from borgctl.process.event_loop import EventLoop, Signals, Termination
 from borgctl.process.spawn import Wall
-from borgctl.state import borg_version, passphrase, window_protocol
+from borgctl.state import borg_version, passphrase, pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
 from borgctl.values import RepositoryPath
@@ -109,7 +109,7 @@ class WindowSession:
 
     def _env(self) -> dict[str, str]:
         """Return the gate's environment for borg, with the admin's terminal and local time."""
-        moved = bool(self.base.noted("moved", self.repository))
+        moved = bool(pins.note(self.base, "moved", self.repository))
         chosen = self.policy.environment.set
         env = environment.borg_environment(
             self.base.borg, f"{self.directory}/tmp", self.base.host_id(), chosen, relocated=moved

@@ -16,7 +16,7 @@ from borgctl.cli.openssh.key_options import parse_options
 from borgctl.cli.openssh.login import Login, trouble
 from borgctl.cli.openssh.sshd import Settings, Unseen
 from borgctl.errors import BadValue
-from borgctl.state import recovery
+from borgctl.state import pins, recovery
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -279,13 +279,13 @@ def test_a_recovery_page_that_was_never_printed_or_has_another_key_is_a_warning(
     repository = RepositoryPath("/srv/a")
     try:
         assert list(policy_checks.pages(policy)) == []
-        base.keep("repository", repository, "a" * 64)
-        base.keep("key", repository, "b" * 64)
+        pins.set_pin(base, "repository", repository, "a" * 64)
+        pins.set_pin(base, "key", repository, "b" * 64)
         (found,) = policy_checks.pages(policy)
         assert (found.level, found.topic) == ("warn", "recovery") and "never printed" in found.text
         recovery.note(base, repository)
         assert list(policy_checks.pages(policy)) == []
-        base.keep("key", repository, "c" * 64)
+        pins.set_pin(base, "key", repository, "c" * 64)
         (found,) = policy_checks.pages(policy)
         assert "has changed since" in found.text
     finally:

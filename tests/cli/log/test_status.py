@@ -12,6 +12,7 @@ from borgctl.audit.log import Log
 from borgctl.cli.app import app
 from borgctl.cli.log import status as log_status
 from borgctl.cli.log.status import status
+from borgctl.state import run_locks
 from borgctl.state.state_dir import StateDir
 
 
@@ -203,7 +204,7 @@ def at_work(policy):
     """Give a base with a gate that is at the run."""
     policy.write_text(policy.read_text() + f"base: {policy.parent}/base\n")
     base = StateDir.open(f"{policy.parent}/base")
-    with base.run_directory(RUN, os.geteuid(), os.getegid()):
+    with run_locks.run_directory(base, RUN, os.geteuid(), os.getegid()):
         yield
     os.close(base.fd)
 

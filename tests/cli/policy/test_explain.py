@@ -23,6 +23,7 @@ from borgctl.cli.policy.describe import describe
 from borgctl.cli.policy.explain import explain, facts, variables
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.judge import Facts, judge
+from borgctl.state import pins
 from borgctl.wire.request import announced_socket, parse
 
 ALLOWED = stage.requests("allowed.txt")
@@ -503,7 +504,7 @@ def test_a_repository_that_is_known_is_not_made_again(tmp_path):
     asked = b"borg init --encryption=repokey"
     assert explain(file, asked, {}, stage.FACTS).decision == "allow"
     base = StateDir.open(f"{tmp_path}/base")
-    base.keep("repository", RepositoryPath("/srv/web1"), "ab" * 32)
+    pins.set_pin(base, "repository", RepositoryPath("/srv/web1"), "ab" * 32)
     os.close(base.fd)
     assert explain(file, asked, {}, stage.FACTS).reason == "repository-known"
     assert explain(file, b"run default", {}, stage.FACTS).decision == "allow"

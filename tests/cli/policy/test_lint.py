@@ -16,6 +16,7 @@ from borgctl.errors import BadValue
 from borgctl.fs import mountinfo
 from borgctl.fs.mountinfo import Mount
 from borgctl.policy import load, sent_environment
+from borgctl.state import pins
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -355,13 +356,13 @@ def test_one_repository_with_two_bases_is_an_error_of_both_policies(sound, tmp_p
     for path in ("base", place):
         base = StateDir.open(f"{tmp_path}/{path}")
         base.host_id()
-        base.keep("repository", RepositoryPath("/srv/a"), "ab" * 32)
+        pins.set_pin(base, "repository", RepositoryPath("/srv/a"), "ab" * 32)
         os.close(base.fd)
     for file, other in zip(files, (place, "base"), strict=True):
         (error,) = lint.lint(str(file)).errors
         assert f"{tmp_path}/{other}" in error.text and "one repository has one base" in error.text
     base = StateDir.open(f"{tmp_path}/{place}")
-    base.forget("repository", RepositoryPath("/srv/a"))
+    pins.delete(base, "repository", RepositoryPath("/srv/a"))
     os.close(base.fd)
     assert not any(lint.lint(str(file)).errors for file in files)
 

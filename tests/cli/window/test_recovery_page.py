@@ -17,7 +17,7 @@ from borgctl.cli.window.known_server import Server
 from borgctl.cli.window.recovery_page import recovery_page
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import locations, sent_environment
-from borgctl.state import recovery
+from borgctl.state import pins, recovery
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -44,7 +44,7 @@ def policy(tmp_path):
 @pytest.fixture
 def base(policy):
     base = StateDir.open(policy.base)
-    base.keep("repository", PATH, ONE)
+    pins.set_pin(base, "repository", PATH, ONE)
     yield base
     os.close(base.fd)
 
@@ -110,7 +110,7 @@ def test_what_no_key_holds_reaches_no_terminal(policy, base, text):
 
 def test_a_keyfile_is_not_believed_where_the_gate_knows_the_key_in_the_repository(policy, base):
     """A borg that was taken over could put a useless one there, and the page in the safe would be worth nothing."""
-    base.keep("key", PATH, "b" * 64)
+    pins.set_pin(base, "key", PATH, "b" * 64)
     planted(base, "hqlhbGdvcml0aG2m")
     with pytest.raises(BorgctlError) as caught:
         recovery_page(policy, PATH, 0)

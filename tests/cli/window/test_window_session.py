@@ -16,7 +16,7 @@ from terminals import shown_on
 
 from borgctl.cli.window.window_session import WindowSession
 from borgctl.process import spawn
-from borgctl.state import window_protocol
+from borgctl.state import pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -110,7 +110,7 @@ def test_borg_gets_the_gates_environment_the_repository_and_the_passphrase_once(
 
 def test_a_repository_that_was_moved_is_accepted_as_in_a_run(session, ends, tmp_path):
     stand_in(tmp_path, TELLING)
-    session.base.keep("moved", PATH, "/srv/borg/old")
+    pins.set_pin(session.base, "moved", PATH, "/srv/borg/old")
     threading.Thread(target=lambda: answered(ends[1], {})).start()
     session.borg(["list"], None, given=b"")
     assert "BORG_RELOCATED_REPO_ACCESS_IS_OK=yes" in (tmp_path / "env").read_text()
