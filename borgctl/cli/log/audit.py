@@ -30,7 +30,7 @@ def verify(
     files: Annotated[list[str] | None, typer.Argument(metavar="LOG", help=_USUAL)] = None,
     head: Annotated[
         list[str] | None,
-        typer.Option(metavar="SEQUENCE:HEAD", help="What a server kept of this log; may be repeated."),
+        typer.Option(metavar="SEQUENCE:HEAD", help="The head that a server kept of this log; may be repeated."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -50,16 +50,18 @@ def verify(
 @app.command("show", short_help="Show the log as a table.")
 def show_log(
     log: Annotated[str | None, typer.Argument(metavar="LOG", help=_USUAL)] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="From here on: 2h, 14d, 2026-11-23.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Records from this time on: 2h, 14d, 2026-11-23.")
+    ] = None,
     outcome: Annotated[
         str | None, typer.Option(metavar="WORD", help="ok, warning, failed, refused, alert or another outcome.")
     ] = None,
-    peer: Annotated[str | None, typer.Option(metavar="ADDRESS", help="From this address, or 'local'.")] = None,
+    peer: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Records from this address, or 'local'.")] = None,
     run: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Of this run; the beginning of its id will do.")
+        str | None, typer.Option(metavar="RUN", help="Records of this run; the beginning of its id is enough.")
     ] = None,
-    last: Annotated[int, typer.Option(metavar="N", min=0, help="The last N records of those; 0: all.")] = 100,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes.")] = False,
+    last: Annotated[int, typer.Option(metavar="N", min=0, help="The last N of those records; 0: all.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new records.")] = False,
     files: Annotated[bool, typer.Option("--files", help="The files that borg warned of in the run of --run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON, one a line.")] = False,
 ) -> None:

@@ -66,9 +66,7 @@ def passphrase(
     policy: Annotated[str, typer.Argument(metavar="POLICY", help="The policy.")],
     repository: RepositoryOption = None,
     ask: Annotated[bool, typer.Option("--ask", help="Type the new one; without it, a random one.")] = False,
-    adopt: Annotated[
-        bool, typer.Option("--adopt", help="It is changed already: know the new key from now on.")
-    ] = False,
+    adopt: Annotated[bool, typer.Option("--adopt", help="The passphrase is changed already: pin the new key.")] = False,
     wait: Wait = WAIT,
 ) -> None:
     """Change the passphrase, in borg and in the policy's file.
@@ -97,7 +95,7 @@ def moved(
     ] = None,
     forget: Annotated[bool, typer.Option("--forget", help="Another one is there now: forget the old one.")] = False,
     earlier: Annotated[
-        bool, typer.Option("--earlier", help="The same one was put back to an earlier state: take that.")
+        bool, typer.Option("--earlier", help="The same one was put back to an earlier state: accept that.")
     ] = False,
 ) -> None:
     """Tell the gate that the repository has another path, or that another one, or an earlier state of it, has taken its
