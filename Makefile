@@ -61,7 +61,7 @@ prove-guards: setup
 
 documents:
 	@sh tests/setup/venv.sh dev
-	$(BIN)/python policy/generate.py
+	$(BIN)/python docs/generate.py
 
 # the newest releases of what the package needs, with the hashes of all their files, for 'pip install --require-hashes'
 lock:

@@ -1,19 +1,19 @@
-"""What somebody meant who wrote a word that is not known: the known one that it most likely was.
+"""Suggest the known word that a misspelt one most likely stands for.
 
-It knows how words are misspelt (`keep_daily`, `exclude_caches`, `excludes`), not what they are.
+It knows how people misspell words (`keep_daily`, `exclude_caches`, `excludes`), not what the words mean.
 
-    >>> meant("keep_daily", ("keep-daily", "keep-weekly"))
+    >>> suggestion("keep_daily", ("keep-daily", "keep-weekly"))
     ": did you mean 'keep-daily'?"
 """
 
 from collections.abc import Iterable
 
-_LONGEST = 64  # characters; a longer word is none of ours
+_LONGEST = 64  # characters; no known word is longer
 
 
-def meant(word: str, known: Iterable[str]) -> str:
-    """Return ': did you mean …?' where one of the known words is near, nothing where none is."""
-    import difflib  # noqa: PLC0415 - a policy without a mistake, which every start of the gate reads, does without
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return ': did you mean …?' if a known word is near, else an empty string."""
+    import difflib  # noqa: PLC0415 - the gate reads a valid policy at each start, and does not need it then
 
     plain = word[:_LONGEST].replace("_", "-").lower().strip("- ")
     near = difflib.get_close_matches(plain, known, n=1, cutoff=0.6)

@@ -1,35 +1,36 @@
 """Strict YAML: a small tree of strings with positions, and nothing that a reader could misjudge.
 
-Every scalar is a string until somebody gives it a type (so `no` is not False and `22:30` not 1350). Anchors, aliases,
-tags, duplicate keys, control characters, text over several lines without quotes (where a line is lost, YAML joins what
-stood around it), a second document, more than 64 KiB and more than 8 levels are errors. This module does not know what
-a policy is; whoever does reads the tree through `NodeReader`, which collects every mistake instead of stopping at the
-first.
+Every scalar is a string until a caller gives it a type (so `no` is not False and `22:30` not 1350). These are errors:
 
-    >>> root, notes = parse("version: 1"), NodeReader()
-    >>> notes.scalar(notes.fields(root, ("version",))["version"], str, "")
-    '1'
-    >>> notes.finish()
+- anchors, aliases, tags, duplicate keys, control characters, a second document;
+- text over several lines without quotes (where a line is lost, YAML joins what stood around it);
+- more than 64 KiB, and more than 8 levels.
+
+This module does not know what a policy is. `NodeReader` gives types to the nodes of its tree.
+
+    >>> node = parse("[yes]").value[0]
+    >>> node.line, node.column, node.value
+    (1, 2, 'yes')
 """
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 import yaml
 
 from borgctl.data_class import dataclass
-from borgctl.errors import BadValue
-from borgctl.spelling import meant
 
 LARGEST = 64 * 1024
 DEEPEST = 8
 
-_FROM_ITS_BEGINNING = ("while scanning a simple key", "while scanning an alias", "while scanning a quoted scalar")
-_QUOTE = ": a value that begins with one of *&!@%` has to be in quotes"
+_PLACED_AT_BEGIN = (
+    "while scanning a simple key",
+    "while scanning an alias",
+    "while scanning a quoted scalar",
+)
+_QUOTE = ": a value that begins with one of *&!@%` must be in quotes"
 _QUOTED = ("'", '"')
-_JOINED = "goes on over several lines: is a line missing below it? Text of several lines has to be in quotes"
+_JOINED = "goes on over several lines: is a line missing below it? Text of several lines must be in quotes"
 
-T = TypeVar("T")
 _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
@@ -51,14 +52,14 @@ class Problem:
 class Problems(Exception):  # noqa: N818 - a collection, raised as one
     """All the mistakes of one file, in order."""
 
-    def __init__(self, found: Iterable[Problem]) -> None:
-        self.found = tuple(sorted(set(found)))
-        super().__init__("; ".join(map(str, self.found)))
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.all = tuple(sorted(set(problems)))
+        super().__init__("; ".join(map(str, self.all)))
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A scalar (`value` is a str), a list (a tuple of nodes) or a mapping (`pairs` set), and where it stands."""
+    """A scalar (`value` is a str), a list (a tuple of nodes) or a mapping (`pairs` set), with its position."""
 
     line: int
     column: int
@@ -66,105 +67,35 @@ class Node:
     pairs: "tuple[tuple[Node, Node], ...] | None" = None
 
 
-class NodeReader:
-    """Read typed values from nodes, keeping every mistake; the values are good only after `finish` has returned."""
-
-    def __init__(self) -> None:
-        self.found: list[Problem] = []
-
-    def add(self, node: Node, text: str) -> None:
-        """Keep one mistake at this node."""
-        self.found.append(Problem(node.line, node.column, text))
-
-    def finish(self) -> None:
-        """Raise `Problems` if there is any mistake."""
-        if self.found:
-            raise Problems(self.found)
-
-    def scalar(self, node: Node, reader: Callable[[str], T], default: T) -> T:
-        """Give a scalar its type; `reader` raises BadValue, then `default` stands in until `finish`."""
-        if not isinstance(node.value, str):
-            self.add(node, "expected a single value")
-            return default
-        try:
-            return reader(node.value)
-        except BadValue as problem:
-            self.add(node, str(problem))
-            return default
-
-    def nodes(self, node: Node) -> tuple[Node, ...]:
-        """Return a list's nodes."""
-        if node.pairs is not None or isinstance(node.value, str):
-            self.add(node, "expected a list, like [a, b]")
-            return ()
-        return node.value
-
-    def items(self, node: Node, reader: Callable[[str], T]) -> tuple[T, ...]:
-        """Return a list's scalars, typed; the bad ones are left out."""
-        values = (self.scalar(item, lambda text: (reader(text),), None) for item in self.nodes(node))
-        return tuple(value[0] for value in values if value is not None)
-
-    def entries(self, node: Node) -> tuple[tuple[Node, Node], ...]:
-        """Return a mapping's pairs; keys are scalars and unique (`parse` saw to that)."""
-        if node.pairs is None:
-            self.add(node, "expected a mapping, like {key: value}")
-            return ()
-        return node.pairs
-
-    def fields(
-        self,
-        node: Node,
-        allowed: Iterable[str],
-        required: Iterable[str] = (),
-        elsewhere: Callable[[str], str] = lambda _: "",
-    ) -> dict[str, Node]:
-        """Return a mapping's values by key; unknown and missing keys are mistakes.
-
-        `elsewhere` says of a word where it belongs instead, as ': …', or nothing.
-        """
-        allowed, found = tuple(allowed), {}
-        for key, value in self.entries(node):
-            if key.value in allowed:
-                found[str(key.value)] = value
-            else:
-                word = str(key.value)
-                hint = elsewhere(word) or meant(word, allowed)
-                self.add(key, f"unknown key {word!r}{hint} (expected one of: {', '.join(allowed)})")
-        for name in required:
-            if name not in found and node.pairs is not None:
-                self.add(node, f"missing key {name!r}")
-        return found
-
-
 def parse(text: str) -> Node:
-    """Parse one document; raise `Problems` with its first mistake of form."""
+    """Parse one document; raise `Problems` with its first syntax error."""
     if len(text.encode("utf-8", "surrogatepass")) > LARGEST:
         raise Problems([Problem(1, 1, f"longer than {LARGEST} bytes")])
     try:
         return _tree(text)
     except yaml.MarkedYAMLError as error:
-        raise Problems([_misspelt(text, error)]) from None
+        raise Problems([_syntax_error(text, error)]) from None
     except (yaml.YAMLError, UnicodeError):
         raise Problems([Problem(1, 1, "not YAML: a character that YAML does not admit")]) from None
 
 
-def _misspelt(text: str, error: yaml.MarkedYAMLError) -> Problem:
-    """Say what is no YAML where it begins, which is not always where the parser gave up, and what to do if we know."""
-    begun, ended = error.context_mark, error.problem_mark
-    mark = begun if error.context in _FROM_ITS_BEGINNING or ended is None else ended
+def _syntax_error(text: str, error: yaml.MarkedYAMLError) -> Problem:
+    """Return the error, placed where it begins and not where the parser gave up, with what to do if we know it."""
+    begin, end = error.context_mark, error.problem_mark
+    mark = begin if error.context in _PLACED_AT_BEGIN or end is None else end
     place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-    told = f"not YAML: {error.problem or error.context}"
+    message = f"not YAML: {error.problem or error.context}"
     if error.context == "while scanning an alias":
-        told += _QUOTE
-    elif "cannot start any token" in told:
-        told += ": a tab: indent with spaces" if mark and text[mark.index : mark.index + 1] == "\t" else _QUOTE
-    elif begun and error.context and error.context.startswith("while parsing a flow"):
-        told += f" of what begins at {begun.line + 1}:{begun.column + 1}"
-    return Problem(*place, told)
+        message += _QUOTE
+    elif "cannot start any token" in message:
+        message += ": a tab: indent with spaces" if mark and text[mark.index : mark.index + 1] == "\t" else _QUOTE
+    elif begin and error.context and error.context.startswith("while parsing a flow"):
+        message += f" of what begins at {begin.line + 1}:{begin.column + 1}"
+    return Problem(*place, message)
 
 
 def _tree(text: str) -> Node:
-    """Build the tree from the stream of events, so that what it must not hold never gets in."""
+    """Build the tree from the stream of events, so that nothing forbidden ever gets into it."""
     open_nodes: list[tuple[yaml.Event, list[Node]]] = []
     root: Node | None = None
     for event in yaml.parse(text, Loader=_Loader):
@@ -202,8 +133,8 @@ def _place(event: yaml.Event) -> tuple[int, int]:
 def _one_line(event: yaml.ScalarEvent, line: int, column: int) -> str:
     if not event.value.isprintable():
         raise Problems([Problem(line, column, "control characters and line breaks are not allowed")])
-    begun, ended = event.start_mark, event.end_mark
-    if event.style not in _QUOTED and not (begun and ended and begun.line == ended.line):
+    begin, end = event.start_mark, event.end_mark
+    if event.style not in _QUOTED and not (begin and end and begin.line == end.line):
         raise Problems([Problem(line, column, _JOINED)])
     return str(event.value)
 

@@ -1,13 +1,15 @@
-"""Values that cross a border, each a type that cannot hold bad data.
+"""Values that cross a trust border, each a type that cannot hold bad data.
 
-A value is checked once, where it comes in: by constructing its type, which raises `BadValue`. Nothing here knows where
-a text came from or what it is used for.
+The constructor of the type checks a value once, where it comes in, and raises `BadValue`. This module does not know
+where a text came from or what it is for.
 
-    >>> str(JobName("default"))
-    'default'
-    >>> RepositoryPath("/srv/../etc")
+    >>> str(RepositoryPath("/srv/borg/web1"))
+    '/srv/borg/web1'
+    >>> duration("30m")
+    1800
+    >>> JobName("my job")
     Traceback (most recent call last):
-    borgctl.errors.BadValue: bad repository path '/srv/../etc': write it without '.', '..', '//' and a final '/'
+    borgctl.errors.BadValue: bad job name 'my job': expected letters, digits, '_', '.', '-'
 """
 
 import re
@@ -24,7 +26,7 @@ def _require(text: str, pattern: str, longest: int, noun: str, expected: str) ->
 
 
 def _require_normal(text: str, noun: str) -> None:
-    """Refuse '.', '..' and empty components: such a path would be another one to the kernel than to a reader."""
+    """Refuse '.', '..' and empty components: to the kernel such a path is another one than to a reader."""
     if text != "/" and any(part in ("", ".", "..") for part in text[1:].split("/")):
         raise BadValue(f"bad {noun} {text!r}: write it without '.', '..', '//' and a final '/'")
 
@@ -44,7 +46,7 @@ class JobName:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryPath:
-    """An absolute, normal path on the server, from characters that mean nothing to borg, ssh or a shell."""
+    """An absolute, normal path on the server, of characters without a meaning to borg, ssh or a shell."""
 
     text: str
 
@@ -82,7 +84,7 @@ class SocketPath:
 class ArchiveName:
     """An archive's name that borg reads as a name and nothing else.
 
-    Not a location ('::', '/'), an option ('-…'), a placeholder ('{'), or a checkpoint (borg hides and prunes it first).
+    It is no location ('::', '/'), option ('-…'), placeholder ('{') or checkpoint (borg hides and prunes those first).
     """
 
     text: str
@@ -99,7 +101,7 @@ class ArchiveName:
 
 
 def _require_local(text: str) -> None:
-    """Refuse what is no plain path on the client."""
+    """Raise BadValue unless the text is a plain absolute path."""
     _require(text, r"/[^\x00-\x1f\x7f{}]*", 4000, "path", "an absolute path without control characters and braces")
     _require_normal(text, "path")
     if not text.isprintable():
@@ -108,7 +110,7 @@ def _require_local(text: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SourcePath:
-    """An absolute, normal path on the client. Names of the kernel's own file systems are no data and are refused."""
+    """An absolute, normal path on the client, outside the kernel's own file systems, which hold no data."""
 
     text: str
 
@@ -121,13 +123,13 @@ class SourcePath:
         return self.text
 
     def contains(self, other: "SourcePath") -> bool:
-        """Tell whether `other` is this path or lies below it, component by component."""
+        """Return whether `other` is this path or below it, component by component."""
         return self.text in ("/", other.text) or other.text.startswith(f"{self.text}/")
 
 
 @dataclass(frozen=True, slots=True)
 class DevicePath:
-    """A device below /dev, which only a job may name: its content is saved as that of a file."""
+    """A device below /dev, which only a job may name; borg saves its content as a file's."""
 
     text: str
 
@@ -142,7 +144,7 @@ class DevicePath:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A record of a client's audit log, named so that it cannot be another: its sequence number and its SHA-256."""
+    """The unmistakable name of a record in a client's audit log: its sequence number and its link, a SHA-256."""
 
     sequence: int
     digest: str
@@ -171,7 +173,7 @@ def duration(text: str) -> int:
 
 
 def memory(text: str) -> int:
-    """Read '512M', '8G' or '1T' as bytes (of 1024 each step), from 256M to 64T."""
+    """Read '512M', '8G' or '1T' as bytes (each unit is 1024 of the one before), from 256M to 64T."""
     _require(text, r"[0-9]{1,5}[MGT]", 6, "size of memory", "a number and a unit: 512M, 8G or 1T")
     size = int(text[:-1]) << {"M": 20, "G": 30, "T": 40}[text[-1]]
     if not 256 << 20 <= size <= 64 << 40:

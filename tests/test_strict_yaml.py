@@ -9,8 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.errors import BadValue
-from borgctl.strict_yaml import LARGEST, Node, NodeReader, Problems, parse
+from borgctl.strict_yaml import LARGEST, Node, Problems, parse
 
 
 def plain(node):
@@ -23,7 +22,7 @@ def plain(node):
 def problems(text):
     with pytest.raises(Problems) as caught:
         parse(text)
-    return [str(problem) for problem in caught.value.found]
+    return [str(problem) for problem in caught.value.all]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_no_file_takes_long_or_much(text):
 @given(st.text(max_size=200) | st.text("ab:-[]{}&*!|>'\"%@`#,? \n\t\0\u2028", max_size=60))
 def test_any_text_gives_a_tree_or_problems(text):
     found = stage.outcome(Problems, parse, text)
-    assert isinstance(found, Node) or found.found
+    assert isinstance(found, Node) or found.all
 
 
 TREES = st.recursive(
@@ -133,41 +132,3 @@ def test_text_without_quotes_ends_with_its_line(text):
 def test_a_byte_order_mark_is_no_part_of_the_first_key():
     with contextlib.suppress(Problems):
         assert plain(parse("\ufeffa: b\n")) == {"a": "b"}
-
-
-# ---- notes
-
-
-def test_every_mistake_is_kept_and_they_come_in_order():
-    root, notes = parse("b: [x, {}]\na: y\n"), NodeReader()
-    fields = notes.fields(root, ("a", "b", "c"), ("c",))
-    notes.items(fields["b"], lambda text: text)
-    notes.scalar(fields["a"], rejected, None)
-    notes.entries(fields["a"])
-    with pytest.raises(Problems) as caught:
-        notes.finish()
-    assert [str(problem) for problem in caught.value.found] == [
-        "1:1: missing key 'c'",
-        "1:8: expected a single value",
-        "2:4: expected a mapping, like {key: value}",
-        "2:4: no",
-    ]
-
-
-def rejected(text):
-    raise BadValue("no")
-
-
-def test_a_mistake_is_told_once():
-    root, notes = parse("a: y\n"), NodeReader()
-    for _ in range(2):
-        notes.fields(root, ("b",))
-    with pytest.raises(Problems) as caught:
-        notes.finish()
-    assert len(caught.value.found) == 1
-
-
-def test_a_value_that_is_read_as_nothing_is_no_mistake():
-    notes = NodeReader()
-    assert notes.items(parse("[a, b]"), lambda text: None) == (None, None)
-    notes.finish()

@@ -103,7 +103,7 @@ def _policy(invocation: Invocation, file: str) -> Policy:
 
 def _pinned(policy: Policy, command: bytes | None, environment: Mapping[bytes, bytes]) -> int | None:
     """Take the socket that the request announces, whatever else it says; None where it announces none."""
-    announced = decide.announced(policy, command, environment)
+    announced = decide.announced_socket(policy, command, environment)
     if announced is None:
         return None
     from borgctl.gate import transport  # noqa: PLC0415 - as few requests announce one

@@ -14,7 +14,7 @@ from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath, SecurePath
-from borgctl.policy.decide import require_placed
+from borgctl.policy.decide import require_directly_in
 from borgctl.process import peer_credentials, spawn
 from borgctl.values import SocketPath
 
@@ -41,7 +41,7 @@ def pin(path: SocketPath, directory: str) -> int:
     Raise BorgctlError unless it is a socket of ours with mode 0600 or less and one link, directly in `directory`, which
     nobody else can write and no symlink leads to. A name that is not such a socket is left as it is.
     """
-    require_placed(path, directory)
+    require_directly_in(path, directory)
     owners = _owners()
     try:
         with secure_path.directory(directory, owners, follow=False) as held:

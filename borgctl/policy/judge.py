@@ -1,8 +1,9 @@
-"""The decision: may this request have what it asks for, and what exactly is that?
+"""Decide what a parsed request is granted. The default is no.
 
-`judge(policy, request, facts)` is pure: files, environment and time come in as facts, so that `explain` and the gate
-agree. It returns a BorgCommand, a HelloReply or a WindowGrant, or raises BorgctlError with a reason of status 77.
-Default: no.
+`judge(policy, request, facts)` is pure: host name and time come in as facts, so that `explain` and the gate agree. It
+returns a BorgCommand, a HelloReply or a WindowGrant, or raises BorgctlError, mostly with a reason of status 77.
+
+    judge(policy, Request(Run(JobName("default"))), facts).command == "create"
 """
 
 from typing import assert_never
@@ -21,17 +22,17 @@ from borgctl.wire.request import Borg, Hello, Request, Run, Window
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the world is like: names for templates (`job` is filled in here), and whether the peer is this host."""
+    """The surroundings: names for templates (`judge` fills in `job`), and whether the peer is on this host."""
 
     names: Names
     local: bool = False
 
 
 def judge(policy: Policy, request: Request, facts: Facts) -> BorgCommand | HelloReply | WindowGrant:
-    """Return what is to be run or answered, or raise BorgctlError."""
+    """Return what the gate runs or answers, or raise BorgctlError."""
     match request.order:
         case Hello():
-            return HelloReply(_offer(policy, facts))
+            return HelloReply(_offers(policy, facts))
         case Run(name):
             job = policy.jobs.get(str(name))
             if job is None:
@@ -44,30 +45,30 @@ def judge(policy: Policy, request: Request, facts: Facts) -> BorgCommand | Hello
             repository, path = _repository(policy, request, facts)
             return _spelled_out(policy, order, repository, path, transport, request)
         case Window(seconds):
-            return _opening(policy, seconds, request, facts)
+            return _window(policy, seconds, request, facts)
         case _:
             assert_never(request.order)
 
 
-def _opening(policy: Policy, seconds: int | None, request: Request, facts: Facts) -> WindowGrant:
+def _window(policy: Policy, seconds: int | None, request: Request, facts: Facts) -> WindowGrant:
     if not policy.window:
         raise BorgctlError("window-closed", f"{policy.file} says 'window: no'")
     if seconds is not None and seconds > policy.window:
-        raise BorgctlError("window-too-long", f"{seconds} s are asked for; {policy.file} allows {policy.window} s")
+        raise BorgctlError("window-too-long", f"{seconds} s requested; {policy.file} allows {policy.window} s")
     transport = _transport(policy, request, facts)
     _, path = _repository(policy, request, facts)
     return WindowGrant(policy.file, path, transport, seconds or policy.window)
 
 
 def _transport(policy: Policy, request: Request, facts: Facts) -> str:
-    """A socket given means socket; none means stdio, or local where the peer is a process of this host."""
+    """Return 'socket' if the request names one; else 'local' for a peer on this host, 'stdio' for all others."""
     transport = "socket" if request.options.socket else "local" if facts.local else "stdio"
     if transport not in policy.transports:
         raise BorgctlError("transport-not-offered", f"transport {transport!r} is not in 'transports' of {policy.file}")
     return transport
 
 
-def _offer(policy: Policy, facts: Facts) -> dict[str, object]:
+def _offers(policy: Policy, facts: Facts) -> dict[str, object]:
     return {
         "protocol": frames.PROTOCOL,
         "version": __version__,
@@ -80,16 +81,18 @@ def _offer(policy: Policy, facts: Facts) -> dict[str, object]:
 
 
 def _repository(policy: Policy, request: Request, facts: Facts) -> tuple[Repository, RepositoryPath]:
-    known = {_path(repository, facts.names): repository for repository in policy.repositories}
-    if len(known) < len(policy.repositories):
+    offered = {_path(repository, facts.names): repository for repository in policy.repositories}
+    if len(offered) < len(policy.repositories):
         raise BorgctlError("policy-invalid", f"{policy.file}: two entries of 'repositories' are the same path")
-    asked = request.options.repository
-    if asked is None and len(known) > 1:
-        raise BorgctlError("repository-needed", f"{policy.file} has {len(known)} repositories, the request names none")
-    path = asked or next(iter(known))
-    if path not in known:
+    named = request.options.repository
+    if named is None and len(offered) > 1:
+        raise BorgctlError(
+            "repository-needed", f"{policy.file} has {len(offered)} repositories, the request names none"
+        )
+    path = named or next(iter(offered))
+    if path not in offered:
         raise BorgctlError("unknown-repository", f"repository {str(path)!r} is not in {policy.file}")
-    return known[path], path
+    return offered[path], path
 
 
 def _path(repository: Repository, names: Names) -> RepositoryPath:
@@ -147,10 +150,10 @@ def _spelled_out(
     for source in order.paths:
         if not any(allowed.contains(source) for allowed in offer.paths):
             raise BorgctlError(
-                "path-not-offered", f"{str(source)!r} is in no path offered at {policy.file}:{offer.line}"
+                "path-not-offered", f"{str(source)!r} is outside the paths offered at {policy.file}:{offer.line}"
             )
     if order.command == "list" and order.archive and not policy.names_disclosed:
-        raise BorgctlError("names-not-disclosed", "listing an archive names files")
+        raise BorgctlError("names-not-disclosed", "a listing of an archive discloses names of files")
     _check_encryption(repository, order.command, order.options)
     return BorgCommand(
         rule=f"{policy.file}:{offer.line}",
@@ -167,11 +170,11 @@ def _spelled_out(
 
 
 def _check_encryption(repository: Repository, command: str, options: tuple[tuple[str, str | None], ...]) -> None:
-    """`encryption: required` admits repokey and keyfile modes only (the server must not read what it keeps)."""
+    """Raise BorgctlError unless the mode is repokey or keyfile where the policy says `encryption: required`."""
     if command != "init":
         return
     mode = dict(options).get("encryption")
     if mode is None:
         raise BorgctlError("encryption-required", "'init' needs --encryption=")
     if repository.encrypted and not mode.startswith(("repokey", "keyfile")):
-        raise BorgctlError("encryption-required", f"--encryption={mode} leaves the data readable by the server")
+        raise BorgctlError("encryption-required", f"--encryption={mode} lets the server read the data")

@@ -1,7 +1,11 @@
-"""The policy as a value: what this client offers to one server, read and checked, frozen.
+"""The policy as a frozen value: what this client offers to one server, checked.
 
-It knows what a policy says, not how it is written (`load`) nor what is asked (`request`). Paths and archive names
-are templates until `judge` knows host, job and time; durations are seconds; `line` is where the policy says it.
+It knows what a policy says, not how it is written (`load`) nor what a server requests (`wire.request`). Paths and
+names of archives are templates until `judge` knows host, job and time. Durations are seconds; `line` is the line in
+the policy.
+
+    >>> Repository(Template("/srv/borg/{hostname}"), encrypted=True, line=4).encrypted
+    True
 """
 
 from borgctl.data_class import dataclass, field
@@ -11,7 +15,7 @@ from borgctl.values import DevicePath, JobName, SourcePath
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository that requests may use; `encrypted`: only repokey and keyfile modes are made there."""
+    """A repository that requests may use; with `encrypted` set, `init` may use repokey and keyfile modes only."""
 
     path: Template
     encrypted: bool
@@ -20,7 +24,7 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Passphrase:
-    """Where the passphrase comes from: a file, or a program's one line of output; neither: no repository has one."""
+    """Where the passphrase comes from: a file, or one line that a program prints; neither if no repository has one."""
 
     file: str | None = None
     program: tuple[str, ...] = ()
@@ -28,7 +32,7 @@ class Passphrase:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """An order that the client's admin wrote; values of options may hold templates, a flag's value is None."""
+    """A named order that the client's admin wrote; options' values may have placeholders, a flag's value is None."""
 
     name: JobName
     command: str
@@ -52,7 +56,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Variables that the policy sets for borg, and names of those that the server may send."""
+    """Variables that the policy sets for borg, and the names of those that the server may send."""
 
     set: tuple[tuple[str, str], ...] = ()
     accept: frozenset[str] = frozenset()
@@ -60,9 +64,9 @@ class Environment:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`runtime` and `hook` (each one's) in seconds, `sessions` at once, `nice` as nice(1), `ionice` as ionice(1).
+    """`runtime` and `hook` (for each hook) in seconds, `sessions` at once, `nice` as nice(1), `ionice` as ionice(1).
 
-    `memory` is the address space of borg in bytes, and of each process that it starts. By borg's own figures (44 bytes
+    `memory` is the address space, in bytes, of borg and of each process that it starts. By borg's own figures (44 bytes
     for a chunk of 2 MiB and 80 for it in the files cache, 240 for a file) 30 TB in 10 million files take 4 GB.
     """
 
@@ -75,8 +79,8 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
-    """Where records go."""
+class AuditSettings:
+    """Where audit records go."""
 
     file: str
     syslog: bool = True
@@ -84,7 +88,7 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """All that one server key may make happen. `digest` is the SHA-256 of the file's bytes."""
+    """All that one server key may start. `digest` is the SHA-256 of the file's bytes."""
 
     file: str
     digest: str
@@ -92,7 +96,7 @@ class Policy:
     passphrase: Passphrase
     jobs: dict[str, Job]
     base: str
-    audit: Audit
+    audit: AuditSettings
     socket_directory: str
     borg: str = "/usr/bin/borg"
     user: str = "_borgctl"

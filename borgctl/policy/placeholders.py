@@ -1,8 +1,9 @@
-"""The gate's own placeholders: {hostname}, {job}, {now} and {now:FORMAT}, and no others.
+"""Expand the gate's own placeholders: {hostname}, {job}, {now} and {now:FORMAT}, and no others.
 
-borg has placeholders too, and they can read its environment; no brace ever reaches borg: the gate expands its own few.
+borg's own placeholders can read its environment. So no brace ever reaches borg, and the gate expands these few itself.
 
-    >>> Template("{hostname}-{job}-{now:%Y-%m-%d}").expand(Names("web1", "default", datetime(2026, 11, 23)))
+    >>> names = Names("web1", "default", datetime(2026, 11, 23, tzinfo=UTC))
+    >>> Template("{hostname}-{job}-{now:%Y-%m-%d}").expand(names)
     'web1-default-2026-11-23'
 """
 
@@ -18,7 +19,7 @@ _DEFAULT_FORMAT = "%Y-%m-%dT%H:%M:%S"
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What the placeholders stand for."""
+    """The values of the placeholders."""
 
     hostname: str
     job: str
@@ -46,7 +47,7 @@ class Template:
         return self.text
 
     def expand(self, names: Names) -> str:
-        """Return the text with every placeholder replaced, once: what a name contains is not read again."""
+        """Return the text with every placeholder replaced, once: braces in a value are not expanded again."""
 
         def value(match: re.Match[str]) -> str:
             if match[1] == "now":

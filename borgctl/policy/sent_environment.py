@@ -1,7 +1,9 @@
-"""What comes in from around a request: variables that the peer sent, and this host's name.
+"""Pick the variables that a policy lets in from those that the peer sent; and this host's name.
 
-The environment is read once, by the gate; here the few names that a policy lets in are picked from it, and everything
-else is forgotten. `explain` uses the same functions on variables given by hand.
+The gate reads the environment once. These functions take the few names that a policy accepts from it, and drop
+everything else. `explain` uses the same functions on variables given by hand.
+
+    accepted(policy, {b"TZ": b"UTC", b"LD_PRELOAD": b"/x.so"}) == [("TZ", "UTC")]
 """
 
 import os
@@ -12,19 +14,19 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.model import Policy
 from borgctl.wire.request import CARRIERS
 
-Environment = Mapping[bytes, bytes]
+SentVariables = Mapping[bytes, bytes]
 
 
-def carriers(policy: Policy, environment: Environment) -> dict[str, str] | None:
-    """Return the published scripts' variables; None where the policy does not say 'published: yes'."""
-    return _named(environment, CARRIERS) if policy.published else None
+def carriers(policy: Policy, sent: SentVariables) -> dict[str, str] | None:
+    """Return the published scripts' variables; None unless the policy says 'published: yes'."""
+    return _named(sent, CARRIERS) if policy.published else None
 
 
-def accepted(policy: Policy, environment: Environment) -> list[tuple[str, str]]:
-    """Return the variables that the peer sent and the policy accepts, each with a value that is checked."""
+def accepted(policy: Policy, sent: SentVariables) -> list[tuple[str, str]]:
+    """Return the variables that the peer sent and the policy accepts, their values checked."""
     try:
-        sent = _named(environment, sorted(policy.environment.accept))
-        return [(name, ACCEPTABLE[name].check(value)) for name, value in sent.items()]
+        variables = _named(sent, sorted(policy.environment.accept))
+        return [(name, ACCEPTABLE[name].check(value)) for name, value in variables.items()]
     except BadValue as error:
         raise BorgctlError("bad-value", str(error)) from None
 
@@ -34,6 +36,6 @@ def hostname() -> str:
     return os.uname().nodename.partition(".")[0]
 
 
-def _named(environment: Environment, names: Iterable[str]) -> dict[str, str]:
-    sent = {name: environment.get(name.encode()) for name in names}
-    return {name: value.decode("ascii", "backslashreplace") for name, value in sent.items() if value}
+def _named(sent: SentVariables, names: Iterable[str]) -> dict[str, str]:
+    values = {name: sent.get(name.encode()) for name in names}
+    return {name: value.decode("ascii", "backslashreplace") for name, value in values.items() if value}

@@ -1,7 +1,7 @@
 """The manual pages: their Markdown here, made whole, and the roff that man(1) reads.
 
 A page of section 5 takes in the page below docs/ that it names in a comment, which is made from the program's tables
-(policy/generate.py); so both say the same. Used by the build, which puts the roff into the wheel, and by `make man`.
+(docs/generate.py); so both say the same. Used by the build, which puts the roff into the wheel, and by `make man`.
 """
 
 import re

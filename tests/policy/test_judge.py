@@ -14,7 +14,7 @@ from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.policy.judge import Facts, judge
-from borgctl.policy.model import Audit, Environment, Job, Offer, Passphrase, Policy, Repository
+from borgctl.policy.model import AuditSettings, Environment, Job, Offer, Passphrase, Policy, Repository
 from borgctl.policy.placeholders import Names, Template
 from borgctl.values import ArchiveName, JobName, RepositoryPath, SocketPath, SourcePath
 from borgctl.wire.request import Borg, Hello, Options, Request, Run, parse
@@ -66,7 +66,7 @@ def a_policy(**changes):
         "passphrase": Passphrase("/etc/passphrase"),
         "jobs": {"default": job},
         "base": "/base",
-        "audit": Audit("/log"),
+        "audit": AuditSettings("/log"),
         "socket_directory": "/run/borgctl",
     }
     return Policy(**(values | changes))
@@ -233,7 +233,7 @@ def test_a_policy_that_two_templates_make_ambiguous_is_not_used_by_the_weaker_ru
 @pytest.mark.parametrize("mode", ["none", "authenticated", "authenticated-blake2"])
 def test_an_encrypted_repository_is_never_made_open_by_a_job(mode):
     policy = a_policy(jobs={"init": Job(JobName("init"), "init", 9, (("encryption", mode),))})
-    with pytest.raises(BorgctlError, match="readable by the server"):
+    with pytest.raises(BorgctlError, match="lets the server read the data"):
         judge(policy, parse(b"run init"), stage.FACTS)
 
 

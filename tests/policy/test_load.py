@@ -125,7 +125,7 @@ def test_the_example_of_the_design_is_read_and_says_the_defaults(tmp_path):
         )
 
 
-def test_what_a_user_leaves_out_lies_in_his_home_whatever_the_environment_says(tmp_path, monkeypatch):
+def test_a_users_defaults_are_in_their_home_whatever_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", "/evil")
     monkeypatch.setenv("XDG_STATE_HOME", "/evil")
     policy = load.read(str(file(tmp_path)))

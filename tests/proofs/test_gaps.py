@@ -130,8 +130,8 @@ TOLD = [
     ("jobs", "run default --repository=/x", "unknown-repository", "repository '/x' is not in FILE"),
     ("jobs", "borg create ::a /etc", "command-not-offered", "'create' is not in 'commands' of FILE"),
     ("commands", "borg info --first 1", "option-not-offered", "--first is not offered at FILE:LINE"),
-    ("commands", "borg create ::a /root", "path-not-offered", "'/root' is in no path offered at FILE:LINE"),
-    ("commands", "borg list ::a", "names-not-disclosed", "listing an archive names files"),
+    ("commands", "borg create ::a /root", "path-not-offered", "'/root' is outside the paths offered at FILE:LINE"),
+    ("commands", "borg list ::a", "names-not-disclosed", "a listing of an archive discloses names of files"),
     ("commands", "borg init", "encryption-required", "'init' needs --encryption="),
 ]
 
@@ -174,7 +174,7 @@ def test_an_open_mode_is_told_by_its_name(policies):
     init = Job(JobName("init"), "init", 9, (("encryption", "authenticated"),))
     policy = dataclasses.replace(policies["jobs"], jobs={"init": init})
     error = refusal(judge, policy, parse(b"run init"), stage.FACTS)
-    assert error.detail == "--encryption=authenticated leaves the data readable by the server"
+    assert error.detail == "--encryption=authenticated lets the server read the data"
 
 
 def test_what_hello_answers_is_this_and_no_more(policies):

@@ -12,7 +12,7 @@ SAMPLE = ("judge-path", "custody-sticky", "counts-keys", "rpc-compact", "nonce-b
 VALUE = ROWS["path-by-components"]
 CHANGES = {
     "not-missed": (
-        {"old": "Tell whether `other` is this path", "new": "Tell whether `other` is that path"},
+        {"old": "Return whether `other` is this path", "new": "Return whether `other` is that path"},
         "NOT CAUGHT: ",
     ),
     "no-name": ({"new": "no_such_name"}, "the patch makes no sense: NameError"),

@@ -18,10 +18,11 @@ import rpc
 from rpc_streams import MAY, PATH, WRITE, draw_stream
 
 from borgctl.pull.repository.rpc_messages import METHODS
-from borgctl.pull.repository.rpc_rules import RULES, SESSIONS, Judge, Limits
-from borgctl.pull.repository.rpc_screen import Screen
+from borgctl.pull.repository.rpc_rules import Judge
+from borgctl.pull.repository.rpc_screen import RpcScreen
+from borgctl.pull.repository.rpc_sessions import RULES, SESSIONS, SessionLimits
 
-LIMITS = Limits(PATH, quota=50_000, puts=8, commits=3, deletes=2)
+LIMITS = SessionLimits(PATH, quota=50_000, puts=8, commits=3, deletes=2)
 WORDS = ("--quota", "50000", "--puts", "8", "--commits", "3", "--deletes", "2")
 ORDER = {
     "open": ("path", "create", "lock_wait", "lock", "exclusive", "append_only", "make_parent_dirs"),
@@ -198,7 +199,7 @@ class Reference:
 
 def screened(draw, session, data):
     """Give the judge the stream in pieces, as the process does; return the screen and how many bytes passed."""
-    screen = Screen(Judge(SESSIONS[session], LIMITS, lambda: True, lambda _: False))
+    screen = RpcScreen(Judge(SESSIONS[session], LIMITS, lambda: True, lambda _: False))
     held, passed, free, at = b"", 0, 0, 0
     while at < len(data) and screen.refusal is None:
         piece = data[at : at + draw.choice([1, 2, 7, 50, 1 << 14])]

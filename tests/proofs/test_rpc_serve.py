@@ -18,7 +18,7 @@ import pytest
 import rpc
 from rpc_streams import IDS, draw_stream, spoil
 
-from borgctl.pull.repository.rpc_rules import SESSIONS
+from borgctl.pull.repository.rpc_sessions import SESSIONS
 
 CORPUS = Path(__file__).parent.parent / "corpora/rpc"
 WORDS = ("--quota", "50000", "--puts", "8", "--commits", "3", "--deletes", "2")

@@ -21,7 +21,7 @@ from borgctl.pull.process.signals import Stop
 from borgctl.pull.report.progress import Plain
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run
-from borgctl.pull.run.session import Timeouts
+from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull import app
 from borgctl.pull.client.borglog import Step
-from borgctl.pull.report import progress
+from borgctl.pull.commands import arguments
+from borgctl.pull.report import progress_text
 from borgctl.pull.repository import guard, serve
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run import run_call
@@ -284,7 +284,7 @@ def cells(text: str) -> int:
 
 
 def test_progress_that_looks_like_an_end_is_marked_as_the_clients_words() -> None:
-    assert progress.position(Step("ok, 20016 files")) == "borg: ok, 20016 files"
+    assert progress_text.position(Step("ok, 20016 files")) == "borg: ok, 20016 files"
 
 
 def test_a_result_of_empty_lines_does_not_become_many_times_as_much(world, borgpull) -> None:
@@ -343,7 +343,7 @@ def test_what_nobody_foresaw_is_no_warning_and_keeps_no_other_target_back(world,
     assert (first["outcome"], first["reason"]) == ("failed", "internal")
     assert "RuntimeError" in first["messages"][-1]["text"]
     assert (second["target"], second["outcome"]) == ("web2", "ok")
-    monkeypatch.setattr(app, "names", broken)
+    monkeypatch.setattr(arguments, "names", broken)
     status, out, err = borgpull("run", "--all")
     assert status == 2 and "TypeError" in err and "\x1b" not in err
 

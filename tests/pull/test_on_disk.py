@@ -6,7 +6,7 @@ import re
 import pytest
 
 from borgctl.openssh_key import HostKey
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
 from borgctl.pull.state.state import State
 from borgctl.pull.targets import setup
 from borgctl.pull.targets.paths import TargetName, host_id
@@ -51,14 +51,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def test_a_state_is_on_disk_when_save_returns_and_so_are_its_directories(world, calls) -> None:
     path = world.folders.memory(NAME)
     above = os.path.dirname(path)
-    states.save(world.folders, NAME, State())
+    state_file.save(world.folders, NAME, State())
     assert calls == [
         *(("mkdir", world.folders.state), ("mkdir", above)),
         *(("fsync", str(world.root)), ("fsync", world.folders.state)),
         *(("fsync", f"{above}/DRAFT"), ("rename", path), ("fsync", above)),
     ]
     calls.clear()
-    states.save(world.folders, NAME, State())
+    state_file.save(world.folders, NAME, State())
     assert calls == [("fsync", f"{above}/DRAFT"), ("rename", path), ("fsync", above)]
 
 

@@ -13,14 +13,14 @@ from sentences import sentences, words
 from stage import TOP
 
 from borgctl.errors import REASONS
-from borgctl.policy import load
+from borgctl.policy import keys, load
 from borgctl.pull.targets import targets
 from borgctl.strict_yaml import Problems, parse
 
 DOCS = TOP / "docs"
-sys.path.insert(0, str(TOP / "policy"))
+sys.path.insert(0, str(DOCS))
 
-import generate  # noqa: E402 - it lies beside the files it makes
+import generate  # noqa: E402 - it stands among the pages that it makes
 
 
 @pytest.mark.parametrize("name", generate.pages())
@@ -29,8 +29,16 @@ def test_a_generated_file_is_what_the_tables_say(name):
 
 
 def test_the_documented_keys_are_the_keys_that_are_read():
-    assert sorted(key.name for key in generate.POLICY) == sorted(load.KEYS)
+    assert sorted(key.name for key in generate.POLICY) == sorted(keys.KEYS)
     assert sorted(key.name for key in generate.TARGET) == sorted(targets.KEYS)
+
+
+def test_the_first_example_of_the_policy_page_is_a_policy(tmp_path):
+    example = re.search(r"```yaml\n(.*?)```", (DOCS / "policy.md").read_text(), re.DOTALL)[1]
+    path = tmp_path / "web1.yaml"
+    path.write_text(example)
+    path.chmod(0o600)
+    assert sorted(load.read(str(path)).jobs) == ["default", "init"]
 
 
 def test_every_example_and_every_default_of_a_key_is_read_and_the_default_means_the_same(tmp_path):
@@ -104,23 +112,20 @@ def test_the_wire_page_names_every_outcome():
     assert set(said) == {reason.outcome for reason in REASONS.values()} | {"ok", "warning", "failed"}
 
 
-BY_HAND = sorted(
-    {
-        str(path.relative_to(TOP))
-        for pages in (TOP.glob("*.md"), DOCS.glob("*.md"), DOCS.glob("man/*.md"))
-        for path in pages
-    }
-    - (generate.pages().keys() - {"SECURITY.md"})  # of that one the links alone are made
+PAGES = sorted(
+    str(path.relative_to(TOP))
+    for pages in (TOP.glob("*.md"), DOCS.glob("*.md"), DOCS.glob("man/*.md"))
+    for path in pages
 )
 LONGEST = 25  # words of a sentence
 
 
-@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("name", PAGES)
 def test_the_sentences_of_a_page_are_short(name):
     assert [sentence for sentence in sentences((TOP / name).read_text()) if words(sentence) > LONGEST] == []
 
 
-@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("name", PAGES)
 def test_a_page_uses_our_words(name):
     """It says "fix" and not "mend", "they" for a person, and "restore window" where a window first occurs."""
     page = sentences((TOP / name).read_text())
@@ -139,14 +144,14 @@ def test_a_sentence_ends_where_a_reader_sees_its_end():
 
 
 def test_every_file_of_ours_that_a_page_names_exists():
-    for name in BY_HAND:
+    for name in PAGES:
         for path in re.findall(r"`((?:bench|borgctl|docs|policy|tests)/[\w./-]+)`", (TOP / name).read_text()):
             assert (TOP / path).exists(), f"{name}: {path}"
 
 
 def test_every_target_of_make_that_a_page_names_is_there():
     rules = set(re.findall(r"(?m)^([a-z-]+):", (TOP / "Makefile").read_text()))
-    for name in BY_HAND:
+    for name in PAGES:
         named = set(re.findall(r"(?m)(?:`|^    )make ([a-z-]+)", (TOP / name).read_text()))
         assert named <= rules, f"{name}: {named - rules}"
 

@@ -78,14 +78,14 @@ def test_links_are_put_in_once_whatever_stands_there():
 @pytest.mark.parametrize("text", ["", "as it was\nas it was\n"])
 def test_a_patch_that_does_not_apply_once_is_said(text):
     row = guards.Row("x", "guard", ("server",), "file.py", "as it was", "", "tests/x.py::test_x")
-    with pytest.raises(BadRow, match=r"x: the patch does not apply: 'as it was' stands [02] times in file\.py"):
+    with pytest.raises(BadRow, match=r"x: the patch does not apply: 'as it was' is [02] times in file\.py"):
         guards.patched(row, text)
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"id": "a b"}, "stands twice, or is none"),
+        ({"id": "a b"}, "is there twice, or is none"),
         ({"holds": ["no-such-line"]}, "'no-such-line' is not among the 'lines'"),
         ({"holds": []}, "expected id, guard, holds"),
         ({"test": ""}, "expected id, guard, holds"),
@@ -103,5 +103,5 @@ def test_an_id_stands_once(monkeypatch):
     whole = guards.table()
     whole["guards"] = whole["guards"][:1] * 2
     monkeypatch.setattr(guards, "table", lambda: whole)
-    with pytest.raises(BadRow, match="stands twice"):
+    with pytest.raises(BadRow, match="is there twice"):
         guards.rows()

@@ -9,7 +9,7 @@ from stage import TOP
 from typer.main import get_command
 
 from borgctl.cli.app import app as client_app
-from borgctl.policy import load
+from borgctl.policy import keys
 from borgctl.pull.app import app as server_app
 from borgctl.pull.targets import targets
 
@@ -143,7 +143,7 @@ def test_a_page_shows_an_example_of_every_command(name, words, command):
 
 @pytest.mark.parametrize(
     ("name", "keys", "macro"),
-    [("borgctl-policy.5", load.KEYS, '.SS "{}"\n'), ("borgpull-targets.5", targets.KEYS, ".TP 7\n\\fB{}\\fR\n")],
+    [("borgctl-policy.5", keys.KEYS, '.SS "{}"\n'), ("borgpull-targets.5", targets.KEYS, ".TP 7\n\\fB{}\\fR\n")],
 )
 def test_a_page_of_a_file_has_every_key(name, keys, macro):
     page = pages.page(name)

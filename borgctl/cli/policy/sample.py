@@ -10,7 +10,7 @@ import stat
 from borgctl.errors import BadValue
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import locations
-from borgctl.policy.load import repository_template
+from borgctl.policy.keys import repository_template
 from borgctl.process import namespaces
 from borgctl.sandbox import landlock, privileges
 from borgctl.values import SourcePath

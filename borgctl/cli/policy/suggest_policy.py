@@ -12,7 +12,7 @@ import re
 
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.policy.judge import Facts, judge
-from borgctl.policy.model import Audit, Job, Offer, Passphrase, Policy, Repository
+from borgctl.policy.model import AuditSettings, Job, Offer, Passphrase, Policy, Repository
 from borgctl.policy.placeholders import Template
 from borgctl.values import JobName, SourcePath
 from borgctl.wire.request import Borg, Request, Run
@@ -77,7 +77,7 @@ def stand_in(file: str, request: Request, facts: Facts, reason: str) -> Policy:
         passphrase=Passphrase(),
         jobs=jobs,
         base="/",
-        audit=Audit("/"),
+        audit=AuditSettings("/"),
         socket_directory="/",
         commands=commands,
         transports=frozenset(transport),

@@ -1,4 +1,4 @@
-"""borg's own lines: what `--log-json` writes to stderr, read with the distrust that the client deserves.
+"""borg's own lines: what `--log-json` writes to stderr. The client sends them, so nothing in them is trusted.
 
 >>> read('{"type": "log_message", "levelname": "ERROR", "message": "none"}') == Note("ERROR", "none")
 True
@@ -15,7 +15,7 @@ _LONGEST = 4000  # characters of a message that are kept: a thousand messages ar
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something said: its level is one of LEVELS, `msgid` is borg's name for the message where it has one."""
+    """A message: its level is one of LEVELS, `msgid` is borg's name for it where it has one."""
 
     level: str
     text: str
@@ -39,13 +39,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What borg is busy with, when that is not counted in files."""
+    """What borg is doing, when that is not counted in files."""
 
     text: str
 
 
 def read(line: str) -> Note | Counts | Step | None:
-    """Read one line of borg's stderr; None for what has nothing to say. A line that is no JSON is a warning."""
+    """Read one line of borg's stderr; None where there is nothing to show. A line that is not JSON is a warning."""
     entry = parse(line)
     if not isinstance(entry, dict):
         return Note("WARNING", line[:_LONGEST]) if line.strip() else None
@@ -71,12 +71,12 @@ def read(line: str) -> Note | Counts | Step | None:
 
 
 def counts(entry: object) -> Counts | None:
-    """Read the three numbers of a progress line or of an archive's `stats`; None where one is no such number."""
+    """Read the three numbers of a progress line or of an archive's `stats`; None where one is not a sane number."""
     if not isinstance(entry, dict):
         return None
-    found = [entry.get(key) for key in ("nfiles", "original_size", "deduplicated_size")]
-    numbers = [number for number in found if type(number) is int and 0 <= number < _LARGEST]
-    return Counts(*numbers) if len(numbers) == len(found) else None
+    values = [entry.get(key) for key in ("nfiles", "original_size", "deduplicated_size")]
+    numbers = [number for number in values if type(number) is int and 0 <= number < _LARGEST]
+    return Counts(*numbers) if len(numbers) == len(values) else None
 
 
 def _text(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Fields: the values in a frame of the client's, each checked for its type and its length; TypeError for any other.
+"""Frame fields: the values in a client's frame, each checked for its type and length; TypeError for any other value.
 
 >>> word("stdout", ("stdout", "stderr"))
 'stdout'
@@ -42,7 +42,7 @@ def text(value: object, longest: int) -> str:
     return value
 
 
-def perhaps(value: object, longest: int) -> str | None:
+def text_or_none(value: object, longest: int) -> str | None:
     """Return a text that may be missing."""
     return None if value is None else text(value, longest)
 
@@ -88,7 +88,7 @@ def count(value: object, most: int = _MANY) -> int:
 
 
 def by_job(value: object) -> tuple[tuple[JobName, int], ...]:
-    """Return how many of something each job has."""
+    """Return a count for each job."""
     if not isinstance(value, dict) or len(value) > _MOST:
         raise TypeError
     return tuple((JobName(text(name, 64)), count(number)) for name, number in value.items())
@@ -101,8 +101,8 @@ def counts(value: object, kinds: tuple[str, ...]) -> dict[str, int]:
     return {kind: count(number, _MOST_FILES) for kind, number in value.items()}
 
 
-def tally(*values: object) -> tuple[int, ...] | None:
-    """Return numbers of things, None where all are missing."""
+def all_counts(*values: object) -> tuple[int, ...] | None:
+    """Return several counts, None where all are missing."""
     return None if all(value is None for value in values) else tuple(map(count, values))
 
 

@@ -1,8 +1,8 @@
 """ssh: the argv, environment and known_hosts file of one connection, built and never inherited.
 
-The admin's ssh_config stays in use (ProxyJump, Hostname, …); what stands here comes first, and ssh takes the first
-value that it obtains (ssh_config(5)). The host's key is known by the alias `borgpull-TARGET` alone, so that neither the
-host's address nor its port matters. Needs OpenSSH 8.5 or later. `SendEnv` of the admin's file finds nothing to send.
+The admin's ssh_config stays in use (ProxyJump, Hostname, …). The options here come first, and ssh takes the first value
+that it finds (ssh_config(5)). The host's key is known by the alias `borgpull-TARGET` alone, so neither the host's
+address nor its port matters. Needs OpenSSH 8.5 or later. `SendEnv` of the admin's file finds nothing to send.
 
     argv(target, request="hello --log=json", known_hosts="/run/…/known_hosts", aes=True)
 """
@@ -17,7 +17,7 @@ from borgctl.pull.targets.targets import Target
 PROGRAM = "/usr/bin/ssh"
 PATH = "/usr/bin:/bin"
 PATIENCE = 60  # seconds until the client's sshd answers, key exchange included
-ALIVE_INTERVAL, ALIVE_COUNT = 30, 3  # so many questions without an answer, each after so many seconds, are the end
+ALIVE_INTERVAL, ALIVE_COUNT = 30, 3  # ssh gives up after so many unanswered questions, one every so many seconds
 AES = (
     "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"  # '^': before all others, which stay (1.7 times chacha20's speed)
 )
@@ -25,14 +25,14 @@ AES = (
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A unix socket of ours, offered to the client under a name in its socket directory."""
+    """A unix socket of ours, forwarded to a name in the client's socket directory."""
 
     remote: str
     local: str
 
 
 def argv(target: Target, request: str, known_hosts: str, aes: bool, forward: Forward | None = None) -> list[str]:
-    """Return ssh's argv; the request is one argument, and stays one word for the client's sshd."""
+    """Return ssh's argv; the request is one argument, so the client's sshd gets it as one word."""
     assert target.host is not None
     options = {
         "BatchMode": "yes",

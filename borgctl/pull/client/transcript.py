@@ -1,6 +1,6 @@
-"""Transcript: what one connection has said so far, bounded in memory whatever the client sends.
+"""Transcript: what one connection has sent so far, bounded in memory whatever the client sends.
 
-It believes frames of one run only: the run of `start`, or the only one named. What it cannot keep it counts.
+It believes frames of one run only: the run of `start`, or the only one that frames name. It counts what it cannot keep.
 
     note = transcript.take(event)       # a Message, Counts or Step to show, or None
     transcript.ending()                 # the Exit to believe, or None
@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from borgctl.console.text import local
 from borgctl.pull.client.borglog import Counts, Note, Step, counts, read
-from borgctl.pull.client.frames import LONGEST, Event, Exit, Hello, Opened, Output, Said, Start, Unframed, parse
+from borgctl.pull.client.events import Event, Exit, GateMessage, Offer, OutputLine, Start, Unframed, WindowState
+from borgctl.pull.client.frames import LONGEST, parse
 from borgctl.wire import frames
 
 MOST_RESULT = 4 << 20  # bytes
@@ -35,21 +36,21 @@ class Message:
 class Transcript:
     """The state of one conversation; `asked` is the job and repository that `start` must repeat, None for hello.
 
-    `until`: when its window is over, by our own clock.
+    `until`: when its window ends, by our own clock.
     """
 
     def __init__(self, asked: tuple[str | None, str | None] = (None, None), until: float | None = None) -> None:
         self.asked, self._until = asked, until
         self._runs: set[str] = set()
-        self._parts: dict[tuple[str, str], bytearray] = {}  # bytes: as text, many small pieces would take far more room
+        self._parts: dict[tuple[str, str], bytearray] = {}  # bytes: many small pieces take far more memory as text
         self._exit: Exit | None = None
         self._result = bytearray()
-        self.hello: Hello | None = None
-        self.heard = 0.0  # when (time.time) hello came
+        self.hello: Offer | None = None
+        self.hello_time = 0.0  # when (time.time) hello came
         self.start: Start | None = None
-        self.astray = False  # the frames contradict each other or the request
+        self.mismatch = False  # the frames contradict each other or the request
         self.result_cut = False
-        self.used = False  # a window was used
+        self.used = False  # the window was used
         self.renewed = False  # and the key was changed in it
         self.messages: list[Message] = []
         self.dropped = 0
@@ -70,40 +71,40 @@ class Transcript:
         return self.run if self.run is not None and re.fullmatch("[0-9a-f]{16}", self.run) else None
 
     def take(self, event: Event) -> Message | Counts | Step | None:
-        """Keep one event; return what of it is worth showing now."""
+        """Keep one event; return what of it to show now."""
         if isinstance(event, Unframed):
             return self.keep(Message("unframed", "WARNING", event.text)) if event.text.strip() else None
         if self._exit is not None or (self.start is not None and event.run != self.start.run):
-            self.astray = True  # a frame after the last one, or of another run
+            self.mismatch = True  # a frame after the last one, or of another run
             return None
         if len(self._runs) < 2:
             self._runs.add(event.run)
         match event:
-            case Hello():
-                self.heard = self.heard or time.time()
+            case Offer():
+                self.hello_time = self.hello_time or time.time()
                 self.hello = self.hello or event
             case Start():
-                self.astray |= self.start is not None or (event.job, event.repository) != self.asked
+                self.mismatch |= self.start is not None or (event.job, event.repository) != self.asked
                 self.start = self.start or event
             case Exit():
                 self._exit = event
-            case Opened():
+            case WindowState():
                 self.used |= event.state == frames.USED
                 self.renewed |= event.state == frames.RENEWED
                 end = f" until {local(self._until, time.time())}" if event.state == frames.OPEN and self._until else ""
                 return self.keep(Message("gate", "INFO", f"the window is {event.state}{end}"))
-            case Said():
+            case GateMessage():
                 return self.keep(Message("gate", "WARNING", event.text))
-            case Output():
+            case OutputLine():
                 return self._output(event)
         return None
 
     def ending(self) -> Exit | None:
-        """Return the gate's last word, if there is one that belongs to this run."""
-        return self._exit if self._exit and self._exit.run == self.run and not self.astray else None
+        """Return the gate's exit line, if there is one of this run."""
+        return self._exit if self._exit and self._exit.run == self.run and not self.mismatch else None
 
     def keep(self, message: Message) -> Message | None:
-        """Keep a message while there is room, cut if it is long; return it as it was kept."""
+        """Keep a message, cut if it is long; return it as kept, None where there are too many."""
         if len(self.messages) >= MOST_MESSAGES:
             self.dropped += 1
             return None
@@ -122,7 +123,7 @@ class Transcript:
         return value if isinstance(value, dict) else None
 
     def totals(self) -> Counts | None:
-        """Return the finished archive's numbers, from the result of `create --json`."""
+        """Return the finished archive's counts, from the result of `create --json`."""
         match self.document():
             case {"archive": {"stats": stats}}:
                 return counts(stats)
@@ -131,11 +132,11 @@ class Transcript:
 
     @property
     def files(self) -> int | None:
-        """Return how many files the finished archive has, None where that was not said."""
+        """Return how many files the finished archive has, None where the client did not say."""
         totals = self.totals()
         return None if totals is None else totals.files
 
-    def _output(self, event: Output) -> Message | Counts | Step | None:
+    def _output(self, event: OutputLine) -> Message | Counts | Step | None:
         if (event.source, event.stream) == ("borg", "stdout"):
             self._add(event.data + ("" if event.more else "\n"))
             return None
@@ -148,17 +149,17 @@ class Transcript:
         line = _text(held)
         if event.source == "hook":
             return self.keep(Message("hook", "INFO", line)) if line.strip() else None
-        said = read(line)
-        if isinstance(said, Note) and said.listed:
-            return self._list(said.text)
-        if isinstance(said, Note):
-            return self.keep(Message("borg", said.level, said.text, said.msgid)) if said.weighs else None
-        if isinstance(said, Counts):
-            self.counts = said
-        return said
+        note = read(line)
+        if isinstance(note, Note) and note.listed:
+            return self._list(note.text)
+        if isinstance(note, Note):
+            return self.keep(Message("borg", note.level, note.text, note.msgid)) if note.weighs else None
+        if isinstance(note, Counts):
+            self.counts = note
+        return note
 
     def _list(self, line: str) -> Message | None:
-        """Keep a line of what borg lists, apart from messages, which it must not push out."""
+        """Keep a line that borg lists, apart from the messages, so that it takes no message's place."""
         if len(self.listed) >= MOST_LISTED:
             self.unlisted += 1
             return None

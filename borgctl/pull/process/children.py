@@ -1,10 +1,10 @@
 """Children: programs that the launcher starts, that end with it, and that it can end in order.
 
-Each is a session of its own, so that Ctrl-C on a terminal reaches the launcher alone, and gets a signal from the kernel
-when the launcher dies, however it dies: SIGTERM, or SIGKILL for one that has nothing to put in order. It has no signal
-ignored or blocked, whatever the launcher was started with. This module knows no ssh and no borg.
+Each is a session of its own, so that Ctrl-C on a terminal reaches the launcher alone. However the launcher dies, the
+kernel sends the child a signal: SIGTERM, or SIGKILL for one that has nothing to put in order. The child ignores and
+blocks no signal, whatever the launcher was started with. This module knows no ssh and no borg.
 
-    child = Child(["/usr/bin/borg", "serve", …], environment, stdin=reader, stdout=writer)
+    child = ChildProcess(["/usr/bin/borg", "serve", …], environment, stdin=reader, stdout=writer)
     … poll child.pidfd and child.stderr …
     child.status()
 """
@@ -19,10 +19,10 @@ from typing import IO
 from borgctl.process import parent_death
 from borgctl.pull.targets.errors import PullError
 
-_HEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGALRM)
+_RESET = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGCHLD, signal.SIGALRM)
 
 
-class Child:
+class ChildProcess:
     """A running program; its `pidfd` becomes readable when it has ended, `stderr` is our end of its pipe."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Child:
         self.stdout = _pipe(self._process.stdout) if self._process.stdout else None
 
     def send(self, number: int) -> None:
-        """Send a signal to the child and to what it started in its session; a stopped one shall hear it."""
+        """Send a signal to the child and to what it started in its session; wake a stopped one to get it."""
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
@@ -65,7 +65,7 @@ class Child:
         return self._process.wait()
 
     def close(self) -> None:
-        """Release the descriptors; kill and reap a child that an error of ours left behind."""
+        """Close the descriptors; kill and reap a child that an error of ours left running."""
         if self._process.returncode is None:
             self.send(signal.SIGKILL)
             self._process.wait()
@@ -76,11 +76,11 @@ class Child:
 
 
 def _end_with(parent: int, orphaned: int) -> Callable[[], None]:
-    """Return what a child does between fork and exec: ask to be told of the launcher's death, and listen to signals."""
+    """Return what a child does between fork and exec: ask for a signal at the launcher's death, and accept signals."""
 
     def tie() -> None:
         parent_death.end_with(parent, orphaned)
-        for number in _HEARD:
+        for number in _RESET:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 

@@ -1,8 +1,8 @@
-"""Wiring: how serve, the guard and the client's side are connected, one function for each transport.
+"""Pipes: how serve, the guard and the client's side are connected, one function for each transport.
 
-What the client sends goes to the guard, and from there to serve; what serve says goes to the client. stdio and local: a
-socket pair from the client's side to the guard, and two pipes; the launcher keeps no end of them. socket: a listener
-in the private room, which takes one connection, from our own ssh; it becomes the guard's stdin and serve's stdout.
+What the client sends goes to the guard, and from there to serve; what serve sends goes to the client. stdio and local:
+a socket pair from the client's side to the guard, and two pipes; the launcher keeps no end of them. socket: a listener
+in the private workdir, which takes one connection, from our own ssh; it becomes the guard's stdin and serve's stdout.
 Nothing here waits.
 
     ours, peer = cross(starts, start_peer)
@@ -18,15 +18,15 @@ from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 from borgctl.process import peer_credentials
-from borgctl.pull.process.children import Child
+from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.targets.errors import PullError
 
-Start = Callable[[int, int], Child]  # from stdin and stdout
-_ROOM = 1 << 20  # bytes; a pipe has 64 KiB of its own, and one of borg's messages is larger
+Start = Callable[[int, int], ChildProcess]  # from stdin and stdout
+_PIPE_SIZE = 1 << 20  # bytes; a pipe has 64 KiB of its own, and one of borg's messages is larger
 
 
 class Starts(NamedTuple):
-    """What starts each of our two processes."""
+    """The functions that start our two processes."""
 
     guard: Start
     serve: Start
@@ -35,11 +35,11 @@ class Starts(NamedTuple):
 class Ours(NamedTuple):
     """Our two processes."""
 
-    guard: Child
-    serve: Child
+    guard: ChildProcess
+    serve: ChildProcess
 
 
-def cross(starts: Starts, peer: Start) -> tuple[Ours, Child]:
+def cross(starts: Starts, peer: Start) -> tuple[Ours, ChildProcess]:
     """Start all three in a ring: the client's side writes to the guard, that one to serve, and serve back."""
     with _pipe() as (up, from_serve), _sockets() as (from_client, client), ExitStack() as undo:
         ours = _start(starts, from_client, from_serve, undo)
@@ -60,7 +60,7 @@ def _start(starts: Starts, source: int, sink: int, undo: ExitStack) -> Ours:
 
 @contextmanager
 def _sockets() -> Iterator[tuple[int, int]]:
-    """Give a pair of sockets, so that the guard reads from one on each transport."""
+    """Give a pair of sockets, so that the guard reads from a socket with each transport."""
     first, second = socket.socketpair()
     with first, second:
         yield first.fileno(), second.fileno()
@@ -70,7 +70,7 @@ def _sockets() -> Iterator[tuple[int, int]]:
 def _pipe() -> Iterator[tuple[int, int]]:
     reader, writer = os.pipe()
     with contextlib.suppress(OSError):  # over the account's limit (pipe(7)): a small pipe is only slower
-        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _ROOM)
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
     try:
         yield reader, writer
     finally:
@@ -94,7 +94,7 @@ def listen(path: str) -> socket.socket:
 
 
 def accept(listener: socket.socket, pid: int, starts: Starts) -> Ours | None:
-    """Take the connection of process `pid` and start ours on it; None if it was somebody else, who is turned away."""
+    """Accept the connection of process `pid` and start ours on it; None, and refuse it, for another process."""
     connection, _ = listener.accept()
     with connection, ExitStack() as undo:
         if peer_credentials.read(connection).pid != pid:

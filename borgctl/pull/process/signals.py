@@ -1,6 +1,6 @@
-"""Stop: the signals that ask the launcher to end, also where it waits in an event loop.
+"""Signals: catch those that ask the launcher to end, also where it waits in an event loop.
 
-with Stop() as stop: stop.tell(loop, end)       # stop.name is 'SIGTERM' once that has come, else None
+with Stop() as stop: stop.tell(loop, end)       # stop.name is 'SIGTERM' once that came, else None
 """
 
 import signal
@@ -16,8 +16,8 @@ _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Stop:
     """Catch SIGINT, SIGTERM and SIGHUP while it is entered; what was ignored before (nohup) stays ignored.
 
-    What our starter has blocked is not, and a SIGCHLD that it ignored is not either: with that one ignored nobody can
-    learn how a child ended (wait(2)), and every end would look like a good one.
+    Signals that our parent blocked are unblocked, and SIGCHLD is no longer ignored: with it ignored nobody can learn
+    how a child ended (wait(2)), and every end would look like a good one.
     """
 
     def __init__(self) -> None:
@@ -33,22 +33,22 @@ class Stop:
 
     @property
     def name(self) -> str | None:
-        """Return the first of these signals that has come, None as long as there was none."""
+        """Return the name of the first such signal, None before that."""
         received = self._signals.received
         return signal.Signals(received[0]).name if received else None
 
     def wait(self, seconds: float) -> None:
-        """Wait for so long, or until one has come."""
+        """Wait for so long, or until a signal comes."""
         loop = EventLoop()
         self.tell(loop, lambda: None)
         loop.turn(time.monotonic() + seconds)
 
     def tell(self, loop: EventLoop, act: Callable[[], object]) -> None:
-        """Call `act` once, when one has come, also before; a loop has one that is told."""
+        """Call `act` once, when a signal comes or has come; a loop can have one such `act`."""
 
         def heed() -> None:
             if self.name is None:
-                self._signals.take()  # another signal, which is none of these
+                self._signals.take()  # it may be another signal
             if self.name is not None:
                 loop.forget(self._signals.fd)
                 act()

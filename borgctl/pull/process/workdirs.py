@@ -1,10 +1,10 @@
-"""Rooms: one private directory below STATE/run for each launcher that is alive, and an end for those of dead ones.
+"""Workdirs: one private directory below STATE/run for each launcher that is alive; those of dead launchers are removed.
 
-A launcher keeps the file `owner` of its room locked; a room whose owner nobody locks is a dead launcher's. What still
-runs in such a room (its TMPDIR is the room, as in `serve.environment`) is ended first, then the room is removed. A
-living launcher's room is never touched, nor what runs in it. This module does not know what a program is for.
+A launcher keeps the file `owner` in its workdir locked; where nobody locks it, the launcher is dead. What still runs in
+such a workdir (its TMPDIR is the workdir, as in `serve.environment`) is ended, then the workdir is removed. A living
+launcher's workdir is never touched, nor what runs in it. This module does not know what a program is for.
 
-    with room(folders) as path: …           # 0700, gone afterwards
+    with workdir(folders) as path: …           # 0700, gone afterwards
     lives(folders, pid)                     # is this process one that a launcher of ours started?
 """
 
@@ -28,7 +28,7 @@ _LARGEST = 1 << 20  # bytes of an environment
 
 
 @contextmanager
-def room(folders: Folders) -> Iterator[str]:
+def workdir(folders: Folders) -> Iterator[str]:
     """Hold a private directory below STATE/run, after clearing those of launchers that are gone."""
     parent = _parent(folders)
     atomic.directories(parent)
@@ -42,29 +42,30 @@ def room(folders: Folders) -> Iterator[str]:
     try:
         yield path
     finally:
-        with _alone(parent):  # or somebody who clears would be at it at the same time
+        with _alone(parent):  # or another launcher could clear it at the same time
             shutil.rmtree(path, ignore_errors=True)
         os.close(owner)
 
 
 def lives(folders: Folders, pid: int) -> bool:
-    """Tell whether `pid` runs now, in a room of these folders, and knows the name that only our own borg is given.
+    """Tell whether `pid` runs in a workdir of these folders, and has the host name that only our own borg gets.
 
-    A program like sudo(8) becomes our user with an environment of another user's; that user can see where rooms are,
-    and not what `host_id` is.
+    A program like sudo(8) becomes our user with an environment that another user chose. That user can see the
+    workdirs' paths, but not `host_id`.
     """
-    found = _variables(pid)
-    return found.get("TMPDIR", "").startswith(f"{_parent(folders)}/") and found.get("BORG_HOST_ID") == host_id(folders)
+    environ = _variables(pid)
+    inside = environ.get("TMPDIR", "").startswith(f"{_parent(folders)}/")
+    return inside and environ.get("BORG_HOST_ID") == host_id(folders)
 
 
 def _parent(folders: Folders) -> str:
-    """Return where rooms are, by the one name that all launchers with this state use: others may come by a symlink."""
+    """Return where workdirs are, by the one path that all launchers with this state share, also through a symlink."""
     return f"{os.path.realpath(folders.state)}/run"
 
 
 @contextmanager
 def _alone(parent: str) -> Iterator[None]:
-    """Hold the lock under which rooms come and go."""
+    """Hold the lock under which workdirs are made and removed."""
     held = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -74,7 +75,7 @@ def _alone(parent: str) -> Iterator[None]:
 
 
 def _clear(path: str) -> None:
-    """Remove a room if nobody holds its owner file; a room without one was left half made, or half removed."""
+    """Remove a workdir if nobody locks its owner file; one without that file was half made, or half removed."""
     try:
         owner = os.open(f"{path}/owner", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -92,62 +93,62 @@ def _clear(path: str) -> None:
 
 
 def _ended(path: str) -> bool:
-    """End what still runs in a dead launcher's room; return False where something will not go, not even now."""
+    """End what still runs in a dead launcher's workdir; return False where a process survives SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         end = time.monotonic() + PATIENCE
-        for pidfd in _inhabitants(path):
+        for pidfd in _processes(path):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, number)
-                signal.pidfd_send_signal(pidfd, signal.SIGCONT)  # a stopped one would not hear it
+                signal.pidfd_send_signal(pidfd, signal.SIGCONT)  # a stopped one would not get it
             select.select([pidfd], [], [], max(0.0, end - time.monotonic()))
             os.close(pidfd)
-    left = list(_inhabitants(path))
+    left = list(_processes(path))
     for pidfd in left:
         os.close(pidfd)
     return not left
 
 
-def _inhabitants(path: str) -> Iterator[int]:
-    """Yield a pidfd of each process whose TMPDIR is the room, by then checked to be that very process."""
+def _processes(path: str) -> Iterator[int]:
+    """Yield a pidfd of each process whose TMPDIR is the workdir; it is checked to be of that very process."""
     for name in os.listdir("/proc"):
-        if not name.isdigit() or _place(int(name)) != path:
+        if not name.isdigit() or _tmpdir(int(name)) != path:
             continue
         with contextlib.suppress(ProcessLookupError):
             pidfd = os.pidfd_open(int(name))
-            if _place(int(name)) == path:
+            if _tmpdir(int(name)) == path:
                 yield pidfd
             else:
                 os.close(pidfd)
 
 
-def _place(pid: int) -> str:
+def _tmpdir(pid: int) -> str:
     """Return the TMPDIR that a process of our own user was started with, "" for any other process."""
     return _variables(pid).get("TMPDIR", "")
 
 
 def _variables(pid: int) -> dict[str, str]:
-    """Return what a process of our own user was started with (proc(5)); nothing where it is anybody else's.
+    """Return the environment of a process of our own user (proc(5)); nothing for anybody else's.
 
-    Whoever starts a program chooses its environment, so that is believed only of a process whose four user ids are
-    ours. The owner of /proc/PID/environ does not tell: a process that cannot be dumped has root for that. All is read
-    through one descriptor, which stays with this process, whoever has its number next.
+    Whoever starts a program chooses its environment, so it is believed only of a process whose four user ids are ours.
+    The owner of /proc/PID/environ is not enough: for a process that cannot be dumped it is root. All is read through
+    one descriptor, which stays with this process even if another one gets its number.
     """
-    found: dict[str, str] = {}
+    environ: dict[str, str] = {}
     try:
         process = os.open(f"/proc/{pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError:
-        return found
+        return environ
     try:
         users = re.search(rb"(?m)^Uid:((?:\s+[0-9]+){4})$", _content(process, "status"))
         if users and {int(uid) for uid in users[1].split()} == {os.geteuid()}:
             for variable in _content(process, "environ").split(b"\0"):
                 name, _, value = variable.partition(b"=")
-                found.setdefault(os.fsdecode(name), os.fsdecode(value))
+                environ.setdefault(os.fsdecode(name), os.fsdecode(value))
     except OSError:
         return {}
     finally:
         os.close(process)
-    return found
+    return environ
 
 
 def _content(process: int, name: str) -> bytes:

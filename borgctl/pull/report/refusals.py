@@ -1,13 +1,13 @@
-"""Refusals: what to do about something that the guard did not let pass, in one sentence.
+"""Refusals: what to do about a message that the guard refused, in one sentence.
 
-Where a client can have meant well the answer can be pasted. All else no borg says that borgctl has started.
+Where the client may have meant well, the sentence has a line to paste. No borg that borgctl starts sends anything else.
 
-    advised(Refused("destroy", "create", "never", "…"), target, "default")    "the client's borg was asked for …"
+    advice_on_refusal(Refused("destroy", "create", "never", "…"), target, "default")    "something other than borgctl …"
 """
 
 from dataclasses import replace
 
-from borgctl.pull.report.outcome import ADVICE
+from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.guard import Refused
 from borgctl.pull.targets import jobs
@@ -17,13 +17,13 @@ from borgctl.values import JobName
 _DELETES = 5000
 _WINDOWS = {"put": "write", "commit": "write", "save_key": "passphrase", "delete": "delete"}
 HOSTILE = (
-    "the client's borg was asked for this by something else than borgctl: treat the client as hostile; its earlier "
-    "archives are there, and 'borgpull compact' would free what it has marked deleted"
+    "something other than borgctl asked the client's borg for this: treat the client as hostile; its earlier "
+    "archives are still there, and 'borgpull compact' would free what it has marked deleted"
 )
 
 
-def advised(refused: Refused, target: Target, job: str | None) -> str:
-    """Return what to do; `job` is None for a window, and for a request that was spelled out."""
+def advice_on_refusal(refused: Refused, target: Target, job: str | None) -> str:
+    """Return what to do; `job` is None for a window, and for a spelled-out request."""
     if refused.stray:
         return ADVICE["stray-output"]
     if job is None and not refused.session.startswith("window-"):
@@ -40,8 +40,8 @@ def advised(refused: Refused, target: Target, job: str | None) -> str:
                 f"a repository: is its disk mounted?)"
             )
         return (
-            f"it wants to begin a repository where something is: if an earlier init was cut short, remove what it left "
-            f"at {target.repository}; if this was no init, treat the client as hostile"
+            f"the client asks for a new repository where something is: if an earlier init was cut short, remove what "
+            f"is left at {target.repository}; if this was no init, treat the client as hostile"
         )
     described = target.job(JobName(job))
     if refused.method == "delete" and described.kind == "create":
@@ -50,11 +50,11 @@ def advised(refused: Refused, target: Target, job: str | None) -> str:
     if refused.method == "delete" and described.deletes is not None:
         more = replace(described, deletes=10 * max(described.deletes, _DELETES))
         return (
-            f"look at what the client prunes; if it is right, write into the target file: "
+            f"look at what the client prunes; if that is right, write into the target file: "
             f"{jobs.line(target.described, more)}"
         )
     if described.kind == "read" and refused.rule == "session" and refused.method in _WINDOWS:
-        return f"the target file says 'kind: read' of job {job}: if it is to write, take that away"
+        return f"the target file says 'kind: read' of job {job}: if it is to write, remove that"
     return HOSTILE
 
 
@@ -62,4 +62,4 @@ def _of_request(refused: Refused, target: Target) -> str:
     if (refused.session, refused.method) != ("prune", "delete"):
         return HOSTILE
     more = f"borgpull borg {target.name} --deletes {10 * _DELETES} -- prune …"
-    return f"look at what it would prune; if it is right, ask again with more of --deletes: {more}"
+    return f"look at what it would prune; if that is right, ask again with a larger --deletes: {more}"

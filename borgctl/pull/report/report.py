@@ -9,27 +9,27 @@ from typing import Any
 
 from borgctl.borg.warning_kinds import written
 from borgctl.console.text import elapsed
-from borgctl.pull.client.frames import Audit
+from borgctl.pull.client.events import AuditProof
 from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import advice
-from borgctl.pull.report.outcome import Verdict
-from borgctl.pull.report.progress import position
-from borgctl.pull.report.record_run import alerted
+from borgctl.pull.report.progress_text import position
+from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.state.state import Alert
 from borgctl.pull.targets.owner import typed
 from borgctl.text import size
 
 _MOST_ARCHIVES = 10_000
-_MOST_LINES = 100_000  # each has the target's name before it
+_MOST_LINES = 100_000  # each gets the target's name in front
 _WIDEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What is known of one run; `job` is None where it did not come to one, `serve` is borg serve's exit status.
+class RunReport:
+    """All about one run; `job` is None where it did not reach one, `serve` is borg serve's exit status.
 
-    `passed` is what the client did to the repository, `refused` what it may not, `hint` what to do about that.
+    `passed` is what the client did to the repository, `refused` what the guard refused, `hint` what to do about that.
     """
 
     target: str
@@ -45,8 +45,8 @@ class Report:
     hint: str | None = None
 
 
-def summary(report: Report) -> str:
-    """Write one line, and more where there is something to do, or to look up on the other machine."""
+def summary(report: RunReport) -> str:
+    """Write one line, and more where there is something to do, or to look up on the client."""
     verdict, transcript = report.verdict, report.transcript
     title = f"{report.target} {report.job}" if report.job else report.target
     parts = [f"{title}: {verdict.outcome}"]
@@ -62,50 +62,50 @@ def summary(report: Report) -> str:
     parts += _counted(report)
     if report.duration:
         parts.append(elapsed(report.duration))
-    parts += _besides(transcript)
+    parts += _notes(transcript)
     lines = [", ".join(parts)]
     if hint := report.hint or advice(verdict, transcript.messages, report.target):
         lines.append(f"hint: {typed(hint)}")
     if verdict.outcome != "ok" and transcript.gate_run is not None:
         lines.append(f"{title}: on the client: borgctl audit show --run {transcript.gate_run}")
     if report.alerts:
-        lines += [f"{title}: {alerted(alert)}" for alert in report.alerts]
+        lines += [f"{title}: {alert_line(alert)}" for alert in report.alerts]
         lines.append(typed(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT"))
     return "\n".join(lines)
 
 
-def _besides(transcript: Transcript) -> list[str]:
-    """Write what is good to know of a run however it ended."""
-    told, parts = transcript.ending(), []
-    if told and told.skipped_mounts:
-        parts.append(f"{told.skipped_mounts} mounted file systems left out (one-file-system)")
+def _notes(transcript: Transcript) -> list[str]:
+    """Write what is worth knowing however the run ended."""
+    ending, parts = transcript.ending(), []
+    if ending and ending.skipped_mounts:
+        parts.append(f"{ending.skipped_mounts} mounted file systems left out (one-file-system)")
     if transcript.dropped:
         parts.append(f"{transcript.dropped} more messages not kept")
     if transcript.unlisted:
         parts.append(f"{transcript.unlisted} more lines of its list not kept")
-    if told and told.audit and told.audit.behind:
-        parts.append(f"{told.audit.behind} records of its audit log are left for the next run to prove")
+    if ending and ending.audit and ending.audit.behind:
+        parts.append(f"{ending.audit.behind} records of its audit log are left for the next run to prove")
     return parts
 
 
-def _counted(report: Report) -> list[str]:
-    """Write what was counted: files by borg, warnings by the gate, objects by the guard."""
+def _counted(report: RunReport) -> list[str]:
+    """Write the counts: files by borg, warnings by the gate, objects by the guard."""
     transcript, parts = report.transcript, []
     if totals := transcript.totals():
         parts.append(position(totals))
     elif transcript.counts:  # progress stops short of the end
         parts.append(f"at least {position(transcript.counts)}")
-    if told := transcript.ending():
-        parts.append(written(told.warnings))
-    if told and told.pruned:
-        parts.append("kept {}, marked {}".format(*told.pruned))
+    if ending := transcript.ending():
+        parts.append(written(ending.warnings))
+    if ending and ending.pruned:
+        parts.append("kept {}, marked {}".format(*ending.pruned))
     if report.passed is not None:
-        parts.append(_done(report.passed))
+        parts.append(_changes(report.passed))
     return [part for part in parts if part]
 
 
-def _done(passed: Passed) -> str:
-    """Write what a client did to the repository, by the guard's word."""
+def _changes(passed: Passed) -> str:
+    """Write what a client did to the repository, by the guard's counts."""
     parts = [f"{passed.puts} objects put ({size(passed.put_bytes)})"] if passed.puts else []
     parts += [f"{passed.deletes} objects deleted"] if passed.deletes else []
     return ", ".join(parts + (["nothing committed"] if parts and not passed.commits else []))
@@ -114,7 +114,7 @@ def _done(passed: Passed) -> str:
 def readable(transcript: Transcript) -> list[str]:
     """Return a result for people: a list of archives as names and times, anything else as it came.
 
-    A hostile client's many empty entries and one long name must not become a hundred times as much.
+    The table is bounded: a hostile client could send many empty entries and one long name.
     """
     document = transcript.document()
     archives = document.get("archives") if isinstance(document, dict) else None
@@ -130,7 +130,7 @@ def readable(transcript: Transcript) -> list[str]:
     return lines or ["no archives"]
 
 
-def record(report: Report) -> dict[str, Any]:
+def record(report: RunReport) -> dict[str, Any]:
     """Return the run as the object that `run --json` prints; `duration` in seconds, `started` in UTC."""
     verdict, transcript = report.verdict, report.transcript
     messages = [
@@ -141,7 +141,7 @@ def record(report: Report) -> dict[str, Any]:
     if transcript.dropped:
         text = f"{transcript.dropped} more messages not kept"
         messages.append({"source": "borgpull", "level": "WARNING", "text": text, "msgid": None})
-    told = transcript.ending()
+    ending = transcript.ending()
     command = transcript.start.command if transcript.start else None
     return {
         "target": report.target,
@@ -156,17 +156,17 @@ def record(report: Report) -> dict[str, Any]:
         "command": command,
         "result": (transcript.document() if command == "create" else None) or transcript.result(),
         "messages": messages,
-        "warnings": dict(told.warnings) if told else {},
+        "warnings": dict(ending.warnings) if ending else {},
         "serve": report.serve,
         "passed": report.passed and asdict(report.passed),
         "refused": report.refused and asdict(report.refused),
-        "skipped_mounts": told.skipped_mounts if told else 0,
-        "pruned": dict(zip(("kept", "marked"), told.pruned, strict=True)) if told and told.pruned else None,
+        "skipped_mounts": ending.skipped_mounts if ending else 0,
+        "pruned": dict(zip(("kept", "marked"), ending.pruned, strict=True)) if ending and ending.pruned else None,
         "listed": transcript.listed,
-        "audit": _audit(told.audit) if told and told.audit else None,
+        "audit": _audit(ending.audit) if ending and ending.audit else None,
         "alerts": [{"reason": alert.reason, "text": alert.text} for alert in report.alerts],
     }
 
 
-def _audit(told: Audit) -> dict[str, Any]:
-    return {"head": str(told.head), "continues": told.continues, "behind": told.behind}
+def _audit(ending: AuditProof) -> dict[str, Any]:
+    return {"head": str(ending.head), "continues": ending.continues, "behind": ending.behind}

@@ -1,8 +1,8 @@
-"""status: how all targets stand, from their files and states alone; asks nobody.
+"""status: judge every target from its file and its state alone; no client is asked.
 
-Overdue is what `expect` in the target file says, or the default. Judged are the target's jobs, or where it names none
-those that have made archives; and each other job that has ever gone well; and the last attempt, if it failed before it
-came to a job. Alerts stand until a person accepts them. How it is written is in `target_status`.
+A job is overdue by `expect` in the target file, or by the default. Judged are the target's jobs, or where it names none
+those that have made archives; every other job that ever had a good run; and the last attempt, if it failed before it
+reached a job. Alerts stand until a person accepts them. `target_status` writes the result.
 
     for standing in standings(folders, ["web1"], now): standing.level      0 all well, 1 warnings, 2 critical
 """
@@ -17,13 +17,12 @@ from borgctl.errors import BadValue
 from borgctl.pull.report.past_runs import retire
 from borgctl.pull.report.target_status import AtWork, Row, Standing
 from borgctl.pull.repository.inspection import problem
-from borgctl.pull.run.ready import obstacle
-from borgctl.pull.state import running
-from borgctl.pull.state import state as states
-from borgctl.pull.state.broken_off import interrupted
+from borgctl.pull.state import running, state_file
+from borgctl.pull.state.broken_off import mark_failed
 from borgctl.pull.state.running import Seen
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load
 from borgctl.text import iso
@@ -32,7 +31,7 @@ from borgctl.wire.frames import GOOD
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """What the rows of one target are judged by; `added` is when the target was made, or was first run."""
+    """The facts about one target; `added` is when the target was made, or first run."""
 
     target: Target
     state: State
@@ -41,18 +40,18 @@ class _Judge:
 
 
 def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[Standing]:
-    """Yield how each target stands."""
+    """Yield the standing of each target."""
     for text in names:
         try:
             name = TargetName(text)
             target = load(folders, name)
-            state = states.load(folders, name)
+            state = state_file.load(folders, name)
             judge = _Judge(target, state, _added(folders, target, state), now)
             begun = running.seen(folders, name)
         except (PullError, BadValue, OSError) as error:
             yield Standing(text, (Row(text, None, "invalid", text=str(error).partition("\n")[0]),), State())
             continue
-        interrupted(state, begun)
+        mark_failed(state, begun)
         if target.jobs is not None:
             retire(state, tuple(str(job.name) for job in target.described))
         rows = tuple(_completed(row, state, now) for row in _rows(judge))
@@ -60,7 +59,7 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
 
 
 def _completed(row: Row, state: State, now: float) -> Row:
-    """Add for how long it fails, and whether a person has looked since it did."""
+    """Add for how long it has failed, and whether a person has looked since."""
     if row.last is None:
         return row
     failing = None if row.last.since is None else max(0.0, now - row.last.since)
@@ -69,7 +68,7 @@ def _completed(row: Row, state: State, now: float) -> Row:
 
 def _accepted(last: Past, state: State) -> bool:
     """Tell whether a person has accepted an alert of this very reason since."""
-    since = [one.alerts for one in state.accepted if one.time >= last.time]
+    since = [acceptance.alerts for acceptance in state.accepted if acceptance.time >= last.time]
     return any(text.startswith(f"{last.reason}: ") for alerts in since for text in alerts)
 
 
@@ -80,36 +79,41 @@ def _at_work(seen: Seen | None, now: float) -> AtWork | None:
 
 
 def _added(folders: Folders, target: Target, state: State) -> float:
-    """Return since when the target is there: its key is never written again, and its first run stays in the state."""
-    known = [state.since] if state.since is not None else []
+    """Return when the target was made: its key is never written again, and its first run stays in the state."""
+    times = [state.since] if state.since is not None else []
     for path in (folders.target(target.name), f"{folders.key(target.name)}.pub"):
         try:
-            known.append(os.stat(path).st_mtime)
+            times.append(os.stat(path).st_mtime)
         except OSError:  # transport local has no key; the file was there a moment ago
             continue
-    return min(known, default=0.0)
+    return min(times, default=0.0)
 
 
 def _rows(judge: _Judge) -> Iterator[Row]:
     target, state, name = judge.target, judge.state, str(judge.target.name)
-    if (unready := obstacle(target)) is not None:
-        yield Row(name, None, "not-ready", text=unready.reason)
+    if (reason := obstacle(target)) is not None:
+        yield Row(name, None, "not-ready", text=reason)
     wrong = problem(target, state)
     if wrong is not None and not wrong.hidden:
         yield Row(name, None, "unusable", text=f"{wrong.reason}: {wrong.text}")
     expected = [str(job) for job in target.jobs] if target.jobs is not None else _archiving(state)
     for job in expected:
         yield _row(judge, job, state.jobs.get(job), target.expect)
-    for job, kept in state.jobs.items():
-        if job not in expected:
-            row = _row(judge, job, kept, None)
-            judged = kept.good is not None and kept.command != "init"
-            yield row if judged else Row(name, job, "seen", row.age, last=kept.last, good=kept.good)
+    for job, past in state.jobs.items():
+        if job not in expected and not _is_done(state, past):
+            row = _row(judge, job, past, None)
+            judged = past.good is not None and past.command != "init"
+            yield row if judged else Row(name, job, "seen", row.age, last=past.last, good=past.good)
     failed = state.last if state.last and state.last.outcome not in GOOD else None
     if not expected:
         yield _never(judge, Row(name, None, "never", expect=target.expect, last=failed))
-    elif failed and failed.time not in [job.last.time for job in state.jobs.values()]:  # it came to no job
+    elif failed and failed.time not in [job.last.time for job in state.jobs.values()]:  # it reached no job
         yield Row(name, None, "failing", text=f"tried {elapsed(max(0.0, judge.now - failed.time))} ago", last=failed)
+
+
+def _is_done(state: State, job: JobRecord) -> bool:
+    """Tell whether a job is an init that went well and that others have followed: nobody has to hear of it again."""
+    return job.command == "init" and job.last.outcome in GOOD and len(state.jobs) > 1
 
 
 def _archiving(state: State) -> list[str]:
@@ -117,7 +121,7 @@ def _archiving(state: State) -> list[str]:
 
 
 def _never(judge: _Judge, row: Row) -> Row:
-    """Say of what has never gone well how long that has been so: it is only new until it is due."""
+    """Return the row of a job without a good run: it is new until it is due."""
     added = age(judge.added, judge.now)
     due = row.expect is not None and added.overdue(row.expect)
     text = f"added {elapsed(added.seconds)} ago"
@@ -125,17 +129,17 @@ def _never(judge: _Judge, row: Row) -> Row:
     return replace(row, state="never" if due else "new", text=text, assumed=assumed)
 
 
-def _row(judge: _Judge, name: str, job: Job | None, expect: int | None) -> Row:
+def _row(judge: _Judge, name: str, job: JobRecord | None, expect: int | None) -> Row:
     target = str(judge.target.name)
     if job is None or job.good is None:
         return _never(judge, Row(target, name, "never", expect=expect, last=job.last if job else None))
     good = age(job.good.time, judge.now)
     if expect is not None and good.overdue(expect):
-        found = "overdue"
+        word = "overdue"
     elif job.last.outcome not in GOOD:
-        found = "failing"
+        word = "failing"
     else:
-        found = job.last.outcome
+        word = job.last.outcome
     text = f"the last good run is of {iso(job.good.time)}, which is {STILL_TO_COME}" if good.ahead else None
     assumed = expect is not None and not judge.target.expect_said
-    return Row(target, name, found, good.seconds, expect, assumed, job.last, job.good, text)
+    return Row(target, name, word, good.seconds, expect, assumed, job.last, job.good, text)

@@ -1,7 +1,7 @@
-"""Suspicion: which ends of a run, and which alerts, may be an attack, and not a full disk or a host that is away.
+"""Suspicion: which outcomes and alerts may be an attack, and not only a full disk or a host that is away.
 
-Words are our reasons and alerts, borg's names of its messages, and what ssh ails from. Most have a harmless cause, too;
-who the cause was is for a person to find out before anything is accepted, compacted or run again.
+Words are our reasons and alerts, borg's names of its messages, and kinds of ssh's errors. Most can also have a harmless
+cause. A person must find out the cause before anything is accepted, compacted or run again.
 
     >>> suspicious("rpc-refused"), suspicious("no-space")
     (True, False)

@@ -1,4 +1,4 @@
-"""Standing: how one target and its jobs stand, written for people, for programs and for monitoring.
+"""Target status: write how one target and its jobs stand, for people, for programs and for monitoring.
 
 It judges nothing: `status` does.
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.console.text import elapsed
-from borgctl.pull.report.record_run import alerted
+from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.report.suspicion import suspicious
 from borgctl.pull.state.state import Alert, Past, State
 from borgctl.text import iso, printable_excerpt
@@ -33,9 +33,9 @@ _NAGIOS = ("OK", "WARNING", "CRITICAL")
 class Row:
     """One job of a target, or the target itself where `job` is None; `state` is a key of the levels.
 
-    `expect` is how old the last good run may be, in seconds; `assumed`: by our default, as the target does not say.
-    `failing`: for how many seconds no run has gone well, where the last has not; `accepted`: since that
-    last one a person has looked.
+    `expect` is how old the last good run may be, in seconds; `assumed`: it is our default.
+    `failing`: for how many seconds there has been no good run, where the last was not good; `accepted`:
+    a person has looked since then.
     """
 
     target: str
@@ -94,7 +94,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class AtWork:
-    """What a launcher is at with the target, since so many seconds: a run of this job, hello, or a window."""
+    """What a launcher does with the target now, for so many seconds: a run of this job, hello, or a window."""
 
     kind: str
     job: str | None
@@ -111,7 +111,7 @@ class AtWork:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A target: its rows, its alerts, and what is kept of its client's audit log."""
+    """A target: its rows, its state with the alerts, and what a launcher does with it now."""
 
     target: str
     rows: tuple[Row, ...]
@@ -137,7 +137,7 @@ class Standing:
         if work is not None and busy not in [row.job for row in self.rows if row.job]:
             yield f"{self.target}{f' {busy}' if busy else ''}: {work}"
         for alert in self.state.alerts.values():
-            yield f"{self.target}: {alerted(alert)}{f', {POSSIBLE_ATTACK}' if suspicious(alert.reason) else ''}"
+            yield f"{self.target}: {alert_line(alert)}{f', {POSSIBLE_ATTACK}' if suspicious(alert.reason) else ''}"
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -171,23 +171,22 @@ def _alert(one: Alert) -> dict[str, Any]:
     return {"reason": one.reason, "text": one.text, "possible_attack": suspicious(one.reason)}
 
 
-def nagios(found: list[Standing]) -> str:
-    """Write it as a monitoring plugin does: one line, what is wrong first, then ages as performance data."""
-    level = max((one.level for one in found), default=2)
-    rows = sorted((row for one in found for row in one.rows if row.level), key=lambda row: -row.level)
+def nagios(standings: list[Standing]) -> str:
+    """Write one line as a monitoring plugin does: what is wrong first, then ages as performance data."""
+    level = max((standing.level for standing in standings), default=2)
+    rows = sorted((row for standing in standings for row in standing.rows if row.level), key=lambda row: -row.level)
     wrong = [str(row) for row in rows]
     wrong += [
-        f"{one.target}: ALERT {alert.reason}{f' ({POSSIBLE_ATTACK})' if suspicious(alert.reason) else ''}"
-        for one in found
-        for alert in one.state.alerts.values()
+        f"{standing.target}: ALERT {alert.reason}{f' ({POSSIBLE_ATTACK})' if suspicious(alert.reason) else ''}"
+        for standing in standings
+        for alert in standing.state.alerts.values()
     ]
-    told = "; ".join(wrong) or f"{len(found)} target{'s' if len(found) != 1 else ''}"
+    summary = "; ".join(wrong) or f"{len(standings)} target{'s' if len(standings) != 1 else ''}"
     ages = [
         f"'{row.target}_{row.job}'={round(row.age)}s;;{row.expect or ''}"
-        for one in found
-        for row in one.rows
+        for standing in standings
+        for row in standing.rows
         if row.age is not None
     ]
-    return f"BORGPULL {_NAGIOS[level]} - {printable_excerpt(told).replace('|', '/')}" + (
-        f" | {' '.join(ages)}" if ages else ""
-    )
+    ages_text = f" | {' '.join(ages)}" if ages else ""
+    return f"BORGPULL {_NAGIOS[level]} - {printable_excerpt(summary).replace('|', '/')}{ages_text}"

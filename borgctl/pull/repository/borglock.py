@@ -1,13 +1,13 @@
-"""borg's lock of a repository, and an end to what dead processes of this launcher have left in it.
+"""borg's lock of a repository: read it, hold it, and remove what dead processes of this launcher left in it.
 
 The lock is a directory `lock.exclusive` with a file HOST.PID-THREAD, and a JSON file `lock.roster` of
 [HOST, PID, THREAD], which is read and written by whoever holds the former (borg/locking.py). HOST is what borg serve
-was given as BORG_HOST_ID. borg removes the locks of dead processes itself where it can tell; where another program has
-the number by now, it cannot. Only entries of `host` are looked at, and each is removed by its own name, so that a lock
-that somebody takes meanwhile stays.
+got as BORG_HOST_ID. borg removes the locks of dead processes itself, but not where another program has their number by
+now. Only entries of `host` are looked at. Each is removed by its own name, so that a lock that another process takes
+meanwhile stays.
 
     release("/srv/borg/web1", "borgpull@3f…", lives)      # returns how many were removed
-    sweep("/srv/borg/web1", "borgpull@3f…")               # drafts that nobody will finish
+    sweep("/srv/borg/web1", "borgpull@3f…")               # remove unfinished drafts
 """
 
 import contextlib
@@ -39,9 +39,9 @@ def _exclusive(repository: str, host: str, lives: Callable[[int], bool]) -> int:
                 os.unlink(f"{path}/{name}")
                 freed += 1
     if freed:
-        with contextlib.suppress(OSError):  # taken by somebody else, or gone
+        with contextlib.suppress(OSError):  # another process took it, or it is gone
             os.rmdir(path)
-    for name in listed(repository):  # a lock on its way to its place
+    for name in listed(repository):  # a lock that is being made
         if re.fullmatch(r"lock\.exclusive\.[A-Za-z0-9_]+\.tmp", name):
             inside = listed(f"{repository}/{name}")
             if inside and all(_dead(entry, host, lives) for entry in inside):
@@ -59,7 +59,7 @@ def _dead(name: str, host: str, lives: Callable[[int], bool]) -> bool:
 def _launcher(pid: int) -> bool:
     """Tell whether a process that holds a lock of the launcher's may be one: it lives, and its user is ours.
 
-    Borg takes no lock of another thread's number than its own for a dead one's, so nobody else would ever remove it.
+    borg never removes a lock with another thread's number than its own, so nobody else would remove this one.
     """
     try:
         return os.stat(f"/proc/{pid}").st_uid == os.geteuid()
@@ -68,7 +68,7 @@ def _launcher(pid: int) -> bool:
 
 
 def _shared(repository: str, host: str, lives: Callable[[int], bool]) -> int:
-    """Take the dead out of the roster; later where somebody has the lock."""
+    """Remove dead processes from the roster; not now where another process has the lock."""
 
     def dead(entry: list[Any]) -> bool:
         return entry[0] == host and not lives(entry[1])
@@ -77,7 +77,7 @@ def _shared(repository: str, host: str, lives: Callable[[int], bool]) -> int:
 
 
 def strike(repository: str, host: str, gone: Callable[[list[Any]], bool]) -> int:
-    """Take those entries, [HOST, PID, THREAD] each, out of the roster; return their number, 0 while it is locked."""
+    """Remove those entries, [HOST, PID, THREAD] each, from the roster; return their number, 0 while it is locked."""
     if not _chosen(roster(repository), gone):
         return 0
     with _held(repository, host) as ours:
@@ -85,19 +85,19 @@ def strike(repository: str, host: str, gone: Callable[[list[Any]], bool]) -> int
         chosen = _chosen(now, gone)
         if not ours or not chosen:
             return 0
-        kept = {kind: [entry for entry in entries if entry not in chosen] for kind, entries in now.items()}
+        remaining = {kind: [entry for entry in entries if entry not in chosen] for kind, entries in now.items()}
         path = f"{repository}/lock.roster"
         try:
-            old = os.stat(path)  # whoever could write it goes on to
+            old = os.stat(path)  # whoever could write it can go on to
             owner = old if os.geteuid() == 0 else None
-            atomic.replace(path, json.dumps(kept).encode("ascii"), mode=old.st_mode & 0o777, owner=owner)
+            atomic.replace(path, json.dumps(remaining).encode("ascii"), mode=old.st_mode & 0o777, owner=owner)
         except (OSError, RecursionError):
             return 0
         return len(chosen)
 
 
 def sweep(repository: str, host: str) -> None:
-    """Remove drafts of small files that a killed borg serve has left: only who has the lock writes such."""
+    """Remove drafts of small files that a killed borg serve left; only the holder of the lock writes those."""
     drafts = [name for name in listed(repository) if re.fullmatch(r"(?:nonce|config)-[A-Za-z0-9_]{8}\.tmp", name)]
     if drafts:
         with _held(repository, host) as ours:
@@ -108,14 +108,14 @@ def sweep(repository: str, host: str) -> None:
 
 @contextmanager
 def alone(repository: str, host: str) -> Iterator[bool]:
-    """Hold borg's exclusive lock; False where somebody else has it, or reads under a shared one."""
+    """Hold borg's exclusive lock; False where another process has it, or a shared one."""
     with _held(repository, host) as ours:
         yield ours and not roster(repository).get("shared")
 
 
 @contextmanager
 def _held(repository: str, host: str) -> Iterator[bool]:
-    """Hold borg's exclusive lock, made as borg makes it; False where somebody else has it, or it cannot be made."""
+    """Hold borg's exclusive lock, made as borg makes it; False where another process has it, or it cannot be made."""
     name = f"{host}.{os.getpid()}-{_OURS}"
     place = None
     try:

@@ -1,9 +1,9 @@
-"""Contents: what a repository holds, as one short text that another archive, or one archive less, makes another.
+"""Contents: what a repository holds, as one short text that changes with each archive that is made or deleted.
 
-Each commit of borg's writes `index.N` and, in `integrity.N`, its checksum; each segment, a file below `data`, has a
-size that no read changes. So the text is the same after a run and before the next one, unless somebody has written to
-the repository meanwhile, has deleted archives there, gone back to an earlier state, or the disk has lost a file. No key
-is needed. A byte that flipped is not to be seen here: that takes `borg check`.
+Each commit of borg's writes `index.N` and, in `integrity.N`, its checksum. Each segment, a file below `data`, has a
+size that no read changes. So the text is the same after a run and before the next one. It differs where somebody wrote
+to the repository or deleted archives meanwhile, went back to an earlier state, or the disk lost a file. No key is
+needed. A flipped byte does not show here: that takes `borg check`.
 
     contents("/srv/borg/web1") == "transaction 42, 3 segments, 9f86d081884c7d65"
 """
@@ -19,7 +19,7 @@ _LARGEST = 1 << 16  # bytes of a file of checksums; borg's own has less than a t
 
 
 def contents(repository: str) -> str:
-    """Return what is there; what is not committed is void, and the next session removes it."""
+    """Return what is there, without segments that were never committed: the next session removes them."""
     number = transactions.last(repository)
     if number is None:
         return "no transaction"
@@ -32,7 +32,7 @@ def contents(repository: str) -> str:
 
 
 def _checksums(repository: str, number: int) -> bytes:
-    """Return borg's file of checksums; nothing where it is missing, as in a repository of borg 1.0."""
+    """Return borg's file of checksums; empty where it is missing, as in a repository of borg 1.0."""
     try:
         fd = os.open(f"{repository}/integrity.{number}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:

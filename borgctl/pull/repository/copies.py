@@ -1,9 +1,9 @@
-"""Copies: what a repository's `config` and `nonce` were, the last of each, in the launcher's own state.
+"""Copies of a repository's `config` and `nonce`, the last few of each, in the launcher's own state.
 
     STATE/NAME/copies/12-config-1764464123        number, file, when it was made (seconds since the epoch)
 
-`config` holds the key (repokey) and the id: without it a repository is a heap of ciphertext. Where a client wrote
-another key there, the copy of before is what brings the archives back. The number counts on; the time is for people.
+`config` holds the key (repokey) and the id: without it nobody can read the archives. Where a client wrote another key
+there, an earlier copy brings them back. The number counts up; the time is for people.
 
     keep(folders, name, "/srv/borg/web1", now)          put_back(folders, target, 12, now)
 """
@@ -18,18 +18,19 @@ from typing import Any
 from borgctl.fs import atomic
 from borgctl.pull.repository import borglock, repo_config, serve
 from borgctl.pull.repository.repo_config import LARGEST
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName, host_id, lock
 from borgctl.pull.targets.targets import Target
 
 FILES = ("config", "nonce")
-MOST = 10  # of each; the first config stays beside them, so that no number of changes drives it out
+MOST = 10  # of each; the first config always stays, so that no number of changes removes it
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """One file as it once was; `time` in seconds since the epoch, `file` is a name of FILES, `content` what is kept."""
+    """One file as it was at `time`, in seconds since the epoch; `file` is a name of FILES."""
 
     number: int
     file: str
@@ -39,15 +40,15 @@ class Copy:
 
 
 def keep(folders: Folders, name: TargetName, repository: str, now: float) -> list[str]:
-    """Copy what is another than its last copy; return what is too large for that. The caller holds the target's lock.
+    """Copy each file that differs from its last copy; return lines about those too large to copy.
 
-    Raises OSError where a copy cannot be written; a file that is not there is none to copy.
+    The caller holds the target's lock. Raises OSError where a copy cannot be written. A missing file is not copied.
     """
     directory, large = folders.copies(name), []
-    known = listed(folders, name)
-    number = max((copy.number for copy in known), default=0)
+    earlier = listed(folders, name)
+    number = max((copy.number for copy in earlier), default=0)
     for file in FILES:
-        mine = [copy for copy in known if copy.file == file]
+        mine = [copy for copy in earlier if copy.file == file]
         try:
             content = repo_config.read(repository, file)
         except OSError:
@@ -67,26 +68,26 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _thin(paths: list[str], *, keep_first: bool) -> None:
-    """Remove the oldest of paths in order, but for the first where that is to stay; the last one was just made."""
+    """Remove the oldest of these paths, in order, except the first with `keep_first`; the last was just made."""
     for path in paths[1 if keep_first else 0 : -MOST]:
         with contextlib.suppress(OSError):
             os.unlink(path)
 
 
 def listed(folders: Folders, name: TargetName) -> list[Copy]:
-    """Return the copies, by their number; names of other forms are not ours."""
-    directory, found = folders.copies(name), []
+    """Return the copies by number; files with other names are not ours."""
+    directory, copies = folders.copies(name), []
     for entry in os.listdir(directory) if os.path.isdir(directory) else ():
         match = re.fullmatch(r"([0-9]{1,12})-(config|nonce)-([0-9]{1,12})", entry)
         if match:
             with contextlib.suppress(OSError):  # removed meanwhile, or the disk cannot give it back
                 content = repo_config.read(directory, entry)
-                found.append(Copy(int(match[1]), match[2], int(match[3]), f"{directory}/{entry}", content))
-    return sorted(found, key=lambda copy: copy.number)
+                copies.append(Copy(int(match[1]), match[2], int(match[3]), f"{directory}/{entry}", content))
+    return sorted(copies, key=lambda copy: copy.number)
 
 
 def overview(folders: Folders, target: Target) -> list[dict[str, Any]]:
-    """Return the copies as objects; `now` tells whether the repository's file is this very one."""
+    """Return the copies as objects; `now` tells whether the repository's file equals it."""
     present = {}
     for file in FILES:
         with contextlib.suppress(OSError):
@@ -115,7 +116,7 @@ def sentence(entry: dict[str, Any]) -> str:
 def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
     """Put a copy into its place in the repository, whole; what is there now becomes a copy. Return it.
 
-    Raises PullError where that is not safe: while a borg uses the repository, where its disk is not there, for a copy
+    Raises PullError where that is not safe: while a borg uses the repository, where its disk is not mounted, for a copy
     of another repository, and for a nonce that was used already. May raise Busy.
     """
     repository = str(target.repository)
@@ -124,30 +125,30 @@ def put_back(folders: Folders, target: Target, number: int, now: float) -> Copy:
         if copy is None or not copy.content.whole:
             raise PullError(f"no copy {number}", f"see: borgpull copies {target.name}")
         if not os.path.isdir(f"{repository}/data"):
-            raise PullError(f"{repository} has no directory 'data': this is no repository", "is its disk mounted?")
-        state = states.load(folders, target.name)
+            raise PullError(f"{repository} has no directory 'data': this is not a repository", "is its disk mounted?")
+        state = state_file.load(folders, target.name)
         _check(folders, target, copy, state)
         serve.release(folders, target)
         with borglock.alone(repository, host_id(folders)) as ours:
             if not ours:
-                raise PullError(f"a borg uses {repository}", "wait for it to end, then again")
+                raise PullError(f"a borg uses {repository}", "wait for it to end, then try again")
             keep(folders, target.name, repository, now)
             repo_config.write(repository, copy.file, copy.content.data)
         if copy.file == "config":
             state.config = copy.content.lasting
-            states.save(folders, target.name, state)
+            state_file.save(folders, target.name, state)
     return copy
 
 
-def _check(folders: Folders, target: Target, copy: Copy, state: states.State) -> None:
-    """Raise PullError where this copy does not belong there."""
+def _check(folders: Folders, target: Target, copy: Copy, state: State) -> None:
+    """Raise PullError where this copy must not be put back."""
     if copy.file == "config" and (copy.content.id is None or state.repository not in (None, copy.content.id)):
         raise PullError(
             f"copy {copy.number} is of repository {copy.content.id}, and {target.name} has {state.repository}",
             f"to take another repository on purpose: borgpull forget {target.name} --repository",
         )
     if copy.file == "nonce":
-        used = [kept.content for kept in listed(folders, target.name) if kept.file == "nonce"]
+        used = [other.content for other in listed(folders, target.name) if other.file == "nonce"]
         with contextlib.suppress(OSError):
             used.append(repo_config.read(str(target.repository), "nonce"))
         if _nonce(copy.content) < max(map(_nonce, used)):

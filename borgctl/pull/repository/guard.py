@@ -1,7 +1,7 @@
-"""guard: the process between a client's bytes and borg serve's stdin, as the launcher sees it.
+"""guard: start the process between a client's bytes and borg serve's stdin, and read what it reports.
 
-How it is started, and what it says: one JSON object a line, `refused` at most once, and `end` last. Its word alone
-tells what a client has done to the repository; without `end` nobody knows, and the run has failed.
+It writes one JSON object a line, `refused` at most once, and `end` last. Only its report says what a client did to the
+repository; without `end` nobody knows, and the run has failed.
 
     >>> events = Events()
     >>> events.feed(b'{"event": "refused", "method": "destroy", "session": "create", "rule": "never", "detail": ""}\\n')
@@ -14,7 +14,7 @@ import sys
 from dataclasses import dataclass, fields
 from typing import Any
 
-from borgctl.pull.client.frames import Lines, TooLong
+from borgctl.pull.client.frames import LineBuffer, LineTooLong
 from borgctl.pull.repository.sessions import GuardSession, bounds
 from borgctl.pull.targets.targets import Target, in_bytes
 
@@ -25,10 +25,10 @@ REFUSED = 3  # its exit status
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """What a session has said: each a number; `bytes` of all messages, `cut` where it ended inside of one.
+    """What the guard passed in a session, as counts; `bytes` of all messages, `cut`: it ended inside a message.
 
-    `committed_manifests`: commits with a manifest put before them. `overwrites`: puts over what earlier sessions left,
-    but for the manifest, which are among the puts.
+    `committed_manifests`: commits with a manifest put before them. `overwrites`: puts over objects of earlier sessions,
+    without the manifest; they are among the puts.
     """
 
     puts: int = 0
@@ -46,7 +46,7 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """What the guard did not let pass: a method's name, the kind of session, and the rule by its name."""
+    """The message that the guard refused: its method, the kind of session, and the name of the rule."""
 
     method: str
     session: str
@@ -55,7 +55,7 @@ class Refused:
 
     @property
     def stray(self) -> bool:
-        """Tell whether nothing of borg's came at all, but something that the client's login printed."""
+        """Tell whether no message of borg's came, but text that the client's login printed."""
         return self.rule == "stray"
 
     def __str__(self) -> str:
@@ -65,10 +65,10 @@ class Refused:
 
 
 class Events:
-    """Read the guard's lines; `strange` where one of them is none of its events, or comes after the last."""
+    """Read the guard's lines; `strange` is a line that is not one of its events, or comes after the last."""
 
     def __init__(self) -> None:
-        self._lines = Lines(_LONGEST)
+        self._lines = LineBuffer(_LONGEST)
         self.passed: Passed | None = None
         self.refused: Refused | None = None
         self.strange: str | None = None
@@ -77,8 +77,8 @@ class Events:
         """Take bytes; b"" is the end."""
         try:
             lines = self._lines.feed(data) if data else self._lines.finish()
-        except TooLong:
-            self._lines, lines = Lines(_LONGEST), [b"a line without end"]
+        except LineTooLong:
+            self._lines, lines = LineBuffer(_LONGEST), [b"a line without end"]
         for line in lines:
             try:
                 self._take(json.loads(line))
@@ -106,9 +106,9 @@ def argv(target: Target, session: GuardSession, used: int) -> list[str]:
     return words
 
 
-def environment(room: str) -> dict[str, str]:
-    """Return its environment; TMPDIR tells `workdirs` which launcher it belongs to."""
-    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": room}
+def environment(workdir: str) -> dict[str, str]:
+    """Return its environment; by TMPDIR `workdirs` knows which launcher it belongs to."""
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TMPDIR": workdir}
 
 
 def _text(value: object) -> str:

@@ -1,11 +1,11 @@
-"""Repository: is it there, and is it the one that the target's state knows? Looked at before and after each use.
+"""Inspect a repository before and after each use: is it there, and is it the one that the target's state knows?
 
-A repository that is gone is most often a disk that is not mounted, and one with another id is not the one that was
-backed up to. Neither is a new beginning: that takes a person's `borgpull forget TARGET --repository`. One that somebody
-else has written to since our last session is an alert, and keeps no backup from being made; nothing is compacted then.
+A missing repository is most often a disk that is not mounted, and one with another id is not the one that holds the
+backups. Neither is taken for a new one: that takes a person's `borgpull forget TARGET --repository`. It is an alert
+where somebody else wrote to it since our last session. Backups go on then, but nothing is compacted.
 
-    seen = inspect(folders, target, now)         seen.verdict is None, or why nothing may be started
-    begin(folders, target.name)                  from here until the next look it is ourselves who write
+    inspection = inspect(folders, target, now)   inspection.verdict is None, or why nothing may be started
+    begin(folders, target.name)                  from here until the next inspection it is we who write
 """
 
 import shlex
@@ -14,21 +14,21 @@ from dataclasses import dataclass, field
 
 from borgctl.errors import BadValue
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.repository import copies, repo_config, transactions
 from borgctl.pull.repository.contents import contents
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
 from borgctl.pull.state.state import Alert, Past, State
 from borgctl.pull.targets.paths import Busy, Folders, TargetName, lock
 from borgctl.pull.targets.targets import Target, names
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RepositoryProblem:
     """What is wrong with a repository: `reason` is repository-gone, repository-replaced or repository-unfinished.
 
-    `hidden`: this user may not look, which says something to whoever serves it, and nothing to others. `alarming`:
-    somebody has to look into it, where else the next run goes well once what is there was removed.
+    `hidden`: this user may not read it, which matters only where this user serves it. `alarming`: a person has to look
+    into it; else the next run goes well once the leftovers are removed.
     """
 
     reason: str
@@ -38,15 +38,15 @@ class Problem:
 
     @property
     def verdict(self) -> Verdict:
-        """Return it as the end of a run."""
+        """Return it as the verdict of a run."""
         return Verdict("failed", "launcher", None, self.reason)
 
 
 @dataclass(slots=True)
 class Inspection:
-    """What was found: a problem or none, what is to be told, and the hash of the config."""
+    """The result: a problem or none, what to report, and the hash of the config."""
 
-    problem: Problem | None = None
+    problem: RepositoryProblem | None = None
     digest: str | None = None
     alerts: list[Alert] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
@@ -57,42 +57,42 @@ class Inspection:
         return None if self.problem is None else self.problem.verdict
 
 
-def problem(target: Target, state: State) -> Problem | None:
+def problem(target: Target, state: State) -> RepositoryProblem | None:
     """Compare the repository with what the state knows of it; None where that is nothing, or this very repository."""
     return _compare(target, state, _read(target))
 
 
 def inspect(folders: Folders, target: Target, now: float, *, ours: bool = False) -> Inspection:
-    """Look at the repository, keep what is in it, and copy its small files; the caller holds the target's lock.
+    """Inspect the repository, remember its contents, and copy its small files; the caller holds the target's lock.
 
-    `ours`: whatever was written since the last look, a session of ours has written.
+    `ours`: a session of ours wrote whatever was written since the last inspection.
 
-    A state that cannot be written is an alert, and keeps no backup from being made.
+    A state that cannot be written is an alert, and does not stop the backup.
     """
-    found, seen = _read(target), Inspection()
-    state = states.load(folders, target.name)
-    seen.problem = _compare(target, state, found)
+    config, inspection = _read(target), Inspection()
+    state = state_file.load(folders, target.name)
+    inspection.problem = _compare(target, state, config)
     try:
-        if seen.problem is not None:
-            _alarm(folders, target, state, seen, now)
-        elif isinstance(found, repo_config.File):
-            seen.digest = found.lasting
-            if state.repository is None and found.id is not None:
-                _pin(state, target, seen, found.id)
-            _keep(folders, target, state, seen, None if ours else now)
+        if inspection.problem is not None:
+            _alarm(folders, target, state, inspection, now)
+        elif isinstance(config, repo_config.File):
+            inspection.digest = config.lasting
+            if state.repository is None and config.id is not None:
+                _pin(state, target, inspection, config.id)
+            _keep(folders, target, state, inspection, None if ours else now)
             for text in copies.keep(folders, target.name, str(target.repository), now):
-                seen.messages.append(Message("borgpull", "WARNING", text))
+                inspection.messages.append(Message("borgpull", "WARNING", text))
     except OSError as error:
         text = f"{error.filename or folders.memory(target.name)}: {error.strerror}"
-        seen.messages.append(Message("borgpull", "ERROR", text))
-        seen.alerts.append(Alert("state-unwritable", text, now))
-    return seen
+        inspection.messages.append(Message("borgpull", "ERROR", text))
+        inspection.alerts.append(Alert("state-unwritable", text, now))
+    return inspection
 
 
 def makes_one(state: State, job: str) -> bool:
-    """Tell whether a job is one that makes a repository: by what its client said of it before, else by its name."""
-    known = state.jobs.get(job)
-    return (known.command if known and known.command else job) == "init"
+    """Tell whether a job makes a repository: by the command that its client named before, else by its name."""
+    past = state.jobs.get(job)
+    return (past.command if past and past.command else job) == "init"
 
 
 def _read(target: Target) -> repo_config.File | OSError:
@@ -102,61 +102,65 @@ def _read(target: Target) -> repo_config.File | OSError:
         return error
 
 
-def _compare(target: Target, state: State, found: repo_config.File | OSError) -> Problem | None:
+def _compare(target: Target, state: State, config: repo_config.File | OSError) -> RepositoryProblem | None:
     path = f"{target.repository}/config"
     if not state.knows_repository:
-        begun = not isinstance(found, OSError) and not transactions.committed(str(target.repository))
+        begun = not isinstance(config, OSError) and not transactions.committed(str(target.repository))
         return _unfinished(str(target.repository)) if begun else None
-    if isinstance(found, OSError):
-        text = f"{path}: {found.strerror}; the repository was there before"
-        return Problem("repository-gone", text, isinstance(found, PermissionError))
-    if state.repository is None or found.id == state.repository:
+    if isinstance(config, OSError):
+        text = f"{path}: {config.strerror}; the repository was there before"
+        return RepositoryProblem("repository-gone", text, isinstance(config, PermissionError))
+    if state.repository is None or config.id == state.repository:
         return None
-    return Problem("repository-replaced", f"{path} has {found.id or 'no id'}, and the repository is {state.repository}")
+    return RepositoryProblem(
+        "repository-replaced", f"{path} has {config.id or 'no id'}, and the repository is {state.repository}"
+    )
 
 
-def _unfinished(repository: str) -> Problem:
-    """Describe what an `init` leaves that broke off: nobody can use it, and no other can be made there."""
+def _unfinished(repository: str) -> RepositoryProblem:
+    """Describe what an `init` that broke off leaves: it is unusable, and no repository can be made there."""
     text = f"an init broke off at {repository}, before anything was saved; to remove what it left: rm -r "
-    return Problem("repository-unfinished", f"{text}{shlex.quote(repository)}/*", alarming=False)
+    return RepositoryProblem("repository-unfinished", f"{text}{shlex.quote(repository)}/*", alarming=False)
 
 
-def _alarm(folders: Folders, target: Target, state: State, seen: Inspection, now: float) -> None:
-    assert seen.problem is not None
-    if seen.problem.alarming:
-        seen.alerts.append(state.alert(seen.problem.reason, seen.problem.text, now))
+def _alarm(folders: Folders, target: Target, state: State, inspection: Inspection, now: float) -> None:
+    assert inspection.problem is not None
+    if inspection.problem.alarming:
+        inspection.alerts.append(state.alert(inspection.problem.reason, inspection.problem.text, now))
     else:
-        seen.messages.append(Message("borgpull", "ERROR", seen.problem.text))
-    state.last = Past(now, "failed", seen.problem.reason)
-    states.save(folders, target.name, state)
+        inspection.messages.append(Message("borgpull", "ERROR", inspection.problem.text))
+    state.last = Past(now, "failed", inspection.problem.reason)
+    state_file.save(folders, target.name, state)
 
 
-def _pin(state: State, target: Target, seen: Inspection, repository: str) -> None:
-    """Keep the id of the repository, seen for the first time; a state that was lost is put aside by that."""
-    seen.alerts += state.alerts.values() if state.lost else ()
+def _pin(state: State, target: Target, inspection: Inspection, repository: str) -> None:
+    """Remember the id of the repository, seen for the first time; this puts a lost state aside."""
+    inspection.alerts += state.alerts.values() if state.lost else ()
     state.repository = repository
-    seen.messages.append(Message("borgpull", "INFO", f"{target.repository} is repository {repository} from now on"))
+    inspection.messages.append(
+        Message("borgpull", "INFO", f"{target.repository} is repository {repository} from now on")
+    )
 
 
-def _keep(folders: Folders, target: Target, state: State, seen: Inspection, judged: float | None) -> None:
-    """Keep what the repository holds; where it is `judged`, something else than what we left is an alert of then."""
-    before = states.load(folders, target.name)
-    known, state.contents = state.contents, contents(str(target.repository))
-    if judged is not None and known not in (None, state.contents) and not _by_another_target(folders, target, state):
-        text = f"{target.repository} had {known} after the last session, and has {state.contents}: who wrote there?"
-        seen.alerts.append(state.alert("repository-changed", text, judged))
+def _keep(folders: Folders, target: Target, state: State, inspection: Inspection, judged: float | None) -> None:
+    """Remember what the repository holds; with `judged`, a time, anything else than what we left is an alert."""
+    before = state_file.load(folders, target.name)
+    left, state.contents = state.contents, contents(str(target.repository))
+    if judged is not None and left not in (None, state.contents) and not _by_another_target(folders, target, state):
+        text = f"{target.repository} had {left} after the last session, and has {state.contents}: who wrote there?"
+        inspection.alerts.append(state.alert("repository-changed", text, judged))
     if state != before:
-        states.save(folders, target.name, state)
+        state_file.save(folders, target.name, state)
 
 
 def _by_another_target(folders: Folders, target: Target, state: State) -> bool:
-    """Tell whether another target has the same repository, and left it like this, or is at work on it."""
+    """Tell whether another target with the same repository left it like this, or is at work on it."""
     others = []
     for text in names(folders):
-        with suppress(BadValue):  # no name of a target's
+        with suppress(BadValue):  # not a target's name
             others += [TargetName(text)] if text != str(target.name) else []
-    kept = [(name, states.load(folders, name)) for name in others]
-    shared = [(name, other) for name, other in kept if other.repository == state.repository is not None]
+    states = [(name, state_file.load(folders, name)) for name in others]
+    shared = [(name, other) for name, other in states if other.repository == state.repository is not None]
     return any(other.contents == state.contents or _at_work(folders, name) for name, other in shared)
 
 
@@ -169,9 +173,9 @@ def _at_work(folders: Folders, name: TargetName) -> bool:
 
 
 def begin(folders: Folders, name: TargetName) -> None:
-    """Note that a session of ours begins: the next look keeps what it leaves, also if this launcher is killed."""
-    state = states.load(folders, name)
+    """Note that a session of ours begins: the next inspection accepts what it leaves, even if we are killed."""
+    state = state_file.load(folders, name)
     if state.contents is not None:
         state.contents = None
-        with suppress(OSError):  # the next look says that the state cannot be written
-            states.save(folders, name, state)
+        with suppress(OSError):  # the next inspection reports that the state cannot be written
+            state_file.save(folders, name, state)

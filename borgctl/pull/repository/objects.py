@@ -1,4 +1,4 @@
-"""Objects: which a repository has, by the index that borg wrote with its last commit. No key is needed.
+"""Objects of a repository, by the index that borg wrote with its last commit. No key is needed.
 
 index.N: the header (magic, entries, buckets, bytes of a key and of a value), then buckets of 40 bytes: the id, and
 where it lies, as two little-endian numbers; the first is 2^32 - 1 in one that was never used and 2^32 - 2 in one
@@ -25,8 +25,8 @@ _UNUSED, _FREED = b"\xff\xff\xff\xff", b"\xfe\xff\xff\xff"
 def objects(repository: str) -> Iterator[Callable[[bytes], bool]]:
     """Give a function that tells whether the repository had an object at its last commit.
 
-    Where there are segments and no index that can be read, each is taken to be there. borg never writes into an index
-    that stands: it makes a new one.
+    Where there are segments but no readable index, every object is taken to be there. borg never writes into an
+    existing index: it makes a new one.
     """
     number = transactions.last(repository)
     if number is None:
@@ -53,7 +53,7 @@ def _has_segments(repository: str) -> bool:
 
 
 def _open(path: str) -> mmap.mmap:
-    """Map an index; raise OSError or ValueError for what is none."""
+    """Map an index; raise OSError or ValueError where it is not one."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         index = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
@@ -69,7 +69,7 @@ def _open(path: str) -> mmap.mmap:
 
 
 def _has(index: mmap.mmap, id_: bytes) -> bool:
-    """Look an id up as borg does."""
+    """Look up an id as borg does."""
     buckets = (len(index) - _HEADER.size) // _BUCKET
     bucket = int.from_bytes(id_[:4], "little") % buckets
     for _ in range(buckets):

@@ -1,7 +1,7 @@
-"""config: the repository's own file of settings and of its key, for which no key is needed.
+"""Repository config: the repository's own file of settings, with its key. It can be read without a key.
 
-What a client can change there, through borg serve, is the key, and it may be as long as the client likes. Whether its
-own admin did it is not to be seen here.
+Through borg serve a client can change the key in it, and write one of any length. Whether its own admin did so does not
+show here.
 
     digest("/srv/borg/web1") == "9f86d081…"         read("/srv/borg/web1").id == "5e8c…"
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from borgctl.fs import atomic
 
-LARGEST = 1 << 20  # bytes that are looked into, and copied: borg's own key and settings take less than two thousand
+LARGEST = 1 << 20  # bytes that are read and copied; borg's own key and settings take less than two thousand
 _PIECE = 1 << 16
 
 
@@ -34,42 +34,42 @@ class File:
 
     @property
     def lasting(self) -> str:
-        """Return its SHA-256 without what `check --max-duration` notes there (borg/repository.py), and our reserve."""
-        kept = re.sub(rb"^last_segment_checked = [0-9]+\n", b"", self.data, flags=re.MULTILINE)
-        kept = re.sub(rb"^[a#]dditional_free_space = .*\n", b"additional_free_space = 0\n", kept, flags=re.MULTILINE)
-        return hashlib.sha256(kept).hexdigest() if self.whole else self.digest
+        """Return its SHA-256 without the line of `check --max-duration` (borg/repository.py) and our reserve."""
+        data = re.sub(rb"^last_segment_checked = [0-9]+\n", b"", self.data, flags=re.MULTILINE)
+        data = re.sub(rb"^[a#]dditional_free_space = .*\n", b"additional_free_space = 0\n", data, flags=re.MULTILINE)
+        return hashlib.sha256(data).hexdigest() if self.whole else self.digest
 
     @property
     def id(self) -> str | None:
-        """Return the repository's id as borg writes it before the key; None for none, or more than one."""
+        """Return the repository's id, as borg writes it before the key; None where there is not exactly one."""
         text = self.data.decode("utf-8", "replace")
-        found = [match[1] for line in text.splitlines() if (match := re.fullmatch(r"id\s*[=:]\s*([0-9a-f]{64})", line))]
-        return found[0] if len(found) == 1 else None
+        ids = [match[1] for line in text.splitlines() if (match := re.fullmatch(r"id\s*[=:]\s*([0-9a-f]{64})", line))]
+        return ids[0] if len(ids) == 1 else None
 
 
 def read(repository: str, name: str = "config") -> File:
-    """Read a file of the repository; raise OSError where there is none, or none that can be read."""
+    """Read a file of the repository; raise OSError where it cannot be read."""
     fd = os.open(f"{repository}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(0, "not a regular file", f"{repository}/{name}")
-        kept, size, digest = bytearray(), 0, hashlib.sha256()
+        data, size, digest = bytearray(), 0, hashlib.sha256()
         while piece := file.read(_PIECE):
             digest.update(piece)
             size += len(piece)
-            kept += piece[: max(0, LARGEST - len(kept))]
-    return File(digest.hexdigest(), size, bytes(kept))
+            data += piece[: max(0, LARGEST - len(data))]
+    return File(digest.hexdigest(), size, bytes(data))
 
 
 def write(repository: str, name: str, data: bytes) -> None:
-    """Write a file of the repository whole, its owner that of the repository; the caller has borg's lock."""
+    """Write a file of the repository atomically, with the repository's owner; the caller has borg's lock."""
     owner = os.stat(repository) if os.geteuid() == 0 else None
     draft = f"{name}-{secrets.token_hex(4)}.tmp"  # a name that `borglock.sweep` knows
     atomic.replace(f"{repository}/{name}", data, owner=owner, draft=draft)
 
 
 def digest(repository: str) -> str | None:
-    """Return the SHA-256 of the repository's config; None where there is none, or none that can be read."""
+    """Return the SHA-256 of the repository's config; None where it cannot be read."""
     try:
         return read(repository).digest
     except OSError:

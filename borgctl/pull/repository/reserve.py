@@ -1,9 +1,9 @@
-"""Reserve: what of a repository's disk stays free, so that there is room to prune and to compact.
+"""Reserve: the part of a repository's disk that stays free, so that there is space to prune and to compact.
 
-borg commits nothing where less than `additional_free_space` of the repository's `config` would be left, and asks for it
-before it compacts, too. So it is written there when the repository is made, and its line is a comment while a prune or
-compact is at work: one byte in its place, which takes no room, and which the next session puts back where we were
-killed, whatever the admin has written behind it.
+borg commits nothing where less than `additional_free_space` of the repository's `config` would be left, and checks that
+before it compacts, too. So we write it when the repository is made, and comment its line out while a prune or compact
+runs. That changes one byte, which needs no disk space. Where we are killed, the next session puts the byte back,
+whatever value the admin has set.
 
     establish(folders, "/srv/borg/web1")        a twentieth of the disk, 2 GB at most
     with lowered("/srv/borg/web1"): …
@@ -25,7 +25,7 @@ _SCALE = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 
 
 def reserve(repository: str) -> int:
-    """Return how many bytes borg leaves free; 0 where nothing says so."""
+    """Return how many bytes borg leaves free; 0 where the config has no such line."""
     with contextlib.suppress(OSError):
         line = _LINE.search(repo_config.read(repository).data)
         return _bytes(line[2]) if line and line[1] == _IN_FORCE else 0
@@ -33,7 +33,7 @@ def reserve(repository: str) -> int:
 
 
 def establish(folders: Folders, repository: str) -> int:
-    """Write the reserve into the config of a new repository; return it, 0 where another uses it or has set one."""
+    """Write the reserve into the config of a new repository; return it, 0 where it is in use or has a reserve."""
     with borglock.alone(repository, host_id(folders)) as ours:
         text = repo_config.read(repository).data
         if not ours or reserve(repository):
@@ -45,7 +45,7 @@ def establish(folders: Folders, repository: str) -> int:
 
 @contextmanager
 def lowered(repository: str) -> Iterator[None]:
-    """Have borg leave nothing free for a while."""
+    """Let borg use the reserve for a while."""
     _mark(repository, _ASIDE)
     try:
         yield
@@ -54,7 +54,7 @@ def lowered(repository: str) -> Iterator[None]:
 
 
 def restore(repository: str) -> None:
-    """Put the reserve up again that somebody has lowered who was killed."""
+    """Restore a reserve that a killed launcher left lowered."""
     _mark(repository, _IN_FORCE)
 
 
@@ -65,12 +65,12 @@ def _usual(repository: str) -> int:
 
 def _bytes(text: bytes) -> int:
     """Read a size as borg does: 1234, 55G, 1.7T."""
-    found = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{0,15})?)([KMGTP]?)", text.decode("ascii", "replace"))
-    return int(float(found[1]) * _SCALE.get(found[2], 1)) if found else 0
+    match = re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{0,15})?)([KMGTP]?)", text.decode("ascii", "replace"))
+    return int(float(match[1]) * _SCALE.get(match[2], 1)) if match else 0
 
 
 def _mark(repository: str, mark: bytes) -> None:
-    """Write the first byte of the line, in its place."""
+    """Write the first byte of the line in place."""
     with contextlib.suppress(OSError):
         fd = os.open(f"{repository}/config", os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "r+b", buffering=0) as file:

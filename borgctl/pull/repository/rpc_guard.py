@@ -1,10 +1,10 @@
-"""The guard: between a client's bytes and `borg serve`'s stdin, it passes on only what this kind of session may say.
+"""The guard stands between a client's bytes and `borg serve`'s stdin. It passes only what this kind of session may say.
 
     python -I -m borgctl.pull.repository.rpc_guard --repository PATH --session NAME [--quota BYTES] [--puts N]
         [--commits N] [--deletes N|any]
 
 fd 0 is the client's (a unix socket or a pipe), fd 1 serve's stdin, fd 2 the launcher's: one JSON object a line,
-`refused` at most once, `end` last. What is judged is a copy in this process, so nobody can change it afterwards; the
+`refused` at most once, `end` last. It judges a copy in this process, so nobody can change a message afterwards. The
 data of a put, which no rule looks at, goes from descriptor to descriptor (splice(2)) and is never read.
 
 No call blocks but poll: a splice that waits for a socket holds its pipe's lock, and serve would wait for the lock. fd 0
@@ -20,9 +20,10 @@ import sys
 
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.objects import objects
-from borgctl.pull.repository.rpc_messages import Refused
-from borgctl.pull.repository.rpc_rules import SESSIONS, Judge, Limits, Session
-from borgctl.pull.repository.rpc_screen import Screen
+from borgctl.pull.repository.rpc_reader import RpcRefused
+from borgctl.pull.repository.rpc_rules import Judge
+from borgctl.pull.repository.rpc_screen import RpcScreen
+from borgctl.pull.repository.rpc_sessions import SESSIONS, SessionLimits, SessionRules
 
 REFUSED = 3  # exit status
 _PIECE = 16 << 10  # bytes read at once to be judged; more would copy data of puts that can be spliced
@@ -40,7 +41,7 @@ class _Ended(Exception):  # noqa: N818 - reads as what it says
 class Guard:
     """One session between two descriptors; `wake` is readable when a signal has come."""
 
-    def __init__(self, screen: Screen, wake: int) -> None:
+    def __init__(self, screen: RpcScreen, wake: int) -> None:
         self.screen, self.wake = screen, wake
         self.passed = 0  # bytes
         self.cut = False  # the stream ended inside a message
@@ -73,7 +74,7 @@ class Guard:
         return held[passing:]
 
     def _read(self) -> bytes:
-        """Return what the client says next."""
+        """Return the next bytes from the client."""
         self._wait(self._reading)
         piece = os.read(_CLIENT, _PIECE)
         if not piece:
@@ -129,14 +130,14 @@ class Guard:
             raise _Ended
 
 
-def parse(words: list[str]) -> tuple[Session, str, Limits]:
-    """Return what the launcher's words say; raise ValueError or KeyError where they are not as the interface has it."""
+def parse(words: list[str]) -> tuple[SessionRules, str, SessionLimits]:
+    """Return the session and limits of the launcher's words; raise ValueError or KeyError where they are malformed."""
     options = dict(zip(words[::2], words[1::2], strict=True))
     repository, name = options.pop("--repository"), options.pop("--session")
     numbers = {option[2:]: _count(option, value) for option, value in options.items()}
     if 2 * (len(numbers) + 2) != len(words):
         raise ValueError("an option is given twice")
-    return SESSIONS[name], name, Limits(os.fsencode(repository), **numbers)  # type: ignore[arg-type]
+    return SESSIONS[name], name, SessionLimits(os.fsencode(repository), **numbers)  # type: ignore[arg-type]
 
 
 def _count(option: str, value: str) -> int | None:
@@ -149,7 +150,7 @@ def _count(option: str, value: str) -> int | None:
 
 
 def _tell(**values: object) -> None:
-    """Write one event; a launcher that has gone hears nothing."""
+    """Write one event; the launcher may be gone."""
     with contextlib.suppress(OSError):
         os.write(_LAUNCHER, json.dumps(values).encode() + b"\n")
 
@@ -165,17 +166,17 @@ def _wakeful() -> int:
     return wake
 
 
-def serve(session: Session, name: str, limits: Limits) -> int:
+def serve(session: SessionRules, name: str, limits: SessionLimits) -> int:
     """Guard one session on fds 0, 1 and 2, and return the exit status."""
     wake = _wakeful()
     os.set_blocking(_SERVE, False)
     repository = os.fsdecode(limits.repository)
     with objects(repository) as known:
         judge = Judge(session, limits, lambda: not transactions.is_there(repository), known)
-        guard = Guard(Screen(judge), wake)
+        guard = Guard(RpcScreen(judge), wake)
         guard.run()
-    os.close(_SERVE)  # serve sees the end of file before the launcher hears of it
-    refusal: Refused | None = guard.screen.refusal
+    os.close(_SERVE)  # serve sees the end of file before the launcher gets the report
+    refusal: RpcRefused | None = guard.screen.refusal
     if refusal is not None:
         _tell(event="refused", method=refusal.method, session=name, rule=refusal.rule, detail=refusal.detail)
     _tell(event="end", **judge.facts.report(), bytes=guard.passed, cut=guard.cut)

@@ -1,16 +1,18 @@
-"""What a borg client says to `borg serve`: the messages of borg 1.2 to 1.4, to the byte, and nothing else.
+"""Read what a borg client sends to `borg serve`: the messages of borg 1.2 to 1.4, to the byte, and nothing else.
 
 borg packs a message as the map {i: number, m: method, a: arguments} with msgpack's old raw types, every number and
 length in the shortest form, the arguments in the order of its own signatures (borg/remote.py: `api`, `call_many`);
-`negotiate` alone comes as an array. What another program might pack instead, though `borg serve` would read it, is
-refused. It knows no session and decides nothing: that is `rpc_rules`.
+only `negotiate` comes as an array. Anything packed in another way is refused, even if `borg serve` would read it. This
+module knows no session and decides nothing: that is `rpc_rules`.
 
     message = read(data, at)      None where more bytes are needed to tell
 """
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
+
+from borgctl.pull.repository.rpc_reader import Reader, RpcRefused, Short
 
 ID = 32  # bytes
 MANIFEST = bytes(ID)  # the id of the manifest
@@ -25,7 +27,7 @@ _LONGEST_NAME = 31  # bytes of a method's name
 Value = bool | int | bytes | None
 
 
-class Message(NamedTuple):
+class RpcMessage(NamedTuple):
     """One message: its arguments in borg's order; those of a put are the id and the number of bytes of its data.
 
     A put is read as far as its head. Where borg waits for the answer, `tail` comes behind the data and ends it.
@@ -38,105 +40,39 @@ class Message(NamedTuple):
     tail: bytes = b""
 
 
-class Refused(Exception):  # noqa: N818 - reads as what it says
-    """What a client said and may not; `method` is borg's name for it or "unknown", never the client's words."""
-
-    def __init__(self, method: str, rule: str, detail: str = "") -> None:
-        super().__init__(f"{method}: {rule}: {detail}")
-        self.method, self.rule, self.detail = method, rule, detail
+Take = Callable[[Reader], Value]
 
 
-class _Short(Exception):  # noqa: N818 - never leaves this module
-    """The bytes end before the message does."""
-
-
-class _Reader:
-    """A place in the bytes; every step checks what it takes and goes on behind it."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self.data, self.at, self.method = data, at, "unknown"
-
-    def refuse(self, detail: str, rule: str = "encoding") -> NoReturn:
-        """Refuse the message."""
-        raise Refused(self.method, rule, detail)
-
-    def take(self, count: int) -> bytes:
-        """Take so many bytes."""
-        taken = self.data[self.at : self.at + count]
-        if len(taken) < count:
-            raise _Short
-        self.at += count
-        return taken
-
-    def literal(self, expected: bytes) -> None:
-        """Take these bytes; refuse as soon as one differs."""
-        there = self.data[self.at : self.at + len(expected)]
-        if not expected.startswith(there):
-            self.refuse("not as borg packs it")
-        self.take(len(expected))
-
-    def number(self) -> int:
-        """Take an unsigned number in its shortest form."""
-        first = self.take(1)[0]
-        if first < 0x80:
-            return first
-        if not 0xCC <= first <= 0xCF:
-            self.refuse("not a number")
-        width = 1 << first - 0xCC
-        number = int.from_bytes(self.take(width), "big")
-        if number < (0x80, 0x100, 0x10000, 0x100000000)[first - 0xCC]:
-            self.refuse("a number in a longer form")
-        return number
-
-    def length(self, most: int) -> int:
-        """Take the length of a text in its shortest form; refuse one that is too long before its bytes have come."""
-        first = self.take(1)[0]
-        if 0xA0 <= first <= 0xBF:
-            length = first & 0x1F
-        elif first in (0xDA, 0xDB):
-            length = int.from_bytes(self.take(2 if first == 0xDA else 4), "big")
-            if length < (0x20 if first == 0xDA else 0x10000):
-                self.refuse("a length in a longer form")
-        else:
-            self.refuse("not a text")
-        if length > most:
-            self.refuse(f"{length} bytes, {most} at most", "size")
-        return length
-
-
-Take = Callable[[_Reader], Value]
-
-
-def _boolean(reader: _Reader) -> bool:
+def _boolean(reader: Reader) -> bool:
     first = reader.take(1)
     if first not in {b"\xc2", b"\xc3"}:
         reader.refuse("not a boolean")
     return first == b"\xc3"
 
 
-def _id(reader: _Reader) -> bytes:
+def _id(reader: Reader) -> bytes:
     reader.literal(b"\xda\x00\x20")
     return reader.take(ID)
 
 
-def _path(reader: _Reader) -> bytes:
+def _path(reader: Reader) -> bytes:
     return reader.take(reader.length(LONGEST_PATH))
 
 
-def _key(reader: _Reader) -> bytes:
+def _key(reader: Reader) -> bytes:
     return reader.take(reader.length(LONGEST_KEY))
 
 
-def _body(reader: _Reader) -> int:
+def _body(reader: Reader) -> int:
     return reader.length(LARGEST_BODY)
 
 
-def _threshold(reader: _Reader) -> None:
+def _threshold(reader: Reader) -> None:
     reader.literal(b"\xcb\x3f\xb9\x99\x99\x99\x99\x99\x9a")  # 0.1, which only `compact` can change
 
 
 def _number(most: int) -> Take:
-    def take(reader: _Reader) -> int:
+    def take(reader: Reader) -> int:
         number = reader.number()
         if number > most:
             reader.refuse(f"{number}, {most} at most", "size")
@@ -146,7 +82,7 @@ def _number(most: int) -> Take:
 
 
 def _or_none(other: Take) -> Take:
-    def take(reader: _Reader) -> Value:
+    def take(reader: Reader) -> Value:
         if reader.data[reader.at : reader.at + 1] == b"\xc0":
             reader.at += 1
             return None
@@ -202,7 +138,7 @@ _PUT = re.compile(
 )
 
 
-def read(data: bytes, at: int = 0) -> Message | None:
+def read(data: bytes, at: int = 0) -> RpcMessage | None:
     """Read the message at `at`; None where more bytes are needed to tell. Raise Refused where it cannot be borg's.
 
     Of a put its head is enough; of any other message at most LONGEST_KEY bytes and a few are waited for.
@@ -211,17 +147,17 @@ def read(data: bytes, at: int = 0) -> Message | None:
         packed, members, id_, short, middle, long = put.groups()
         length = short[0] & 0x1F if short else int.from_bytes(middle or long, "big")
         if length > LARGEST_BODY:
-            raise Refused("put", "size", f"{length} bytes, {LARGEST_BODY} at most")
+            raise RpcRefused("put", "size", f"{length} bytes, {LARGEST_BODY} at most")
         number = packed[0] if len(packed) == 1 else int.from_bytes(packed[1:], "big")
-        return Message("put", number, (id_, length), put.end() - at + length, _WAIT if members == b"\x83" else b"")
-    reader = _Reader(data, at)
+        return RpcMessage("put", number, (id_, length), put.end() - at + length, _WAIT if members == b"\x83" else b"")
+    reader = Reader(data, at)
     try:
         return _negotiate(reader) if data[at : at + 1] == b"\x94" else _call(reader)
-    except _Short:
+    except Short:
         return None
 
 
-def _call(reader: _Reader) -> Message:
+def _call(reader: Reader) -> RpcMessage:
     start = reader.at
     reader.literal(b"\x83\xa1i")
     number = reader.number()
@@ -245,13 +181,13 @@ def _call(reader: _Reader) -> Message:
     if method == "put":
         (_, length), tail = arguments, _WAIT if waited else b""
         assert isinstance(length, int)
-        return Message(method, number, tuple(arguments), reader.at - start + length, tail)
+        return RpcMessage(method, number, tuple(arguments), reader.at - start + length, tail)
     if waited:
         reader.literal(_WAIT)
-    return Message(method, number, tuple(arguments), reader.at - start)
+    return RpcMessage(method, number, tuple(arguments), reader.at - start)
 
 
-def _negotiate(reader: _Reader) -> Message:
+def _negotiate(reader: Reader) -> RpcMessage:
     start = reader.at
     reader.literal(_NEGOTIATE)
     reader.method = "negotiate"
@@ -263,4 +199,4 @@ def _negotiate(reader: _Reader) -> Message:
             continue  # a release's last part is -1
         reader.at -= 1
         reader.number()
-    return Message("negotiate", 1, (), reader.at - start)
+    return RpcMessage("negotiate", 1, (), reader.at - start)

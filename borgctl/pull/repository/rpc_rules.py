@@ -1,27 +1,19 @@
-"""Which messages a session of a kind may say: one table, and what a session has said so far.
+"""Judge a session's messages one by one, by its kind (`rpc_sessions`) and by what it has sent so far.
 
-The kind of a session follows from what the server asked for, never from the client's words. A client may read, and
-what else its kind of session says; what it writes needs the exclusive lock, and what it deletes must be new in this
-session, unless the server's own file says more. It starts nothing and reads no file.
+A client may read, and whatever else its kind of session allows. To write it needs the exclusive lock. It may delete
+only what is new in this session, unless the server's own file allows more. It starts nothing and reads no file.
 
-    judge = Judge(SESSIONS["create"], Limits(b"/srv/borg/web1", quota=10**9, puts=10**6, commits=100), vacant, known)
-    judge.admit(message)      raises Refused; judge.facts says what was admitted
+    judge = Judge(SESSIONS["create"], SessionLimits(b"/srv/borg/web1", quota=10**9, puts=10**6), vacant, known)
+    judge.admit(message)      raises RpcRefused; judge.facts has the counts of what was admitted
 """
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
-from borgctl.pull.repository.rpc_messages import MANIFEST, Message, Refused
+from borgctl.pull.repository.rpc_messages import MANIFEST, RpcMessage
+from borgctl.pull.repository.rpc_reader import RpcRefused
+from borgctl.pull.repository.rpc_sessions import SessionLimits, SessionRules
 
-_READ = frozenset(
-    (
-        *("negotiate", "open", "load_key", "get", "list", "scan", "__len__", "check", "rollback"),
-        *("get_free_nonce", "commit_nonce_reservation"),
-    )
-)
-_WRITE = _READ | {"put", "commit"}
-_DELETE = _WRITE | {"delete"}
 # What changes the repository, or its nonce file, or its config (`check` notes there how far it came).
 _EXCLUSIVE = frozenset(("put", "delete", "commit", "check", "commit_nonce_reservation", "get_free_nonce"))
 LARGEST_NONCE = (1 << 63) - 1
@@ -34,63 +26,8 @@ ENTRY = 41  # bytes that serve writes, and counts, for each put beside its data
 FILE = 8192  # bytes of disk for what is written anew with each manifest and commit, at least one segment each
 _KEY = re.compile(rb"(?:[A-Za-z0-9+/]{1,100}\n)*[A-Za-z0-9+/]{1,100}={0,2}\n?")  # base64, wrapped
 
-# Why a message is refused; the texts are for people.
-RULES = {
-    "encoding": "not a message as borg packs it",
-    "stray": "what came first was no message of borg's, but something that the login printed",
-    "size": "a size or number beyond what borg sends",
-    "never": "no session may say this",
-    "session": "this kind of session may not say this",
-    "order": "not in its turn: negotiate, open, then the rest, numbered one by one",
-    "path": "another repository than the target's",
-    "create": "a new repository where something is, or none where one is to begin",
-    "options": "a way of opening that no session may ask for",
-    "lock": "without the lock that this needs",
-    "repair": "a repair",
-    "compact": "a commit that compacts",
-    "nonce": "a nonce of 2^63 or more, or one that nobody who counts could have come to",
-    "key": "not the text of a key",
-    "delete": "a delete of what this session did not put",
-    "quota": "more bytes than the quota leaves",
-    "puts": "more puts than allowed",
-    "manifests": "more manifests than commits are allowed",
-    "commits": "more commits than allowed",
-}
 
-
-class Session(NamedTuple):
-    """What one kind of session may say."""
-
-    methods: frozenset[str]
-    create: bool = False  # it begins a repository where nothing is, and only so
-    unlocked: bool = False  # it may open without a lock, as `borg key export` does
-    granted: bool = False  # it may delete as many other ids as the server's file says
-    any_delete: bool = False  # it may delete any id
-
-
-SESSIONS = {
-    "read": Session(_READ),
-    "create": Session(_DELETE),
-    "prune": Session(_DELETE, granted=True),
-    "init": Session(_WRITE | {"save_key"}, create=True),
-    "window-read": Session(_READ, unlocked=True),
-    "window-write": Session(_DELETE, unlocked=True),
-    "window-passphrase": Session(_READ | {"save_key"}, unlocked=True),
-    "window-delete": Session(_DELETE, unlocked=True, any_delete=True),
-}
-
-
-class Limits(NamedTuple):
-    """What the server allows one session: the only path, and numbers that count admitted messages."""
-
-    repository: bytes
-    quota: int = 0  # bytes of puts, as serve counts them, and of the files that manifests and commits begin
-    puts: int = 0
-    commits: int = 0
-    deletes: int | None = 0  # of ids not put in this session; None: any number
-
-
-class Facts:
+class SessionCounts:
     """What a session has said, as far as it was admitted."""
 
     __slots__ = (
@@ -133,10 +70,10 @@ class Judge:
     """
 
     def __init__(
-        self, session: Session, limits: Limits, vacant: Callable[[], bool], known: Callable[[bytes], bool]
+        self, session: SessionRules, limits: SessionLimits, vacant: Callable[[], bool], known: Callable[[bytes], bool]
     ) -> None:
         self.session, self.limits, self.vacant, self.known = session, limits, vacant, known
-        self.facts = Facts()
+        self.facts = SessionCounts()
         self.exclusive = False
         self._number = 0
         self._recent = _Recent()
@@ -144,66 +81,66 @@ class Judge:
         self._written = 0  # bytes that count against the quota
         self._manifest = False  # a manifest was put since the last commit
 
-    def admit(self, message: Message) -> None:
+    def admit(self, message: RpcMessage) -> None:
         """Take the next message, or raise Refused."""
         method = message.method
         if method not in self.session.methods:
-            raise Refused(method, "session")
+            raise RpcRefused(method, "session")
         self._turn(message)
         if method in _EXCLUSIVE and not self.exclusive:
-            raise Refused(method, "lock")
+            raise RpcRefused(method, "lock")
         if rule := _RULES.get(method):
             rule(self, message)
         self._number = message.number
         self.facts.messages += 1
 
-    def _turn(self, message: Message) -> None:
+    def _turn(self, message: RpcMessage) -> None:
         """Refuse a message out of turn."""
         expected = {0: "negotiate", 1: "open"}.get(self._number)
         if message.number != self._number + 1 or (message.method in {"negotiate", "open"}) != (expected is not None):
-            raise Refused(message.method, "order")
+            raise RpcRefused(message.method, "order")
         if expected is not None and message.method != expected:
-            raise Refused(message.method, "order")
+            raise RpcRefused(message.method, "order")
 
-    def _open(self, message: Message) -> None:
+    def _open(self, message: RpcMessage) -> None:
         path, create, _, lock, exclusive, append_only, parents = message.arguments
         if path != self.limits.repository:
-            raise Refused("open", "path")
+            raise RpcRefused("open", "path")
         if append_only or parents:
-            raise Refused("open", "options")
+            raise RpcRefused("open", "options")
         if not lock and not self.session.unlocked:
-            raise Refused("open", "lock")
+            raise RpcRefused("open", "lock")
         if create != self.session.create or (create and not (lock and exclusive and self.vacant())):
-            raise Refused("open", "create")
+            raise RpcRefused("open", "create")
         self.exclusive = bool(lock and exclusive)
 
-    def _check(self, message: Message) -> None:
+    def _check(self, message: RpcMessage) -> None:
         if message.arguments[0]:
-            raise Refused("check", "repair")
+            raise RpcRefused("check", "repair")
 
-    def _nonce(self, message: Message) -> None:
+    def _nonce(self, message: RpcMessage) -> None:
         for nonce in message.arguments:
             if isinstance(nonce, int) and nonce > LARGEST_NONCE:
-                raise Refused(message.method, "nonce")
+                raise RpcRefused(message.method, "nonce")
         end, start = message.arguments
         assert isinstance(end, int)
         if end > FARTHEST_JUMP and (start is None or end - int(start) > LONGEST_STEP):
-            raise Refused(message.method, "nonce")
+            raise RpcRefused(message.method, "nonce")
 
-    def _save_key(self, message: Message) -> None:
+    def _save_key(self, message: RpcMessage) -> None:
         (key,) = message.arguments
         if not isinstance(key, bytes) or not _KEY.fullmatch(key):
-            raise Refused("save_key", "key")
+            raise RpcRefused("save_key", "key")
         self.facts.keys += 1
 
-    def _put(self, message: Message) -> None:
+    def _put(self, message: RpcMessage) -> None:
         id_, length = message.arguments
         assert isinstance(id_, bytes) and isinstance(length, int)
         facts, limits = self.facts, self.limits
         if facts.puts >= limits.puts:
-            raise Refused("put", "puts", f"{limits.puts} at most")
+            raise RpcRefused("put", "puts", f"{limits.puts} at most")
         if id_ == MANIFEST and facts.manifests >= limits.commits:
-            raise Refused("put", "manifests", f"{limits.commits} at most")
+            raise RpcRefused("put", "manifests", f"{limits.commits} at most")
         self._charge("put", length + ENTRY + (FILE if id_ == MANIFEST else 0))
         facts.puts += 1
         facts.put_bytes += length
@@ -218,36 +155,36 @@ class Judge:
     def _charge(self, method: str, count: int) -> None:
         """Count bytes against the quota."""
         if self._written + count > self.limits.quota:
-            raise Refused(method, "quota", f"{self.limits.quota} bytes at most")
+            raise RpcRefused(method, "quota", f"{self.limits.quota} bytes at most")
         self._written += count
 
-    def _delete(self, message: Message) -> None:
+    def _delete(self, message: RpcMessage) -> None:
         (id_,) = message.arguments
         if id_ == MANIFEST:  # without it there are no archives; borg only ever puts a new one
-            raise Refused("delete", "delete", "the manifest")
+            raise RpcRefused("delete", "delete", "the manifest")
         if id_ not in self._recent and not self.session.any_delete:
             most = self.limits.deletes if self.session.granted else 0
             if most is not None and self._others >= most:
-                raise Refused("delete", "delete", f"{most} at most")
+                raise RpcRefused("delete", "delete", f"{most} at most")
             self._others += 1
         self.facts.deletes += 1
 
-    def _commit(self, message: Message) -> None:
+    def _commit(self, message: RpcMessage) -> None:
         _, compact, _, cleanup = message.arguments
         if compact or cleanup:
-            raise Refused("commit", "compact")
+            raise RpcRefused("commit", "compact")
         if self.facts.commits >= self.limits.commits:
-            raise Refused("commit", "commits", f"{self.limits.commits} at most")
+            raise RpcRefused("commit", "commits", f"{self.limits.commits} at most")
         self._charge("commit", FILE)
         self.facts.commits += 1
         self.facts.committed_manifests += self._manifest
         self._manifest = False
 
-    def _rollback(self, _: Message) -> None:
+    def _rollback(self, _: RpcMessage) -> None:
         self._manifest = False
 
 
-_RULES: dict[str, Callable[[Judge, Message], None]] = {
+_RULES: dict[str, Callable[[Judge, RpcMessage], None]] = {
     "open": Judge._open,
     "check": Judge._check,
     "commit_nonce_reservation": Judge._nonce,

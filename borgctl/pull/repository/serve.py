@@ -1,6 +1,6 @@
-"""serve: the borg of the server, which gives one client one repository and nothing else.
+"""serve: the server's borg, which gives one client one repository and nothing else.
 
-argv(target)    environment(folders, target, room)    compact_argv(target)    release(folders, target)
+argv(target)    environment(folders, target, workdir)    compact_argv(target)    release(folders, target)
 """
 
 from functools import partial
@@ -27,17 +27,17 @@ def compact_argv(target: Target) -> list[str]:
     return [target.borg, "compact", "--info", "--umask=0077", "--", str(target.repository)]
 
 
-def environment(folders: Folders, target: Target, room: str) -> dict[str, str]:
+def environment(folders: Folders, target: Target, workdir: str) -> dict[str, str]:
     """Return borg's environment, from nothing: no SSH_ORIGINAL_COMMAND (borg serve would take options from it).
 
-    TMPDIR tells `workdirs` which launcher it belongs to, BORG_HOST_ID tells `borglock`.
+    By TMPDIR `workdirs` knows which launcher it belongs to, by BORG_HOST_ID `borglock` does.
     """
     base = folders.borg(target.name)
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": base,
         "LANG": "C.UTF-8",
-        "TMPDIR": room,
+        "TMPDIR": workdir,
         "BORG_BASE_DIR": base,
         "BORG_HOST_ID": host_id(folders),
         "BORG_EXIT_CODES": "modern",
@@ -48,9 +48,9 @@ def environment(folders: Folders, target: Target, room: str) -> dict[str, str]:
 
 
 def release(folders: Folders, target: Target) -> bool:
-    """Remove the locks, and drafts, of those of our serves that are dead; return whether there were any locks.
+    """Remove the locks and drafts of dead serves of ours; return whether there were any locks.
 
-    So do those of dead borgs that an admin of this machine has started. Whoever calls this holds the target's lock, but
+    Remove the locks of dead borgs that an admin of this machine started, too. The caller holds the target's lock, but
     another target may name the same repository.
     """
     repository, host = str(target.repository), host_id(folders)

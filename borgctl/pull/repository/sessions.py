@@ -1,7 +1,7 @@
 """Sessions: what a client may say to `borg serve` in one call, by what the server asked for.
 
 The kind follows from the job that the server named and from how its target file describes that job, never from the
-client's words; a window's follows from `borgpull window --allow`. What each kind may say is told in `rpc_rules`.
+client's words; a window's follows from `borgpull window --allow`. `rpc_sessions` has what each kind may say.
 
     session_for(target, JobName("default"), repository_known=True)   == GuardSession("create", deletes=0)
 """
@@ -13,10 +13,10 @@ from borgctl.values import JobName
 
 WINDOWS = ("read", "write", "passphrase", "delete")
 
-# A refused put is written before it is refused, so what may pass has its own bound. An honest client is to hear of its
-# quota from serve, by name; by then it may have this much on its way (pipes, sockets, ssh's window; 16 MiB were seen).
+# serve writes a put before it refuses it for the quota, so the guard has its own limit. An honest client should get the
+# quota error from serve, by name; by then this much may be on its way (pipes, sockets, ssh's window; 16 MiB were seen).
 _SLACK = 64 << 20  # bytes
-# serve keeps about 44 bytes of memory for each object: so many are 9 GB. A first backup of 10 TB in large files has
+# serve needs about 44 bytes of memory for each object: so many take 9 GB. A first backup of 10 TB in large files has
 # five million, and each small file is one more.
 _MOST_PUTS = 200_000_000
 # Each commit writes the whole index anew. borg makes a checkpoint every 30 minutes, `recreate` two commits an archive.
@@ -25,14 +25,14 @@ _MOST_COMMITS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class GuardSession:
-    """A kind of session and its bounds; `deletes` of what earlier sessions put is None for any number."""
+    """A kind of session and its limits; `deletes` of objects of earlier sessions is None for any number."""
 
     name: str
     deletes: int | None = 0
 
     @property
     def commits(self) -> bool:
-        """Tell whether a good run of this kind has changed the repository, whatever the client says."""
+        """Tell whether a good run of this kind must have changed the repository, whatever the client says."""
         return self.name in ("create", "init")
 
 

@@ -1,4 +1,4 @@
-"""Transactions: what a repository's own files say, without a key: the last one, and how much of the quota is used.
+"""Transactions: the last one of a repository, and how much of the quota is used. No key is needed.
 
 borg serve writes `index.N` and `hints.N` with each commit, N being the last segment of it (borg's internals, "Segments,
 index and hints"). Hints are borg's to write, not the client's.
@@ -12,14 +12,14 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
-_LONGEST = 64 << 20  # bytes; hints have about 6 for each segment, and their later part is not needed
+_LONGEST = 64 << 20  # bytes; hints have about 6 for each segment, and we need only their first part
 _COMMIT = bytes.fromhex("40f43c250900000002")  # the entry that ends a transaction in a segment, checksum first
 _QUOTA_KEY = b"storage_quota_use"
 _WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}  # msgpack's unsigned integers
 
 
 def is_there(repository: str) -> bool:
-    """Tell whether anything is at that path: what cannot be looked at is, and an empty directory is not."""
+    """Tell whether anything is at that path: yes for what cannot be read, no for an empty directory."""
     try:
         with os.scandir(repository) as entries:
             return next(entries, None) is not None or os.path.islink(repository)
@@ -35,18 +35,18 @@ def last(repository: str) -> int | None:
 
 
 def committed(repository: str) -> bool:
-    """Tell whether anything was ever committed: also where the index is lost, which borg makes anew."""
+    """Tell whether anything was ever committed, also where the index is lost, which borg makes again."""
     return last(repository) is not None or any(map(_ends_with_commit, segments(repository)))
 
 
 def void(repository: str) -> list[str]:
-    """Return the paths of segments after the last that was committed; borg replays what the index does not know yet."""
-    newest, found = last(repository), []
+    """Return the paths of segments after the last committed one; borg replays those that the index lacks."""
+    newest, paths = last(repository), []
     for path in sorted(segments(repository), key=lambda path: int(os.path.basename(path)), reverse=True):
         if newest is None or int(os.path.basename(path)) <= newest or _ends_with_commit(path):
             break
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths
 
 
 def segments(repository: str) -> Iterator[str]:
@@ -66,7 +66,7 @@ def _ends_with_commit(path: str) -> bool:
 
 
 def used(repository: str) -> int:
-    """Return how many bytes borg counts against the quota; the size of all segments where the hints don't tell."""
+    """Return how many bytes borg counts against the quota; the size of all segments where the hints don't say."""
     number = last(repository)
     if number is None:
         return 0

@@ -1,4 +1,7 @@
-"""compact: free the space that a client's prune has marked, on the server itself, without key and passphrase."""
+"""compact: free the space that a client's prune has marked, on the server itself, without key and passphrase.
+
+compact(folders, target, screen, stop)         0, and on the screen "web1 compact: ok"
+"""
 
 import signal
 import subprocess
@@ -8,34 +11,34 @@ from borgctl.borg import exit_code
 from borgctl.fs import atomic
 from borgctl.process.event_loop import EventLoop, Termination
 from borgctl.pull.client.borglog import read
-from borgctl.pull.client.frames import Lines, TooLong
+from borgctl.pull.client.frames import LineBuffer, LineTooLong
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.process.children import Child
+from borgctl.pull.client.verdict import Verdict
+from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.process.workdirs import room
+from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice
-from borgctl.pull.report.outcome import Verdict
 from borgctl.pull.report.progress import Screen
-from borgctl.pull.report.record_run import alerted
+from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.repository import serve
 from borgctl.pull.repository.inspection import begin, inspect
 from borgctl.pull.repository.reserve import lowered, restore
 from borgctl.pull.repository.space import clear, full
-from borgctl.pull.repository.unlock import locked
-from borgctl.pull.state import state as states
+from borgctl.pull.repository.unlock import lock_hint
+from borgctl.pull.state import state_file
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, lock
 from borgctl.pull.targets.targets import Target
 from borgctl.text import printable_excerpt
 
 _QUOTA = "Storage quota: "
-_DRAIN = 2.0  # seconds that borg's words are read when it has ended: somebody else may hold the pipe
+_DRAIN = 2.0  # seconds for which borg's output is read once it has ended: another process may hold the pipe
 
 
 def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
     """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
     repository = str(target.repository)
-    with lock(folders, target.name), room(folders) as path:
+    with lock(folders, target.name), workdir(folders) as path:
         atomic.directories(folders.borg(target.name))
         screen.begin(f"{target.name} compact")
         if not _inspected(folders, target, screen):
@@ -47,7 +50,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
         if full(repository):
             clear(folders, repository)
         with lowered(repository):
-            child = Child(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
+            child = ChildProcess(serve.compact_argv(target), env, subprocess.DEVNULL, subprocess.DEVNULL)
             try:
                 status = _wait(child, screen, stop)
             finally:
@@ -64,17 +67,17 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
 
 
 def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool = False) -> bool:
-    """Look at the repository; say why nothing may be compacted, as the end of this compact, and tell whether it may.
+    """Inspect the repository; return whether it may be compacted, and show why not.
 
-    While an alert stands it may not: what somebody deleted can be brought back until it is compacted, and then no more.
+    While an alert stands it may not: what somebody deleted can be brought back only until it is compacted.
     """
-    seen = inspect(folders, target, time.time(), ours=ours)
-    for message in seen.messages:
+    inspection = inspect(folders, target, time.time(), ours=ours)
+    for message in inspection.messages:
         screen.show(message)
-    standing = states.load(folders, target.name).alerts
-    for alert in (standing | {alert.reason: alert for alert in seen.alerts}).values():
-        screen.end(f"{target.name} compact: {alerted(alert)}")
-    verdict = seen.verdict or (Verdict("refused", "launcher", None, "alert-stands") if standing else None)
+    standing = state_file.load(folders, target.name).alerts
+    for alert in (standing | {alert.reason: alert for alert in inspection.alerts}).values():
+        screen.end(f"{target.name} compact: {alert_line(alert)}")
+    verdict = inspection.verdict or (Verdict("refused", "launcher", None, "alert-stands") if standing else None)
     if verdict is None:
         return True
     screen.end(f"{target.name} compact: {verdict.outcome} (launcher: {verdict.reason})")
@@ -83,14 +86,14 @@ def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool =
 
 
 def _hint(folders: Folders, target: Target) -> str | None:
-    """Return what to do where borg has failed, as far as that is to be seen from outside."""
+    """Return what to do where borg has failed, as far as that shows from outside."""
     lack = full(str(target.repository))
-    return f"{lack}: move something else away from that disk, then again" if lack else locked(folders, target)
+    return f"{lack}: move something else away from that disk, then try again" if lack else lock_hint(folders, target)
 
 
-def _wait(child: Child, screen: Screen, stop: Stop) -> int:
-    """Show what borg says until it has ended; a signal to the launcher ends it in order."""
-    loop, lines, said = EventLoop(), Lines(), set[str]()
+def _wait(child: ChildProcess, screen: Screen, stop: Stop) -> int:
+    """Show borg's output until it has ended; a signal to the launcher ends it in order."""
+    loop, lines, said = EventLoop(), LineBuffer(), set[str]()
     termination = Termination(loop, child.send, ((0, signal.SIGTERM), (30, signal.SIGKILL)))
 
     def ended() -> None:
@@ -106,10 +109,10 @@ def _wait(child: Child, screen: Screen, stop: Stop) -> int:
     return child.status()
 
 
-def _show(lines: Lines, data: bytes, screen: Screen, said: set[str]) -> None:
-    """Show borg's lines; of those on the quota, which it says at its start and again before it frees, the first.
+def _show(lines: LineBuffer, data: bytes, screen: Screen, said: set[str]) -> None:
+    """Show borg's lines; of those about the quota only the first, as borg repeats it before it frees space.
 
-    Of a traceback, which borg prints where the disk is full, its last line.
+    Of a traceback, which borg prints where the disk is full, show the last line.
     """
     try:
         for line in lines.feed(data):
@@ -122,5 +125,5 @@ def _show(lines: Lines, data: bytes, screen: Screen, said: set[str]) -> None:
             if about_quota:
                 said.add(_QUOTA)
             screen.show(Message("borg", "INFO", text))
-    except TooLong:
+    except LineTooLong:
         screen.show(Message("borg", "WARNING", "a line of more than 1 MiB was left out"))

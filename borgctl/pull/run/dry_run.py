@@ -1,4 +1,7 @@
-"""plan: what would be run (`run --dry-run`), and what is there (`targets`); starts nothing and asks nobody."""
+"""Dry run: show what `run` would start (`run --dry-run`), and list the targets (`targets`). It starts nothing.
+
+lines(folders, target, (JobName("default"),), as_json=False)      "web1 default: ssh: /usr/bin/ssh -T …", …
+"""
 
 import json
 import shlex
@@ -7,12 +10,12 @@ from typing import Any
 
 from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
-from borgctl.pull.report.hints import advice, named
+from borgctl.pull.report.hints import advice_for
 from borgctl.pull.repository import guard, serve, transactions
-from borgctl.pull.run.ready import obstacle
-from borgctl.pull.run.run_call import session_of
-from borgctl.pull.state.state import load as load_state
+from borgctl.pull.run.call_session import session_of
+from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load, names
@@ -21,19 +24,17 @@ from borgctl.values import JobName
 
 
 def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: bool) -> Iterator[str]:
-    """Yield each call's argv and serve's; RUN and NONCE stand for what is chosen anew for every run."""
-    if unready := obstacle(target):
-        raise PullError(
-            f"target {str(target.name)!r} cannot run: {unready.reason}", advice(unready, (), str(target.name))
-        )
-    room = f"{folders.state}/run/RUN"
+    """Yield the argv of each call, of the guard and of serve; RUN and NONCE are chosen anew for every run."""
+    if reason := obstacle(target):
+        raise PullError(f"target {str(target.name)!r} cannot run: {reason}", advice_for(reason, str(target.name)))
+    workdir = f"{folders.state}/run/RUN"
     chosen = jobs or target.jobs
     state, used = load_state(folders, target.name), transactions.used(str(target.repository))
     seen = state.head
     calls = (
-        [(None, client_command.hello(target, room, seen))]
+        [(None, client_command.hello(target, workdir, seen))]
         if chosen is None
-        else [(job, client_command.run(target, job, room, seen, "NONCE")) for job in chosen]
+        else [(job, client_command.run(target, job, workdir, seen, "NONCE")) for job in chosen]
     )
     served = serve.argv(target)
     for job, call in calls:
@@ -65,12 +66,12 @@ def overview(folders: Folders) -> Iterator[dict[str, Any]]:
         except (PullError, BadValue) as error:
             yield {"target": text, "ready": False, "errors": str(error).split("\n")}
             continue
-        unready = obstacle(target)
+        reason = obstacle(target)
         yield {
             "target": text,
-            "ready": unready is None,
+            "ready": reason is None,
             "errors": [],
-            "missing": unready and unready.reason,
+            "missing": reason,
             "host": target.host,
             "port": target.port,
             "transport": target.transport,
@@ -91,5 +92,5 @@ def sentence(entry: dict[str, Any]) -> str:
     line = f"{entry['target']}: {where}, jobs: {jobs}"
     if entry["ready"]:
         return line
-    hint = typed(named(entry["missing"], entry["target"]))
+    hint = typed(advice_for(entry["missing"], entry["target"]))
     return f"{line}\n{entry['target']}: not ready: {entry['missing']}\nhint: {hint}"

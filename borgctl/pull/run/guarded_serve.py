@@ -1,9 +1,9 @@
-"""Served: our own two processes of a session, guard and serve, from their start to their end, in somebody's event loop.
+"""Guarded serve: our own two processes of a session, guard and serve, from start to end, in a caller's event loop.
 
-When the client's side has gone the guard sees the end of file, and when the guard has gone serve does; each gets some
-patience from there. Whether the guard did its work is known when it has ended: it says so with its last event.
+When the client's side has ended, the guard sees the end of file, and when the guard has ended, serve does. From then on
+each has some seconds. The guard's last event tells whether it did its work.
 
-    served = Served(ours, loop, guard=(10, 10), serve=(20, 10), hear=hearing.serve, guard_gone=…, serve_gone=…)
+    served = GuardedServe(ours, loop, guard=(10, 10), serve=(20, 10), hear=reader.serve, guard_gone=…, serve_gone=…)
     … served.end() … served.gone()
 """
 
@@ -11,13 +11,13 @@ import signal
 from collections.abc import Callable
 
 from borgctl.process.event_loop import EventLoop, Termination
-from borgctl.pull.process.children import Child
+from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.pipes import Ours
 from borgctl.pull.repository.guard import REFUSED, Events
 
 
-class Served:
-    """Guard and serve, each with its patience: seconds from its end of file to TERM, and from there to KILL.
+class GuardedServe:
+    """Guard and serve, each with two timeouts in seconds: from its end of file to TERM, and from there to KILL.
 
     `status` is serve's, None as long as it runs.
     """
@@ -42,7 +42,7 @@ class Served:
             child: Termination(loop, child.send, ((patience[0], signal.SIGTERM), (patience[1], signal.SIGKILL)))
             for child, patience in ((self._guard, guard), (self._serve, serve))
         }
-        self._last = False  # nothing more comes from the client's side
+        self._last = False  # the client's side has ended
         loop.once(self._guard.pidfd, self._guard_ended)
         loop.watch(self._guard.stderr, self._guard_says)
         loop.once(self._serve.pidfd, self._serve_ended)
@@ -50,12 +50,12 @@ class Served:
 
     @property
     def fault(self) -> str | None:
-        """Return what is wrong with the guard's end, None where it has done its work; asked when it has gone."""
+        """Return what is wrong with the guard's end, None where it did its work; call this once it has ended."""
         events = self.events
         if events.strange is not None:
             return f"the guard failed: {events.strange}"
         if events.passed is None or self._guard_status != (0 if events.refused is None else REFUSED):
-            return f"the guard ended with status {self._guard_status}{'' if events.passed else ' and told nothing'}"
+            return f"the guard ended with status {self._guard_status}{'' if events.passed else ' and reported nothing'}"
         return None
 
     def gone(self) -> bool:
@@ -63,24 +63,24 @@ class Served:
         return not any(self._loop.watches(child.pidfd) for child in (self._guard, self._serve))
 
     def told(self) -> bool:
-        """Tell whether all that they had to say has been read."""
+        """Tell whether all of their output has been read."""
         return not any(self._loop.watches(child.stderr) for child in (self._guard, self._serve))
 
     def end(self) -> None:
-        """Begin to wait for their end: the client's side has gone."""
+        """Begin to wait for their end: the client's side has ended."""
         self._last = True
         first = self._terminations.get(self._guard) or self._terminations.get(self._serve)
         if first is not None:
             first.begin()
 
     def close(self) -> None:
-        """Wait for nothing any more."""
+        """Stop waiting for anything."""
         for child in (self._guard, self._serve):
             self._loop.forget(child.pidfd, child.stderr)
         for termination in self._terminations.values():
             termination.cancel()
 
-    def _ended(self, child: Child) -> int:
+    def _ended(self, child: ChildProcess) -> int:
         self._terminations.pop(child).cancel()
         return child.status()
 
@@ -92,7 +92,7 @@ class Served:
         while self._loop.watches(self._guard.stderr):  # all of it is in the pipe by now
             try:
                 self._guard_says()
-            except BlockingIOError:  # somebody else holds its stderr open
+            except BlockingIOError:  # another process holds its stderr open
                 self._loop.forget(self._guard.stderr)
         if self._last:
             self.end()

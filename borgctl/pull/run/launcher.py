@@ -1,10 +1,10 @@
-"""Launcher: what all calls of one `borgpull` share."""
+"""Launcher: what all calls of one `borgpull` process share: directories, screen, stop signals, timeouts."""
 
 from dataclasses import dataclass
 
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report.progress import Screen
-from borgctl.pull.run.session import Timeouts
+from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.paths import Folders
 
 

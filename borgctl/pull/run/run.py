@@ -1,6 +1,6 @@
-"""run: a target's jobs, one after the other, under the target's lock. The story of `borgpull run`.
+"""run: run a target's jobs, one after the other, under the target's lock. The story of `borgpull run`.
 
-A run that cannot start, or whose client says no, is a report like any other.
+A run that cannot start, or that its client refuses, is a report like any other.
 
     for report in run_all(launcher, ["web1", "web2"], jobs=()): …
 """
@@ -13,21 +13,23 @@ from dataclasses import replace
 from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.process.workdirs import room
-from borgctl.pull.report.outcome import Facts, Verdict, judge
+from borgctl.pull.client.verdict import Verdict
+from borgctl.pull.process.workdirs import workdir
+from borgctl.pull.report.outcome import RunFacts, judge_run
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.progress import Screen
-from borgctl.pull.report.record_run import alerted, remember
-from borgctl.pull.report.report import Report, summary
+from borgctl.pull.report.record_run import alert_line, remember
+from borgctl.pull.report.report import RunReport, summary
 from borgctl.pull.repository.inspection import inspect, problem
+from borgctl.pull.run.call_session import serve_to, session_of
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.ready import obstacle
-from borgctl.pull.run.run_call import named_jobs, run_call, serve_to, session_of, underway
+from borgctl.pull.run.run_call import named_jobs, run_call, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
-from borgctl.pull.state.state import load as load_state
+from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets import config_lock
 from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
 from borgctl.pull.targets.targets import Target, load
@@ -38,17 +40,17 @@ from borgctl.wire import frames
 _HELLO = 120.0  # seconds
 
 
-def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> Iterator[Report]:
+def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> Iterator[RunReport]:
     """Run `jobs`, else the target's, else those with command create that the client offers; yield each one's report."""
     try:
-        with lock(launcher.folders, target.name), room(launcher.folders) as path:
+        with lock(launcher.folders, target.name), workdir(launcher.folders) as path:
             yield from _run(launcher, target, jobs, path)
     except Busy:
         yield _refused(launcher, str(target.name), Verdict("busy", "launcher", 69, "target-busy"))
 
 
-def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[Report]:
-    """Run targets by name; one that cannot be run is a report like the others, and does not keep them back."""
+def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[RunReport]:
+    """Run targets by name; one that cannot run is a report like the others, and does not stop them."""
     config_lock.sweep(launcher.folders)
     for text in texts:
         if launcher.stop.name is not None:
@@ -75,9 +77,9 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
             yield _refused(launcher, text, Verdict("failed", "launcher", None, "internal"), transcript)
 
 
-def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: str) -> Iterator[Report]:
-    if unready := obstacle(target):
-        yield _refused(launcher, str(target.name), unready)
+def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: str) -> Iterator[RunReport]:
+    if reason := obstacle(target):
+        yield _refused(launcher, str(target.name), Verdict("failed", "launcher", None, reason))
         return
     client_command.prepare(target, path)
     early: tuple[Alert, ...] = ()
@@ -87,37 +89,37 @@ def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: st
             yield unfit
             return
         offered = _hello(launcher, target, path)
-        if isinstance(offered, Report):
+        if isinstance(offered, RunReport):
             yield offered
             return
         chosen, early = offered
-    end = time.monotonic() + target.timeout  # for all of them: no client keeps the others waiting longer
+    end = time.monotonic() + target.timeout  # for all jobs together: no client keeps the other targets waiting longer
     for job in chosen:
         if launcher.stop.name is None:
             by_hand = bool(jobs) and job not in [described.name for described in target.described]
             report = _job(launcher, target, job, path, max(1.0, end - time.monotonic()), by_hand=by_hand)
             again = {alert.reason for alert in report.alerts}
-            yield replace(report, alerts=(*(one for one in early if one.reason not in again), *report.alerts))
+            yield replace(report, alerts=(*(alert for alert in early if alert.reason not in again), *report.alerts))
             early = ()
 
 
-def _unfit(launcher: Launcher, target: Target) -> Report | None:
-    """Report that the repository is not the one that is known, so that nothing is started, None where all is well."""
+def _unfit(launcher: Launcher, target: Target) -> RunReport | None:
+    """Return a report where the repository is not the known one, so that nothing is started; None where it is."""
     if problem(target, load_state(launcher.folders, target.name)) is None:
         return None
-    seen, transcript = inspect(launcher.folders, target, time.time()), Transcript()
-    for message in seen.messages:
+    inspection, transcript = inspect(launcher.folders, target, time.time()), Transcript()
+    for message in inspection.messages:
         transcript.keep(message)
     return _refused(
         launcher,
         str(target.name),
-        seen.verdict or Verdict("failed", "launcher", None, "repository-gone"),
+        inspection.verdict or Verdict("failed", "launcher", None, "repository-gone"),
         transcript,
-        tuple(seen.alerts),
+        tuple(inspection.alerts),
     )
 
 
-def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> Report:
+def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> RunReport:
     state = load_state(launcher.folders, target.name)
     call = client_command.run(target, job, path, state.head)
     session = session_of(target, job, state)
@@ -127,8 +129,8 @@ def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: f
         )
 
 
-def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName, ...], tuple[Alert, ...]] | Report:
-    """Ask what the client offers; return its jobs of command create and alerts, or the report of why it has none."""
+def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName, ...], tuple[Alert, ...]] | RunReport:
+    """Ask what the client offers; return its jobs with command create and alerts, or a report of why there are none."""
     transcript, begun, clock = Transcript(), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} hello")
     seconds = min(_HELLO, target.timeout)
@@ -139,36 +141,36 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
             launcher.screen.show(transcript.keep(note))
         facts = serve_to(launcher, call, None, transcript, seconds).run(launcher.stop)
         verdict = unanswered(target, facts, transcript, launcher.screen)
-        said = verdict or Verdict("ok", "gate")
-        ended = Ended(None, said, transcript, seen, time.time(), named=named_jobs(target))
+        judged = verdict or Verdict("ok", "gate")
+        ended = Ended(None, judged, transcript, seen, time.time(), named=named_jobs(target))
         alerts = remember(launcher.folders, target.name, ended)
     offered = [job for job, command in transcript.hello.jobs if command == "create"] if transcript.hello else []
     jobs = tuple(job for job in dict.fromkeys(offered) if target.job(job).run)
     if verdict is None and jobs:
         for alert in alerts:
-            launcher.screen.end(f"{target.name} hello: {alerted(alert)}")
+            launcher.screen.end(f"{target.name} hello: {alert_line(alert)}")
         launcher.screen.end(f"{target.name} hello: offers {', '.join(map(str, jobs))}")
         return jobs, alerts
     verdict = verdict or Verdict("failed", "launcher", None, "no-jobs")
-    report = Report(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None, alerts)
+    report = RunReport(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None, alerts)
     launcher.screen.end(summary(report))
     return report
 
 
-def unanswered(target: Target, facts: Facts, transcript: Transcript, screen: Screen) -> Verdict | None:
-    """Return why a hello is no answer; its one line is enough, an exit line may follow it.
+def unanswered(target: Target, facts: RunFacts, transcript: Transcript, screen: Screen) -> Verdict | None:
+    """Return why hello got no good answer, None where it did; one line is enough, an exit line may follow it.
 
-    On the way by which borg will speak nothing else may come (with transport socket that is another way).
+    With transport stdio borg will use stdout, so nothing else may come there.
     """
     if facts.stray and target.transport == "stdio":
-        told = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")
-        screen.show(transcript.keep(told))
+        message = Message("borgpull", "ERROR", f"the login printed {facts.stray!r} on stdout")
+        screen.show(transcript.keep(message))
         return Verdict("failed", "launcher", facts.status, "stray-output")
     if transcript.hello is not None and transcript.hello.protocol != frames.PROTOCOL:
         return Verdict("failed", "launcher", None, "unknown-protocol")
     if transcript.hello is not None and facts.exit is None and facts.ended is None and facts.status == 0:
         return None
-    verdict = judge(replace(facts, serve_needed=False))
+    verdict = judge_run(replace(facts, serve_needed=False))
     if verdict.outcome == "ok":
         return None if transcript.hello is not None else Verdict("failed", "launcher", facts.status, "no-hello")
     return replace(verdict, reason="no-hello") if verdict.reason == "no-exit-line" else verdict
@@ -180,7 +182,7 @@ def _refused(
     verdict: Verdict,
     transcript: Transcript | None = None,
     alerts: tuple[Alert, ...] = (),
-) -> Report:
-    report = Report(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
+) -> RunReport:
+    report = RunReport(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
     launcher.screen.end(summary(report))
     return report

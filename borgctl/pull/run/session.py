@@ -1,13 +1,12 @@
 """Session: one call to one client, from starting both ends to the verdict.
 
-In an event loop are the client's stream, our own processes (`served`), all ends, and the clock; the loop may have other
-sessions beside this one. To end early, ssh gets TERM; once it is gone the guard sees the end of file, and then serve;
-only then patience runs for each. A guard that refuses or fails ends the session: nothing more of the client's reaches
-serve.
+One event loop waits for the client's stream, our own processes (`guarded_serve`), all ends, and the clock; it may have
+other sessions, too. To end early, ssh gets TERM. Once it has ended the guard sees the end of file, and then serve; only
+then their timeouts run. A guard that refuses or fails ends the session: nothing more of the client's reaches serve.
 
     facts = Session(call, starts, transcript=…, screen=…, seconds=target.timeout, patience=…).run(stop)
 
-    with Session(…, loop=loop) as session:      # in a loop of somebody else's, who says when to `stop`
+    with Session(…, loop=loop) as session:      # in a caller's loop, who calls `stop`
         while not session.finished(): loop.turn()
         facts = session.facts()
 """
@@ -19,43 +18,29 @@ import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Self
 
 from borgctl.process.event_loop import EventLoop, Termination, Timer
 from borgctl.pull.client.client_command import Call
-from borgctl.pull.client.frames import TooLong
+from borgctl.pull.client.frames import LineTooLong
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.process import pipes
-from borgctl.pull.process.children import Child
+from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report.outcome import Facts
+from borgctl.pull.report.outcome import RunFacts
 from borgctl.pull.report.progress import Screen
-from borgctl.pull.run.guarded_serve import Served
-from borgctl.pull.run.stream_reader import Hearing
+from borgctl.pull.run.guarded_serve import GuardedServe
+from borgctl.pull.run.stream_reader import StreamReader
+from borgctl.pull.run.timeouts import Timeouts
 from borgctl.wire.frames import GOOD
 
-_LOOKS = 1.0  # seconds
+_SPACE_INTERVAL = 1.0  # seconds
 _STRAY = 200  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds: how long serve may live after its end of file, and after TERM; how long the client's side may live after
-    the gate's last word or the guard's refusal, and after serve's failure; how long the streams are read when all have
-    ended; how long the guard may live after its end of file, and after TERM."""
-
-    end_of_file: float = 20
-    terminated: float = 10
-    last_word: float = 15
-    orphaned: float = 120
-    drain: float = 2
-    guard: float = 10
-
-
 class Session:
-    """The state of one call; `starts` starts guard and serve, and is None for hello. Without `room` it is ended."""
+    """One call; `starts` starts guard and serve, and is None for hello. Where `room` is False the session ends."""
 
     def __init__(
         self,
@@ -73,7 +58,7 @@ class Session:
         self._transcript, self._screen, self._seconds = transcript, screen, seconds
         self._loop = loop or EventLoop()
         self._opened = ExitStack()
-        self._hearing = Hearing(transcript, screen)
+        self._reader = StreamReader(transcript, screen)
         self._ended: str | None = None
         self._peer_status: int | None = None
         self._serve_first = False
@@ -81,10 +66,10 @@ class Session:
         self._stray = b""
         self._listener: socket.socket | None = None
         self._ours: pipes.Ours | None = None
-        self._served: Served | None = None
-        self._looking: Timer | None = None
+        self._served: GuardedServe | None = None
+        self._space_timer: Timer | None = None
 
-    def run(self, stop: Stop) -> Facts:
+    def run(self, stop: Stop) -> RunFacts:
         """Start both ends, wait until both have ended, and return the facts."""
         with self:
             stop.tell(self._loop, self.stop)
@@ -101,19 +86,19 @@ class Session:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Release all that is left; what still runs is killed."""
+        """Close everything; kill what still runs."""
         self._opened.close()
 
     def stop(self) -> None:
-        """Begin to end it, as the launcher is told to end."""
+        """Begin to end it, as a signal ends the launcher."""
         self._end("stopped")
 
-    def facts(self) -> Facts:
-        """Return how it went, once it is finished."""
-        return Facts(
+    def facts(self) -> RunFacts:
+        """Return the facts, once it is finished."""
+        return RunFacts(
             exit=self._transcript.ending(),
             started=self._transcript.start is not None,
-            astray=self._transcript.astray,
+            mismatch=self._transcript.mismatch,
             ended=self._ended,
             peer=self._call.name,
             status=self._peer_status,
@@ -145,21 +130,21 @@ class Session:
         self._loop.once(self._peer.pidfd, self._peer_gone)
         self._loop.watch(self._peer.stderr, self._hear)
         if self._peer.stdout is not None:
-            self._loop.watch(self._peer.stdout, partial(self._notice, self._peer.stdout))
+            self._loop.watch(self._peer.stdout, partial(self._keep_stray, self._peer.stdout))
         if self._ours is not None:
-            self._attend(self._ours)
+            self._watch_ours(self._ours)
 
-    def _start_peer(self, stdin: int, stdout: int) -> Child:
-        return Child(self._call.argv, self._call.env, stdin, stdout, self._call.orphaned)
+    def _start_peer(self, stdin: int, stdout: int) -> ChildProcess:
+        return ChildProcess(self._call.argv, self._call.env, stdin, stdout, self._call.orphaned)
 
-    def _notice(self, stdout: int) -> None:
-        """Keep the beginning of what comes where nothing is to come."""
+    def _keep_stray(self, stdout: int) -> None:
+        """Keep the beginning of output on a stdout that should have none."""
         self._stray = (self._stray + self._loop.read(stdout))[:_STRAY]
 
-    def _attend(self, ours: pipes.Ours) -> None:
+    def _watch_ours(self, ours: pipes.Ours) -> None:
         """Watch guard and serve."""
         self._ours = ours
-        self._served = Served(
+        self._served = GuardedServe(
             ours,
             self._loop,
             guard=(self._patience.guard, self._patience.guard),
@@ -168,7 +153,7 @@ class Session:
             guard_gone=self._guard_gone,
             serve_gone=self._serve_gone,
         )
-        self._look()
+        self._check_space()
 
     def _close(self) -> None:
         self._forget_clock()
@@ -183,7 +168,7 @@ class Session:
             child.close()
 
     def finished(self) -> bool:
-        """Tell whether all have ended, and all that they had to say is read."""
+        """Tell whether all have ended, and all of their output is read."""
         if self._peer_lives() or (self._served is not None and not self._served.gone()):
             return False
         read = not self._loop.watches(self._peer.stderr) and (self._served is None or self._served.told())
@@ -193,24 +178,24 @@ class Session:
         return self._loop.watches(self._peer.pidfd)
 
     def _drain(self) -> None:
-        """Somebody has gone; for a moment from here on, what they have said is still read."""
+        """A process has ended; read the rest of the output for a moment."""
         self._drained = time.monotonic() + self._patience.drain
         self._loop.after(self._patience.drain, lambda: None)
 
-    def _look(self) -> None:
-        """Look whether the repository's disk has room, and again in a moment."""
-        self._looking = self._loop.after(_LOOKS, self._look)
+    def _check_space(self) -> None:
+        """End the session if the repository's disk has no space left; look again in a moment."""
+        self._space_timer = self._loop.after(_SPACE_INTERVAL, self._check_space)
         if not self._room():
             self._end("server-full")
 
     def _end(self, why: str) -> None:
-        """Begin to end the client's side; our own follows when that is gone."""
+        """Begin to end the client's side; our own follows when that has ended."""
         self._ended = self._ended or why
         self._ending.begin()
 
     def _forget_clock(self) -> None:
-        """Nothing of the client's side is waited for any more."""
-        self._loop.cancel(self._deadline, self._looking)
+        """Stop all timers of the client's side."""
+        self._loop.cancel(self._deadline, self._space_timer)
         for termination in self._terminations:
             termination.cancel()
 
@@ -228,7 +213,7 @@ class Session:
         self._drain()
         if self._served.fault is not None:
             self._end("guard-failed")
-        elif self._served.events.refused is not None:  # the client sees that serve has gone, and may still say so
+        elif self._served.events.refused is not None:  # the client sees that serve has ended, and may still report it
             self._last_word.begin()
 
     def _serve_gone(self) -> None:
@@ -244,7 +229,7 @@ class Session:
         ours = pipes.accept(self._listener, self._peer.pid, self._starts)
         if ours is not None:
             self._close_listener()
-            self._attend(ours)
+            self._watch_ours(ours)
 
     def _close_listener(self) -> None:
         assert self._listener is not None
@@ -256,8 +241,8 @@ class Session:
 
     def _hear(self) -> None:
         try:
-            self._hearing.client(self._loop.read(self._peer.stderr))
-        except TooLong:
+            self._reader.client(self._loop.read(self._peer.stderr))
+        except LineTooLong:
             self._loop.forget(self._peer.stderr)
             self._end("stream-limit")
         if self._transcript.ending() is not None:
@@ -268,4 +253,4 @@ class Session:
         if self._served is not None and self._served.events.refused is not None:
             return  # it only complains that the client stopped in the middle
         if self._peer_lives() or (told is not None and told.outcome in GOOD and not self._call.idle):
-            self._hearing.serve(data)  # else it only complains that nobody is there any more
+            self._reader.serve(data)  # else it only complains that nobody is there any more

@@ -1,28 +1,28 @@
-"""Hearing: bytes of the client's stream and of serve's stderr, turned into a transcript and onto the screen.
+"""Stream reader: read the client's stream and serve's stderr into a transcript and onto the screen.
 
-hearing.client(chunk)       # raises TooLong; b"" is the end
-hearing.serve(chunk)
+reader.client(chunk)        # raises LineTooLong; b"" is the end
+reader.serve(chunk)
 """
 
 import re
 
 from borgctl.pull.client.borglog import Note, read
-from borgctl.pull.client.frames import Lines, TooLong, event
+from borgctl.pull.client.frames import LineBuffer, LineTooLong, event
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.report.progress import Screen
 
 _MOST_SERVE_LINES = 200
 
-# What ssh advises about a known_hosts file; ours is made for one call (`peer.prepare`), from the target file
+# ssh's advice about a known_hosts file; ours is made for one call (`client_command.prepare`), from the target file
 _ADVICE = re.compile(rb"^ *(?:remove with:|ssh-keygen -f |Offending \S+ key in |Add correct host key in )")
 
 
-class Hearing:
-    """What both streams have left unfinished; `transcript` keeps what they said."""
+class StreamReader:
+    """Both streams, with their unfinished lines; `transcript` keeps the rest."""
 
     def __init__(self, transcript: Transcript, screen: Screen) -> None:
         self.transcript, self._screen = transcript, screen
-        self._client, self._serve, self._serve_said = Lines(), Lines(), 0
+        self._client, self._serve, self._serve_said = LineBuffer(), LineBuffer(), 0
 
     def client(self, data: bytes) -> None:
         """Take bytes of the client's stream."""
@@ -31,11 +31,11 @@ class Hearing:
                 self._screen.show(self.transcript.take(event(line)))
 
     def serve(self, data: bytes) -> None:
-        """Take bytes of serve's stderr, which quotes the client; only so many of its warnings are kept."""
+        """Take bytes of serve's stderr, which quotes the client; keep a limited number of its warnings."""
         try:
             lines = self._serve.feed(data) if data else self._serve.finish()
-        except TooLong:
-            self._serve, lines = Lines(), [b"a line of more than 1 MiB was left out"]
+        except LineTooLong:
+            self._serve, lines = LineBuffer(), [b"a line of more than 1 MiB was left out"]
         for line in lines:
             note = _note(line.decode("utf-8", "replace"))
             if not isinstance(note, Note) or not note.weighs:
@@ -48,6 +48,6 @@ class Hearing:
 
 
 def _note(line: str) -> object:
-    """Read a line of serve's: JSON, or `$LOG LEVEL NAME TEXT` before a client has said which of them it wants."""
+    """Read a line of serve's: JSON, or `$LOG LEVEL NAME TEXT` before a client has chosen one of them."""
     plain = re.fullmatch(r"\$LOG ([A-Z]+) \S+ (?:Remote: )?(.*)", line)
     return Note(plain[1], plain[2]) if plain else read(line)

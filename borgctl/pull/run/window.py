@@ -1,7 +1,7 @@
-"""window: sessions that the client's own admin may use, one after the other until the time is over.
+"""window: hold a restore window: sessions for the client's own admin, one after the other until the time is over.
 
-Each has an ssh and a `borg serve` of its own, append-only as ever: one serve for several commands would keep its lock.
-The target's lock is held from the first to the last: no run, compact or other window of the target begins meanwhile.
+Each session has an ssh and an append-only `borg serve` of its own, as one serve for several commands would keep borg's
+lock. The target's lock is held all the time: no run, compact or other window of the target begins meanwhile.
 
     status = hold(launcher, target, seconds=1800)
 """
@@ -11,22 +11,23 @@ from dataclasses import replace
 
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
-from borgctl.pull.process.workdirs import room
-from borgctl.pull.report.hints import advice
-from borgctl.pull.report.outcome import Facts, Verdict, judge
+from borgctl.pull.client.verdict import Verdict
+from borgctl.pull.process.workdirs import workdir
+from borgctl.pull.report.hints import advice_for
+from borgctl.pull.report.outcome import RunFacts, judge_run
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.ready import obstacle
 from borgctl.pull.run.run_call import run_call, underway
 from borgctl.pull.state.running import Begun
-from borgctl.pull.state.state import load as load_state
+from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.paths import lock
 from borgctl.pull.targets.targets import Target
 from borgctl.wire.frames import GOOD
 
-_IN_ORDER = 60.0  # seconds: the client closes the window itself, and ends borg in order, which takes it 40
-_PACE = 1.0  # seconds that a session takes at least, whatever a client does
+_IN_ORDER = 60.0  # seconds: the client closes the window itself, and takes 40 to end borg in order
+_PACE = 1.0  # seconds that a session takes at least, so that no client can start many
 _CUT = (
     *(
         "window-expired",
@@ -43,23 +44,21 @@ _CUT = (
 
 
 def hold(launcher: Launcher, target: Target, seconds: int, allow: str = "read") -> int:
-    """Offer windows until `seconds` have passed or we are told to stop; `allow` is what they may do (`sessions`).
+    """Offer sessions until `seconds` have passed or a signal stops us; `allow` is what they may do (`sessions`).
 
-    Return 0, also where nobody came; 2 where a window could not be opened, or its end cut a command short. May raise
-    Busy.
+    Return 0, also where nobody used it; 2 where a window could not be opened, or its end cut a command short. May
+    raise Busy.
     """
-    if unready := obstacle(target):
-        raise PullError(
-            f"target {str(target.name)!r} has no window: {unready.reason}", advice(unready, (), str(target.name))
-        )
+    if reason := obstacle(target):
+        raise PullError(f"target {str(target.name)!r} has no window: {reason}", advice_for(reason, str(target.name)))
     with lock(launcher.folders, target.name):
         return _hold(launcher, target, window_session(allow), time.monotonic() + seconds)
 
 
 def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float) -> int:
-    """Offer windows until it is `end` by the monotonic clock."""
+    """Offer sessions until `end` by the monotonic clock."""
     while (left := int(end - time.monotonic())) >= 1:
-        with room(launcher.folders) as path:
+        with workdir(launcher.folders) as path:
             client_command.prepare(target, path)
             seen = load_state(launcher.folders, target.name).head
             call = client_command.window(target, left, path, seen)
@@ -70,16 +69,16 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
         if launcher.stop.name is not None or not report.transcript.used:
             return 0 if good else 2
         if report.verdict.reason in _CUT:
-            return 2  # all else is the admin's business: how the command ended, and what it was
+            return 2  # how any other command ended is the admin's business
         launcher.stop.wait(_PACE - report.duration)
     return 0
 
 
-def _verdict(facts: Facts, transcript: Transcript) -> Verdict:
-    """Judge one session: closed by us where nobody used it is well, and serve may complain that nobody came."""
+def _verdict(facts: RunFacts, transcript: Transcript) -> Verdict:
+    """Judge one session: it is good if nobody used it and we closed it, and serve may complain that nobody came."""
     if facts.refused is None and facts.ended == "stopped" and not transcript.used:
         return Verdict("ok", "launcher")
     if facts.refused is None and facts.ended == "stopped" and facts.exit is None:
         return Verdict("failed", "launcher", None, "window-cut")
     facts = replace(facts, ended=None) if facts.ended == "stopped" else facts
-    return judge(facts if facts.serve is None or facts.serve_first else replace(facts, serve=0))
+    return judge_run(facts if facts.serve is None or facts.serve_first else replace(facts, serve=0))

@@ -1,11 +1,10 @@
-"""Broken off: a run that began and never ended is a failed one, whoever asks first: `status`, or the next run.
+"""Broken off: a run that began and never ended has failed. `status` says so, and the next run remembers it.
 
-interrupted(state, seen)                 judge it so, in a state that may be saved or not
-for line in recalled(folders, name): …   the next run: remember it, and say so; under the target's lock
+mark_failed(state, seen)          for `status`: change a state that is not saved
+record_broken_off(folders, name)           for the next run, under the target's lock: save it; the line to show, or None
 """
 
-from borgctl.pull.state import running
-from borgctl.pull.state import state as states
+from borgctl.pull.state import running, state_file
 from borgctl.pull.state.running import Begun, Seen
 from borgctl.pull.state.state import Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
@@ -14,26 +13,26 @@ from borgctl.text import iso
 BROKEN_OFF = "broken-off"
 
 
-def interrupted(state: State, seen: Seen | None) -> Begun | None:
-    """Take a run that broke off for the last one of its job, and a failed one; return it, None where there is none."""
+def mark_failed(state: State, seen: Seen | None) -> Begun | None:
+    """Record a run that broke off as the last one of its job, and as failed; return it, None where there is none."""
     if seen is None or seen.alive or seen.begun.kind in ("window", "borg") or _ended(state, seen.begun):
         return None
     begun = seen.begun
     past = Past(begun.time, "failed", BROKEN_OFF)
     job = state.jobs.get(begun.job or "")
     state.last = past.after(state.last)
-    if job is not None:  # else it may be a word that no client knows
+    if job is not None:  # else it may be no job of any client
         state.last = job.last = past.after(job.last)
     return begun
 
 
-def recalled(folders: Folders, name: TargetName) -> str | None:
-    """Remember what an earlier launcher did not end, and return what is to be said of it; raise OSError."""
+def record_broken_off(folders: Folders, name: TargetName) -> str | None:
+    """Remember the run that an earlier launcher did not end; return a line about it, or None. Raise OSError."""
     seen = running.seen(folders, name)
-    state = states.load(folders, name)
-    begun = interrupted(state, seen)
-    if begun is not None and not state.lost:  # one that is lost is told of, and put aside, with the run's end
-        states.save(folders, name, state)
+    state = state_file.load(folders, name)
+    begun = mark_failed(state, seen)
+    if begun is not None and not state.lost:  # a lost state is reported, and put aside, when the run ends
+        state_file.save(folders, name, state)
     running.clear(folders, name)
     if begun is None:
         return None
@@ -42,6 +41,6 @@ def recalled(folders: Folders, name: TargetName) -> str | None:
 
 
 def _ended(state: State, begun: Begun) -> bool:
-    """Tell whether its end was remembered, and the launcher died after that."""
+    """Tell whether its end was saved, and the launcher died after that."""
     job = state.jobs.get(begun.job or "")
     return job is not None and job.last.time >= begun.time

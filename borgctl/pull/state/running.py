@@ -1,12 +1,12 @@
-"""Running: what a launcher is at with a target now, and what broke off: it was killed, or the machine went down.
+"""Running: the call that a launcher makes to a target now, or that broke off as it was killed or the machine went down.
 
-    STATE/NAME/running      what was begun, and when; empty once that has ended
+    STATE/NAME/running      what began, and when; empty once that has ended
 
-Whoever writes the file holds the target's lock, and one on the file itself for as long as the call goes on: that says
-whether he lives, and whoever asks takes no lock, so that nobody's question makes a target busy.
+Whoever writes the file holds the target's lock, and a lock on the file itself while the call goes on. That lock shows
+whether the launcher lives. Readers take no lock, so reading never makes a target busy.
 
-    with marked(folders, name, Begun("run", "default", now)): …
-    seen(folders, name)                                            what is begun, and whether it goes on; or None
+    with mark(folders, name, Begun("run", "default", now)): …
+    seen(folders, name)                                            what began, and whether it goes on; or None
 """
 
 import contextlib
@@ -40,17 +40,17 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was begun; `alive`: its launcher is still at it."""
+    """What began; `alive`: its launcher still runs."""
 
     begun: Begun
     alive: bool
 
 
 @contextmanager
-def marked(folders: Folders, name: TargetName, begun: Begun) -> Iterator[str | None]:
-    """Say that a call goes on, until it has ended in order; the caller holds the target's lock.
+def mark(folders: Folders, name: TargetName, begun: Begun) -> Iterator[str | None]:
+    """Mark a call as going on until it ends in order; the caller holds the target's lock.
 
-    Where that cannot be written the call goes on all the same, and what is wrong is what `with` gives.
+    Where the mark cannot be written the call goes on all the same, and `with` gives the error, else None.
     """
     path = folders.running(name)
     try:
@@ -60,19 +60,19 @@ def marked(folders: Folders, name: TargetName, begun: Begun) -> Iterator[str | N
         return
     try:
         yield None
-        os.ftruncate(fd, 0)  # not after an exception: what ends by one has broken off
+        os.ftruncate(fd, 0)  # not after an exception: then the call broke off
     finally:
         os.close(fd)
 
 
 def clear(folders: Folders, name: TargetName) -> None:
-    """Forget what has broken off; the caller holds the target's lock, and has remembered it elsewhere."""
+    """Delete the mark of what broke off; the caller holds the target's lock, and has saved it elsewhere."""
     with contextlib.suppress(OSError):
         os.truncate(folders.running(name), 0)
 
 
 def seen(folders: Folders, name: TargetName) -> Seen | None:
-    """Return what was begun and has not ended; raise OSError where that cannot be told."""
+    """Return what began and has not ended; raise OSError where that cannot be read."""
     try:
         fd = os.open(folders.running(name), os.O_RDONLY | _FLAGS)
     except FileNotFoundError:
@@ -87,7 +87,7 @@ def seen(folders: Folders, name: TargetName) -> Seen | None:
 
 
 def _begin(path: str, begun: Begun) -> int:
-    """Write it, on disk when this returns; return the descriptor that holds the lock."""
+    """Write the mark to disk; return the descriptor that holds the lock."""
     atomic.directories(os.path.dirname(path))
     fd = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
     try:
@@ -104,7 +104,7 @@ def _begin(path: str, begun: Begun) -> int:
 
 
 def _alive(fd: int) -> bool:
-    """Tell whether somebody holds the lock (fcntl(2), F_OFD_GETLK)."""
+    """Tell whether a process holds the lock (fcntl(2), F_OFD_GETLK)."""
     answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _lock(fcntl.F_WRLCK))
     return bool(struct.unpack(_LOCK, answer)[0] != fcntl.F_UNLCK)
 
@@ -114,7 +114,7 @@ def _lock(kind: int) -> bytes:
 
 
 def _read(fd: int) -> Begun | None:
-    """Read what is there, None where that is nothing, or was never written whole."""
+    """Read the mark; None where there is none, or none that is whole."""
     try:
         match json.loads(os.pread(fd, _LARGEST, 0).decode("ascii")):
             case {"kind": str(kind), "job": str() | None as job, "time": int() | float() as time} if kind in KINDS:

@@ -1,7 +1,7 @@
-"""The lock of the configuration directory, and an end for what dead writers have left in it.
+"""Config lock: the lock of the configuration directory, under which dead writers' files are removed.
 
-Files are drafted and put into their place by `atomic`. A private directory is called `.new-NAME`; whoever makes one
-holds the lock, so one that is found while the lock is held belongs to nobody who lives.
+`atomic` writes files through drafts. A private directory is called `.new-NAME`. Whoever makes one holds the lock, so a
+directory found while we hold the lock is a dead writer's.
 
     with alone(folders), directory(path) as private: …
     sweep(folders)
@@ -23,7 +23,7 @@ from borgctl.pull.targets.paths import Folders
 
 @contextmanager
 def alone(folders: Folders) -> Iterator[None]:
-    """Hold the configuration's lock, and clear away what writers that were killed have left."""
+    """Hold the configuration's lock, and remove what killed writers left."""
     try:
         held = os.open(folders.config, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -37,8 +37,8 @@ def alone(folders: Folders) -> Iterator[None]:
 
 
 def sweep(folders: Folders) -> None:
-    """Clear away what writers that were killed have left, unless somebody is writing now."""
-    with contextlib.suppress(OSError):  # no such folder, or not ours to write
+    """Remove what killed writers left, unless another process is writing now."""
+    with contextlib.suppress(OSError):  # no such directory, or not ours to write
         held = os.open(folders.config, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -60,6 +60,6 @@ def _clear(folders: Folders) -> None:
 
 @contextmanager
 def directory(beside: str) -> Iterator[str]:
-    """Hold a private directory in the one of `beside`; gone afterwards."""
+    """Hold a private directory next to `beside`; remove it afterwards."""
     with tempfile.TemporaryDirectory(prefix=".new-", dir=os.path.dirname(beside)) as path:
         yield path

@@ -3,7 +3,8 @@
     jobs: [default]
     jobs: {default: {}, prune: {deletes: 5000, run: no}, check: {kind: read, run: no}}
 
-What a job may do is the server's word alone. A job that no file describes may add to the repository and delete nothing.
+The server alone decides what a job may do. A job that the file does not describe may add to the repository and delete
+nothing.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from borgctl.errors import BadValue
-from borgctl.strict_yaml import Node, NodeReader
+from borgctl.node_reader import NodeReader
+from borgctl.strict_yaml import Node
 from borgctl.values import JobName, boolean, choice, integer
 
 KINDS = ("create", "prune", "read")
@@ -25,7 +27,7 @@ T = TypeVar("T")
 class TargetJob:
     """A job as the target describes it; `deletes` is how many objects a prune may delete, None for any number.
 
-    `run`: it is part of `borgpull run TARGET` without --job.
+    `run`: `borgpull run TARGET` without --job runs it.
     """
 
     name: JobName
@@ -35,7 +37,7 @@ class TargetJob:
 
 
 def read(notes: NodeReader, node: Node) -> tuple[TargetJob, ...]:
-    """Read `jobs`, which is a list of names or a mapping; keep every mistake in `notes`."""
+    """Read `jobs`, a list of names or a mapping; note every mistake in `notes`."""
     jobs = _mapping(notes, node) if node.pairs is not None else _list(notes, node)
     if not (node.value or node.pairs):
         notes.add(node, "no job named: leave 'jobs' out for all that the client offers")
@@ -56,18 +58,18 @@ def _mapping(notes: NodeReader, node: Node) -> tuple[TargetJob, ...]:
 
 def _job(notes: NodeReader, key: Node, node: Node) -> TargetJob | None:
     name = notes.scalar(key, lambda text: (JobName(text),), None)
-    found = notes.fields(node, _KEYS)
+    fields = notes.fields(node, _KEYS)
 
     def value(field: str, reader: Callable[[str], T], default: T) -> T:
-        return notes.scalar(found[field], reader, default) if field in found else default
+        return notes.scalar(fields[field], reader, default) if field in fields else default
 
-    kind = value("kind", lambda text: choice(text, KINDS), "prune" if "deletes" in found else "create")
+    kind = value("kind", lambda text: choice(text, KINDS), "prune" if "deletes" in fields else "create")
     none: int | None = 0
     deletes = value("deletes", _deletes, none)
-    if kind != "prune" and "deletes" in found:
-        notes.add(found["deletes"], f"a job of kind {kind!r} deletes nothing: leave out 'kind' or 'deletes'")
-    if kind == "prune" and "deletes" not in found:
-        notes.add(found["kind"], "a job of kind 'prune' needs 'deletes': how many objects, or any")
+    if kind != "prune" and "deletes" in fields:
+        notes.add(fields["deletes"], f"a job of kind {kind!r} deletes nothing: leave out 'kind' or 'deletes'")
+    if kind == "prune" and "deletes" not in fields:
+        notes.add(fields["kind"], "a job of kind 'prune' needs 'deletes': how many objects, or any")
     run = value("run", boolean, True)
     return name and TargetJob(name[0], kind, deletes, run)
 
@@ -83,17 +85,17 @@ def _deletes(text: str) -> int | None:
 
 
 def line(described: tuple[TargetJob, ...] | None, more: TargetJob) -> str:
-    """Write the line `jobs` of a target file with `more` in it, in the place of what it says of that job now."""
+    """Write the line `jobs` of a target file with `more` in it, which replaces the entry of that job."""
     jobs = [job for job in described or () if job.name != more.name]
     return f"jobs: {{{', '.join(map(_entry, [*jobs, more]))}}}"
 
 
 def _entry(job: TargetJob) -> str:
-    told = []
+    words = []
     if job.kind == "prune":
-        told.append(f"deletes: {'any' if job.deletes is None else job.deletes}")
+        words.append(f"deletes: {'any' if job.deletes is None else job.deletes}")
     elif job.kind != "create":
-        told.append(f"kind: {job.kind}")
+        words.append(f"kind: {job.kind}")
     if not job.run:
-        told.append("run: no")
-    return f"{job.name}: {{{', '.join(told)}}}"
+        words.append("run: no")
+    return f"{job.name}: {{{', '.join(words)}}}"

@@ -1,11 +1,11 @@
-"""Folders: where the launcher keeps what it knows and what it needs while it runs.
+"""Paths: where the launcher keeps its targets, its state and its locks.
 
     CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
     STATE/NAME/running
 
-What is in `STATE/run` is told in `workdirs`, what is in `copies` and `running` there.
+`workdirs` says what is in `STATE/run`, `repository/copies` what is in `copies`, `state/running` what is in `running`.
 
     with lock(folders, TargetName("web1")): …
 """
@@ -25,12 +25,12 @@ from borgctl.fs import atomic
 from borgctl.pull.targets.errors import PullError
 
 BUSY = "another borgpull works on it, or holds a window open: try again when that has ended"
-_OWN = ("root", "borgpull")  # accounts whose folders are the system's, not somebody's home
+_OWN = ("root", "borgpull")  # accounts whose directories are the system's, not in a home
 
 
 @dataclass(frozen=True, slots=True)
 class TargetName:
-    """A target's name: 1 to 64 of a-z A-Z 0-9 _ . -, beginning with a letter or digit; not a name of ours."""
+    """A target's name: 1 to 64 of a-z A-Z 0-9 _ . -, beginning with a letter or digit; not reserved."""
 
     text: str
 
@@ -38,7 +38,7 @@ class TargetName:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.text):
             raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 letters, digits, '_', '.', '-'")
         if self.text in ("run", "host-id") or self.text.endswith((".lock", ".pub", ".yaml")):
-            raise BadValue(f"bad target name {self.text!r}: it is kept for the launcher's own files")
+            raise BadValue(f"bad target name {self.text!r}: it is reserved for the launcher's own files")
 
     def __str__(self) -> str:
         return self.text
@@ -55,12 +55,12 @@ class Folders:
         for path in (self.config, self.state):
             if not re.fullmatch(r"/[A-Za-z0-9_./+@=-]+", path) or os.path.normpath(path) != path:
                 raise PullError(
-                    f"bad folder {path!r}: expected an absolute, normal path of letters, digits and _./+@=-"
+                    f"bad directory {path!r}: expected an absolute, normal path of letters, digits and _./+@=-"
                 )
 
     @property
     def targets(self) -> str:
-        """Return the folder of target files."""
+        """Return the directory of target files."""
         return f"{self.config}/targets"
 
     def target(self, name: TargetName) -> str:
@@ -69,7 +69,7 @@ class Folders:
 
     @property
     def keys(self) -> str:
-        """Return the folder of keys."""
+        """Return the directory of keys."""
         return f"{self.config}/keys"
 
     def key(self, name: TargetName) -> str:
@@ -81,7 +81,7 @@ class Folders:
         return f"{self.state}/{name}/state.json"
 
     def running(self, name: TargetName) -> str:
-        """Return the path of what says that a launcher is at work on the target."""
+        """Return the path of the file that says that a launcher is at work on the target."""
         return f"{self.state}/{name}/running"
 
     def copies(self, name: TargetName) -> str:
@@ -94,7 +94,7 @@ class Folders:
 
 
 def choose(config: str | None, state: str | None, environment: dict[str, str]) -> Folders:
-    """Return the folders: as asked, else the system's for root and borgpull, else those of the XDG base directories."""
+    """Return the directories: the given ones, else the system's for root and borgpull, else XDG base directories."""
     account = pwd.getpwuid(os.geteuid())
     if account.pw_name in _OWN:
         defaults = ("/etc/borgpull", "/var/lib/borgpull")
@@ -107,7 +107,7 @@ def choose(config: str | None, state: str | None, environment: dict[str, str]) -
 
 
 def repository(name: TargetName, environment: dict[str, str]) -> str:
-    """Return where `add` puts a repository if not told."""
+    """Return where `add` puts a repository that the command line does not name."""
     account = pwd.getpwuid(os.geteuid())
     if account.pw_name in _OWN:
         return f"/srv/borg/{name}"
@@ -121,14 +121,14 @@ def _xdg(environment: dict[str, str], variable: str, default: str) -> str:
 
 
 def host_id(folders: Folders) -> str:
-    """Return who this launcher is in borg's locks, made once; the machine's name and network card may change."""
+    """Return this launcher's name in borg's locks, made once; the machine's name and network card may change."""
     path = f"{folders.state}/host-id"
     while True:
         with contextlib.suppress(FileNotFoundError), open(path, encoding="ascii", errors="replace") as file:
-            known = file.read(100)
-            if re.fullmatch(r"borgpull@[0-9a-f]{32}", known):
-                return known
-            raise PullError(f"{path} is damaged: {known[:40]!r}", "remove it while no borgpull runs")
+            name = file.read(100)
+            if re.fullmatch(r"borgpull@[0-9a-f]{32}", name):
+                return name
+            raise PullError(f"{path} is damaged: {name[:40]!r}", "remove it while no borgpull runs")
         atomic.directories(folders.state)
         with contextlib.suppress(FileExistsError):  # another launcher was first
             atomic.create(path, f"borgpull@{secrets.token_hex(16)}".encode("ascii"))

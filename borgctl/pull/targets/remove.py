@@ -1,4 +1,4 @@
-"""remove: forget a target. Its key, file and state go; the repository, perhaps all that is left of a client, stays.
+"""Remove a target: its key, file and state. The repository stays: it may be all that is left of a client.
 
 for line in remove(folders, TargetName("web1")): print(line)
 """
@@ -13,29 +13,29 @@ from borgctl.pull.targets.targets import load
 
 
 def remove(folders: Folders, name: TargetName) -> list[str]:
-    """Remove what `add` and runs have made, but for the repository; return what was done and what is left to do."""
+    """Remove what `add` and runs made, except the repository; return what was done and what is left to do."""
     path, key = folders.target(name), folders.key(name)
     if not os.path.lexists(path):
         raise PullError(f"no target {str(name)!r} ({path})")
-    repository, told = "", []
-    with contextlib.suppress(PullError):  # a file with mistakes can be removed too
+    repository, removed = "", []
+    with contextlib.suppress(PullError):  # a file with mistakes can be removed, too
         repository = f" {load(folders, name).repository}"
     with lock(folders, name):
-        for file in (path, f"{key}.pub", key):  # the file last made first: without it nothing runs any more
+        for file in (path, f"{key}.pub", key):  # the target file first: without it nothing runs any more
             with contextlib.suppress(FileNotFoundError):
-                _done(file)
-                told.append(f"removed {file}")
+                _unlink(file)
+                removed.append(f"removed {file}")
         shutil.rmtree(f"{folders.state}/{name}", ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(f"{folders.state}/{name}.lock")
     return [
-        *told,
+        *removed,
         f"kept the repository{repository}: remove it yourself when nobody needs it any more",
         f"on the client: remove the line of the key borgpull-{name} from authorized_keys, and the policy that it names",
     ]
 
 
-def _done(file: str) -> None:
+def _unlink(file: str) -> None:
     try:
         os.unlink(file)
     except FileNotFoundError:

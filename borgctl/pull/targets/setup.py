@@ -1,7 +1,9 @@
-"""setup: `add` and `trust`, which write a target's key and file. Nothing that is there is overwritten.
+"""Set up a target: `add` and `trust` write its key and file. They overwrite nothing.
 
-`add` leaves all or nothing: what it made before it failed is taken away again. `trust` changes one line of the file and
-keeps every other byte of it.
+`add` makes all or nothing: where it fails it removes what it made. `trust` changes one line of the file, and no other
+byte.
+
+add(folders, TargetName("web1"), host="root@web1", …)      the public key
 """
 
 import contextlib
@@ -63,26 +65,26 @@ def add(
     try:
         target = read(text, name, folders)
     except Problems as problems:
-        raise PullError("\n".join(problem.text for problem in problems.found)) from None
+        raise PullError("\n".join(problem.text for problem in problems.all)) from None
     path, key = folders.target(name), folders.key(name)
     for taken in (path, key, f"{key}.pub"):
         if os.path.lexists(taken):
-            raise PullError(f"{taken} is there already", "choose another name, or remove that one first")
+            raise PullError(f"{taken} exists already", "choose another name, or remove that one first")
     with ExitStack() as undo:
-        for made in _done(atomic.directories, folders.config):
-            undo.callback(_remove, os.rmdir, made)
+        for made in _attempt(atomic.directories, folders.config):
+            undo.callback(_undo, os.rmdir, made)
         with config_lock.alone(folders):
             for folder in (folders.targets, folders.keys, os.path.dirname(str(target.repository))):
-                for made in _done(atomic.directories, folder):
-                    undo.callback(_remove, os.rmdir, made)
+                for made in _attempt(atomic.directories, folder):
+                    undo.callback(_undo, os.rmdir, made)
             public = None if transport == "local" else _new_key(key, name, undo)
-            _done(lambda place: atomic.create(place, text.encode()), path)
+            _attempt(lambda place: atomic.create(place, text.encode()), path)
             undo.pop_all()
     return public
 
 
 def check_words(host: str | None, repository: str, quota: str, transport: str, policy: str | None) -> None:
-    """Raise BadValue for a word that must not get into a target file, where it could be more than a word."""
+    """Raise BadValue for a word that must not get into a target file, where YAML could read it as more than a word."""
     RepositoryPath(repository)
     targets.quota(quota)
     choice(transport, targets.TRANSPORTS)
@@ -93,7 +95,7 @@ def check_words(host: str | None, repository: str, quota: str, transport: str, p
 
 
 def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
-    """Make a key without a passphrase (nobody is there to type it) at `path`; return the public line."""
+    """Make a key without a passphrase (nobody could type it) at `path`; return the public line."""
     with config_lock.directory(path) as private:
         argv = [KEYGEN, "-q", "-t", "ed25519", "-N", "", "-C", f"borgpull-{name}", "-f", f"{private}/key"]
         try:
@@ -103,15 +105,15 @@ def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
         if made.returncode != 0:
             raise PullError(f"ssh-keygen failed: {made.stderr.decode(errors='replace').strip()!r}")
         for end in (".pub", ""):
-            _done(os.link, f"{private}/key{end}", path + end)
-            undo.callback(_remove, os.unlink, path + end)
+            _attempt(os.link, f"{private}/key{end}", path + end)
+            undo.callback(_undo, os.unlink, path + end)
         with open(f"{private}/key.pub", encoding="ascii") as file:
             return file.read().strip()
 
 
 def trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> bool:
-    """Write the host's key into the target file; return False if it stood there already."""
-    load(folders, name)  # before there is a folder to lock
+    """Write the host's key into the target file; return False if the file has it already."""
+    load(folders, name)  # raises PullError where there is no target, and perhaps no directory to lock
     with config_lock.alone(folders):
         return _trust(folders, name, key, replace)
 
@@ -123,7 +125,7 @@ def _trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> b
     if target.host_key == key:
         return False
     if target.host_key is not None and not replace:
-        hint = "has the client been installed anew? if you know that the new key is its own, say --replace"
+        hint = "was the client reinstalled? if you know that the new key is its own, give --replace"
         raise PullError(f"{path} has another host key: {target.host_key}", hint)
     with open(path, encoding="utf-8", newline="") as file:
         mode, text = os.fstat(file.fileno()).st_mode & 0o777, file.read()
@@ -134,7 +136,7 @@ def _trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> b
         good = False
     if not good:
         raise PullError(f"cannot write host_key into {path}", f"write this line yourself: host_key: {key}")
-    _done(lambda place: atomic.replace(place, changed.encode(), mode=mode), path)
+    _attempt(lambda place: atomic.replace(place, changed.encode(), mode=mode), path)
     return True
 
 
@@ -149,7 +151,7 @@ def with_host_key(text: str, key: HostKey) -> str:
 
 
 def authorize(public: str, host: str | None, name: TargetName, policy: str | None, transport: str) -> str:
-    """Return the command for the client's admin; a policy that is not named lies where that login's usually does."""
+    """Return the command for the client's admin; without `policy` with the usual path for that login."""
     user = (host or "").rpartition("@")[0]
     directory = "/etc/borgctl" if user in ("", "root", "borgctl") else "~/.config/borgctl"
     socket = " --transport socket" if transport == "socket" else ""
@@ -157,13 +159,13 @@ def authorize(public: str, host: str | None, name: TargetName, policy: str | Non
     return f"borgctl authorize {shlex.quote(public)} {file}{socket}"
 
 
-def _done(act: Callable[..., T], *words: str) -> T:
+def _attempt(act: Callable[..., T], *words: str) -> T:
     try:
         return act(*words)
     except OSError as error:
         raise PullError(f"{words[-1]}: {error.strerror}") from None
 
 
-def _remove(act: Callable[[str], None], path: str) -> None:
+def _undo(act: Callable[[str], None], path: str) -> None:
     with contextlib.suppress(OSError):
         act(path)

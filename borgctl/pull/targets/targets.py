@@ -1,6 +1,6 @@
 """Targets: what the launcher knows about one client, one YAML file each.
 
-Reading says all mistakes of a file at once, as `file:line:column: text`. Nothing here starts a program.
+Reading reports all mistakes of a file at once, as `file:line:column: text`. Nothing here starts a program.
 
     target = load(folders, TargetName("web1"))          target.repository          target.jobs
 """
@@ -15,22 +15,23 @@ from typing import TypeVar
 from borgctl import strict_yaml
 from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
 from borgctl.errors import BadValue
+from borgctl.node_reader import NodeReader
 from borgctl.openssh_key import HostKey
 from borgctl.pull.targets import jobs as targets_jobs
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.jobs import TargetJob
 from borgctl.pull.targets.paths import Folders, TargetName
-from borgctl.strict_yaml import NodeReader, Problem, Problems
+from borgctl.strict_yaml import Problem, Problems
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
 
 KEYS = (
     *("host", "port", "identity", "host_key", "repository", "jobs", "expect", "accept_warnings", "quota", "timeout"),
     *("transport", "socket_directory", "policy", "borg"),
 )
-ACCEPTABLE = (CHANGED, VANISHED, UNREADABLE)  # warnings of no known kind are for a person to read
+ACCEPTABLE = (CHANGED, VANISHED, UNREADABLE)  # a person has to read warnings of an unknown kind
 TRANSPORTS = ("stdio", "socket", "local")
 
-EXPECT = 26 * 3600  # seconds: a day, and what a night may be late
+EXPECT = 26 * 3600  # seconds: a day, and two hours of delay
 
 T = TypeVar("T")
 
@@ -39,8 +40,8 @@ T = TypeVar("T")
 class Target:
     """One client: `host` and `policy` may be None as `transport` has it, `described` are the jobs that its file names.
 
-    `timeout` and `expect` are seconds; `expect_said`: it stands in the file, and is not our default.
-    `accept_warnings` are kinds of borg's warnings that are told, and not judged.
+    `timeout` and `expect` are seconds; `expect_said`: the file has `expect`, so it is not our default.
+    `accept_warnings` are kinds of borg's warnings that are shown, and leave a run good.
     """
 
     name: TargetName
@@ -62,11 +63,11 @@ class Target:
 
     @property
     def jobs(self) -> tuple[JobName, ...] | None:
-        """Return the jobs that are run if none is named; None for those that `hello` offers."""
+        """Return the jobs to run if the command line names none; None for those that `hello` offers."""
         return tuple(job.name for job in self.described if job.run) or None
 
     def job(self, name: JobName) -> TargetJob:
-        """Return a job as the file describes it; one that it does not name may add to the repository."""
+        """Return a job as the file describes it; a job that the file does not name may add to the repository."""
         return next((job for job in self.described if job.name == name), TargetJob(name))
 
 
@@ -85,11 +86,11 @@ def load(folders: Folders, name: TargetName) -> Target:
     try:
         return read(text, name, folders)
     except Problems as problems:
-        raise PullError("\n".join(f"{path}:{problem}" for problem in problems.found)) from None
+        raise PullError("\n".join(f"{path}:{problem}" for problem in problems.all)) from None
 
 
 def names(folders: Folders) -> tuple[str, ...]:
-    """Return the names of all target files, sorted, also of those that are no good."""
+    """Return the names of all target files, sorted, also of those with mistakes."""
     try:
         files = os.listdir(folders.targets)
     except FileNotFoundError:
@@ -102,10 +103,10 @@ def names(folders: Folders) -> tuple[str, ...]:
 def read(text: str, name: TargetName, folders: Folders) -> Target:
     """Read a target from its text; raise `Problems` with all of its mistakes."""
     notes, root = NodeReader(), strict_yaml.parse(text)
-    found = notes.fields(root, KEYS, required=("repository", "quota"))
+    fields = notes.fields(root, KEYS, required=("repository", "quota"))
 
     def value(key: str, reader: Callable[[str], T], default: T) -> T:
-        return notes.scalar(found[key], reader, default) if key in found else default
+        return notes.scalar(fields[key], reader, default) if key in fields else default
 
     transport = value("transport", lambda word: choice(word, TRANSPORTS), "stdio")
     target = Target(
@@ -115,18 +116,18 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
         identity=value("identity", plain_path, folders.key(name)),
         host_key=value("host_key", HostKey.read, None),
         repository=value("repository", RepositoryPath, RepositoryPath("/-")),
-        described=targets_jobs.read(notes, found["jobs"]) if "jobs" in found else (),
+        described=targets_jobs.read(notes, fields["jobs"]) if "jobs" in fields else (),
         quota=value("quota", quota, ""),
         timeout=value("timeout", duration, 12 * 3600),
         expect=value("expect", duration, EXPECT),
-        expect_said="expect" in found,
-        accept_warnings=_kinds(notes, found["accept_warnings"]) if "accept_warnings" in found else (),
+        expect_said="expect" in fields,
+        accept_warnings=_kinds(notes, fields["accept_warnings"]) if "accept_warnings" in fields else (),
         transport=transport,
         socket_directory=value("socket_directory", lambda word: SocketPath(word).text, "/run/borgctl"),
         policy=value("policy", plain_path, None),
         borg=value("borg", plain_path, "/usr/bin/borg"),
     )
-    _check_transport(notes, root, found, transport)
+    _check_transport(notes, root, fields, transport)
     notes.finish()
     return target
 
@@ -136,24 +137,24 @@ def _kinds(notes: NodeReader, node: strict_yaml.Node) -> tuple[str, ...]:
 
 
 def _check_transport(
-    notes: NodeReader, root: strict_yaml.Node, found: dict[str, strict_yaml.Node], transport: str
+    notes: NodeReader, root: strict_yaml.Node, fields: dict[str, strict_yaml.Node], transport: str
 ) -> None:
-    """Note each key that the transport needs and that is not there, and each that means nothing to it."""
+    """Note each missing key that the transport needs, and each key that means nothing to it."""
     needed = "policy" if transport == "local" else "host"
-    if needed not in found and root.pairs is not None:
-        notes.found.append(Problem(root.line, root.column, f"missing key {needed!r} (transport is {transport!r})"))
+    if needed not in fields and root.pairs is not None:
+        notes.problems.append(Problem(root.line, root.column, f"missing key {needed!r} (transport is {transport!r})"))
     foreign = {
         "stdio": ("policy", "socket_directory"),
         "socket": ("policy",),
         "local": ("host", "port", "identity", "host_key", "socket_directory"),
     }
     for key in foreign[transport]:
-        if key in found:
-            notes.add(found[key], f"key {key!r} means nothing with transport {transport!r}")
+        if key in fields:
+            notes.add(fields[key], f"key {key!r} means nothing with transport {transport!r}")
 
 
 def host(text: str) -> str:
-    """Return `user@host` or `host` (a name, or an address without brackets) that ssh can take for nothing else."""
+    """Return `user@host` or `host` (a name, or an address without brackets) that ssh cannot read as anything else."""
     user, at, place = text.rpartition("@")
     if at and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", user):
         raise BadValue(f"bad host {text[:80]!r}: the user before '@' must be letters, digits, '_', '.', '-'")

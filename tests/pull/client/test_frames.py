@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgctl.pull.client.borglog import Counts, Note, read
-from borgctl.pull.client.frames import LONGEST, Exit, Hello, Lines, Output, Start, TooLong, Unframed, event
+from borgctl.pull.client.events import Exit, Offer, OutputLine, Start, Unframed
+from borgctl.pull.client.frames import LONGEST, LineBuffer, LineTooLong, event
 from borgctl.pull.client.transcript import LONGEST_MESSAGE, MOST_MESSAGES, MOST_RESULT, Message, Transcript
-from borgctl.pull.report.outcome import Verdict
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.progress import Plain
-from borgctl.pull.report.report import Report, readable, record, summary
-from borgctl.pull.run.stream_reader import Hearing
+from borgctl.pull.report.report import RunReport, readable, record, summary
+from borgctl.pull.run.stream_reader import StreamReader
 from borgctl.text import printable_excerpt
 
 ASKED = ("default", "/srv/borg/web1")
@@ -72,9 +73,9 @@ def exit_line(**fields: object) -> bytes:
 
 def heard(stream: bytes) -> tuple[Transcript, str]:
     transcript, screen = Transcript(ASKED), io.StringIO()
-    hearing = Hearing(transcript, Plain(screen))
-    hearing.client(stream)
-    hearing.client(b"")
+    reader = StreamReader(transcript, Plain(screen))
+    reader.client(stream)
+    reader.client(b"")
     return transcript, screen.getvalue()
 
 
@@ -91,10 +92,10 @@ def test_any_line_is_an_event(line: bytes) -> None:
 def test_a_hostile_stream_never_raises_and_never_shows_control_characters(stream: bytes, cuts: list[int]) -> None:
     transcript, screen = heard(stream)
     assert harmless(screen)
-    report = Report("web1", "default", Verdict("failed", "ssh", 255), 0.0, 1.0, transcript, 0)
+    report = RunReport("web1", "default", Verdict("failed", "ssh", 255), 0.0, 1.0, transcript, 0)
     assert harmless(summary(report))
     assert json.dumps(record(report), allow_nan=False).isascii()
-    lines, pieces = Lines(), []
+    lines, pieces = LineBuffer(), []
     for low, high in zip([0, *sorted(cuts)], [*sorted(cuts), len(stream)], strict=True):
         pieces += lines.feed(stream[low:high])
     assert b"\n".join([*pieces, *lines.finish()]) == stream.removesuffix(b"\n")
@@ -130,21 +131,21 @@ def test_escapes_and_bidi_of_every_source_are_escaped() -> None:
 
 
 def test_an_endless_line_is_refused_and_a_long_one_is_not() -> None:
-    assert Lines().feed(b"x" * LONGEST + b"\n") == [b"x" * LONGEST]
-    with pytest.raises(TooLong):
-        Lines().feed(b"x" * (LONGEST + 1))
+    assert LineBuffer().feed(b"x" * LONGEST + b"\n") == [b"x" * LONGEST]
+    with pytest.raises(LineTooLong):
+        LineBuffer().feed(b"x" * (LONGEST + 1))
 
 
 def test_frames_are_read_with_their_types() -> None:
     hello = frame("hello", protocol=1, jobs=[{"name": "default", "command": "create"}])
-    assert isinstance(event(hello), Hello)
+    assert isinstance(event(hello), Offer)
     assert event(start()) == Start("r1", "create", "default", ASKED[1])
-    assert event(output("a")) == Output("r1", "borg", "stdout", "a", False)
+    assert event(output("a")) == OutputLine("r1", "borg", "stdout", "a", False)
     assert event(exit_line()) == Exit("r1", "ok", "borg", 0, None)
     assert event(exit_line(warnings={"vanished": 703, "other": 0})).warnings == {"vanished": 703, "other": 0}
     full = event(frame("hello", protocol=1, jobs=[], time="2026-01-01T00:00:00.500Z", obstacles=["borg-missing"]))
     assert (full.time, full.obstacles, full.borg) == (1767225600.5, ("borg-missing",), None)
-    assert event(frame("hello", protocol=2, jobs="of another kind")) == Hello("r1", 2, ())
+    assert event(frame("hello", protocol=2, jobs="of another kind")) == Offer("r1", 2, ())
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_frame_that_is_wrong_in_one_type_is_only_words(fields: dict[str, objec
 def test_a_number_of_skipped_file_systems_is_one_or_the_frame_is_only_words(value: object) -> None:
     assert isinstance(event(exit_line(skipped_mounts=value)), Unframed)
     told = heard(start() + exit_line(skipped_mounts=2))[0]
-    report = Report("web1", "default", Verdict("ok", "borg", 0), 0.0, 1.0, told, 0)
+    report = RunReport("web1", "default", Verdict("ok", "borg", 0), 0.0, 1.0, told, 0)
     assert "2 mounted file systems left out (one-file-system)" in summary(report)
     assert record(report)["skipped_mounts"] == 2
 
@@ -191,7 +192,7 @@ def test_json_that_python_chokes_on_is_only_words(line: bytes) -> None:
 
 def test_the_report_says_how_many_files_of_which_kind_were_not_as_they_stood() -> None:
     transcript = heard(start() + exit_line(outcome="warning", code=1, warnings={"unreadable": 10, "vanished": 703}))[0]
-    report = Report("web1", "default", Verdict("warning", "borg", 1), 0.0, 0.0, transcript, 0)
+    report = RunReport("web1", "default", Verdict("warning", "borg", 1), 0.0, 0.0, transcript, 0)
     assert "703 vanished, 10 unreadable" in summary(report)
     assert record(report)["warnings"] == {"unreadable": 10, "vanished": 703}
 
@@ -201,7 +202,7 @@ def test_whatever_did_not_end_well_names_its_run_by_what_shows_it_on_the_client(
     def said(verdict, run):
         transcript = Transcript()
         transcript.start = Start(run, "create", "default", "/-")
-        return summary(Report("web1", "default", verdict, 0.0, 0.0, transcript, 0)).splitlines()
+        return summary(RunReport("web1", "default", verdict, 0.0, 0.0, transcript, 0)).splitlines()
 
     run = "0123456789abcdef"
     assert f"web1 default: on the client: borgctl audit show --run {run}" in said(Verdict(outcome, "borg", 1), run)
@@ -219,7 +220,7 @@ def test_an_exit_line_counts_only_for_the_run_that_started() -> None:
 
 def test_the_exit_line_is_the_last_frame() -> None:
     transcript, _ = heard(start() + exit_line(outcome="failed", code=2) + exit_line())
-    assert transcript.astray
+    assert transcript.mismatch
     assert transcript.ending() is None
     assert heard(start() + exit_line() + b"Connection closed\n")[0].ending() is not None
 
@@ -257,7 +258,7 @@ def test_a_flood_of_messages_is_counted_and_said() -> None:
     transcript, screen = heard(b"spam\n" * (MOST_MESSAGES + 5))
     assert (len(transcript.messages), transcript.dropped) == (MOST_MESSAGES, 5)
     assert screen.count("spam") == MOST_MESSAGES
-    report = Report("web1", "default", Verdict("failed", "ssh", 255), 0.0, 1.0, transcript, 0)
+    report = RunReport("web1", "default", Verdict("failed", "ssh", 255), 0.0, 1.0, transcript, 0)
     assert "5 more messages not kept" in summary(report)
     assert record(report)["messages"][-1]["text"] == "5 more messages not kept"
 
@@ -271,7 +272,7 @@ def test_a_thousand_messages_of_a_megabyte_each_do_not_take_a_gigabyte() -> None
 
 @pytest.mark.parametrize("data", ["", "x"])
 def test_a_result_in_very_many_small_pieces_takes_no_more_room_than_its_bytes(data: str) -> None:
-    transcript, piece, count = Transcript(ASKED), Output("a", "borg", "stdout", data, more=True), 100_000
+    transcript, piece, count = Transcript(ASKED), OutputLine("a", "borg", "stdout", data, more=True), 100_000
     tracemalloc.start()
     try:
         for _ in range(count):
@@ -311,9 +312,9 @@ def test_any_json_of_borgs_is_read(value: object) -> None:
 def test_a_window_that_is_open_says_until_when_by_our_own_clock():
     until = time.time() + 600
     transcript, screen = Transcript((None, ASKED[1]), until), io.StringIO()
-    hearing = Hearing(transcript, Plain(screen))
-    hearing.client(start(job=None, command="window") + frame("window", state="open", seconds=86400))
-    hearing.client(frame("window", state="used"))
+    reader = StreamReader(transcript, Plain(screen))
+    reader.client(start(job=None, command="window") + frame("window", state="open", seconds=86400))
+    reader.client(frame("window", state="used"))
     opened, used = screen.getvalue().splitlines()
     assert re.search(rf"the window is open until (\S+ )?{datetime.fromtimestamp(until):%H:%M:%S}$", opened)
     assert used.endswith("the window is used")
@@ -321,15 +322,15 @@ def test_a_window_that_is_open_says_until_when_by_our_own_clock():
 
 def test_a_window_is_open_and_then_used_and_nothing_else():
     transcript = Transcript((None, ASKED[1]))
-    hearing = Hearing(transcript, Plain(io.StringIO()))
-    hearing.client(start(job=None, command="window") + frame("window", state="open", seconds=60))
+    reader = StreamReader(transcript, Plain(io.StringIO()))
+    reader.client(start(job=None, command="window") + frame("window", state="open", seconds=60))
     assert not transcript.used
-    hearing.client(frame("window", state="used") + frame("exit", outcome="ok", origin="borg", code=0))
-    assert transcript.used and not transcript.renewed and not transcript.astray
+    reader.client(frame("window", state="used") + frame("exit", outcome="ok", origin="borg", code=0))
+    assert transcript.used and not transcript.renewed and not transcript.mismatch
     assert transcript.ending() is not None
     renewed = Transcript((None, ASKED[1]))
-    hearing = Hearing(renewed, Plain(io.StringIO()))
-    hearing.client(start(job=None, command="window") + frame("window", state="renewed"))
+    reader = StreamReader(renewed, Plain(io.StringIO()))
+    reader.client(start(job=None, command="window") + frame("window", state="renewed"))
     assert renewed.renewed and not renewed.used
     for state in ("closed", 7, None):
         assert isinstance(event(frame("window", state=state).strip()), Unframed)

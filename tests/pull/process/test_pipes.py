@@ -1,4 +1,4 @@
-"""What the client says reaches the guard and nobody else; a socket is for our own ssh, by the kernel's word."""
+"""What the client sends reaches the guard only; a socket accepts only our own ssh, by SO_PEERCRED."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Rooms of launchers: a dead one's is cleared with what still runs in it, a living one's is left alone."""
+"""Rooms of launchers: a dead launcher's is removed with what still runs in it, a living one's is left alone."""
 
 import dataclasses
 import fcntl
@@ -16,7 +16,7 @@ import pytest
 from machines import stop, wait_for
 
 from borgctl.pull.process import workdirs
-from borgctl.pull.process.workdirs import lives, room
+from borgctl.pull.process.workdirs import lives, workdir
 from borgctl.pull.targets.paths import host_id
 
 
@@ -42,7 +42,7 @@ def inhabitant(path: Path, *argv: str) -> subprocess.Popen:
 
 
 def environment(path: Path) -> dict[str, str]:
-    """Return what borg is started with in a room: its place, and the name that locks are known by."""
+    """Return what borg is started with in a workdir: its place, and the name that locks are known by."""
     return {"PATH": "/usr/bin:/bin", "TMPDIR": str(path), "BORG_HOST_ID": os.environ["BORG_HOST_ID"]}
 
 
@@ -80,7 +80,7 @@ def forger(world, parent, request) -> Iterator[subprocess.Popen]:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
 def test_a_process_of_another_user_is_never_ours_whatever_its_environment(world, parent, forger) -> None:
     assert not lives(world.folders, forger.pid)
-    with room(world.folders):
+    with workdir(world.folders):
         assert not (parent / "dead").exists()
     assert forger.poll() is None
 
@@ -107,7 +107,7 @@ def test_a_dead_room_goes_and_with_it_whatever_still_runs_in_it(world, parent) -
     deaf = subprocess.Popen([sys.executable, "-c", script], env=environment(dead), stdout=subprocess.PIPE)
     deaf.stdout.read(1)
     assert lives(world.folders, stopped.pid)
-    with room(world.folders) as path:
+    with workdir(world.folders) as path:
         assert os.listdir(parent) == [os.path.basename(path)]
     deaf.stdout.close()
     assert [process.wait(60) for process in (ordinary, stopped, deaf)] == [-15, -15, -9]
@@ -116,9 +116,9 @@ def test_a_dead_room_goes_and_with_it_whatever_still_runs_in_it(world, parent) -
 
 
 def test_a_living_room_is_left_alone_and_what_runs_in_it_too(world, parent) -> None:
-    with room(world.folders) as first:
+    with workdir(world.folders) as first:
         living = inhabitant(Path(first))
-        with room(world.folders) as second:
+        with workdir(world.folders) as second:
             assert set(os.listdir(parent)) == {os.path.basename(first), os.path.basename(second)}
         assert living.poll() is None
         living.kill()
@@ -128,7 +128,7 @@ def test_a_living_room_is_left_alone_and_what_runs_in_it_too(world, parent) -> N
 def test_what_runs_elsewhere_is_left_alone(world, parent) -> None:
     dead = dead_room(parent)
     others = [inhabitant(Path(f"{dead}2")), inhabitant(dead.parent), inhabitant(Path("/tmp"))]
-    with room(world.folders):
+    with workdir(world.folders):
         assert not dead.exists()
     assert [process.poll() for process in others] == [None, None, None]
     for process in others:
@@ -146,7 +146,7 @@ def test_a_process_of_another_user_is_none_of_ours(world, parent) -> None:
         while Path(f"/proc/{other.pid}/comm").read_text() != "sleep\n":
             time.sleep(0.01)
         assert not lives(world.folders, other.pid)
-        with room(world.folders):
+        with workdir(world.folders):
             assert not dead.exists()
         assert other.poll() is None
     finally:
@@ -156,7 +156,7 @@ def test_a_process_of_another_user_is_none_of_ours(world, parent) -> None:
 
 def test_a_room_that_was_left_half_made_is_cleared(world, parent) -> None:
     (parent / "half").mkdir()
-    with room(world.folders):
+    with workdir(world.folders):
         assert not (parent / "half").exists()
 
 
@@ -168,7 +168,7 @@ def test_an_owner_that_is_a_symlink_makes_nothing_outside_go(world, parent) -> N
     dead.mkdir()
     (dead / "owner").symlink_to(outside / "kept")
     (dead / "link").symlink_to(outside)
-    with room(world.folders):
+    with workdir(world.folders):
         assert not dead.exists()
     assert (outside / "kept").exists()
 
@@ -179,7 +179,7 @@ def test_rooms_that_come_and_go_at_the_same_time_do_not_disturb_each_other(world
     def come_and_go() -> None:
         try:
             for _ in range(40):
-                with room(world.folders) as path:
+                with workdir(world.folders) as path:
                     Path(path, "known_hosts").write_text("x")
         except BaseException as error:
             failed.append(error)
@@ -198,18 +198,18 @@ def test_what_cannot_be_ended_keeps_its_room_and_no_other_launcher(world, parent
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)  # as with one that the kernel keeps waiting
     monkeypatch.setattr(workdirs, "PATIENCE", 0.1)
     process = inhabitant(dead)
-    with room(world.folders) as path:
+    with workdir(world.folders) as path:
         assert dead.exists()
         assert path != str(dead)
     process.kill()
     process.wait()
     monkeypatch.undo()
-    with room(world.folders):
+    with workdir(world.folders):
         assert not dead.exists()
 
 
 def test_the_owner_file_stays_locked_as_long_as_the_room_is_held(world, parent) -> None:
-    with room(world.folders) as path, open(f"{path}/owner") as owner, pytest.raises(BlockingIOError):
+    with workdir(world.folders) as path, open(f"{path}/owner") as owner, pytest.raises(BlockingIOError):
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -218,7 +218,7 @@ def test_launchers_that_name_the_same_state_by_a_symlink_know_each_others_proces
     (tmp_path / "name").symlink_to(world.folders.state)
     other = dataclasses.replace(world.folders, state=str(tmp_path / "name"))
     os.makedirs(world.folders.state, exist_ok=True)
-    with room(world.folders) as one, room(other) as two:
+    with workdir(world.folders) as one, workdir(other) as two:
         for path in (one, two):
             running = inhabitant(Path(path), "/bin/sleep", "60")
             try:

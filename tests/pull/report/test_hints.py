@@ -1,11 +1,11 @@
-"""What to do about a run that failed, from what ssh and borg said."""
+"""What to do about a run that failed, from the messages of ssh and borg."""
 
 import pytest
 
 from borgctl.pull.client.transcript import Message
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import hints
-from borgctl.pull.report.hints import advice, ailment, lost, named
-from borgctl.pull.report.outcome import ADVICE, Verdict
+from borgctl.pull.report.hints import ADVICE, advice, advice_for, advice_on_lost_connection, ssh_failure
 from borgctl.pull.repository import space
 from borgctl.pull.repository.space import full
 
@@ -25,9 +25,9 @@ BORG = Verdict("failed", "borg", 2)
     ],
 )
 def test_the_words_of_ssh_say_what_failed_and_the_hint_what_to_do(said, name) -> None:
-    assert ailment(said) == name
+    assert ssh_failure(said) == name
     messages = [Message("unframed", "WARNING", text) for text in said]
-    assert advice(SSH, messages, "web1") == named(name, "web1")
+    assert advice(SSH, messages, "web1") == advice_for(name, "web1")
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_the_names_of_borgs_messages_lead_to_a_sentence_of_our_own(msgid, word) 
 
 def test_no_hint_speaks_of_a_target_by_another_name() -> None:
     for name in (*hints.SSH, *ADVICE):
-        assert "TARGET" not in named(name, "web1")
-    assert advice(Verdict("failed", "launcher", None, "host-key-missing"), (), "web1") == named(
+        assert "TARGET" not in advice_for(name, "web1")
+    assert advice(Verdict("failed", "launcher", None, "host-key-missing"), (), "web1") == advice_for(
         "host-key-missing", "web1"
     )
 
@@ -76,9 +76,9 @@ def test_no_hint_speaks_of_a_target_by_another_name() -> None:
     ],
 )
 def test_a_connection_that_was_lost_is_told_from_a_gate_that_says_nothing_more(said) -> None:
-    hint = lost([Message("unframed", "ERROR", said)], 4.2, window=False)
+    hint = advice_on_lost_connection([Message("unframed", "ERROR", said)], 4.2, window=False)
     assert hint == "connection lost after 4 s; what borg had committed is kept, run again"
-    assert lost([Message("borg", "ERROR", said)], 4.2, window=True).startswith(
+    assert advice_on_lost_connection([Message("borg", "ERROR", said)], 4.2, window=True).startswith(
         "connection lost after 4 s, or the gate was killed; open"
     )
 

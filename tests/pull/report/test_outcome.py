@@ -7,17 +7,17 @@ import pytest
 from stage import TOP
 
 from borgctl.errors import REASONS
-from borgctl.pull.client.frames import Exit
+from borgctl.pull.client.events import Exit
+from borgctl.pull.client.verdict import Verdict
+from borgctl.pull.report.hints import ADVICE, advice_on_reason
 from borgctl.pull.report.outcome import (
     ACCEPTED,
-    ADVICE,
-    Facts,
-    Verdict,
-    committed,
-    emptied,
+    RunFacts,
+    accept_warnings,
     exit_status,
-    judge,
-    tolerated,
+    judge_run,
+    require_commit,
+    require_files,
 )
 from borgctl.pull.repository.guard import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
@@ -30,48 +30,48 @@ DRY = Exit("r1", "ok", "borg", 0, "dry-run")
 
 TABLE = [
     # what the gate said, and what else is known                        how it ended
-    (Facts(OK), Verdict("ok", "borg", 0)),
-    (Facts(WARNING, status=105), Verdict("warning", "borg", 105)),
-    (Facts(FAILED, status=2), Verdict("failed", "borg", 2)),
-    (Facts(FAILED, status=2, serve=2), Verdict("failed", "borg", 2)),
-    (Facts(REFUSED, started=False, status=77, serve=2), Verdict("refused", "gate", 77, "unknown-job")),
+    (RunFacts(OK), Verdict("ok", "borg", 0)),
+    (RunFacts(WARNING, status=105), Verdict("warning", "borg", 105)),
+    (RunFacts(FAILED, status=2), Verdict("failed", "borg", 2)),
+    (RunFacts(FAILED, status=2, serve=2), Verdict("failed", "borg", 2)),
+    (RunFacts(REFUSED, started=False, status=77, serve=2), Verdict("refused", "gate", 77, "unknown-job")),
     # no last word is no success, whatever the status
-    (Facts(None, status=0), Verdict("failed", "launcher", 0, "no-exit-line")),
-    (Facts(None, started=False, status=255), Verdict("failed", "ssh", 255, "ssh-failed")),
-    (Facts(None, started=False, status=255, serve=2), Verdict("failed", "ssh", 255, "ssh-failed")),
-    (Facts(None, status=255), Verdict("failed", "ssh", 255, "connection-lost")),
-    (Facts(None, status=255, peer="gate"), Verdict("failed", "launcher", 255, "no-exit-line")),
-    (Facts(None, status=-9, peer="gate"), Verdict("failed", "launcher", -9, "no-exit-line")),
-    (Facts(None, status=1, serve=3, serve_first=True), Verdict("failed", "serve", 3, "serve-failed")),
+    (RunFacts(None, status=0), Verdict("failed", "launcher", 0, "no-exit-line")),
+    (RunFacts(None, started=False, status=255), Verdict("failed", "ssh", 255, "ssh-failed")),
+    (RunFacts(None, started=False, status=255, serve=2), Verdict("failed", "ssh", 255, "ssh-failed")),
+    (RunFacts(None, status=255), Verdict("failed", "ssh", 255, "connection-lost")),
+    (RunFacts(None, status=255, peer="gate"), Verdict("failed", "launcher", 255, "no-exit-line")),
+    (RunFacts(None, status=-9, peer="gate"), Verdict("failed", "launcher", -9, "no-exit-line")),
+    (RunFacts(None, status=1, serve=3, serve_first=True), Verdict("failed", "serve", 3, "serve-failed")),
     # a last word that the rest contradicts
-    (Facts(OK, started=False), Verdict("failed", "launcher", 0, "no-start")),
-    (Facts(OK, started=False, serve=None, serve_needed=False), Verdict("ok", "borg", 0)),
-    (Facts(OK, status=1), Verdict("failed", "launcher", 1, "exit-code-mismatch")),
-    (Facts(OK, status=255), Verdict("ok", "borg", 0)),
-    (Facts(Exit("r1", "ok", "borg", 2, None), status=2), Verdict("failed", "launcher", 2, "exit-code-mismatch")),
-    (Facts(OK, serve=3), Verdict("failed", "serve", 3, "serve-failed")),
-    (Facts(WARNING, status=105, serve=-9), Verdict("failed", "serve", -9, "serve-failed")),
-    (Facts(OK, serve=None), Verdict("failed", "launcher", None, "serve-unused")),
-    (Facts(OK, astray=True), Verdict("failed", "launcher", 0, "frame-mismatch")),
-    (Facts(OK, result_cut=True), Verdict("warning", "launcher", 0, "result-cut")),
-    (Facts(OK, guard_fault="it told nothing"), Verdict("failed", "launcher", None, "guard-failed")),
+    (RunFacts(OK, started=False), Verdict("failed", "launcher", 0, "no-start")),
+    (RunFacts(OK, started=False, serve=None, serve_needed=False), Verdict("ok", "borg", 0)),
+    (RunFacts(OK, status=1), Verdict("failed", "launcher", 1, "exit-code-mismatch")),
+    (RunFacts(OK, status=255), Verdict("ok", "borg", 0)),
+    (RunFacts(Exit("r1", "ok", "borg", 2, None), status=2), Verdict("failed", "launcher", 2, "exit-code-mismatch")),
+    (RunFacts(OK, serve=3), Verdict("failed", "serve", 3, "serve-failed")),
+    (RunFacts(WARNING, status=105, serve=-9), Verdict("failed", "serve", -9, "serve-failed")),
+    (RunFacts(OK, serve=None), Verdict("failed", "launcher", None, "serve-unused")),
+    (RunFacts(OK, mismatch=True), Verdict("failed", "launcher", 0, "frame-mismatch")),
+    (RunFacts(OK, result_cut=True), Verdict("warning", "launcher", 0, "result-cut")),
+    (RunFacts(OK, guard_fault="it told nothing"), Verdict("failed", "launcher", None, "guard-failed")),
     # nothing was saved, and serve was not spoken to
-    (Facts(DRY, serve=2), Verdict("warning", "launcher", 0, "dry-run")),
-    (Facts(DRY, serve=None), Verdict("warning", "launcher", 0, "dry-run")),
-    (Facts(DRY, status=1), Verdict("failed", "launcher", 1, "exit-code-mismatch")),
-    (Facts(DRY, started=False), Verdict("failed", "launcher", 0, "no-start")),
+    (RunFacts(DRY, serve=2), Verdict("warning", "launcher", 0, "dry-run")),
+    (RunFacts(DRY, serve=None), Verdict("warning", "launcher", 0, "dry-run")),
+    (RunFacts(DRY, status=1), Verdict("failed", "launcher", 1, "exit-code-mismatch")),
+    (RunFacts(DRY, started=False), Verdict("failed", "launcher", 0, "no-start")),
     # the launcher ended it
-    (Facts(None, ended="timeout", status=255), Verdict("timeout", "launcher", None, "timeout")),
-    (Facts(OK, ended="timeout"), Verdict("timeout", "launcher", None, "timeout")),
-    (Facts(None, ended="stopped", status=-15), Verdict("failed", "launcher", None, "stopped")),
-    (Facts(None, ended="stream-limit", status=255), Verdict("failed", "launcher", None, "stream-limit")),
+    (RunFacts(None, ended="timeout", status=255), Verdict("timeout", "launcher", None, "timeout")),
+    (RunFacts(OK, ended="timeout"), Verdict("timeout", "launcher", None, "timeout")),
+    (RunFacts(None, ended="stopped", status=-15), Verdict("failed", "launcher", None, "stopped")),
+    (RunFacts(None, ended="stream-limit", status=255), Verdict("failed", "launcher", None, "stream-limit")),
 ]
 
 
 @pytest.mark.parametrize(("facts", "verdict"), TABLE, ids=str)
-def test_each_row_of_the_table(facts: Facts, verdict: Verdict) -> None:
-    assert judge(facts) == verdict
-    assert verdict.reason is None or verdict.advice
+def test_each_row_of_the_table(facts: RunFacts, verdict: Verdict) -> None:
+    assert judge_run(facts) == verdict
+    assert verdict.reason is None or advice_on_reason(verdict)
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def test_the_exit_status_is_that_of_the_worst_run(outcomes: list[str], status: i
 
 
 def test_advice_is_that_of_whoever_gave_the_reason() -> None:
-    assert Verdict("failed", "gate", 69, "stopped").advice == REASONS["stopped"].advice
-    assert Verdict("failed", "launcher", None, "stopped").advice == ADVICE["stopped"]
-    assert Verdict("failed", "gate", 69, "a-reason-of-a-newer-gate").advice is None
+    assert advice_on_reason(Verdict("failed", "gate", 69, "stopped")) == REASONS["stopped"].advice
+    assert advice_on_reason(Verdict("failed", "launcher", None, "stopped")) == ADVICE["stopped"]
+    assert advice_on_reason(Verdict("failed", "gate", 69, "a-reason-of-a-newer-gate")) is None
 
 
 DONE = Passed(puts=2, commits=1, manifests=1, committed_manifests=1)
@@ -115,7 +115,7 @@ OK_BY_BORG = Verdict("ok", "borg", 0)
 )
 def test_a_run_is_good_only_if_the_repository_has_what_its_kind_leaves(session, passed, command, moved, good) -> None:
     expected = OK_BY_BORG if good else Verdict("failed", "launcher", 0, "nothing-committed")
-    assert committed(OK_BY_BORG, GuardSession(session), passed, command, moved) == expected
+    assert require_commit(OK_BY_BORG, GuardSession(session), passed, command, moved) == expected
 
 
 @pytest.mark.parametrize(
@@ -129,24 +129,25 @@ def test_a_run_is_good_only_if_the_repository_has_what_its_kind_leaves(session, 
 )
 def test_a_dry_run_that_says_something_to_the_repository_is_none(passed, reason) -> None:
     dry = Verdict("warning", "launcher", 0, "dry-run")
-    assert committed(dry, GuardSession("create"), passed, "create", False).reason == reason
+    assert require_commit(dry, GuardSession("create"), passed, "create", False).reason == reason
 
 
 def test_a_run_that_failed_keeps_its_reason() -> None:
     failed = Verdict("failed", "borg", 2)
-    assert committed(failed, GuardSession("create"), READ, "create", False) == failed
+    assert require_commit(failed, GuardSession("create"), READ, "create", False) == failed
 
 
 def test_a_refusal_is_more_than_whatever_else_happened() -> None:
     refused = Refused("destroy", "create", "never", "")
-    for facts in (Facts(OK), Facts(None, status=255), Facts(OK, ended="timeout"), Facts(None, serve_first=True)):
-        found = judge(dataclasses.replace(facts, refused=refused))
+    others = (RunFacts(OK), RunFacts(None, status=255), RunFacts(OK, ended="timeout"), RunFacts(None, serve_first=True))
+    for facts in others:
+        found = judge_run(dataclasses.replace(facts, refused=refused))
         assert found == Verdict("failed", "guard", None, "rpc-refused")
 
 
 def test_a_repository_that_nobody_has_made_is_no_attack() -> None:
-    facts = Facts(FAILED, status=2, refused=Refused("open", "init", "create", ""))
-    assert judge(facts) == Verdict("failed", "guard", None, "no-repository")
+    facts = RunFacts(FAILED, status=2, refused=Refused("open", "init", "create", ""))
+    assert judge_run(facts) == Verdict("failed", "guard", None, "no-repository")
 
 
 def test_the_page_of_reasons_has_every_one_of_the_launchers_with_what_to_do() -> None:
@@ -178,7 +179,7 @@ COUNTED = Exit("r1", "warning", "borg", 1, None, warnings={"vanished": 703, "cha
     ids=range(13),
 )
 def test_only_warnings_that_the_target_accepts_are_none(kinds, told, verdict, outcome) -> None:
-    judged = tolerated(verdict, kinds, told)
+    judged = accept_warnings(verdict, kinds, told)
     assert judged.outcome == outcome and judged.origin == verdict.origin and judged.code == verdict.code
     assert (judged.reason == ACCEPTED) is (outcome == "ok")
 
@@ -189,6 +190,6 @@ def test_only_warnings_that_the_target_accepts_are_none(kinds, told, verdict, ou
 )
 def test_a_run_without_a_file_has_failed_where_the_last_good_one_had_some(files, before, good) -> None:
     expected = OK_BY_BORG if good else Verdict("failed", "launcher", 0, "nothing-backed-up")
-    assert emptied(OK_BY_BORG, files, before) == expected
+    assert require_files(OK_BY_BORG, files, before) == expected
     for other in (Verdict("failed", "borg", 2), Verdict("warning", "launcher", 0, "dry-run")):
-        assert emptied(other, files, before) == other
+        assert require_files(other, files, before) == other

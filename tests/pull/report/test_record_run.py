@@ -1,4 +1,4 @@
-"""What the launcher remembers of a client, and what of the client's words is alarming."""
+"""What the launcher remembers of a client, and what in the client's answer is an alert."""
 
 import dataclasses
 import hashlib
@@ -13,16 +13,17 @@ from hypothesis import strategies as st
 from machines import full_disk
 
 from borgctl.fs import atomic
-from borgctl.pull.client.frames import Audit, Exit, Hello, Output, Unframed, event
+from borgctl.pull.client.events import AuditProof, Exit, Offer, OutputLine, Unframed
+from borgctl.pull.client.frames import event
 from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import record_run
-from borgctl.pull.report.outcome import Verdict
 from borgctl.pull.report.report import record
 from borgctl.pull.repository import repo_config
 from borgctl.pull.repository.guard import Passed, Refused
-from borgctl.pull.state import state as states
-from borgctl.pull.state.state import MOST_JOBS, Alert, Job, Past, State
-from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import MOST_JOBS, Acceptance, Alert, JobRecord, Past, State
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import Head, JobName
 from borgctl.wire.hashchain import MOST, joined
 
@@ -57,7 +58,7 @@ def reasons(reports: list) -> list[str]:
 
 
 def kept(world) -> State:
-    return states.load(world.folders, NAME)
+    return state_file.load(world.folders, NAME)
 
 
 FIRST = Head(7, A)
@@ -94,7 +95,7 @@ def test_the_head_that_the_server_computed_is_kept_and_sent_with_the_next_reques
 
 @pytest.mark.parametrize(("answer", "text"), FORGED, ids=range(len(FORGED)))
 def test_no_answer_of_a_hostile_client_takes_the_place_of_the_head_that_is_kept(world, answer, text) -> None:
-    states.save(world.folders, NAME, State(head=FIRST, linked=True))
+    state_file.save(world.folders, NAME, State(head=FIRST, linked=True))
     (report,) = told(world, ["exit", "ok", 0, answer])
     assert [alert.reason for alert in report.alerts] == ["audit-broken"] and text in report.alerts[0].text
     assert kept(world).head == FIRST
@@ -116,7 +117,7 @@ OLD_FORM = {"sequence": 9, "head": B, "continues": True}
 @pytest.mark.parametrize("linked", [True, False])
 def test_a_gate_that_proves_nothing_is_an_alert_and_takes_no_heads_place(world, answer, linked) -> None:
     """As an older gate does, and a newer one may; who was believed once proves what comes after."""
-    states.save(world.folders, NAME, State(head=FIRST, linked=linked))
+    state_file.save(world.folders, NAME, State(head=FIRST, linked=linked))
     assert reasons(told(world, ["exit", "ok", 0, answer])) == ["audit-silent"]
     assert (kept(world).head, kept(world).linked) == (FIRST, linked)
 
@@ -127,7 +128,7 @@ def test_a_gate_that_proves_nothing_is_told_at_the_first_contact_too(world) -> N
 
 
 def test_a_head_of_an_earlier_release_is_believed_once(world) -> None:
-    states.save(world.folders, NAME, State(head=FIRST))
+    state_file.save(world.folders, NAME, State(head=FIRST))
     assert reasons(told(world, ["exit", "ok", 0, audit(9, B, True)])) == []
     assert (kept(world).head, kept(world).linked) == (Head(9, B), True)
     assert reasons(told(world, ["exit", "ok", 0, audit(11, C, True)])) == ["audit-broken"]
@@ -136,13 +137,13 @@ def test_a_head_of_an_earlier_release_is_believed_once(world) -> None:
 
 @pytest.mark.parametrize("answer", [audit(9, B, False), audit(6, B, True), audit(9, B, True, digests=[C, C])])
 def test_a_head_of_an_earlier_release_that_does_not_go_on_is_an_alert(world, answer) -> None:
-    states.save(world.folders, NAME, State(head=FIRST))
+    state_file.save(world.folders, NAME, State(head=FIRST))
     assert reasons(told(world, ["exit", "ok", 0, answer])) == ["audit-broken"]
     assert (kept(world).head, kept(world).linked) == (FIRST, False)
 
 
 def test_a_state_of_an_earlier_release_is_read(world) -> None:
-    states.save(world.folders, NAME, State(head=FIRST, linked=True))
+    state_file.save(world.folders, NAME, State(head=FIRST, linked=True))
     path = Path(world.folders.memory(NAME))
     before = json.loads(path.read_text())
     del before["linked"]
@@ -257,7 +258,7 @@ def test_what_hello_finds_is_told_with_the_first_run(world, borgpull) -> None:
         "run": [["start"], ["exit", "ok", 0, second]],
     }
     world.run(world.local(steps, jobs=["a"], borg=world.quiet_serve()))
-    states.save(world.folders, NAME, State(head=Head(3, A), linked=True))
+    state_file.save(world.folders, NAME, State(head=Head(3, A), linked=True))
     steps["hello"][1][3] = audit(9, C, False)
     world.local(steps, jobs=None, borg=world.quiet_serve())
     status, _, err = borgpull("run", "web1")
@@ -266,7 +267,7 @@ def test_what_hello_finds_is_told_with_the_first_run(world, borgpull) -> None:
 
 
 def test_what_hello_and_a_run_find_is_one_alert_of_that_run(world, borgpull) -> None:
-    states.save(world.folders, NAME, State(head=FIRST, linked=True))
+    state_file.save(world.folders, NAME, State(head=FIRST, linked=True))
     lie = ["exit", "ok", 0, audit(9, C, False)]
     world.local({"hello": [["hello", "a"], lie], "run": [["start"], lie]}, jobs=None, borg=world.quiet_serve())
     status, out, _ = borgpull("run", "--json", "web1")
@@ -284,7 +285,7 @@ BAD += [audit(1, "a" * 65), audit(1, A, "yes"), audit(1, A, 1), audit(1.0, A), a
 def test_an_exit_line_with_a_head_that_is_none_is_no_exit_line(value) -> None:
     frame = {"type": "borgctl", "event": "exit", "run": "r1", "outcome": "ok", "origin": "borg", "code": 0}
     assert isinstance(event(json.dumps({**frame, "audit": value}).encode()), Unframed)
-    assert event(json.dumps({**frame, "audit": audit(1, A, True)}).encode()).audit == Audit(Head(1, A), True, True)
+    assert event(json.dumps({**frame, "audit": audit(1, A, True)}).encode()).audit == AuditProof(Head(1, A), True, True)
     assert isinstance(event(json.dumps(frame).encode()), Exit)
 
 
@@ -301,11 +302,11 @@ STATES = st.builds(
     st.none() | PASTS,
     st.dictionaries(
         st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
-        st.builds(Job, PASTS, st.none() | PASTS, st.none() | TEXTS),
+        st.builds(JobRecord, PASTS, st.none() | PASTS, st.none() | TEXTS),
         max_size=3,
     ),
     st.dictionaries(TEXTS, ALERTS, max_size=3),
-    st.lists(st.builds(states.Acceptance, TIMES, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)), max_size=2),
+    st.lists(st.builds(Acceptance, TIMES, TEXTS, TEXTS, st.lists(TEXTS, max_size=2).map(tuple)), max_size=2),
     st.none() | st.just(B),
     st.booleans(),
     st.none() | st.just(A),
@@ -315,9 +316,9 @@ STATES = st.builds(
 @given(state=STATES)
 def test_what_is_saved_is_loaded(tmp_path_factory, state) -> None:
     top = tmp_path_factory.mktemp("s")
-    folders = states.Folders(f"{top}/config", f"{top}/state")
-    states.save(folders, NAME, state)
-    assert states.load(folders, NAME) == state
+    folders = Folders(f"{top}/config", f"{top}/state")
+    state_file.save(folders, NAME, state)
+    assert state_file.load(folders, NAME) == state
     assert os.listdir(f"{top}/state/web1") == ["state.json"]
 
 
@@ -373,39 +374,39 @@ def test_objects_of_earlier_runs_that_were_put_again_are_an_alert_that_stays(wor
 @pytest.mark.parametrize("before", ['{"version": 1, "head": null', None])
 def test_on_a_full_disk_the_state_stays_as_it_was_and_no_draft_beside_it(world, before) -> None:
     path = Path(world.folders.memory(NAME))
-    states.save(world.folders, NAME, State(head=Head(7, A)))
+    state_file.save(world.folders, NAME, State(head=Head(7, A)))
     if before is not None:
         path.write_text(before)
     content, state = path.read_text(), kept(world)
     with full_disk(), pytest.raises(OSError, match="too large"):
-        states.save(world.folders, NAME, state)
+        state_file.save(world.folders, NAME, state)
     assert path.read_text() == content
     assert os.listdir(path.parent) == ["state.json"]
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     assert kept(world) == dataclasses.replace(state, lost=False)
 
 
 def test_a_client_cannot_make_the_state_grow_without_end(world) -> None:
-    state = State(jobs={f"job-{number}": Job(Past(float(number), "ok")) for number in range(MOST_JOBS)})
-    states.save(world.folders, NAME, state)
+    state = State(jobs={f"job-{number}": JobRecord(Past(float(number), "ok")) for number in range(MOST_JOBS)})
+    state_file.save(world.folders, NAME, state)
     told(world, ["exit", "ok", 0, audit(7, A)])
     assert len(kept(world).jobs) == MOST_JOBS and "job-0" not in kept(world).jobs and "default" in kept(world).jobs
     for number in range(100):
         kept_state = kept(world)
         kept_state.alert("audit-broken", "x" * 300, float(number))
-        states.save(world.folders, NAME, kept_state)
+        state_file.save(world.folders, NAME, kept_state)
     assert len(kept(world).alerts) == 1
 
 
 # ---- jobs that come and go
 
 
-def good(time: float, command: str = "create") -> Job:
-    return Job(Past(time, "ok"), Past(time, "ok"), command)
+def good(time: float, command: str = "create") -> JobRecord:
+    return JobRecord(Past(time, "ok"), Past(time, "ok"), command)
 
 
-def failed(time: float) -> Job:
-    return Job(Past(time, "failed"), None, "create")
+def failed(time: float) -> JobRecord:
+    return JobRecord(Past(time, "failed"), None, "create")
 
 
 def ended(folders, job, offers=None, *, outcome="ok", named=(), time=1000.0):
@@ -413,22 +414,22 @@ def ended(folders, job, offers=None, *, outcome="ok", named=(), time=1000.0):
     transcript = Transcript()
     if offers is not None:
         jobs = tuple((JobName(name), "create") for name in offers)
-        transcript.hello = Hello("r1", 1, jobs)
+        transcript.hello = Offer("r1", 1, jobs)
     call = record_run.Ended(job, Verdict(outcome, "borg", 0), transcript, None, time, named=named)
     return record_run.remember(folders, NAME, call)
 
 
 @pytest.fixture
 def folders(tmp_path):
-    return states.Folders(f"{tmp_path}/config", f"{tmp_path}/state")
+    return Folders(f"{tmp_path}/config", f"{tmp_path}/state")
 
 
-def saved(folders, jobs: dict[str, Job]) -> None:
-    states.save(folders, NAME, State(jobs=jobs))
+def saved(folders, jobs: dict[str, JobRecord]) -> None:
+    state_file.save(folders, NAME, State(jobs=jobs))
 
 
 def known(folders) -> list[str]:
-    return list(states.load(folders, NAME).jobs)
+    return list(state_file.load(folders, NAME).jobs)
 
 
 def test_a_job_that_is_offered_no_more_and_never_went_well_leaves_by_itself(folders) -> None:
@@ -443,7 +444,7 @@ def test_a_job_that_went_well_leaves_with_an_alert_that_stands_and_comes_once(fo
     assert alert.reason == "job-withdrawn" and "'weekly' (last good 1970-01-01T00:00:02" in alert.text
     assert ended(folders, None, ["default"]) == () and known(folders) == ["default"]
     (alert,) = ended(folders, None, ["other"])
-    (standing,) = states.load(folders, NAME).alerts.values()
+    (standing,) = state_file.load(folders, NAME).alerts.values()
     assert standing.count == 2 and all(f"'{job}'" in standing.text for job in ("weekly", "monthly", "default"))
 
 
@@ -496,11 +497,11 @@ def test_junk_keeps_no_new_job_out_and_drives_no_good_one_out_unseen(folders) ->
 
 def test_an_alert_of_jobs_that_left_does_not_grow_without_end(folders) -> None:
     for turn in range(20):
-        saved_state = states.load(folders, NAME)
+        saved_state = state_file.load(folders, NAME)
         saved_state.jobs = {f"job-{turn}-{number}-{'x' * 40}": good(1.0) for number in range(MOST_JOBS)}
-        states.save(folders, NAME, saved_state)
+        state_file.save(folders, NAME, saved_state)
         ended(folders, None, ["default"])
-    (standing,) = states.load(folders, NAME).alerts.values()
+    (standing,) = state_file.load(folders, NAME).alerts.values()
     assert standing.count == 20 and len(standing.text) < 4000 and "and 190 more" in standing.text
 
 
@@ -519,11 +520,11 @@ def session(folders, config, *, renewed=False, keys=0, job=None, verdict=GOOD):
 def test_a_config_that_was_changed_is_an_alert_whatever_a_client_announces(folders) -> None:
     assert session(folders, A) == session(folders, A) == session(folders, None) == []
     (text,) = session(folders, B)
-    assert "in no window for that" in text
+    assert "not in a window for that" in text
     assert session(folders, B, renewed=True) == []
-    assert list(states.load(folders, NAME).alerts) == ["config-changed"]
-    record_run.accepted(folders, NAME, "looked", 2.0)
-    assert session(folders, B) == [] and not states.load(folders, NAME).alerts
+    assert list(state_file.load(folders, NAME).alerts) == ["config-changed"]
+    record_run.accept(folders, NAME, "looked", 2.0)
+    assert session(folders, B) == [] and not state_file.load(folders, NAME).alerts
     assert len(session(folders, A, renewed=True)) == len(session(folders, B, job="default", keys=1)) == 1
 
 
@@ -542,12 +543,12 @@ def test_a_key_that_no_borg_gets_on_with_is_an_alert(folders) -> None:
     session(folders, A)
     session(folders, B, keys=1)
     (text,) = session(folders, B, job="default", verdict=FAILED)
-    assert "did not get on with it" in text
+    assert "has failed with it" in text
     assert session(folders, B, job="default", verdict=FAILED) == []
 
 
 def kept_in(folders) -> State:
-    return states.load(folders, NAME)
+    return state_file.load(folders, NAME)
 
 
 def test_a_key_that_was_changed_behind_its_first_megabyte_is_noticed(tmp_path) -> None:
@@ -584,7 +585,7 @@ def saving(folders, files: int | None, reason: str | None = None) -> list[str]:
     transcript = Transcript()
     stats = {"nfiles": files, "original_size": 1, "deduplicated_size": 1}
     if files is not None:
-        transcript.take(Output("r1", "borg", "stdout", json.dumps({"archive": {"stats": stats}}), False))
+        transcript.take(OutputLine("r1", "borg", "stdout", json.dumps({"archive": {"stats": stats}}), False))
     verdict = Verdict("failed", "launcher", 0, reason) if reason else Verdict("ok", "borg", 0)
     return [
         alert.text
@@ -595,12 +596,12 @@ def saving(folders, files: int | None, reason: str | None = None) -> list[str]:
 def test_a_run_that_saved_nothing_moves_no_last_good_one_until_a_person_says_that_it_is_empty(folders) -> None:
     assert saving(folders, 7) == []
     assert saving(folders, 0, "nothing-backed-up") == ["job default: no file was backed up; the last good run had 7"]
-    job = states.load(folders, NAME).jobs["default"]
+    job = state_file.load(folders, NAME).jobs["default"]
     assert (job.good.outcome, job.last.reason, job.files) == ("ok", "nothing-backed-up", 7)
     assert saving(folders, 7, "ssh-failed") == []
-    record_run.accepted(folders, NAME, "meant to be", 2.0)
-    assert states.load(folders, NAME).jobs["default"].files == 7  # it failed for another reason since
+    record_run.accept(folders, NAME, "meant to be", 2.0)
+    assert state_file.load(folders, NAME).jobs["default"].files == 7  # it failed for another reason since
     assert saving(folders, 0, "nothing-backed-up")
-    record_run.accepted(folders, NAME, "meant to be", 3.0)
-    assert states.load(folders, NAME).jobs["default"].files is None
-    assert saving(folders, 0) == [] and states.load(folders, NAME).jobs["default"].files == 0
+    record_run.accept(folders, NAME, "meant to be", 3.0)
+    assert state_file.load(folders, NAME).jobs["default"].files is None
+    assert saving(folders, 0) == [] and state_file.load(folders, NAME).jobs["default"].files == 0

@@ -1,10 +1,10 @@
-"""What to do about a refusal: a line to paste where a client can mean well, else the truth."""
+"""What to do about a refusal: a line to paste where the client may have meant well, else a warning."""
 
 from pathlib import Path
 
 import pytest
 
-from borgctl.pull.report.refusals import HOSTILE, advised
+from borgctl.pull.report.refusals import HOSTILE, advice_on_refusal
 from borgctl.pull.repository.guard import Refused
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read
@@ -15,7 +15,7 @@ FOLDERS = Folders("/etc/borgpull", "/var/lib/borgpull")
 
 def advice(method: str, rule: str, job: str | None, jobs: str = "", session: str = "create") -> str:
     target = read(f"{TEXT}{jobs}\n", TargetName("web1"), FOLDERS)
-    return advised(Refused(method, session, rule, ""), target, job)
+    return advice_on_refusal(Refused(method, session, rule, ""), target, job)
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_a_run_before_there_is_a_repository_ends_with_the_command_that_makes_one
     place = f"repository: {tmp_path}/web1\n"
     target = read(f"host: web1\n{place}quota: 20M\n", TargetName("web1"), FOLDERS)
     refused = Refused("open", "init", "create", "")
-    assert "once: borgpull run web1 --job init" in advised(refused, target, "default")
+    assert "once: borgpull run web1 --job init" in advice_on_refusal(refused, target, "default")
     (tmp_path / "web1").mkdir()
-    assert "once: borgpull run web1 --job init" in advised(refused, target, "prune")
+    assert "once: borgpull run web1 --job init" in advice_on_refusal(refused, target, "prune")
     (tmp_path / "web1/config").touch()
-    assert "begin a repository where something is" in advised(refused, target, "init")
+    assert "a new repository where something is" in advice_on_refusal(refused, target, "init")
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_what_a_spelled_out_request_may_not_do_is_no_matter_of_a_window() -> Non
 
 
 def test_an_init_that_was_cut_short_is_told_from_an_attack_by_whoever_looks() -> None:
-    assert "remove what it left at /srv/borg/web1" in advice("open", "create", "init")
+    assert "remove what is left at /srv/borg/web1" in advice("open", "create", "init")

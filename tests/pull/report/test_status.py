@@ -11,11 +11,12 @@ import pytest
 
 from borgctl.errors import REASONS
 from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import suspicion
-from borgctl.pull.report.outcome import ADVICE, Verdict
+from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.report.past_runs import Ended, count
-from borgctl.pull.state import state as states
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.paths import TargetName
 from borgctl.pull.targets.targets import load
 
@@ -29,9 +30,9 @@ def remembered(world, name: TargetName = NAME, **jobs: tuple) -> None:
     for job, (hours, outcome, command) in jobs.items():
         good = None if hours is None else Past(now - hours * HOUR, "ok")
         last = good if outcome == "ok" and good else Past(now, outcome, None if outcome == "warning" else "ssh-failed")
-        state.jobs[job] = Job(last, good, command)
+        state.jobs[job] = JobRecord(last, good, command)
         state.last = last
-    states.save(world.folders, name, state)
+    state_file.save(world.folders, name, state)
 
 
 def age(world, hours: float) -> None:
@@ -70,7 +71,9 @@ def test_a_job_stands_as_its_runs_and_what_is_expected_say(world, borgpull, expe
 def test_a_last_run_with_warnings_is_a_warning(world, borgpull) -> None:
     world.local([], expect="26h")
     now = time.time()
-    states.save(world.folders, NAME, State(jobs={"default": Job(Past(now, "warning"), Past(now, "warning"), "create")}))
+    state_file.save(
+        world.folders, NAME, State(jobs={"default": JobRecord(Past(now, "warning"), Past(now, "warning"), "create")})
+    )
     code, out, _ = borgpull("status")
     assert code == 1 and out.startswith("web1 default: warning")
 
@@ -78,10 +81,11 @@ def test_a_last_run_with_warnings_is_a_warning(world, borgpull) -> None:
 def test_a_target_that_was_never_run_is_told(world, borgpull) -> None:
     for jobs, title in (("[default]", "web1 default"), (None, "web1")):
         world.local([], expect="26h", jobs=jobs)
-        said = "added 0 s ago, expected every 26 h 0 min"
-        assert borgpull("status")[:2] == (1, f"{title}: new, {said}\n")
+        line = rf"{title}: new, added [0-9]+ s ago, expected every 26 h 0 min\n"
+        status, out, _ = borgpull("status")
+        assert status == 1 and re.fullmatch(line, out)
         age(world, 960)
-        assert borgpull("status")[:2] == (2, f"{title}: never, {said.replace('0 s', '40 d')}\n")
+        assert borgpull("status")[:2] == (2, f"{title}: never, added 40 d ago, expected every 26 h 0 min\n")
         assert borgpull("status", "--nagios")[1].startswith(f"BORGPULL CRITICAL - {title}: never, added 40 d ago")
 
 
@@ -96,7 +100,7 @@ def test_no_edit_of_its_file_makes_a_target_new_again(world, borgpull, kept) -> 
         public.touch()
         os.utime(public, (time.time() - 960 * HOUR,) * 2)
     else:
-        states.save(world.folders, NAME, State(since=time.time() - 960 * HOUR))
+        state_file.save(world.folders, NAME, State(since=time.time() - 960 * HOUR))
         borgpull("run", "web1")
     age(world, 0)
     code, out, _ = borgpull("status")
@@ -138,12 +142,22 @@ def test_another_job_counts_once_it_has_gone_well_and_init_never_does(world, bor
     assert borgpull("status")[0] == 1
 
 
+def test_an_init_that_went_well_is_listed_until_another_job_has_run(world, borgpull) -> None:
+    world.local([], jobs=None)
+    remembered(world, init=(5, "ok", "init"))
+    assert "web1 init: seen" in borgpull("status")[1]
+    remembered(world, init=(5, "ok", "init"), default=(1, "ok", "create"))
+    assert "init" not in borgpull("status")[1]
+    remembered(world, init=(5, "failed", "init"), default=(1, "ok", "create"))
+    assert "web1 init: seen" in borgpull("status")[1]
+
+
 def test_a_last_attempt_that_came_to_no_job_is_told(world, borgpull) -> None:
     world.local([], jobs=None)
     remembered(world, default=(1, "ok", "create"))
-    state = states.load(world.folders, NAME)
+    state = state_file.load(world.folders, NAME)
     state.last = Past(time.time() - 7200, "failed", "ssh-failed")
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     code, out, _ = borgpull("status")
     assert code == 1 and out.startswith("web1 default: ok,")
     assert "web1: failing, tried 2 h 0 min ago, last run failed (ssh-failed)\n" in out
@@ -173,9 +187,9 @@ def test_monitoring_gets_one_line_with_ages(world, borgpull) -> None:
     code, out, _ = borgpull("status", "--nagios")
     assert code == 0 and re.fullmatch(r"BORGPULL OK - 1 target \| 'web1_default'=360\ds;;93600\n", out)
     remembered(world, default=(30, "ok", "create"))
-    state = states.load(world.folders, NAME)
+    state = state_file.load(world.folders, NAME)
     state.alert("audit-broken", "evil | 'x'=1\n\x1b[2J", time.time())
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     code, out, _ = borgpull("status", "--nagios")
     assert code == 2 and out.startswith("BORGPULL CRITICAL - web1 default: overdue") and "ALERT audit-broken" in out
     assert out.count("|") == 1 and out.count("\n") == 1 and "\x1b" not in out
@@ -184,12 +198,14 @@ def test_monitoring_gets_one_line_with_ages(world, borgpull) -> None:
 
 def test_no_control_character_of_a_state_reaches_a_terminal(world, borgpull) -> None:
     world.local([])
-    states.save(
-        world.folders, NAME, State(last=Past(1.0, "\x1b[2J"), jobs={"default": Job(Past(1.0, "\x1b[2J", "\u202e"))})
+    state_file.save(
+        world.folders,
+        NAME,
+        State(last=Past(1.0, "\x1b[2J"), jobs={"default": JobRecord(Past(1.0, "\x1b[2J", "\u202e"))}),
     )
-    state = states.load(world.folders, NAME)
+    state = state_file.load(world.folders, NAME)
     state.alert("\x1b", "\x1b[2J\u2028", 1.0)
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     for more in ((), ("--json",), ("--nagios",)):
         out = borgpull("status", *more)[1]
         assert all(character.isprintable() or character == "\n" for character in out)
@@ -200,7 +216,7 @@ def test_a_mistyped_job_is_not_remembered(world, borgpull) -> None:
     remembered(world, default=(1, "ok", "create"), defualt=(None, "failed", None))  # as an earlier version kept it
     for _ in range(2):
         assert borgpull("run", "web1", "--job", "defualt")[0] == 2
-        assert list(states.load(world.folders, NAME).jobs) == ["default"]
+        assert list(state_file.load(world.folders, NAME).jobs) == ["default"]
         code, out, _ = borgpull("status")
         assert (code, out.splitlines()) == (0, ["web1 default: ok, last good 1 h 0 min ago"])
 
@@ -211,20 +227,20 @@ def test_a_job_that_is_tried_before_there_is_a_repository_leaves_no_mark(world, 
     status, _, err = borgpull("run", "web1", "--job", "prune")
     assert status == 2 and "web1 prune: failed (guard: no-repository)" in err
     assert "once: borgpull run web1 --job init" in err
-    assert states.load(world.folders, NAME).jobs == {}
+    assert state_file.load(world.folders, NAME).jobs == {}
 
 
 def test_no_word_of_a_clients_keeps_a_failure_from_being_remembered(world, borgpull) -> None:
     world.local([["refuse", "refused", 77, "no-repository"]], borg=world.quiet_serve())
     assert borgpull("run", "web1", "--job", "prune")[0] == 2
-    assert states.load(world.folders, NAME).jobs["prune"].last.reason == "no-repository"
+    assert state_file.load(world.folders, NAME).jobs["prune"].last.reason == "no-repository"
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
 def test_a_job_of_the_target_that_the_client_does_not_know_is_remembered(world, borgpull, by_hand) -> None:
     world.local([["refuse", "refused", 77, "unknown-job"]], expect="26h", borg=world.quiet_serve())
     assert borgpull("run", "web1", *(["--job", "default"] if by_hand else []))[0] == 2
-    assert states.load(world.folders, NAME).jobs["default"].last.reason == "unknown-job"
+    assert state_file.load(world.folders, NAME).jobs["default"].last.reason == "unknown-job"
     code, out, _ = borgpull("status")
     assert code == 1 and out.startswith("web1 default: new") and "last run refused (unknown-job)" in out
 
@@ -244,17 +260,17 @@ def test_a_job_that_the_target_file_lists_no_more_leaves_by_itself(world, borgpu
     world.local(steps, expect="26h", borg=serve, jobs="[default, weekly]")
     assert borgpull("run", "web1")[0] == 0
     assert borgpull("run", "web1", "--job", "dumps")[0] == 0
-    state = states.load(world.folders, NAME)
+    state = state_file.load(world.folders, NAME)
     state.jobs["weekly"].last = Past(time.time(), "refused", "unknown-job")
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     code, out, _ = borgpull("status")
     assert code == 1 and "web1 weekly: failing" in out
     world.local(steps, expect="26h", borg=serve, jobs="[default]")
     code, out, _ = borgpull("status")
     assert code == 0 and "weekly" not in out and "web1 dumps: ok" in out
-    assert "weekly" in states.load(world.folders, NAME).jobs  # who looks changes nothing
+    assert "weekly" in state_file.load(world.folders, NAME).jobs  # who looks changes nothing
     assert borgpull("run", "web1")[0] == 0
-    state = states.load(world.folders, NAME)
+    state = state_file.load(world.folders, NAME)
     assert list(state.jobs) == ["default", "dumps"] and not state.alerts
 
 
@@ -263,7 +279,7 @@ def test_a_job_by_hand_that_fails_otherwise_is_remembered(world, borgpull, reaso
     world.local([["refuse", "refused", 77, reason]], borg=world.quiet_serve())
     remembered(world, default=(1, "ok", "create"))
     assert borgpull("run", "web1", "--job", "init")[0] == 2
-    assert states.load(world.folders, NAME).jobs["init"].last.reason == reason
+    assert state_file.load(world.folders, NAME).jobs["init"].last.reason == reason
 
 
 # ---- why the last run failed
@@ -316,11 +332,11 @@ def test_a_reason_of_the_gates_that_may_be_an_attack_is_critical(world, borgpull
 
 def test_what_a_person_has_accepted_is_a_failed_run_and_no_attack_any_more(world, borgpull) -> None:
     failed(world, borgpull, ["refuse", "refused", 77, "repository-replaced"])
-    state = states.load(world.folders, NAME)
+    state = state_file.load(world.folders, NAME)
     state.alert("repository-replaced", "x", time.time())
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     state.jobs["dumps"] = state.jobs["default"]
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     assert borgpull("forget", "web1", "--job", "dumps")[0] == 0
     assert "last run refused (repository-replaced), failing for" in borgpull("status")[1]
     assert borgpull("status")[1].splitlines()[0].endswith("POSSIBLE ATTACK")  # that was about something else
@@ -346,7 +362,7 @@ def test_another_host_key_is_no_host_that_is_away(world, borgpull) -> None:
         transcript.keep(Message("unframed", "WARNING", text))
         verdict = Verdict("failed", "ssh", 255, "ssh-failed")
         count(state, Ended("default", verdict, transcript, None, time.time()))
-        states.save(world.folders, NAME, state)
+        state_file.save(world.folders, NAME, state)
         world.local([], expect="26h")
         code, out, _ = borgpull("status")
         why = f"ssh-failed: {detail}" if detail else "ssh-failed"
@@ -357,10 +373,10 @@ def test_an_alert_that_may_be_an_attack_says_so(world, borgpull) -> None:
     world.local([], expect="26h")
     remembered(world, default=(1, "ok", "create"))
     for reason, attack in (("rpc-refused", True), ("config-changed", True), ("state-lost", False)):
-        state = states.load(world.folders, NAME)
+        state = state_file.load(world.folders, NAME)
         state.alerts.clear()
         state.alert(reason, "what it was", time.time())
-        states.save(world.folders, NAME, state)
+        state_file.save(world.folders, NAME, state)
         assert ("POSSIBLE ATTACK" in borgpull("status")[1]) is attack
         told = json.loads(borgpull("status", "--json")[1])
         assert (told["possible_attack"], told["alerts"][0]["possible_attack"]) == (attack, attack)
@@ -393,7 +409,7 @@ def test_a_window_that_is_refused_is_no_failed_backup(world, borgpull, reason) -
     remembered(world, default=(1, "ok", "create"))
     assert borgpull("window", "web1", "--for", "5h")[0] == 2
     assert borgpull("status")[:2] == (0, "web1 default: ok, last good 1 h 0 min ago\n")
-    assert states.load(world.folders, NAME).last.outcome == "ok"
+    assert state_file.load(world.folders, NAME).last.outcome == "ok"
 
 
 # ---- warnings that are expected

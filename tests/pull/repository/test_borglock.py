@@ -1,4 +1,4 @@
-"""borg's lock: what the dead have left goes, by name, and nothing else; judged by real borg."""
+"""borg's lock: what dead processes left is removed by name, and nothing else; judged by real borg."""
 
 import json
 import os
@@ -199,7 +199,7 @@ def test_a_lock_of_another_host_is_named_and_goes_when_a_person_says_so(world, b
     for _ in range(2):
         status, out, _ = borgpull("unlock", "web1")
         assert status == 1 and "process 4711 of host 'nas\\x1b@12', for" in out.replace("\\\\", "\\")
-        assert "'strange', which is no borg's" in out and "process 4713 of host 'nas@12'" in out
+        assert "'strange', which borg did not write" in out and "process 4713 of host 'nas@12'" in out
     assert borgpull("unlock", "web1", "--yes")[0] == 0
     assert not (repository / "lock.exclusive").exists()
     assert json.loads((repository / "lock.roster").read_text()) == {"shared": []}
@@ -215,7 +215,7 @@ def test_the_lock_of_a_borg_that_lives_here_stays_although_a_person_says_so(worl
         status, out, _ = borgpull("unlock", "web1")
         assert status == 1 and f"process {living.pid} of this machine ({words}), for" in out
         status, _, err = borgpull("unlock", "web1", "--yes")
-        assert status == 2 and "lives, and is a borg" in err and os.listdir(repository / "lock.exclusive")
+        assert status == 2 and "is a borg that runs" in err and os.listdir(repository / "lock.exclusive")
     finally:
         living.kill()
         living.wait()

@@ -10,8 +10,8 @@ import pytest
 from machines import full_disk
 
 from borgctl.pull.repository import copies, repo_config
-from borgctl.pull.run.session import Timeouts
-from borgctl.pull.state import state as states
+from borgctl.pull.run.timeouts import Timeouts
+from borgctl.pull.state import state_file
 from borgctl.pull.targets.paths import TargetName, host_id, lock
 
 NAME = TargetName("web1")
@@ -110,9 +110,9 @@ def test_a_config_that_was_lost_is_put_back_and_backups_go_on(world, borgpull, b
     assert os.stat(repository / "config").st_mode & 0o777 == 0o600
     assert not [name for name in os.listdir(repository) if name.endswith(".tmp") or name.startswith("lock")]
     assert check(world, borg, repository) == 0
-    state = states.load(world.folders, NAME)
+    state = state_file.load(world.folders, NAME)
     state.alerts = {}
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     assert [alert.reason for alert in world.run(target)[0].alerts] == []  # a person did it: no alert for that
     if lost == "another key":
         assert any(b"evil" in copy.content.data for copy in listed(world, "config"))

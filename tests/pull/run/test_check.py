@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull.run.check import status
+from borgctl.pull.run.check_result import status
 
 
 def offer(world, **changes: object) -> list:

@@ -1,4 +1,4 @@
-"""A borg subcommand that a person spells out: what is asked for, what it may do, and that it is nobody's backup."""
+"""A borg subcommand that a person spells out: what is asked for, what it may do, and that it is no backup."""
 
 import json
 import time
@@ -6,8 +6,8 @@ import time
 import pytest
 
 from borgctl.pull.run.spelled_out import read
-from borgctl.pull.state import state as states
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName, lock
 from borgctl.values import ArchiveName
@@ -20,7 +20,7 @@ NAME = TargetName("web1")
 def asked(world, borgpull):
     """Give a function that spells something out; it returns status, stdout, stderr and what the client was asked."""
     good = Past(time.time() - 3600, "ok")
-    states.save(world.folders, NAME, State(last=good, jobs={"default": Job(good, good, "create")}))
+    state_file.save(world.folders, NAME, State(last=good, jobs={"default": JobRecord(good, good, "create")}))
     (world.root / "repo/web1").mkdir()
     (world.root / "repo/web1/README").write_text("This is a Borg Backup repository.")
 

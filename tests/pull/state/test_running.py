@@ -1,4 +1,4 @@
-"""What a launcher is at now, and what broke off with it: the state remembers the start, not only the end."""
+"""What a launcher does now, and what broke off: the state has the start of a run, too."""
 
 import contextlib
 import json
@@ -8,11 +8,10 @@ import time
 
 import pytest
 
-from borgctl.pull.process.workdirs import room
-from borgctl.pull.state import running
-from borgctl.pull.state import state as states
-from borgctl.pull.state.running import Begun, Seen, marked
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.process.workdirs import workdir
+from borgctl.pull.state import running, state_file
+from borgctl.pull.state.running import Begun, Seen, mark
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
 
 NAME = TargetName("web1")
@@ -21,7 +20,7 @@ SAID = "web1 default: failing, last good 1 h 0 min ago, last run failed (broken-
 
 def good_before(world, name: TargetName = NAME) -> None:
     good = Past(time.time() - 3600, "ok")
-    states.save(world.folders, name, State(last=good, jobs={"default": Job(good, good, "create")}))
+    state_file.save(world.folders, name, State(last=good, jobs={"default": JobRecord(good, good, "create")}))
 
 
 def held(world, steps, *words: str):
@@ -44,7 +43,7 @@ def held(world, steps, *words: str):
 def killed(world, launcher) -> None:
     launcher.send_signal(signal.SIGKILL)
     launcher.communicate(timeout=60)
-    with room(world.folders):  # which clears that of a dead one
+    with workdir(world.folders):  # which clears that of a dead one
         pass
 
 
@@ -111,9 +110,9 @@ def test_a_run_that_ended_by_a_defect_of_the_launcher_has_broken_off(world, borg
 def test_a_run_whose_end_was_remembered_has_not_broken_off(world, borgpull) -> None:
     world.local([], expect="26h")
     begun = Begun("run", "default", time.time())
-    with contextlib.suppress(KeyboardInterrupt), marked(world.folders, NAME, begun):
+    with contextlib.suppress(KeyboardInterrupt), mark(world.folders, NAME, begun):
         good = Past(begun.time + 1, "ok")
-        states.save(world.folders, NAME, State(last=good, jobs={"default": Job(good, good, "create")}))
+        state_file.save(world.folders, NAME, State(last=good, jobs={"default": JobRecord(good, good, "create")}))
         raise KeyboardInterrupt
     assert running.seen(world.folders, NAME) == Seen(begun, alive=False)
     assert borgpull("status")[0] == 0
@@ -122,9 +121,9 @@ def test_a_run_whose_end_was_remembered_has_not_broken_off(world, borgpull) -> N
 def test_whoever_asks_makes_no_target_busy_and_sees_no_end_that_is_none(world) -> None:
     begun = Begun("run", "default", 1.0)
     assert running.seen(world.folders, NAME) is None
-    with marked(world.folders, NAME, begun) as fault:
+    with mark(world.folders, NAME, begun) as fault:
         assert fault is None and running.seen(world.folders, NAME) == Seen(begun, alive=True)
-        with marked(Folders(world.folders.config, f"{world.root}/other"), NAME, begun):
+        with mark(Folders(world.folders.config, f"{world.root}/other"), NAME, begun):
             pass
         assert running.seen(world.folders, NAME) == Seen(begun, alive=True)
     assert running.seen(world.folders, NAME) is None

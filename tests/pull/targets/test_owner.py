@@ -1,4 +1,4 @@
-"""Whose the launcher's folders are: root leaves nothing there that their owner cannot use, and is told who that is."""
+"""The owner of the launcher's directories: root leaves nothing there that they cannot use, and sees who they are."""
 
 import os
 import pwd

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull.state import state as states
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets import rename as renames
 from borgctl.pull.targets.paths import TargetName, lock
 from borgctl.values import Head
@@ -19,9 +19,9 @@ OLD, NEW = TargetName("web1"), TargetName("www")
 def target(world, borgpull):
     assert borgpull("add", "web1", "root@web1", "--repository", f"{world.root}/srv/web1")[0] == 0
     good = Past(time.time() - 3600, "ok")
-    state = State(head=Head(7, "a" * 64), last=good, jobs={"default": Job(good, good, "create")}, since=1.0)
+    state = State(head=Head(7, "a" * 64), last=good, jobs={"default": JobRecord(good, good, "create")}, since=1.0)
     state.alert("audit-broken", "x", 1.0)
-    states.save(world.folders, OLD, state)
+    state_file.save(world.folders, OLD, state)
     copies = Path(world.folders.copies(OLD))
     copies.mkdir()
     (copies / "config.1").write_text("key")
@@ -44,7 +44,7 @@ def test_all_that_a_target_has_goes_along_and_the_repository_stays(world, borgpu
     assert after == {name.replace("/web1", "/www"): content for name, content in before.items()}
     assert not [path for path in world.root.rglob("web1*") if "srv" not in path.parts]
     assert os.stat(world.folders.target(NEW)).st_mtime_ns == added
-    assert states.load(world.folders, NEW) == target
+    assert state_file.load(world.folders, NEW) == target
     assert (
         f"kept the repository where it is: {world.root}/srv/web1" in out
         and "on the client nothing has to change" in out
@@ -59,7 +59,7 @@ def test_a_name_that_is_taken_is_refused(world, borgpull, target, taken) -> None
     path.mkdir() if taken == "state/www" else path.write_text("x")
     before = everything(world)
     status, _, err = borgpull("rename", "web1", "www")
-    assert status == 2 and f"error: {path} is there already" in err
+    assert status == 2 and f"error: {path} exists already" in err
     assert everything(world) == before
 
 

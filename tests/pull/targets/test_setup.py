@@ -64,7 +64,7 @@ def test_add_never_overwrites(world, borgpull) -> None:
     status, _, err = borgpull("add", "web1", "other", "--repository", f"{world.root}/q/web1")
     assert status == 2
     assert "error: " in err
-    assert "is there already" in err
+    assert "exists already" in err
     assert {path: path.read_bytes() for path in world.root.rglob("*") if path.is_file()} == before
 
 

@@ -31,7 +31,7 @@ def test_each_mistake_of_an_invalid_file_is_named_at_its_place(path: Path) -> No
     with pytest.raises(Problems) as raised:
         targets.read(text, TargetName("web1"), FOLDERS)
     expected = re.findall(r"^# expect: (.*)$", text, re.MULTILINE)
-    assert sorted(map(str, raised.value.found)) == sorted(expected)
+    assert sorted(map(str, raised.value.all)) == sorted(expected)
 
 
 @pytest.mark.parametrize("path", sorted((HERE / "valid").iterdir()), ids=lambda path: path.stem)

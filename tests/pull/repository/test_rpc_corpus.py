@@ -1,15 +1,16 @@
-"""What both borgs really said (tests/corpora/rpc): it passes in its kind of session and in no narrower one."""
+"""What both borgs really sent (tests/corpora/rpc): it passes in its kind of session and in no narrower one."""
 
 import base64
 
 import pytest
 from stage import CORPORA
 
-from borgctl.pull.repository.rpc_rules import SESSIONS, Judge, Limits
-from borgctl.pull.repository.rpc_screen import Screen
+from borgctl.pull.repository.rpc_rules import Judge
+from borgctl.pull.repository.rpc_screen import RpcScreen
+from borgctl.pull.repository.rpc_sessions import SESSIONS, SessionLimits
 
 CORPUS = CORPORA / "rpc"
-LIMITS = Limits(b"/tmp/borgctl-rpc/repo", quota=1 << 20, puts=100, commits=10, deletes=None)
+LIMITS = SessionLimits(b"/tmp/borgctl-rpc/repo", quota=1 << 20, puts=100, commits=10, deletes=None)
 WINDOWS = {"window-read", "window-write", "window-passphrase", "window-delete"}
 READS = WINDOWS | {"read", "create", "prune"}
 CREATES = {"create", "prune", "window-write", "window-delete"}
@@ -33,7 +34,7 @@ def screened(name, session, step):
     """Return the screen after a recorded stream, given in pieces, and whether all of it passed."""
     data = base64.b64decode((CORPUS / name).read_bytes())
     assert data
-    screen, held, free, passed = Screen(Judge(SESSIONS[session], LIMITS, lambda: True, lambda _: False)), b"", 0, 0
+    screen, held, free, passed = RpcScreen(Judge(SESSIONS[session], LIMITS, lambda: True, lambda _: False)), b"", 0, 0
     for at in range(0, len(data), step):
         piece = data[at : at + step]
         through = min(free, len(piece))

@@ -1,4 +1,4 @@
-"""The guard as a process: what it passes byte for byte, what it tells, and how it ends."""
+"""The guard as a process: what it passes byte for byte, what it reports, and how it ends."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The objects of a repository, as its index has them."""
+"""The objects of a repository, by its index."""
 
 import struct
 

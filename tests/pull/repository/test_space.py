@@ -1,4 +1,4 @@
-"""A repository's disk that is full, or nearly: what is told, and that it can be compacted again. With real borg."""
+"""A repository's disk that is full, or nearly: the messages, and that it can be compacted again. With real borg."""
 
 import json
 import os
@@ -10,8 +10,8 @@ import pytest
 from borgctl.pull.repository import repo_config, reserve, space, transactions
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run import session
-from borgctl.pull.run.session import Timeouts
-from borgctl.pull.state import state as states
+from borgctl.pull.run.timeouts import Timeouts
+from borgctl.pull.state import state_file
 from borgctl.pull.targets.paths import TargetName, host_id
 
 MB = 1_000_000
@@ -59,7 +59,7 @@ def test_a_new_repository_keeps_a_part_of_its_disk_free_and_that_raises_no_alarm
     assert value(made) == f"additional_free_space = {USUAL}" and reserve.reserve(str(made)) == USUAL
     assert "3.4 MB of the disk of" in world.screen.getvalue() and "stay free" in world.screen.getvalue()
     assert run(world, borg, Path(__file__), "one").verdict.outcome == "ok"
-    assert not states.load(world.folders, TargetName("web1")).alerts
+    assert not state_file.load(world.folders, TargetName("web1")).alerts
     kept = repo_config.read(str(made)).lasting
     with reserve.lowered(str(made)):
         assert reserve.reserve(str(made)) == 0 and repo_config.read(str(made)).lasting == kept
@@ -101,8 +101,10 @@ def test_a_run_that_cannot_commit_is_not_started_and_the_hint_names_compact(worl
     assert (report.verdict.outcome, report.verdict.reason) == ("failed", "server-full")
     assert "11.0 MB free" in world.screen.getvalue() and "borgpull compact web1" in world.screen.getvalue()
     assert report.transcript.start is None
-    assert states.load(world.folders, TargetName("web1")).jobs["default"].last.reason == "server-full"
-    assert space.lacking(str(made), PRUNE) is None and space.lacking(str(made), GuardSession("read")) is None
+    assert state_file.load(world.folders, TargetName("web1")).jobs["default"].last.reason == "server-full"
+    assert (
+        space.missing_space(str(made), PRUNE) is None and space.missing_space(str(made), GuardSession("read")) is None
+    )
     (disk / "filler").unlink()
     assert run(world, borg, Path(__file__), "one").verdict.outcome == "ok"
 
@@ -112,7 +114,7 @@ def test_a_run_that_fills_the_disk_ends_before_nothing_is_left_and_leaves_no_res
 ) -> None:
     (world.root / "large").write_bytes(os.urandom(30 * MB))
     leave(disk, 24 * MB)
-    monkeypatch.setattr(session, "_LOOKS", 0.01)
+    monkeypatch.setattr(session, "_SPACE_INTERVAL", 0.01)
     report = run(world, borg, world.root / "large", "large", "--upload-ratelimit=8000")  # so that a look comes in time
     assert report.verdict.reason == "server-full"
     assert transactions.void(str(made))

@@ -1,4 +1,4 @@
-"""Every word that ssh and borg are started with."""
+"""The exact argv and environment of ssh and borg."""
 
 import os
 import subprocess

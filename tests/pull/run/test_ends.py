@@ -1,4 +1,4 @@
-"""How runs end: each way in which one side goes, hangs or is told to stop leaves nothing behind and tells the truth."""
+"""How runs end: whichever side ends, hangs or is stopped, nothing is left behind and the report is true."""
 
 import contextlib
 import json
@@ -21,8 +21,10 @@ from borgctl.pull.report.progress import Plain, Quiet
 from borgctl.pull.repository import guard
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run_all
-from borgctl.pull.run.session import Session, Timeouts
-from borgctl.pull.state import state as states
+from borgctl.pull.run.session import Session
+from borgctl.pull.run.timeouts import Timeouts
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
 
@@ -90,7 +92,17 @@ def test_a_client_that_ends_without_an_exit_line_has_failed(world, borg) -> None
 def test_a_refusal_is_told_with_its_reason_and_advice(world, borg) -> None:
     (report,) = world.run(world.local([["refuse", "refused", 77, "unknown-job"]], borg=borg))
     assert verdict(report) == ("refused", "gate", 77, "unknown-job")
-    assert "hint: the client's policy has no such job" in world.screen.getvalue()
+    hint = "hint: the client's policy has no such job; to see what it offers: borgpull test web1"
+    assert hint in world.screen.getvalue()
+
+
+def test_the_advice_on_an_unknown_job_names_those_that_the_client_has_run(world, borg) -> None:
+    past = Past(1.0, "ok")
+    jobs = {"default": JobRecord(past, past, "create"), "never-good": JobRecord(Past(1.0, "failed"))}
+    target = world.local([["refuse", "refused", 77, "unknown-job"]], borg=borg)
+    state_file.save(world.folders, target.name, State(jobs=jobs))
+    world.run(target)
+    assert "no such job; it has run: default; to see" in world.screen.getvalue()
 
 
 def test_an_endless_line_ends_the_run(world, borg) -> None:
@@ -447,7 +459,7 @@ def test_a_guard_that_is_killed_ends_the_run_and_lets_nothing_more_pass(world) -
     told = json.loads(out)
     assert (launcher.returncode, told["outcome"], told["reason"]) == (2, "failed", "guard-failed")
     assert told["passed"] is None
-    assert "the guard ended with status -9 and told nothing" in [message["text"] for message in told["messages"]]
+    assert "the guard ended with status -9 and reported nothing" in [message["text"] for message in told["messages"]]
     assert passed.read_bytes() == b""
     assert all(gone(pid, 0.1) for pid in ours)
 
@@ -463,9 +475,9 @@ def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world, mo
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ("cat", "the guard ended with status 0 and told nothing"),
+        ("cat", "the guard ended with status 0 and reported nothing"),
         ("cat; echo Traceback >&2", "the guard failed: Traceback"),
-        ("exit 1", "the guard ended with status 1 and told nothing"),
+        ("exit 1", "the guard ended with status 1 and reported nothing"),
         ('cat; echo \'{"event": "refused"}\' >&2; exit 3', 'the guard failed: {"event": "refused"}'),
     ],
 )
@@ -474,7 +486,7 @@ def test_without_a_guards_own_account_no_run_is_good(world, monkeypatch: pytest.
     (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve()))
     assert verdict(report) == ("failed", "launcher", None, "guard-failed")
     assert said in world.screen.getvalue()
-    assert [job.good for job in states.load(world.folders, TargetName(report.target)).jobs.values()] == [None]
+    assert [job.good for job in state_file.load(world.folders, TargetName(report.target)).jobs.values()] == [None]
 
 
 REFUSES = f"""

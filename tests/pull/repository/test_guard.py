@@ -1,4 +1,4 @@
-"""What the launcher asks of the guard, and what it takes from it."""
+"""The guard's argv, and the events that the launcher accepts from it."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from borgctl.pull.repository import guard
 from borgctl.pull.repository.guard import Events, Passed, Refused
 from borgctl.pull.repository.rpc_guard import parse
-from borgctl.pull.repository.rpc_rules import SESSIONS, Limits
+from borgctl.pull.repository.rpc_sessions import SESSIONS, SessionLimits
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read
@@ -32,7 +32,7 @@ def test_the_guard_reads_its_words_as_they_were_meant(deletes) -> None:
     words = guard.argv(TARGET, GuardSession("prune", deletes), 5_000_000)[len(guard.PROGRAM) :]
     session, name, limits = parse(words)
     assert (session, name) == (SESSIONS["prune"], "prune")
-    expected = Limits(b"/srv/borg/web1", 15_000_000 + (64 << 20), 200_000_000, 10_000, deletes)
+    expected = SessionLimits(b"/srv/borg/web1", 15_000_000 + (64 << 20), 200_000_000, 10_000, deletes)
     assert limits == expected
 
 

@@ -6,23 +6,13 @@ import rpc
 from borgctl.borg import nonces
 from borgctl.pull.repository import rpc_rules
 from borgctl.pull.repository.rpc_messages import METHODS, NEVER
-from borgctl.pull.repository.rpc_rules import (
-    ENTRY,
-    FARTHEST_JUMP,
-    FILE,
-    LARGEST_NONCE,
-    LONGEST_STEP,
-    REMEMBERED,
-    RULES,
-    SESSIONS,
-    Judge,
-    Limits,
-)
-from borgctl.pull.repository.rpc_screen import Screen
+from borgctl.pull.repository.rpc_rules import ENTRY, FARTHEST_JUMP, FILE, LARGEST_NONCE, LONGEST_STEP, REMEMBERED, Judge
+from borgctl.pull.repository.rpc_screen import RpcScreen
+from borgctl.pull.repository.rpc_sessions import RULES, SESSIONS, SessionLimits
 
 PATH = "/srv/borg/web1"
 ONE, OTHER = b"1" * 32, b"2" * 32
-LIMITS = Limits(PATH.encode(), quota=1 << 30, puts=1000, commits=10)
+LIMITS = SessionLimits(PATH.encode(), quota=1 << 30, puts=1000, commits=10)
 READING = {"negotiate", "open", "load_key", "get", "list", "scan", "__len__", "check", "rollback"}
 READING |= {"get_free_nonce", "commit_nonce_reservation"}
 MAY = {
@@ -57,7 +47,7 @@ def talk(session, *messages, limits=LIMITS, opening=None, vacant=True, known=())
     """Say it all; return the rule that refused, or the facts."""
     create = SESSIONS[session].create
     opened = opening or rpc.opening(PATH, create=create)
-    screen = Screen(Judge(SESSIONS[session], limits, lambda: vacant, lambda id_: id_ in known))
+    screen = RpcScreen(Judge(SESSIONS[session], limits, lambda: vacant, lambda id_: id_ in known))
     data = b"".join((rpc.negotiate(), opened, *messages))
     passing = screen.measure(data)
     if screen.refusal is not None:
@@ -135,7 +125,7 @@ def test_a_session_is_opened_once_and_in_turn(session):
 
 def test_open_comes_after_negotiate():
     for first in (rpc.opening(PATH), rpc.opening(PATH).replace(b"\xa1i\x02", b"\xa1i\x01"), rpc.call(1, "load_key")):
-        screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
+        screen = RpcScreen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
         assert screen.measure(first) == 0
         assert screen.refusal.rule == "order"
 
@@ -301,7 +291,7 @@ def test_puts_and_commits_are_counted():
 
 
 def test_nothing_is_allowed_that_the_launcher_did_not_say():
-    bare = Limits(PATH.encode())
+    bare = SessionLimits(PATH.encode())
     assert talk("create", *numbered(putting(ONE, b"")), limits=bare) == "puts"
     assert talk("create", *numbered(COMMIT), limits=bare) == "commits"
     assert talk("prune", *numbered(deleting(ONE)), limits=bare) == "delete"
@@ -323,7 +313,7 @@ def test_a_committed_manifest_is_one_put_since_the_last_commit_and_not_rolled_ba
 
 
 def test_after_a_refusal_nothing_passes():
-    screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
+    screen = RpcScreen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
     before = rpc.negotiate() + rpc.opening(PATH) + rpc.call(3, "load_key")
     assert screen.measure(before + rpc.call(4, "destroy") + rpc.call(5, "load_key")) == len(before)
     assert screen.measure(rpc.call(4, "load_key")) == screen.measure(rpc.call(5, "load_key")) == 0
@@ -334,7 +324,7 @@ def test_after_a_refusal_nothing_passes():
     "tail", [b"\xa4wait\xc2", b"\xa4wait\xc0", b"\xa4want\xc3", b"\x83\xa1i\x04\xa1m", b"\xc3", b"\0"]
 )
 def test_a_put_that_is_waited_for_ends_as_borg_ends_it(tail):
-    screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
+    screen = RpcScreen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
     whole = rpc.put(3, rpc.MANIFEST, b"data", wait=True)
     data = rpc.negotiate() + rpc.opening(PATH) + whole[:-6]
     assert screen.measure(data + tail) == len(data)
@@ -342,7 +332,7 @@ def test_a_put_that_is_waited_for_ends_as_borg_ends_it(tail):
 
 
 def test_a_word_behind_the_data_may_come_piece_by_piece():
-    screen = Screen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
+    screen = RpcScreen(Judge(SESSIONS["create"], LIMITS, lambda: False, lambda _: False))
     whole = rpc.put(3, rpc.MANIFEST, b"data", wait=True)
     data = rpc.negotiate() + rpc.opening(PATH) + whole[:-6]
     assert screen.measure(data) == len(data)

@@ -1,4 +1,4 @@
-"""--all: every target has its turn, and one that cannot be used keeps no other back."""
+"""--all: every target runs, and one that cannot be used does not stop the others."""
 
 import json
 import os
@@ -46,5 +46,5 @@ def test_status_tells_of_every_target_with_and_without_all(world, borgpull, thre
 def test_no_target_is_no_word_for_all(world, borgpull, three, command) -> None:
     for words in ((), ("web1", "--all")):
         status, _, err = borgpull(command, *words)
-        assert status == 2 and "name targets or say --all" in err
+        assert status == 2 and "name targets or give --all" in err
     assert borgpull("status", "web1", "--all")[0] == 2 and not three.exists()

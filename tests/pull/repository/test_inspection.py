@@ -1,4 +1,4 @@
-"""Is the repository there, and is it the one that was backed up to? Judged with real borg and its real config."""
+"""Is the repository there, and is it the one with the backups? Judged with real borg and its real config."""
 
 import json
 import os
@@ -11,9 +11,9 @@ from machines import full_disk
 
 from borgctl.pull.repository import inspection as repositories
 from borgctl.pull.repository import repo_config
-from borgctl.pull.run.session import Timeouts
-from borgctl.pull.state import state as states
-from borgctl.pull.state.state import Job, Past, State
+from borgctl.pull.run.timeouts import Timeouts
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.paths import TargetName
 
 NAME = TargetName("web1")
@@ -32,7 +32,7 @@ def target(world, borg, repository):
 
 
 def kept(world) -> State:
-    return states.load(world.folders, NAME)
+    return state_file.load(world.folders, NAME)
 
 
 def another(world, borg: str, place: Path) -> None:
@@ -151,8 +151,8 @@ def test_init_is_started_only_where_no_repository_is_known(world, borgpull, targ
     assert status == 2 and "web1 init: refused (launcher: repository-known)" in err and "forget web1" in err
     assert not os.path.exists(f"{world.root}/started")
     state = kept(world)
-    state.jobs["make"] = Job(Past(1.0, "failed"), None, "init")  # what it does is what its client said of it
-    states.save(world.folders, NAME, state)
+    state.jobs["make"] = JobRecord(Past(1.0, "failed"), None, "init")  # what it does is what its client said of it
+    state_file.save(world.folders, NAME, state)
     assert json.loads(borgpull("run", "--json", "web1", "--job", "make")[1])["reason"] == "repository-known"
     borgpull("forget", "web1", "--repository")
     assert json.loads(borgpull("run", "--json", "web1", "--job", "init")[1])["reason"] == "repository-known"
@@ -214,7 +214,7 @@ def test_a_repository_that_goes_away_during_a_run_makes_that_run_a_failure(world
 def test_a_state_of_an_earlier_version_knows_that_there_was_a_repository(world, target, repository) -> None:
     state = kept(world)
     state.repository = None
-    states.save(world.folders, NAME, state)
+    state_file.save(world.folders, NAME, state)
     without_config(repository)
     assert world.run(target)[0].verdict.reason == "repository-gone"
 

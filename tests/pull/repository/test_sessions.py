@@ -1,13 +1,13 @@
-"""What kind of session a job or a window gets, by what the server says of it."""
+"""What kind of session a job or a window gets, by the server's files and options."""
 
 from pathlib import Path
 
 import pytest
 from stage import CORPORA
 
-from borgctl.pull.repository.rpc_rules import SESSIONS
+from borgctl.pull.repository.rpc_sessions import SESSIONS
 from borgctl.pull.repository.sessions import WINDOWS, GuardSession, bounds, session_for, window_session
-from borgctl.pull.run import run_call
+from borgctl.pull.run import call_session
 from borgctl.pull.state.state import State
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read
@@ -46,8 +46,8 @@ def test_the_kind_follows_from_the_target_file_and_from_what_is_there(jobs, job,
 def test_a_repository_that_is_remembered_is_not_begun_anew_where_it_is_gone(state) -> None:
     target = read(LEAST, TargetName("web1"), FOLDERS)
     assert not Path(str(target.repository)).exists()
-    assert run_call.session_of(target, JobName("default"), state) == GuardSession("create")
-    assert run_call.session_of(target, JobName("default"), State()) == GuardSession("init")
+    assert call_session.session_of(target, JobName("default"), state) == GuardSession("create")
+    assert call_session.session_of(target, JobName("default"), State()) == GuardSession("init")
 
 
 def test_the_guard_knows_every_kind() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from borgctl.pull.repository.contents import contents
 from borgctl.pull.repository.inspection import begin, inspect
-from borgctl.pull.state import state as states
+from borgctl.pull.state import state_file
 from borgctl.pull.state.state import State
 from borgctl.pull.targets.paths import TargetName, lock
 
@@ -22,7 +22,7 @@ def by_hand(world, borg: str, *words: object) -> None:
 
 
 def kept(world, name: str = "web1") -> State:
-    return states.load(world.folders, TargetName(name))
+    return state_file.load(world.folders, TargetName(name))
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
-"""A client's messages: borg's own are read to the byte, everything else is refused as soon as it can be told."""
+"""A client's messages: borg's own are read to the byte, everything else is refused as early as possible."""
 
 import pytest
 import rpc
 
 from borgctl.pull.repository import rpc_messages
-from borgctl.pull.repository.rpc_messages import LARGEST_BODY, Message, Refused, read
+from borgctl.pull.repository.rpc_messages import LARGEST_BODY, RpcMessage, read
+from borgctl.pull.repository.rpc_reader import RpcRefused
 
 ID = bytes(range(32))
 PATH = "/srv/borg/web1"
@@ -47,7 +48,7 @@ def test_a_message_of_borgs_is_read_whole_and_never_before_its_last_byte(name):
 def test_a_put_is_read_with_its_head(size, number):
     packed = rpc.put(number, ID, bytes(size))
     head = len(packed) - size
-    assert read(packed[:head]) == Message("put", number, (ID, size), len(packed))
+    assert read(packed[:head]) == RpcMessage("put", number, (ID, size), len(packed))
     assert [read(packed[:end]) for end in range(head)] == [None] * head
 
 
@@ -63,12 +64,12 @@ def test_the_short_way_for_puts_is_the_long_way():
         for size in (0, 31, 32, 65535, 65536):
             for more in ({}, {"wait": True}):
                 packed = rpc.put(number, ID, bytes(size), **more)
-                assert rpc_messages._call(rpc_messages._Reader(packed, 0)) == read(packed)
+                assert rpc_messages._call(rpc_messages.Reader(packed, 0)) == read(packed)
 
 
 @pytest.mark.parametrize("method", rpc_messages.NEVER)
 def test_what_no_session_may_say_is_told_by_its_name(method):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RpcRefused) as refused:
         read(rpc.call(3, method))
     assert (refused.value.method, refused.value.rule) == (method, "never")
 
@@ -133,7 +134,7 @@ STRANGE = {
 
 @pytest.mark.parametrize("name", STRANGE)
 def test_what_borg_does_not_say_is_refused(name):
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RpcRefused) as refused:
         read(STRANGE[name])
     assert refused.value.rule in {"encoding", "size"}
     assert refused.value.method in {*rpc_messages.METHODS, "unknown"}
@@ -146,7 +147,7 @@ def test_a_put_whose_head_is_changed_is_another_put_or_none(place):
         changed = packed[:place] + bytes([byte]) + packed[place + 1 :]
         try:
             message = read(changed)
-        except Refused:
+        except RpcRefused:
             continue
         waited = {"wait": True} if message and message.tail else {}
         assert message is None or rpc.put(message.number, message.arguments[0], b"", **waited).startswith(changed)

@@ -1,0 +1,76 @@
+"""The commands about a target's repository, which the server does itself: compact, copies, unlock."""
+
+import json
+import time
+from typing import Annotated
+
+import typer
+
+from borgctl.pull.commands.arguments import All, Json, TargetArgument, Targets, chosen, for_each
+from borgctl.pull.process.signals import Stop
+from borgctl.pull.report import progress
+from borgctl.pull.repository import copies as config_copies
+from borgctl.pull.repository import unlock as lock_removal
+from borgctl.pull.run import compact as compaction
+from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.targets.targets import load
+from borgctl.text import printable_excerpt
+
+
+def compact(context: typer.Context, targets: Targets = None, all: All = False) -> None:
+    """Free the space that pruning has marked, by borg's compact, run by the server itself.
+
+    It is refused while an alert of the target stands: until then what was deleted can be brought back.
+
+    Example: borgpull compact web1
+    """
+    texts, view = chosen(context.obj, targets, every=all), progress.screen(json=False)
+    with Stop() as stop:
+        status = for_each(context.obj, texts, stop, lambda target: compaction.compact(context.obj, target, view, stop))
+    raise typer.Exit(status)
+
+
+def copies(
+    context: typer.Context,
+    name: TargetArgument,
+    put_back: Annotated[
+        int | None,
+        typer.Option("--put-back", metavar="N", help="write this copy into the repository, and copy what is there"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the copies of a repository's config, which holds its key, and of its nonce; or put one back into its place.
+
+    Example: borgpull copies web1        borgpull copies web1 --put-back 3
+    """
+    target = load(context.obj, TargetName(name))
+    if put_back is not None:
+        copy = config_copies.put_back(context.obj, target, put_back, time.time())
+        print(
+            f"{target.name}: copy {copy.number} is {target.repository}/{copy.file} again; what was there is a copy now"
+        )
+        return
+    for entry in config_copies.overview(context.obj, target):
+        print(json.dumps(entry) if as_json else config_copies.sentence(entry))
+
+
+def unlock(
+    context: typer.Context,
+    name: TargetArgument,
+    really: Annotated[bool, typer.Option("--yes", help="remove it")] = False,
+) -> None:
+    """Show who holds borg's lock of the repository, and since when; with --yes remove it, unless a borg here has it.
+
+    Exit status: 0 it is not locked, or not any more; 1 it is.
+
+    Example: borgpull unlock web1        borgpull unlock web1 --yes
+    """
+    target = load(context.obj, TargetName(name))
+    holders = lock_removal.unlock(context.obj, target, really=really, now=time.time())
+    for holder in holders:
+        print(printable_excerpt(f"{target.name}: {'was' if really else 'is'} locked by {holder}"))
+    if not holders:
+        print(f"{target.name}: nobody holds the lock of {target.repository}")
+    elif not really:
+        print(f"{target.name}: if that has ended, remove the lock: borgpull unlock {target.name} --yes")
+    raise typer.Exit(1 if holders and not really else 0)

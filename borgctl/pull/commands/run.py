@@ -1,0 +1,156 @@
+"""The commands that call a client: run, borg, test, window."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from borgctl.console import text as console_text
+from borgctl.errors import BadValue
+from borgctl.pull.commands.arguments import All, Json, TargetArgument, Targets, chosen, for_each
+from borgctl.pull.commands.output import complain, print_behind, print_report
+from borgctl.pull.process.signals import Stop
+from borgctl.pull.report import progress
+from borgctl.pull.report.outcome import exit_status
+from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.report import RunReport
+from borgctl.pull.repository.sessions import WINDOWS
+from borgctl.pull.run import check as run_check
+from borgctl.pull.run import dry_run as run_dry_run
+from borgctl.pull.run import spelled_out
+from borgctl.pull.run import window as windows
+from borgctl.pull.run.check_result import status as check_status
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.run import run_all
+from borgctl.pull.run.timeouts import Timeouts
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import Target, load
+from borgctl.values import JobName, choice, duration
+
+_NARROWEST = 40  # columns of a check behind its target's name
+
+
+def run(
+    context: typer.Context,
+    targets: Targets = None,
+    all: All = False,
+    job: Annotated[
+        list[str] | None,
+        typer.Option(metavar="JOB", help="this job and not those of the target file; may be repeated"),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be started, and start nothing")] = False,
+    as_json: Json = False,
+) -> None:
+    """Back up: ask each target's client for its jobs, and serve them the repository.
+
+    Example: borgpull run --all        borgpull run web1 --job prune
+    """
+    texts = chosen(context.obj, targets, every=all)
+    jobs = tuple(JobName(text) for text in dict.fromkeys(job or ()))
+    if dry_run:
+        raise typer.Exit(_dry_run(context.obj, texts, jobs, as_json))
+    outcomes, view = [], progress.screen(as_json)
+    with Stop() as stop:
+        for report in run_all(_launcher(context.obj, view, stop), texts, jobs):
+            outcomes.append(_outcome(report))
+            try:
+                print_report(report, as_json)
+            except OSError as error:  # nobody reads stdout any more, or the disk is full: the other runs go on
+                progress.silence(sys.stdout)
+                view.end(f"error: stdout: {error.strerror}")
+                outcomes.append("untold")
+        if stop.name is not None:
+            outcomes.append("stopped")
+    raise typer.Exit(exit_status(outcomes))
+
+
+def _launcher(folders: Folders, screen: Screen, stop: Stop) -> Launcher:
+    return Launcher(folders, screen, stop, Timeouts())
+
+
+def _outcome(report: RunReport) -> str:
+    return "warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome
+
+
+def _dry_run(folders: Folders, texts: list[str], jobs: tuple[JobName, ...], as_json: bool) -> int:
+    status = 0
+    for text in texts:
+        try:
+            print(*run_dry_run.lines(folders, load(folders, TargetName(text)), jobs, as_json), sep="\n")
+        except (PullError, BadValue) as error:
+            complain(error)
+            status = 2
+    return status
+
+
+def borg(
+    context: typer.Context,
+    name: TargetArgument,
+    words: Annotated[
+        list[str],
+        typer.Argument(metavar="WORD", help="after --: the subcommand and its words", show_default=False),
+    ],
+    deletes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="for a prune: how many objects it may delete", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask for a borg subcommand, spelled out, where the client's policy offers it ('commands').
+
+    It does not change what 'status' says of the target: for a nightly backup the client's policy has jobs.
+
+    Example: borgpull borg web1 -- list ::web1-default-2026-11-30
+    """
+    target, order, view = load(context.obj, TargetName(name)), spelled_out.read(words), progress.screen(as_json)
+    with Stop() as stop:
+        report = spelled_out.ask(_launcher(context.obj, view, stop), target, order, deletes)
+    print_report(report, as_json)
+    raise typer.Exit(exit_status([_outcome(report)]))
+
+
+def check(context: typer.Context, targets: Targets = None, all: All = False, as_json: Json = False) -> None:
+    """Check whether a pull would work: ssh, keys, policy, jobs, repository, clocks. Nothing is run or changed.
+
+    Example: borgpull test web1
+    """
+    with Stop() as stop:
+        launcher = _launcher(context.obj, progress.Quiet(), stop)
+        texts = chosen(context.obj, targets, every=all)
+        status = for_each(context.obj, texts, stop, lambda target: _print_checks(launcher, target, as_json))
+    raise typer.Exit(status)
+
+
+def _print_checks(launcher: Launcher, target: Target, as_json: bool) -> int:
+    levels = []
+    for check in run_check.probe(launcher, target):
+        levels.append(check.level)
+        if as_json:
+            print(json.dumps({"target": str(target.name), **check.plain}), flush=True)
+            continue
+        head = f"{target.name}: "
+        for line in check.lines(max(_NARROWEST, console_text.width() - len(head))):
+            print_behind(head, line)
+        sys.stdout.flush()
+    return check_status(levels)
+
+
+def window(
+    context: typer.Context,
+    target: TargetArgument,
+    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="how long: 90s, 2h")] = "30m",
+    allow: Annotated[str, typer.Option(metavar="WHAT", help="read, write, passphrase or delete; one of them")] = "read",
+) -> None:
+    """Open a restore window: let the client's own admin use the repository for a while, one command after the other.
+
+    Ctrl-C closes it. The target is busy for others until then.
+
+    Example: borgpull window web1 --for 30m, and on the client: borgctl window -- borg list
+    """
+    name, seconds, what = TargetName(target), duration(lasting), choice(allow, WINDOWS)
+    with Stop() as stop:
+        launcher = _launcher(context.obj, progress.screen(json=False), stop)
+        status = windows.hold(launcher, load(context.obj, name), seconds, what)
+    raise typer.Exit(status)

@@ -1,0 +1,58 @@
+"""Call session: what the client may say to the repository in one call, and the programs that serve it.
+
+serve_to(launcher, call, starts(launcher, target, session_of(target, job, state), path), transcript, seconds).run()
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+from borgctl.pull.client import client_command
+from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.process.children import ChildProcess
+from borgctl.pull.process.pipes import Starts
+from borgctl.pull.repository import guard, serve, transactions
+from borgctl.pull.repository.sessions import GuardSession, session_for
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.session import Session
+from borgctl.pull.state.state import State
+from borgctl.pull.targets.targets import Target
+from borgctl.values import JobName
+
+
+def session_of(target: Target, job: JobName, state: State) -> GuardSession:
+    """Return what the client may say in a run of this job, by what is there and what is remembered."""
+    return session_for(target, job, is_known(target, state))
+
+
+def is_known(target: Target, state: State) -> bool:
+    """Tell whether there is a repository, or there once was one."""
+    return transactions.is_there(str(target.repository)) or state.knows_repository
+
+
+def starts(launcher: Launcher, target: Target, session: GuardSession, path: str) -> Starts:
+    """Return what starts the guard of this session, and serve."""
+    guarded = guard.argv(target, session, transactions.used(str(target.repository)))
+    return Starts(
+        guard=partial(ChildProcess, guarded, guard.environment(path)),
+        serve=partial(ChildProcess, serve.argv(target), serve.environment(launcher.folders, target, path)),
+    )
+
+
+def serve_to(
+    launcher: Launcher,
+    call: client_command.Call,
+    starts: Starts | None,
+    transcript: Transcript,
+    seconds: float,
+    room: Callable[[], bool] = lambda: True,
+) -> Session:
+    """Return the session of a call, ready to run; `starts` is None for hello, `room` asks for disk space."""
+    return Session(
+        call,
+        starts,
+        transcript=transcript,
+        screen=launcher.screen,
+        seconds=seconds,
+        patience=launcher.patience,
+        room=room,
+    )

@@ -1,0 +1,120 @@
+"""State file: a target's state as one JSON file, which is replaced whole.
+
+    STATE/NAME/state.json      the head of the client's audit log, each job's last and last good run, alerts,
+                               which repository it is
+
+Whoever changes it holds the target's lock; a reader sees the old file or the new one. A file that cannot be read is put
+aside. That is an alert, and no reason to make no backup.
+
+    state = load(folders, name); save(folders, name, state)
+"""
+
+import dataclasses
+import json
+import os
+import re
+from typing import Any
+
+from borgctl.errors import BadValue
+from borgctl.fs import atomic
+from borgctl.pull.client import frame_fields
+from borgctl.pull.state.state import Acceptance, Alert, JobRecord, Past, State
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.values import Head, JobName
+
+LARGEST = 1 << 20  # bytes
+
+
+def load(folders: Folders, name: TargetName) -> State:
+    """Read a target's state: an empty one where there is none, one with an alert where it cannot be read."""
+    path = folders.memory(name)
+    try:
+        with open(path, "rb") as file:
+            return _read(file.read(LARGEST + 1))
+    except FileNotFoundError:
+        return State()
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, BadValue) as error:
+        state = State(lost=True)
+        state.alert("state-lost", f"{path} cannot be read: {type(error).__name__}", os.path.getmtime(path))
+        return state
+
+
+def save(folders: Folders, name: TargetName, state: State) -> None:
+    """Write a target's state to disk; keep a file that could not be read as state.json.broken."""
+    path = folders.memory(name)
+    atomic.directories(os.path.dirname(path))
+    content = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
+    del content["lost"]
+    aside = f"{os.path.basename(path)}.broken" if state.lost else None
+    atomic.replace(path, json.dumps(content, indent=1).encode("ascii"), aside=aside)
+
+
+def _read(data: bytes) -> State:
+    whole = json.loads(data.decode("ascii"))
+    if whole["version"] != 1:
+        raise ValueError
+    return State(
+        head=None if whole["head"] is None else Head.read(whole["head"]),
+        since=None if whole.get("since") is None else _number(whole["since"]),
+        last=_past(whole["last"]),
+        jobs={str(JobName(name)): _job(job) for name, job in whole["jobs"].items()},
+        alerts={_text(name): _alert(alert) for name, alert in whole["alerts"].items()},
+        accepted=[
+            Acceptance(
+                _number(entry["time"]), _text(entry["by"]), _text(entry["reason"]), tuple(map(_text, entry["alerts"]))
+            )
+            for entry in whole["accepted"]
+        ],
+        config=None if whole.get("config") is None else _text(whole["config"]),
+        linked=whole.get("linked") is True,
+        repository=_id(whole.get("repository")),
+        untried_key=whole.get("untried_key") is True,
+        contents=None if whole.get("contents") is None else _text(whole["contents"]),
+    )
+
+
+def _id(value: object) -> str | None:
+    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", _text(value)):
+        raise ValueError
+    return None if value is None else str(value)
+
+
+def _past(entry: Any) -> Past | None:  # noqa: ANN401 - JSON
+    if entry is None:
+        return None
+    reason, detail, run = (
+        None if (word := entry.get(key)) is None else _text(word) for key in ("reason", "detail", "run")
+    )
+    since = None if entry.get("since") is None else _number(entry["since"])
+    return Past(_number(entry["time"]), _text(entry["outcome"]), reason, detail, since, run)
+
+
+def _job(entry: Any) -> JobRecord:  # noqa: ANN401
+    last, command = _past(entry["last"]), entry["command"]
+    if last is None:
+        raise ValueError
+    passed = entry.get("passed")
+    return JobRecord(
+        *(last, _past(entry["good"]), None if command is None else _text(command)),
+        None if passed is None else {_text(name): int(count) for name, count in passed.items()},
+        frame_fields.all_counts(*(entry.get("pruned") or (None, None))),
+        by_hand if (by_hand := entry.get("by_hand")) in (True, False) else None,
+        None if entry.get("files") is None else int(_number(entry["files"])),
+    )
+
+
+def _alert(entry: Any) -> Alert:  # noqa: ANN401
+    numbers = (_number(entry["time"]), int(_number(entry["count"])), _number(entry["latest"]))
+    return Alert(_text(entry["reason"]), _text(entry["text"]), *numbers)
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e12:
+        raise TypeError
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
