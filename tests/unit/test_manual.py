@@ -117,6 +117,12 @@ def plain(text):
     return re.sub(r"['`*]", "", " ".join(text.split()))
 
 
+@each_command
+def test_help_and_page_begin_with_the_same_sentence(name, words, command):
+    firsts = [plain(text).partition(". ")[0].rstrip(".") for text in (command.help, section_of(name, words)[1])]
+    assert firsts[0] == firsts[1]
+
+
 @each_of_borgctls
 def test_help_and_page_describe_a_command_in_the_same_words(name, words, command):
     page = plain(re.split(r"^(?:- |```)", section_of(name, words)[1], flags=re.MULTILINE)[0])
