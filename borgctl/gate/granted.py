@@ -19,8 +19,8 @@ from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate import transport
 from borgctl.gate.invocation import Invocation, accept, brief
-from borgctl.gate.outcome import RunResult
 from borgctl.gate.run import Runner
+from borgctl.gate.run_result import RunResult
 from borgctl.gate.stdio import ProtocolFds
 from borgctl.gate.window import Window
 from borgctl.policy.decide import Decision

@@ -12,8 +12,8 @@ from borgctl.audit.log import Log
 from borgctl.audit.warned_files import WarnedFiles
 from borgctl.data_class import dataclass, field
 from borgctl.errors import BorgctlError
-from borgctl.gate.outcome import RunResult, by_gate
 from borgctl.gate.output import Output
+from borgctl.gate.run_result import RunResult, by_gate
 from borgctl.policy import locations
 from borgctl.values import Head
 from borgctl.wire import frames

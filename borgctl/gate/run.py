@@ -23,12 +23,12 @@ from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate.child_streams import Stream, start
 from borgctl.gate.hooks import Hooks
-from borgctl.gate.outcome import RunResult, by_gate, instead
+from borgctl.gate.outcome import verdict
 from borgctl.gate.output import Output
 from borgctl.gate.relay_listener import RelayListener
+from borgctl.gate.run_result import RunResult, by_gate, instead
 from borgctl.gate.supervise import Watch
 from borgctl.gate.transport import Connection
-from borgctl.gate.verdict import verdict
 from borgctl.policy.locations import home
 from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, process_tree, spawn

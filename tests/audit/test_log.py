@@ -21,7 +21,7 @@ from borgctl.audit import record as audit_record
 from borgctl.audit.chain import link
 from borgctl.audit.log import Log
 from borgctl.cli.log.read import lines
-from borgctl.cli.log.verify import verified
+from borgctl.cli.log.verify import verify
 from borgctl.errors import BorgctlError
 from borgctl.values import Head
 from borgctl.wire.hashchain import MOST, follows
@@ -200,7 +200,7 @@ def test_a_torn_record_is_in_the_chain_and_its_number_is_not_used_up(path):
         2,
         3,
     ]
-    assert verified([str(path)], []).status == 1  # odd, and no more
+    assert verify([str(path)], []).status == 1  # odd, and no more
 
 
 # ---- rotation
@@ -226,7 +226,7 @@ def test_a_log_whose_old_part_went_elsewhere_goes_on(path, tmp_path):
     appended(path, {"type": "a"}, {"type": "b"})
     os.rename(path, tmp_path / "elsewhere")
     appended(path, {"type": "c"})
-    assert verified([str(tmp_path / "elsewhere"), str(path)], []).status == 0
+    assert verify([str(tmp_path / "elsewhere"), str(path)], []).status == 0
 
 
 def test_a_log_that_is_copied_and_truncated_goes_on(path):
@@ -245,7 +245,7 @@ def test_what_is_lost_between_copy_and_truncation_is_found(path):
     appended(path, {"type": "lost"})
     os.truncate(path, 0)
     appended(path, {"type": "c"})
-    (bad,) = verified([str(path)], []).walk.bad
+    (bad,) = verify([str(path)], []).check.bad
     assert (bad.sequence, bad.text) == (3, "missing before record 4: 3")
 
 
@@ -291,7 +291,7 @@ def test_a_flood_of_refusals_is_counted_and_the_log_stays_small(path):
     assert [one["type"] for one in told] == ["refuse"] * 100 + ["alert", "refuse"]
     assert told[100]["reason"] == "refusals-counted" and told[101]["key"] == "SHA256:b"
     assert path.stat().st_size < 200_000 and heads[-1].sequence == 101
-    assert verified([str(path)], []).counted == 1899
+    assert verify([str(path)], []).counted == 1899
 
 
 def test_the_count_is_told_within_the_hour(path, monkeypatch):
@@ -467,7 +467,7 @@ def test_an_old_log_is_continued_by_one_record_that_says_so(path, beside, rotate
     if rotated:
         os.rename(path, f"{path}.1")
     appended(path, {"type": "a"}, {"type": "b"})
-    proof = verified([str(path)], heads)
+    proof = verify([str(path)], heads)
     assert proof.status == (1 if torn else 0), proof.lines
     told = [json.loads(line) for line in path.read_bytes().splitlines() if b'"chain"' in line]
     assert [(one["sequence"], one["type"]) for one in told] == [(4, "chain"), (5, "a"), (6, "b")]
@@ -492,12 +492,12 @@ def test_an_old_record_that_was_changed_is_found_behind_the_new_ones(path):
     heads = old(path, 3)
     appended(path, {"type": "a"})
     path.write_bytes(path.read_bytes().replace(b'"exit"', b'"edit"', 1))
-    assert verified([str(path)], []).plain["bad"] == 1
+    assert verify([str(path)], []).plain["bad"] == 1
     path.write_bytes(path.read_bytes().replace(b'"edit"', b'"exit"', 1))
-    assert verified([str(path)], heads).status == 0
+    assert verify([str(path)], heads).status == 0
     whole = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*whole[:2], whole[2].replace(b'"exit"', b'"edit"'), *whole[3:]]))
-    assert verified([str(path)], []).plain["bad"] == 3
+    assert verify([str(path)], []).plain["bad"] == 3
 
 
 def test_records_of_an_older_gate_among_the_new_ones_are_odd_and_proved(path):
@@ -508,7 +508,7 @@ def test_records_of_an_older_gate_among_the_new_ones_are_odd_and_proved(path):
         file.write(line % hashlib.sha256(last).hexdigest().encode())
     (path.parent / "audit.jsonl.head").unlink()
     appended(path, {"type": "b"})
-    proof = verified([str(path)], [])
+    proof = verify([str(path)], [])
     assert proof.status == 1 and "written by an older gate" in "\n".join(proof.lines)
     assert [json.loads(line)["type"] for line in path.read_bytes().splitlines()] == ["a", "exit", "chain", "b"]
 
@@ -594,6 +594,8 @@ def test_an_ordinary_users_usual_directories_are_made_with_the_log(tmp_path):
 WRITER = """
 import sys
 from borgctl.audit.log import Log
+from borgctl.cli.log.read import lines
+from borgctl.cli.log.verify import verify
 log = Log.open(sys.argv[1], syslog=False)
 for number in range(int(sys.argv[3])):
     log.append({"type": "x", "writer": sys.argv[2], "number": number, "pad": "x" * 500})
@@ -601,9 +603,9 @@ for number in range(int(sys.argv[3])):
 
 
 def chained(path):
-    """Check that a log and its older parts are one chain; return the records."""
-    proof = verified([str(path)], [])
-    assert proof.walk.bad == [], proof.lines
+    """Return the records of a log and its older parts, after checking that they are one chain."""
+    proof = verify([str(path)], [])
+    assert proof.check.bad == [], proof.lines
     return [record for line in lines(list(proof.files)) if (record := json.loads(line.text))]
 
 
@@ -637,7 +639,7 @@ import resource, sys
 from borgctl.audit import lookup
 from borgctl.audit.log import Log
 from borgctl.cli.log.read import lines
-from borgctl.cli.log.verify import verified
+from borgctl.cli.log.verify import verify
 from borgctl.errors import BorgctlError
 from borgctl.values import Head
 log = Log.open(sys.argv[1], syslog=False)
@@ -669,7 +671,7 @@ import ctypes, json, os, sys
 from borgctl.audit import lookup
 from borgctl.audit.log import Log
 from borgctl.cli.log.read import lines
-from borgctl.cli.log.verify import verified
+from borgctl.cli.log.verify import verify
 from borgctl.errors import BorgctlError
 from borgctl.values import Head
 libc = ctypes.CDLL(None, use_errno=True)

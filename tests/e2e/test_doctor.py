@@ -11,7 +11,7 @@ import probes
 import pytest
 from machines import run
 
-from borgctl.cli.doctor.examine import Order, examine
+from borgctl.cli.doctor.examine import Examination, examine
 
 FORWARDING = "restrict,port-forwarding"
 NOBODY = 'permitopen="localhost:1"', 'permitlisten="localhost:1"'
@@ -58,7 +58,7 @@ ROWS = {
 def doctor(sshd, key):
     """Return what doctor finds about this sshd."""
     config = str(sshd.directory / "sshd_config")
-    return examine(Order(key=key.public, login=sshd.user, addr="127.0.0.1", config=config)).plain
+    return examine(Examination(key=key.public, login=sshd.user, addr="127.0.0.1", config=config)).plain
 
 
 def topics(report, title):
@@ -413,12 +413,12 @@ def test_other_accounts_that_the_key_opens_are_found_and_choose_nothing_that_run
 
 AS_USER = """
 import json, os, sys
-from borgctl.cli.doctor.examine import Order, examine
+from borgctl.cli.doctor.examine import Examination, examine
 gid, uid, key, config = sys.argv[1:]
 os.setgroups([])
 os.setgid(int(gid))
 os.setuid(int(uid))
-print(json.dumps(examine(Order(key=key, addr="127.0.0.1", config=config)).plain))
+print(json.dumps(examine(Examination(key=key, addr="127.0.0.1", config=config)).plain))
 """
 
 

@@ -252,7 +252,7 @@ def test_a_server_that_lost_everything_begins_anew_when_the_admin_says_so(one_pa
     assert one_pair.borgpull("forget", "web1", "--repository").returncode == 0
     code, told = one_pair.told("--job", "init")
     assert (told["origin"], told["reason"]) == ("gate", "repository-known")
-    assert "nothing has to be done" in moved(one_pair.client).stdout
+    assert "nothing to do" in moved(one_pair.client).stdout
     result = moved(one_pair.client, "--forget")
     assert result.returncode == 0
     assert "trust" in result.stdout

@@ -151,12 +151,12 @@ def test_what_is_printed_for_an_unprivileged_login_leaves_nothing_open(
 
 AUTHORIZE = """
 import encodings.ascii, os, sys
-from borgctl.cli.setup.authorize import Order, authorized
+from borgctl.cli.setup.authorize import Authorization, render
 gid, uid, key, policy, host_key = sys.argv[1:]
 os.setgroups([])
 os.setgid(int(gid))
 os.setuid(int(uid))
-print(authorized(Order(key, policy, host_key=host_key)))
+print(render(Authorization(key, policy, host_key=host_key)))
 """
 
 

@@ -23,7 +23,8 @@ from stage import SUPPORT
 from borgctl.audit.chain import link
 from borgctl.audit.log import Log
 from borgctl.cli.log import show
-from borgctl.cli.log.verify import verified
+from borgctl.cli.log.records import OUTCOMES, TYPES
+from borgctl.cli.log.verify import verify
 from borgctl.policy import sent_environment
 from borgctl.pull.client.frames import LONGEST
 from borgctl.values import Head
@@ -188,7 +189,7 @@ class Room:
         lines = self.log.read_text("ascii").splitlines() if self.log.exists() else []
         records = [json.loads(line) for line in lines]
         for record in records:  # all that a gate writes can be asked for
-            assert record["type"] in show.TYPES and record.get("outcome", "ok") in show.OUTCOMES
+            assert record["type"] in TYPES and record.get("outcome", "ok") in OUTCOMES
         return records
 
     def left(self):
@@ -1262,8 +1263,8 @@ def test_a_run_that_was_killed_is_unfinished_in_the_log_and_the_chain_goes_on(ro
         one.wait()
     room.borg()
     programs.wait_for(lambda: room.gate("run default").returncode == 0, 30)
-    proof = verified([str(room.log)], [])
-    assert proof.walk.bad == [] and len(proof.walk.unfinished) == 1
+    proof = verify([str(room.log)], [])
+    assert proof.check.bad == [] and len(proof.check.unfinished) == 1
 
 
 def test_a_flood_of_requests_leaves_a_small_log_and_another_key_its_room(room):

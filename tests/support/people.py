@@ -32,7 +32,7 @@ import sys
 from {module} import main
 sys.exit(main())
 """
-_PROGRAMS = {"borgctl": "borgctl.cli", "borgpull": "borgctl.pull.app"}
+_PROGRAMS = {"borgctl": "borgctl.cli.app", "borgpull": "borgctl.pull.app"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,13 +37,15 @@ def options(tags):
     return {option for tag in tags for option in re.findall(r"--?[a-z][a-z-]*", tag)}
 
 
+def argument_name(param):
+    """Return an argument's name as help writes it."""
+    return re.sub(r"^\[|\](?:\.\.\.)?$", "", param.metavar or param.name.upper())
+
+
 def arguments(command):
     """Return a command's arguments as help writes them, and whether one may be left out."""
-    return [
-        (re.sub(r"^\[|\](?:\.\.\.)?$", "", param.metavar or param.name.upper()), not param.required)
-        for param in command.params
-        if param.param_type_name == "argument"
-    ]
+    found = [param for param in command.params if param.param_type_name == "argument"]
+    return [(argument_name(param), not param.required) for param in found]
 
 
 def described():
@@ -56,6 +58,10 @@ def described():
 
 COMMANDS = list(described())
 each_command = pytest.mark.parametrize(("name", "words", "command"), COMMANDS, ids=[words for _, words, _ in COMMANDS])
+
+
+OWN = [(name, words, command) for name, words, command in COMMANDS if name == "borgctl"]
+each_of_borgctls = pytest.mark.parametrize(("name", "words", "command"), OWN, ids=[words for _, words, _ in OWN])
 
 
 def section_of(name, words):
@@ -104,6 +110,32 @@ def test_a_page_says_the_defaults_that_are_so(name, words, command):
         default = f"{param.default:g}" if isinstance(param.default, int | float) else str(param.default)
         (item,) = [f"{tag} {text}" for tag, text in said.items() if param.opts[0] in options([tag])]
         assert default in item, f"{param.opts[0]}: {default}"
+
+
+def plain(text):
+    """Return the words of a text without marks, as a page and a terminal have them alike."""
+    return re.sub(r"['`*]", "", " ".join(text.split()))
+
+
+@each_command
+def test_help_and_page_begin_with_the_same_sentence(name, words, command):
+    firsts = [plain(text).partition(". ")[0].rstrip(".") for text in (command.help, section_of(name, words)[1])]
+    assert firsts[0] == firsts[1]
+
+
+@each_of_borgctls
+def test_help_and_page_describe_a_command_in_the_same_words(name, words, command):
+    page = plain(re.split(r"^(?:- |```)", section_of(name, words)[1], flags=re.MULTILINE)[0])
+    assert plain(command.help.partition("Example:")[0]) == page
+
+
+@each_of_borgctls
+def test_help_and_page_describe_an_option_in_the_same_words(name, words, command):
+    said = items(section_of(name, words)[1])
+    for param in command.params:
+        name_of = param.opts[0] if param.param_type_name == "option" else f"*{argument_name(param)}*"
+        (text,) = [text for tag, text in said.items() if name_of in (options([tag]) or {tag})]
+        assert plain(text).partition(" The default is ")[0] == plain(param.help), name_of
 
 
 @each_command

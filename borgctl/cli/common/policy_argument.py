@@ -1,4 +1,4 @@
-"""What a command of the admin's is about: the policy that he names, and which of its repositories.
+"""The policy that the admin names on the command line, and which of its repositories.
 
 policy = read("web1.yaml"); repository(policy, None) == RepositoryPath("/srv/borg/web1")
 """
@@ -16,7 +16,7 @@ from borgctl.values import RepositoryPath
 
 
 def read(file: str) -> Policy:
-    """Read the policy that is named; tell root, who must not be led by another user's file, to become that user."""
+    """Read a policy. Root must not follow another user's file: the hint says how to run the command as that user."""
     path = os.path.abspath(file)
     try:
         return load.read(path)
@@ -42,7 +42,7 @@ def recovery_command(policy: Policy, path: RepositoryPath) -> str:
 
 
 def repository(policy: Policy, named: str | None) -> RepositoryPath:
-    """Return the repository that is named, else the only one; raise BorgctlError as the gate would."""
+    """Return the repository with this path, or without one the only one; raise BorgctlError as the gate would."""
     known = repositories(policy)
     if named is None and len(known) > 1:
         raise BorgctlError("repository-needed", f"{policy.file} has {len(known)} repositories: name one")

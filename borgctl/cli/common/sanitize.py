@@ -1,10 +1,10 @@
-r"""A terminal, kept from what a program of ours passes on: a server's words in an error, anybody's name of a file.
+r"""A program's output on the admin's terminal, made safe: it may have a server's words, or any name of a file.
 
-Only where a stream is a terminal; a file or a pipe gets the very bytes. What is not printable is written as an escape,
-but for the ends of lines and tabs, and as soon as it comes: a question may end without a newline.
+Only a terminal gets it so; a file or a pipe gets the bytes as they are. Characters that are not printable become
+escapes, except ends of lines and tabs. All is written at once: a question may end without a newline.
 
-    shown = Shown(None, 2); Popen(…, stderr=shown.target); shown.begin(); …; shown.finish()
-    >>> Cleaner().feed(b"\x1b[2J")
+    output = SanitizedOutput(None, 2); Popen(…, stderr=output.target); output.begin(); …; output.finish()
+    >>> Sanitizer().feed(b"\x1b[2J")
     b'\\x1b[2J'
 """
 
@@ -17,24 +17,24 @@ from typing import IO
 from borgctl.text import printable
 
 _CHUNK = 1 << 16
-_PATIENCE = 5.0  # seconds from the program's end to that of its words: a terminal may be stopped, a grandchild at work
+_PATIENCE = 5.0  # seconds for the rest of the output after the program's end: the terminal may be stopped
 _KEPT = "\n\r\t"
 
 
-class Cleaner:
-    """Bytes in, bytes for a terminal out; what stands at the end of a piece may be half of a character."""
+class Sanitizer:
+    """Bytes in, bytes for a terminal out; a piece may end in the middle of a character."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
 
     def feed(self, data: bytes) -> bytes:
-        """Return what of this can be shown now; b"" is the end."""
+        """Return what the terminal can have now; b"" is the end."""
         text = self._decoder.decode(data, final=not data)
         return printable(text, _KEPT).encode("utf-8")
 
 
-class Shown:
-    """Where a program is to write instead of to `fd`: `target` is for Popen, and is `given` where that says where."""
+class SanitizedOutput:
+    """Output for `fd` of a program: `target` is for Popen, and is `given` where that is not None."""
 
     def __init__(self, given: int | IO[bytes] | None, fd: int) -> None:
         self.target = given
@@ -46,7 +46,7 @@ class Shown:
             self.target = self._pipe[1]
 
     def begin(self) -> None:
-        """Begin to show, once the program has been started or could not be: a thread must not be there at a fork."""
+        """Start to copy, after the program was started or failed to: there must be no thread at a fork."""
         if self._pipe is not None:
             source, sink = self._pipe
             os.close(sink)
@@ -54,20 +54,20 @@ class Shown:
             self._thread.start()
 
     def finish(self) -> None:
-        """Wait until all that the program has said is shown, but not for ever."""
+        """Wait until all output is written, but at most 5 seconds."""
         if self._thread is not None:
             self._thread.join(_PATIENCE)
 
 
 def _copy(source: int, sink: int) -> None:
-    cleaner = Cleaner()
+    sanitizer = Sanitizer()
     with (
         os.fdopen(source, "rb", 0) as file,
         contextlib.suppress(OSError),
-    ):  # a terminal that is gone ends the program, too
+    ):  # a terminal that closes ends the program, too
         while data := file.read(_CHUNK):
-            _write(sink, cleaner.feed(data))
-        _write(sink, cleaner.feed(b""))
+            _write(sink, sanitizer.feed(data))
+        _write(sink, sanitizer.feed(b""))
 
 
 def _write(sink: int, data: bytes) -> None:

@@ -1,26 +1,31 @@
-"""The decision table: what the holder of a key can do besides its command, from its line's options and sshd's settings.
+"""The decision table: what a key's holder can do besides the command, by the line's options and sshd's settings.
 
-Pure. The logic is that of OpenSSH's channels.c, serverloop.c and session.c, and every row is tried against a real sshd
-(tests/e2e/test_doctor.py). It is OpenSSH's, not what one would expect: TCP's settings decide on unix sockets, too.
+It is pure. The logic is that of OpenSSH's channels.c, serverloop.c and session.c. The tests try every row against a
+real sshd (tests/e2e/test_doctor.py). Some of it is unexpected: the settings for TCP decide about unix sockets, too.
 
-    opened(options, settings).socket_in
+    access(options, settings).socket_in
 """
 
 import fnmatch
 from dataclasses import dataclass
 
-from borgctl.cli.openssh.keyline import Options
+from borgctl.cli.openssh.key_options import KeyOptions
 from borgctl.cli.openssh.sshd import Settings
 
 Reach = tuple[str, ...]  # patterns HOST:PORT; empty: closed
 ANY: Reach = ("*:*",)
-_NOBODY = frozenset(("localhost:1", "127.0.0.1:1", "[::1]:1"))  # tcpmux: no door, only a name for 'none'
+_NOBODY = frozenset(
+    ("localhost:1", "127.0.0.1:1", "[::1]:1")
+)  # tcpmux: nothing listens there, so this port stands for none
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What is open. `tcp_out`: dial from here; `tcp_in`: listen here; the same for unix sockets; `unlink`: a listening
-    socket takes the place of any file; `loose`: its mode lets others in; `gateway`: ports listen to other hosts too."""
+class Access:
+    """What is open. `tcp_out`: connect from here; `tcp_in`: listen here; the same for unix sockets.
+
+    `unlink`: a listening socket replaces any file; `loose`: its mode lets others connect; `gateway`: other hosts can
+    connect to the ports.
+    """
 
     tcp_out: Reach
     tcp_in: Reach
@@ -36,7 +41,7 @@ class Opened:
     user_rc: bool
 
 
-def opened(options: Options, settings: Settings) -> Opened:
+def access(options: KeyOptions, settings: Settings) -> Access:
     """Return what this line leaves open under these settings."""
     forwards = options.port_forwarding and not settings.yes("disableforwarding")
     others = not settings.yes("disableforwarding")
@@ -46,41 +51,41 @@ def opened(options: Options, settings: Settings) -> Opened:
     out = _both(options.permitopen, settings.words("permitopen")) if "local" in tcp else ()
     into = _both(options.permitlisten, listen) if "remote" in tcp else ()
     socket_in = {"remote"} <= sockets & tcp  # PermitListen says nothing about paths
-    return Opened(
+    return Access(
         tcp_out=tuple(entry for entry in out if entry not in _NOBODY),
         tcp_in=tuple(entry for entry in into if entry not in _NOBODY),
         socket_out={"local"} <= sockets & tcp and ANY[0] in out,  # a path is a host whose port is a wildcard
         socket_in=socket_in,
         unlink=socket_in and settings.yes("streamlocalbindunlink"),
-        loose=socket_in and int(settings.one("streamlocalbindmask", "0177"), 8) & 0o177 != 0o177,
-        gateway=bool(into) and settings.one("gatewayports", "no") != "no",
-        pty=options.pty and settings.one("permittty", "yes") == "yes",
-        agent=others and options.agent_forwarding and settings.one("allowagentforwarding", "yes") == "yes",
+        loose=socket_in and int(settings.value("streamlocalbindmask", "0177"), 8) & 0o177 != 0o177,
+        gateway=bool(into) and settings.value("gatewayports", "no") != "no",
+        pty=options.pty and settings.value("permittty", "yes") == "yes",
+        agent=others and options.agent_forwarding and settings.value("allowagentforwarding", "yes") == "yes",
         x11=others and options.x11_forwarding and settings.yes("x11forwarding"),
-        tunnel=settings.one("permittunnel", "no") != "no",  # 9.2 asks neither 'restrict' nor DisableForwarding
+        tunnel=settings.value("permittunnel", "no") != "no",  # 9.2 asks neither 'restrict' nor DisableForwarding
         user_rc=options.user_rc
-        and settings.one("permituserrc", "yes") == "yes"
-        and settings.one("forcecommand") == "none",
+        and settings.value("permituserrc", "yes") == "yes"
+        and settings.value("forcecommand") == "none",
     )
 
 
 def _directions(settings: Settings, keyword: str) -> frozenset[str]:
-    value = settings.one(keyword, "yes")
+    value = settings.value(keyword, "yes")
     return frozenset(("local", "remote")) if value in ("yes", "all") else frozenset((value,)) - {"no"}
 
 
 def _both(key: Reach, sshd: Reach) -> Reach:
-    """Return what both allow; none of the key's means any, sshd says 'any' or 'none'."""
+    """Return what both allow; an empty list of the key means any, sshd says 'any' or 'none'."""
     if sshd == ("none",):
         return ()
     first, second = key or ANY, ANY if sshd in ((), ("any",)) else sshd
-    pairs = [narrower for one in first for other in second if (narrower := _narrower(one, other))]
-    return tuple(dict.fromkeys(pairs))
+    patterns = [pattern for left in first for right in second if (pattern := _common(left, right))]
+    return tuple(dict.fromkeys(patterns))
 
 
-def _narrower(one: str, other: str) -> str | None:
-    """Return the pattern that is inside both, None where there is none."""
-    (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
+def _common(left: str, right: str) -> str | None:
+    """Return the pattern that both contain, None where there is none."""
+    (host, _, port), (other_host, _, other_port) = left.rpartition(":"), right.rpartition(":")
     if "*" not in (port, other_port) and port != other_port:
         return None
     number = other_port if port == "*" else port

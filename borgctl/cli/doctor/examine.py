@@ -1,6 +1,10 @@
-"""The story of doctor: ask sshd for each login, find the lines of each key, look at the doors, the gate, the machine.
+"""`borgctl doctor`: what can the holder of a key do on this machine, and will a pull work?
 
-examine(Order()).status
+It asks sshd about each login, finds the lines of each key, and gathers findings: `logins` and `login_environment` about
+a login, `key_report` and `key_findings` about a key line (`access_table` decides what is open), `programs` about the
+interpreter, `policy_checks` about a policy, `host` about the machine. It writes nothing and reads no secret.
+
+    examine(Examination()).status
 """
 
 import ipaddress
@@ -24,8 +28,8 @@ ELSEWHERE = "192.0.2.1"  # an address for documentation (RFC 5737): nobody's
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What to look at: policies, one key, one login, as if it came from `addr`; what is None is found out."""
+class Examination:
+    """What to examine: policies, one key, one login, as if it came from `addr`; None means all that there are."""
 
     policies: tuple[str, ...] = ()
     key: str | None = None
@@ -35,8 +39,8 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
-    """What sshd says and reads for one login; `unseen` where that could not be seen."""
+class LoginState:
+    """What sshd says and reads for one login; `unseen`: why that could not be seen."""
 
     account: Login
     settings: Settings = field(default_factory=lambda: Settings({}))
@@ -45,125 +49,131 @@ class Visit:
     unseen: Unseen | None = None
 
 
-def examine(order: Order) -> Report:
-    """Look, and report; raise BadValue for a key, a user or an address that is none."""
-    _require_address(order.addr)
-    key = PublicKey.read(order.key) if order.key else None
-    visits = [_visit(order, account) for account in _accounts(order)]
-    blobs = {key.blob} if key else set(_keys_of_gates(visits))
-    if order.login is None and os.geteuid() == 0:
-        visits += [_visit(order, account) for account in _elsewhere(visits, blobs)]
+def examine(wanted: Examination) -> Report:
+    """Examine, and report; raise BadValue for a bad key, an unknown user or a bad address."""
+    _require_address(wanted.addr)
+    key = PublicKey.read(wanted.key) if wanted.key else None
+    states = [_state(wanted, account) for account in _accounts(wanted)]
+    blobs = {key.blob} if key else set(_keys_of_gates(states))
+    if wanted.login is None and os.geteuid() == 0:
+        states += [_state(wanted, account) for account in _elsewhere(states, blobs)]
     sections: list[Section] = []
     gates: list[tuple[Gate, Login]] = []
-    for visit in visits:
-        places = [place for blob in sorted(blobs) for place in keyfiles.places(visit.lines, blob)]
-        if places or visit.unseen or len(visits) == 1:
-            sections.append(Section(f"login {visit.account.name}", tuple(_login(order, visit))))
+    for state in states:
+        places = [place for blob in sorted(blobs) for place in keyfiles.places(state.lines, blob)]
+        if places or state.unseen or len(states) == 1:
+            sections.append(Section(f"login {state.account.name}", tuple(_login(wanted, state))))
         for place in places:
-            sections.append(key_report.section(place, visit.account, visit.settings))
-            if started := key_report.gate(place.line, visit.settings):
-                gates.append((started, visit.account))
-    if not any(visit.unseen or any(line.blob in blobs for line in visit.lines) for visit in visits):
-        sections.append(Section("keys", (_nobody(visits, key),)))
-    sections += [*_programs(gates), *_policies(order, gates)]
-    return Report((*sections, Section("this machine", tuple(host.findings(order.config)))))
+            sections.append(key_report.section(place, state.account, state.settings))
+            if started := key_report.gate(place.line, state.settings):
+                gates.append((started, state.account))
+    if not any(state.unseen or any(line.blob in blobs for line in state.lines) for state in states):
+        sections.append(Section("keys", (_no_line(states, key),)))
+    sections += [*_programs(gates), *_policies(wanted, gates)]
+    return Report((*sections, Section("this machine", tuple(host.findings(wanted.config)))))
 
 
 def _require_address(addr: str | None) -> None:
-    """Refuse a name: sshd would compare it with addresses, and every Match Address would seem not to apply."""
+    """Refuse a name: sshd would compare it with addresses, and no Match Address would seem to apply."""
     try:
         ipaddress.ip_address(addr or ELSEWHERE)
     except ValueError:
         raise BadValue(f"bad address {addr!r}: expected the server's IP address, like 203.0.113.7") from None
 
 
-def _accounts(order: Order) -> list[Login]:
-    return [Login.named(order.login)] if order.login else Login.usual()
+def _accounts(wanted: Examination) -> list[Login]:
+    return [Login.named(wanted.login)] if wanted.login else Login.usual()
 
 
-def _visit(order: Order, account: Login) -> Visit:
+def _state(wanted: Examination, account: Login) -> LoginState:
     try:
-        settings = sshd.ask(Question(account.name, order.addr or ELSEWHERE, config=order.config))
+        settings = sshd.ask(Question(account.name, wanted.addr or ELSEWHERE, config=wanted.config))
         paths = keyfiles.files(account, settings)
         read = [line for path in paths for line in keyfiles.read(path)]
     except Unseen as error:
-        return Visit(account, unseen=error)
-    return Visit(account, settings, tuple(paths), tuple(read))
+        return LoginState(account, unseen=error)
+    return LoginState(account, settings, tuple(paths), tuple(read))
 
 
-def _keys_of_gates(visits: Iterable[Visit]) -> Iterator[str]:
+def _keys_of_gates(states: Iterable[LoginState]) -> Iterator[str]:
     """Yield the keys that have a line for the gate."""
-    for visit in visits:
-        for line in visit.lines:
+    for state in states:
+        for line in state.lines:
             if forced_command.names_gate(line.options.command if line.options else line.text) or (
-                key_report.gate(line, visit.settings) is not None
+                key_report.gate(line, state.settings) is not None
             ):
                 yield line.blob
 
 
-def _elsewhere(visits: list[Visit], blobs: set[str]) -> Iterator[Login]:
-    """Yield the other accounts that one of the keys opens, by the files that sshd reads for the first one."""
-    known = {visit.account.name for visit in visits}
+def _elsewhere(states: list[LoginState], blobs: set[str]) -> Iterator[Login]:
+    """Yield the other accounts that one of the keys opens, in the files that sshd reads for the first one."""
+    names = {state.account.name for state in states}
     for entry in pwd.getpwall():
-        if entry.pw_name in known or not visits or visits[0].unseen:
+        if entry.pw_name in names or not states or states[0].unseen:
             continue
         account = Login.named(entry.pw_name)
         try:
-            found = [line for path in keyfiles.files(account, visits[0].settings) for line in keyfiles.read(path)]
+            lines = [line for path in keyfiles.files(account, states[0].settings) for line in keyfiles.read(path)]
         except Unseen:
             continue
-        own = [line for line in found if line.blob in blobs and line.file not in visits[0].paths]
+        own = [line for line in lines if line.blob in blobs and line.file not in states[0].paths]
         if own:
             yield account
 
 
-def _nobody(visits: list[Visit], key: PublicKey | None) -> Finding:
-    names = " or ".join(visit.account.name for visit in visits)
+def _no_line(states: list[LoginState], key: PublicKey | None) -> Finding:
+    names = " or ".join(state.account.name for state in states)
     what = "no line of authorized_keys has this key" if key else "no line of authorized_keys names the gate"
-    change = "'borgctl authorize KEY POLICY' prints it; --login says whom to look at"
+    change = "'borgctl authorize KEY POLICY' prints it; --login names another account"
     return Finding("error", "key-line", f"{what} for {names}", (), change)
 
 
-def _login(order: Order, visit: Visit) -> Iterator[Finding]:
-    """Look at what holds for every key of a login."""
-    if visit.unseen:
-        yield Finding("unseen", "sshd", str(visit.unseen), (), visit.unseen.change)
+def _login(wanted: Examination, state: LoginState) -> Iterator[Finding]:
+    """Yield the findings that hold for every key of a login."""
+    if state.unseen:
+        yield Finding("unseen", "sshd", str(state.unseen), (), state.unseen.change)
         return
-    settings = visit.settings
-    yield from logins.findings(visit.account, settings, list(visit.lines), list(visit.paths))
+    settings = state.settings
+    yield from logins.findings(state.account, settings, list(state.lines), list(state.paths))
     yield from login_environment.variables(settings)
-    yield from login_environment.start_up(visit.account, user_rc=settings.yes("permituserrc"))
-    if order.addr is None and (matched := settings.configuration.matched_on("address", "host")):
+    yield from login_environment.start_up(state.account, user_rc=settings.yes("permituserrc"))
+    if wanted.addr is None and (matched := settings.configuration.matched_on("address", "host")):
         text = f"sshd's answer depends on where the key comes from; it was asked for {ELSEWHERE}"
         yield Finding("unseen", "address", text, (f"Match at {', '.join(matched)}",), "say --addr ADDRESS")
     names = ("host",) if settings.yes("usedns") else ()
     if matched := settings.configuration.matched_on("localaddress", "localport", "rdomain", *names):
-        text = "sshd's answer depends on what cannot be said here"
+        text = "sshd's answer depends on things that doctor cannot ask about"
         yield Finding("unseen", "address", text, (f"Match at {', '.join(matched)}",), "read those blocks")
     if settings.configuration.unread:
         files = ", ".join(settings.configuration.unread)
-        yield Finding("unseen", "sshd", f"lines of {files} are not named here", (), "ask again as root")
+        yield Finding(
+            "unseen",
+            "sshd",
+            f"{files} cannot be read, so the report does not name their lines",
+            (),
+            "ask again as root",
+        )
 
 
 def _programs(gates: list[tuple[Gate, Login]]) -> Iterator[Section]:
-    """Look at each interpreter once."""
-    seen = {}
+    """Yield a section for each interpreter, once."""
+    interpreters = {}
     for started, account in gates:
         owners = frozenset((0,)) if started.sudo else account.owners
-        seen[started.python, owners] = started
-    for (python, owners), started in seen.items():
+        interpreters[started.python, owners] = started
+    for (python, owners), started in interpreters.items():
         yield Section(f"interpreter {python}", tuple(programs.findings(started, owners)))
 
 
-def _policies(order: Order, gates: list[tuple[Gate, Login]]) -> Iterator[Section]:
-    """Look at each policy, as the user whom the gate runs as."""
+def _policies(wanted: Examination, gates: list[tuple[Gate, Login]]) -> Iterator[Section]:
+    """Yield a section for each policy, as the user that the gate runs as."""
     users = {started.policy: 0 if started.sudo else account.uid for started, account in gates}
-    if not order.policies and not users:
+    if not wanted.policies and not users:
         try:
             users = dict.fromkeys(lint.usual_policies(), os.geteuid())
         except BadValue as error:
             yield Section("policies", (Finding("error", "policy", str(error)),))
-    for path in dict.fromkeys([*map(os.path.abspath, order.policies), *users]):
+    for path in dict.fromkeys([*map(os.path.abspath, wanted.policies), *users]):
         uid = users.get(path, os.geteuid())
         if uid == os.geteuid():
             yield Section(f"policy {path}", tuple(policy_checks.findings(path)))

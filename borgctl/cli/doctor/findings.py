@@ -1,7 +1,9 @@
-"""Findings: what was looked at, how it is, why, and what to change; in sections, for people and for programs.
+"""Findings of doctor in sections, for people and for programs: the state of something, the reasons, and what to change.
 
-It doesn't know what was examined. Exit status, as monitoring programs read it: 0 all is well, 1 warnings, or something
-could not be seen, 2 something is open or broken.
+It does not know what was examined. The exit status is as monitoring programs read it: 0 all is well, 1 warnings, or
+something could not be seen, 2 something is open or broken.
+
+    Report((Section("this machine", (Finding("ok", "clock", "the kernel says that it is synchronised"),)),)).status == 0
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,12 +15,12 @@ from borgctl.text import printable
 
 Level = Literal["ok", "warn", "unseen", "open", "error"]
 _STATUS = {"ok": 0, "warn": 1, "unseen": 1, "open": 2, "error": 2}
-_COUNTED = (("open", "open"), ("error", "broken"), ("warn", "to mend"), ("unseen", "not seen"))
+_COUNTED = (("open", "open"), ("error", "broken"), ("warn", "to fix"), ("unseen", "not seen"))
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing: `topic` is fixed for programs, `text` a sentence, `why` what decides it, `change` what to do."""
+    """One finding: `topic` is a fixed word for programs, `text` a sentence, `why` the reasons, `change` what to do."""
 
     level: Level
     topic: str
@@ -38,7 +40,7 @@ class Finding:
         }
 
     def lines(self, width: int) -> Iterator[str]:
-        """Yield it for people, wrapped; what is well has no reasons and nothing to do."""
+        """Yield it for people, wrapped; with level ok, without reasons and without a change."""
         word = self.level.upper() if self.level == "open" else self.level
         yield from wrapped(f"  {word:<7} {self.topic:<12} ", self.text, width)
         if self.level == "ok":
@@ -79,7 +81,7 @@ class Report:
 
     @property
     def lines(self) -> list[str]:
-        """Return it for people, as wide as their terminal; unwrapped where nobody looks."""
+        """Return it for people, as wide as their terminal; not wrapped for a pipe."""
         return [printable(line) for line in self._lines(width())]
 
     def _findings(self) -> Iterator[Finding]:
@@ -96,6 +98,6 @@ class Report:
 
 
 def _summary(levels: Iterable[str]) -> str:
-    found = list(levels)
-    counts = [f"{found.count(level)} {word}" for level, word in _COUNTED if level in found]
+    every = list(levels)
+    counts = [f"{every.count(level)} {word}" for level, word in _COUNTED if level in every]
     return ", ".join(counts) or "all is well"

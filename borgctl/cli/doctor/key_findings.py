@@ -1,139 +1,149 @@
-"""The doors of one key line, in words: closed or open, the option that decides, and what to change.
+"""What one key line leaves open, in words: open or closed, the option that decides, and what to change.
 
-What is open comes from `table`; this module finds the reasons for it. It reads no file.
+`access_table` says what is open; this module finds the reasons. It reads no file.
+
+    list(findings(KeyAccess(line, line.options, settings, "root", root=True, socket=False)))
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from borgctl.cli.doctor.access_table import ANY, Opened, Reach, opened
+from borgctl.cli.doctor.access_table import ANY, Access, Reach, access
 from borgctl.cli.doctor.findings import Finding
-from borgctl.cli.openssh.keyline import KeyLine, Options
+from borgctl.cli.openssh.key_options import KeyOptions
+from borgctl.cli.openssh.keyline import KeyLine
 from borgctl.cli.openssh.sshd import Settings
 
 _RESTRICT = "begin the key line with 'restrict', as 'borgctl authorize' prints it"
-_SOCKETS = "take the key line and the sshd settings that 'borgctl authorize --transport socket' prints"
+_SOCKETS = "use the key line and the sshd settings that 'borgctl authorize --transport socket' prints"
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """A line as it counts under sshd's settings; `user` is who does what it lets through, `socket` whether the policy
-    offers the socket transport, which needs one of the doors."""
+class KeyAccess:
+    """A line under sshd's settings; `user` is who acts with it.
+
+    `socket`: the policy offers the socket transport, which needs sockets to be made.
+    """
 
     line: KeyLine
-    options: Options
+    options: KeyOptions
     settings: Settings
     user: str
     root: bool
     socket: bool
 
 
-def findings(door: Door) -> Iterator[Finding]:
-    """Yield a finding for each door."""
-    found, said = opened(door.options, door.settings), door.settings.said
-    yield _reach(door, "tcp-out", found.tcp_out, "dial", "permitopen")
-    yield _reach(door, "tcp-in", found.tcp_in, "listen on", "permitlisten")
-    text = f"the key's holder can dial any unix socket of this machine as {door.user} (docker, dbus, databases, agents)"
-    yield _judged(door, "socket-out", found.socket_out, text, "local", "allowstreamlocalforwarding")
-    yield _socket_in(door, found)
-    if found.socket_in:
-        yield from _made_sockets(door, found)
-    if found.gateway:
-        yield Finding("open", "gateway", "ports may listen to other hosts, too", (said("gatewayports"),), _SOCKETS)
-    yield _flag(door, "terminal", found.pty, "pty", "permittty", "a terminal can be had", "open")
-    text = "an agent can be forwarded: its socket is here as long as the connection"
-    yield _flag(door, "agent", found.agent, "agent-forwarding", "allowagentforwarding", text, "warn")
+def findings(key: KeyAccess) -> Iterator[Finding]:
+    """Yield a finding for each thing that a line can leave open."""
+    granted, describe = access(key.options, key.settings), key.settings.describe
+    yield _reach(key, "tcp-out", granted.tcp_out, "connect to", "permitopen")
+    yield _reach(key, "tcp-in", granted.tcp_in, "listen on", "permitlisten")
+    text = f"the key's holder can connect to any unix socket here as {key.user} (docker, dbus, databases, agents)"
+    yield _judged(key, "socket-out", granted.socket_out, text, "local", "allowstreamlocalforwarding")
+    yield _socket_in(key, granted)
+    if granted.socket_in:
+        yield from _made_sockets(key, granted)
+    if granted.gateway:
+        yield Finding(
+            "open", "gateway", "other hosts can connect to the ports, too", (describe("gatewayports"),), _SOCKETS
+        )
+    yield _flag(key, "terminal", granted.pty, "pty", "permittty", "the key's holder can get a terminal", "open")
+    text = "an agent can be forwarded: its socket is here while the connection lasts"
+    yield _flag(key, "agent", granted.agent, "agent-forwarding", "allowagentforwarding", text, "warn")
     text = "X11 can be forwarded: a port listens here, and xauth runs before the command"
-    yield _flag(door, "x11", found.x11, "x11-forwarding", "x11forwarding", text, "open")
-    yield _tunnel(door, found)
-    text = f"~/.ssh/rc of {door.user} runs before the command"
-    yield _flag(door, "user-rc", found.user_rc, "user-rc", "permituserrc", text, "warn")
+    yield _flag(key, "x11", granted.x11, "x11-forwarding", "x11forwarding", text, "open")
+    yield _tunnel(key, granted)
+    text = f"~/.ssh/rc of {key.user} runs before the command"
+    yield _flag(key, "user-rc", granted.user_rc, "user-rc", "permituserrc", text, "warn")
 
 
-def _reach(door: Door, topic: str, reach: Reach, verb: str, option: str) -> Finding:
+def _reach(key: KeyAccess, topic: str, reach: Reach, verb: str, option: str) -> Finding:
     what = "any TCP host and port" if ANY[0] in reach else f"TCP {', '.join(reach)}"
     text = f"the key's holder can {verb} {what} from this machine"
     direction = "local" if option == "permitopen" else "remote"
-    return _judged(door, topic, bool(reach), text, direction, "allowtcpforwarding")
+    return _judged(key, topic, bool(reach), text, direction, "allowtcpforwarding")
 
 
-def _judged(door: Door, topic: str, is_open: bool, text: str, direction: str, keyword: str) -> Finding:
-    """Return a finding about forwarding in one direction; `keyword` is the setting that is meant for it."""
+def _judged(key: KeyAccess, topic: str, is_open: bool, text: str, direction: str, keyword: str) -> Finding:
+    """Return a finding about forwarding in one direction; `keyword` is sshd's setting for it."""
     if not is_open:
-        return Finding("ok", topic, f"closed: {_closing(door, direction, keyword)}")
-    why = (f"{_written(door, 'port-forwarding')} ({door.line.place})", door.settings.said(keyword))
-    return Finding("open", topic, text, why, _SOCKETS if door.socket else _RESTRICT)
+        return Finding("ok", topic, f"closed: {_closing(key, direction, keyword)}")
+    why = (f"{_written(key, 'port-forwarding')} ({key.line.place})", key.settings.describe(keyword))
+    return Finding("open", topic, text, why, _SOCKETS if key.socket else _RESTRICT)
 
 
-def _closing(door: Door, direction: str, keyword: str) -> str:
+def _closing(key: KeyAccess, direction: str, keyword: str) -> str:
     """Return the first thing that closes it, in sshd's order."""
-    options, settings = door.options, door.settings
+    options, settings = key.options, key.settings
     if not options.port_forwarding:
-        return f"{_written(door, 'port-forwarding')} ({door.line.place})"
+        return f"{_written(key, 'port-forwarding')} ({key.line.place})"
     if settings.yes("disableforwarding"):
-        return settings.said("disableforwarding")
+        return settings.describe("disableforwarding")
     for setting in (keyword, "allowtcpforwarding"):
-        if settings.one(setting, "yes") not in ("yes", "all", direction):
-            return settings.said(setting)
+        if settings.value(setting, "yes") not in ("yes", "all", direction):
+            return settings.describe(setting)
     limit = "permitopen" if direction == "local" else "permitlisten"  # the same word on both sides
-    named = getattr(options, limit)
-    return f"{limit}={','.join(named)} ({door.line.place})" if named else settings.said(limit)
+    allowed = getattr(options, limit)
+    return f"{limit}={','.join(allowed)} ({key.line.place})" if allowed else settings.describe(limit)
 
 
-def _written(door: Door, flag: str) -> str:
-    """Return what of the line decides a flag."""
-    permitted = getattr(door.options, flag.replace("-", "_"))
+def _written(key: KeyAccess, flag: str) -> str:
+    """Return the words of the line that decide a flag."""
+    permitted = getattr(key.options, flag.replace("-", "_"))
     if permitted:
-        return f"'{flag}'" if door.options.restricted else "no 'restrict' in the key line"
-    return "restrict" if door.options.restricted else f"no-{flag}"
+        return f"'{flag}'" if key.options.restricted else "no 'restrict' in the key line"
+    return "restrict" if key.options.restricted else f"no-{flag}"
 
 
-def _socket_in(door: Door, found: Opened) -> Finding:
-    if not found.socket_in:
-        closed = f"closed: {_closing(door, 'remote', 'allowstreamlocalforwarding')}"
-        if not door.socket:
+def _socket_in(key: KeyAccess, granted: Access) -> Finding:
+    if not granted.socket_in:
+        closed = f"closed: {_closing(key, 'remote', 'allowstreamlocalforwarding')}"
+        if not key.socket:
             return Finding("ok", "socket-in", closed)
         change = "say 'transports: [stdio]' in the policy, or " + _SOCKETS
         return Finding("warn", "socket-in", f"{closed}; but the policy offers the socket transport", (), change)
-    text = f"the key's holder can make sockets wherever {door.user} may write, without a record"
-    why = (f"{_written(door, 'port-forwarding')} ({door.line.place})", door.settings.said("allowstreamlocalforwarding"))
-    if door.socket and not door.root:
+    text = f"the key's holder can make sockets wherever {key.user} may write, and no log shows it"
+    why = (
+        f"{_written(key, 'port-forwarding')} ({key.line.place})",
+        key.settings.describe("allowstreamlocalforwarding"),
+    )
+    if key.socket and not key.root:
         return Finding("warn", "socket-in", f"OPEN as the socket transport needs it: {text}", why, "prefer stdio")
     change = "log in as an unprivileged user: 'borgctl authorize --login sudo --transport socket'"
-    return Finding("open", "socket-in", text, why, change if door.socket else _RESTRICT)
+    return Finding("open", "socket-in", text, why, change if key.socket else _RESTRICT)
 
 
-def _made_sockets(door: Door, found: Opened) -> Iterator[Finding]:
-    said = door.settings.said
-    if found.unlink:
-        text = f"a socket takes the place of any file that {door.user} may delete: the key's holder can delete it"
+def _made_sockets(key: KeyAccess, granted: Access) -> Iterator[Finding]:
+    describe = key.settings.describe
+    if granted.unlink:
+        text = f"a socket replaces any file that {key.user} may delete: the key's holder can delete it"
         change = "StreamLocalBindUnlink no in sshd_config: no key option closes this"
-        yield Finding("open", "unlink", text, (said("streamlocalbindunlink"),), change)
+        yield Finding("open", "unlink", text, (describe("streamlocalbindunlink"),), change)
     else:
-        yield Finding("ok", "unlink", f"closed: {said('streamlocalbindunlink')}")
-    if found.loose:
-        text = "other users of this machine can connect to sockets that are made"
-        yield Finding("open", "socket-mode", text, (said("streamlocalbindmask"),), "StreamLocalBindMask 0177")
+        yield Finding("ok", "unlink", f"closed: {describe('streamlocalbindunlink')}")
+    if granted.loose:
+        text = "other users of this machine can connect to the sockets that the key's holder makes"
+        yield Finding("open", "socket-mode", text, (describe("streamlocalbindmask"),), "StreamLocalBindMask 0177")
 
 
-def _flag(door: Door, topic: str, is_open: bool, flag: str, keyword: str, text: str, level: str) -> Finding:
-    settings = door.settings
+def _flag(key: KeyAccess, topic: str, is_open: bool, flag: str, keyword: str, text: str, level: str) -> Finding:
+    settings = key.settings
     if is_open:
-        why = (f"{_written(door, flag)} ({door.line.place})", settings.said(keyword))
+        why = (f"{_written(key, flag)} ({key.line.place})", settings.describe(keyword))
         return Finding("open" if level == "open" else "warn", topic, f"OPEN: {text}", why, _RESTRICT)
-    permitted = getattr(door.options, flag.replace("-", "_"))
+    permitted = getattr(key.options, flag.replace("-", "_"))
     if not permitted:
-        return Finding("ok", topic, f"closed: {_written(door, flag)} ({door.line.place})")
+        return Finding("ok", topic, f"closed: {_written(key, flag)} ({key.line.place})")
     if settings.yes("disableforwarding") and flag in ("agent-forwarding", "x11-forwarding"):
         keyword = "disableforwarding"
-    if flag == "user-rc" and settings.one("forcecommand") != "none":
+    if flag == "user-rc" and settings.value("forcecommand") != "none":
         keyword = "forcecommand"
-    return Finding("ok", topic, f"closed: {settings.said(keyword)}")
+    return Finding("ok", topic, f"closed: {settings.describe(keyword)}")
 
 
-def _tunnel(door: Door, found: Opened) -> Finding:
-    said = door.settings.said("permittunnel")
-    if not found.tunnel:
-        return Finding("ok", "tunnel", f"closed: {said}")
-    text = "network devices can be made here (by root, or by whom the device belongs to)"
-    return Finding("open", "tunnel", text, (said, "OpenSSH 9.2 asks no key option about it"), "PermitTunnel no")
+def _tunnel(key: KeyAccess, granted: Access) -> Finding:
+    setting = key.settings.describe("permittunnel")
+    if not granted.tunnel:
+        return Finding("ok", "tunnel", f"closed: {setting}")
+    text = "the key's holder can make network devices here (as root, or as the owner of a device)"
+    return Finding("open", "tunnel", text, (setting, "no key option closes this in OpenSSH 9.2"), "PermitTunnel no")

@@ -1,6 +1,8 @@
-"""What acts around the forced command: variables that sshd lets in, and files that the login shell runs first.
+"""doctor's findings about variables that sshd takes from outside, and files that the login shell runs first.
 
-Both come before the gate can forget them. Files are looked at for whose they are, never for what is in them.
+Both act before the gate can drop them. It checks the owners of files, and reads none of them.
+
+    list(variables(settings))
 """
 
 import fnmatch
@@ -8,7 +10,7 @@ import os
 from collections.abc import Iterator
 
 from borgctl.cli.doctor.findings import Finding
-from borgctl.cli.openssh.keyline import Options
+from borgctl.cli.openssh.key_options import KeyOptions
 from borgctl.cli.openssh.login import Login, trouble
 from borgctl.cli.openssh.sshd import Settings
 
@@ -22,34 +24,34 @@ _ACTING = (
 
 
 def variables(settings: Settings) -> Iterator[Finding]:
-    """Look at what the key's holder may send (AcceptEnv)."""
-    found = False
+    """Check which variables the key's holder may send (AcceptEnv)."""
+    dangerous = False
     for pattern in settings.words("acceptenv"):
         names = [name for name in _ACTING if _matches(name, pattern)]
         if names:
-            found = True
-            text = f"variables that act before the gate starts are let in: {', '.join(names[:4])}"
+            dangerous = True
+            text = f"sshd takes variables that act before the gate starts: {', '.join(names[:4])}"
             text += f" and {len(names) - 4} more" if len(names) > 4 else ""
-            change = "let in no more than AcceptEnv LANG LC_*; the gate needs none"
-            yield Finding("open", "environment", text, (settings.said("acceptenv", pattern),), change)
-    if not found:
+            change = "take no more than AcceptEnv LANG LC_*; the gate needs none"
+            yield Finding("open", "environment", text, (settings.describe("acceptenv", pattern),), change)
+    if not dangerous:
         patterns = " ".join(settings.words("acceptenv")) or "nothing"
-        yield Finding("ok", "environment", f"closed: AcceptEnv lets in {patterns}, which the gate forgets")
+        yield Finding("ok", "environment", f"closed: AcceptEnv takes {patterns}, which the gate drops")
 
 
 def _matches(text: str, pattern: str) -> bool:
-    """Match as sshd does: '*' and '?' and nothing else."""
+    """Match as sshd does: '*' and '?' alone are special."""
     return fnmatch.fnmatchcase(text, pattern.replace("[", "[[]"))
 
 
-def files_of_variables(login: Login, settings: Settings, options: Options) -> Iterator[Finding]:
-    """Look at variables that files set: ~/.ssh/environment and `environment=`, where sshd reads them."""
-    value = settings.one("permituserenvironment", "no")
+def files_of_variables(login: Login, settings: Settings, options: KeyOptions) -> Iterator[Finding]:
+    """Check variables that files set: ~/.ssh/environment and `environment=`, where sshd reads them."""
+    value = settings.value("permituserenvironment", "no")
     if value == "no":
-        yield Finding("ok", "user-env", f"closed: {settings.said('permituserenvironment')}")
+        yield Finding("ok", "user-env", f"closed: {settings.describe('permituserenvironment')}")
         return
     names = [entry.partition("=")[0] for entry in options.environment]
-    why = (settings.said("permituserenvironment"), *([f"environment= sets {', '.join(names)}"] if names else []))
+    why = (settings.describe("permituserenvironment"), *([f"environment= sets {', '.join(names)}"] if names else []))
     path = f"{login.home}/.ssh/environment"
     try:
         problem = trouble(path, login.owners)
@@ -65,7 +67,7 @@ def files_of_variables(login: Login, settings: Settings, options: Options) -> It
 
 
 def start_up(login: Login, *, user_rc: bool) -> Iterator[Finding]:
-    """Look at whose the files are that run before the forced command does."""
+    """Check who owns the files that run before the forced command."""
     paths = start_up_files(login.shell, login.home) + ((f"{login.home}/.ssh/rc",) if user_rc else ())
     problems, unseen = [], []
     for path in (login.shell, *paths):
@@ -81,14 +83,18 @@ def start_up(login: Login, *, user_rc: bool) -> Iterator[Finding]:
         change = f"chown them to root or {login.name}, chmod go-w"
         yield Finding("open", "start-up", text, tuple(problems), change)
     elif unseen:
-        yield Finding("unseen", "start-up", "start-up files cannot be looked at", tuple(unseen), "ask again as root")
+        yield Finding("unseen", "start-up", "start-up files cannot be checked", tuple(unseen), "ask again as root")
     else:
         there = [path for path in paths if os.path.exists(path)]
-        text = f"before the gate run {', '.join(there)}: in safe hands" if there else "nothing runs before the gate"
+        text = (
+            f"nobody else can change what runs before the gate: {', '.join(there)}"
+            if there
+            else "nothing runs before the gate"
+        )
         yield Finding("ok", "start-up", text)
     if os.path.exists("/etc/ssh/sshrc"):
-        text = "/etc/ssh/sshrc runs at each connection; what it prints would get into borg's protocol"
-        yield Finding("warn", "start-up", text, (), "see that it prints nothing")
+        text = "/etc/ssh/sshrc runs at each connection; its output would mix with borg's protocol"
+        yield Finding("warn", "start-up", text, (), "check that it prints nothing")
 
 
 def start_up_files(shell: str, home: str) -> tuple[str, ...]:

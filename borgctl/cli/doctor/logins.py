@@ -1,4 +1,7 @@
-"""Does sshd let this login in by key, and who else could: what is not about one key line."""
+"""doctor's findings about a login as a whole: does sshd let it in by key, and can others get in?
+
+list(findings(login, settings, lines, ["/root/.ssh/authorized_keys"]))
+"""
 
 import os
 from collections.abc import Iterator
@@ -13,40 +16,40 @@ _NO_SHELLS = ("nologin", "false")
 
 
 def findings(login: Login, settings: Settings, lines: list[KeyLine], paths: list[str]) -> Iterator[Finding]:
-    """Yield what holds for every key of this login."""
+    """Yield the findings that hold for every key of this login."""
     yield from _lets_in(login, settings)
     yield from _key_files(login, settings, paths)
     yield from _other_ways(settings, lines)
 
 
 def _lets_in(login: Login, settings: Settings) -> Iterator[Finding]:
-    said = settings.said
+    describe = settings.describe
     problems = []
     if not settings.yes("pubkeyauthentication"):
-        problems.append((said("pubkeyauthentication"), "PubkeyAuthentication yes"))
-    if login.uid == 0 and settings.one("permitrootlogin") == "no":
-        problems.append((said("permitrootlogin"), "PermitRootLogin forced-commands-only, or --login sudo"))
+        problems.append((describe("pubkeyauthentication"), "PubkeyAuthentication yes"))
+    if login.uid == 0 and settings.value("permitrootlogin") == "no":
+        problems.append((describe("permitrootlogin"), "PermitRootLogin forced-commands-only, or --login sudo"))
     methods = settings.words("authenticationmethods")
     if methods and not {"any", "publickey"} & set(methods):
-        problems.append((said("authenticationmethods"), f"AuthenticationMethods publickey for {login.name}"))
+        problems.append((describe("authenticationmethods"), f"AuthenticationMethods publickey for {login.name}"))
     if os.path.basename(login.shell) in _NO_SHELLS:
         problems.append((f"the login shell of {login.name} is {login.shell}", f"usermod --shell /bin/sh {login.name}"))
-    if settings.one("chrootdirectory") != "none":
-        problems.append((said("chrootdirectory"), f"ChrootDirectory none for {login.name}"))
+    if settings.value("chrootdirectory") != "none":
+        problems.append((describe("chrootdirectory"), f"ChrootDirectory none for {login.name}"))
     for reason, change in problems:
         yield Finding("error", "login", f"no pull can work as {login.name}", (reason,), change)
-    limits = [said(key) for key in ("allowusers", "denyusers", "allowgroups", "denygroups") if settings.words(key)]
+    limits = [describe(key) for key in ("allowusers", "denyusers", "allowgroups", "denygroups") if settings.words(key)]
     if limits:
-        yield Finding("warn", "login", f"see that these let {login.name} in", tuple(limits))
+        yield Finding("warn", "login", f"check that these let {login.name} in", tuple(limits))
     if not problems and not limits:
         yield Finding("ok", "login", f"sshd lets {login.name} in by key")
-    if login.uid == 0 and settings.one("permitrootlogin") == "yes" and settings.yes("passwordauthentication"):
+    if login.uid == 0 and settings.value("permitrootlogin") == "yes" and settings.yes("passwordauthentication"):
         change = "PermitRootLogin forced-commands-only, or prohibit-password"
-        yield Finding("warn", "login", "root may log in by password, too", (said("permitrootlogin"),), change)
+        yield Finding("warn", "login", "root can log in by password, too", (describe("permitrootlogin"),), change)
 
 
 def _key_files(login: Login, settings: Settings, paths: list[str]) -> Iterator[Finding]:
-    """Look at whose hands the files of authorized keys are in."""
+    """Check who can change the files of authorized keys."""
     strict = settings.yes("strictmodes")
     for path in paths:
         try:
@@ -55,41 +58,43 @@ def _key_files(login: Login, settings: Settings, paths: list[str]) -> Iterator[F
             yield Finding("unseen", "key-file", f"{path}: {error.strerror}", (), "ask again as root")
             continue
         if problem:
-            text = f"another user can let himself in: {problem}"
-            why = (settings.said("strictmodes"),)
+            text = f"another user can add a key: {problem}"
+            why = (settings.describe("strictmodes"),)
             if strict:
-                text = f"sshd refuses the file, or doesn't look so far up: {problem}"
+                text = f"sshd refuses the file, or does not check so far up: {problem}"
             yield Finding("error" if strict else "open", "key-file", text, why, "chown and chmod go-w")
-    if settings.one("authorizedkeyscommand") != "none":
-        text = "a program may answer with keys before any file is read: it was not asked"
-        yield Finding("unseen", "key-file", text, (settings.said("authorizedkeyscommand"),))
+    if settings.value("authorizedkeyscommand") != "none":
+        text = "a program may give keys before sshd reads any file: doctor did not start it"
+        yield Finding("unseen", "key-file", text, (settings.describe("authorizedkeyscommand"),))
 
 
 def _other_ways(settings: Settings, lines: list[KeyLine]) -> Iterator[Finding]:
-    """Look at certificates, which let in without a line of their own."""
+    """Check certificates, which need no key line of their own."""
     authorities = [line for line in lines if line.options and line.options.cert_authority]
-    trusted = settings.one("trustedusercakeys")
+    trusted = settings.value("trustedusercakeys")
     if trusted != "none":
-        text = "whoever has a certificate of these authorities gets in, with the options that it says"
-        yield Finding("warn", "certificates", text, (settings.said("trustedusercakeys"),), "trust none for this login")
+        text = "holders of certificates from these authorities get in, with the options that the certificates have"
+        yield Finding(
+            "warn", "certificates", text, (settings.describe("trustedusercakeys"),), "trust none for this login"
+        )
     for line in authorities:
         options = line.options
         assert options is not None
         if options.command is None:
-            text = "whoever has a certificate of this authority may run what it allows"
-            change = "give the line 'restrict' and a command, or take it away"
+            text = "holders of certificates from this authority can run what the certificates allow"
+            change = "give the line 'restrict' and a command, or remove it"
             yield Finding("warn", "certificates", text, (f"cert-authority ({line.place})",), change)
     if trusted == "none" and not authorities:
         yield Finding("ok", "certificates", "closed: no authority is trusted")
 
 
-def signs_for_itself(settings: Settings, blob: str) -> str | None:
-    """Return where this very key is trusted as an authority, so that its holder can make certificates of any kind."""
-    path = settings.one("trustedusercakeys")
+def authority_place(settings: Settings, blob: str) -> str | None:
+    """Return where this key itself is trusted as an authority: its holder can then make certificates of any kind."""
+    path = settings.value("trustedusercakeys")
     if path == "none":
         return None
     try:
-        found = [line for line in keyfiles.read(path) if line.blob == blob]
+        lines = [line for line in keyfiles.read(path) if line.blob == blob]
     except Unseen:
         return None
-    return found[0].place if found else None
+    return lines[0].place if lines else None

@@ -1,6 +1,8 @@
-"""A policy and what it stands on: its mistakes, borg, the state directory, the room for them, the log's clock.
+"""doctor's findings about a policy and what it needs: its mistakes, borg, recovery pages, disk space, the log's clock.
 
-The policy's own findings are those of `lint`. Nothing is kept: borg is asked for its version in a directory of its own.
+The mistakes are those of `lint`. Nothing stays: borg is asked for its version in a temporary directory.
+
+    list(findings("/etc/borgctl/web1.yaml"))
 """
 
 import json
@@ -28,7 +30,7 @@ _TAIL = 64 << 10
 
 
 def findings(path: str) -> Iterator[Finding]:
-    """Yield what is to be said of the policy at this path."""
+    """Yield the findings about the policy at this path."""
     report = lint.lint(path)
     try:
         policy = load.read(path)
@@ -44,79 +46,82 @@ def findings(path: str) -> Iterator[Finding]:
         yield Finding("ok", "policy", f"valid; the server may ask for {', '.join(offers) or 'nothing'}")
     yield from borg(policy)
     yield from pages(policy)
-    yield from _room(policy)
+    yield from _disk_space(policy)
     yield from records(policy.audit.file)
 
 
 def borg(policy: Policy) -> Iterator[Finding]:
-    """Ask borg for its version, held by the sandbox as the gate would hold it."""
+    """Ask borg for its version, in the sandbox that the gate would use."""
     if problem := policy_files.program(policy.borg):
         yield Finding("error", "borg", f"borg cannot be used: {problem}", (), "apt-get install borgbackup, or 'borg:'")
         return
     try:
-        held = plan.prepare(policy.sandbox, policy.user, policy.borg)
-        version = _version(policy, held)
+        sandbox = plan.prepare(policy.sandbox, policy.user, policy.borg)
+        version = _version(policy, sandbox)
     except BorgctlError as error:
         topic = "sandbox" if error.reason.code == "sandbox-unavailable" else "borg"
         yield Finding("error", topic, f"no run can start: {error.detail}", (), error.hint)
         return
     yield Finding("ok", "borg", f"{policy.borg} is {version}")
-    if held is None:
-        yield Finding("warn", "sandbox", "borg is not held", ("sandbox: off",), "say 'sandbox: require' in the policy")
-    elif not held.abi:
-        yield Finding("warn", "sandbox", "borg is held without Landlock", held.missing)
+    if sandbox is None:
+        yield Finding(
+            "warn", "sandbox", "borg runs without a sandbox", ("sandbox: off",), "say 'sandbox: require' in the policy"
+        )
+    elif not sandbox.abi:
+        yield Finding("warn", "sandbox", "the sandbox is without Landlock", sandbox.missing)
     else:
-        user, without = plan.owner(held)[0], held.lacks
+        user, without = plan.owner(sandbox)[0], sandbox.lacks
         lacks = f"; this machine cannot forbid {', '.join(without)}" if without else ""
-        yield Finding("ok", "sandbox", f"borg runs as uid {user} with Landlock ABI {held.abi}{lacks}")
+        yield Finding("ok", "sandbox", f"borg runs as uid {user} with Landlock ABI {sandbox.abi}{lacks}")
 
 
 def pages(policy: Policy) -> Iterator[Finding]:
-    """Look whether the recovery page was printed for the key that each repository has now."""
+    """Check whether a recovery page was printed for the present key of each repository."""
     base = StateDir.known(policy.base)
     if base is None:
-        return  # nothing was run yet, or `lint` says what is wrong
+        return  # nothing has run yet, or `lint` says what is wrong
     try:
         names = Names(sent_environment.hostname(), "", datetime.now(UTC))
         for repository in policy.repositories:
             path = RepositoryPath(repository.path.expand(names))
             if why := recovery.due(base, path):
-                printed = recovery_command(policy, path)
-                command = f"{printed}, and put the page where the machine's end cannot reach it"
-                yield Finding("warn", "recovery", why, (), command)
+                change = f"{recovery_command(policy, path)}, and keep the page away from this machine"
+                yield Finding("warn", "recovery", why, (), change)
     except (BadValue, BorgctlError, OSError):
         yield Finding("unseen", "recovery", "the state directory cannot be read", (), "ask again as the gate's user")
     finally:
         os.close(base.fd)
 
 
-def _version(policy: Policy, held: Sandbox | None) -> str:
-    """Ask borg as the gate does for a new client; what is written goes with the directory."""
+def _version(policy: Policy, sandbox: Sandbox | None) -> str:
+    """Ask borg as the gate does for a new client; what it writes is removed with the directory."""
     with tempfile.TemporaryDirectory(prefix="borgctl-doctor-") as directory:
         base = StateDir.open(directory)
         try:
-            return borg_version.asked(policy, held, base, "doctor").text
+            return borg_version.asked(policy, sandbox, base, "doctor").text
         finally:
             os.close(base.fd)
 
 
-def _room(policy: Policy) -> Iterator[Finding]:
-    """Look at the space for borg's cache and for the log."""
+def _disk_space(policy: Policy) -> Iterator[Finding]:
+    """Check the disk space for borg's cache and for the log."""
     for topic, path in (("state", policy.base), ("log", os.path.dirname(policy.audit.file))):
-        there = _existing(path)
+        existing = _existing(path)
         try:
-            status = os.statvfs(there)
+            status = os.statvfs(existing)
         except OSError as error:
-            yield Finding("unseen", topic, f"{there}: {error.strerror}", (), "ask again as the gate's user")
+            yield Finding("unseen", topic, f"{existing}: {error.strerror}", (), "ask again as the gate's user")
             continue
         free = status.f_bavail * status.f_frsize if os.geteuid() else status.f_bfree * status.f_frsize
         text = f"{free / 1e9:.1f} GB free for {path}"
         if status.f_flag & os.ST_RDONLY:
-            yield Finding("error", topic, f"{there} is on a file system that is mounted read-only")
+            yield Finding("error", topic, f"{existing} is on a file system that is mounted read-only")
         elif free < _TOO_LITTLE or (status.f_files and status.f_ffree < 100):
-            yield Finding("error", topic, f"no room: {text}", (), "make room: without a record there is no run")
+            yield Finding(
+                "error", topic, f"too little space: {text}", (), "free some: without a record there is no run"
+            )
         elif free < _LITTLE:
-            yield Finding("warn", topic, f"little room: {text}", (), "make room")
+            yield Finding("warn", topic, f"little space: {text}", (), "free some")
         else:
             yield Finding("ok", topic, text)
 
@@ -128,7 +133,7 @@ def _existing(path: str) -> str:
 
 
 def records(path: str) -> Iterator[Finding]:
-    """Compare the clock with the last record: time must not have gone back."""
+    """Compare the clock with the time of the last record, which must not be in the future."""
     try:
         with SecurePath.at(path) as pinned, os.fdopen(pinned.open(os.O_RDONLY), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
@@ -144,7 +149,7 @@ def records(path: str) -> Iterator[Finding]:
     if last and when is None:
         yield Finding("warn", "records", f"the last line of {path} is no record")
     elif when and when > datetime.now(UTC):
-        text = f"the last record is of {when:%Y-%m-%d %H:%M:%S} UTC, which is still to come: the clock went back"
+        text = f"the last record is of {when:%Y-%m-%d %H:%M:%S} UTC, which is in the future: the clock went back"
         yield Finding("warn", "records", text, (), "set the clock")
     elif when:
         yield Finding("ok", "records", f"the last one is of {when:%Y-%m-%d %H:%M} UTC")

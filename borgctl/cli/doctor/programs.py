@@ -1,7 +1,9 @@
-"""The gate's interpreter and all that it would import: there, and in the hands of root or the gate's user.
+"""doctor's findings about the gate's interpreter and all that it imports: do they exist, and who can change them?
 
-The interpreter is started, isolated as the gate is, only where its path is in hands that we trust ourselves: who may
+It starts the interpreter, isolated as the gate is, only where users that we trust ourselves own its path: whoever can
 write a key line must not choose what root runs here.
+
+    list(findings(gate, frozenset((0,))))
 """
 
 import json
@@ -17,7 +19,7 @@ from borgctl.cli.openssh.login import trouble
 from borgctl.fs import secure_path
 
 _PYTHON = re.compile(r"python3?(?:\.[0-9]+)?")
-_MOST = 3  # problems that are told one by one
+_MOST = 3  # problems that are listed
 _ASK = """
 import glob, json, os, sys
 import borgctl.gate.granted, borgctl.gate.main
@@ -30,7 +32,7 @@ print(json.dumps({"version": sys.version.split()[0], "borgctl": borgctl.__versio
 
 
 def findings(gate: Gate, owners: frozenset[int]) -> Iterator[Finding]:
-    """Yield what is to be said of the interpreter."""
+    """Yield the findings about the interpreter; `owners` may own it and what it imports."""
     topic, owner = "python", "root" if owners == {0} else "root or the gate's user"
     try:
         problem = trouble(gate.python, owners)
@@ -39,16 +41,16 @@ def findings(gate: Gate, owners: frozenset[int]) -> Iterator[Finding]:
             yield Finding("open", topic, text, (), f"install it as files of {owner}, in directories of theirs")
             return
         if not owners <= secure_path.ourselves() or not _PYTHON.fullmatch(os.path.basename(gate.python)):
-            text = f"{gate.python} is not started from here: it is another user's choice"
+            text = f"doctor does not start {gate.python}, as another user can choose it"
             yield Finding("unseen", topic, text, (), "ask again as the user who logs in")
             return
-        told = _ask(gate.python)
+        answer = _ask(gate.python)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
-        text = f"{gate.python} doesn't start the gate: {_said(error)}"
+        text = f"{gate.python} does not start the gate: {_message(error)}"
         yield Finding("error", topic, text, (), f"install the package there: {gate.python} -m pip install …")
         return
     problems = []
-    for path in told["files"]:
+    for path in answer["files"]:
         try:
             problem = trouble(path, owners)
         except OSError as error:
@@ -57,11 +59,11 @@ def findings(gate: Gate, owners: frozenset[int]) -> Iterator[Finding]:
             problems.append(problem)
     if problems:
         more = [f"and {len(problems) - _MOST} more"] if len(problems) > _MOST else []
-        text = "another user can change what the gate is made of"
+        text = "another user can change the gate's program files"
         yield Finding("open", topic, text, (*problems[:_MOST], *more), f"chown them to {owner}, chmod go-w")
     else:
-        text = f"Python {told['version']} with borgctl {told['borgctl']}: {len(told['files'])} files in safe hands"
-        yield Finding("ok", topic, text)
+        what = f"Python {answer['version']} with borgctl {answer['borgctl']}, {len(answer['files'])} files"
+        yield Finding("ok", topic, f"{what}: no other user can change them")
 
 
 def _ask(python: str) -> dict[str, Any]:
@@ -82,5 +84,5 @@ def _ask(python: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def _said(error: Exception) -> str:
+def _message(error: Exception) -> str:
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)

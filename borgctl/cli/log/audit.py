@@ -1,4 +1,4 @@
-"""`borgctl audit`: show the audit log, and prove its chain."""
+"""The commands `borgctl audit show` and `borgctl audit verify`: arguments in, text out."""
 
 import json
 import sys
@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from borgctl.cli.log import read, show, warned_files
+from borgctl.cli.common.json_option import AsJson, print_result
+from borgctl.cli.log import read, records, show, warned_files
 from borgctl.cli.log.follow import Follower
-from borgctl.cli.log.verify import verified
+from borgctl.cli.log.verify import verify as verify_logs
 from borgctl.policy import locations
 from borgctl.values import Head
 
@@ -20,8 +21,7 @@ app = typer.Typer(
     short_help="Show the audit log, and prove its chain.",
     no_args_is_help=True,
 )
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
-_MOST_KNOWN = 100
+_NEWEST = 100  # lines that may come twice: read from the file, and followed
 _USUAL = "Without one: /var/log/borgctl/audit.jsonl, or an ordinary user's own."
 
 
@@ -30,37 +30,44 @@ def verify(
     files: Annotated[list[str] | None, typer.Argument(metavar="LOG", help=_USUAL)] = None,
     head: Annotated[
         list[str] | None,
-        typer.Option(metavar="SEQUENCE:HEAD", help="What a server kept of this log; may be repeated."),
+        typer.Option(metavar="SEQUENCE:HEAD", help="The head that a server kept of this log; may be repeated."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Prove that no record was changed, taken out or added, over one log and its older parts, or these files.
 
-    What was cut from the end, or written anew as a whole, shows for certain only by the head that the server kept
-    ('borgpull status --json' there). Exit status 0: proved, 1: proved, and something is odd, 2: not proved.
+    A log may have been cut at its end, or written anew as a whole. Only the head that the server kept ('borgpull status
+    --json' there) shows that for certain. The exit status is 0 where the chain is proved, 1 where it is and something
+    is odd, 2 where it is not.
 
     Example: borgctl audit verify --head 1041:9f86d081…
     """
-    proof = verified(files or [locations.default_log()], [Head.read(text) for text in head or []])
-    typer.echo(json.dumps(proof.plain, indent=2) if as_json else "\n".join(proof.lines))
+    proof = verify_logs(files or [locations.default_log()], [Head.read(text) for text in head or []])
+    print_result(proof.plain, proof.lines, as_json=as_json)
     raise typer.Exit(proof.status)
 
 
 @app.command("show", short_help="Show the log as a table.")
-def show_(
+def show_log(
     log: Annotated[str | None, typer.Argument(metavar="LOG", help=_USUAL)] = None,
-    since: Annotated[str | None, typer.Option(metavar="TIME", help="From here on: 2h, 14d, 2026-11-23.")] = None,
-    outcome: Annotated[str | None, typer.Option(metavar="WORD", help="ok, warning, failed, refused, alert, …")] = None,
-    peer: Annotated[str | None, typer.Option(metavar="ADDRESS", help="From this address, or 'local'.")] = None,
-    run: Annotated[
-        str | None, typer.Option(metavar="RUN", help="Of this run; the beginning of its id will do.")
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Records from this time on: 2h, 14d, 2026-11-23.")
     ] = None,
-    last: Annotated[int, typer.Option(metavar="N", min=0, help="The last N records of those; 0: all.")] = 100,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what comes.")] = False,
+    outcome: Annotated[
+        str | None, typer.Option(metavar="WORD", help="ok, warning, failed, refused, alert or another outcome.")
+    ] = None,
+    peer: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Records from this address, or 'local'.")] = None,
+    run: Annotated[
+        str | None, typer.Option(metavar="RUN", help="Records of this run; the beginning of its id is enough.")
+    ] = None,
+    last: Annotated[int, typer.Option(metavar="N", min=0, help="The last N of those records; 0: all.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with new records.")] = False,
     files: Annotated[bool, typer.Option("--files", help="The files that borg warned of in the run of --run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the records as JSON, one a line.")] = False,
 ) -> None:
-    """Show the audit log as a table, or its records as JSON; or the files that were not saved as they stood.
+    """Show the audit log as a table, or its records as JSON.
+
+    With --files, show the files that were not saved as they stood.
 
     Example: borgctl audit show --since 2d --outcome refused
     """
@@ -68,27 +75,27 @@ def show_(
     if files:
         _print_files(path, run or "", as_json=as_json)
         return
-    start = show.since(since, datetime.now(UTC)) if since else None
-    wanted = show.Wanted(start, None if outcome is None else show.sought(outcome), peer, run)
+    start = records.since(since, datetime.now(UTC)) if since else None
+    wanted = records.Wanted(start, None if outcome is None else records.known_outcome(outcome), peer, run)
     follower = Follower(path) if follow else None
-    known: deque[bytes] = deque(maxlen=_MOST_KNOWN)
-    found: deque[dict[str, Any]] = deque(maxlen=last or None)
-    for one in read.lines(read.parts(path)):
-        known.append(one.text)
-        if wanted.includes(record := show.record(one.text)):
-            found.append(record)
+    newest: deque[bytes] = deque(maxlen=_NEWEST)
+    chosen: deque[dict[str, Any]] = deque(maxlen=last or None)
+    for line in read.lines(read.parts(path)):
+        newest.append(line.text)
+        if wanted.includes(record := records.record(line.text)):
+            chosen.append(record)
     console = show.console()
     if as_json:
-        for record in found:
+        for record in chosen:
             print(json.dumps(record))
     else:
-        show.table(found, console)
+        show.table(chosen, console)
     if follower is None:
         return
-    sys.stdout.flush()  # a pipe's reader has to see what is there before anything comes
-    for line in follower.lines():
-        record = show.record(line)
-        if wanted.includes(record) and line not in known:  # it came while we looked at the rest
+    sys.stdout.flush()  # whoever reads from a pipe sees what is there before anything comes
+    for text in follower.lines():
+        record = records.record(text)
+        if wanted.includes(record) and text not in newest:  # it came while we read the rest
             if as_json:
                 print(json.dumps(record))
             else:
@@ -98,5 +105,5 @@ def show_(
 
 def _print_files(path: str, run: str, *, as_json: bool) -> None:
     """Print the files that borg warned of in one run."""
-    found = warned_files.listed(path, run, (show.record(one.text) for one in read.lines(read.parts(path))))
-    typer.echo(json.dumps(found.plain, indent=2) if as_json else "\n".join(found.lines))
+    warned = warned_files.warned_in(path, run, (records.record(line.text) for line in read.lines(read.parts(path))))
+    print_result(warned.plain, warned.lines, as_json=as_json)

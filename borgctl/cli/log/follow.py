@@ -1,4 +1,4 @@
-"""A log that grows, followed by its name: across a rotation by rename, and where it is copied and truncated.
+"""New lines of a growing log, by its name: across a rotation by rename, and across copying and truncating.
 
 for line in Follower("/var/log/borgctl/audit.jsonl").lines(): …
 """
@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from borgctl.audit import rotation
 
 _POLL = 0.3  # seconds
-_MARK = 500  # bytes before our place: in a log, no two such are equal
+_MARK = 500  # bytes before our position: in a log, no two such are equal
 
 
 class Follower:
-    """New lines of a log, across rotations; `lines` never ends, `ready` yields what is there now."""
+    """New lines of a log, across rotations; `lines` never ends, `ready` yields those that exist now."""
 
     def __init__(self, path: str) -> None:
-        """Begin at the end of what is there."""
+        """Begin at the present end."""
         self._path, self._rest, self._mark = path, b"", b""
         self._fd = self._open()
         self._at = os.fstat(self._fd).st_size if self._fd is not None else 0
@@ -31,10 +31,10 @@ class Follower:
             return None
 
     def ready(self) -> Iterator[bytes]:
-        """Yield the whole lines that have come since."""
+        """Yield the whole lines that were added since the last call."""
         yield from self._new()
         if self._moved():
-            yield from self._new()  # what came between the two looks
+            yield from self._new()  # what was added between the two calls
             if self._fd is not None:
                 os.close(self._fd)
             self._fd, self._at, self._rest, self._mark = self._open(), 0, b"", b""

@@ -1,6 +1,6 @@
 """An audit log as a whole: the file that people name and its older parts, oldest first, line by line.
 
-What is in the lines is for others to judge; nothing is written.
+It does not read what is in the lines, and writes nothing.
 
     for line in lines(parts("/var/log/borgctl/audit.jsonl")): line.file, line.number, line.text
 """
@@ -14,12 +14,12 @@ from borgctl.audit.chain import sequence
 from borgctl.audit.head_file import LARGEST, HeadFile
 from borgctl.errors import BadValue
 
-_FIRST_LINES = 100  # a part whose first record comes later counts as one without
+_FIRST_LINES = 100  # a part whose first record comes later counts as one without records
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line without its newline; `first`: it begins its file; `whole`: it had a newline."""
+    """A line without its newline; `first`: it is the first of its file; `whole`: it had a newline."""
 
     file: str
     number: int
@@ -28,7 +28,7 @@ class Line:
 
     @property
     def first(self) -> bool:
-        """Whether nothing stands before it in its file."""
+        """Tell whether it is the first line of its file."""
         return self.number == 1
 
 
@@ -36,25 +36,25 @@ def parts(log: str) -> list[str]:
     """Return the paths of a log and its older parts, oldest first; raise BadValue where the log cannot be read."""
     directory, name = os.path.split(os.path.abspath(log))
     try:
-        found = rotation.older(directory, name)[::-1]
+        names = rotation.older(directory, name)[::-1]
         with rotation.reading(None, log):
-            found.append(name)
+            names.append(name)
     except FileNotFoundError:
-        if not os.path.isdir(directory) or not found:
+        if not os.path.isdir(directory) or not names:
             raise BadValue(f"no audit log {log!r}") from None
     except OSError as error:
         raise BadValue(f"cannot read {log!r}: {error.strerror}") from None
-    return ordered([f"{directory}/{part}" for part in found])
+    return ordered([f"{directory}/{part}" for part in names])
 
 
 def ordered(paths: Sequence[str]) -> list[str]:
-    """Return the paths in the order of their first records; what has none comes first.
+    """Return the paths in the order of their first records; a file without a record comes first.
 
-    A part that is being compressed is there twice, and taken once.
+    A part that is being compressed exists twice, and is taken once.
     """
     first = {path: _first(path) for path in paths}
-    twice = [path for path in paths if first[path] == first.get(path.removesuffix(".gz")) and rotation.packed(path)]
-    return sorted((path for path in paths if path not in twice), key=lambda path: first[path])
+    copies = [path for path in paths if first[path] == first.get(path.removesuffix(".gz")) and rotation.packed(path)]
+    return sorted((path for path in paths if path not in copies), key=lambda path: first[path])
 
 
 def _first(path: str) -> int:
@@ -77,7 +77,7 @@ def lines(paths: Sequence[str]) -> Iterator[Line]:
 
 
 def tally(log: str) -> HeadFile:
-    """Return what stands beside a log; an empty tally where it cannot be read."""
+    """Return what the file beside a log (LOG.head) says; an empty one where it cannot be read."""
     try:
         with rotation.reading(None, f"{log}.head") as fd:
             return HeadFile.read(os.pread(fd, LARGEST, 0))
@@ -86,5 +86,5 @@ def tally(log: str) -> HeadFile:
 
 
 def snapshot(log: str) -> list[tuple[str, int]]:
-    """Return what changes when a log is rotated."""
+    """Return a value that differs once a log was rotated: its parts and their inodes."""
     return [(path, os.stat(path).st_ino) for path in parts(log)]

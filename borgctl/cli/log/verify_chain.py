@@ -1,10 +1,10 @@
 """The proof of an audit log: does each record continue the one before, and what else is odd?
 
-`broken` is what no gate ever wrote: a line that was changed, taken out, put in or moved, or a missing end, which
-shows by the tally beside the log, and for certain by the head that a server kept. `odd` is what a crash or a clock did.
-The walk takes one line after the other and keeps no record.
+`broken` is what no gate ever wrote: a line that was changed, removed, added or moved, or a missing end. The file beside
+the log (LOG.head) shows a missing end, and the head that a server kept proves it. `odd` is what a crash or a clock did.
+The check takes the lines one by one and stores no record.
 
-    walk = Walk([Head.read("7:0a…")]); walk.take(line); walk.end(tally)
+    check = ChainCheck([Head.read("7:0a…")]); check.take(line); check.end(tally)
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from typing import Any
 from borgctl.audit.chain import Link, digest, link
 from borgctl.audit.head_file import HeadFile
 from borgctl.cli.log.read import Line
+from borgctl.cli.log.unfinished_runs import UnfinishedRuns
 from borgctl.values import Head
 from borgctl.wire.hashchain import START
 
@@ -35,19 +36,8 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Unfinished:
-    """An accepted run without an exit record; `over`: it cannot be at work any more."""
-
-    run: str
-    sequence: int
-    time: str
-    owner: tuple[str, str] | None  # policy and repository: only one run has it at a time
-    over: bool = False
-
-
-@dataclass(slots=True)
-class Walk:
-    """The state of a proof."""
+class ChainCheck:
+    """The state of a proof after the lines so far."""
 
     wanted: Iterable[Head] = ()
     records: int = 0
@@ -55,28 +45,28 @@ class Walk:
     first: int | None = None
     head: Head | None = None
     findings: list[Finding] = field(default_factory=list)
-    more: int = 0  # findings that are not kept
-    unfinished: dict[str, Unfinished] = field(default_factory=dict)
+    more: int = 0  # findings beyond the most that are stored
+    unfinished: UnfinishedRuns = field(default_factory=UnfinishedRuns)
     _line: Line | None = None
-    _linked: bool = False  # the last record is of the chain as it is today
-    _digest: str | None = None  # of the last line, record or not
-    _skipped: Any = None  # the hash of this file's lines since the last record
+    _linked: bool = False  # the last record is of the present version of the chain
+    _digest: str | None = None  # of the last line, whether a record or not
+    _skipped: Any = None  # the hash of this file's lines after the last record
     _time: datetime | None = None
-    _met: dict[Head, bool] = field(default_factory=dict)  # of the wanted: whether the record is the same
+    _met: dict[Head, bool] = field(default_factory=dict)  # by head: whether the record of that number is the same
 
     def take(self, line: Line) -> None:
         """Take the next line."""
-        self._line, found = line, link(line.text)
+        self._line, entry = line, link(line.text)
         if line.first:
             self._skipped = None
-        if found is None:
+        if entry is None:
             self._foreign(line)
             self._skipped = self._skipped or hashlib.sha256()
             self._skipped.update(line.text + b"\n" * line.whole)
         else:
-            self._follow(line, found)
-            self._clock(found)
-            self._runs(found)
+            self._follow(line, entry)
+            self._clock(entry)
+            self.unfinished.take(entry.record, entry.sequence)
             self._skipped = None
         self._digest = digest(line.text)
 
@@ -91,18 +81,18 @@ class Walk:
         for head in self.wanted:
             if not self._met.get(head, False):
                 self._missing(head, last)
-        for one in self.unfinished.values():
-            if one.over:
-                self._find("odd", one.sequence, f"run {one.run}, accepted {one.time}, was broken off: it has no exit")
+        for run in self.unfinished:
+            if run.over:
+                self._find("odd", run.sequence, f"run {run.run}, accepted {run.time}, was broken off: it has no exit")
 
     def _missing(self, head: Head, last: int) -> None:
         number = head.sequence
         if head in self._met:
             text = f"record {number} is not the one that the server saw: the log was rewritten"
         elif number > last:
-            text = f"the server saw record {number}, and the log ends with {last}: it was cut, or is an older one"
+            text = f"the server saw record {number}, and the log ends with {last}: the log was cut, or is an older one"
         elif self.first is not None and number < self.first:
-            text = f"the server saw record {number}, and the log begins with {self.first}: give the older parts, too"
+            text = f"the server saw record {number}, and the log begins with {self.first}: name the older parts, too"
         else:
             text = f"record {number}, which the server saw, is missing"
         self._find("broken", number, text)
@@ -111,76 +101,62 @@ class Walk:
         if not line.whole:
             self._find("odd", None, "the last line is torn, or is being written")
         elif self.head is None and line.text.startswith(b"{"):
-            self.unchained += 1  # of before the log had a chain
+            self.unchained += 1  # older than the chain
         else:
             self._find("odd", None, "this line is no record: torn by a crash, or not the gate's")
 
-    def _follow(self, line: Line, found: Link) -> None:
-        number = found.sequence
+    def _follow(self, line: Line, entry: Link) -> None:
+        number = entry.sequence
         if self.head is None:
             self.first = number
-            if not self._begins(line, found):
-                self._find("broken", number, f"record {number} does not continue what stands before it")
+            if not self._begins(line, entry):
+                self._find("broken", number, f"record {number} does not continue the lines before it")
         elif number > self.head.sequence + 1:
             missing = f"{self.head.sequence + 1} to {number - 1}" if number > self.head.sequence + 2 else number - 1
             self._find("broken", self.head.sequence + 1, f"missing before record {number}: {missing}")
         elif number <= self.head.sequence:
             self._find("broken", number, f"record {number} stands after record {self.head.sequence}")
-        elif not self._continues(line, found):
+        elif not self._continues(line, entry):
             text = f"record {number} was chained to another record {self.head.sequence} than the one before it"
             self._find("broken", self.head.sequence, text)
-        elif self._linked and found.digest is None:
+        elif self._linked and entry.digest is None:
             self._find("odd", number, f"record {number} was written by an older gate, which cannot read the chain")
         self.records += 1
-        self.head, self._linked = found.head, found.digest is not None
+        self.head, self._linked = entry.head, entry.digest is not None
         for head in self.wanted:
             if head.sequence == number:
                 self._met[head] = self._met.get(head, False) or head == self.head
 
-    def _continues(self, line: Line, found: Link) -> bool:
-        """Tell whether a record continues the one before it, and the lines between that are none."""
+    def _continues(self, line: Line, entry: Link) -> bool:
+        """Tell whether a record continues the one before it, and covers the lines between that are no records."""
         assert self.head is not None
-        if found.digest is None:  # of before version 2: chained to the line before, whatever that is
-            return found.previous in (self._digest, self.head.digest if line.first else None)
-        return found.previous == self.head.digest and self._skips(found)
+        if entry.digest is None:  # older than version 2: chained to the line before, whatever that is
+            return entry.previous in (self._digest, self.head.digest if line.first else None)
+        return entry.previous == self.head.digest and self._skips(entry)
 
-    def _skips(self, found: Link) -> bool:
-        return bool(found.record.get("skipped") == (self._skipped and self._skipped.hexdigest()))
+    def _skips(self, entry: Link) -> bool:
+        return bool(entry.record.get("skipped") == (self._skipped and self._skipped.hexdigest()))
 
-    def _begins(self, line: Line, found: Link) -> bool:
-        """Tell whether a first record is one: nothing is known of what an older part, which is not here, ended with."""
-        if found.digest is not None:
-            return (found.sequence > 1 or found.previous == START) and self._skips(found)
-        if line.first and found.sequence == 1:
-            return found.previous in (START, self._digest)
-        return line.first or found.previous == self._digest
+    def _begins(self, line: Line, entry: Link) -> bool:
+        """Tell whether this can be a first record; how an older part ended, which is not here, is unknown."""
+        if entry.digest is not None:
+            return (entry.sequence > 1 or entry.previous == START) and self._skips(entry)
+        if line.first and entry.sequence == 1:
+            return entry.previous in (START, self._digest)
+        return line.first or entry.previous == self._digest
 
-    def _clock(self, found: Link) -> None:
+    def _clock(self, entry: Link) -> None:
         try:
-            time = datetime.fromisoformat(str(found.record["time"]))
+            time = datetime.fromisoformat(str(entry.record["time"]))
         except ValueError:
             time = None
         if time is None or time.tzinfo is None:
-            self._find("odd", found.sequence, f"record {found.sequence} has no time")
+            self._find("odd", entry.sequence, f"record {entry.sequence} has no time")
             return
         if self._time and self._time - time > _TOLERANCE:
             seconds = round((self._time - time).total_seconds())
-            self._find("odd", found.sequence, f"the clock was set back {seconds} s before record {found.sequence}")
+            self._find("odd", entry.sequence, f"the clock was set back {seconds} s before record {entry.sequence}")
         self._time = time
-
-    def _runs(self, found: Link) -> None:
-        record = found.record
-        run = record.get("run")
-        if not isinstance(run, str):
-            return
-        if record.get("type") == "exit":
-            self.unfinished.pop(run, None)
-        elif record.get("type") == "accept":
-            policy, repository = record.get("policy"), record.get("repository")
-            owner = (policy, repository) if isinstance(policy, str) and isinstance(repository, str) else None
-            for other in self.unfinished.values():
-                other.over |= owner is not None and other.owner == owner
-            self.unfinished[run] = Unfinished(run, found.sequence, str(record["time"]), owner)
 
     def _find(self, kind: str, sequence: int | None, text: str) -> None:
         if (len(self.findings) >= _MOST_FINDINGS and kind != "broken") or len(self.findings) >= 2 * _MOST_FINDINGS:
@@ -202,5 +178,5 @@ class Walk:
             "unchained": self.unchained,
             "first": self.first,
             "head": self.head and str(self.head),
-            "bad": min((one.sequence for one in self.bad if one.sequence is not None), default=None),
+            "bad": min((finding.sequence for finding in self.bad if finding.sequence is not None), default=None),
         }

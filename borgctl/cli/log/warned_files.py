@@ -1,6 +1,6 @@
 """`borgctl audit show --run ID --files`: the files that borg warned of in one run, from the list beside the log.
 
-listed("/var/log/borgctl/audit.jsonl", "3f2a", records)
+warned_in("/var/log/borgctl/audit.jsonl", "3f2a", records)
 """
 
 import json
@@ -32,18 +32,18 @@ class Warned:
     @property
     def lines(self) -> list[str]:
         """Return it for people."""
-        found = [f"{printable(one['kind']):10}  {printable(one['text'])}" for one in self.warnings]
-        return [*found, *([f"and {self.left_out} more, for which the list had no room"] if self.left_out else [])]
+        lines = [f"{printable(warning['kind']):10}  {printable(warning['text'])}" for warning in self.warnings]
+        return [*lines, *([f"and {self.left_out} more, for which the list had no room"] if self.left_out else [])]
 
 
-def listed(log: str, begins: str, records: Iterable[dict[str, Any]]) -> Warned:
-    """Return the warnings of the run whose id begins so; `record` are those of the log."""
-    told = [record for record in records if record.get("type") == "exit" and _is(record, begins)]
-    runs = {str(record["run"]) for record in told}
+def warned_in(log: str, begins: str, records: Iterable[dict[str, Any]]) -> Warned:
+    """Return the warnings of the run whose id begins with `begins`; `records` are those of the log."""
+    exits = [record for record in records if record.get("type") == "exit" and _is(record, begins)]
+    runs = {str(record["run"]) for record in exits}
     if len(runs) != 1:
-        known = "no run in this log has" if not runs else f"{len(runs)} runs have"
-        raise BadValue(f"{known} an id that begins with {begins[:40]!r}: name one run with --run")
-    (run,), total = runs, sum(counts(told[-1]).values())
+        which = "no run in this log has" if not runs else f"{len(runs)} runs have"
+        raise BadValue(f"{which} an id that begins with {begins[:40]!r}: name one run with --run")
+    (run,), total = runs, sum(counts(exits[-1]).values())
     if not total:
         raise BadValue(f"borg warned of no file in run {run!r}")
     warnings = _read(f"{place(os.path.abspath(log))}/{os.path.basename(run)}")
@@ -52,10 +52,10 @@ def listed(log: str, begins: str, records: Iterable[dict[str, Any]]) -> Warned:
 
 def counts(record: dict[str, Any]) -> dict[str, int]:
     """Return a record's counts of warnings by kind, as far as they have the types that the gate gives them."""
-    found = record.get("warnings")
-    if not isinstance(found, dict):
+    numbers = record.get("warnings")
+    if not isinstance(numbers, dict):
         return {}
-    return {kind: found[kind] for kind in KINDS if type(found.get(kind)) is int}
+    return {kind: numbers[kind] for kind in KINDS if type(numbers.get(kind)) is int}
 
 
 def _is(record: dict[str, Any], begins: str) -> bool:
@@ -72,5 +72,5 @@ def _read(path: str) -> tuple[dict[str, str], ...]:
         raise BadValue(f"cannot read {path!r}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise BadValue(f"{path!r} holds lines that no gate has written") from None
-    found = [line for line in lines if isinstance(line, dict)]
-    return tuple({name: str(line.get(name)) for name in ("kind", "text")} for line in found)
+    warnings = [line for line in lines if isinstance(line, dict)]
+    return tuple({name: str(warning.get(name)) for name in ("kind", "text")} for warning in warnings)

@@ -1,8 +1,10 @@
 """The files of authorized keys that sshd really reads for one login, and which of their lines count for one key.
 
-sshd takes the first line with the key whose options it understands and whose `from` and `expiry-time` hold; another
-file, or a line further down, is read only where none did (sshd(8), auth2-pubkey.c). A file may be closed to sshd, which
-reads it as the user who logs in, so no line of it keeps another file from being read.
+sshd takes the first line with the key whose options it understands and whose `from` and `expiry-time` hold. It reads
+further lines and files only where none did (sshd(8), auth2-pubkey.c). It reads as the user who logs in, and may be
+refused a file. So a line of one file never keeps sshd from reading the next file.
+
+    places(read("/root/.ssh/authorized_keys"), blob)[0].line.options
 """
 
 import os
@@ -20,32 +22,32 @@ _LARGEST = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A line for a key; `winner` is the place of a line of its file that always wins, so that this one never counts."""
+    """A line of a key; `winner`: the place of an earlier line that sshd always takes, so that this one never counts."""
 
     line: KeyLine
     winner: str | None
 
 
 def files(login: Login, settings: Settings) -> list[str]:
-    """Return the files' paths in their order; %h, %u, %U and %% mean what sshd_config(5) says.
+    """Return the paths of the files in order; %h, %u, %U and %% are as in sshd_config(5).
 
-    Raise Unseen where sshd's answer, which has no quotes, does not tell where one ends.
+    Raise Unseen where a path has a blank: sshd's answer has no quotes.
     """
     for line in settings.configuration.lines:
         if line.keyword == "authorizedkeysfile" and any(len(word.split()) > 1 for word in line.words):
             raise Unseen(f"a file of keys has a blank in its name ({line.place})", "name it without one")
-    found = []
+    paths = []
     for word in settings.words("authorizedkeysfile"):
         if word == "none":
             continue
         path = word.replace("%%", "\0").replace("%h", login.home).replace("%u", login.name)
         path = path.replace("%U", str(login.uid)).replace("\0", "%")
-        found.append(os.path.normpath(os.path.join(login.home, path)))
-    return found
+        paths.append(os.path.normpath(os.path.join(login.home, path)))
+    return paths
 
 
 def read(path: str) -> list[KeyLine]:
-    """Return the lines that hold a key; none where there is no file; raise Unseen where it cannot be read."""
+    """Return the lines with a key, none where the file is missing; raise Unseen where it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as file:
@@ -65,12 +67,14 @@ def read(path: str) -> list[KeyLine]:
 
 def places(lines: Iterable[KeyLine], blob: str) -> list[Place]:
     """Return the lines of one key, in the order in which sshd tries them."""
-    found, winners = [], dict[str, str]()
+    result, winners = [], dict[str, str]()
     for line in lines:
         if line.blob != blob:
             continue
-        authority = line.options is not None and line.options.cert_authority  # asked for certificates only, and for all
-        found.append(Place(line, None if authority else winners.get(line.file)))
+        authority = (
+            line.options is not None and line.options.cert_authority
+        )  # for certificates only, and sshd reads all of these
+        result.append(Place(line, None if authority else winners.get(line.file)))
         if line.certain:
             winners.setdefault(line.file, line.place)
-    return found
+    return result

@@ -1,4 +1,7 @@
-"""A login: an account of this machine, as passwd(5) has it, and whether a file is in its hands alone."""
+"""An account of this machine, as in passwd(5), and whether a file belongs to it or root alone.
+
+account = Login.named("root"); trouble("/root/.ssh/authorized_keys", account.owners) is None
+"""
 
 import os
 import pwd
@@ -22,14 +25,14 @@ class Login:
     def named(cls, name: str) -> "Login":
         """Return the account of this name."""
         try:
-            found = pwd.getpwnam(name)
+            entry = pwd.getpwnam(name)
         except (KeyError, ValueError):
             raise BadValue(f"no user {name[:60]!r} on this machine") from None
-        return cls(found.pw_name, found.pw_uid, found.pw_dir, found.pw_shell or "/bin/sh")
+        return cls(entry.pw_name, entry.pw_uid, entry.pw_dir, entry.pw_shell or "/bin/sh")
 
     @classmethod
     def usual(cls) -> list["Login"]:
-        """Return the logins that `authorize` writes lines for: root and 'borgctl'; for anybody else, oneself."""
+        """Return the logins that `authorize` prints lines for: root and 'borgctl'; for an ordinary user, their own."""
         if os.geteuid() != 0:
             return [cls.named(pwd.getpwuid(os.geteuid()).pw_name)]
         names = [entry.pw_name for entry in pwd.getpwall() if entry.pw_name == "borgctl"]
@@ -37,16 +40,16 @@ class Login:
 
     @property
     def owners(self) -> frozenset[int]:
-        """Return whose files this login may trust: root's and its own."""
+        """Return the users whose files this login may trust: root and itself."""
         return frozenset((0, self.uid))
 
 
 def trouble(path: str, owners: frozenset[int]) -> str | None:
-    """Return why somebody else could choose what is at this path, None where nobody could; OSError as open(2) does."""
+    """Return how another user could change what is at this path; None where nobody could. Raise OSError as open(2)."""
     try:
         with SecurePath.at(path, owners) as pinned:
             if others_may_replace(pinned.status):
-                return f"{path!r} has mode {stat.S_IMODE(pinned.status.st_mode):04o}: others may write it"
+                return f"{path!r} has mode {stat.S_IMODE(pinned.status.st_mode):04o}: others may write to it"
     except InsecurePath as error:
         return str(error)
     except FileNotFoundError:
@@ -55,7 +58,7 @@ def trouble(path: str, owners: frozenset[int]) -> str | None:
 
 
 def _could_be_made(above: str, owners: frozenset[int]) -> str | None:
-    """Return why somebody else could make what is missing in this directory: a sticky one is everybody's, too."""
+    """Return how another user could make what is missing in this directory; in a sticky one anybody can."""
     try:
         directory(above, owners).close()
     except InsecurePath as error:

@@ -1,7 +1,7 @@
-"""What sshd would do for one login: its own answer (`sshd -T -C user=…,host=…,addr=…`), not our reading of its files.
+"""sshd's settings for one login, by its own answer (`sshd -T -C user=…,host=…,addr=…`): we do not interpret its files.
 
 settings = ask(Question("root", "192.0.2.1"))
-settings.one("allowtcpforwarding") == "yes"     settings.said("allowtcpforwarding") == "AllowTcpForwarding yes (…)"
+settings.value("permittty") == "yes"     settings.describe("permittty") == "PermitTTY yes (the default of sshd)"
 """
 
 import os
@@ -37,7 +37,7 @@ _NO_FILES = Configuration((), ())
 
 
 class Unseen(Exception):  # noqa: N818 - reads as what it says where it is caught
-    """Something cannot be seen from here; the message says what, the second argument how to see it."""
+    """Something cannot be seen from here: the message says what, `change` how to see it."""
 
     def __init__(self, text: str, change: str | None = None) -> None:
         super().__init__(text)
@@ -46,7 +46,7 @@ class Unseen(Exception):  # noqa: N818 - reads as what it says where it is caugh
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A login and where it comes from; `config` is sshd's configuration file."""
+    """A login and the address it comes from; `config` is sshd's configuration file."""
 
     user: str
     addr: str
@@ -55,48 +55,46 @@ class Question:
 
     @property
     def specification(self) -> str:
-        """Return it as sshd(8) -C has it: all that a Match block may ask for."""
+        """Return it in the form of sshd(8) -C: all that a Match block can test."""
         return f"user={self.user},host={self.host or self.addr},addr={self.addr},laddr=127.0.0.1,lport=22"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What sshd answered, by keyword in lower case: a value for each line, in its order."""
+    """sshd's answer, by keyword in lower case: one value for each line, in order."""
 
     values: Mapping[str, tuple[str, ...]]
     configuration: Configuration = _NO_FILES
 
-    def one(self, keyword: str, default: str = "none") -> str:
-        """Return the value of a keyword that stands once."""
+    def value(self, keyword: str, default: str = "none") -> str:
+        """Return the value of a keyword that occurs once."""
         return self.values.get(keyword, (default,))[0]
 
     def words(self, keyword: str) -> tuple[str, ...]:
-        """Return all words of a keyword, of however many lines."""
+        """Return all words of a keyword, from all its lines."""
         return tuple(word for value in self.values.get(keyword, ()) for word in value.split())
 
     def yes(self, keyword: str) -> bool:
         """Tell whether a setting is on."""
-        return self.one(keyword, "no") == "yes"
+        return self.value(keyword, "no") == "yes"
 
-    def said(self, keyword: str, value: str | None = None) -> str:
-        """Return a setting and where it comes from, for people."""
-        shown = self.one(keyword) if value is None else value
-        place = self.configuration.place(keyword, shown.partition(" ")[0])
-        return f"{_SPELLED.get(keyword, keyword)} {shown} ({place or 'the default of sshd'})"
+    def describe(self, keyword: str, value: str | None = None) -> str:
+        """Return a setting and its place, for people."""
+        text = self.value(keyword) if value is None else value
+        place = self.configuration.place(keyword, text.partition(" ")[0])
+        return f"{_SPELLED.get(keyword, keyword)} {text} ({place or 'the default of sshd'})"
 
 
 def ask(question: Question) -> Settings:
-    """Return the settings; raise Unseen where sshd doesn't answer."""
+    """Return the settings; raise Unseen where sshd does not answer."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", question.user):
         raise Unseen(f"sshd cannot be asked for a user named {question.user!r}")
     program = shutil.which("sshd", path=_PATH)
     if program is None:
-        raise Unseen(
-            "no sshd in /usr/sbin", "apt-get install openssh-server, where this machine is to be pulled over ssh"
-        )
+        raise Unseen("no sshd in /usr/sbin", "apt-get install openssh-server, if this machine is to be pulled over ssh")
     argv = [program, "-T", "-f", question.config, "-C", question.specification]
     code, out, err = _run(argv)
-    if code != 0 and "no hostkeys available" in err:  # they are root's: any key will do, nobody connects
+    if code != 0 and "no hostkeys available" in err:  # only root can read them; any key will do, as nobody connects
         code, out, err = _with_a_host_key(argv)
     if code != 0:
         raise Unseen(f"sshd -T failed: {_last(err)}", _advice(err))
@@ -105,11 +103,11 @@ def ask(question: Question) -> Settings:
 
 def settings(text: str) -> dict[str, tuple[str, ...]]:
     """Read what `sshd -T` prints."""
-    found: dict[str, tuple[str, ...]] = {}
+    values: dict[str, tuple[str, ...]] = {}
     for line in text.splitlines():
         keyword, _, value = line.partition(" ")
-        found[keyword.lower()] = (*found.get(keyword.lower(), ()), value)
-    return found
+        values[keyword.lower()] = (*values.get(keyword.lower(), ()), value)
+    return values
 
 
 def _with_a_host_key(argv: list[str]) -> tuple[int, str, str]:
@@ -140,7 +138,7 @@ def _run(argv: list[str]) -> tuple[int, str, str]:
 
 def _last(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it said nothing"
+    return lines[-1][:300] if lines else "it printed nothing"
 
 
 def _advice(text: str) -> str | None:
@@ -148,4 +146,4 @@ def _advice(text: str) -> str | None:
         return "install -d -m 0755 /run/sshd (it is missing until sshd has started once), then ask again"
     if "Permission denied" in text or os.geteuid() != 0:
         return "ask again as root"
-    return "correct sshd's configuration: sshd -t says the same"
+    return "correct sshd's configuration; sshd -t shows the error"

@@ -1,7 +1,9 @@
-"""Where a setting of sshd stands: FILE:LINE of sshd_config and what it includes.
+"""The place of a setting of sshd: FILE:LINE of sshd_config and what it includes.
 
-sshd itself says what holds (`sshd`); it doesn't say where that comes from, so this reads the files for the first line
-that says the very same. It judges nothing.
+sshd itself says what holds (`sshd`), but not where that comes from. This finds the first line of the files that says
+exactly the same. It decides nothing.
+
+    read("/etc/ssh/sshd_config").place("permitrootlogin", "no") == "/etc/ssh/sshd_config:33"
 """
 
 import glob
@@ -14,7 +16,7 @@ _DEEPEST = 16  # servconf.h, SERVCONF_MAX_DEPTH
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line: its keyword in lower case, its words, where it stands."""
+    """A line: its keyword in lower case, its words, its place."""
 
     keyword: str
     words: tuple[str, ...]
@@ -23,20 +25,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """The lines of all files, in order; `unread` are files that we may not read."""
+    """The lines of all files, in order; `unread` are the files that we may not read."""
 
     lines: tuple[Line, ...]
     unread: tuple[str, ...]
 
     def place(self, keyword: str, value: str) -> str | None:
-        """Return where this value of a keyword is written, None where it is nowhere: then it is sshd's default."""
+        """Return where a keyword has this value; None where no line does: then it is sshd's default."""
         for line in self.lines:
             if line.keyword == keyword and value.lower() in [word.lower() for word in line.words]:
                 return line.place
         return None
 
     def matched_on(self, *criteria: str) -> list[str]:
-        """Return the places of Match blocks that look at one of these criteria."""
+        """Return the places of Match blocks that test one of these criteria."""
         wanted = {criterion.lower() for criterion in criteria}
         return [
             line.place
@@ -58,7 +60,7 @@ def _lines(path: str, depth: int, unread: list[str]) -> list[Line]:
     except OSError:
         unread.append(path)
         return []
-    found: list[Line] = []
+    lines: list[Line] = []
     for number, text in enumerate(texts, 1):
         words = _words(text)
         if not words:
@@ -67,14 +69,14 @@ def _lines(path: str, depth: int, unread: list[str]) -> list[Line]:
         if keyword == "include" and depth < _DEEPEST:
             for pattern in values:
                 for file_name in sorted(glob.glob(os.path.join("/etc/ssh", pattern))):
-                    found += _lines(file_name, depth + 1, unread)
+                    lines += _lines(file_name, depth + 1, unread)
         else:
-            found.append(Line(keyword, tuple(values), f"{path}:{number}"))
-    return found
+            lines.append(Line(keyword, tuple(values), f"{path}:{number}"))
+    return lines
 
 
 def _words(text: str) -> list[str]:
-    """Split a line as sshd does: blanks or one '=' behind the keyword, quotes, comments."""
+    """Split a line as sshd does: blanks or one '=' after the keyword, quotes, comments."""
     try:
         words = shlex.split(text, comments=True)
     except ValueError:

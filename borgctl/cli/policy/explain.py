@@ -1,9 +1,10 @@
-"""What the gate would decide, by the gate's own steps in the gate's own order, with nothing done.
+"""`borgctl explain POLICY REQUEST`: what the gate would decide, by the gate's own steps in its own order.
 
-The policy is read as the gate reads it; request, decision, argv and environment come from the same functions. Not done:
-sockets, locks, records, hooks, borg. What only a run knows has a placeholder, and the notes say which.
+It reads the policy as the gate does; request, decision, argv and environment come from the same functions. It opens no
+socket, takes no lock, writes no record, and starts neither hooks nor borg. What only a run knows has a placeholder, and
+the notes say which.
 
-    explained("/etc/borgctl/web1.yaml", b"run default", {}, facts()).decision == "allow"
+    explain("/etc/borgctl/web1.yaml", b"run default", {}, facts()).decision == "allow"
 """
 
 import os
@@ -15,7 +16,7 @@ from borgctl.borg import command_line, environment, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.version import Version, check_version, opened_besides
 from borgctl.cli.policy import policy_files
-from borgctl.cli.policy.verdict import Explanation, as_whom, refused
+from borgctl.cli.policy.explanation import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.policy import load, sent_environment
@@ -33,39 +34,39 @@ from borgctl.wire.request import Borg, Request
 
 
 def facts(*, local: bool = False) -> Facts:
-    """Return the world as the gate would find it now."""
+    """Return the facts that the gate would have now: names, time, how it was started."""
     return Facts(Names(sent_environment.hostname(), "", datetime.now().astimezone()), local)
 
 
 def variables(words: list[str]) -> dict[bytes, bytes]:
-    """Read NAME=VALUE words: what the server sends with SendEnv and sshd accepts."""
-    found = {}
+    """Read NAME=VALUE words: variables that the server sends with SendEnv and sshd accepts."""
+    result = {}
     for word in words:
         name, equals, value = word.partition("=")
         if not name or not equals:
             raise BadValue(f"bad --env {word!r}: expected NAME=VALUE")
-        found[os.fsencode(name)] = os.fsencode(value)
-    return found
+        result[os.fsencode(name)] = os.fsencode(value)
+    return result
 
 
-def explained(file: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
+def explain(file: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
     """Explain one request to one policy."""
     text = command.decode("ascii", "backslashreplace")
     try:
         policy = load.read(os.path.abspath(file))
-        return _judged(policy, text, command, sent, given)
+        return _explain(policy, text, command, sent, given)
     except BorgctlError as error:
         return refused(error, text)
 
 
-def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
-    """Go the gate's way (gate.py, `_serve`); a no is a BorgctlError."""
+def _explain(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, bytes], given: Facts) -> Explanation:
+    """Take the gate's steps (`gate.main`); a refusal is a BorgctlError."""
     policy_files.require_log(policy)
-    heard: list[Request] = []
+    parsed: list[Request] = []
     try:
-        decided = decide(policy, command, sent, given, heard.append)
+        decided = decide(policy, command, sent, given, parsed.append)
     except BorgctlError as error:
-        rule = _forbidding(policy, heard[0], given, error.reason.code) if heard else None
+        rule = _forbidding(policy, parsed[0], given, error.reason.code) if parsed else None
         return refused(error, text, rule)
     policy_files.require_base(policy)
     decision = decided.granted
@@ -73,9 +74,11 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
         path = str(decision.repository)
         return Explanation(text, "allow", rule=decision.rule, repository=path, transport=decision.transport)
     if isinstance(decision, HelloReply):
-        return Explanation(text, "allow", rule=policy.file, answer={**decision.offer, "borg": _text(_noted(policy))})
-    held = requirements.require(policy, decision)
-    version = _noted(policy, decision)
+        return Explanation(
+            text, "allow", rule=policy.file, answer={**decision.offer, "borg": _text(_noted_version(policy))}
+        )
+    sandbox = requirements.require(policy, decision)
+    version = _noted_version(policy, decision)
     return Explanation(
         text,
         "allow",
@@ -85,7 +88,7 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
         transport=decision.transport,
         argv=tuple(command_line.build(decision, policy.borg)),
         environment=_environment(policy, decided.variables),
-        sandbox=tuple(_walls(policy, held, decision, version)),
+        sandbox=tuple(_sandbox(policy, sandbox, decision, version)),
         before=decision.before,
         after=decision.after,
         notes=tuple(_notes(decision, _text(version))),
@@ -93,7 +96,7 @@ def _judged(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byte
 
 
 def _forbidding(policy: Policy, asked: Request, given: Facts, reason: str) -> str | None:
-    """Return where the policy says what forbids this; None where it is forbidden because nothing allows it."""
+    """Return the place in the policy that forbids this; None where it is refused because nothing allows it."""
     if reason in ("option-not-offered", "path-not-offered") and isinstance(asked.order, Borg):
         return f"{policy.file}:{policy.commands[asked.order.command].line}"
     if reason == "encryption-required":
@@ -103,21 +106,21 @@ def _forbidding(policy: Policy, asked: Request, given: Facts, reason: str) -> st
     return None
 
 
-def _noted(policy: Policy, launch: BorgCommand | None = None) -> Version | None:
-    """Return borg's version if the gate has noted it; refuse the launch by what is noted, as the gate would."""
-    kept = StateDir.known(policy.base)
+def _noted_version(policy: Policy, launch: BorgCommand | None = None) -> Version | None:
+    """Return borg's version if the gate has noted it; refuse the launch by the gate's state, as the gate would."""
+    base = StateDir.known(policy.base)
     try:
-        if launch and kept and launch.command == "init":
-            pins.require_new(kept, launch.repository)
+        if launch and base and launch.command == "init":
+            pins.require_new(base, launch.repository)
         if launch:
             borg_version.require(policy.borg)
-        version = borg_version.known(kept, policy.borg) if kept else None
+        version = borg_version.known(base, policy.borg) if base else None
         if launch and version:
             check_version(launch, version)
         return version
     finally:
-        if kept:
-            os.close(kept.fd)
+        if base:
+            os.close(base.fd)
 
 
 def _text(version: Version | None) -> str | None:
@@ -132,33 +135,33 @@ def _environment(policy: Policy, chosen: Iterable[tuple[str, str]]) -> dict[str,
     return env | ({"BORG_PASSPHRASE_FD": f"<from {secret}>"} if secret else {})
 
 
-def _walls(policy: Policy, held: Sandbox | None, launch: BorgCommand, version: Version | None) -> Iterator[str]:
-    """Yield what the kernel lets borg do."""
-    if held is None:
+def _sandbox(policy: Policy, sandbox: Sandbox | None, launch: BorgCommand, version: Version | None) -> Iterator[str]:
+    """Yield what the sandbox lets borg do."""
+    if sandbox is None:
         yield "off"
         return
-    yield f"runs as uid {plan.owner(held)[0]}" + (", who may read every file" if held.account else "")
-    if held.namespaces:
-        yield f"in namespaces of its own: {', '.join(namespaces.names(held.namespaces))}"
-    if not held.abi:
-        yield f"without Landlock: {'; '.join(held.missing)}"
+    yield f"runs as uid {plan.owner(sandbox)[0]}" + (", who may read every file" if sandbox.account else "")
+    if sandbox.namespaces:
+        yield f"in namespaces of its own: {', '.join(namespaces.names(sandbox.namespaces))}"
+    if not sandbox.abi:
+        yield f"without Landlock: {'; '.join(sandbox.missing)}"
         return
-    yield f"Landlock ABI {held.abi}" + "".join(f", cannot forbid {what}" for what in held.lacks)
+    yield f"Landlock ABI {sandbox.abi}" + "".join(f", cannot forbid {what}" for what in sandbox.lacks)
     writes = (f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp")
     besides = opened_besides(launch, version) if version else ()
-    for what, path in held.rules(policy.borg, relay.__file__, writes, launch.reads, besides, launch.devices):
+    for what, path in sandbox.rules(policy.borg, relay.__file__, writes, launch.reads, besides, launch.devices):
         yield f"{what} {path}"
 
 
 def _notes(launch: BorgCommand, version: str | None) -> Iterator[str]:
-    yield "nothing was done; <run>, <host-id> and <relay> stand for what only a run knows, the time is now"
+    yield "nothing was done; only a run knows <run>, <host-id> and <relay>; the time is now"
     yield from as_whom()
     if launch.dry:
         yield "a dry run: borg lists what it would save, for the gate to count; the repository is not opened"
     if places := runtime_files.left_out(launch.paths, {name for name, _ in launch.options}):
-        yield f"what is in {', '.join(places)} is left out: the kernel and the machine's start make it anew"
+        yield f"what is in {', '.join(places)} is left out: the kernel makes it, or each boot does"
     for place in file_systems(launch):
         yield f"what is mounted at {place} is left out: one-file-system"
     if launch.transport == "socket":
-        yield "the forwarded socket is taken to be there, and ours"
-    yield f"borg was {version} when the gate last looked" if version else "borg is not asked for its version"
+        yield "this assumes that the forwarded socket is there, and ours"
+    yield f"borg was {version} when the gate last asked it" if version else "borg was not asked for its version"

@@ -1,9 +1,9 @@
-"""All that is wrong with a policy, and all that is valid and unwise, at once, with where it stands.
+"""`borgctl lint`: all errors and warnings of a policy at once, each with its line.
 
-Errors are what the gate refuses: the policy itself (`policyfile.read`, hands and modes too), or what it names. Those,
-and the warnings, come from `lint_rules`. Nothing is written, and no secret is read.
+Errors are what the gate refuses: the policy itself (`policy.load`, its owner and mode included), or what it names. The
+latter, and the warnings, come from `lint_rules`. It writes nothing, and reads no secret.
 
-    lint("/etc/borgctl/web1.yaml") == Report("/etc/borgctl/web1.yaml", errors=(), warnings=(Problem(4, 3, "…"),))
+    lint("/etc/borgctl/web1.yaml") == LintReport("/etc/borgctl/web1.yaml", errors=(), warnings=(Problem(4, 3, "…"),))
 """
 
 import contextlib
@@ -28,8 +28,8 @@ UNUSABLE = 78  # sysexits(3) EX_CONFIG, as in `errors`
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What was found in one file; `file` is its name as it was given."""
+class LintReport:
+    """The errors and warnings of one file; `file` is its name as it was given."""
 
     file: str
     errors: tuple[Problem, ...] = ()
@@ -37,16 +37,16 @@ class Report:
 
     @property
     def lines(self) -> list[str]:
-        """Return one line for each finding, in the order of the file."""
-        found = [(problem, "error") for problem in self.errors] + [(problem, "warning") for problem in self.warnings]
+        """Return one line for each error or warning, in the order of the file."""
+        problems = [(problem, "error") for problem in self.errors] + [(problem, "warning") for problem in self.warnings]
         return [
             printable(f"{self.file}:{problem.line}:{problem.column}: {kind}: {problem.text}")
-            for problem, kind in sorted(found)
+            for problem, kind in sorted(problems)
         ]
 
     @property
     def plain(self) -> dict[str, Any]:
-        """Return the report for JSON."""
+        """Return it for JSON."""
         return {
             "file": self.file,
             "ok": not self.errors,
@@ -59,25 +59,25 @@ def _plain(problem: Problem) -> dict[str, Any]:
     return {"line": problem.line, "column": problem.column, "text": problem.text}
 
 
-def lint(file: str) -> Report:
-    """Report on one policy; what is not about a line stands at 1:1."""
+def lint(file: str) -> LintReport:
+    """Check one policy; what is not about a line has the place 1:1."""
     path = os.path.abspath(file)
     try:
         policy = load.read(path)
         advice = advise(policy, _root(path))
     except InvalidPolicy as error:
         hint = f": {error.hint}" if error.reason.code == "policy-unsafe" else ""
-        return Report(file, errors=error.problems or (Problem(1, 1, f"{error.detail}{hint}"),))
-    except (Problems, OSError, InsecurePath):  # between the two looks
-        return Report(file, errors=(Problem(1, 1, "it was changed while it was read: look again"),))
-    return Report(file, (*advice.errors, *_second_bases(policy)), advice.warnings)
+        return LintReport(file, errors=error.problems or (Problem(1, 1, f"{error.detail}{hint}"),))
+    except (Problems, OSError, InsecurePath):  # the file was read twice
+        return LintReport(file, errors=(Problem(1, 1, "it was changed while borgctl read it: check again"),))
+    return LintReport(file, (*advice.errors, *_second_bases(policy)), advice.warnings)
 
 
 def _second_bases(policy: Policy) -> Iterator[Problem]:
-    """Yield a problem for each repository that is known in another base, too, as far as we may look."""
-    beside = glob.glob(f"{glob.escape(os.path.dirname(policy.file))}/*.yaml")
+    """Yield a problem for each repository that another base knows, too, as far as we may read."""
+    files = glob.glob(f"{glob.escape(os.path.dirname(policy.file))}/*.yaml")
     others = []
-    for path in sorted(beside):
+    for path in sorted(files):
         with contextlib.suppress(BorgctlError):
             others.append(load.read(path).base)
     base = StateDir.known(policy.base)
@@ -87,7 +87,7 @@ def _second_bases(policy: Policy) -> Iterator[Problem]:
         for identity in sorted(pins.identities(base)):
             if other := pins.other_base(base, identity, others):
                 hint = REASONS["repository-elsewhere"].advice
-                yield Problem(1, 1, f"the repository {identity} has another base, too, {other!r}: {hint}")
+                yield Problem(1, 1, f"the repository {identity} also has the base {other!r}: {hint}")
     except BorgctlError as error:
         yield Problem(1, 1, error.detail)
     finally:
@@ -101,14 +101,14 @@ def _root(path: str) -> Node:
 
 
 def usual_policies() -> list[str]:
-    """Return the policies that lie where they are usually kept; raise BadValue where there is none."""
+    """Return the policies in the usual directory; raise BadValue where there is none."""
     directory = locations.policy_directory()
-    found = sorted(glob.glob(f"{glob.escape(directory)}/*.yaml"))
-    if not found:
+    files = sorted(glob.glob(f"{glob.escape(directory)}/*.yaml"))
+    if not files:
         raise BadValue(f"no policy in {directory}: name one, or make one with 'borgctl sample'")
-    return found
+    return files
 
 
-def status(reports: Sequence[Report]) -> int:
-    """Return the exit status: warnings are allowed."""
+def status(reports: Sequence[LintReport]) -> int:
+    """Return the exit status; warnings do not count."""
     return UNUSABLE if any(report.errors for report in reports) else 0

@@ -1,6 +1,6 @@
-"""The files that a policy names: whether they are there, whose they are, never what is in them.
+"""The files that a policy names: whether they exist and who owns them, never what is in them.
 
-What the gate would refuse every run for is `fatal`; the rest is unwise.
+`fatal` is what makes the gate refuse every run; the rest is unwise.
 
     list(flaws(policy)) == [Flaw("passphrase", "passphrase file '/etc/borgctl/passphrase' is missing: …", fatal=True)]
 """
@@ -21,12 +21,12 @@ from borgctl.state import borg_version, former_hostnames, passphrase, state_dir
 from borgctl.state.state_dir import StateDir
 
 _MAKE = "(umask 077; head -c 33 /dev/urandom | base64 > {})"
-_SHORT = 16  # bytes of a passphrase file; with repokey the server may guess as long as it likes
+_SHORT = 16  # bytes of a passphrase file; with repokey the server can guess for as long as it likes
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """What is not as the gate wants it, and the key of the policy that names it."""
+    """Something that is not as the gate needs it, and the key of the policy that names it."""
 
     key: str
     text: str
@@ -34,7 +34,7 @@ class Flaw:
 
 
 def flaws(policy: Policy) -> Iterator[Flaw]:
-    """Yield what is not as the gate wants it."""
+    """Yield what is not as the gate needs it."""
     try:
         borg_version.require(policy.borg)
     except BorgctlError as error:
@@ -55,16 +55,16 @@ def flaws(policy: Policy) -> Iterator[Flaw]:
 
 
 def program(path: str) -> str | None:
-    """Return what keeps a program from being run, None where nothing does."""
+    """Return why a program cannot be run, None where it can."""
     try:
         trusted_code.require_runnable(path)
     except (OSError, InsecurePath) as error:
-        return _said(path, error)
+        return _message(path, error)
     return None
 
 
 def words(argv: tuple[str, ...]) -> Iterator[str]:
-    """Yield what another user of this machine could change of what a program is given to read, run or write."""
+    """Yield the paths among a program's words that another user of this machine could change."""
     for path in trusted_code.paths(argv[1:]):
         try:
             trusted_code.require_path(path)
@@ -90,23 +90,23 @@ def _secret(policy: Policy) -> Iterator[Flaw]:
             size = os.stat(secret.file).st_size
             if size < _SHORT:
                 what = f"passphrase file {secret.file!r} has {size} bytes"
-                text = f"{what}: the server holds the key and may guess, take 20 or more"
+                text = f"{what}: the server has the key and can guess: take 20 or more"
                 yield Flaw("passphrase", text, fatal=False)
     elif secret.program and (problem := program(secret.program[0])):
         yield Flaw("passphrase", f"every run is refused: passphrase program {problem}", fatal=True)
 
 
 def require_base(policy: Policy) -> None:
-    """Raise BorgctlError where the gate could not use, or make, the directory of its state."""
+    """Raise BorgctlError where the gate could neither use nor make the directory of its state."""
     try:
         secure_path.require_directory(policy.base, missing=state_dir.DEEPEST)
         _require_writable(policy.base)
     except (OSError, InsecurePath) as error:
-        raise BorgctlError("base-unusable", _said(policy.base, error)) from None
+        raise BorgctlError("base-unusable", _message(policy.base, error)) from None
 
 
 def require_log(policy: Policy) -> None:
-    """Raise BorgctlError where the gate could not write its log, or make it."""
+    """Raise BorgctlError where the gate could neither write nor make its log."""
     path = policy.audit.file
     try:
         secure_path.require_directory(os.path.dirname(path), missing=log.DEEPEST)
@@ -114,11 +114,11 @@ def require_log(policy: Policy) -> None:
             locked_file.require_own(os.lstat(path), os.path.basename(path))
         _require_writable(path)
     except (OSError, InsecurePath) as error:
-        raise BorgctlError("log-unusable", _said(path, error)) from None
+        raise BorgctlError("log-unusable", _message(path, error)) from None
 
 
 def _require_writable(path: str) -> None:
-    """Raise OSError where we may not write what is there, or make it."""
+    """Raise OSError where we may neither write to this path nor make it."""
     while not os.path.lexists(path):
         path = os.path.dirname(path)
     if not os.access(path, os.W_OK, effective_ids=True):
@@ -126,52 +126,52 @@ def _require_writable(path: str) -> None:
 
 
 def _sockets(path: str) -> str | None:
-    """Look at the directory for sockets, which the gate doesn't make; it may be the login user's own."""
+    """Check the directory for sockets, which the gate does not make; the login user may own it."""
     try:
         secure_path.directory(path, {*secure_path.ourselves(), os.lstat(path).st_uid}, follow=False).close()
     except FileNotFoundError:
-        return f"{path!r} is missing: 'borgctl authorize --transport socket' prints what makes it at each start"
+        return f"{path!r} is missing: 'borgctl authorize --transport socket' prints the line that makes it at each boot"
     except (OSError, InsecurePath) as error:
-        return _said(path, error)
+        return _message(path, error)
     return None
 
 
-def _said(path: str, error: Exception) -> str:
+def _message(path: str, error: Exception) -> str:
     return f"{path!r}: {error.strerror}" if isinstance(error, OSError) else str(error)
 
 
 def closed_above(path: str) -> bool:
-    """Tell whether a path is there in a directory that we may go through and not read (a shared host's /home)."""
+    """Tell whether a path exists in a directory that we may enter but not read (a shared host's /home)."""
     return os.path.lexists(path) and not os.access(os.path.dirname(path), os.R_OK)
 
 
 def opens_above(policy: Policy) -> bool:
-    """Tell whether borg opens the directory above a path to be saved, as 1.2 does; it may, until it has been asked."""
-    kept = StateDir.known(policy.base)
-    if kept is None:
+    """Tell whether this borg opens the directory above a path, as 1.2 does; an unknown version may."""
+    base = StateDir.known(policy.base)
+    if base is None:
         return True
     try:
-        version = borg_version.known(kept, policy.borg)
+        version = borg_version.known(base, policy.borg)
     finally:
-        os.close(kept.fd)
+        os.close(base.fd)
     return version is None or version.series == (1, 2)
 
 
 def former_names(policy: Policy) -> tuple[str, ...]:
-    """Return the names that this host had before, as far as the base knows and we may look."""
-    kept = StateDir.known(policy.base)
-    if kept is None:
+    """Return the former names of this host, as far as the base knows them and we may read it."""
+    base = StateDir.known(policy.base)
+    if base is None:
         return ()
     try:
-        return former_hostnames.former_names(kept, sent_environment.hostname())
+        return former_hostnames.former_names(base, sent_environment.hostname())
     except BorgctlError:
         return ()
     finally:
-        os.close(kept.fd)
+        os.close(base.fd)
 
 
 def absent(path: str) -> bool:
-    """Tell whether nothing is there, as far as we may look."""
+    """Tell whether a path does not exist, as far as we may look."""
     try:
         os.lstat(path)
     except FileNotFoundError:

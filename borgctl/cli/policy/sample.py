@@ -1,4 +1,7 @@
-"""A policy to start from: working as it stands, commented, with what can be found out about this machine filled in."""
+"""`borgctl sample`: a policy to start from, commented and usable as it is, with the facts of this machine filled in.
+
+Nothing is written: `render("/srv/borg/{hostname}", ["/etc", "/home"])`.
+"""
 
 import os
 import shutil
@@ -22,7 +25,7 @@ _TEXT = """\
 {account}
 version: 1
 
-# Where on the server the repository is; the server must ask for this very path.
+# Where on the server the repository is; the server must ask for exactly this path.
 repositories:
   {repository}: {{encryption: required}}
 
@@ -37,21 +40,21 @@ jobs:
     options: {{compression: zstd, one-file-system: true}}
     # before: [[/usr/local/bin/dump-databases]]   # run first; if one fails, there is no backup
     # after: [[/usr/local/bin/thaw]]              # run last, always
-  # Makes the repository: asked for once.
+  # Makes the repository; the server asks for it once.
   init: {{command: init, options: {{encryption: repokey-blake2}}}}
-  # The archives' names, sizes and times.
+  # Shows the names, sizes and times of archives.
   list: {{command: list}}
   # Marks old archives as deleted; only the server's own 'borgpull compact' frees the space.
   prune:
     command: prune
     options: {{keep-daily: 7, keep-weekly: 4, keep-monthly: 12, glob-archives: "{{hostname}}-default-*"}}
 
-# ---- everything below may be left out; the values shown are the defaults unless a comment says otherwise
+# ---- You may leave out everything below. The values shown are the defaults unless a comment says otherwise.
 borg: {borg}
-# transports: [stdio]           # socket: the published way, see the README; local: the server is this machine
+# transports: [stdio]           # socket: as the published scripts, see the README; local: the server is this machine
 # disclose: counts              # names: the server's progress display may show names of files
 # commands: {{}}                  # what the server may spell out itself, e.g. {{list: {{options: [json]}}}}
-window: 30m                     # how long the server may let you use the repository, to restore; the default is no
+window: 30m                     # how long a restore window may be open; the default is no
 # limits: {{runtime: 12h, hook: 1h, sessions: 8, nice: 10, ionice: idle, memory: 8G}}
 {sandbox}
 {audit}
@@ -59,15 +62,15 @@ window: 30m                     # how long the server may let you use the reposi
 
 _ACCOUNT = """\
 #
-# Once, make the user whom borg runs as. It may read every file, and has no other right of root's.
+# Once, make the user that borg runs as. It may read every file, and has no other right of root's.
 #   useradd --system --shell /usr/sbin/nologin _borgctl
 """
 
 
-def sampled(repository: str, paths: list[str]) -> str:
+def render(repository: str, paths: list[str]) -> str:
     """Return the policy's text; raise BadValue for a repository or path that no policy could hold.
 
-    Without a path it is about what root, or this ordinary user, would miss.
+    Without a path, it backs up /etc and /home for root, and the home directory for an ordinary user.
     """
     repository_template(repository)
     paths = paths or (["/etc", "/home"] if os.geteuid() == 0 else [os.path.realpath(locations.home())])
@@ -88,10 +91,10 @@ def sampled(repository: str, paths: list[str]) -> str:
 
 
 def _own(directory: str) -> list[str]:
-    """Return what of the gate's own is left out; an ordinary user's state lies in his home, with the rest."""
+    """Return what the gate keeps and the backup leaves out; an ordinary user's state is in their home."""
     if os.geteuid() == 0:
         return [f"{directory}/passphrase"]
-    # borg knows them by the path that it came on, and saves a symlink as a link
+    # borg compares the paths that it walks, and saves a symlink as a link
     return [
         _quoted(f"{os.path.realpath(directory)}/passphrase"),
         _quoted(os.path.realpath(locations.state_directory())),
@@ -99,7 +102,7 @@ def _own(directory: str) -> list[str]:
 
 
 def _account() -> str:
-    """Return how the user is made whom borg runs as, where the gate is root's and there is none yet."""
+    """Return how to make the user that borg runs as, where the gate runs as root and there is none yet."""
     if os.geteuid() != 0:
         return ""
     try:
@@ -110,11 +113,11 @@ def _account() -> str:
 
 
 def _sandbox() -> str:
-    """Return the default, or what this kernel can do."""
+    """Return the default, or what this kernel supports."""
     if os.geteuid() == 0 and not namespaces.possible(namespaces.ALL):
-        return "sandbox: prefer               # here are no namespaces (a container?): 'require' would refuse every run"
+        return "sandbox: prefer               # no namespaces here (a container?): 'require' would refuse every run"
     if landlock.abi():
-        return "# sandbox: require            # prefer: as much of it as there is; off: none"
+        return "# sandbox: require            # prefer: as much of it as the kernel has; off: none"
     return "sandbox: prefer               # this kernel has no Landlock: 'require' would refuse every run"
 
 
@@ -127,18 +130,19 @@ def _quoted(path: str) -> str:
 
 def _borg() -> str:
     """Return the borg that a login here would run."""
-    found = shutil.which("borg", path="/usr/local/bin:/usr/bin:/bin")
-    return found or "/usr/bin/borg"
+    return shutil.which("borg", path="/usr/local/bin:/usr/bin:/bin") or "/usr/bin/borg"
 
 
 def _audit() -> str:
-    """Return the default log, or one beside the state where others may write the usual place (Ubuntu's /var/log)."""
-    usual = locations.default_log()
+    """Return the default log, or one with the state where others may write to /var/log (Ubuntu)."""
+    default = locations.default_log()
     try:
-        with SecurePath.at(os.path.dirname(os.path.dirname(usual))) as above:
+        with SecurePath.at(os.path.dirname(os.path.dirname(default))) as above:
             above.require(stat.S_IFDIR)
     except FileNotFoundError:
         pass  # the gate makes it
     except (OSError, InsecurePath):
-        return f"audit: {{file: {locations.state_directory()}/audit.jsonl, syslog: yes}}   # others may write /var/log"
-    return f"# audit: {{file: {usual}, syslog: yes}}"
+        return (
+            f"audit: {{file: {locations.state_directory()}/audit.jsonl, syslog: yes}}   # others may write to /var/log"
+        )
+    return f"# audit: {{file: {default}, syslog: yes}}"

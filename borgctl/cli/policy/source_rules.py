@@ -1,8 +1,8 @@
-"""What a job that backs up saves, or leaves out, other than a reader of its lines would think.
+"""lint's warnings about a backup that saves more, or less, than its lines seem to say.
 
-Each finding is one sentence with what to do. It does not know the rest of the policy (`lint_rules`).
+Each warning is one sentence with what to do. It does not know the rest of the policy (`lint_rules`).
 
-    list(unsaid(job)) == ["exclude '~/.cache' matches nothing, …"]
+    list(advise(job)) == ["exclude '~/.cache' matches nothing, …"]
 """
 
 import os
@@ -16,32 +16,32 @@ from borgctl.policy import locations
 from borgctl.policy.model import Job
 from borgctl.state import skipped_mounts, source_paths
 
-# behind an option pattern's sign and a style: '- ~/x', 'sh:$HOME/x'
+# after an option pattern's sign and a style: '- ~/x', 'sh:$HOME/x'
 _SHELL = re.compile(r"(?:[-+!] *|[PRpr] +)?(?:(?:fm|sh|pp|pf):)?(~[a-z0-9_-]*|\$HOME|\$\w+)(?:/|\Z)")
 
-_MOST = 5  # places that are named; a host of containers has a hundred
+_MOST = 5  # places that are listed; a host of containers has a hundred
 
 
-def unsaid(job: Job) -> Iterator[str]:
-    """Yield what is to be said of a job 'create'."""
+def advise(job: Job) -> Iterator[str]:
+    """Yield the warnings about a job of command create."""
     yield from _unexpanded(job)
     if places := skipped_mounts.file_systems(job):
-        named = ", ".join(map(repr, places[:_MOST])) + (f" and {len(places) - _MOST} more" if places[_MOST:] else "")
-        yield f"'one-file-system' keeps out what is mounted at {named}: add it to 'paths', or to 'exclude' if meant"
-    yield from _of_the_kernel(job)
+        which = ", ".join(map(repr, places[:_MOST])) + (f" and {len(places) - _MOST} more" if places[_MOST:] else "")
+        yield f"'one-file-system' leaves out what is mounted at {which}: add it to 'paths', or to 'exclude' if meant"
+    yield from _kernel_files(job)
     if "read-special" in dict(job.options):
         yield from _special(job)
 
 
 def _special(job: Job) -> Iterator[str]:
-    """Look at what is read that is no file."""
+    """Check for pipes and devices that `read-special` reads."""
     pipes = [str(path) for path in job.paths if _is_pipe(str(path))]
     for path in pipes:
-        what = f"{path!r} is a pipe, and a run fails that waits there for a minute"
+        what = f"{path!r} is a pipe, and a run fails if it waits there for a minute"
         hook = f"[/usr/bin/setsid, --fork, /bin/sh, -c, 'PROGRAM >{path}']"
-        yield f"{what}: let a hook 'before' start what writes there, like {hook}"
+        yield f"{what}: let a hook of 'before' start the program that writes to it, like {hook}"
     if any(str(path) not in pipes and not source_paths.is_device(str(path)) for path in job.paths):
-        yield "read-special: borg reads whole devices and waits at pipes: keep their paths in a job of their own"
+        yield "read-special: borg reads whole devices and waits at pipes: put their paths into a job of their own"
 
 
 def _is_pipe(path: str) -> bool:
@@ -51,8 +51,8 @@ def _is_pipe(path: str) -> bool:
         return False
 
 
-def _of_the_kernel(job: Job) -> Iterator[str]:
-    """Look for the kernel's files in the trees of containers and other roots."""
+def _kernel_files(job: Job) -> Iterator[str]:
+    """Check for the kernel's files in the trees of containers and other roots."""
     options = dict(job.options)
     if "one-file-system" in options:
         return
@@ -62,7 +62,7 @@ def _of_the_kernel(job: Job) -> Iterator[str]:
 
 
 def _unexpanded(job: Job) -> Iterator[str]:
-    """Look for what a shell would have replaced; borg takes it as it stands."""
+    """Check for what a shell would replace, but borg takes literally."""
     for name, value in job.options:
         if name in ("exclude", "pattern") and (match := _SHELL.match(value or "")):
             home = locations.home().rstrip("/")

@@ -1,10 +1,9 @@
-"""What refused requests would have needed in the policy, read from the audit log.
+"""`borgctl suggest`: the lines that refused requests would have needed in the policy, from the audit log.
 
-The log holds what a peer sent, so nothing in it is believed: a request is parsed again as the gate parses it, and what
-is suggested (`needs`) is our own vocabulary, checked values and fixed words. Each suggestion has been judged: with it,
-that very request is allowed.
+It trusts nothing in the log, which has what peers sent. It parses each request again as the gate does, and suggests
+only our own words and checked values (`suggest_policy`). It judges each suggestion: with it, that request is allowed.
 
-    suggested("/var/log/borgctl/audit.jsonl", facts).lines
+    suggest("/var/log/borgctl/audit.jsonl", facts).lines
 """
 
 import dataclasses
@@ -12,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl.cli.policy.refusals import Collection, Refusal, collected
-from borgctl.cli.policy.suggest_policy import Added, Unwise, entry, gathered, met, without
+from borgctl.cli.policy.refusals import Collection, Refusal, collect
+from borgctl.cli.policy.suggest_policy import Added, Unwise, allow, entry, merge, stand_in
 from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.judge import Facts
@@ -24,13 +23,13 @@ from borgctl.wire.request import Request
 
 _MOST_SHOWN = 20
 _SECTIONS = ("repositories", "jobs", "commands", "transports")
-# refused for what was found on the machine or at the server: whatever a policy says, and however it is changed
-_FOUND = frozenset(("repository-known", "repository-replaced", "socket-refused", "source-refused"))
+# refused because of the machine or the server: no policy can change that
+_NOT_BY_POLICY = frozenset(("repository-known", "repository-replaced", "socket-refused", "source-refused"))
 
 
 @dataclass(slots=True)
 class Suggestion:
-    """One entry of a policy and the refusals that want it; `whole`: it stands in place of an entry that is there."""
+    """One entry of a policy and the refusals that need it; `whole`: it replaces an entry of that name."""
 
     policy: str
     section: str
@@ -41,8 +40,8 @@ class Suggestion:
 
 
 @dataclass(slots=True)
-class Findings:
-    """A log's refusals and what is suggested for them."""
+class Suggestions:
+    """The refusals of a log, and the suggestions for them."""
 
     log: Collection
     suggestions: list[Suggestion] = field(default_factory=list)
@@ -54,44 +53,40 @@ class Findings:
 
     @property
     def lines(self) -> list[str]:
-        """Return the text: a line that begins with '# ' is a policy's, once that is taken away."""
+        """Return the text; a line that begins with '# ' is a line for the policy without that."""
         return [printable(line) for line in self._lines()]
 
     def _lines(self) -> Iterator[str]:
         count = sum(refusal.count for refusal in self.log.refusals) + self.log.beyond
         yield f"## {self.log.records} records: {count} refused requests, and {self.log.malformed} malformed ones"
         if self.log.unreadable:
-            yield f"## {self.log.unreadable} lines are no record of the gate's, and were skipped"
+            yield f"## {self.log.unreadable} lines are no records of the gate, and were skipped"
         if self.log.counted:
             yield f"## {self.log.counted} refusals of a flood were only counted"
         if self.log.beyond:
-            yield f"## {self.log.beyond} refusals were not looked at: too many different ones"
+            yield f"## {self.log.beyond} refusals were not read: there are too many different ones"
         section = None
-        for one in self.suggestions:
-            if (one.policy, one.section) != section:
-                yield from _heading(one, section and section[0])
-                section = (one.policy, one.section)
-            yield from (f"##   {refusal}" for refusal in one.refusals[:_MOST_SHOWN])
-            yield f"#   {one.text}" if one.name else f"# {one.section}: {one.text}"
+        for suggestion in self.suggestions:
+            if (suggestion.policy, suggestion.section) != section:
+                yield from _heading(suggestion, section and section[0])
+                section = (suggestion.policy, suggestion.section)
+            yield from (f"##   {refusal}" for refusal in suggestion.refusals[:_MOST_SHOWN])
+            yield f"#   {suggestion.text}" if suggestion.name else f"# {suggestion.section}: {suggestion.text}"
         yield from _unsuggested([refusal for refusal in self.log.refusals if refusal.why])
 
 
-def _heading(one: Suggestion, above: str | None) -> Iterator[str]:
-    if one.policy != above:
-        place = (
-            "in place of an entry of that name"
-            if one.whole
-            else "together with an entry of that name (it could not \
-be read)"
-        )
+def _heading(suggestion: Suggestion, above: str | None) -> Iterator[str]:
+    if suggestion.policy != above:
+        unread = "together with an entry of that name (the policy could not be read)"
+        place = "in place of an entry of that name" if suggestion.whole else unread
         yield "##"
-        yield f"## {one.policy}: take what you want to allow, {place}"
-    if one.section == "repositories":
+        yield f"## {suggestion.policy}: take what you want to allow, {place}"
+    if suggestion.section == "repositories":
         yield "##   with more than one repository, each request has to name one"
-    if one.section == "transports" and "socket" in one.text:
-        yield "##   the socket transport needs more of sshd: see 'borgctl authorize --transport socket'"
-    if one.name:
-        yield f"# {one.section}:"
+    if suggestion.section == "transports" and "socket" in suggestion.text:
+        yield "##   the socket transport needs settings of sshd: see 'borgctl authorize --transport socket'"
+    if suggestion.name:
+        yield f"# {suggestion.section}:"
 
 
 def _unsuggested(refusals: list[Refusal]) -> Iterator[str]:
@@ -105,67 +100,69 @@ def _unsuggested(refusals: list[Refusal]) -> Iterator[str]:
         yield f"##   and {len(refusals) - _MOST_SHOWN} other requests"
 
 
-class _Work:
-    """Refusals turned into entries, one after the other; a policy is read once."""
+class _Entries:
+    """Turns refusals into entries, one by one; reads each policy once."""
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.entries: dict[tuple[str, Added], Suggestion] = {}
         self._read: dict[str, Policy | None] = {}  # as it is now
-        self._grown: dict[str, Policy] = {}  # with all that is suggested
+        self._grown: dict[str, Policy] = {}  # with all suggestions
 
     def add(self, refusal: Refusal) -> None:
-        """Add what this refusal wants; raise Unwise where nothing is suggested."""
-        asked = _asked(refusal)
+        """Add what this refusal needs; raise Unwise where nothing is suggested."""
+        wanted = _parse(refusal)
         facts = dataclasses.replace(self.facts, local=refusal.local)
         path = refusal.policy
         if path not in self._read:
             self._read[path] = _policy(path)
         policy = self._read[path]
-        met_by, added = met(policy or without(path, asked, facts, refusal.reason), asked, facts)
+        allowing, added = allow(policy or stand_in(path, wanted, facts, refusal.reason), wanted, facts)
         if not added:
             raise Unwise("the policy allows it by now" if policy else REASONS[refusal.reason].advice)
-        if any(self._full(path, one) for one in added):
+        if any(self._full(path, key) for key in added):
             raise Unwise(f"there are {_MOST_SHOWN} entries of this kind already: look at those first")
-        grown = gathered(self._grown.get(path, policy), met_by, added)
+        grown = merge(self._grown.get(path, policy), allowing, added)
         self._grown[path] = grown
-        for one in added:
-            entries = self.entries.setdefault((path, one), Suggestion(path, *one, whole=policy is not None))
-            entries.text = entry(grown, *one)
-            entries.refusals.append(refusal)
+        for key in added:
+            suggestion = self.entries.setdefault((path, key), Suggestion(path, *key, whole=policy is not None))
+            suggestion.text = entry(grown, *key)
+            suggestion.refusals.append(refusal)
 
     def _full(self, path: str, added: Added) -> bool:
-        """Tell whether so many names are suggested that somebody may be flooding the log."""
+        """Tell whether so many names are suggested that a peer may be flooding the log."""
         alike = [key for key in self.entries if key[0] == path and key[1][0] == added[0]]
         return len(alike) >= _MOST_SHOWN and (path, added) not in self.entries
 
 
-def suggested(log: str, facts: Facts) -> Findings:
+def suggest(log: str, facts: Facts) -> Suggestions:
     """Read a log; raise BadValue where it cannot be read."""
     try:
         with open(log, "rb") as file:
-            findings = Findings(collected(file))
+            suggestions = Suggestions(collect(file))
     except OSError as error:
         raise BadValue(f"cannot read {log!r}: {error.strerror}") from None
-    work = _Work(facts)
-    for refusal in findings.log.refusals:
+    entries = _Entries(facts)
+    for refusal in suggestions.log.refusals:
         try:
-            work.add(refusal)
+            entries.add(refusal)
         except Unwise as unwise:
             refusal.why = str(unwise)
-    findings.suggestions = sorted(work.entries.values(), key=lambda one: (one.policy, _SECTIONS.index(one.section)))
-    return findings
+    suggestions.suggestions = sorted(
+        entries.entries.values(), key=lambda each: (each.policy, _SECTIONS.index(each.section))
+    )
+    return suggestions
 
 
-def _asked(refusal: Refusal) -> Request:
-    """Parse a request again; raise Unwise where it was cut, or where no entry of a policy is what it wants."""
-    if REASONS[refusal.reason].status != 77 or refusal.reason in _FOUND:
+def _parse(refusal: Refusal) -> Request:
+    """Parse a request again; raise Unwise where it was cut, or where no entry of a policy would allow it."""
+    if REASONS[refusal.reason].status != 77 or refusal.reason in _NOT_BY_POLICY:
         raise Unwise(REASONS[refusal.reason].advice)
     try:
         command = refusal.request.encode("ascii")
-        return request_parser.parse(command, None if command.strip() else {})  # empty and yet understood: published
+        return request_parser.parse(command, None if command.strip() else {})  # empty, and not malformed: published
     except (UnicodeEncodeError, BorgctlError):
-        raise Unwise("as it was recorded, the request is cut or cannot be read again") from None
+        raise Unwise("the recorded request is cut, or cannot be parsed again") from None
 
 
 def _policy(path: str) -> Policy | None:

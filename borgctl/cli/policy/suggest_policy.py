@@ -1,9 +1,9 @@
-"""What a refused request would need of a policy: found by asking the judge again, with one thing more each time.
+"""The policy that would allow a refused request: it asks the judge again and again, and adds one entry each time.
 
-Only what a request names itself is ever added, as typed values, and fixed words for a job. What no server should be
-given is refused as `Unwise`: pruning by rules of its own, secrets' places, the whole machine, names of files.
+It adds only what the request names, as typed values, and fixed words for a job. It refuses as `Unwise` what no server
+should get: pruning by its own rules, the places of secrets, the whole machine, names of files.
 
-    policy, added = met(policy, asked, facts); entry(policy, *added[0]) == "list: {options: [json]}"
+    policy, added = allow(policy, request, facts); entry(policy, *added[0]) == "list: {options: [json]}"
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from borgctl.wire.request import Borg, Request, Run
 
 Added = tuple[str, str]  # section and name: ("jobs", "weekly"); the name of a whole section is empty
 
-_MOST_STEPS = 8  # a request needs at most one of each kind
+_MOST_STEPS = 8  # a request needs at most one entry of each kind
 _JOBS = {
     "init": "{command: init, options: {encryption: repokey-blake2}}",
     "list": "{command: list}",
@@ -29,7 +29,7 @@ _JOBS = {
 glob-archives: "{hostname}-default-*"}}',
 }
 _JOB = "{paths: [/CHANGE/THIS]}"
-# Where secrets are: keys and passwords, of the machine, its users, and of borg itself
+# The places of secrets: keys and passwords of the machine, of its users, and of borg itself
 _SECRETS = re.compile(
     r"/etc/(?:g?shadow|security/opasswd|sudoers|ssh|borgctl|wireguard|krb5\.keytab|ipsec\.|NetworkManager/|luks|crypttab)"
     r"|/var/lib/(?:borgctl|private)|/etc/(?:ssl|pki)(?:/.*)?/private|/var/log/borgctl|/run(?:/|$)|/boot/grub"
@@ -40,35 +40,35 @@ _SECRETS = re.compile(
 
 
 class Unwise(Exception):  # noqa: N818 - reads as what it says
-    """What the request needs is not suggested; the message says what to do instead."""
+    """There is no suggestion for a request; the message says what to do instead."""
 
 
-def met(policy: Policy, asked: Request, facts: Facts) -> tuple[Policy, list[Added]]:
-    """Return a policy that allows the request, and what was added to it; raise Unwise."""
+def allow(policy: Policy, request: Request, facts: Facts) -> tuple[Policy, list[Added]]:
+    """Return a policy that allows the request, and the names of the entries that were added; raise Unwise."""
     added: list[Added] = []
     for _ in range(_MOST_STEPS):
         try:
-            judge(policy, asked, facts)
+            judge(policy, request, facts)
         except BorgctlError as error:
-            policy, one = _more(policy, asked, facts, error.reason.code)
-            added.append(one)
+            policy, key = _add(policy, request, facts, error.reason.code)
+            added.append(key)
         else:
             return policy, list(dict.fromkeys(added))
-    raise Unwise("it needs more than one request can")
+    raise Unwise("it needs more entries than a request can")
 
 
-def without(file: str, asked: Request, facts: Facts, reason: str) -> Policy:
-    """Return what stands in for a policy that cannot be read: it offers all that is asked but what was refused."""
-    repository = asked.options.repository
+def stand_in(file: str, request: Request, facts: Facts, reason: str) -> Policy:
+    """Return a stand-in for a policy that cannot be read: it offers all that is asked except what was refused."""
+    repository = request.options.repository
     jobs: dict[str, Job] = {}
     commands: dict[str, Offer] = {}
-    match asked.order:
+    match request.order:
         case Run(job) if reason != "unknown-job":
             jobs = {str(job): _job(job)}
         case Borg(command, options, _, paths) if reason != "command-not-offered":
             names = frozenset() if reason == "option-not-offered" else frozenset(name for name, _ in options)
             commands = {command: Offer(command, 0, names, () if reason == "path-not-offered" else paths)}
-    transport = () if reason == "transport-not-offered" else (_transport(asked, facts),)
+    transport = () if reason == "transport-not-offered" else (_transport(request, facts),)
     path = str(repository) if repository and reason != "unknown-repository" else "/srv/unnamed"
     return Policy(
         file=file,
@@ -84,25 +84,25 @@ def without(file: str, asked: Request, facts: Facts, reason: str) -> Policy:
     )
 
 
-def gathered(known: Policy | None, policy: Policy, added: list[Added]) -> Policy:
-    """Return what was added to this policy together with what is known already."""
+def merge(known: Policy | None, policy: Policy, added: list[Added]) -> Policy:
+    """Return `known` with what was added to this policy."""
     if known is None:
         known = dataclasses.replace(policy, commands={}, transports=frozenset(("stdio",)))
     for section, name in added:
         if section == "transports":
             known = dataclasses.replace(known, transports=known.transports | policy.transports)
         if section == "commands":
-            one, other = known.commands.get(name, Offer(name, 0)), policy.commands[name]
-            paths = tuple(dict.fromkeys((*one.paths, *other.paths)))
-            both = dataclasses.replace(one, options=one.options | other.options, paths=paths)
-            known = dataclasses.replace(known, commands=known.commands | {name: both})
+            offer, other = known.commands.get(name, Offer(name, 0)), policy.commands[name]
+            paths = tuple(dict.fromkeys((*offer.paths, *other.paths)))
+            merged = dataclasses.replace(offer, options=offer.options | other.options, paths=paths)
+            known = dataclasses.replace(known, commands=known.commands | {name: merged})
     return known
 
 
-def _more(policy: Policy, asked: Request, facts: Facts, reason: str) -> tuple[Policy, Added]:
-    """Return the policy with the one thing more for whose want the request was refused, and what that is."""
-    repository = asked.options.repository
-    match reason, asked.order:
+def _add(policy: Policy, request: Request, facts: Facts, reason: str) -> tuple[Policy, Added]:
+    """Return the policy with the entry for whose lack the request was refused, and the name of that entry."""
+    repository = request.options.repository
+    match reason, request.order:
         case "unknown-job", Run(job):
             return dataclasses.replace(policy, jobs=policy.jobs | {str(job): _job(job)}), ("jobs", str(job))
         case (("command-not-offered" | "option-not-offered" | "path-not-offered"), Borg() as order):
@@ -115,13 +115,13 @@ def _more(policy: Policy, asked: Request, facts: Facts, reason: str) -> tuple[Po
             more = (*policy.repositories, Repository(Template(str(repository)), True, 0))
             return dataclasses.replace(policy, repositories=more), ("repositories", str(repository))
         case "transport-not-offered", _:
-            transports = policy.transports | {_transport(asked, facts)}
+            transports = policy.transports | {_transport(request, facts)}
             return dataclasses.replace(policy, transports=transports), ("transports", "")
     raise Unwise(REASONS[reason].advice)
 
 
-def _transport(asked: Request, facts: Facts) -> str:
-    return "socket" if asked.options.socket else "local" if facts.local else "stdio"
+def _transport(request: Request, facts: Facts) -> str:
+    return "socket" if request.options.socket else "local" if facts.local else "stdio"
 
 
 def _job(name: JobName) -> Job:
@@ -131,12 +131,12 @@ def _job(name: JobName) -> Job:
 
 
 def _offer(known: Offer | None, order: Borg) -> Offer:
-    """Return what is offered, and what the order names besides."""
+    """Return the offer with what the order names in addition."""
     if order.command == "prune":
-        raise Unwise("a server should make no rules of its own for what to delete: write a job with 'keep-…'")
+        raise Unwise("a server should not make its own rules for what to delete: write a job with 'keep-…'")
     for path in order.paths:
         if str(path) == "/" or _SECRETS.match(str(path)):
-            raise Unwise(f"{str(path)!r} should not be for a server to ask for: if it is wanted, write a job")
+            raise Unwise(f"{str(path)!r} is not for a server to ask for: if you want it, write a job")
     offer = known or Offer(order.command, 0)
     new = [path for path in order.paths if not any(have.contains(path) for have in offer.paths)]
     names = offer.options | {name for name, _ in order.options}
@@ -144,7 +144,7 @@ def _offer(known: Offer | None, order: Borg) -> Offer:
 
 
 def entry(policy: Policy, section: str, name: str) -> str:
-    """Return an entry of this policy as the line of YAML that says it."""
+    """Return an entry of this policy as a line of YAML."""
     match section:
         case "jobs":
             return f"{name}: {_JOBS.get(name, _JOB)}"
@@ -154,8 +154,8 @@ def entry(policy: Policy, section: str, name: str) -> str:
             return f"[{', '.join(sorted(policy.transports))}]"
     offer = policy.commands[name]
     parts = {"paths": [_quoted(str(path)) for path in offer.paths], "options": sorted(offer.options)}
-    said = ", ".join(f"{key}: [{', '.join(items)}]" for key, items in parts.items() if items or key == "options")
-    return f"{name}: {{{said}}}"
+    text = ", ".join(f"{key}: [{', '.join(items)}]" for key, items in parts.items() if items or key == "options")
+    return f"{name}: {{{text}}}"
 
 
 def _quoted(text: str) -> str:

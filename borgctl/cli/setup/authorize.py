@@ -1,7 +1,9 @@
-"""Key lines: what to put where so that one server key may start the gate and nothing else.
+"""`borgctl authorize`: the key line and what it needs, so that a server's key starts the gate and nothing else.
 
-Nothing is written; the text says for each piece in which file it belongs. Sources: sshd(8) AUTHORIZED_KEYS FILE FORMAT,
-sshd_config(5), sudoers(5); each line printed is tried against a real sshd in tests/e2e.
+Nothing is written; the text names the file that each piece belongs into. Sources: sshd(8) AUTHORIZED_KEYS FILE FORMAT,
+sshd_config(5), sudoers(5). The tests in tests/e2e try each printed line against a real sshd.
+
+    render(Authorization("ssh-ed25519 AAAA… borgpull-web1", "/etc/borgctl/web1.yaml"))
 """
 
 import contextlib
@@ -23,6 +25,7 @@ from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.openssh_key import HostKey, PublicKey
 from borgctl.policy import load
+from borgctl.policy.model import Policy
 from borgctl.sandbox import plan
 from borgctl.wire import gate_argv
 from borgctl.wire.request_parser import CARRIERS
@@ -41,8 +44,8 @@ class Login(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What is to be printed."""
+class Authorization:
+    """A key, the policy that it is to have, and how it gets there."""
 
     key: str
     policy: str
@@ -52,47 +55,51 @@ class Order:
     host_key: str = "/etc/ssh/ssh_host_ed25519_key.pub"
 
 
-def authorized(order: Order) -> str:
-    """Return the text; the key line alone is no comment. Raise BadValue for what cannot be quoted."""
-    key = PublicKey.read(order.key)
-    login = order.login
+def render(wanted: Authorization) -> str:
+    """Return the text, in which only the key line is no comment; raise BadValue for what cannot be quoted.
+
+    It has a warning where the policy, or what the gate needs, cannot be used.
+    """
+    key = PublicKey.read(wanted.key)
+    login = wanted.login
     if login is Login.AUTO:
         login = Login.ROOT if os.geteuid() == 0 else Login.USER
-    user = {Login.ROOT: "root", Login.SUDO: "borgctl"}.get(login) or _ourselves()
-    gate = gate_argv.build(_plain(order.policy), key.fingerprint, _plain(sys.executable))
+    user = {Login.ROOT: "root", Login.SUDO: "borgctl"}.get(login) or _own_name()
+    gate = gate_argv.build(_plain(wanted.policy), key.fingerprint, _plain(sys.executable))
     home = "/root" if user == "root" else f"~{user}"
-    remarks = [*_remarks(order, gate[0]), *_rivals(key, user)]
-    accepted = _accepted(order.policy)
+    policy = _policy(wanted.policy)
+    warnings = [*_warnings(wanted, policy, gate[0]), *_earlier_lines(key, user)]
+    accepted = _accepted(policy)
     parts = [
-        *(f"# Warning: {text}" for text in remarks),
+        *(f"# Warning: {text}" for text in warnings),
         f"# 1. On this machine, add this line to {home}/.ssh/authorized_keys:",
-        f"{key_options(order, gate, sudo=login is Login.SUDO)} {key}",
+        f"{key_options(wanted, gate, sudo=login is Login.SUDO)} {key}",
         *(sshd_settings.sudo_rule(gate, accepted) if login is Login.SUDO else ()),
-        *sshd_settings.sshd(order.transport, user, accepted, shared=login is not Login.SUDO),
-        *_trust(order.host_key, key.comment),
-        *(sshd_settings.directory(_sockets(order.policy), user) if order.transport is Transport.SOCKET else ()),
-        *_proof(order, user),
+        *sshd_settings.sshd(wanted.transport, user, accepted, shared=login is not Login.SUDO),
+        *_trust(wanted.host_key, key.comment),
+        *(sshd_settings.directory(_socket_directory(policy), user) if wanted.transport is Transport.SOCKET else ()),
+        *_check(wanted, user),
     ]
     return "\n".join(parts) + "\n"
 
 
-def _ourselves() -> str:
+def _own_name() -> str:
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         raise BadValue(f"the user with uid {os.geteuid()} has no name: say --login root or --login sudo") from None
 
 
-def key_options(order: Order, gate: list[str], *, sudo: bool) -> str:
+def key_options(wanted: Authorization, gate: list[str], *, sudo: bool) -> str:
     """Return the options of the key line; `restrict` comes first, because it resets what stands before it."""
     options = ["restrict"]
-    if order.transport is Transport.SOCKET:
+    if wanted.transport is Transport.SOCKET:
         # Naming one port closes all others, and direct unix sockets with them
         options += ["port-forwarding", 'permitopen="localhost:1"', 'permitlisten="localhost:1"']
-    if order.source is not None:
-        if not re.fullmatch(r"[A-Za-z0-9.:*?!,/_-]{1,500}", order.source):
-            raise BadValue(f"bad --from {order.source!r}: expected addresses, names or patterns joined by commas")
-        options.append(f'from="{order.source}"')
+    if wanted.source is not None:
+        if not re.fullmatch(r"[A-Za-z0-9.:*?!,/_-]{1,500}", wanted.source):
+            raise BadValue(f"bad --from {wanted.source!r}: expected addresses, names or patterns joined by commas")
+        options.append(f'from="{wanted.source}"')
     command = ["sudo", "-n", *gate] if sudo else gate
     return ",".join([*options, f'command="exec {shlex.join(command)}"'])
 
@@ -103,13 +110,19 @@ def _plain(path: str) -> str:
     return path
 
 
-def _accepted(policy: str) -> tuple[str, ...]:
-    """Return the variables that the gate would take from the server; sshd and sudo have to let them through."""
+def _policy(file: str) -> Policy | BorgctlError:
+    """Read the policy; return the error where it cannot be used."""
     try:
-        read = load.read(policy)
-    except BorgctlError:
+        return load.read(file)
+    except BorgctlError as error:
+        return error
+
+
+def _accepted(policy: Policy | BorgctlError) -> tuple[str, ...]:
+    """Return the variables that the gate would take from the server: sshd and sudo have to pass them on."""
+    if isinstance(policy, BorgctlError):
         return ()
-    return (*(sorted(CARRIERS) if read.published else ()), *sorted(read.environment.accept))
+    return (*(sorted(CARRIERS) if policy.published else ()), *sorted(policy.environment.accept))
 
 
 def _trust(path: str, comment: str) -> list[str]:
@@ -124,48 +137,48 @@ def _trust(path: str, comment: str) -> list[str]:
         ]
     return [
         "#",
-        "# 3. On the server, so that it knows this machine:",
+        "# 3. On the server, which then knows this machine by its host key:",
         f"#   borgpull trust {target} '{host_key}'",
     ]
 
 
-def _remarks(order: Order, python: str) -> list[str]:
-    """Return what would make the gate refuse, or make it somebody else's."""
-    found = []
+def _warnings(wanted: Authorization, policy: Policy | BorgctlError, python: str) -> Iterator[str]:
+    """Yield why the gate would refuse, or what another user could change."""
+    if isinstance(policy, BorgctlError):
+        yield f"the gate would refuse: {policy.detail}"
+    else:
+        yield from _policy_warnings(wanted, policy)
     try:
-        policy = load.read(order.policy)
-        if order.transport not in policy.transports:
-            found.append(
-                f"{order.policy} does not offer this transport: write 'transports: [stdio, {order.transport}]' there"
-            )
+        SecurePath.at(python).close()
+    except (OSError, InsecurePath) as error:
+        yield f"the Python interpreter: {error}"
+
+
+def _policy_warnings(wanted: Authorization, policy: Policy) -> Iterator[str]:
+    if wanted.transport not in policy.transports:
+        offer = f"write 'transports: [stdio, {wanted.transport}]' there"
+        yield f"{wanted.policy} does not offer this transport: {offer}"
+    try:
         plan.prepare(policy.sandbox, policy.user, policy.borg)
         if policy.passphrase.file:
             SecurePath.at(policy.passphrase.file).close()
     except BorgctlError as error:
-        found.append(f"the gate would refuse: {error.detail}")
+        yield f"the gate would refuse: {error.detail}"
     except (OSError, InsecurePath) as error:
-        found.append(f"the passphrase: {error}")
-    try:
-        SecurePath.at(python).close()
-    except (OSError, InsecurePath) as error:
-        found.append(f"the Python interpreter: {error}")
-    return found
+        yield f"the passphrase: {error}"
 
 
-def _sockets(policy: str) -> str:
-    """Return the policy's directory for sockets, or the usual one where it cannot be read."""
-    try:
-        return load.read(policy).socket_directory
-    except BorgctlError:
-        return "/run/borgctl"
+def _socket_directory(policy: Policy | BorgctlError) -> str:
+    """Return the policy's directory for sockets, or the default where the policy cannot be used."""
+    return "/run/borgctl" if isinstance(policy, BorgctlError) else policy.socket_directory
 
 
-def _rivals(key: PublicKey, user: str) -> Iterator[str]:
-    """Yield lines of the same key that would come before the one to be added: sshd takes the first."""
+def _earlier_lines(key: PublicKey, user: str) -> Iterator[str]:
+    """Yield a warning for each line that has the same key already: sshd takes the first."""
     try:
         home = Account.named(user).home
     except BadValue:
-        return  # still to be made
+        return  # the user does not exist yet
     for file in (f"{home}/.ssh/authorized_keys", f"{home}/.ssh/authorized_keys2"):
         with contextlib.suppress(Unseen):
             for line in keyfiles.read(file):
@@ -173,13 +186,13 @@ def _rivals(key: PublicKey, user: str) -> Iterator[str]:
                     yield f"{line.place} has this key already and would come first: put the new line in its place"
 
 
-def _proof(order: Order, user: str) -> list[str]:
-    """Return how to see afterwards that nothing else is open."""
+def _check(wanted: Authorization, user: str) -> list[str]:
+    """Return the command that shows afterwards whether anything else is open."""
     login = "" if user in ("root", "borgctl") or os.geteuid() != 0 else f" --login {user}"
-    address = order.source if order.source and re.fullmatch(r"[0-9a-fA-F.:]+", order.source) else "ADDRESS"
+    address = wanted.source if wanted.source and re.fullmatch(r"[0-9a-fA-F.:]+", wanted.source) else "ADDRESS"
     return [
         "#",
-        "# Then see what this key can do, and whether a pull will work:",
+        "# Then check what this key can do, and whether a pull will work:",
         *(["# (ADDRESS is the server's)"] if address == "ADDRESS" else []),
         f"#   borgctl doctor{login} --addr {address}",
     ]

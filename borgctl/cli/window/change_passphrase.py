@@ -1,10 +1,10 @@
-"""`borgctl passphrase`: another passphrase for the key, in borg and in the file that the policy names.
+"""`borgctl passphrase`: change the passphrase, in borg and in the file that the policy names.
 
-At every moment one of two files holds the passphrase that is good, FILE or FILE.new: the new one is on disk before borg
-is asked to use it, and takes FILE's place when a second borg has opened the repository with it. A change that was
-interrupted is finished by the next call. Both borgs work through windows.
+At every moment one of two files has the valid passphrase, FILE or FILE.new. The new one is on disk before borg gets it,
+and replaces FILE after a second borg has opened the repository with it. The next call finishes an interrupted change.
+Both borgs work through restore windows.
 
-    for line in changed(policy, path, None, wait=15): print(line)
+    for line in change(policy, path, None, wait=15): print(line)
 """
 
 import base64
@@ -32,17 +32,17 @@ _CHANGE = ("key", "change-passphrase")
 _LOOK = ("list", "--short", "--last", "1")
 
 
-def changed(policy: Policy, path: RepositoryPath, new: bytes | None, wait: float) -> Iterator[str]:
-    """Change the passphrase to `new` (None: to a random one), saying step by step what is done."""
+def change(policy: Policy, path: RepositoryPath, new: bytes | None, wait: float) -> Iterator[str]:
+    """Change the passphrase to `new` (None: to a random one); yield a line about each step."""
     file = _own_file(policy)
     base = StateDir.open(policy.base)
     try:
-        with _alone(base):
-            secret = _waiting(file)
+        with _lock(base):
+            secret = _interrupted(file)
             if secret is not None:
                 yield f"an earlier change was interrupted: trying the passphrase in {file}.new"
                 if _opens(policy, path, secret, wait):
-                    yield f"{_settled(file)}; {_page(policy, path)}"
+                    yield f"{_finish(file)}; {_page(policy, path)}"
                     return
             old = window_session.secret_of(policy)
             assert old is not None
@@ -51,22 +51,24 @@ def changed(policy: Policy, path: RepositoryPath, new: bytes | None, wait: float
             _change(policy, path, old, secret, wait)
             yield "borg has changed the key"
             if not _opens(policy, path, secret, wait):
-                raise BadValue(f"the new passphrase does not open it: keep {file} and {file}.new, and call again")
-            yield f"{_settled(file)}; {_page(policy, path)}"
+                raise BadValue(
+                    f"the new passphrase does not open the repository: keep {file} and {file}.new, and call again"
+                )
+            yield f"{_finish(file)}; {_page(policy, path)}"
     finally:
         os.close(base.fd)
 
 
-def adopted(policy: Policy, path: RepositoryPath, wait: float) -> str:
-    """Know the repository's key from now on, which the admin has changed by other means, if the passphrase opens it."""
+def adopt(policy: Policy, path: RepositoryPath, wait: float) -> str:
+    """Pin the repository's present key, which the admin has changed by other means, if the passphrase opens it."""
     secret = window_session.secret_of(policy)
     if secret is None or not _opens(policy, path, secret, wait):
         raise BadValue("the policy's passphrase does not open the repository: nothing is changed")
-    return f"the key in the repository is the one that is known from now on; {_page(policy, path)}"
+    return f"the gate knows the key in the repository from now on; {_page(policy, path)}"
 
 
 def _own_file(policy: Policy) -> str:
-    """Return the passphrase's file, which has to be this repository's alone."""
+    """Return the passphrase's file; raise BorgctlError where other repositories use it, too."""
     file = policy.passphrase.file
     if file is None:
         hint = "borgctl window --ask -- borg key change-passphrase; change it there; borgctl passphrase --adopt"
@@ -78,7 +80,7 @@ def _own_file(policy: Policy) -> str:
     others = [other for other in _policies() if other.file != policy.file and _leads_to(other.passphrase.file, real)]
     if others:
         hint = "copy that file, and name the copy in this policy"
-        raise BorgctlError("passphrase-unusable", f"{file!r} is the passphrase of {others[0].file} too", hint)
+        raise BorgctlError("passphrase-unusable", f"{others[0].file} uses the passphrase file {file!r}, too", hint)
     return real
 
 
@@ -94,22 +96,22 @@ def _policies() -> Iterator[Policy]:
 
 
 @contextlib.contextmanager
-def _alone(base: StateDir) -> Iterator[None]:
-    """Keep a second call out."""
+def _lock(base: StateDir) -> Iterator[None]:
+    """Refuse a second call at the same time."""
     try:
         fcntl.flock(base.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise BadValue("another 'borgctl passphrase' is at work") from None
+        raise BadValue("another 'borgctl passphrase' is running") from None
     yield
 
 
-def _waiting(file: str) -> bytes | None:
-    """Return the passphrase that an interrupted change has left in FILE.new."""
+def _interrupted(file: str) -> bytes | None:
+    """Return the passphrase that an interrupted change has left in FILE.new, None where there is none."""
     return passphrase.obtain(Passphrase(file=f"{file}.new"), {}) if os.path.lexists(f"{file}.new") else None
 
 
 def _put(file: str, secret: bytes) -> bytes:
-    """Write FILE.new, on disk and whole when this returns."""
+    """Write FILE.new; it is complete and on disk when this returns."""
     name = os.path.basename(file)
     with secure_path.directory(os.path.dirname(file)) as above:
         directory = above.open(os.O_RDONLY | os.O_DIRECTORY)
@@ -124,8 +126,8 @@ def _page(policy: Policy, path: RepositoryPath) -> str:
     return f"print a new recovery page: {recovery_command(policy, path)}"
 
 
-def _settled(file: str) -> str:
-    """Put FILE.new into FILE's place."""
+def _finish(file: str) -> str:
+    """Rename FILE.new to FILE."""
     with secure_path.directory(os.path.dirname(file)) as above:
         directory = above.open(os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -137,32 +139,32 @@ def _settled(file: str) -> str:
 
 
 def _change(policy: Policy, path: RepositoryPath, old: bytes, new: bytes, wait: float) -> None:
-    """Let borg change it: it asks for the old one and twice for the new one, and has no terminal to ask on."""
+    """Let borg change it. borg has no terminal, and reads the old one, and the new one twice, from its input."""
     given = b"".join(secret + b"\n" for secret in (old, new, new))
     what = WindowRequest(("borg", *_CHANGE), window_protocol.login_uid(), path.text)
-    with window_session.enter(policy, what, wait) as entered, window_session.memory() as said:
-        status = entered.borg(_CHANGE, None, given=given, stdout=subprocess.DEVNULL, stderr=said)
+    with window_session.enter(policy, what, wait) as session, window_session.memory() as output:
+        status = session.borg(_CHANGE, None, given=given, stdout=subprocess.DEVNULL, stderr=output)
         if status != 0:
             needed = "it needs 'borgpull window TARGET --allow passphrase' on the server"
-            raise BadValue(f"borg ended with status {status}: {_last(said)}; {needed}; call again")
+            raise BadValue(f"borg ended with status {status}: {_last(output)}; {needed}; call again")
 
 
 def _opens(policy: Policy, path: RepositoryPath, secret: bytes, wait: float) -> bool:
-    """Tell whether this passphrase opens the repository; if so, the gate knows its key from now on."""
+    """Tell whether this passphrase opens the repository; if so, the gate pins its key."""
     what = WindowRequest(("borg", *_LOOK), window_protocol.login_uid(), path.text, renew=True)
-    with window_session.enter(policy, what, wait) as entered, window_session.memory() as said:
-        status = entered.borg(_LOOK, secret, given=b"", stdout=subprocess.DEVNULL, stderr=said)
+    with window_session.enter(policy, what, wait) as session, window_session.memory() as output:
+        status = session.borg(_LOOK, secret, given=b"", stdout=subprocess.DEVNULL, stderr=output)
         if status not in (0, 2, 52):  # borg 1.2 has one status for all errors
-            raise BadValue(f"borg ended with status {status}: {_last(said)}; call again")
-        if status == 2 and "passphrase" not in _last(said):
-            raise BadValue(f"borg failed: {_last(said)}; call again")
-        if status == 0 and pins.pin(entered.base, "key", path) and not entered.kept:
-            raise BadValue("the gate did not note the new key: see the audit log, and call again")
+            raise BadValue(f"borg ended with status {status}: {_last(output)}; call again")
+        if status == 2 and "passphrase" not in _last(output):
+            raise BadValue(f"borg failed: {_last(output)}; call again")
+        if status == 0 and pins.pin(session.base, "key", path) and not session.key_pinned:
+            raise BadValue("the gate did not pin the new key: see the audit log, and call again")
     return status == 0
 
 
-def _last(said: IO[bytes]) -> str:
-    """Return the last words of borg."""
-    said.seek(0)
-    lines = said.read().decode("utf-8", "replace").strip().split("\n")
+def _last(output: IO[bytes]) -> str:
+    """Return the last line that borg printed."""
+    output.seek(0)
+    lines = output.read().decode("utf-8", "replace").strip().split("\n")
     return printable(lines[-1])[:300]

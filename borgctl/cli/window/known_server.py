@@ -1,7 +1,7 @@
-"""Which server pulls this machine, as far as it is known here: its address, and what it calls this machine.
+"""The server that pulls this machine, as far as this machine knows: its address, and its name for this machine.
 
-The address is that of the last accepted request, from the audit log; the name is in the comment of the key that it came
-with (`borgpull-web1`), in the authorized_keys of the gate's user. Whoever sends requests chooses neither.
+The address is that of the last accepted request, from the audit log. The name is in the comment of that request's key
+(`borgpull-web1`), in the authorized_keys of the gate's user. The sender of a request chooses neither.
 
     known_server(policy) == Server("192.0.2.7", "web1")
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from borgctl import openssh_key
 from borgctl.cli.log import read
-from borgctl.cli.log.show import record
+from borgctl.cli.log.records import record
 from borgctl.cli.openssh.keyline import parse
 from borgctl.errors import BadValue
 from borgctl.policy import locations
@@ -24,21 +24,21 @@ _LARGEST = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server's address and its name for this machine, None each where it is not known."""
+    """A server's address and its name for this machine; None where unknown."""
 
     address: str | None = None
     target: str | None = None
 
 
 def known_server(policy: Policy) -> Server:
-    """Return what is known of the server that last had a request of this policy accepted."""
+    """Return the server whose request was the last that this policy accepted."""
     peer = key = None
     with contextlib.suppress(BadValue):
         for line in read.lines(read.parts(policy.audit.file)):
             if b'"accept"' in line.text:
-                told = record(line.text)
-                if told["type"] == "accept" and told.get("policy") == policy.file:
-                    peer, key = told.get("peer"), told.get("key")
+                entry = record(line.text)
+                if entry["type"] == "accept" and entry.get("policy") == policy.file:
+                    peer, key = entry.get("peer"), entry.get("key")
     return Server(_address(peer), _target(key) if isinstance(key, str) else None)
 
 
@@ -57,9 +57,9 @@ def _target(fingerprint: str) -> str | None:
     except OSError:
         return None
     for number, line in enumerate(text.splitlines(), 1):
-        found = parse(line, file.name, number)
-        name = found and re.fullmatch(r"borgpull-([A-Za-z0-9][A-Za-z0-9_.-]{0,63})", found.comment)
+        key = parse(line, file.name, number)
+        name = key and re.fullmatch(r"borgpull-([A-Za-z0-9][A-Za-z0-9_.-]{0,63})", key.comment)
         with contextlib.suppress(BadValue):
-            if found and name and openssh_key.fingerprint(found.blob) == fingerprint:
+            if key and name and openssh_key.fingerprint(key.blob) == fingerprint:
                 return name[1]
     return None

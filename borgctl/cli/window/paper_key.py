@@ -1,6 +1,6 @@
-"""A borg key as it is typed from paper: the lines of `borg key export --paper`, each with a checksum of its own.
+"""A borg key to type from paper: the lines of `borg key export --paper`, each with its own checksum.
 
-`borg key import --paper` asks for them one by one and says at once which one is mistyped. The format is borg's
+`borg key import --paper` asks for them one by one and tells at once which one is mistyped. The format is borg's
 (crypto/keymanager.py); the tests compare with the real one.
 
     lines(exported)[:2] == ["id: 23 / 63fb6c 4f1e11 … - 1c", " 1: 86a964 617461 … - b3"]
@@ -20,7 +20,7 @@ def lines(exported: bytes) -> list[str]:
     try:
         key = binascii.a2b_base64(text)
     except binascii.Error:
-        raise BadValue("the key is damaged: it is no base64") from None
+        raise BadValue("the key is damaged: it is not base64") from None
     parts = [key[start : start + _BYTES] for start in range(0, len(key), _BYTES)]
     identity, whole = head.removeprefix("BORG_KEY ")[:18], _digest(key, 12)
     check = _digest(f"{len(parts)}/{identity}/{whole}".encode("ascii"), 2)

@@ -1,7 +1,9 @@
-"""`borgctl recovery`: one page for the safe, with all that is needed when this machine is gone, or the server is.
+"""`borgctl recovery`: one page for the safe, with all that one needs after this machine, or the server, is lost.
 
-It is at most 76 columns wide, but for long names and passphrases, which no end of a line may cut in two. It is printed
-and never kept; that it was printed, and for which key, is noted in the base (`borgctl.state.recovery`).
+It is at most 76 columns wide, except for long names and passphrases, which must not be split. It is printed and never
+stored. The base notes that it was printed, and for which key (`borgctl.state.recovery`).
+
+    recovery_page(policy, RepositoryPath("/srv/borg/web1"), wait=15)
 """
 
 import os
@@ -19,11 +21,9 @@ from borgctl.state.window_protocol import WindowRequest
 from borgctl.values import RepositoryPath
 
 _EXPORT = ("key", "export")
-_KEY = re.compile(
-    rb"BORG_KEY [0-9a-f]{64}\n[A-Za-z0-9+/=\n]+"
-)  # a server or a borg that was taken over may have made it
+_KEY = re.compile(rb"BORG_KEY [0-9a-f]{64}\n[A-Za-z0-9+/=\n]+")  # a hostile server, or a hostile borg, may have made it
 
-_BLANK = "__________"  # to be filled in by hand
+_BLANK = "__________"  # to fill in by hand
 
 _PAGE = """\
 BORG RECOVERY PAGE                                            KEEP IT SECRET
@@ -34,8 +34,8 @@ repository  {path} on the server
 id          {identity}
 passphrase  {passphrase}
 
-key, for the questions of 'borg key import --paper'; what stands behind
-a line's '-' is its checksum, so borg says at once which one is mistyped:
+key, for the questions of 'borg key import --paper'. After the '-' of a
+line comes its checksum: borg tells at once which line is mistyped:
 {key}
 
 RESTORE ON THIS MACHINE, with the server's help
@@ -53,7 +53,7 @@ RESTORE ON A NEW MACHINE
      (KEY: on the server, borgpull's {target}.pub), and on the server:
      borgpull trust --replace {target} 'THE NEW HOST KEY'
   4. compare the id above with what 'borgctl window -- borg info' shows;
-     then restore as above; the log is a new one, so the server tells of
+     then restore as above. The log is new, so the server raises the alert
      'audit-broken': borgpull accept {target} --reason 'a new machine'
 {keyfile}
 RESTORE WITH THE SERVER ALONE
@@ -66,24 +66,24 @@ If the server's copy of the key is lost:
            borg key import --paper {path}
 """
 _KEYFILE = """\
-  5. the key is kept on the client, so before the first 'borg list':
+  5. the key is not in the repository, so before the first 'borg list':
      borgctl window -- borg key import --paper ::
 """
 
 
-def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
+def recovery_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
     """Return the page for one repository, and note that it was printed."""
     base = StateDir.open(policy.base)
     try:
         key = recovery.keyfile(base, path)
-        kept_here = key is not None
-        if key is None or pins.pin(base, "key", path) is not None:  # the gate knows that one, and compares
+        keyfile = key is not None
+        if key is None or pins.pin(base, "key", path) is not None:  # the gate has pinned that one, and compares
             key = _exported(policy, path, wait)
         if not _KEY.fullmatch(key):
-            raise BadValue("what should be the key has other characters than a key has: nothing is printed")
+            raise BadValue("the exported key has characters that no key has: nothing is printed")
         identity = pins.pin(base, "repository", path)
         if identity is None:
-            raise BadValue(f"no id is known of {path.text!r}: run a job first")
+            raise BadValue(f"the id of {path.text!r} is not known yet: run a job first")
         secret = window_session.secret_of(policy)
         typed = paper_key.lines(key)
         recovery.note(base, path)
@@ -102,18 +102,18 @@ def printed_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
         key="\n".join(typed),
         server=f"{server.address or _BLANK}, where this machine is the target {target}",
         target=target,
-        keyfile=_KEYFILE if kept_here else "",
-        with_key=f"\n           borg key import --paper {path.text}" if kept_here else "",
+        keyfile=_KEYFILE if keyfile else "",
+        with_key=f"\n           borg key import --paper {path.text}" if keyfile else "",
     )
 
 
 def _exported(policy: Policy, path: RepositoryPath, wait: float) -> bytes:
-    """Return the key as it stands in the repository, still locked by the passphrase; the gate compares its hash."""
+    """Return the key in the repository, still locked by the passphrase; the gate compares its hash."""
     what = WindowRequest(("borg", *_EXPORT), window_protocol.login_uid(), path.text)
-    with window_session.enter(policy, what, wait) as entered, window_session.memory() as said:
-        status = entered.borg(_EXPORT, None, given=b"", stdout=said)
-        said.seek(0)
-        key = said.read()
+    with window_session.enter(policy, what, wait) as session, window_session.memory() as output:
+        status = session.borg(_EXPORT, None, given=b"", stdout=output)
+        output.seek(0)
+        key = output.read()
     if status != 0 or not key.startswith(b"BORG_KEY "):
         raise BadValue(f"borg did not export the key: status {status}")
     return key

@@ -39,7 +39,9 @@ def copies(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the copies of a repository's config, which holds its key, and of its nonce; or put one back into its place.
+    """List the copies of a repository's config, which holds its key, and of its nonce, with times and hashes.
+
+    With --put-back, put one back into its place.
 
     Example: borgpull copies web1        borgpull copies web1 --put-back 3
     """
@@ -59,7 +61,9 @@ def unlock(
     name: TargetArgument,
     really: Annotated[bool, typer.Option("--yes", help="remove it")] = False,
 ) -> None:
-    """Show who holds borg's lock of the repository, and since when; with --yes remove it, unless a borg here has it.
+    """Show who holds borg's lock of the repository, and since when.
+
+    With --yes, remove it, unless a borg of this machine that lives has it.
 
     Exit status: 0 it is not locked, or not any more; 1 it is.
 

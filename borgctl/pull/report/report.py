@@ -15,7 +15,7 @@ from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import advice
 from borgctl.pull.report.progress_text import position
 from borgctl.pull.report.record_run import alert_line
-from borgctl.pull.repository.guard import Passed, Refused
+from borgctl.pull.repository.guard_process import Passed, Refused
 from borgctl.pull.state.state import Alert
 from borgctl.pull.targets.owner import typed
 from borgctl.text import size

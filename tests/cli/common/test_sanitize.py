@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.cli.common.sanitize import Cleaner, Shown
+from borgctl.cli.common.sanitize import SanitizedOutput, Sanitizer
 
 
 @pytest.fixture
@@ -21,21 +21,21 @@ def terminal():
 
 @given(st.lists(st.binary(max_size=20)))
 def test_nothing_but_printable_characters_and_ends_of_lines_comes_out(pieces):
-    cleaner = Cleaner()
-    said = b"".join(map(cleaner.feed, [*filter(None, pieces), b""])).decode()
+    sanitizer = Sanitizer()
+    said = b"".join(map(sanitizer.feed, [*filter(None, pieces), b""])).decode()
     assert all(one.isprintable() or one in "\n\r\t" for one in said)
 
 
 @given(st.text(), st.data())
 def test_what_is_printable_comes_out_as_it_was_however_it_is_cut(text, data):
     text = "".join(one for one in text if one.isprintable())
-    raw, cleaner = text.encode(), Cleaner()
+    raw, sanitizer = text.encode(), Sanitizer()
     at = data.draw(st.integers(0, len(raw)))
-    assert b"".join(map(cleaner.feed, [*filter(None, (raw[:at], raw[at:])), b""])) == raw
+    assert b"".join(map(sanitizer.feed, [*filter(None, (raw[:at], raw[at:])), b""])) == raw
 
 
 def test_a_servers_escapes_do_not_reach_a_terminal(terminal):
-    shown = Shown(None, terminal[1])
+    shown = SanitizedOutput(None, terminal[1])
     argv = ["printf", r"\033]0;owned\007\033[2J\302\233Jgood: \342\200\256evil\nReally? [yN]: "]
     with subprocess.Popen(argv, stdout=shown.target) as process:
         shown.begin()
@@ -47,13 +47,13 @@ def test_a_servers_escapes_do_not_reach_a_terminal(terminal):
 
 def test_a_file_gets_the_very_bytes(tmp_path):
     with (tmp_path / "out").open("wb") as file:
-        assert Shown(None, file.fileno()).target is None
-        assert Shown(file, 1).target is file
+        assert SanitizedOutput(None, file.fileno()).target is None
+        assert SanitizedOutput(file, 1).target is file
 
 
 def test_a_terminal_that_is_gone_ends_the_program_and_not_us():
     master, slave = pty.openpty()
-    shown = Shown(None, slave)
+    shown = SanitizedOutput(None, slave)
     with subprocess.Popen(["yes"], stdout=shown.target) as process:
         os.close(master)
         shown.begin()

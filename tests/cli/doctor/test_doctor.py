@@ -7,12 +7,12 @@ import pytest
 import stage
 
 from borgctl.cli.doctor import forced_command, host, key_report, login_environment, policy_checks, programs
-from borgctl.cli.doctor.access_table import opened
-from borgctl.cli.doctor.examine import Order, examine
+from borgctl.cli.doctor.access_table import access
+from borgctl.cli.doctor.examine import Examination, examine
 from borgctl.cli.doctor.findings import Finding, Report, Section
 from borgctl.cli.doctor.forced_command import Gate
 from borgctl.cli.openssh import keyfiles, keyline, sshd, sshd_config_lines
-from borgctl.cli.openssh.keyline import parse_options
+from borgctl.cli.openssh.key_options import parse_options
 from borgctl.cli.openssh.login import Login, trouble
 from borgctl.cli.openssh.sshd import Settings, Unseen
 from borgctl.errors import BadValue
@@ -160,7 +160,7 @@ def test_nothing_else_is_taken_for_the_gate(command):
     ],
 )
 def test_what_the_key_line_and_sshd_both_allow_is_open(option, settings, out, into):
-    found = opened(parse_options(option), told(settings))
+    found = access(parse_options(option), told(settings))
     assert (found.tcp_out, found.tcp_in) == (out, into)
 
 
@@ -257,7 +257,7 @@ def test_a_clock_that_went_back_shows_in_the_log(tmp_path, line, level):
 @pytest.mark.parametrize("addr", ["backup.example.org", "10.0.0.0/8", "10.1.1", " 10.0.0.1"])
 def test_a_name_is_not_taken_for_an_address(addr):
     with pytest.raises(BadValue, match="IP address"):
-        examine(Order(addr=addr))
+        examine(Examination(addr=addr))
 
 
 def test_the_report_s_status_is_its_worst_finding_and_no_control_character_is_printed():
@@ -267,7 +267,7 @@ def test_the_report_s_status_is_its_worst_finding_and_no_control_character_is_pr
     report = Report((Section("key \x07", (bad, ok)), Section("b", (warn,))))
     assert report.status == 2
     assert "".join(report.lines).isprintable()
-    assert report.lines[-1] == "1 open, 1 to mend (exit status 2)"
+    assert report.lines[-1] == "1 open, 1 to fix (exit status 2)"
 
 
 def test_a_recovery_page_that_was_never_printed_or_has_another_key_is_a_warning(tmp_path):

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import random
+import re
 
 import programs
 import pytest
@@ -12,7 +13,7 @@ from typer.testing import CliRunner
 
 from borgctl.audit.log import Log
 from borgctl.cli.app import app
-from borgctl.cli.log import show
+from borgctl.cli.log import records, show
 from borgctl.errors import BadValue
 
 HOSTILE = [
@@ -71,7 +72,7 @@ def test_on_a_terminal_nothing_but_our_own_colours_is_added(path):
     append(path, *({"type": "refuse", "reason": text, "request": text} for text in HOSTILE))
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=200, markup=False, highlight=False, emoji=False)
-    show.table((show.record(line) for line in path.read_bytes().splitlines()), console)
+    show.table((records.record(line) for line in path.read_bytes().splitlines()), console)
     plain = screen.getvalue()
     for code in ("\x1b[1m", "\x1b[31m", "\x1b[32m", "\x1b[0m", "\x1b[1;31m"):
         plain = plain.replace(code, "")
@@ -88,11 +89,39 @@ def test_on_a_narrow_terminal_times_differ_and_a_failure_has_its_last_words(path
     ):
         screen = io.StringIO()
         show.table(
-            (show.record(line) for line in path.read_bytes().splitlines()), Console(file=screen, width=width, height=9)
+            (records.record(line) for line in path.read_bytes().splitlines()),
+            Console(file=screen, width=width, height=9),
         )
         times = [json.loads(line)["time"][:19] for line in path.read_bytes().splitlines()]
         assert all(time in screen.getvalue() for time in times), screen.getvalue()
         assert all(cell in screen.getvalue() for cell in cells) and "first" not in screen.getvalue()
+
+
+RUN = {"run": "0123456789abcdef", "policy": "/etc/borgctl/web1.yaml", "key": f"SHA256:{'k' * 43}", "peer": "192.0.2.1"}
+ARGV = ["borg", "extract", "::web1-default-2026-11-23T04:05:06", "etc/fstab"]
+WINDOW = {**RUN, "command": "window", "job": None, "repository": "/srv/borg/web1"}
+TEST = {**RUN, "command": "hello", "job": None, "repository": None}
+
+
+@pytest.mark.parametrize(
+    ("records_of", "about"),
+    [
+        ([{"type": "window", **WINDOW, "argv": ARGV, "login": 1000, "uid": 0, "pid": 4711}], " ".join(ARGV)),
+        ([{"type": "accept", **WINDOW, "request": "window"}], "window /srv/borg/web1"),
+        ([{"type": "accept", **TEST, "request": "hello --log=json"}], "hello"),
+        ([{"type": "exit", **TEST, "outcome": "ok", "detail": f"'/etc/{'x' * 40}' has mode 0644"}], "has mode 0644"),
+    ],
+)
+@pytest.mark.parametrize("printed", [show.table, lambda found, to: [show.line(record, to) for record in found]])
+def test_every_row_keeps_its_columns_on_a_narrow_terminal(path, records_of, about, printed):
+    append(path, *records_of)
+    screen = io.StringIO()
+    printed([records.record(line) for line in path.read_bytes().splitlines()], Console(file=screen, width=80, height=9))
+    lines = [line for line in screen.getvalue().splitlines() if not line.startswith("time")]
+    assert re.fullmatch(r"20\S{17}Z  1 +\w+( ok)? +01234567  \S.*", lines[0])
+    assert lines[0].index("01234567") == 48 and all(line[:58].isspace() for line in lines[1:]), lines
+    words = "".join(line[58:] for line in lines)
+    assert about.replace(" ", "") in words.replace(" ", "") and "SHA256" not in words
 
 
 LINES = [
@@ -155,9 +184,9 @@ def test_an_outcome_that_no_record_has_is_refused_with_those_that_there_are(path
 
 def test_every_outcome_and_type_of_record_that_the_gate_writes_can_be_asked_for(path):
     """That no log has others, each test with a gate sees (`records` in test_gate)."""
-    for word in (*show.OUTCOMES, *show.TYPES):
-        assert show.sought(word) == word
-    assert {"refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal"} <= set(show.OUTCOMES)
+    for word in (*records.OUTCOMES, *records.TYPES):
+        assert records.known_outcome(word) == word
+    assert {"refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal"} <= set(records.OUTCOMES)
 
 
 def test_older_parts_come_first(path):

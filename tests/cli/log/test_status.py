@@ -1,4 +1,4 @@
-"""Is anyone still pulling this machine? The log tells, and the policies say what should be."""
+"""Is anyone still pulling this machine? The log says what ran, and the policies what should run."""
 
 import json
 import os
@@ -49,8 +49,8 @@ def accepted(policy, run, job="default"):
 
 
 def stands(policy, hours=0.0):
-    found = status([str(policy)], 26 * 3600, datetime.now(UTC) + timedelta(hours=hours))
-    return found.status, [(one.job, one.state) for one in found.jobs]
+    findings = status([str(policy)], 26 * 3600, datetime.now(UTC) + timedelta(hours=hours))
+    return findings.status, [(job.job, job.state) for job in findings.jobs]
 
 
 def test_a_good_run_that_is_still_to_come_is_overdue_and_said_to_be(policy):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from borgctl.audit.chain import digest
 from borgctl.audit.log import Log
 from borgctl.cli.app import app
-from borgctl.cli.log.verify import verified
+from borgctl.cli.log.verify import verify as verify_logs
 from borgctl.values import Head
 
 
@@ -44,7 +44,7 @@ def verify(*arguments):
 
 def bad(path, *heads):
     """Return the first bad record; the file beside the log is made to agree, as whoever forges the log would."""
-    return verified([str(path)], heads).plain["bad"]
+    return verify_logs([str(path)], heads).plain["bad"]
 
 
 def test_a_log_that_nobody_touched_is_proved(path):
@@ -120,7 +120,7 @@ def test_a_whole_part_that_is_gone_is_found(path):
     os.unlink(f"{path}.3.gz")
     done = verify(path)
     assert done.exit_code == 0 and "records 9 to 16 in 2 files" in done.output
-    assert "give the older parts" in verify("--head", f"3:{'0' * 64}", path).output
+    assert "name the older parts" in verify("--head", f"3:{'0' * 64}", path).output
 
 
 def test_parts_can_be_named_in_any_order(path, tmp_path):
@@ -128,7 +128,7 @@ def test_parts_can_be_named_in_any_order(path, tmp_path):
     os.rename(path, tmp_path / "b")
     written(path, 4)
     os.rename(path, tmp_path / "a")
-    assert verified([str(tmp_path / "a"), str(tmp_path / "b")], []).status == 0
+    assert verify_logs([str(tmp_path / "a"), str(tmp_path / "b")], []).status == 0
 
 
 @settings(max_examples=30, deadline=None)
@@ -142,7 +142,7 @@ def test_no_byte_can_be_changed_unnoticed(tmp_path_factory, data):
     at = data.draw(st.integers(0, len(content) - 1))
     content[at] ^= data.draw(st.integers(1, 255))
     path.write_bytes(content)
-    assert verified([str(path)], []).status == 2
+    assert verify_logs([str(path)], []).status == 2
 
 
 RUN = """
@@ -194,7 +194,7 @@ def test_lines_of_before_the_chain_are_told_and_held(path):
     path.chmod(0o600)
     written(path)
     done = verify(path)
-    assert done.exit_code == 1 and "2 lines of before the chain" in done.output
+    assert done.exit_code == 1 and "2 lines from before the chain" in done.output
     path.write_text(path.read_text().replace('"exit"}\n{"time": "2', '"edit"}\n{"time": "2', 1))
     assert bad(path) == 1
 
@@ -227,7 +227,7 @@ def test_whatever_is_in_the_file_there_is_an_answer(path, content):
 
 def test_a_log_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(Exception, match="no audit log"):
-        verified([str(tmp_path / "none")], [])
+        verify_logs([str(tmp_path / "none")], [])
 
 
 def test_a_head_that_is_none_is_an_error(path):
@@ -243,7 +243,7 @@ def test_a_compressed_part_that_is_damaged_is_an_error(path):
     (path.parent / "audit.jsonl.1.gz").write_bytes(whole[:-20])
     written(path)
     with pytest.raises(Exception, match="cannot read"):
-        verified([str(path)], [])
+        verify_logs([str(path)], [])
 
 
 def test_a_part_that_is_being_compressed_counts_once_and_another_of_that_name_counts(path):

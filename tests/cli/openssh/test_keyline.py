@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from borgctl.cli.openssh.keyline import Options, parse, parse_options
+from borgctl.cli.openssh.key_options import KeyOptions, parse_options
+from borgctl.cli.openssh.keyline import parse
 from borgctl.errors import BadValue
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
-CLOSED = Options(
+CLOSED = KeyOptions(
     restricted=True, port_forwarding=False, agent_forwarding=False, x11_forwarding=False, pty=False, user_rc=False
 )
 
@@ -22,7 +23,7 @@ def options(text):
 
 
 def test_a_key_alone_permits_everything():
-    assert options("") == Options()
+    assert options("") == KeyOptions()
 
 
 def test_restrict_takes_back_what_stood_before_it_and_not_what_follows():
@@ -89,7 +90,7 @@ def test_a_key_is_its_bytes_however_its_base64_ends():
 )
 def test_a_key_that_sshd_finds_in_an_odd_line_is_found(line):
     found = parse(line, "/k", 1)
-    assert (found.options, found.blob) == (Options(), parse(KEY, "/k", 1).blob)
+    assert (found.options, found.blob) == (KeyOptions(), parse(KEY, "/k", 1).blob)
     assert not found.certain
 
 

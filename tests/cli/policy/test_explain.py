@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 from borgctl.borg import command_line
 from borgctl.borg.command import BorgCommand, WindowGrant
 from borgctl.cli.app import app
-from borgctl.cli.policy.explain import explained, facts, variables
-from borgctl.cli.policy.policy_summary import described
+from borgctl.cli.policy.describe import describe
+from borgctl.cli.policy.explain import explain, facts, variables
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.judge import Facts, judge
 from borgctl.state import pins
@@ -67,7 +67,7 @@ def test_what_is_allowed_is_explained_as_the_judge_decides_it(policies, name, nu
     asked = stage.wire(line.partition("  =>  ")[0])
     policy = stage.load.read(policies[name])
     decision = judge(policy, parse(asked), stage.FACTS)
-    found = explained(policies[name], asked, {}, stage.FACTS)
+    found = explain(policies[name], asked, {}, stage.FACTS)
     assert (found.decision, found.status, found.reason) == ("allow", 0, None), f"allowed.txt:{number}"
     if isinstance(decision, BorgCommand):
         assert list(found.argv) == command_line.build(decision, policy.borg)
@@ -85,7 +85,7 @@ def test_what_is_denied_is_explained_with_the_same_reason(policies, name, number
     asked = stage.wire(line[22:])
     with pytest.raises(BorgctlError) as caught:
         judge(stage.load.read(policies[name]), parse(asked), stage.FACTS)
-    found = explained(policies[name], asked, {}, stage.FACTS)
+    found = explain(policies[name], asked, {}, stage.FACTS)
     if elsewhere(asked):
         assert found.reason == "socket-refused"
         return
@@ -167,7 +167,7 @@ SAMPLE += [(name, line[22:]) for name, _, line in DENIED[::12] if "\\x00" not in
 @pytest.mark.parametrize(("name", "line"), [(name, line) for name, line in SAMPLE if "--socket=/run" not in line])
 def test_a_real_gate_decides_as_explained(policies, gate, name, line):
     asked = stage.wire(line)
-    found = explained(policies[name], asked, {}, facts())
+    found = explain(policies[name], asked, {}, facts())
     told, records = gate(policies[name], asked, {})
     if found.decision != "allow":
         assert (told["reason"], told["code"]) == (found.reason, found.status)
@@ -193,7 +193,7 @@ def test_a_real_gate_decides_as_explained(policies, gate, name, line):
 
 def both(policies, answer, name, asked, sent):
     """Return explain's reason, or 'allow', and the gate's."""
-    found = explained(policies[name], asked, variables([f"{key}={text}" for key, text in sent.items()]), facts())
+    found = explain(policies[name], asked, variables([f"{key}={text}" for key, text in sent.items()]), facts())
     return found.reason or found.decision, answer(policies[name], asked, sent)
 
 
@@ -288,20 +288,20 @@ def small(directory, more=""):
 
 def test_the_published_carriers_mean_what_they_mean_to_the_gate(tmp_path):
     file = small(tmp_path, "published: yes\ntransports: [stdio, socket]\nsocket: {directory: /run/x}\n")
-    found = explained(file, b"", variables(["BORG_SOCKET=/run/x/1", "BORG_REPOPATH=/srv/web1"]), stage.FACTS)
+    found = explain(file, b"", variables(["BORG_SOCKET=/run/x/1", "BORG_REPOPATH=/srv/web1"]), stage.FACTS)
     assert (found.decision, found.job, found.transport) == ("allow", "default", "socket")
-    assert any("socket is taken to be there" in note for note in found.notes)
-    found = explained(file, b"", variables(["BORG_SOCKET=/tmp/1"]), stage.FACTS)
+    assert any("assumes that the forwarded socket" in note for note in found.notes)
+    found = explain(file, b"", variables(["BORG_SOCKET=/tmp/1"]), stage.FACTS)
     assert found.reason == "socket-refused"
-    assert explained(file, b"", {}, stage.FACTS).transport == "stdio"
+    assert explain(file, b"", {}, stage.FACTS).transport == "stdio"
 
 
 def test_accepted_variables_are_checked_and_shown_and_others_dropped(tmp_path):
     file = small(tmp_path, "environment: {set: {TZ: Europe/Berlin}, accept: [COLUMNS]}\n")
-    found = explained(file, b"run default", variables(["COLUMNS=80", "BORG_PASSCOMMAND=id", "LINES=30"]), stage.FACTS)
+    found = explain(file, b"run default", variables(["COLUMNS=80", "BORG_PASSCOMMAND=id", "LINES=30"]), stage.FACTS)
     assert found.environment.items() >= {"COLUMNS": "80", "TZ": "Europe/Berlin"}.items()
     assert not found.environment.keys() & {"BORG_PASSCOMMAND", "LINES"}
-    found = explained(file, b"run default", variables(["COLUMNS=id"]), stage.FACTS)
+    found = explain(file, b"run default", variables(["COLUMNS=id"]), stage.FACTS)
     assert (found.decision, found.reason) == ("malformed", "bad-value")
 
 
@@ -312,7 +312,7 @@ def test_a_variable_is_a_name_and_a_value(word):
 
 
 def test_the_passphrase_is_named_and_not_shown(tmp_path):
-    found = explained(small(tmp_path), b"run default", {}, stage.FACTS)
+    found = explain(small(tmp_path), b"run default", {}, stage.FACTS)
     assert found.environment["BORG_PASSPHRASE_FD"] == f"<from {tmp_path}/p>"
     assert "<run>" in found.environment["TMPDIR"] and found.environment["BORG_HOST_ID"] == "<host-id>"
 
@@ -320,24 +320,24 @@ def test_the_passphrase_is_named_and_not_shown(tmp_path):
 def test_a_local_request_is_explained_as_one(tmp_path):
     file = small(tmp_path, "transports: [stdio, local]\n")
     local = Facts(stage.FACTS.names, local=True)
-    assert explained(file, b"run default", {}, stage.FACTS).transport == "stdio"
-    assert explained(file, b"run default", {}, local).transport == "local"
-    assert explained(small(tmp_path), b"run default", {}, local).reason == "transport-not-offered"
+    assert explain(file, b"run default", {}, stage.FACTS).transport == "stdio"
+    assert explain(file, b"run default", {}, local).transport == "local"
+    assert explain(small(tmp_path), b"run default", {}, local).reason == "transport-not-offered"
 
 
 def test_the_line_that_forbids_is_named(tmp_path):
     file = small(tmp_path, "commands:\n  create: {options: [], paths: [/etc]}\n")
     for asked in (b"borg create --json ::a /etc", b"borg create ::a /var"):
-        assert explained(file, asked, {}, stage.FACTS).rule == f"{file}:10"
-    assert explained(file, b"borg list", {}, stage.FACTS).rule is None
+        assert explain(file, asked, {}, stage.FACTS).rule == f"{file}:10"
+    assert explain(file, b"borg list", {}, stage.FACTS).rule is None
 
 
 def test_a_requested_path_through_a_symlink_is_refused_as_the_gate_does(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     file = small(tmp_path, f"commands: {{create: {{options: [], paths: [{tmp_path}]}}}}\n")
-    assert explained(file, f"borg create ::a {tmp_path}/link/x".encode(), {}, stage.FACTS).reason == "source-refused"
-    assert explained(file, f"borg create ::a {tmp_path}/real/x".encode(), {}, stage.FACTS).decision == "allow"
+    assert explain(file, f"borg create ::a {tmp_path}/link/x".encode(), {}, stage.FACTS).reason == "source-refused"
+    assert explain(file, f"borg create ::a {tmp_path}/real/x".encode(), {}, stage.FACTS).decision == "allow"
 
 
 @pytest.mark.parametrize("text", ["version: 2\n", "", "a: &b c"])
@@ -345,11 +345,11 @@ def test_an_unusable_policy_is_the_verdict(tmp_path, text):
     file = tmp_path / "p.yaml"
     file.touch(0o600)
     file.write_text(text)
-    for found in (explained(str(file), b"hello", {}, stage.FACTS), described(str(file), stage.FACTS)):
+    for found in (explain(str(file), b"hello", {}, stage.FACTS), describe(str(file), stage.FACTS)):
         assert (found.decision, found.reason, found.status) == ("refuse", "policy-invalid", 78)
         assert f"{file}:1:" in found.detail
     file.chmod(0o666)
-    assert explained(str(file), b"hello", {}, stage.FACTS).reason == "policy-unsafe"
+    assert explain(str(file), b"hello", {}, stage.FACTS).reason == "policy-unsafe"
 
 
 def test_a_known_borg_that_is_too_old_is_told_and_an_unknown_one_is_not_asked(tmp_path, gate):
@@ -357,12 +357,12 @@ def test_a_known_borg_that_is_too_old_is_told_and_an_unknown_one_is_not_asked(tm
     borg = script(tmp_path / "borg", f"echo borg 1.2.4; date >> {log}")
     text = SMALL.replace("paths: [/etc]", "paths: [/etc], options: {files-changed: ctime}")
     file = written(tmp_path, f"{text}borg: {borg}\n")
-    assert explained(file, b"run default", {}, stage.FACTS).decision == "allow"
+    assert explain(file, b"run default", {}, stage.FACTS).decision == "allow"
     assert not log.exists() and not (tmp_path / "base").exists()
     gate(file, b"hello", {})
     asked = log.read_text()
-    assert explained(file, b"run default", {}, stage.FACTS).reason == "borg-unsupported"
-    assert explained(file, b"hello", {}, stage.FACTS).answer["borg"] == "1.2.4"
+    assert explain(file, b"run default", {}, stage.FACTS).reason == "borg-unsupported"
+    assert explain(file, b"hello", {}, stage.FACTS).answer["borg"] == "1.2.4"
     assert log.read_text() == asked
 
 
@@ -370,8 +370,8 @@ def test_nothing_is_written_started_or_connected(policies):
     """The interpreter itself reports what is done (sys.addaudithook)."""
     code = """
 import os
-from borgctl.cli.policy.policy_summary import described
-from borgctl.cli.policy.explain import explained, facts
+from borgctl.cli.policy.describe import describe
+from borgctl.cli.policy.explain import explain, facts
 WORDS = ("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.chmod", "os.chown", "os.truncate", "os.link", "os.exec",
          "os.fork", "os.posix_spawn", "os.system", "subprocess.Popen", "socket.connect", "socket.bind", "shutil.rmtree")
 def hook(event, arguments):
@@ -381,9 +381,9 @@ sys.dont_write_bytecode = True
 found = facts()
 sys.addaudithook(hook)
 for policy in sys.argv[1:]:
-    described(policy, found)
+    describe(policy, found)
     for asked in (b"hello", b"run default", b"borg create ::a /etc", b"borg list --socket=/run/borgctl/x", b"\\xff"):
-        explained(policy, asked, {}, found)
+        explain(policy, asked, {}, found)
 os.write(1, b"done")
 """
     done = python(code, *policies.values())
@@ -459,7 +459,7 @@ def test_a_variable_without_a_value_is_refused(policies):
 
 def test_every_job_command_path_and_repository_is_in_the_sentences(policies):
     for name, path in policies.items():
-        policy, text = stage.load.read(path), "\n".join(described(path, stage.FACTS).lines)
+        policy, text = stage.load.read(path), "\n".join(describe(path, stage.FACTS).lines)
         for job in policy.jobs.values():
             assert f"job '{job.name}'" in text
             assert all(str(source) in text for source in job.paths)
@@ -474,24 +474,24 @@ def test_every_job_command_path_and_repository_is_in_the_sentences(policies):
 def test_a_prune_that_keeps_all_of_a_kind_says_so(tmp_path):
     job = "p: {command: prune, options: {keep-daily: 7, keep-monthly: -1, glob-archives: a*}}"
     file = written(tmp_path, SMALL.replace("default: {paths: [/etc]}", job))
-    assert "but for 7 daily and all monthly" in "\n".join(described(file, stage.FACTS).lines)
-    assert "--keep-monthly=-1" in explained(file, b"run p", {}, stage.FACTS).argv
+    assert "except 7 daily and all monthly" in "\n".join(describe(file, stage.FACTS).lines)
+    assert "--keep-monthly=-1" in explain(file, b"run p", {}, stage.FACTS).argv
 
 
 def test_what_is_left_out_of_a_whole_machine_is_told(tmp_path):
     file = written(tmp_path, SMALL.replace("[/etc]", "[/]") + "commands: {create: {options: [], paths: [/]}}\n")
-    sentences = "\n".join(described(file, stage.FACTS).lines)
+    sentences = "\n".join(describe(file, stage.FACTS).lines)
     assert "without what is in /proc, /sys, /dev and /run, as archive" in sentences
     assert "(without what is in /proc, /sys, /dev and /run, where it names /)" in sentences
     assert any(
-        "/proc, /sys, /dev, /run is left out" in one for one in explained(file, b"run default", {}, stage.FACTS).notes
+        "/proc, /sys, /dev, /run is left out" in one for one in explain(file, b"run default", {}, stage.FACTS).notes
     )
 
 
 def test_a_policy_that_nothing_can_run_under_says_so_first(tmp_path):
     file = written(tmp_path, SMALL.replace("sandbox: off\n", "user: nosuchuser\n"))
-    sandbox = explained(file, b"run default", {}, stage.FACTS)
-    first = described(file, stage.FACTS).lines[0]
+    sandbox = explain(file, b"run default", {}, stage.FACTS)
+    first = describe(file, stage.FACTS).lines[0]
     assert (sandbox.reason == "sandbox-unavailable") == first.startswith("As it stands")
 
 
@@ -502,9 +502,9 @@ def test_a_repository_that_is_known_is_not_made_again(tmp_path):
 
     file = small(tmp_path, "commands: {init: {options: [encryption]}}\n")
     asked = b"borg init --encryption=repokey"
-    assert explained(file, asked, {}, stage.FACTS).decision == "allow"
+    assert explain(file, asked, {}, stage.FACTS).decision == "allow"
     base = StateDir.open(f"{tmp_path}/base")
     pins.set_pin(base, "repository", RepositoryPath("/srv/web1"), "ab" * 32)
     os.close(base.fd)
-    assert explained(file, asked, {}, stage.FACTS).reason == "repository-known"
-    assert explained(file, b"run default", {}, stage.FACTS).decision == "allow"
+    assert explain(file, asked, {}, stage.FACTS).reason == "repository-known"
+    assert explain(file, b"run default", {}, stage.FACTS).decision == "allow"

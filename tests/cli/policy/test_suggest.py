@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from borgctl.cli.app import app
-from borgctl.cli.policy.suggest import suggested
+from borgctl.cli.policy.suggest import suggest
 from borgctl.errors import REASONS, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.judge import Facts, judge
@@ -42,7 +42,7 @@ def written(directory, *records):
 
 
 def found_in(directory, *records):
-    return suggested(written(directory, *records), stage.FACTS)
+    return suggest(written(directory, *records), stage.FACTS)
 
 
 def uncommented(lines):
@@ -256,7 +256,7 @@ HOSTILE = [
 def test_a_line_that_is_no_record_is_counted(tmp_path, line):
     found = found_in(tmp_path, refusal("run weekly", "unknown-job"), line)
     assert found.log.unreadable >= 1 and len(found.suggestions) == 1
-    assert "no record of the gate's" in "\n".join(found.lines)
+    assert "no records of the gate" in "\n".join(found.lines)
 
 
 EVIL = "\x1b]0;x\x07\x1b[2J\u202e\n# jobs:\n#   evil: {paths: [/]}"
@@ -281,7 +281,7 @@ def test_no_record_is_too_strange(tmp_path_factory, record):
 
 def test_a_flood_of_names_is_bounded(tmp_path):
     found = found_in(tmp_path, *(refusal(f"run j{n}", "unknown-job") for n in range(5200)))
-    assert found.log.beyond == 200 and "200 refusals were not looked at" in found.lines[1]
+    assert found.log.beyond == 200 and "200 refusals were not read" in found.lines[1]
     assert len(found.lines) < 100
 
 
@@ -314,7 +314,7 @@ def test_a_log_of_a_real_refusal_is_understood(tmp_path):
     log = Log.open(str(tmp_path / "a.jsonl"), syslog=False)
     log.append({key: value for key, value in refusal("run weekly", "unknown-job").items() if key != "time"})
     log.close()
-    assert [one.name for one in suggested(str(tmp_path / "a.jsonl"), stage.FACTS).suggestions] == ["weekly"]
+    assert [one.name for one in suggest(str(tmp_path / "a.jsonl"), stage.FACTS).suggestions] == ["weekly"]
 
 
 def test_the_policy_is_only_read(tmp_path):

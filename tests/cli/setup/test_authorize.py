@@ -6,7 +6,9 @@ import pwd
 import re
 import shlex
 import struct
+import subprocess
 
+import machines
 import pytest
 import stage
 import yaml
@@ -18,9 +20,9 @@ from borgctl.cli.app import app
 from borgctl.cli.common import policy_argument
 from borgctl.cli.policy.lint import lint
 from borgctl.cli.setup import authorize
-from borgctl.cli.setup.authorize import Login, Order, authorized
+from borgctl.cli.setup.authorize import Authorization, Login, render
 from borgctl.cli.setup.sshd_settings import Transport
-from borgctl.errors import BadValue, BorgctlError
+from borgctl.errors import REASONS, BadValue, BorgctlError
 from borgctl.openssh_key import PublicKey
 from borgctl.policy import locations
 
@@ -119,7 +121,7 @@ def policy(tmp_path, monkeypatch):
 
 
 def lines(policy, **options):
-    text = authorized(Order(KEY, str(policy), **options))
+    text = render(Authorization(KEY, str(policy), **options))
     return text.splitlines()
 
 
@@ -200,12 +202,19 @@ def test_what_would_end_the_quotes_is_refused(policy, source):
 )
 def test_a_policy_whose_name_a_key_line_cannot_hold_is_refused(path):
     with pytest.raises(BadValue):
-        authorized(Order(KEY, path))
+        render(Authorization(KEY, path))
 
 
 def test_an_unusable_policy_is_a_warning_in_the_text(tmp_path):
-    text = authorized(Order(KEY, str(tmp_path / "none.yaml")))
+    text = render(Authorization(KEY, str(tmp_path / "none.yaml")))
     assert "# Warning: the gate would refuse" in text
+
+
+def test_without_the_policy_the_lines_are_printed_and_the_status_is_its_errors(tmp_path):
+    argv = [machines.program("borgctl"), "authorize", KEY, tmp_path / "none.yaml"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == REASONS["policy-unreadable"].status == 78
+    assert KEY in done.stdout and "none.yaml" in done.stderr and "hint: " in done.stderr
 
 
 @pytest.mark.parametrize("login", [Login.ROOT, Login.USER, Login.SUDO])
@@ -272,7 +281,7 @@ def test_a_line_of_the_same_key_that_would_come_first_is_told(tmp_path, monkeypa
     )
     (tmp_path / ".ssh").mkdir()
     (tmp_path / ".ssh/authorized_keys").write_text(f"# mine\n{KEY}\n")
-    text = authorized(Order(KEY, "/etc/borgctl/web1.yaml", login=Login.ROOT))
+    text = render(Authorization(KEY, "/etc/borgctl/web1.yaml", login=Login.ROOT))
     assert f"# Warning: {tmp_path}/.ssh/authorized_keys:2 has this key already and would come first" in text
 
 

@@ -28,5 +28,5 @@ def test_a_passphrase_that_another_policy_reaches_by_whatever_name_is_not_change
         files.append(stage.written(tmp_path, text, f"{name}.yaml").file)
     monkeypatch.setattr(lint, "usual_policies", lambda: files)
     with pytest.raises(BorgctlError, match="web") as caught:
-        next(change_passphrase.changed(load.read(files[0]), "/srv/borg/web1", b"new", 0))
+        next(change_passphrase.change(load.read(files[0]), "/srv/borg/web1", b"new", 0))
     assert caught.value.reason.code == "passphrase-unusable"

@@ -14,7 +14,7 @@ from borgctl.cli.app import app
 from borgctl.cli.common import policy_argument
 from borgctl.cli.window import recovery_page as printing
 from borgctl.cli.window.known_server import Server
-from borgctl.cli.window.recovery_page import printed_page
+from borgctl.cli.window.recovery_page import recovery_page
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import locations, sent_environment
 from borgctl.state import pins, recovery
@@ -58,15 +58,15 @@ def planted(base, text):
 
 def test_a_keyfile_is_on_the_page(policy, base):
     planted(base, "hqlhbGdvcml0aG2m\nc2hh+/A=")
-    page = printed_page(policy, PATH, 0)
+    page = recovery_page(policy, PATH, 0)
     assert "\n 1: 86a961 6c676f 726974 686da6 736861 fbf0 - " in page and "key import --paper ::" in page
 
 
 def test_the_page_names_the_server_and_what_it_calls_this_machine(policy, base, monkeypatch):
     planted(base, "hqlhbGdvcml0aG2m")
-    assert "server      __________, where this machine is the target __________\n" in printed_page(policy, PATH, 0)
+    assert "server      __________, where this machine is the target __________\n" in recovery_page(policy, PATH, 0)
     monkeypatch.setattr(printing, "known_server", lambda _: Server("192.0.2.7", "db2"))
-    page = printed_page(policy, PATH, 0)
+    page = recovery_page(policy, PATH, 0)
     assert "server      192.0.2.7, where this machine is the target db2\n" in page
     assert "borgpull window db2 --for" in page and "borgpull trust --replace db2 " in page and "____" not in page
 
@@ -83,7 +83,7 @@ def test_the_page_is_76_columns_wide(policy, base, monkeypatch, kept):
     if kept != "here":
         monkeypatch.setattr(recovery, "keyfile", lambda *_: None)
         monkeypatch.setattr(printing, "_exported", lambda *_: f"BORG_KEY {ONE}\n{key}\n".encode())
-    printed = printed_page(replace(policy, file="/etc/borgctl/web1.yaml"), PATH, 0)
+    printed = recovery_page(replace(policy, file="/etc/borgctl/web1.yaml"), PATH, 0)
     assert secret in printed and "\n23: " in printed and ("key import --paper ::" in printed) == (kept == "here")
     assert [line for line in printed.splitlines() if len(line) > 76] == []
     assert max(map(len, printed.splitlines())) == 76
@@ -92,7 +92,7 @@ def test_the_page_is_76_columns_wide(policy, base, monkeypatch, kept):
 def test_what_the_page_says_of_a_new_machine_makes_a_policy_with_windows(policy, base, tmp_path):
     """Where the page's own user keeps policies, and with no line of it to add that the sample has already."""
     planted(base, "hqlhbGdvcml0aG2m")
-    page = printed_page(policy, PATH, 0)
+    page = recovery_page(policy, PATH, 0)
     directory = "/etc/borgctl" if stage.ROOT else f"{locations.home()}/.config/borgctl"
     assert f"make {directory} (0700)" in page and f" into {directory}/passphrase (0600)" in page
     (words,) = re.findall(r"borgctl sample (.*) \\\n +> ", page)
@@ -104,8 +104,8 @@ def test_what_the_page_says_of_a_new_machine_makes_a_policy_with_windows(policy,
 @pytest.mark.parametrize("text", ["\x1b]0;title\x07abc", "ab\rcd", "rm -rf /"])
 def test_what_no_key_holds_reaches_no_terminal(policy, base, text):
     planted(base, text)
-    with pytest.raises(BadValue, match="other characters"):
-        printed_page(policy, PATH, 0)
+    with pytest.raises(BadValue, match="characters that no key has"):
+        recovery_page(policy, PATH, 0)
 
 
 def test_a_keyfile_is_not_believed_where_the_gate_knows_the_key_in_the_repository(policy, base):
@@ -113,7 +113,7 @@ def test_a_keyfile_is_not_believed_where_the_gate_knows_the_key_in_the_repositor
     pins.set_pin(base, "key", PATH, "b" * 64)
     planted(base, "hqlhbGdvcml0aG2m")
     with pytest.raises(BorgctlError) as caught:
-        printed_page(policy, PATH, 0)
+        recovery_page(policy, PATH, 0)
     assert caught.value.reason.code == "window-closed"  # it asks borg
 
 

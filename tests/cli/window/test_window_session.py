@@ -1,4 +1,4 @@
-"""What the admin's borg is started with, and how it is ended; borg is a stand-in that tells."""
+"""What the admin's borg is started with, and how it is ended; borg is a stand-in that writes down what it gets."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 import stage
 from terminals import shown_on
 
-from borgctl.cli.window.window_session import Visit
+from borgctl.cli.window.window_session import WindowSession
 from borgctl.process import process_tree
 from borgctl.state import pins, window_protocol
 from borgctl.state.state_dir import StateDir
@@ -59,13 +59,13 @@ def ends():
 
 
 @pytest.fixture
-def visit(tmp_path, ends):
+def session(tmp_path, ends):
     tmp_path.chmod(0o700)
     policy = stage.written(tmp_path, POLICY.format(directory=tmp_path))
     base = StateDir.open(policy.base)
     directory = f"{policy.base}/runs/abc"
     os.makedirs(f"{directory}/tmp")
-    yield Visit(policy, base, PATH, directory, ends[0])
+    yield WindowSession(policy, base, PATH, directory, ends[0])
     os.close(base.fd)
 
 
@@ -83,7 +83,7 @@ def answered(gates, message):
     return status
 
 
-def test_borg_gets_the_gates_environment_the_repository_and_the_passphrase_once(visit, ends, tmp_path, monkeypatch):
+def test_borg_gets_the_gates_environment_the_repository_and_the_passphrase_once(session, ends, tmp_path, monkeypatch):
     stand_in(tmp_path, TELLING)
     monkeypatch.setenv("BORG_REPO", "/somewhere/else")
     monkeypatch.setenv("LD_PRELOAD_LIKE", "x")
@@ -91,30 +91,30 @@ def test_borg_gets_the_gates_environment_the_repository_and_the_passphrase_once(
     told = []
     gate = threading.Thread(target=lambda: told.append(answered(ends[1], {"kept": True})))
     gate.start()
-    assert visit.borg(["list", "::a b"], b"the secret", given=b"from us") == 7
+    assert session.borg(["list", "::a b"], b"the secret", given=b"from us") == 7
     gate.join(20)
     assert told == [{"status": 7}]
-    assert visit.kept
+    assert session.key_pinned
     assert (tmp_path / "argv").read_text() == "list\n::a b\n"
     assert (tmp_path / "secret").read_text() == "the secret"
     assert (tmp_path / "stdin").read_text() == "from us"
     env = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
     assert env["BORG_REPO"] == "ssh://borgctl/srv/borg/web1"
-    assert env["BORG_BASE_DIR"] == f"{visit.policy.base}/borg"
+    assert env["BORG_BASE_DIR"] == f"{session.policy.base}/borg"
     assert env["BORG_RELOCATED_REPO_ACCESS_IS_OK"] == "no" == env["BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK"]
     assert env["TERM"] == "dumb"
-    assert env["BORG_RSH"].endswith(visit.directory)
+    assert env["BORG_RSH"].endswith(session.directory)
     assert "the secret" not in json.dumps(env) and "LD_PRELOAD_LIKE" not in env
     assert not any(name.startswith("BORG_PASSPHRASE") and name != "BORG_PASSPHRASE_FD" for name in env)
 
 
-def test_a_repository_that_was_moved_is_accepted_as_in_a_run(visit, ends, tmp_path):
+def test_a_repository_that_was_moved_is_accepted_as_in_a_run(session, ends, tmp_path):
     stand_in(tmp_path, TELLING)
-    pins.set_pin(visit.base, "moved", PATH, "/srv/borg/old")
+    pins.set_pin(session.base, "moved", PATH, "/srv/borg/old")
     threading.Thread(target=lambda: answered(ends[1], {})).start()
-    visit.borg(["list"], None, given=b"")
+    session.borg(["list"], None, given=b"")
     assert "BORG_RELOCATED_REPO_ACCESS_IS_OK=yes" in (tmp_path / "env").read_text()
-    assert not visit.kept
+    assert not session.key_pinned
 
 
 @pytest.mark.parametrize(
@@ -125,25 +125,25 @@ def test_a_repository_that_was_moved_is_accepted_as_in_a_run(visit, ends, tmp_pa
         ("extract ::a mount", "extract ::a mount"),
     ],
 )
-def test_a_mount_stays_in_the_foreground(visit, ends, tmp_path, words, expected):
+def test_a_mount_stays_in_the_foreground(session, ends, tmp_path, words, expected):
     stand_in(tmp_path, TELLING)
     threading.Thread(target=lambda: answered(ends[1], {})).start()
-    visit.borg(words.split(), None, given=b"")
+    session.borg(words.split(), None, given=b"")
     assert (tmp_path / "argv").read_text().split() == expected.split()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give directories away")
-def test_roots_borg_uses_no_cache_of_another_users_and_follows_no_link_of_his(visit, ends, tmp_path):
+def test_roots_borg_uses_no_cache_of_another_users_and_follows_no_link_of_his(session, ends, tmp_path):
     from borgctl.errors import BorgctlError
 
     stand_in(tmp_path, TELLING)
-    os.chown(visit.base.borg, 64101, 64101)
+    os.chown(session.base.borg, 64101, 64101)
     threading.Thread(target=lambda: answered(ends[1], {})).start()
-    visit.borg(["list"], None, given=b"")
-    assert f"BORG_CACHE_DIR={visit.directory}/tmp/cache" in (tmp_path / "env").read_text()
-    os.symlink("/etc", f"{visit.base.borg}/trap")
+    session.borg(["list"], None, given=b"")
+    assert f"BORG_CACHE_DIR={session.directory}/tmp/cache" in (tmp_path / "env").read_text()
+    os.symlink("/etc", f"{session.base.borg}/trap")
     with pytest.raises(BorgctlError, match="symlink"):
-        visit.borg(["list"], None, given=b"")
+        session.borg(["list"], None, given=b"")
 
 
 def acting(tmp_path, act):
@@ -160,7 +160,7 @@ def acting(tmp_path, act):
 
 
 @pytest.mark.parametrize("by", ["gate", "gone", "signal", "another thread's signal"])
-def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, ends, tmp_path, by, capsys):
+def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(session, ends, tmp_path, by, capsys):
     stand_in(tmp_path, LASTING)
     acts = {
         "gate": lambda: window_protocol.send(ends[1], {"end": "window-expired"}),
@@ -170,14 +170,14 @@ def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(visit, end
         "another thread's signal": lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM),
     }
     acting(tmp_path, acts[by])
-    assert visit.borg(["list"], None) == 130
+    assert session.borg(["list"], None) == 130
     assert (tmp_path / "heard").read_text() == "INT\n"
     said = {"gate": "window-expired", "gone": "disconnected"}.get(by, "stopped")
     assert said in capsys.readouterr().err
-    assert visit.ended == said
+    assert session.ended == said
 
 
-def test_a_borg_that_is_stopped_hears_that_it_has_to_end(visit, ends, tmp_path):
+def test_a_borg_that_is_stopped_hears_that_it_has_to_end(session, ends, tmp_path):
     stand_in(tmp_path, LASTING.replace("> {directory}/ready", "> {directory}/ready; kill -STOP $$"))
 
     def act():
@@ -186,11 +186,11 @@ def test_a_borg_that_is_stopped_hears_that_it_has_to_end(visit, ends, tmp_path):
         window_protocol.send(ends[1], {"end": "window-expired"})
 
     acting(tmp_path, act)
-    assert visit.borg(["list"], None) == 130
+    assert session.borg(["list"], None) == 130
     assert (tmp_path / "heard").read_text() == "INT\n"
 
 
-def test_a_hangup_that_our_starter_ignored_ends_nothing(visit, ends, tmp_path):
+def test_a_hangup_that_our_starter_ignored_ends_nothing(session, ends, tmp_path):
     """As under nohup(1)."""
     stand_in(tmp_path, LASTING)
 
@@ -201,20 +201,20 @@ def test_a_hangup_that_our_starter_ignored_ends_nothing(visit, ends, tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         acting(tmp_path, act)
-        assert visit.borg(["list"], None) == 130
+        assert session.borg(["list"], None) == 130
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert visit.ended == "window-expired"
+    assert session.ended == "window-expired"
 
 
-def test_a_borg_that_ends_by_itself_was_not_told_to(visit, ends, tmp_path, capsys):
+def test_a_borg_that_ends_by_itself_was_not_told_to(session, ends, tmp_path, capsys):
     stand_in(tmp_path, LASTING.replace("while", "exit 3; while"))
     threading.Thread(target=lambda: answered(ends[1], {})).start()
-    assert visit.borg(["list"], None) == 3
-    assert visit.ended is None and "told to end" not in capsys.readouterr().err
+    assert session.borg(["list"], None) == 3
+    assert session.ended is None and "ending borg" not in capsys.readouterr().err
 
 
-def test_a_servers_escapes_in_borgs_words_do_not_reach_the_admins_terminal(visit, ends, tmp_path):
+def test_a_servers_escapes_in_borgs_words_do_not_reach_the_admins_terminal(session, ends, tmp_path):
     stand_in(
         tmp_path,
         "#!/bin/sh\n[ $1 = --version ] && exec echo borg 1.4.5\nprintf '\\033[2Jout' ; printf '\\033[2Jerr' >&2\n",
@@ -224,7 +224,7 @@ def test_a_servers_escapes_in_borgs_words_do_not_reach_the_admins_terminal(visit
     try:
         for fd in (1, 2):
             os.dup2(slave, fd)
-        visit.borg(["list"], None, given=b"")
+        session.borg(["list"], None, given=b"")
     finally:
         for fd, own in zip((1, 2), kept, strict=True):
             os.dup2(own, fd)

@@ -1,4 +1,7 @@
-"""What `explain` has to say of one request: a value, for people and for JSON. It doesn't know how it was decided."""
+"""What `explain` says about one request, for people and for JSON. It does not know how that was decided.
+
+refused(BorgctlError("unknown-job", "no job 'x'"), "run x").status == 77
+"""
 
 import json
 import os
@@ -18,14 +21,14 @@ _SENTENCES = ("detail", "hint", "note")
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A verdict and all that belongs to it; `status` is the exit status, `rule` the place in the policy."""
+    """A decision and its details; `status` is the exit status, `rule` the place in the policy."""
 
     request: str | None
     decision: str  # allow, refuse or malformed
     status: int = 0
     reason: str | None = None
     detail: str | None = None
-    problems: tuple[str, ...] = ()  # the mistakes of a policy, one by one
+    problems: tuple[str, ...] = ()  # the mistakes in a policy
     hint: str | None = None
     rule: str | None = None
     job: str | None = None
@@ -55,12 +58,12 @@ class Explanation:
 
     @property
     def lines(self) -> list[str]:
-        """Return it for people; sentences as wide as their terminal, what one may want to copy in one line."""
+        """Return it for people: sentences as wide as their terminal, and what one may copy in one line."""
         columns = width()
         lines = []
         for name, text in self._pairs():
-            head, said = f"{name:<12} ", printable(text)
-            lines += wrapped(head, said, columns) if name in _SENTENCES else [f"{head}{said}"]
+            head, safe = f"{name:<12} ", printable(text)
+            lines += wrapped(head, safe, columns) if name in _SENTENCES else [f"{head}{safe}"]
         return lines
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
@@ -81,10 +84,10 @@ class Explanation:
 
 
 def refused(error: BorgctlError, text: str | None = None, rule: str | None = None) -> Explanation:
-    """Return the explanation of a no; `rule` is the line of the policy that decides it, where one does."""
+    """Return the explanation of a refusal; `rule` is the line of the policy that decides it, if there is one."""
     status = error.reason.status
     decision = "malformed" if status == _MALFORMED else "refuse"
-    notes = ("the server is told the reason and the hint, not the detail",)
+    notes = ("the server gets the reason and the hint, not the detail",)
     problems = tuple(map(str, error.problems)) if isinstance(error, InvalidPolicy) else ()
     return Explanation(
         text, decision, status, error.reason.code, error.detail, problems, error.hint, rule, notes=(*notes, *as_whom())
@@ -92,6 +95,6 @@ def refused(error: BorgctlError, text: str | None = None, rule: str | None = Non
 
 
 def as_whom() -> Iterator[str]:
-    """Return the note for a person who is not root: the gate may be."""
+    """Return the note for a user who is not root, as the gate may be."""
     if os.geteuid() != 0:
-        yield f"the gate is taken to run as you (uid {os.geteuid()}), and to see what you see"
+        yield f"this assumes that the gate runs as you (uid {os.geteuid()}), and sees the files that you see"
