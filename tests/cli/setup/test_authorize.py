@@ -22,9 +22,10 @@ from borgctl.cli.policy.lint import lint
 from borgctl.cli.setup import authorize
 from borgctl.cli.setup.authorize import Authorization, Login, render
 from borgctl.cli.setup.sshd_settings import Transport
-from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.openssh_key import PublicKey
 from borgctl.policy import locations
+from borgctl.reasons import REASONS
 
 
 def blob(kind="ssh-ed25519", body=b"\0\0\0\x20" + b"k" * 32):
