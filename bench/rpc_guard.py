@@ -48,7 +48,7 @@ def server(guarded: str, report: str, *serve: str) -> None:
     if guarded == "without":
         subprocess.run(serve, check=True)
         return
-    from borgctl.pull.repository.guard import PROGRAM  # noqa: PLC0415 - it is not there in borg's interpreter
+    from borgctl.pull.repository.guard_process import PROGRAM  # noqa: PLC0415 - it is not there in borg's interpreter
 
     passed, sink = os.pipe()
     fcntl.fcntl(sink, fcntl.F_SETPIPE_SZ, PIPE)

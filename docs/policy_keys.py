@@ -5,7 +5,7 @@ Docs and schema are made from this table. A test compares its keys and defaults 
 
 from schemas import ABSOLUTE, DURATION, PROGRAM, REPOSITORY, YES_NO, Key, closed, commands, numbers, of_kind
 
-from borgctl.borg.options import ACCEPTABLE, SETTABLE
+from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 
 POLICY = (
     Key(

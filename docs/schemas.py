@@ -9,7 +9,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl.borg.options import COMMANDS, FLAG, Command, Kind
+from borgctl.borg.options import COMMANDS, Command
+from borgctl.borg.value_kinds import FLAG, Kind
 
 YES_NO: dict[str, Any] = {"enum": ["yes", "no", "true", "false", True, False]}
 DURATION: dict[str, Any] = {"type": "string", "pattern": "^[0-9]{1,8}[smhdw]$"}

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from schemas import Key
 
 from borgctl.borg import forbidden
-from borgctl.borg.options import ACCEPTABLE, COMMANDS, SETTABLE, Command
+from borgctl.borg.options import COMMANDS, Command
+from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 from borgctl.errors import REASONS
 from borgctl.pull.report.hints import ADVICE
 

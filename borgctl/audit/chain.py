@@ -1,9 +1,9 @@
-"""The chain of an audit log: each record holds the link of the record before it, so none changes unnoticed.
+"""Read the chain of an audit log: each record holds the link of the record before it, so no change goes unnoticed.
 
-A record's *body* is its line, without the newline and without the 64 digits of `previous`; its link is computed from
-those two (`hashchain`). A line that is no record (torn by a killed writer) is told by its hash in the record after it,
-`skipped`. A record of before version 2 holds the SHA-256 of the line before it, and its own line's stands for its link.
-This module knows lines, not files.
+A record's *body* is its line, without the newline and without the 64 digits of `previous`. Its link is computed from
+those two (`hashchain`). A line that is no record (torn by a killed writer) is covered by its hash in the next record's
+`skipped`. A record from before version 2 holds the SHA-256 of the line before it; its own line's hash is its link. This
+module knows lines, not files.
 
     link(line).previous == link(line_before).head.digest
 """
@@ -24,7 +24,7 @@ _BEGIN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A record that is in the chain; `digest` is its body's, None for one of before version 2."""
+    """A record in the chain; `digest` is its body's, None for a record from before version 2."""
 
     head: Head
     previous: str
@@ -38,12 +38,12 @@ class Link:
 
 
 def digest(line: bytes) -> str:
-    """Return the SHA-256 of a line without its newline, as hexadecimal digits."""
+    """Return the SHA-256 of a line without its newline, in hexadecimal."""
     return hashlib.sha256(line).hexdigest()
 
 
 def sequence(line: bytes) -> int | None:
-    """Return a record's number from the beginning of its line, without reading the rest."""
+    """Return a record's number from the start of its line, without reading the rest; None for no record."""
     match = _BEGIN.match(line)
     return int(match[1]) if match else None
 

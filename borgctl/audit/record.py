@@ -1,6 +1,6 @@
-"""A record of the audit log as its one line: printable ASCII, small whatever a peer sent, secrets in free text masked.
+"""Render an audit record as one line: printable ASCII, small whatever a peer sent, secrets in free text masked.
 
-It knows how a line is written and nothing of files; a program that uses structlog's JSONRenderer would write the same.
+It knows lines, not files. The format is that of structlog's JSONRenderer.
 
     >>> json.loads(render({"type": "refuse", "request": "run weekly"}))["request"]
     'run weekly'
@@ -10,12 +10,12 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.audit.redact import MASK, masked, tells
+from borgctl.audit.redact import MASK, masked, names_secret
 
 LARGEST = 16 * 1024  # bytes of one line, with its newline
 _LONGEST_TEXT = 1024
 _MOST_ITEMS = 256
-# What was asked for, what was run, and by which rule, in the peer's own words: a mask there would hide what happened.
+# The request, what ran, and by which rule, in the peer's own words: a mask there would hide what happened.
 _EXACT = frozenset(
     (
         *("type", "run", "reason", "outcome", "origin", "policy", "digest", "key", "peer", "request", "rule"),
@@ -32,13 +32,13 @@ def render(record: dict[str, Any], **place: object) -> str:
     for longest in (_LONGEST_TEXT, 256, 64, 16):
         if len(line) < LARGEST:
             return line
-        kept = {key: value for key, value in record.items() if isinstance(value, _SCALARS)}
-        line = json.dumps({**head, **_fitted(kept, longest), "cut": True})
+        scalars = {key: value for key, value in record.items() if isinstance(value, _SCALARS)}
+        line = json.dumps({**head, **_fitted(scalars, longest), "cut": True})
     return line if len(line) < LARGEST else json.dumps({**head, "type": str(record.get("type"))[:64], "cut": True})
 
 
 def stamp(moment: datetime) -> str:
-    """Write a time as records have it: UTC, to the millisecond."""
+    """Format a time as in records: UTC, to the millisecond."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -66,15 +66,15 @@ def _capped(value: Any, longest: int, *, exact: bool) -> Any:  # noqa: ANN401 - 
 
 
 def _named(name: str, value: Any, longest: int, *, exact: bool) -> Any:  # noqa: ANN401 - JSON
-    """Mask a text whole whose name tells, unless it is to stand as it is."""
-    return MASK if isinstance(value, str) and not exact and tells(name) else _capped(value, longest, exact=exact)
+    """Mask a whole text whose name says that it is a secret, unless it must stay exact."""
+    return MASK if isinstance(value, str) and not exact and names_secret(name) else _capped(value, longest, exact=exact)
 
 
 def _text(text: str, longest: int, *, exact: bool) -> str:
-    """Mask, then cut; what is no character by itself (a lone surrogate) is written as an escape."""
+    """Mask, then cut; escape lone surrogates."""
     head = text[: 4 * longest]
     whole = (head if exact else masked(head)).encode("utf-8", "backslashreplace").decode("utf-8")
-    kept = whole[:longest]
-    while len(json.dumps(kept)) > longest + 2:  # in ASCII, a character may take twelve
-        kept = kept[: len(kept) * 3 // 4]
-    return kept if kept == whole and len(text) <= 4 * longest else f"{kept}… ({len(text)} characters)"
+    start = whole[:longest]
+    while len(json.dumps(start)) > longest + 2:  # in ASCII, a character may take twelve
+        start = start[: len(start) * 3 // 4]
+    return start if start == whole and len(text) <= 4 * longest else f"{start}… ({len(text)} characters)"

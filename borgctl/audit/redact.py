@@ -1,9 +1,9 @@
-"""Masks: what looks like a secret does not get into the log from free text, whoever wrote it there.
+"""Mask in free text what looks like a secret, so that it does not get into the log.
 
-A passphrase never reaches a record by the gate's own doing. What a hook or borg prints may hold one: words that follow
-a telling name, the password of a URL, a bearer token, a private key. It is a net, and no proof: where a value's end is
-in doubt, more is masked. What is known to be secret is masked wherever it stands (`without`). Which fields of a record
-are free text, `record` knows: what was asked for, and what was run, is never masked.
+The gate itself never writes a passphrase into a record. But the output of a hook or of borg may contain a secret: words
+behind a name like `password`, the password of a URL, a bearer token, a private key. This is a precaution, not a proof:
+where a value's end is in doubt, more is masked. `without` masks a known secret anywhere. `record` knows which fields
+are free text: the request and what ran are never masked.
 
     >>> masked("BORG_PASSPHRASE=hunter2 borg list")
     'BORG_PASSPHRASE=*** borg list'
@@ -18,31 +18,31 @@ _NAMES = (
     r"(?:pass(?:phrase|wd|word|code)?|passcommand|pwd|secret|token|credential"
     r"|(?:api|access|private|encryption|signing)[_-]?key)[a-z0-9_-]{0,30}"
 )
-# One of these words is in whatever is masked, and so is one of the marks: quick to see
+# Whatever is masked contains one of these words and one of the marks: a quick test
 _TELLING = ("pass", "pwd", "secret", "token", "key", "credential", "://", "bearer", "basic")
 _MARKS = re.compile(r"[=:\s]")
-# Quoted as a shell, JSON or Python would, with backslashes before a quote that is part of it; or without an end
+# Quoted as in a shell, JSON or Python, with backslashes before inner quotes; or without an end
 _QUOTED = r"""(?:"(?:\\.|[^"\\])*(?:"|\\?\Z)|'(?:\\.|[^'\\])*(?:'|\\?\Z))"""
 _VALUE = (
     r"""(?:(?P<quote>\\+["']).*?(?:(?<!\\)(?P=quote)|\Z)"""  # a text within a quoted text
     rf"""|{_QUOTED}(?:{_QUOTED}|\\.|[^\s,;&"'\\\]}})])*"""
     rf"""|(?:{_QUOTED}|\\.|[^\s"'\\])+)"""
 )
-# A file whose name tells, and what is wrong with it: "'/etc/passphrase': No such file or directory" holds no secret
+# A file whose name sounds secret, and an error about it: "'/etc/passphrase': No such file or directory" holds no secret
 _FILE = r"""(?<=['"])/[^'"\n]+(?=['"]:\s)|/[a-z0-9_.@+-]+(?=:\s)"""
-_SHORTEST = 8  # characters of a secret that is looked for: a shorter one is part of other words
+_SHORTEST = 8  # characters of a known secret: a shorter one would match parts of other words
 
 
 @functools.cache
 def _patterns() -> tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]:
-    """Return what to look for; made when it is first needed, as that takes longer than most records."""
+    """Return the patterns to mask; they compile at first use, as that takes longer than most records."""
     return (
         # NAME=VALUE, NAME: VALUE, "NAME": "VALUE", --NAME VALUE
         (
             re.compile(
                 rf"(?is){_FILE}|((?:{_NAMES}\\{{0,9}}[\"']?\s{{0,3}}[=:]|--[a-z-]{{0,30}}{_NAMES}(?=\s))\s{{0,3}}){_VALUE}"
             ),
-            lambda found: found[0] if found[1] is None else f"{found[1]}{MASK}",
+            lambda match: match[0] if match[1] is None else f"{match[1]}{MASK}",
         ),
         (re.compile(r"(://[^\s:/@]*:)[^\s/]+(?=@)"), rf"\1{MASK}"),
         (re.compile(r"(?i)(\b(?:bearer|basic)\s{1,3})[A-Za-z0-9+/=._~-]{8,}"), rf"\1{MASK}"),
@@ -56,7 +56,7 @@ def _telling() -> re.Pattern[str]:
 
 
 def masked(text: str) -> str:
-    """Return text with MASK in the place of what looks like a secret; takes time in proportion to its length."""
+    """Return text with MASK instead of what looks like a secret, in time proportional to its length."""
     lower = text.lower()
     if not any(word in lower for word in _TELLING) or not _MARKS.search(text):
         return text
@@ -65,12 +65,12 @@ def masked(text: str) -> str:
     return text
 
 
-def tells(name: str) -> bool:
-    """Tell whether a key, or an option that is a word by itself, says that a secret follows."""
+def names_secret(name: str) -> bool:
+    """Tell whether a key, or an option that is a word of its own, announces a secret."""
     lower = name.lower()
     return any(word in lower for word in _TELLING) and _telling().fullmatch(name) is not None
 
 
 def without(text: str, secret: str | None) -> str:
-    """Return text with MASK in the place of a secret that is known."""
+    """Return text with MASK instead of a known secret."""
     return text.replace(secret, MASK) if secret and len(secret) >= _SHORTEST else text

@@ -1,9 +1,9 @@
-"""A log and its older parts, as logrotate(8) leaves them: found by name, read from the end or from the beginning.
+"""Find a log's older parts, as logrotate(8) leaves them, and read them from the end or from the start.
 
     NAME.1  NAME.2.gz  NAME-20261123  NAME-20261123.gz, and the same before NAME's own ending (audit-20261123.jsonl)
 
-Which of them holds a record is found by looking, in an order that the names and times only suggest. This module reads;
-it writes nothing, and leaves out what another user could have put there.
+Names and times only suggest the order of the parts; which one holds a record shows when it is read. This module writes
+nothing, and ignores files that another user could have put there. It does not know what a line says.
 """
 
 import os
@@ -22,16 +22,16 @@ _DATED = r"[.-][0-9][0-9._-]{0,30}"
 
 
 def older(directory: int | str, name: str) -> list[str]:
-    """Return the names of the older parts of the log `name`, the newest first as far as their times tell."""
+    """Return the names of the older parts of the log `name`, newest first by their times."""
     stem, ending = os.path.splitext(name)
     pattern = rf"{re.escape(name)}{_DATED}(?:\.gz)?|{re.escape(stem)}{_DATED}{re.escape(ending)}(?:\.gz)?"
     parts = [part for part in os.listdir(directory) if re.fullmatch(pattern, part)]
-    found = [(time, part) for part in parts if (time := _time(directory, part)) is not None]
-    return [part for _, part in sorted(found, reverse=True)]
+    dated = [(time, part) for part in parts if (time := _time(directory, part)) is not None]
+    return [part for _, part in sorted(dated, reverse=True)]
 
 
 def _time(directory: int | str, name: str) -> float | None:
-    """Return when a part was last written; None where it is not a regular file in our hands."""
+    """Return when a part was last written; None where it is no regular file, or others own or may write it."""
     try:
         at = directory if isinstance(directory, int) else None
         status = os.stat(name if at is not None else f"{directory}/{name}", dir_fd=at, follow_symlinks=False)
@@ -43,7 +43,7 @@ def _time(directory: int | str, name: str) -> float | None:
 
 @contextmanager
 def reading(directory: int | None, name: str) -> Iterator[int]:
-    """Hold a part open for reading; raise OSError."""
+    """Open a part for reading; raise OSError."""
     fd = os.open(name, _FLAGS, dir_fd=directory)
     try:
         yield fd
@@ -54,14 +54,14 @@ def reading(directory: int | None, name: str) -> Iterator[int]:
 def backwards(fd: int, most: int, skip: Callable[[bytes], bool] = lambda _: False) -> Iterator[bytes]:
     """Yield a file's lines from the last to the first, without newlines, from at most `most` bytes.
 
-    The last line is yielded as it is where it has no newline yet. A line longer than LONGEST ends it. Where `skip` says
-    so of the earliest whole line of a block, the whole lines of that block are left out.
+    A last line without a newline is yielded as it is. A line longer than LONGEST ends the iteration. Where `skip` is
+    true of the earliest whole line of a block, all whole lines of that block are left out.
     """
     at, rest, newest = os.fstat(fd).st_size, b"", True
     while at and most > 0 and len(rest) <= LONGEST:
         start = max(0, at - _BLOCK)
         block = os.pread(fd, at - start, start)
-        if len(block) != at - start:  # it was cut meanwhile
+        if len(block) != at - start:  # the file was cut meanwhile
             return
         rest, *lines = (block + rest).split(b"\n")
         if newest and lines and not lines[-1]:
@@ -74,7 +74,7 @@ def backwards(fd: int, most: int, skip: Callable[[bytes], bool] = lambda _: Fals
 
 
 def forwards(fd: int, *, packed: bool, most: int | None = None) -> Iterator[bytes]:
-    """Yield a file's lines with their newlines, from at most `most` bytes; raise OSError where it cannot be unpacked.
+    """Yield a file's lines with their newlines, from at most `most` bytes; raise OSError where unpacking fails.
 
     A line longer than LONGEST comes in several pieces, and the last line may have no newline.
     """
@@ -94,7 +94,7 @@ def forwards(fd: int, *, packed: bool, most: int | None = None) -> Iterator[byte
 
 
 def _unpacked(fd: int) -> Iterator[bytes]:
-    """Yield what a gzip(1) file holds, in pieces of bounded size."""
+    """Yield the content of a gzip(1) file, in pieces of bounded size."""
     unpack = zlib.decompressobj(wbits=31)
     try:
         while data := unpack.unconsumed_tail or unpack.unused_data or os.read(fd, _BLOCK):

@@ -1,9 +1,9 @@
-"""Files that borg warned of, kept beside the audit log: one file a run, bounded, the oldest go when there are too many.
+"""List the files that borg warned about, beside the audit log: one bounded file a run, of the newest MOST_RUNS runs.
 
     LOG.files/RUN      one JSON object a line: {"kind": "vanished", "text": "src/a: open: [Errno 2] …: 'a'"}
 
-They are for the client's own people, so they have the log's owner, group and mode. A record tells how many warnings are
-listed: nothing depends on these files, and a disk that is full ends a list, and no run.
+The lists are for the client's own people, so they have the log's owner, group and mode. A record says how many warnings
+are listed. Nothing depends on these files: a full disk ends a list, not a run. This module does not know a warning.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def place(log: str) -> str:
 
 @dataclass(slots=True)
 class WarnedFiles:
-    """The list of one run, made when there is something to put into it; `above` holds the log `name`."""
+    """The list of one run, made with its first warning; `above` is the directory of the log `name`."""
 
     above: int | None
     name: str
@@ -39,13 +39,13 @@ class WarnedFiles:
     _given_up: bool = False
 
     def add(self, kind: str, text: str) -> None:
-        """List one warning, while there is room."""
+        """Add a warning, while there is room."""
         line = json.dumps({"kind": kind, "text": text[:_LONGEST]}).encode("ascii") + b"\n"
         if self.above is None or self._given_up or len(line) > self.room:
             self._given_up = True
             return
         try:
-            self._file = self._file or self._made(self.above)
+            self._file = self._file or self._make(self.above)
             self._file.write(line)
         except OSError:
             self._given_up = True
@@ -56,14 +56,14 @@ class WarnedFiles:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Write what waits; what does not reach the disk is not listed."""
+        """Write the rest; if that fails, count nothing as listed."""
         if self._file is not None:
             try:
                 self._file.close()
             except OSError:
                 self.listed = 0
 
-    def _made(self, above: int) -> BinaryIO:
+    def _make(self, above: int) -> BinaryIO:
         log = os.stat(self.name, dir_fd=above, follow_symlinks=False)
         with contextlib.suppress(FileExistsError):
             os.mkdir(place(self.name), 0o700, dir_fd=above)
@@ -80,7 +80,7 @@ class WarnedFiles:
 
 
 def _give(fd: int, log: os.stat_result, *, executable: bool = False) -> None:
-    """Give a file to those who may read the log."""
+    """Let those read a file who may read the log."""
     mode = stat.S_IMODE(log.st_mode) & 0o644
     with contextlib.suppress(PermissionError):
         os.fchown(fd, log.st_uid, log.st_gid)
@@ -88,7 +88,7 @@ def _give(fd: int, log: os.stat_result, *, executable: bool = False) -> None:
 
 
 def _prune(directory: int) -> None:
-    """Remove the oldest lists, so that there is room for one more."""
+    """Remove the oldest lists, so that there are less than MOST_RUNS."""
     times = {}
     for name in filter(_NAME.fullmatch, os.listdir(directory)):
         with contextlib.suppress(FileNotFoundError):

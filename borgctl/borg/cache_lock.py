@@ -1,9 +1,9 @@
-"""borg's lock of its own cache, and an end to what a borg that was killed has left of it.
+"""Remove the lock that a killed borg left on its own cache.
 
 The lock is a directory `lock.exclusive` with a file HOST.PID-THREAD, and a file `lock.roster` that names the same
-(borg/locking.py). borg takes a lock whose process is gone; where another process has its number by now, it waits, and
-fails. Who holds the run lock of the repository knows that no borg of ours is at its cache, whatever the number says.
-Locks of other hosts stay: the base is not ours alone then, or was another machine's.
+(borg/locking.py). borg takes over a lock whose process has ended. Where another process has that number by now, borg
+waits, and fails. Whoever holds the repository's run lock knows that no borg of ours uses the cache, whatever the number
+says. Locks of other hosts stay: the base may be shared with another machine, or come from one.
 
     release(base, identity, "borgctl@3f…")
 """
@@ -11,26 +11,26 @@ Locks of other hosts stay: the base is not ours alone then, or was another machi
 import contextlib
 import os
 
-from borgctl.fs.chown_tree import inside
+from borgctl.fs.chown_tree import subdirectory
 
 _LONGEST = 1 << 20  # bytes of a roster
 
 
 def release(base: int, identity: str, host: str) -> int:
-    """Remove this host's locks of the repository's cache; return their number. Raise OSError."""
-    with inside(base, "borg", ".cache", "borg", identity) as cache:
+    """Remove this host's locks on the repository's cache; return how many there were. Raise OSError."""
+    with subdirectory(base, "borg", ".cache", "borg", identity) as cache:
         if cache is None:
             return 0
-        freed, others = _exclusive(cache, host)
+        freed, others = _remove_exclusive(cache, host)
         if not others and _only(cache, host):
             with contextlib.suppress(FileNotFoundError, IsADirectoryError):
                 os.unlink("lock.roster", dir_fd=cache)
     return freed
 
 
-def _exclusive(cache: int, host: str) -> tuple[int, bool]:
-    """Empty the lock of our own, and remove it where nothing is left; tell whether something is."""
-    with inside(cache, "lock.exclusive") as lock:
+def _remove_exclusive(cache: int, host: str) -> tuple[int, bool]:
+    """Remove our files from the lock, and the lock if it is empty; return their number, and whether files remain."""
+    with subdirectory(cache, "lock.exclusive") as lock:
         if lock is None:
             return 0, False
         names = os.listdir(lock)

@@ -1,6 +1,13 @@
-"""What a decision is: an allowed request, ready to run. Only `judge` builds one; there is no verdict 'no' to forget."""
+"""The three decisions that allow a request: a borg command, the answer to hello, a window. Only `judge` builds one.
 
-from borgctl.borg.options import COMMANDS, FILE
+There is no decision 'no' that a caller could overlook: a refusal is an exception. This module does not know why a
+request is allowed.
+
+    BorgCommand("web1.yaml:7", "list", (), RepositoryPath("/srv/borg/web1"), "stdio", "text", disclosed=False)
+"""
+
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FILE
 from borgctl.data_class import dataclass
 from borgctl.values import ArchiveName, DevicePath, RepositoryPath, SourcePath
 
@@ -9,8 +16,8 @@ from borgctl.values import ArchiveName, DevicePath, RepositoryPath, SourcePath
 class BorgCommand:
     """One borg subcommand with everything decided; option values are checked, None for a flag.
 
-    `rule` is where the policy allows it (`file:line`); `requested` tells that the peer chose the paths, which are then
-    opened and checked before use; `disclosed` tells that the server may learn names of files.
+    `rule` is where the policy allows it (`file:line`). `requested`: the peer chose the paths, so they are opened and
+    checked before use. `disclosed`: the server may learn names of files.
     """
 
     rule: str
@@ -29,37 +36,37 @@ class BorgCommand:
 
     @property
     def dry(self) -> bool:
-        """Tell whether it makes an archive only in appearance; borg does not open the repository then."""
+        """Tell whether this `create` is a dry run; borg does not open the repository then."""
         return self.command == "create" and any(name == "dry-run" for name, _ in self.options)
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Return the files and directories of this host that it is about: what borg has to be able to read."""
+        """Return the files and directories of this host that borg has to read."""
         return (*map(str, self.paths), *self.patterns)
 
     @property
     def devices(self) -> tuple[str, ...]:
-        """Return the paths that may be devices, or lead to one: borg then reads what is on it."""
+        """Return the paths that may be devices or lead to one, and whose content borg reads."""
         special = self.command == "create" and any(name == "read-special" for name, _ in self.options)
         return tuple(map(str, self.paths)) if special else ()
 
     @property
     def patterns(self) -> tuple[str, ...]:
-        """Return the files of patterns that borg is told to read."""
+        """Return the pattern files that borg reads."""
         kinds = COMMANDS[self.command].options
         return tuple(value for name, value in self.options if value is not None and kinds[name].job is FILE)
 
 
 @dataclass(frozen=True, slots=True)
 class HelloReply:
-    """The answer to hello: what this policy offers, as plain values for JSON."""
+    """The answer to hello: what the policy offers, as plain values for JSON."""
 
     offer: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class WindowGrant:
-    """A window to be held open for `seconds` at most, for one command of the client's own admin."""
+    """A restore window of at most `seconds`, for one command of the client's own admin."""
 
     rule: str
     repository: RepositoryPath

@@ -1,10 +1,10 @@
-"""borg's argv, built from nothing.
+"""Build borg's argv from nothing.
 
-The order of words is always the same: subcommand, our own options, the launch's, what the gate leaves out of a whole
-machine and how it wants to be told, `--`, location, paths. It does not know where the values came from: they are of
-types that cannot hold anything else.
+The order is always the same: subcommand, the gate's own options, the command's options, excludes of runtime files,
+options for output, `--`, location, paths. It does not know where the values come from: their types cannot hold
+anything else.
 
-    build(launch, "/usr/bin/borg")
+    build(command, "/usr/bin/borg")
     == ["/usr/bin/borg", "create", "--log-json", …, "--", "ssh://borgctl/srv/borg/web1::a", "/etc"]
 """
 
@@ -15,30 +15,32 @@ from borgctl.errors import BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.values import RepositoryPath
 
-# One host word for every transport: borg remembers locations, and another one would look like a moved repository.
+# One host name for every transport: borg remembers locations, and another name would look like a moved repository.
 HOST = "borgctl"
-_LOCK_WAIT = 120  # seconds; the run lock keeps other gates out, so only a server's own compact is waited for
+_LOCK_WAIT = 120  # seconds; the run lock keeps other gates out, so borg only waits for the server's own compact
 _UMASK = "0077"
-# What a peer may spell out, as JSON: so much fits into a record whole, with room for the rest of it
+# Characters of an argv that a peer spelled out, as JSON: a record holds them whole, with room for the rest
 _MOST_RECORDED = 8 * 1024
 _LONGEST_RECORDED = 1024
 
 
-def build(launch: BorgCommand, borg: str) -> list[str]:
-    """Return borg's argv for a launch.
+def build(command: BorgCommand, borg: str) -> list[str]:
+    """Return borg's argv for a command.
 
-    Raise BorgctlError where a peer spelled out more than its record would hold: padding must not hide what was asked.
+    Raise BorgctlError where a peer spelled out more than a record holds: padding must not hide the request.
     """
-    besides = [("exclude", pattern) for pattern in runtime_files.excludes(launch.paths, {n for n, _ in launch.options})]
-    options = [*launch.options, *besides, *((name, None) for name in _presentation(launch))]
-    where = location(launch.repository) + (f"::{launch.archive}" if launch.archive else "")
+    excludes = [
+        ("exclude", pattern) for pattern in runtime_files.excludes(command.paths, {n for n, _ in command.options})
+    ]
+    options = [*command.options, *excludes, *((name, None) for name in _presentation(command))]
+    where = location(command.repository) + (f"::{command.archive}" if command.archive else "")
     words = [
-        *(borg, launch.command, "--log-json", f"--umask={_UMASK}", f"--lock-wait={_LOCK_WAIT}"),
+        *(borg, command.command, "--log-json", f"--umask={_UMASK}", f"--lock-wait={_LOCK_WAIT}"),
         *(f"--{name}" if value is None else f"--{name}={value}" for name, value in options),
         *("--", where),
-        *map(str, launch.paths),
+        *map(str, command.paths),
     ]
-    if launch.requested:
+    if command.requested:
         _require_recordable(words)
     return words
 
@@ -46,29 +48,29 @@ def build(launch: BorgCommand, borg: str) -> list[str]:
 def _require_recordable(words: list[str]) -> None:
     written = len(json.dumps(words))
     if written > _MOST_RECORDED:
-        raise BorgctlError("request-too-long", f"what it asks for takes {written} characters of a record")
+        raise BorgctlError("request-too-long", f"its command line takes {written} characters of a record")
     for word in words:
         if len(json.dumps(word)) > _LONGEST_RECORDED:
             raise BorgctlError("request-too-long", f"{word[:60]!r}… has {len(word)} characters")
 
 
 def location(repository: RepositoryPath) -> str:
-    """Return a repository's location as borg knows it."""
+    """Return a repository's location in borg's form."""
     return f"ssh://{HOST}{repository}"
 
 
-def _presentation(launch: BorgCommand) -> list[str]:
-    """Return the flags that show the server what it may see: JSON for programs, and where names stay here."""
-    chosen = {name for name, _ in launch.options}
-    structured = launch.log == "json" or not launch.disclosed
-    progress = ["progress"] if launch.log == "json" else []
-    match launch.command:
-        case "create" | "prune" if launch.dry or launch.command == "prune":  # the gate counts what is listed
+def _presentation(command: BorgCommand) -> list[str]:
+    """Return the flags for output: JSON for programs, and where the server may not learn names."""
+    chosen = {name for name, _ in command.options}
+    structured = command.log == "json" or not command.disclosed
+    progress = ["progress"] if command.log == "json" else []
+    match command.command:
+        case "create" | "prune" if command.dry or command.command == "prune":  # the gate counts the lines
             wanted = "list"
         case "create":
             wanted = "json" if structured or "json" in chosen else "stats"
-        case "list" | "info" if structured and not (launch.command == "list" and launch.archive):
-            wanted = "json"  # of an archive's contents borg has none
+        case "list" | "info" if structured and not (command.command == "list" and command.archive):
+            wanted = "json"  # borg has no JSON of an archive's contents
         case _:
             return progress
     return progress if wanted in chosen else [*progress, wanted]

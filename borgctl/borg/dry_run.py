@@ -1,4 +1,4 @@
-"""What a dry run of `borg create` lists, counted: borg makes no statistics of one, nor does it open the repository.
+"""Count what a dry run of `borg create` lists: borg makes no statistics then, and does not open the repository.
 
 >>> listed = DryRun(shown=False)
 >>> listed.take('{"type": "file_status", "status": "-", "path": "/etc"}', None)
@@ -16,9 +16,9 @@ _SAVED, _LEFT_OUT = "-", "x"
 
 @dataclass(slots=True)
 class DryRun:
-    """Counts of what would be saved and what is left out; `shown`: the list may go on to the peer.
+    """Counts of what would be saved and left out; `shown`: the peer may see the list.
 
-    `counted` is False where a filter of the peer's keeps some of it from us.
+    `counted` is False where the peer's filter hides some of it from us.
     """
 
     shown: bool
@@ -27,7 +27,7 @@ class DryRun:
     left_out: int = 0
 
     def take(self, line: str, disclose: Callable[[str], str | None] | None) -> str | None:
-        """Take a line of borg's log; return what of it may be passed on."""
+        """Count a line of borg's log; return what the peer may see of it."""
         status = _status(line)
         if status is None:
             return disclose(line) if disclose else line
@@ -42,5 +42,5 @@ class DryRun:
 
 def _status(line: str) -> str | None:
     """Return a listed file's status letter, None for any other line."""
-    value = json_lines.named(line, "type", "file_status")
+    value = json_lines.read(line, "type", "file_status")
     return None if value is None else str(value.get("status"))

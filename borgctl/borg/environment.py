@@ -1,6 +1,6 @@
-"""The environment of borg and of hooks, built from nothing.
+"""Build the environment of borg and of hooks from nothing.
 
-It does not know where the values came from: the policy has checked them.
+It does not know where the values come from; `policy` has checked them.
 
     borg_environment("/var/lib/borgctl/web1/borg", "/run/…/tmp", "borgctl@3f…")["BORG_EXIT_CODES"] == "modern"
 """
@@ -21,15 +21,15 @@ def borg_environment(
     *,
     relocated: bool = False,
 ) -> dict[str, str]:
-    """Return borg's environment without transport and passphrase; `chosen` is the policy's and checked there.
+    """Return borg's environment without transport and passphrase; the policy sets and checks `chosen`.
 
-    `base` is where borg keeps cache, keys and its security database; `temporary` must be writable (borg's selftest);
-    `relocated`: the admin has said that the repository was moved.
+    `base` is where borg keeps cache, keys and its security database. `temporary` must be writable (borg's selftest).
+    `relocated`: the admin has confirmed that the repository moved.
     """
     standard = {
         "PATH": _PATH,
         "HOME": base,
-        "LOGNAME": HOST,  # borg notes it in the archive; the user whom it runs as may have no name
+        "LOGNAME": HOST,  # borg writes it into the archive; the user that borg runs as may have no name
         "LANG": "C.UTF-8",
         "TZ": "UTC",
         "TMPDIR": temporary,
@@ -49,13 +49,13 @@ def borg_environment(
     return {**standard, **dict(chosen), **fixed}
 
 
-def carried(env: dict[str, str], relay: Iterable[str], passphrase_fd: int | None) -> dict[str, str]:
-    """Add how borg reaches the repository (borg splits BORG_RSH as a shell would) and where it reads the passphrase."""
+def with_transport(env: dict[str, str], relay: Iterable[str], passphrase_fd: int | None) -> dict[str, str]:
+    """Add the command that reaches the repository (borg splits BORG_RSH as a shell does), and the passphrase's fd."""
     secret = {} if passphrase_fd is None else {"BORG_PASSPHRASE_FD": str(passphrase_fd)}
     return {**env, "BORG_RSH": shlex.join(relay), **secret}
 
 
 def hook_environment(home: str, job: str | None, run: str, outcome: str = "") -> dict[str, str]:
     """Return the environment of a hook; `outcome` is set for hooks that run after borg."""
-    known = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", "BORGCTL_JOB": job or "", "BORGCTL_RUN": run}
-    return {**known, **({"BORGCTL_OUTCOME": outcome} if outcome else {})}
+    standard = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", "BORGCTL_JOB": job or "", "BORGCTL_RUN": run}
+    return {**standard, **({"BORGCTL_OUTCOME": outcome} if outcome else {})}

@@ -1,6 +1,9 @@
-"""The floor that no policy can lower: words of borg's that are in no vocabulary, and why.
+"""borg's options and subcommands that no policy can allow, and why.
 
-Nothing here is needed to refuse them, as only known words are ever built; it lets an error say more than "unknown".
+Nothing here is needed to refuse them, as argv is built from `options` only. It lets an error say more than "unknown".
+
+    >>> why(OPTIONS, "rsh")
+    ': it runs programs'
 """
 
 _RUNS = "it runs programs"
@@ -73,5 +76,5 @@ COMMANDS = {
 
 
 def why(words: dict[str, str], word: str) -> str:
-    """Return ': because …' for a word of the floor, nothing for any other."""
+    """Return ': ' and the reason for a forbidden word, nothing for any other."""
     return f": {words[word]}" if word in words else ""

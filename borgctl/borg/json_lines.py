@@ -1,6 +1,6 @@
-"""Lines of borg's `--log-json`, read without belief: whatever is not such an object is none.
+"""Read lines of borg's `--log-json`, trusting none: a line that is no such object counts for nothing.
 
->>> named('{"type": "file_status", "status": "A", "path": "a"}', "type", "file_status")["status"]
+>>> read('{"type": "file_status", "status": "A", "path": "a"}', "type", "file_status")["status"]
 'A'
 """
 
@@ -8,9 +8,9 @@ import json
 from typing import Any
 
 
-def named(line: str, key: str, name: str) -> dict[str, Any] | None:
-    """Return the object that a line holds, where its `key` is this name; None for any other line."""
-    if f'"{name}"' not in line:  # most lines are others, and quick to see
+def read(line: str, key: str, name: str) -> dict[str, Any] | None:
+    """Return the JSON object in a line if its `key` has the value `name`; None for any other line."""
+    if f'"{name}"' not in line:  # most lines are others: skip them quickly
         return None
     try:
         value = json.loads(line)

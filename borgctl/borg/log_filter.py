@@ -1,9 +1,11 @@
-"""What the server may learn from borg's output where the policy says `disclose: counts`: numbers, not names.
+"""Filter borg's output where the policy says `disclose: counts`: the server gets numbers, not names.
 
-`counts(stream, text)` is given one line of borg's log, or all of its result, and returns what of it may leave, or None.
-It is an allow-list: what is not known to hold numbers and fixed words only stays here; the text of a warning is
-replaced by its kind, unless it is, from the first character to the last, one of a few sentences of borg's own. Those
-stand below, so no name can pass but one that is such a sentence as a whole.
+`counts(stream, text)` takes one line of borg's log, or borg's whole result, and returns what may leave, or None. It is
+an allow-list: only keys known to hold numbers and fixed words pass. The text of a warning is replaced by its kind,
+unless it is, from the first character to the last, one of the few sentences of borg's own below. So no name passes but
+one that is such a sentence as a whole. It does not know the policy.
+
+    counts("stderr", '{"type": "file_status", "path": "/home/alice"}') is None
 """
 
 import json
@@ -94,13 +96,13 @@ _SENTENCES = frozenset(
 
 
 def counts(stream: str, line: str) -> str | None:
-    """Return what of a line may leave, as JSON; None where nothing may."""
+    """Return the part of a line that may leave, as JSON; None where nothing may."""
     try:
         value = json.loads(line)
         if not isinstance(value, dict):
             return None
-        kept = _result(value) if stream == "stdout" else _message(value)
-        return None if kept is None else json.dumps(kept)
+        allowed = _result(value) if stream == "stdout" else _message(value)
+        return None if allowed is None else json.dumps(allowed)
     except (ValueError, RecursionError):
         return None
 
@@ -110,15 +112,15 @@ def _message(value: Mapping[str, Any]) -> dict[str, Any] | None:
     if not isinstance(kind, str):
         return None
     if kind in _TYPES:
-        kept = {key: item for key, item in value.items() if key in _NUMBERS and _plain(item)}
-        return {"type": kind, **kept}
+        allowed = {key: item for key, item in value.items() if key in _NUMBERS and _plain(item)}
+        return {"type": kind, **allowed}
     text = value.get("message")
     if kind == "log_message" and isinstance(text, str) and text.startswith("Remote: "):
         return {"type": kind, "levelname": "INFO", "message": text}  # the server's own words
     if kind == "log_message" and value.get("levelname") not in ("INFO", "DEBUG"):
-        kept = {key: item for key, item in value.items() if key in _LOG and _plain(item)}
+        allowed = {key: item for key, item in value.items() if key in _LOG and _plain(item)}
         sentence = text if isinstance(text, str) and text in _SENTENCES else "text withheld by the client's policy"
-        return {**kept, "message": str(kept.get("msgid") or sentence)}
+        return {**allowed, "message": str(allowed.get("msgid") or sentence)}
     return None  # also INFO, which is all names and numbers in words
 
 

@@ -1,7 +1,7 @@
-"""borg's exclude patterns, as far as it can be told from a policy that one leaves a place out.
+"""Tell whether borg's exclude patterns leave a place out, as far as the policy shows it.
 
-Styles fm, sh, pp and pf are read alike, by fnmatch: nearly as borg does. Regular expressions and files of patterns are
-left to borg, so a place may be left out of which this does not know it.
+Styles fm, sh, pp and pf are all matched by fnmatch: nearly as borg does. Regular expressions and pattern files are not
+read, so a place may be left out that this does not notice.
 
     >>> left_out(["*/cache", "pp:/srv/x"], "/srv/x/y")
     True
@@ -15,14 +15,14 @@ _STYLES = ("fm", "sh", "pp", "pf")
 
 
 def excludes(options: Iterable[tuple[str, str | None]]) -> list[str]:
-    """Return the patterns that leave something out, of these options of a `create`."""
-    found = [value for name, value in options if name == "exclude" and value]
+    """Return the patterns that exclude, of these options of a `create`."""
+    excluded = [value for name, value in options if name == "exclude" and value]
     commands = [value for name, value in options if name == "pattern" and value]
-    return found + [value[1:].strip() for value in commands if value[0] in "-!"]
+    return excluded + [value[1:].strip() for value in commands if value[0] in "-!"]
 
 
 def left_out(excludes: Iterable[str], place: str) -> bool:
-    """Tell whether one of the patterns leaves the place out (borg drops the first slash of both)."""
+    """Tell whether one of the patterns leaves the place out (borg strips the first slash of both)."""
     for pattern in excludes:
         style, colon, text = pattern.partition(":")
         text = text if colon and style in _STYLES else pattern

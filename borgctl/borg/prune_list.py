@@ -1,6 +1,6 @@
-"""What `borg prune --list` says of each archive, counted: how many are kept, how many are marked as deleted.
+"""Count the archives that `borg prune --list` keeps, and those that it marks as deleted.
 
-The names are for our own record; the server gets the numbers, and borg's lines where the policy discloses them.
+The names are for our own record. The server gets the numbers, and borg's lines where the policy discloses them.
 
     >>> pruning = Pruning(shown=False, dry=False)
     >>> pruning.take('{"name": "borg.output.list", "message": "Keeping archive (rule: daily #1): a"}', None)
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from borgctl.borg import json_lines
 from borgctl.data_class import dataclass, field
 
-# borg 1.2 and 1.4: what it does, the name, when it was made, its id
+# borg 1.2 and 1.4: the action, the archive's name, its time, its id
 _LINE = re.compile(
     r"(?:(?P<kept>Keeping (?:checkpoint )?archive(?: \(rule: [^)]*\))?)|Pruning archive \([0-9/]+\)|Would prune):"
     r"\s+(?P<name>.+?)(?:\s+[A-Z][a-z]{2}, [0-9-]+ [0-9:]+ \[[0-9a-f]{64}\])?\s*",
@@ -25,15 +25,15 @@ _MOST_NAMED = 3 * 1024  # characters of names in a record
 
 
 @dataclass(slots=True)
-class Names:
-    """How many there were, and the first of their names, as many as a record has room for."""
+class ArchiveCount:
+    """The number of archives, and the first of their names, as many as a record has room for."""
 
     count: int = 0
     first: list[str] = field(default_factory=list)
     _room: int = _MOST_NAMED
 
     def add(self, name: str) -> None:
-        """Count one, and keep its name while there is room."""
+        """Count an archive, and keep its name while there is room."""
         self.count += 1
         self._room -= len(json.dumps(name)) + 2
         if self._room >= 0:
@@ -41,41 +41,41 @@ class Names:
 
     @property
     def named(self) -> list[str]:
-        """Return the names, and how many more there were."""
+        """Return the names, and how many more there are."""
         more = self.count - len(self.first)
         return [*self.first, f"and {more} more"] if more else self.first
 
 
 @dataclass(slots=True)
 class Pruning:
-    """What is kept and what is marked; `shown`: borg's lines may go on to the peer; `dry`: nothing was marked."""
+    """The archives kept and marked; `shown`: the peer may see borg's lines; `dry`: nothing was marked."""
 
     shown: bool
     dry: bool
-    kept: Names = field(default_factory=Names)
-    marked: Names = field(default_factory=Names)
+    kept: ArchiveCount = field(default_factory=ArchiveCount)
+    marked: ArchiveCount = field(default_factory=ArchiveCount)
 
     def take(self, line: str, disclose: Callable[[str], str | None] | None) -> str | None:
-        """Take a line of borg's log; return what of it may be passed on."""
-        found = _read(line)
-        if found is None:
+        """Count a line of borg's log; return what the peer may see of it."""
+        archive = _read(line)
+        if archive is None:
             return disclose(line) if disclose else line
-        (self.kept if found["kept"] else self.marked).add(found["name"])
+        (self.kept if archive["kept"] else self.marked).add(archive["name"])
         return line if self.shown else None
 
     @property
     def empty(self) -> bool:
-        """Tell whether there was no archive to judge."""
+        """Tell whether there was no archive."""
         return not self.kept.count and not self.marked.count
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return what the server is told at the end: nothing where nothing was done."""
+        """Return the numbers for the server; none where nothing was done."""
         return {} if self.dry else {"kept": self.kept.count, "marked": self.marked.count}
 
     @property
     def record(self) -> dict[str, object]:
-        """Return it for our own log."""
+        """Return the entry for our own log."""
         return {"said": str(self), "kept": self.kept.named, "marked": self.marked.named}
 
     def __str__(self) -> str:
@@ -85,6 +85,6 @@ class Pruning:
 
 
 def _read(line: str) -> re.Match[str] | None:
-    """Return what a line says of an archive, None for any other line."""
-    value = json_lines.named(line, "name", "borg.output.list")
+    """Return the action and name in a line about an archive, None for any other line."""
+    value = json_lines.read(line, "name", "borg.output.list")
     return None if value is None else _LINE.fullmatch(str(value.get("message")))

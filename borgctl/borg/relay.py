@@ -1,19 +1,24 @@
-"""The bytes between borg and the transport: what borg starts as its remote shell (BORG_RSH).
+"""Move the bytes between borg and the transport: borg starts this program as its remote shell (BORG_RSH).
 
     python -I -S relay.py DIRECTORY [what borg adds: ignored]
 
-It connects to the gate's door in DIRECTORY, is handed two descriptors (from the server, to the server), and moves bytes
-both ways until borg closes its end. It never waits for the far end of file: ssh keeps its side open, so that wait would
-be a deadlock. It ignores INT, TERM and HUP, because borg wants its connection while it ends; it goes when borg goes. At
-the end it tells the gate how many bytes went each way. Standard library only, no package import: it starts in 15 ms.
+It connects to the gate's socket in DIRECTORY, gets two descriptors (from the server, to the server), and moves bytes
+both ways until borg closes its end. It never waits for the server's end of file: ssh keeps its side open, so that
+would be a deadlock. It ignores INT, TERM and HUP, as borg needs its connection until it ends; the relay ends with borg.
+At the end it tells the gate the number of bytes each way. It does not know which id, key or nonce is right: the gate
+does.
 
-It follows both sides message by message. A server answers borg's questions in turn (it has one thread), so an answer
-passes only where it is the answer to the oldest question without one, in the form that `borg serve` gives it: nothing
-comes before it is asked for, twice, or by another number, and nothing piles up in borg's memory. What borg's security
-rests on is shown to the gate first and passes only when that agrees, whenever it comes: the repository's id, its key
-(borg keeps its guards by an id that the server may invent, and takes the key from it: with others borg would begin
-anew, and encrypt two texts with one key stream), and the nonce from which borg is to go on. Of all other messages it
-reads the head, and the kernel moves the body (splice).
+It follows both sides message by message. A server answers borg's requests in turn (it has one thread). So an answer
+passes only if it answers the oldest open request, in the form that `borg serve` gives it. None comes early, twice or
+with another number, and none piles up in borg's memory. What borg's security rests on goes to the gate first, and
+passes only when the gate agrees: the repository's id, its key, and the nonce from which borg continues. borg keeps its
+own checks by an id that the server may invent, and takes the key from the server. With another id or key it would start
+anew, and encrypt two texts with one key stream. Of all other messages the relay reads the head, and the kernel moves
+the body (splice).
+
+This is one file of more than 200 lines on purpose. With `-I` and `-S` Python finds neither
+this directory nor site-packages, so only the standard library is there. It starts in 15 ms, and the sandbox need only
+let it read this one file.
 """
 
 import _thread
@@ -28,21 +33,21 @@ import sys
 from collections import deque
 
 CHUNK = 1 << 20
-DOOR = "door"
+SOCKET = "socket"  # its name in DIRECTORY
 COUNTS = struct.Struct("<QQ")  # bytes to the server, bytes from the server
-STRANGE = 1 << 63  # in the first count: the server spoke out of turn or not as borg does
-UNKNOWN = 1 << 62  # in the first count: borg asked for what no borg asks for that we know
+STRANGE = 1 << 63  # flag in the first count: the server spoke out of turn or not as borg does
+UNKNOWN = 1 << 62  # flag in the first count: borg sent a request of no known borg
 IDENTITY = 32  # bytes of a repository's id, and of a hash of its key
-SHOWN = struct.Struct(f"c{IDENTITY}s")  # what it is (below), and that
+SHOWN = struct.Struct(f"c{IDENTITY}s")  # kind (below) and value
 REPOSITORY, KEY, SAVED_KEY, NONCE, RESERVED, WRITES = b"r", b"k", b"s", b"n", b"c", b"w"
 LONGEST_ANSWER = 32 << 20  # bytes of one answer: an object has 20 MiB at most, a list 100000 ids
-SHORT = 64 << 10  # bytes of a question or answer that is read whole
-LONGEST_REPORT = 1 << 20  # bytes of a report of an error: it has a traceback in it
+SHORT = 64 << 10  # bytes of a request or answer that is read whole
+LONGEST_REPORT = 1 << 20  # bytes of an error report: it contains a traceback
 HEAD = 256  # bytes to read where a long body is likely to follow
 
 NUMBER = rb"[\x00-\x7f]|\xcc.|\xcd..|\xce.{4}"
 FIRST = re.compile(rb"\x94\x01(?P<number>\x01)\xa9(?P<name>negotiate)\x91\x81")
-QUESTION = re.compile(
+REQUEST = re.compile(
     rb"\x83\xa1i(?P<number>" + NUMBER + rb")\xa1m[\xa3-\xb8](?P<name>[a-z_]+)\xa1a[\x80-\x8f]", re.DOTALL
 )
 LONGEST_HEAD = 64  # bytes of what these two match
@@ -51,15 +56,15 @@ METHODS = {
     *(b"load_key", b"save_key", b"get_free_nonce", b"commit_nonce_reservation", *LONG_ANSWERS, b"put", b"delete"),
     *(b"commit", b"check", b"rollback", b"__len__", b"destroy", b"break_lock"),
 }
-PUT = re.compile(rb"\x82\xa2id\xda\x00\x20.{32}\xa4data\xdb(?P<size>.{4})", re.DOTALL)  # what most questions go on with
+PUT = re.compile(rb"\x82\xa2id\xda\x00\x20.{32}\xa4data\xdb(?P<size>.{4})", re.DOTALL)  # the arguments of most requests
 SAVED = re.compile(rb"\xa7keydata(?:[\xa0-\xbf]|[\xc4\xd9].|[\xc5\xda]..)", re.DOTALL)
 RESERVATION = re.compile(rb"\xafnext_unreserved(?P<next>" + NUMBER + rb"|\xcf.{8})", re.DOTALL)
 NEGOTIATED = re.compile(rb"\x94\x01\x01\xc0[\x80-\x8f]")
 TEXT = re.compile(rb"[\xa0-\xbf]|[\xc4\xd9].|[\xc5\xda]..", re.DOTALL)
 NONCE_TEXT = re.compile(NUMBER + rb"|\xcf.{8}", re.DOTALL)
-REPORT = re.compile(rb"[\x82-\x87]")  # a map of the number, and of these
+REPORT = re.compile(rb"[\x82-\x87]")  # a map of the number, and of REPORTED
 REPORTED = re.compile(rb"\xa7sysinfo|\xae(?:exception_args|exception_full)|\xaf(?:exception_(?:class|short|trace))")
-# msgpack's bytes C4 to DF: width of the size that follows, bytes besides, objects for each member that the size counts
+# msgpack's bytes C4 to DF: width of the size that follows, further bytes, objects per member that the size counts
 SIZED = dict(
     zip(
         range(0xC4, 0xE0),
@@ -76,14 +81,14 @@ SIZED = dict(
 
 
 def splice(source: int, sink: int, most: int) -> int:
-    """Move what is there by splice(2); the kernel refuses it for some kinds of files."""
+    """Move available bytes by splice(2); the kernel refuses it for some kinds of files."""
     return os.splice(source, sink, most, flags=os.SPLICE_F_NONBLOCK)
 
 
 def copy(source: int, sink: int, most: int) -> int:
-    """Move what is there the ordinary way; what was read is written, however long the other side takes.
+    """Move available bytes by read and write; write all that was read, however long the other side takes.
 
-    Raise BlockingIOError where there is nothing.
+    Raise BlockingIOError where nothing is available.
     """
     data = os.read(source, most)
     write(sink, data)
@@ -91,7 +96,7 @@ def copy(source: int, sink: int, most: int) -> int:
 
 
 def write(sink: int, data: bytes) -> None:
-    """Write all of it, however long the other side takes."""
+    """Write all data, however long the other side takes."""
     view = memoryview(data)
     while view:
         try:
@@ -101,28 +106,28 @@ def write(sink: int, data: bytes) -> None:
 
 
 def wait(fd: int, event: int) -> None:
-    """Wait until a descriptor is ready, or broken."""
+    """Wait until a descriptor is ready or broken."""
     poll = select.poll()
     poll.register(fd, event)
     poll.poll()
 
 
-class Stranger(Exception):  # noqa: N818 - reads as what it says
-    """The server does not speak as a borg server does, or not in turn, or the gate does not agree."""
+class BadAnswer(Exception):  # noqa: N818 - the server's error, not ours
+    """The server does not answer as a borg server does, or not in turn, or the gate does not agree."""
 
 
-class Unknown(Exception):  # noqa: N818 - reads as what it says
-    """borg asks for what no borg asks for that we know, or in another way."""
+class UnknownRequest(Exception):  # noqa: N818 - borg's error, not ours
+    """borg sends a request that no known borg sends, or in another form."""
 
 
-class TooLong(Exception):  # noqa: N818 - reads as what it says
+class TooLong(Exception):  # noqa: N818 - the sender's error, not ours
     """A message is longer than any of its kind."""
 
 
 def scan(data: bytes | bytearray, at: int, pending: int) -> tuple[int, int]:
-    """Read on from `at`, with `pending` msgpack objects to come; return both as far as the bytes reach.
+    """Skip `pending` msgpack objects from `at`; return the new place and number, as far as the bytes reach.
 
-    All is read when none is pending and `at` is not behind the end (the msgpack spec, both editions).
+    All are skipped when none is pending and the place is not behind the end (the msgpack spec, both editions).
     """
     while pending and at < len(data):
         first, after = data[at], at + 1
@@ -150,11 +155,11 @@ def length(data: bytes, at: int) -> int | None:
     return end if not pending and end <= len(data) else None
 
 
-class Way:
-    """One direction, as far as it has been read: of `data` the first `ready` bytes may go on.
+class Direction:
+    """One direction, as far as it has been read: the first `ready` bytes of `data` may pass.
 
-    No call blocks but poll: a splice that waits for a socket holds its pipe's lock, and borg, at the other end of that
-    pipe, would wait for the lock while the server waits for borg.
+    No call blocks but poll. A splice that waits for a socket holds its pipe's lock. borg, at the pipe's other end,
+    would wait for the lock, while the server waits for borg.
     """
 
     def __init__(self, source: int, sink: int, counts: list[int], index: int) -> None:
@@ -163,14 +168,14 @@ class Way:
         self.move = splice if hasattr(os, "splice") else copy
 
     def send(self) -> None:
-        """Pass on what is ready."""
+        """Pass on the bytes that are ready."""
         if self.ready:
-            self.counts[self.index] += self.ready  # first: who has read it may end us at once
+            self.counts[self.index] += self.ready  # first: the reader may end us at once
             write(self.sink, self.data[: self.ready])
             self.data, self.ready = self.data[self.ready :], 0
 
-    def more(self) -> None:
-        """Pass on what is ready, and wait for more; raise EOFError at the end."""
+    def read_more(self) -> None:
+        """Pass on the bytes that are ready, and wait for more; raise EOFError at the end."""
         self.send()
         while True:
             try:
@@ -183,21 +188,25 @@ class Way:
         self.data += read
         self.most = min(2 * self.most, SHORT)
 
-    def whole(self, longest: int) -> bytes:
-        """Return the next message once it is here; it is not yet ready to go. Raise TooLong or EOFError."""
+    def peek(self, size: int) -> bytes:
+        """Return up to `size` bytes that are not yet ready to pass."""
+        return self.data[self.ready : self.ready + size]
+
+    def message(self, longest: int) -> bytes:
+        """Return the next message once it is complete; it is not yet ready to pass. Raise TooLong or EOFError."""
         end, pending = scan(self.data, self.ready, 1)
         while pending or end > len(self.data):
             if end - self.ready > longest:
                 raise TooLong
             end -= self.ready
-            self.more()
+            self.read_more()
             end, pending = scan(self.data, end, pending)
         if end - self.ready > longest:
             raise TooLong
         return self.data[self.ready : end]
 
-    def through(self, longest: int) -> None:
-        """Pass on the next message as it comes, without a look at what is long in it; raise TooLong or EOFError."""
+    def pass_message(self, longest: int) -> None:
+        """Pass on the next message as it comes, without reading long values in it; raise TooLong or EOFError."""
         end, pending, passed = self.ready, 1, 0
         while True:
             start = end
@@ -205,21 +214,21 @@ class Way:
             passed += end - start
             if passed > longest:
                 raise TooLong
-            self.past(end)
+            self.pass_to(end)
             if not pending:
                 return
-            self.more()
+            self.read_more()
             end = 0
 
-    def past(self, end: int) -> None:
-        """Pass on what comes up to this place in the data."""
+    def pass_to(self, end: int) -> None:
+        """Pass on all bytes up to this place in the data, also those still to come."""
         rest, self.ready = end - len(self.data), min(end, len(self.data))
         if rest > 0:
             self.send()
-            self.carry(rest)
+            self.move_bytes(rest)
 
-    def carry(self, rest: int) -> None:
-        """Move so many bytes from end to end; nothing is read ahead. Raise EOFError or OSError."""
+    def move_bytes(self, rest: int) -> None:
+        """Move `rest` bytes from source to sink, and read none ahead. Raise EOFError or OSError."""
         while rest:
             try:
                 moved = self.move(self.source, self.sink, min(rest, CHUNK))
@@ -240,159 +249,160 @@ class Way:
 
 
 class Gate:
-    """The gate, which is asked from both directions."""
+    """The gate, which both directions ask."""
 
-    def __init__(self, door: socket.socket) -> None:
-        self.door, self.lock = door, _thread.allocate_lock()
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection, self.lock = connection, _thread.allocate_lock()
 
     def show(self, kind: bytes, text: bytes) -> None:
-        """Show it what was said, and wait until it agrees; raise Stranger where it does not."""
+        """Show the gate a value, and wait until it agrees; raise BadAnswer where it does not."""
         with self.lock:
-            self.door.sendall(SHOWN.pack(kind, text))
-            if self.door.recv(1) != b"y":
-                raise Stranger
+            self.connection.sendall(SHOWN.pack(kind, text))
+            if self.connection.recv(1) != b"y":
+                raise BadAnswer
 
 
-class Questions:
-    """What borg asks, in the order in which it has to be answered: (number as it is written, method)."""
+class Requests:
+    """borg's open requests, in the order of their answers: (number as msgpack has it, method)."""
 
-    def __init__(self, way: Way, gate: Gate) -> None:
-        self.way, self.gate = way, gate
+    def __init__(self, direction: Direction, gate: Gate) -> None:
+        self.direction, self.gate = direction, gate
         self.open: deque[tuple[bytes, bytes]] = deque()
         self.writes = False
 
     def run(self) -> None:
-        """Pass on questions, each noted before the server can answer it; raise Unknown, TooLong or EOFError."""
+        """Pass on requests, each noted before the server can answer it; raise UnknownRequest, TooLong or EOFError."""
         self.note(self.head(FIRST))
-        asked = self.head(QUESTION)
-        if asked["name"] != b"open":
-            raise Unknown
-        self.note(asked)
+        request = self.head(REQUEST)
+        if request["name"] != b"open":
+            raise UnknownRequest
+        self.note(request)
         while True:
-            asked = self.head(QUESTION)
-            if asked["name"] not in METHODS:
-                raise Unknown
-            if asked["name"] != b"put" or not self.writes:
-                self.look(asked)
-            self.note(asked)
+            request = self.head(REQUEST)
+            if request["name"] not in METHODS:
+                raise UnknownRequest
+            if request["name"] != b"put" or not self.writes:
+                self.look(request)
+            self.note(request)
 
     def head(self, form: re.Pattern[bytes]) -> re.Match[bytes]:
-        """Return the head of the next question, however it is cut."""
-        while (asked := form.match(self.way.data, self.way.ready)) is None:
-            here = len(self.way.data) - self.way.ready
-            if here > LONGEST_HEAD or (here and length(self.way.data, self.way.ready) is not None):
-                raise Unknown
-            self.way.more()
-        return asked
+        """Return the head of the next request, in however many pieces it comes."""
+        while (request := form.match(self.direction.data, self.direction.ready)) is None:
+            here = len(self.direction.data) - self.direction.ready
+            if here > LONGEST_HEAD or (here and length(self.direction.data, self.direction.ready) is not None):
+                raise UnknownRequest
+            self.direction.read_more()
+        return request
 
-    def note(self, asked: re.Match[bytes]) -> None:
-        """Let it pass, and remember that it is asked."""
-        self.open.append((asked["number"], asked["name"]))
-        arguments = self.way.ready + asked.end() - asked.start() - 1
-        if put := PUT.match(self.way.data, arguments):
-            self.way.past(put.end() + int.from_bytes(put["size"], "big"))
+    def note(self, request: re.Match[bytes]) -> None:
+        """Pass a request on, and remember that it is open."""
+        self.open.append((request["number"], request["name"]))
+        arguments = self.direction.ready + request.end() - request.start() - 1
+        if put := PUT.match(self.direction.data, arguments):
+            self.direction.pass_to(put.end() + int.from_bytes(put["size"], "big"))
         else:
-            self.way.through(LONGEST_ANSWER)
+            self.direction.pass_message(LONGEST_ANSWER)
 
-    def look(self, asked: re.Match[bytes]) -> None:
-        """Show the gate what it keeps: the key of a new repository, the nonces that are used up, that borg writes."""
-        name = asked["name"]
+    def look(self, request: re.Match[bytes]) -> None:
+        """Show the gate what it keeps: a new repository's key, the nonces that borg reserves, the first write."""
+        name = request["name"]
         if name == b"put":
-            self.way.send()
+            self.direction.send()
             self.gate.show(WRITES, b"")
             self.writes = True
         elif name == b"save_key":
-            message, start = self.way.whole(SHORT), asked.end() - asked.start()
+            message, start = self.direction.message(SHORT), request.end() - request.start()
             if (form := SAVED.match(message, start)) is None:
-                raise Unknown
-            self.way.send()
+                raise UnknownRequest
+            self.direction.send()
             self.gate.show(SAVED_KEY, digest(message[form.end() :]))
         elif name == b"commit_nonce_reservation":
-            message, start = self.way.whole(SHORT), asked.end() - asked.start()
+            message, start = self.direction.message(SHORT), request.end() - request.start()
             if (form := RESERVATION.match(message, start)) is None:
-                raise Unknown
-            self.way.send()
+                raise UnknownRequest
+            self.direction.send()
             self.gate.show(RESERVED, number(form["next"]))
 
 
 class Answers:
-    """What the server answers."""
+    """The server's answers."""
 
-    def __init__(self, way: Way, gate: Gate, asked: "deque[tuple[bytes, bytes]]") -> None:
-        self.way, self.gate, self.asked = way, gate, asked
+    def __init__(self, direction: Direction, gate: Gate, open_requests: "deque[tuple[bytes, bytes]]") -> None:
+        self.direction, self.gate, self.open_requests = direction, gate, open_requests
 
     def run(self) -> None:
-        """Pass on answers to what was asked, in turn; raise Stranger, TooLong or EOFError."""
-        way, asked = self.way, self.asked
+        """Pass on the answers to open requests, in turn; raise BadAnswer, TooLong or EOFError."""
+        direction, open_requests = self.direction, self.open_requests
         while True:
-            if way.ready == len(way.data):
-                way.more()
-            if not asked:
-                raise Stranger
-            nothing = b"\x82\xa1i" + asked[0][0] + b"\xa1r\xc0"
-            if way.data.startswith(nothing, way.ready) and asked[0][1] in (b"put", b"delete", b"commit"):
-                way.ready += len(nothing)
+            if direction.ready == len(direction.data):
+                direction.read_more()
+            if not open_requests:
+                raise BadAnswer
+            number, name = open_requests[0]
+            nothing = b"\x82\xa1i" + number + b"\xa1r\xc0"
+            if direction.data.startswith(nothing, direction.ready) and name in (b"put", b"delete", b"commit"):
+                direction.ready += len(nothing)
             else:
-                self.answer(*asked[0])
-            asked.popleft()
+                self.answer(number, name)
+            open_requests.popleft()
 
     def answer(self, number: bytes, name: bytes) -> None:
         """Pass on one answer."""
-        way, head = self.way, b"\x82\xa1i" + number + b"\xa1r"
+        direction, head = self.direction, b"\x82\xa1i" + number + b"\xa1r"
         if name in LONG_ANSWERS:
-            while len(here := way.data[way.ready : way.ready + len(head)]) < len(head) and head.startswith(here):
-                way.more()
-            if way.data.startswith(head, way.ready):
-                way.through(LONGEST_ANSWER)
+            while len(here := direction.peek(len(head))) < len(head) and head.startswith(here):
+                direction.read_more()
+            if direction.data.startswith(head, direction.ready):
+                direction.pass_message(LONGEST_ANSWER)
                 return
-        message = way.whole(LONGEST_REPORT)
+        message = direction.message(LONGEST_REPORT)
         if name == b"negotiate":
             if NEGOTIATED.match(message) is None:
-                raise Stranger
+                raise BadAnswer
         elif not reports(message, number):
             if not message.startswith(head) or len(message) > SHORT:
-                raise Stranger
+                raise BadAnswer
             self.look(name, message[len(head) :])
-        way.ready += len(message)
+        direction.ready += len(message)
 
     def look(self, name: bytes, value: bytes) -> None:
-        """Show the gate what borg's security rests on."""
-        self.way.send()
+        """Show the gate the values that borg's security rests on."""
+        self.direction.send()
         if name == b"open":
             text = content(value)
             if len(text) != IDENTITY:
-                raise Stranger
+                raise BadAnswer
             self.gate.show(REPOSITORY, text)
         elif name == b"load_key":
             self.gate.show(KEY, digest(content(value)))
         elif name == b"get_free_nonce" and value != b"\xc0":
             if NONCE_TEXT.fullmatch(value) is None:
-                raise Stranger
+                raise BadAnswer
             self.gate.show(NONCE, number(value))
 
 
 def content(value: bytes) -> bytes:
-    """Return the bytes of a msgpack text."""
+    """Return the bytes of a msgpack string."""
     form = TEXT.match(value)
     if form is None:
-        raise Stranger
+        raise BadAnswer
     return value[form.end() :]
 
 
 def number(value: bytes) -> bytes:
-    """Return a msgpack number that is not negative as eight bytes, the largest first."""
+    """Return a non-negative msgpack number as eight bytes, big-endian."""
     return (value if len(value) == 1 else value[1:]).rjust(8, b"\0")
 
 
 def digest(text: bytes) -> bytes:
-    """Return the hash by which a key is known."""
-    import hashlib  # noqa: PLC0415 - not before borg waits for something else anyway
+    """Return the hash by which the gate knows a key."""
+    import hashlib  # noqa: PLC0415 - imported while borg waits anyway
 
     return hashlib.sha256(text).digest()
 
 
 def reports(message: bytes, number: bytes) -> bool:
-    """Tell whether it is a server's report of an error, which has one form and is borg's to understand."""
+    """Tell whether a message is a server's error report; its form is checked, its text is for borg."""
     at = 3 + len(number)
     if REPORT.match(message) is None or not message.startswith(b"\xa1i" + number + b"\xafexception_class", 1):
         return False
@@ -405,38 +415,38 @@ def reports(message: bytes, number: bytes) -> bool:
     return True
 
 
-def receive(door: socket.socket) -> tuple[int, int]:
-    """Return the two descriptors that the gate hands over: from the server, to the server."""
-    handed = array.array("i")
-    _, ancillary, _, _ = door.recvmsg(1, socket.CMSG_SPACE(2 * handed.itemsize))
+def receive(connection: socket.socket) -> tuple[int, int]:
+    """Return the two descriptors that the gate sends: from the server, to the server."""
+    descriptors = array.array("i")
+    _, ancillary, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(2 * descriptors.itemsize))
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            handed.frombytes(data)
-    if len(handed) != 2:
-        raise OSError("the gate handed over no connection")
-    return handed[0], handed[1]
+            descriptors.frombytes(data)
+    if len(descriptors) != 2:
+        raise OSError("the gate sent no connection")
+    return descriptors[0], descriptors[1]
 
 
 def main(directory: str) -> None:
-    """Connect, move, tell, end."""
+    """Connect, move bytes, report their number, end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.chdir(directory)
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    door.connect(DOOR)
-    source, sink = receive(door)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(SOCKET)
+    source, sink = receive(connection)
     counts, once = [0, 0], _thread.allocate_lock()
     for fd in (0, 1, source, sink):
         os.set_blocking(fd, False)
-    gate = Gate(door)
-    questions = Questions(Way(0, sink, counts, 0), gate)
-    answers = Answers(Way(source, 1, counts, 1), gate, questions.open)
+    gate = Gate(connection)
+    requests = Requests(Direction(0, sink, counts, 0), gate)
+    answers = Answers(Direction(source, 1, counts, 1), gate, requests.open)
 
     def end(mark: int) -> None:
         once.acquire()
         counts[0] |= mark
         try:
-            door.send(COUNTS.pack(*counts))
+            connection.send(COUNTS.pack(*counts))
         finally:
             os._exit(0)
 
@@ -445,15 +455,15 @@ def main(directory: str) -> None:
             answers.run()
         except (EOFError, OSError):
             os.close(1)  # the server ended: borg must see the end of file
-        except BaseException:  # also what nobody foresaw: nothing more may pass
+        except BaseException:  # also an unforeseen error: nothing more may pass
             end(STRANGE)
 
     _thread.start_new_thread(inward, ())
     try:
-        questions.run()
+        requests.run()
     except (EOFError, OSError):
         end(0)
-    except Stranger:
+    except BadAnswer:
         end(STRANGE)
     except BaseException:
         end(UNKNOWN)

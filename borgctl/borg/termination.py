@@ -1,6 +1,6 @@
-"""How borg is ended: INT to it alone (it writes a checkpoint, and needs its relay for that), TERM to it, KILL to all.
+"""The signals that end borg: INT to it alone (it writes a checkpoint over its relay), TERM to it, KILL to all.
 
-The seconds of each step count from the one before.
+The seconds of each step count from the step before.
 """
 
 import signal

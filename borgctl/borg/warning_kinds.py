@@ -1,7 +1,7 @@
-"""Kinds of borg's warnings about files: what of a backup is not as it stood on the disk, counted without names.
+"""Sort borg's warnings about files into kinds, so that they can be counted without names.
 
-borg 1.4 names its messages; for borg 1.2 the text is read, of which a file's name is a part. So the name that stands at
-its beginning must be the one that stands at its end: no file's name can make another warning of its own.
+borg 1.4 names its messages; borg 1.2's are told apart by their text, which contains a file's name. So the name at the
+beginning must equal the one at the end: no file's name can make a warning look like another kind. It knows no server.
 
     >>> kind("src/a: open: [Errno 13] Permission denied: 'a'", None)
     'unreadable'
@@ -22,7 +22,7 @@ _NAMED = {
     "BackupOSError": UNREADABLE,
     "BackupError": UNREADABLE,
 }
-_CHANGED = (  # how borg 1.2 ends what it says of such a file
+_CHANGED = (  # how borg 1.2's messages about such a file end
     ": file changed while we backed it up",
     ": file type or inode changed while we backed it up (race condition, skipped file)",
 )
@@ -30,7 +30,7 @@ _ERROR = re.compile(r": (?:[a-z_]{1,40}: )?\[Errno ([0-9]{1,5})\] ")
 
 
 def kind(text: str, message: str | None) -> str:
-    """Return the kind of a warning from its text and borg's name for the message, where it has one."""
+    """Return the kind of a warning from its text and its msgid, if it has one."""
     if message is not None:
         return _NAMED.get(message, OTHER)
     if text.endswith(_CHANGED):
@@ -40,15 +40,15 @@ def kind(text: str, message: str | None) -> str:
 
 
 def _error(text: str) -> int | None:
-    """Return the number of the system's error that borg met at a file, None where it tells of none."""
-    for found in _ERROR.finditer(text):
-        number, path = int(found[1]), text[: found.start()]
-        told, name = os.strerror(number), os.path.basename(path)
-        if text[found.end() :] in (told, f"{told}: {name!r}", f"{told}: {path!r}"):
+    """Return the errno that borg reports for a file, None where the text reports none."""
+    for match in _ERROR.finditer(text):
+        number, path = int(match[1]), text[: match.start()]
+        reason, name = os.strerror(number), os.path.basename(path)
+        if text[match.end() :] in (reason, f"{reason}: {name!r}", f"{reason}: {path!r}"):
             return number
     return None
 
 
-def written(counts: Mapping[str, int]) -> str:
+def counts_text(counts: Mapping[str, int]) -> str:
     """Write counts for people: '703 vanished, 1 changed, 10 unreadable'."""
-    return ", ".join(f"{counts[one]} {one}" for one in (VANISHED, CHANGED, UNREADABLE, OTHER) if counts.get(one))
+    return ", ".join(f"{counts[name]} {name}" for name in (VANISHED, CHANGED, UNREADABLE, OTHER) if counts.get(name))

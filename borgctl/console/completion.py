@@ -1,4 +1,4 @@
-"""Completion for the shells that people have: the script that each of them reads. Nothing is written anywhere.
+"""Print the completion script of each supported shell; write no file. It knows no command of either program.
 
 completion.option("borgctl", "Print the script.")      borgctl --show-completion bash > /etc/bash_completion.d/borgctl
 """
@@ -11,15 +11,15 @@ from typer.completion import completion_init, get_completion_script  # type: ign
 
 
 class Shell(StrEnum):
-    """A shell that there is a script for."""
+    """A shell with a completion script."""
 
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
 
 
-def option(program: str, told: str) -> Any:  # noqa: ANN401 - typer says the same
-    """Return the option that prints a program's script, and let the program answer what those scripts ask it."""
+def option(program: str, text: str) -> Any:  # noqa: ANN401 - typer says the same
+    """Return the option that prints a program's script, with `text` for its help; the scripts then ask the program."""
     completion_init()
 
     def show(shell: Shell | None) -> None:
@@ -33,5 +33,5 @@ def option(program: str, told: str) -> Any:  # noqa: ANN401 - typer says the sam
         metavar="SHELL",
         callback=show,
         is_eager=True,
-        help=told,
+        help=text,
     )

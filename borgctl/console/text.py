@@ -1,6 +1,6 @@
-"""How both programs write for people: how long something took, and sentences on a terminal as wide as it is.
+"""Format durations, times and sentences for people, as wide as the terminal.
 
-It knows neither program's words.
+It knows neither program's messages.
 
     >>> elapsed(75)
     '1 min 15 s'
@@ -19,7 +19,7 @@ _DAYS, _DAYS_ALONE = 2, 10
 
 
 def elapsed(seconds: float) -> str:
-    """Write a duration in its two largest units; days from two on, and from ten on days alone."""
+    """Write a duration in its two largest units; in days from two on, and from ten on in days alone."""
     minutes, rest = divmod(int(seconds + 0.5), 60)
     hours, minutes = divmod(minutes, 60)
     days = hours // 24
@@ -33,18 +33,18 @@ def elapsed(seconds: float) -> str:
 
 
 def local(moment: float, now: float) -> str:
-    """Write a time (seconds since the epoch) as clocks here show it; with its date where that is not today's."""
+    """Write a time (seconds since the epoch) in local time, with its date unless that is today."""
     then = datetime.fromtimestamp(moment)
     return then.strftime("%H:%M:%S" if then.date() == datetime.fromtimestamp(now).date() else "%Y-%m-%d %H:%M:%S")
 
 
 def width() -> int:
-    """Return how wide lines on stdout may be: as its terminal is; where nobody looks they are not folded."""
+    """Return the width of lines on stdout: the terminal's; without a terminal lines are not folded."""
     return max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _UNFOLDED
 
 
 def wrapped(head: str, text: str, columns: int) -> list[str]:
-    """Return text behind a head, further lines below its beginning; no word is cut in two."""
+    """Return text behind a head, further lines indented below its start; cut no word."""
     indent = " " * (len(head) if head else 4)
     folded = textwrap.wrap(text, columns - len(indent), break_long_words=False, break_on_hyphens=False) or [""]
     return [f"{head}{folded[0]}", *(f"{indent}{line}" for line in folded[1:])]

@@ -1,8 +1,8 @@
-"""Atomic: a file's new content is there whole or not at all, and on disk, with its name, when the call returns.
+"""Write files atomically: the new content appears complete or not at all, on disk with its name when the call returns.
 
-It is written to a draft beside its place, which is renamed or linked. A writer holds a lock on its draft, so each draft
-that nobody locks is a dead writer's: whoever writes next into the directory removes it. With `at`, a path is relative
-to the directory that this descriptor holds. Knows files, not what for.
+The content goes to a draft in the same directory, which is then renamed or linked. A writer locks its draft, so an
+unlocked draft is a dead writer's: the next writer in the directory removes it. With `at`, a path is relative to that
+open directory. This module does not know what a file is for.
 
 replace("/var/lib/borgpull/web1/state.json", b"{}")
 replace("borg-version", b"1.4.5", at=fd)
@@ -31,10 +31,10 @@ def replace(
     draft: str | None = None,
     aside: str | None = None,
 ) -> None:
-    """Put `data` into the place of `path`; where that cannot be written the old file stays, and no draft.
+    """Replace the file at `path` with `data`; if writing fails, the old file stays, and no draft. Raise OSError.
 
-    `owner` is whose user and group get the file. `draft` is a name that the draft has in the directory, for a caller
-    who clears such names away himself; `aside` keeps what was there under this name. Raises OSError.
+    `owner` has the user and group that get the file. `draft` is the draft's name in the directory, for a caller that
+    removes such names itself. `aside` keeps the old file under this name.
     """
     with _directory_of(path, at) as (directory, name), _draft(directory, name, draft) as (fd, written):
         _fill(fd, data, mode, owner)
@@ -46,7 +46,7 @@ def replace(
 
 
 def create(path: str, data: bytes, *, at: int | None = None, mode: int = 0o600) -> None:
-    """Make a new file; raise FileExistsError where something is there, OSError where it cannot be written."""
+    """Make a new file; raise FileExistsError where the name exists, OSError where writing fails."""
     with _directory_of(path, at) as (directory, name), _draft(directory, name) as (fd, written):
         _fill(fd, data, mode, None)
         os.link(written, name, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
@@ -54,16 +54,13 @@ def create(path: str, data: bytes, *, at: int | None = None, mode: int = 0o600) 
 
 
 def move(name: str, place: str, *, at: int) -> None:
-    """Put a file that is on disk into the place of another in the same directory."""
+    """Rename a file that is on disk over another in the same directory."""
     os.rename(name, place, src_dir_fd=at, dst_dir_fd=at)
     os.fsync(at)
 
 
 def directories(path: str) -> list[str]:
-    """Make a directory and those above it, 0700 each, so that a crash leaves none of them out; return which were made.
-
-    The outermost is the first.
-    """
+    """Make a directory and those above it, 0700 each, on disk when this returns; return those made, outermost first."""
     missing, made = [], []
     while not os.path.isdir(path):
         missing.append(path)
@@ -71,7 +68,7 @@ def directories(path: str) -> list[str]:
     for path in reversed(missing):
         try:
             os.mkdir(path, 0o700)
-        except FileExistsError:  # somebody made it meanwhile
+        except FileExistsError:  # made by somebody else meanwhile
             continue
         made.append(path)
     for path in made:
@@ -80,7 +77,7 @@ def directories(path: str) -> list[str]:
 
 
 def sync(directory: str) -> None:
-    """Have a directory's names on disk (fsync(2): a file's own fsync does not do that)."""
+    """Write a directory's names to disk (fsync(2): a file's own fsync does not do that)."""
     fd = os.open(directory, _DIRECTORY)
     try:
         os.fsync(fd)
@@ -89,11 +86,11 @@ def sync(directory: str) -> None:
 
 
 def remove_drafts(directory: str | int) -> None:
-    """Remove what writers that were killed have left in a directory, given by its path or a descriptor."""
+    """Remove the drafts that killed writers left in a directory, given by its path or a descriptor."""
     fd = directory if isinstance(directory, int) else os.open(directory, _DIRECTORY)
     try:
         for name in filter(_DRAFT.fullmatch, os.listdir(fd)):
-            with contextlib.suppress(OSError):  # at work, gone, or not ours
+            with contextlib.suppress(OSError):  # in use, gone, or not ours
                 _remove_draft(fd, name)
     finally:
         if not isinstance(directory, int):
@@ -111,7 +108,7 @@ def _remove_draft(directory: int, name: str) -> None:
 
 @contextlib.contextmanager
 def _directory_of(path: str, at: int | None) -> Iterator[tuple[int, str]]:
-    """Hold the directory that a file is in, and tell its name there; an error names the file, not its draft."""
+    """Open the directory of a file, and yield it with the file's name; an error names the file, not its draft."""
     above, name = os.path.split(path)
     try:
         fd = os.open(above or ".", _DIRECTORY, dir_fd=at)
@@ -125,17 +122,17 @@ def _directory_of(path: str, at: int | None) -> Iterator[tuple[int, str]]:
 
 @contextlib.contextmanager
 def _draft(directory: int, name: str, draft: str | None = None) -> Iterator[tuple[int, str]]:
-    """Hold a new file, and tell its name; what is still under that name afterwards goes."""
+    """Make a locked draft, and yield it with its name; remove afterwards what still has that name."""
     if draft is None:
         remove_drafts(directory)
     while True:
         written = draft or f".{name}.{os.urandom(8).hex()}.new"
         fd = os.open(written, _NEW, 0o600, dir_fd=directory)
-        with contextlib.suppress(OSError):  # a file system without locks: nobody can clear drafts there
+        with contextlib.suppress(OSError):  # a file system without locks: nobody can remove drafts there
             fcntl.flock(fd, fcntl.LOCK_EX)
         if os.fstat(fd).st_nlink:
             break
-        os.close(fd)  # somebody took it for a dead writer's before it was locked
+        os.close(fd)  # somebody removed it as a dead writer's before it was locked
     try:
         yield fd, written
     finally:
@@ -145,7 +142,7 @@ def _draft(directory: int, name: str, draft: str | None = None) -> Iterator[tupl
 
 
 def _fill(fd: int, data: bytes, mode: int, owner: os.stat_result | None) -> None:
-    """Write a draft, on disk when this returns."""
+    """Write a draft, and wait for the disk."""
     if owner is not None and owner.st_uid != os.geteuid():
         os.fchown(fd, owner.st_uid, owner.st_gid)
     os.fchmod(fd, mode)

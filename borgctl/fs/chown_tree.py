@@ -1,7 +1,9 @@
-"""borg's own directory, given to the user whom borg runs as.
+"""Change the owner of borg's own directory to the user that borg runs as, and back.
 
-Whoever had it before is trusted no more than a peer: nothing is followed, and a file that has another name or another
-owner is left as it is. It does not know what is in it.
+The former owner is trusted no more than a peer: no symlink is followed, and a file with a second link or another owner
+stays as it is. This module does not know what the directory holds.
+
+    chown_tree(base, "borg", 990, 990)
 """
 
 import contextlib
@@ -10,14 +12,14 @@ import os
 import stat
 from collections.abc import Iterator
 
-_DEEPEST = 64  # directories in directories; borg makes six
+_DEEPEST = 64  # nested directories; borg makes six
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def hand_over(parent: int, name: str, uid: int, gid: int) -> None:
-    """Give the directory `name` (below the descriptor `parent`) and all that is its owner's in it to `uid`, `gid`.
+def chown_tree(parent: int, name: str, uid: int, gid: int) -> None:
+    """Give the directory `name` (below the descriptor `parent`) to `uid` and `gid`, with all in it that its owner owns.
 
-    The directory itself comes last, so that one that was interrupted is done again. Raise OSError.
+    The directory itself comes last, so an interrupted change starts again. Raise OSError.
     """
     fd = os.open(name, _DIRECTORY, dir_fd=parent)
     try:
@@ -34,45 +36,45 @@ def hand_over(parent: int, name: str, uid: int, gid: int) -> None:
         os.close(fd)
 
 
-def hand_back(parent: int, name: str) -> None:
-    """Give to the owner of the directory `name` what is ours in it: what a borg of ours, in a window, has made there.
+def give_back(parent: int, name: str) -> None:
+    """Give our files in the directory `name` to the directory's owner: those that our borg made in a window.
 
-    The owner may exchange names meanwhile, so each thing is held, looked at and given by a descriptor. A directory that
-    the owner may not use is put right: another run of the same user can have done that to it. Raise OSError.
+    The owner may exchange names meanwhile, so each entry is opened, checked and changed by its descriptor. A directory
+    that its owner may not use gets mode 0700: another run of the same user may have changed it. Raise OSError.
     """
     fd = os.open(name, _DIRECTORY, dir_fd=parent)
     try:
         owner = os.fstat(fd)
         if owner.st_uid == os.geteuid():
             return
-        _open_up(fd, owner)
+        _make_usable(fd, owner)
         for entry, here in _below(fd):
             with contextlib.suppress(FileNotFoundError):
-                _give(entry, here, owner)
+                _give_entry(entry, here, owner)
     finally:
         os.close(fd)
 
 
-def _give(entry: str, here: int, owner: os.stat_result) -> None:
-    held = os.open(entry, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
+def _give_entry(entry: str, here: int, owner: os.stat_result) -> None:
+    fd = os.open(entry, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=here)
     try:
-        status = os.fstat(held)
-        whole = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
-        if whole and status.st_uid == os.geteuid():
-            os.chown(f"/proc/self/fd/{held}", owner.st_uid, owner.st_gid)
+        status = os.fstat(fd)
+        unlinked = stat.S_ISDIR(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink == 1)
+        if unlinked and status.st_uid == os.geteuid():
+            os.chown(f"/proc/self/fd/{fd}", owner.st_uid, owner.st_gid)
         elif stat.S_ISDIR(status.st_mode) and status.st_uid == owner.st_uid:
-            _open_up(held, status)
+            _make_usable(fd, status)
     finally:
-        os.close(held)
+        os.close(fd)
 
 
-def _open_up(held: int, status: os.stat_result) -> None:
+def _make_usable(fd: int, status: os.stat_result) -> None:
     if status.st_mode & 0o700 != 0o700:
-        os.chmod(f"/proc/self/fd/{held}", 0o700)
+        os.chmod(f"/proc/self/fd/{fd}", 0o700)
 
 
-def foreign_link(parent: int, name: str) -> str | None:
-    """Return a symlink in a directory that is another user's, which would lead a borg of ours elsewhere; else None."""
+def foreign_symlink(parent: int, name: str) -> str | None:
+    """Return a symlink in another user's directory, None if there is none: it would lead our borg elsewhere."""
     fd = os.open(name, _DIRECTORY, dir_fd=parent)
     try:
         if os.fstat(fd).st_uid == os.geteuid():
@@ -88,11 +90,11 @@ def foreign_link(parent: int, name: str) -> str | None:
 
 
 @contextlib.contextmanager
-def inside(parent: int, name: str, *names: str, make: bool = False) -> Iterator[int | None]:
-    """Open a directory below borg's own one step by step, following no link; None where there is none.
+def subdirectory(parent: int, name: str, *names: str, make: bool = False) -> Iterator[int | None]:
+    """Open a directory below borg's own, step by step, following no symlink; None where it is missing.
 
-    With `make` what is missing is made, and is its owner's: borg has to write there. Raise OSError where something else
-    is in its place.
+    `make` makes missing directories and gives them to the owner of the first one: borg has to write there. Raise
+    OSError where something else is in its place.
     """
     fd = os.dup(parent)
     try:
@@ -120,17 +122,17 @@ def _make(above: int, name: str, owner: os.stat_result) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=above)
     if owner.st_uid != os.geteuid():
-        _give(name, above, owner)
+        _give_entry(name, above, owner)
 
 
 def _below(fd: int, depth: int = 0) -> Iterator[tuple[str, int]]:
-    """Yield each name below a directory and the descriptor of where it is; what is in a directory comes before it.
+    """Yield each name below a directory with the descriptor of its parent; a directory's content comes before it.
 
-    Whoever owns it may be at work in it: names come and go, and turn into others. Raise OSError where it goes deeper
-    than any borg does: that one was taken over.
+    The owner may change it meanwhile: names come, go and turn into others. Raise OSError where it is deeper than any
+    borg makes it: somebody else wrote there.
     """
     if depth > _DEEPEST:
-        raise OSError(errno.ELOOP, f"it has directories more than {_DEEPEST} levels deep, which no borg makes")
+        raise OSError(errno.ELOOP, f"it has directories more than {_DEEPEST} levels deep, and borg makes none so deep")
     for name in os.listdir(fd):
         with contextlib.suppress(NotADirectoryError, FileNotFoundError):
             below = os.open(name, _DIRECTORY, dir_fd=fd)

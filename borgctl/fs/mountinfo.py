@@ -1,7 +1,7 @@
-"""What is mounted where, as the kernel says it (proc(5) mountinfo), and what of that borg stays out of.
+"""List the mounted file systems (proc(5) mountinfo), and those that borg does not enter.
 
-The kernel's list is read, names on the way to a path are looked up, and btrfs is asked which subvolume a place is in:
-no other file system that is mounted below has to answer. It does not know who asks.
+It reads the kernel's list, looks up the names on the way to a path, and asks btrfs for a place's subvolume. So no other
+file system below, perhaps one that hangs, has to answer. It does not know what the answer is for.
 
     skipped(["/srv/a"]) == ("/srv/a/db",)      # another file system than that of /srv/a
 """
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from borgctl.data_class import dataclass
 from borgctl.fs import runtime_files
 
-# Views of the kernel's own state, and triggers of mounts that are not there yet: no data to save.
+# Views of kernel state, and triggers of mounts that do not exist yet: no data to save.
 _KERNEL = (
     "autofs binder binfmt_misc bpf cgroup cgroup2 configfs cpuset debugfs devpts devtmpfs efivarfs fusectl hugetlbfs "
     "mqueue nsfs pipefs proc pstore resctrl rpc_pipefs securityfs selinuxfs smackfs sockfs sysfs tracefs"
@@ -23,7 +23,7 @@ KERNEL = frozenset(_KERNEL.split())
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One line: its number and that of what it is mounted on, the file system (`device`, `kind`), and the place."""
+    """One line: the mount's number and its parent's, the file system (`device`, `kind`), and where it is mounted."""
 
     number: str
     parent: str
@@ -32,9 +32,9 @@ class Mount:
     kind: str
 
 
-def mounted() -> Iterator[Mount]:
+def mounts() -> Iterator[Mount]:
     """Yield each mount."""
-    # a user may have a place of his own that is called with a carriage return, which ends no line
+    # a user may mount at a name with a carriage return, which ends no line
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for row in file:
             first, _, second = row.partition(" - ")
@@ -43,41 +43,41 @@ def mounted() -> Iterator[Mount]:
 
 
 def skipped(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return where other file systems are mounted below these paths, which `one-file-system` stays out of.
+    """Return the mount points below these paths that borg does not enter with `one-file-system`.
 
-    Not what a path names itself, nor what the kernel and the machine's start make anew.
+    A path of the list itself is none, nor is what the kernel and the boot make anew.
     """
-    visible, named = _visible(list(mounted())), [_real(path) for path in paths if not os.path.islink(path)]
-    below = [mount for mount in visible if any(_saves(path, mount) for path in named)]
+    visible, sources = _visible(list(mounts())), [_real(path) for path in paths if not os.path.islink(path)]
+    below = [mount for mount in visible if any(_saves(path, mount) for path in sources)]
     devices = {mount.place: mount.device for mount in visible}
-    return tuple(sorted(mount.place for mount in below if not any(_entered(mount, path, devices) for path in named)))
+    return tuple(sorted(mount.place for mount in below if not any(_enters(mount, path, devices) for path in sources)))
 
 
-def of_the_kernel(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return where the kernel's own file systems are mounted below these paths, besides the usual places."""
-    named = [_real(path) for path in paths if not os.path.islink(path)]
+def kernel_mounts(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return where kernel file systems are mounted below these paths, the usual places aside."""
+    sources = [_real(path) for path in paths if not os.path.islink(path)]
     return tuple(
         sorted(
             mount.place
-            for mount in _visible(list(mounted()))
+            for mount in _visible(list(mounts()))
             if mount.kind in KERNEL - {"autofs"} and not _usual(mount.place)
-            if any(_within(mount.place, path) for path in named)
+            if any(_within(mount.place, path) for path in sources)
         )
     )
 
 
 def _saves(path: str, mount: Mount) -> bool:
-    """Tell whether a backup of this path would be expected to have what is in the mount."""
-    meant = _usual(path) or not _usual(mount.place)
-    return mount.kind not in KERNEL and meant and _within(mount.place, path)
+    """Tell whether people expect the mount's content in a backup of this path."""
+    expected = _usual(path) or not _usual(mount.place)
+    return mount.kind not in KERNEL and expected and _within(mount.place, path)
 
 
 def _usual(place: str) -> bool:
     return any(_within(place, usual) for usual in runtime_files.PLACES)
 
 
-def _entered(mount: Mount, path: str, devices: Mapping[str, str]) -> bool:
-    """Tell whether borg, on its way down from this path, goes on into the mount; `devices` are what is where."""
+def _enters(mount: Mount, path: str, devices: Mapping[str, str]) -> bool:
+    """Tell whether borg enters the mount on its way down from this path; `devices` has the device at each place."""
     if not _within(mount.place, path):
         return False
     holder = next((devices[place] for place in _above(path) if place in devices), None)
@@ -88,21 +88,21 @@ def _entered(mount: Mount, path: str, devices: Mapping[str, str]) -> bool:
         return True
     try:
         return os.lstat(mount.place).st_dev == os.lstat(path).st_dev  # each subvolume has a number of its own
-    except OSError:  # it is gone by now
+    except OSError:  # unmounted meanwhile
         return True
 
 
 def _visible(mounts: Sequence[Mount]) -> list[Mount]:
-    """Return the mounts that no other one hides; there may be thousands, so places are looked up."""
-    known, at = {mount.number: mount for mount in mounts}, dict[tuple[str, str], list[Mount]]()
+    """Return the mounts that no other mount hides; there may be thousands, so places are keys."""
+    by_number, at = {mount.number: mount for mount in mounts}, dict[tuple[str, str], list[Mount]]()
     for mount in mounts:
-        if mount.parent in known and mount.parent != mount.number:
+        if mount.parent in by_number and mount.parent != mount.number:
             at.setdefault((mount.parent, mount.place), []).append(mount)
 
     def hidden(mount: Mount) -> bool:
         if (mount.number, mount.place) in at:
             return True
-        while (below := known.get(mount.parent)) and below != mount:
+        while (below := by_number.get(mount.parent)) and below != mount:
             places = (place for place in _above(mount.place) if place != below.place)
             if any(other != mount for place in places for other in at.get((below.number, place), ())):
                 return True
@@ -128,6 +128,6 @@ def _real(path: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Undo mountinfo's escapes, which are of bytes."""
+    """Undo mountinfo's escapes, which stand for bytes."""
     raw = re.sub(rb"\\([0-7]{3})", lambda match: bytes((int(match[1], 8),)), os.fsencode(text))
     return os.fsdecode(raw)

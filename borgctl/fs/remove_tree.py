@@ -1,21 +1,21 @@
-"""An end for a directory, whatever is in it and however deep: what is in there was another user's to make.
+"""Remove a directory, however deep and whatever is in it: another user may have filled it.
 
-Names are taken on descriptors and no link is followed, as in shutil.rmtree; that, though, gives up where directories in
-directories are deeper than Python's stack, and would be in every later run's way.
+It works on descriptors and follows no symlink, as shutil.rmtree does. But shutil.rmtree gives up on directories nested
+deeper than Python's stack, which would then obstruct every later run.
 
-    clear(base, "runs/3f2a…")
+    remove_tree(base, "runs/3f2a…")
 """
 
 import contextlib
 import os
 import time
 
-_PATIENCE = 10.0  # seconds: somebody may still be making what is removed
+_PATIENCE = 10.0  # seconds: a process may still be adding files
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def clear(above: int, path: str) -> None:
-    """Remove the directory `path` (below the descriptor `above`) as far as that can be done."""
+def remove_tree(above: int, path: str) -> None:
+    """Remove the directory `path` (below the descriptor `above`) as far as possible; raise nothing."""
     end, before = time.monotonic() + _PATIENCE, None
     with contextlib.suppress(OSError):
         top = os.open(path, _DIRECTORY, dir_fd=above)
@@ -30,7 +30,7 @@ def clear(above: int, path: str) -> None:
 
 
 def _remove(top: int, name: str) -> None:
-    """Remove one name; the directories in a directory come up to `top` first, so nothing has to go down after them."""
+    """Remove one name; directories inside a directory move up to `top` first, so nothing here recurses."""
     with contextlib.suppress(OSError):
         try:
             os.unlink(name, dir_fd=top)

@@ -1,6 +1,6 @@
-"""What the kernel and the machine's start make anew each time: no file there is worth saving, and some never end.
+"""Directories that the kernel and the boot fill anew each time: no file there is worth saving, and some never end.
 
-It knows the places, not what is mounted there. The directories themselves are saved: a restored machine mounts there.
+It knows the paths, not what is mounted there. The directories themselves are saved: a restored machine mounts there.
 
     >>> from borgctl.values import SourcePath
     >>> excludes((SourcePath("/"),), ())
@@ -13,9 +13,9 @@ PLACES = ("/proc", "/sys", "/dev", "/run")
 
 
 def left_out(paths: Iterable[object], options: Collection[str]) -> tuple[str, ...]:
-    """Return the places that these paths of a `create` hold and do not name, whose content is left out.
+    """Return the directories below these paths of a `create` whose content is left out: all that no path names.
 
-    With `one-file-system` borg itself stays out of what is mounted there.
+    With `one-file-system`, borg itself does not enter what is mounted there.
     """
     named = [str(path) for path in paths]
     if "/" not in named or "one-file-system" in options:
@@ -24,5 +24,5 @@ def left_out(paths: Iterable[object], options: Collection[str]) -> tuple[str, ..
 
 
 def excludes(paths: Iterable[object], options: Collection[str]) -> tuple[str, ...]:
-    """Return borg's patterns for that; they stand behind those of the launch, and the first that matches counts."""
+    """Return borg's patterns for `left_out`; they follow the command's own, and borg takes the first that matches."""
     return tuple(f"sh:{place}/*" for place in left_out(paths, options))

@@ -1,8 +1,8 @@
-"""Whose hands is a file in? Open a path only where no other user can have chosen what is there.
+"""Open a path only where no untrusted user can have chosen what is there.
 
-The rule: every component is owned by root or one of `owners`; a directory may be writable by others only if it is
-root's and sticky. It is checked on descriptors, component by component, so what was checked is what is opened; a
-symlink is followed only where nobody else could have put it. This module does not know what a file is for.
+The rule: root or one of `owners` owns every component; others may write to a directory only if it is root's and sticky.
+Each component is checked on its descriptor, so what was checked is what is opened. A symlink is followed only where no
+untrusted user can have made it. This module does not know what a file is for.
 
     with SecurePath.at("/etc/borgctl/web1.yaml") as pinned: text = pinned.read(65536)
 """
@@ -29,9 +29,9 @@ def ourselves() -> frozenset[int]:
 
 
 def others_may_replace(status: os.stat_result) -> bool:
-    """Tell whether others than the owner may write a file, or replace what is in a directory.
+    """Tell whether users other than the owner may write to a file, or replace what is in a directory.
 
-    In a sticky directory of root's, as /tmp, nobody can replace what is not theirs; anybody can add to it.
+    In root's sticky directories, such as /tmp, nobody can replace what is not theirs; anybody can add to them.
     """
     if not status.st_mode & _OTHERS_WRITE:
         return False
@@ -39,7 +39,7 @@ def others_may_replace(status: os.stat_result) -> bool:
 
 
 class SecurePath:
-    """A file or directory held by an O_PATH descriptor, checked as above. Closes with the block."""
+    """A file or directory behind an O_PATH descriptor, checked as above. It closes with the block."""
 
     def __init__(self, fd: int, path: str) -> None:
         self.fd = fd
@@ -48,15 +48,15 @@ class SecurePath:
 
     @classmethod
     def at(cls, path: str, owners: Collection[int] | None = None, *, follow: bool = True) -> "SecurePath":
-        """Pin an absolute path; raise InsecurePath, or OSError as open(2) does. `follow` symlinks in safe hands."""
+        """Pin an absolute path; `follow` symlinks of trusted users. Raise InsecurePath, or OSError as open(2) does."""
         trusted = ourselves() if owners is None else owners
         if not path.startswith("/"):
             raise InsecurePath(f"{path!r} is not absolute")
         for _ in range(_MOST_LINKS):
-            found = _descend(path, trusted, follow)
-            if isinstance(found, int):
-                return cls(found, path)
-            path = found
+            result = _descend(path, trusted, follow)
+            if isinstance(result, int):
+                return cls(result, path)
+            path = result
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
     def __enter__(self) -> "SecurePath":
@@ -68,11 +68,11 @@ class SecurePath:
         self.close()
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close the descriptor."""
         os.close(self.fd)
 
     def require(self, kind: int, forbidden: int = _OTHERS_WRITE) -> "SecurePath":
-        """Raise InsecurePath unless this is of the kind (stat.S_IFREG …) and has none of the forbidden mode bits."""
+        """Raise InsecurePath unless this is of `kind` (stat.S_IFREG …) and has no `forbidden` mode bit."""
         if stat.S_IFMT(self.status.st_mode) != kind:
             raise InsecurePath(f"{self.path!r} is not a {'directory' if kind == stat.S_IFDIR else 'regular file'}")
         if self.status.st_mode & forbidden:
@@ -84,7 +84,7 @@ class SecurePath:
         return os.open(f"/proc/self/fd/{self.fd}", flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
 
     def read(self, most: int) -> bytes:
-        """Return the content; raise InsecurePath above `most` bytes, OSError where one had to wait."""
+        """Return the content; raise InsecurePath above `most` bytes, OSError where a read would block."""
         fd, content = self.open(os.O_RDONLY), b""
         try:
             while len(content) <= most and (piece := os.read(fd, most + 1 - len(content))):
@@ -97,9 +97,9 @@ class SecurePath:
 
 
 def _descend(path: str, owners: Collection[int], follow: bool) -> int | str:
-    """Return a descriptor of the last component, or the path to try instead where a symlink was met.
+    """Return a descriptor of the last component, or the path to try next where a component is a symlink.
 
-    '..' is gone to, as the kernel does: behind a symlink it is another directory than the one that the text names.
+    '..' is opened, as the kernel does: behind a symlink it is another directory than the text names.
     """
     fd, walked = os.open("/", _PIN), ""
     names = [name for name in path.split("/") if name not in ("", ".")]
@@ -136,14 +136,14 @@ def _check_directory(status: os.stat_result, path: str, owners: Collection[int])
 
 
 def directory(path: str, owners: Collection[int] | None = None, *, missing: int = 0, follow: bool = True) -> SecurePath:
-    """Pin a directory that only the owners may write, making up to `missing` missing levels with mode 0700."""
+    """Pin a directory that only `owners` may write to, making up to `missing` levels with mode 0700."""
     try:
         pinned = SecurePath.at(path, owners, follow=follow)
     except FileNotFoundError:
         if not missing:
             raise
         above = directory(os.path.dirname(path), owners, missing=missing - 1, follow=follow)
-        with above, contextlib.suppress(FileExistsError):  # another gate may be faster
+        with above, contextlib.suppress(FileExistsError):  # another gate was faster
             os.mkdir(os.path.basename(path), 0o700, dir_fd=above.fd)
         pinned = SecurePath.at(path, owners, follow=follow)
     try:
@@ -153,20 +153,20 @@ def directory(path: str, owners: Collection[int] | None = None, *, missing: int 
         raise
 
 
-def makeable(path: str, owners: Collection[int] | None = None, *, missing: int) -> None:
-    """Raise as `directory` would, and make nothing."""
+def require_directory(path: str, owners: Collection[int] | None = None, *, missing: int) -> None:
+    """Raise as `directory` would, but make nothing."""
     try:
         directory(path, owners).close()
     except FileNotFoundError:
         if not missing:
             raise
-        makeable(os.path.dirname(path), owners, missing=missing - 1)
+        require_directory(os.path.dirname(path), owners, missing=missing - 1)
 
 
-def content(path: str, most: int) -> bytes:
-    """Return what is in a regular file that only root and the gate's user can change; raise InsecurePath or OSError.
+def read_file(path: str, most: int) -> bytes:
+    """Return the content of a regular file that only root and the gate's user can change.
 
-    A FIFO, a device, and a file that does not end within `most` bytes are refused without waiting.
+    Raise InsecurePath, at once, for a FIFO, a device or a file of more than `most` bytes; else OSError as open(2) does.
     """
     with SecurePath.at(path) as pinned:
         if pinned.require(stat.S_IFREG).status.st_size > most:

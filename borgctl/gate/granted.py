@@ -19,13 +19,13 @@ from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate import transport
 from borgctl.gate.invocation import Invocation, accept, brief
-from borgctl.gate.outcome import RunResult
 from borgctl.gate.run import Runner
+from borgctl.gate.run_result import RunResult
 from borgctl.gate.stdio import ProtocolFds
 from borgctl.gate.window import Window
 from borgctl.policy.decide import Decision
 from borgctl.policy.model import Policy
-from borgctl.process.spawn import Wall
+from borgctl.process.spawn import Confinement
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 from borgctl.state import borg_version, former_hostnames, passphrase, pins, requirements, run_locks
@@ -83,7 +83,7 @@ def _run(
         wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version), decision.devices)
         words = command_line.build(decision, policy.borg)
         renamed = _renamed(policy, base, hostname)
-        accept(invocation, _told(decision, words, env) | {"sandbox": held.told if held else "off"} | renamed)
+        accept(invocation, _told(decision, words, env) | {"sandbox": held.record if held else "off"} | renamed)
         where = (directory, connection, policy.passphrase, policy.limits, invocation.output)
         with invocation.warned_files() as files:
             heard = BorgLog(decision.command, files.add)
@@ -168,10 +168,10 @@ def _renamed(policy: Policy, base: StateDir, hostname: str) -> dict[str, Any]:
     return {"renamed": list(former)} if former else {}
 
 
-def _wall(held: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Wall:
+def _wall(held: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Confinement:
     """Return what holds borg; `places`: to write, to read, to list, devices."""
     rules = held.rules(policy.borg, relay.__file__, *places) if held else ()
-    return plan.wall(held, rules, policy.limits.memory)
+    return plan.confinement(held, rules, policy.limits.memory)
 
 
 def _connected(

@@ -20,7 +20,7 @@ from borgctl.gate.child_streams import Stream, start
 from borgctl.gate.output import Output
 from borgctl.gate.supervise import Watch
 from borgctl.process import leftovers
-from borgctl.process.leftovers import Remains
+from borgctl.process.leftovers import Leftovers
 
 HOOK_ENDING = ((0.0, signal.SIGTERM), (10.0, signal.SIGKILL))
 _MOST_NAMED = 20  # processes of one hook
@@ -58,7 +58,7 @@ class Hooks:
             self.notes.append(f"{title}: not run: {why}")
             self.output.say(f"hook {hook[0]!r}: {why}" if self.disclosed else "a hook cannot be run")
             return False
-        began, left = time.monotonic(), list[Remains]()
+        began, left = time.monotonic(), list[Leftovers]()
         status = self.watch.run(
             child, streams, HOOK_ENDING, seconds=self.seconds, at_end=lambda hook: left.append(leftovers.end(hook.pid))
         )
@@ -72,12 +72,12 @@ class Hooks:
             self.output.say(f"{name} ended with status {status}{late}")
         return status == 0 and self.watch.stopped is None
 
-    def _tell(self, title: str, name: str, left: Remains) -> None:
+    def _tell(self, title: str, name: str, left: Leftovers) -> None:
         """Say what a hook had left in its session."""
-        if left.met:
-            number = "1 process" if len(left.met) == 1 else f"{len(left.met)} processes"
+        if left.processes:
+            number = "1 process" if len(left.processes) == 1 else f"{len(left.processes)} processes"
             became = "not all could be ended" if left.alive else "ended"
-            self.notes.append(f"{title}: left running in its session, {became}: {_named(left.met)}")
+            self.notes.append(f"{title}: left running in its session, {became}: {_named(left.processes)}")
             self.output.say(f"{name} left {number} running in its session; {became}")
 
 

@@ -12,8 +12,8 @@ from borgctl.audit.log import Log
 from borgctl.audit.warned_files import WarnedFiles
 from borgctl.data_class import dataclass, field
 from borgctl.errors import BorgctlError
-from borgctl.gate.outcome import RunResult, by_gate
 from borgctl.gate.output import Output
+from borgctl.gate.run_result import RunResult, by_gate
 from borgctl.policy import locations
 from borgctl.values import Head
 from borgctl.wire import frames
@@ -65,7 +65,7 @@ def end(invocation: Invocation, ending: RunResult) -> int:
     head = invocation.log.append({"type": "exit", "run": invocation.run, **brief(invocation), **told, **more})
     counted = {"skipped_mounts": len(ending.skipped) or None, "warnings": dict(ending.warnings) or None}
     counted |= ending.pruned.counts if ending.pruned else {}
-    said = {**told, **counted, "audit": invocation.log.told(head, invocation.seen)}
+    said = {**told, **counted, "audit": invocation.log.for_server(head, invocation.seen)}
     invocation.output.event(frames.EXIT, **{key: value for key, value in said.items() if value is not None})
     return ending.code
 
@@ -77,7 +77,7 @@ def refuse(invocation: Invocation, error: BorgctlError) -> int:
     record = {**kind, "run": invocation.run, **invocation.known, "reason": error.reason.code, "detail": error.detail}
     log, audit = invocation.log or Log.fallback(locations.default_log()), None
     try:
-        audit = log.told(log.append({**record, "code": ending.code}), invocation.seen)
+        audit = log.for_server(log.append({**record, "code": ending.code}), invocation.seen)
     except BorgctlError as failure:
         invocation.output.say(f"this refusal could not be recorded: {failure.reason.code}")
     detail = f"{error.detail}; " if invocation.local else ""

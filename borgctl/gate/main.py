@@ -22,8 +22,8 @@ from borgctl.audit.log import Log
 from borgctl.errors import BorgctlError
 from borgctl.gate import stdio
 from borgctl.gate.invocation import Invocation, end, refuse
-from borgctl.gate.outcome import RunResult
 from borgctl.gate.output import Output
+from borgctl.gate.run_result import RunResult
 from borgctl.gate.stdio import ProtocolFds
 from borgctl.policy import decide, load, locations, sent_environment
 from borgctl.policy.judge import Facts

@@ -113,7 +113,7 @@ class Output:
 
 def _listed(text: str) -> list[str]:
     """Return a line of borg's list of files as it writes it without JSON; nothing for any other line."""
-    value = json_lines.named(text, "type", "file_status")
+    value = json_lines.read(text, "type", "file_status")
     return [] if value is None else [f"{value.get('status')} {value.get('path')}"]
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from borgctl.borg import relay
 from borgctl.errors import BorgctlError
 from borgctl.gate.transport import Connection
-from borgctl.process import peer_credentials, spawn
+from borgctl.process import peer_credentials, process_tree
 
 _COMPARED = {relay.REPOSITORY: "repository", relay.KEY: "key"}
 
@@ -44,9 +44,9 @@ class RelayListener:
         self._connection = connection
         self._fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._listener: socket.socket | None = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._listener.bind(f"/proc/self/fd/{self._fd}/{relay.DOOR}")
+        self._listener.bind(f"/proc/self/fd/{self._fd}/{relay.SOCKET}")
         # the relay may be another user; no other comes in here, since the directory is ours with mode 0700
-        os.chmod(f"/proc/self/fd/{self._fd}/{relay.DOOR}", 0o666)  # noqa: S103
+        os.chmod(f"/proc/self/fd/{self._fd}/{relay.SOCKET}", 0o666)  # noqa: S103
         self._listener.listen(1)
         self._relay: socket.socket | None = None
 
@@ -98,7 +98,7 @@ class RelayListener:
         assert self._listener is not None
         client, _ = self._listener.accept()
         pid = peer_credentials.read(client).pid
-        if borg not in spawn.ancestors(pid):
+        if borg not in process_tree.ancestors(pid):
             client.close()
             return
         fds = array.array("i", (self._connection.source, self._connection.sink))

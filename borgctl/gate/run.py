@@ -17,22 +17,22 @@ from borgctl.borg.dry_run import DryRun
 from borgctl.borg.log_messages import DAMAGED, BorgLog
 from borgctl.borg.prune_list import Pruning
 from borgctl.borg.termination import BORG_ENDING
-from borgctl.borg.warning_kinds import OTHER, written
+from borgctl.borg.warning_kinds import OTHER, counts_text
 from borgctl.data_class import dataclass, field, replace
 from borgctl.errors import BorgctlError
 from borgctl.fs import free_space
 from borgctl.gate.child_streams import Stream, start
 from borgctl.gate.hooks import Hooks
-from borgctl.gate.outcome import RunResult, by_gate, instead
+from borgctl.gate.outcome import verdict
 from borgctl.gate.output import Output
 from borgctl.gate.relay_listener import RelayListener
+from borgctl.gate.run_result import RunResult, by_gate, instead
 from borgctl.gate.supervise import Watch
 from borgctl.gate.transport import Connection
-from borgctl.gate.verdict import verdict
 from borgctl.policy.locations import home
 from borgctl.policy.model import Limits, Passphrase
-from borgctl.process import open_files, priority, spawn
-from borgctl.process.named_pipes import Waiting
+from borgctl.process import open_files, priority, process_tree, spawn
+from borgctl.process.named_pipes import PipeWatch
 from borgctl.state import passphrase, source_paths
 from borgctl.state.skipped_mounts import file_systems
 
@@ -58,7 +58,7 @@ class Runner:
     limits: Limits
     output: Output
     agree: Callable[[bytes, bytes], bool]
-    wall: spawn.Wall
+    wall: spawn.Confinement
     log: BorgLog
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
     _obtained: bytes | None = None  # the passphrase, once it was
@@ -73,7 +73,7 @@ class Runner:
             with Watch(self.output, self.limits.runtime, hangup) as watch:
                 return self._run(watch)
         finally:
-            spawn.kill_descendants()
+            process_tree.kill_descendants()
 
     def _run(self, watch: Watch) -> RunResult:
         hooks = Hooks(watch, self.output, self.limits.hook, self.launch.disclosed, self._keep)
@@ -88,13 +88,13 @@ class Runner:
         try:
             if not hooks.run("before", self.launch.before, self._hook_environment()):
                 return by_gate(watch.stopped or "hook-failed")
-            with spawn.none_left():
+            with process_tree.killing_descendants():
                 return self._borg(watch)
         except BorgctlError as error:
             self.output.say(f"{error.reason.code}: {error.hint}")
             return by_gate(error.reason.code, error.detail)
         except Exception as error:  # `after` has to run whatever happens, and not beside a borg that lives
-            spawn.kill_descendants()
+            process_tree.kill_descendants()
             return by_gate("internal", f"{type(error).__name__}: {error}")
 
     def _hook_environment(self, outcome: str = "") -> dict[str, str]:
@@ -113,11 +113,11 @@ class Runner:
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
         relay_listener = RelayListener(self.directory, self.connection, self.agree)
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
-        env = environment.carried(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
+        env = environment.with_transport(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
-            wall = spawn.Wall(self._last_act, self.wall.kinds)
+            wall = spawn.Confinement(self._last_act, self.wall.kinds)
             child, streams = start(self.output, "borg", self.words, env, self._disclose, fds, wall, _NO_MEMORY)
-        except spawn.Unprepared as error:
+        except spawn.SetupError as error:
             relay_listener.close()
             raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
         except OSError as error:
@@ -127,7 +127,7 @@ class Runner:
             for fd in fds.values():
                 os.close(fd)
         skipped = file_systems(self.launch)  # what the hooks have mounted, too
-        waiting = Waiting(lambda: (child.pid, *spawn.descendants(child.pid)), _SECONDS_AT_A_PIPE)
+        waiting = PipeWatch(lambda: (child.pid, *process_tree.descendants(child.pid)), _SECONDS_AT_A_PIPE)
         look = partial(self._look, waiting) if self.launch.devices else lambda: None
         status = watch.run(child, streams, BORG_ENDING, relay_listener, before_end=self._note_reading, look=look)
         if status != 0:
@@ -137,9 +137,9 @@ class Runner:
         short = any(stream.lines.met for stream in streams)
         reason = self.log.reason(status)
         ending = verdict(status, relay_listener, watch.stopped, short=short, reason=reason, dry=self.launch.dry)
-        found = tuple(self.log.found) if ending.reason == DAMAGED else ()
+        found = tuple(self.log.errors) if ending.reason == DAMAGED else ()
         if self.log.warnings and not self.output.json:
-            self.output.say(f"borg's warnings: {written(self.log.warnings)}")
+            self.output.say(f"borg's warnings: {counts_text(self.log.warnings)}")
         detail = f"{self.env['BORG_BASE_DIR']!r}: {os.strerror(errno.ENOSPC)}" if ending.reason == "no-space" else None
         ending = replace(ending, detail=ending.detail or detail)
         reading = self._reading if watch.stopped else None
@@ -158,9 +158,9 @@ class Runner:
         told = f"the repository has no archive named {names!r}"
         return replace(instead(ending, "nothing-matched"), pruned=pruning, detail=told)
 
-    def _look(self, waiting: Waiting) -> str | None:
+    def _look(self, waiting: PipeWatch) -> str | None:
         """Return why borg has to end: it waits at a pipe, whose name is kept for our own log."""
-        self._reading = waiting.look()
+        self._reading = waiting.check()
         return "pipe-without-writer" if self._reading else None
 
     def _note_reading(self) -> None:
@@ -168,12 +168,12 @@ class Runner:
         if self._reading:
             return
         apart = (self.env["BORG_BASE_DIR"], self.directory)
-        self._reading = open_files.reading(spawn.descendants(), apart)
+        self._reading = open_files.reading(process_tree.descendants(), apart)
 
     def _last_act(self) -> None:
         """What borg's process does to itself before it is borg."""
         priority.lower(self.limits.nice, self.limits.ionice)
-        self.wall.lay()
+        self.wall.apply()
 
     def _keep(self, source: str, streams: Sequence[Stream]) -> None:
         secret = passphrase.known(self.secret, self._obtained)

@@ -15,7 +15,7 @@ from borgctl.errors import BorgctlError
 from borgctl.fs import secure_path
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy.decide import require_directly_in
-from borgctl.process import peer_credentials, spawn
+from borgctl.process import peer_credentials, process_tree
 from borgctl.values import SocketPath
 
 _SSHD = ("sshd", "sshd-session")  # the latter since OpenSSH 9.8
@@ -62,7 +62,7 @@ def pin(path: SocketPath, directory: str) -> int:
 
 def _owners() -> frozenset[int]:
     """Return who may own socket and directory: root, we, and the users of our ancestors (sshd's, under sudo)."""
-    above = spawn.ancestors(os.getpid())
+    above = process_tree.ancestors(os.getpid())
     found = {0, os.geteuid()}
     for pid in above:
         with contextlib.suppress(OSError):
@@ -135,7 +135,7 @@ def connect(pinned: int) -> Connection:
         raise BorgctlError("transport-failed", f"the announced socket: {error.strerror}") from None
     finally:
         os.close(pinned)
-    if pid not in spawn.ancestors(os.getpid()) or _name(pid) not in _SSHD:
+    if pid not in process_tree.ancestors(os.getpid()) or _name(pid) not in _SSHD:
         client.close()
         raise BorgctlError("socket-refused", f"the announced socket is served by process {pid}, not by our own sshd")
     fd = client.detach()

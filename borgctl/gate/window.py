@@ -20,12 +20,12 @@ from borgctl.borg import relay
 from borgctl.borg.command import WindowGrant
 from borgctl.data_class import dataclass, field
 from borgctl.errors import BorgctlError
-from borgctl.gate.outcome import RunResult, by_gate
+from borgctl.gate.outcome import verdict
 from borgctl.gate.output import Output
 from borgctl.gate.relay_listener import RelayListener
+from borgctl.gate.run_result import RunResult, by_gate
 from borgctl.gate.supervise import Watch
 from borgctl.gate.transport import Connection
-from borgctl.gate.verdict import verdict
 from borgctl.process import peer_credentials
 from borgctl.process.peer_credentials import PeerCredentials
 from borgctl.state import pins, run_locks, window_protocol

@@ -17,7 +17,7 @@ from borgctl.policy.judge import Facts, judge
 from borgctl.policy.model import Policy
 from borgctl.policy.sent_environment import SentVariables
 from borgctl.values import SocketPath
-from borgctl.wire import request
+from borgctl.wire import request_parser
 from borgctl.wire.request import Request
 
 
@@ -37,7 +37,7 @@ def announced_socket(policy: Policy, command: bytes | None, sent: SentVariables)
     """
     if "socket" not in policy.transports:
         return None
-    path = request.announced_socket(command, sent_environment.carriers(policy, sent))
+    path = request_parser.announced_socket(command, sent_environment.carriers(policy, sent))
     if path is not None:
         require_directly_in(path, policy.socket_directory)
     return path
@@ -58,7 +58,7 @@ def decide(
 ) -> Decision:
     """Return what is granted, or raise BorgctlError; `on_parsed` gets the request as soon as it is parsed."""
     announced = announced_socket(policy, command, sent)
-    parsed = request.parse(command, sent_environment.carriers(policy, sent))
+    parsed = request_parser.parse(command, sent_environment.carriers(policy, sent))
     on_parsed(parsed)
     if announced is not None and parsed.options.socket not in (None, announced):
         raise BorgctlError("conflicting-values", f"two sockets are named: {announced} and {parsed.options.socket}")

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from borgctl.borg.options import ACCEPTABLE, SETTABLE
+from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.policy import jobs as policy_jobs

@@ -9,10 +9,10 @@ everything else. `explain` uses the same functions on variables given by hand.
 import os
 from collections.abc import Iterable, Mapping
 
-from borgctl.borg.options import ACCEPTABLE
+from borgctl.borg.variables import ACCEPTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.model import Policy
-from borgctl.wire.request import CARRIERS
+from borgctl.wire.request_parser import CARRIERS
 
 SentVariables = Mapping[bytes, bytes]
 

@@ -1,7 +1,7 @@
-"""One loop for all that is waited for: descriptors, the ends of processes, signals, moments of the monotonic clock.
+"""Wait for several events in one loop: descriptors, ends of processes, signals, times of the monotonic clock.
 
-It does not know what any of them is about. One loop can carry several sessions side by side: each registers what it
-waits for, and forgets it again. Nothing is shared between two loops.
+It does not know what any of them means. One loop can carry several sessions side by side: each registers its own
+events, and forgets them again. Two loops share nothing.
 
     loop = EventLoop()
     loop.watch(pipe, lambda: take(loop.read(pipe)))
@@ -23,22 +23,22 @@ from typing import Self
 
 Act = Callable[[], object]
 _CHUNK = 1 << 16  # bytes
-_LONGEST = 3600.0  # seconds of one wait: poll(2) counts milliseconds in an int
+_LONGEST = 3600.0  # seconds of one wait: poll(2) takes milliseconds as an int
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
 
 class Timer:
-    """A moment, and what is done then, once."""
+    """A time, and the call to make then, once."""
 
     def __init__(self, due: float, act: Act) -> None:
         self.due, self.act = due, act
 
 
 class EventLoop:
-    """What is waited for, and what to do then.
+    """The registered events, and the call for each.
 
-    In one turn, descriptors come before timers, and in the order in which they were first watched. Each act happens
-    only while it is still registered, so an act may forget, cancel or replace any other of the same turn.
+    In one turn, descriptors come before timers, in the order in which they were first watched. Each call is made only
+    while it is still registered, so a call may forget, cancel or replace any other of the same turn.
     """
 
     def __init__(self) -> None:
@@ -47,10 +47,10 @@ class EventLoop:
         self._timers: set[Timer] = set()
 
     def watch(self, fd: int, act: Act, events: int = select.POLLIN, gone: Act | None = None) -> None:
-        """Call `act` whenever one of these events (poll(2)) is there; what was said of `fd` before no longer counts.
+        """Call `act` at each of these events (poll(2)) of `fd`; this replaces any earlier watch of it.
 
-        An error or a hang-up comes whatever `events` says. It calls `gone`, once, as `fd` is forgotten first; without
-        `gone` it calls `act`, so that a reader finds the end of the file.
+        An error or a hang-up is always an event. It calls `gone`, once, as `fd` is forgotten first; without `gone` it
+        calls `act`, so that a reader reaches the end of the file.
         """
         self._poll.register(fd, events)
         self._watches[fd] = (act, gone)
@@ -65,7 +65,7 @@ class EventLoop:
         self.watch(fd, first, events)
 
     def forget(self, *fds: int) -> None:
-        """Stop watching descriptors, before they are closed; those that are not watched are no error."""
+        """Stop watching descriptors, before they are closed; ignore those that are not watched."""
         for fd in fds:
             if self._watches.pop(fd, None) is not None:
                 self._poll.unregister(fd)
@@ -75,20 +75,20 @@ class EventLoop:
         return fd in self._watches
 
     def read(self, fd: int) -> bytes:
-        """Read what is there, at most 64 KiB; b"" is the end, after which `fd` is no longer watched."""
+        """Read available data, at most 64 KiB; b"" is the end, after which `fd` is no longer watched."""
         data = os.read(fd, _CHUNK)
         if not data:
             self.forget(fd)
         return data
 
     def after(self, seconds: float, act: Act) -> Timer:
-        """Call `act` once, so many seconds from now; `math.inf` is never."""
+        """Call `act` once, `seconds` from now; `math.inf` is never."""
         timer = Timer(time.monotonic() + seconds, act)
         self._timers.add(timer)
         return timer
 
     def cancel(self, *timers: Timer | None) -> None:
-        """Let timers not happen; None, and those that have happened, are no error."""
+        """Cancel timers; ignore None and those that have expired."""
         self._timers.difference_update(timers)
 
     def clear(self) -> None:
@@ -97,16 +97,16 @@ class EventLoop:
         self._timers.clear()
 
     def turn(self, until: float | None = None) -> None:
-        """Wait for something to happen, but not beyond the moment `until`, and act on all that has."""
+        """Wait for an event, at most until the time `until`, and make all calls that are due."""
         moments = [timer.due for timer in self._timers] + ([] if until is None else [until])
         seconds = min(max(0.0, min(moments, default=math.inf) - time.monotonic()), _LONGEST)
         events = self._poll.poll(seconds * 1000)
         for (fd, event), watch in zip(events, [self._watches[fd] for fd, _ in events], strict=True):
             if self._watches.get(fd) is not watch:
-                continue  # forgotten since, or the number is another file's by now
+                continue  # forgotten meanwhile, or the number now belongs to another file
             act, gone = watch
             if event & select.POLLNVAL or (gone and event & _GONE):
-                self.forget(fd)  # else it would be told again and again
+                self.forget(fd)  # else poll would report it again and again
             (gone if gone and event & _GONE else act)()
         now = time.monotonic()
         for timer in sorted((timer for timer in self._timers if timer.due <= now), key=lambda timer: timer.due):
@@ -116,9 +116,9 @@ class EventLoop:
 
 
 class Termination:
-    """The signals that end a process, one after the other, each so many seconds after the one before.
+    """Send a process the signals that end it: `steps` are seconds after the signal before, and the number.
 
-    One that was late, as we were stopped, leaves the next its whole time. `first` is called at the beginning.
+    If a signal is late, as we were stopped, the next one still waits its full time. `first` is called at the beginning.
     """
 
     def __init__(
@@ -133,14 +133,14 @@ class Termination:
         self._begun = False
 
     def begin(self) -> None:
-        """Begin, if that was not done before."""
+        """Begin, unless that was done before."""
         if not self._begun:
             self._begun = True
             self._first()
             self._next()
 
     def cancel(self) -> None:
-        """Send nothing more: the process has ended."""
+        """Send no more signals: the process has ended."""
         self._begun = True
         self._steps.clear()
         self._loop.cancel(self._timer)
@@ -156,11 +156,11 @@ class Termination:
 
 
 class Signals:
-    """Signals that end nothing while this is entered, but are noted, and make `fd` readable.
+    """Within the block, note these signals and make `fd` readable, instead of ending the process.
 
-    They are not blocked then, whatever our starter has blocked; one of `keep_ignored` that it ignored stays ignored
-    (nohup). The kernel may give a signal to another thread, and then no wait of ours is interrupted: it is the
-    descriptor that wakes the loop (signal.set_wakeup_fd). To be entered in the main thread.
+    They are unblocked, whatever our parent has blocked. A signal of `keep_ignored` that our parent ignored stays
+    ignored (nohup). The kernel may deliver a signal to another thread, which interrupts no wait of ours: so the
+    descriptor wakes the loop (signal.set_wakeup_fd). Enter it in the main thread.
 
         with Signals(SIGTERM, SIGHUP) as signals: loop.watch(signals.fd, lambda: note(signals.take()))
     """
@@ -187,7 +187,7 @@ class Signals:
         os.close(self._writer)
 
     def take(self) -> list[int]:
-        """Return those that have come since the last call; `received` holds all of them."""
+        """Return the signals since the last call; `received` holds all of them."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.fd, _CHUNK)
         taken, self._taken = self._taken, len(self.received)

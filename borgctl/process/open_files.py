@@ -1,10 +1,9 @@
-"""Which file a program is at: the one that it has open for reading, as proc(5) shows it.
+"""Find the file that a program is reading: the one that it has open for that, as proc(5) shows it.
 
-For a person who asks why a run did not come to an end: a sparse file of terabytes, a device, a file system that no
-longer answers. Only names of descriptors are read, never a file, so that what hangs does not hang us. It does not know
-borg.
+It tells an admin why a run did not end: a sparse file of terabytes, a device, a file system that no longer answers. It
+looks at names of descriptors only, never at a file, which could hang us as well. It does not know borg.
 
-    reading([pid], apart=["/var/lib/borgctl/web1"]) == "/home/alice/disk.img"
+    reading([pid], ignored=["/var/lib/borgctl/web1"]) == "/home/alice/disk.img"
 """
 
 import os
@@ -14,25 +13,25 @@ _MOST = 4096  # descriptors of one process
 _NO_DATA = ("/dev/null", "/dev/urandom", "/dev/random", "/proc/", "/sys/")
 
 
-def reading(pids: Iterable[int], apart: Sequence[str]) -> str | None:
-    """Return the file that one of the processes reads, else the deepest directory; None where there is none.
+def reading(pids: Iterable[int], ignored: Sequence[str]) -> str | None:
+    """Return the file that one of the processes reads, else the deepest directory, else None.
 
-    What lies in one of the directories `apart` is the program's own, and no answer.
+    Files below the directories `ignored` are the program's own and do not count.
     """
     files: list[str] = []
     directories: list[str] = []
     for pid in pids:
         for path, directory in _opened(pid):
-            if path.startswith("/") and not path.startswith((*_NO_DATA, *(f"{place}/" for place in apart))):
+            if path.startswith("/") and not path.startswith((*_NO_DATA, *(f"{place}/" for place in ignored))):
                 (directories if directory else files).append(path)
     return files[-1] if files else max(directories, key=lambda path: path.count("/"), default=None)
 
 
 def _opened(pid: int) -> Iterable[tuple[str, bool]]:
-    """Yield what a process has open only to read, in the order of its descriptors, and whether it is a directory."""
+    """Yield the paths that a process has open only to read, by descriptor, and whether each is a directory."""
     try:
         numbers = sorted(map(int, os.listdir(f"/proc/{pid}/fd")))[:_MOST]
-    except (OSError, ValueError):  # it has gone, or we may not look
+    except (OSError, ValueError):  # it has ended, or the kernel forbids a look
         return
     for number in numbers:
         try:

@@ -1,6 +1,6 @@
-"""A process that ends when its parent does, however that one dies (prctl(2), PR_SET_PDEATHSIG).
+"""End a process when its parent ends, however that happens (prctl(2), PR_SET_PDEATHSIG).
 
-To become another user undoes it, and so does a set-user-ID program; a fork does not pass it on.
+A change of user undoes it, and so does a set-user-ID program; a fork does not inherit it. It knows no program.
 
     parent = os.getpid(); Popen(…, preexec_fn=lambda: end_with(parent))
 """
@@ -14,19 +14,19 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def request_signal(number: int = signal.SIGTERM) -> None:
-    """Have the kernel send this process a signal when its parent dies; raise OSError.
+    """Let the kernel send this process a signal when its parent ends; raise OSError.
 
-    A parent that has died before is not told of: whoever calls this looks afterwards.
+    It does not report a parent that has ended before: the caller checks that afterwards.
     """
     if _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl PR_SET_PDEATHSIG")
 
 
 def end_with(parent: int, number: int = signal.SIGTERM) -> None:
-    """Tie this process, a child of `parent` between fork(2) and execve(2), to it; end at once where that cannot be."""
+    """Let this child end with `parent`, between fork(2) and execve(2); end at once where that is impossible."""
     try:
         request_signal(number)
     except OSError:
         os._exit(127)
-    if os.getppid() != parent:  # it has died meanwhile
+    if os.getppid() != parent:  # it has ended meanwhile
         os._exit(127)

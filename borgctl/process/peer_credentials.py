@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket, as the kernel says (unix(7), SO_PEERCRED), whatever the peer says.
+"""Read from the kernel who is at the other end of a Unix socket (unix(7), SO_PEERCRED). It trusts no peer.
 
 read(connection).pid
 """
@@ -7,11 +7,11 @@ import socket
 import struct
 from typing import NamedTuple
 
-_UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t; the latter two have no sign
+_UCRED = struct.Struct("iII")  # pid_t, uid_t, gid_t; the latter two are unsigned
 
 
 class PeerCredentials(NamedTuple):
-    """The process that connected, or that listens, and the user and group that it had then."""
+    """The process that connected or listens, and its user and group at that time."""
 
     pid: int
     uid: int
@@ -19,6 +19,6 @@ class PeerCredentials(NamedTuple):
 
 
 def read(connection: socket.socket) -> PeerCredentials:
-    """Return who is at the other end; raise OSError."""
+    """Return the credentials of the other end; raise OSError."""
     data = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     return PeerCredentials(*_UCRED.unpack(data))

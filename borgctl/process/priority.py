@@ -1,4 +1,9 @@
-"""A lower priority for borg: nice(2) and ioprio_set(2), so that a backup does not slow down what it backs up."""
+"""Lower borg's priority by nice(2) and ioprio_set(2), so that a backup does not slow down its host.
+
+It knows the system calls, not when to use them.
+
+    lower(10, "idle")
+"""
 
 import ctypes
 import os

@@ -1,8 +1,9 @@
-"""Landlock: rules of the kernel's that a process lays on itself and on all that it starts, for good (landlock(7)).
+"""Restrict a process, and all that it starts, to some files and rights, for good (landlock(7)).
 
-It knows the system calls and which rights came with which ABI; not who is held, nor why. Standard library only.
+It knows the system calls, and which rights came with which ABI; not which process it restricts, nor why. Standard
+library only.
 
-    lock = Ruleset(abi()); lock.allow("/usr/lib", READ); lock.allow("/run/x", WRITE); lock.restrict()
+    rules = Ruleset(abi()); rules.allow("/usr/lib", READ); rules.allow("/run/x", WRITE); rules.restrict()
 """
 
 import contextlib
@@ -12,9 +13,9 @@ import os
 import stat
 import struct
 
-NEWEST = 7  # the newest ABI whose rights are handled here; a newer kernel keeps to it
+NEWEST = 7  # the newest ABI whose rights are known here; a newer kernel supports it
 LIST, READ, WRITE, EXECUTE = "list", "read", "write", "execute"
-DEVICE = "device"  # to read, where it is a block device
+DEVICE = "device"  # to read a block device
 
 # The same numbers on every architecture (linux/landlock.h, asm-generic/unistd.h).
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -27,7 +28,7 @@ _ALL_OF_ABI_1 = (1 << 13) - 1
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 _TCP = 1 << 0 | 1 << 1  # BIND_TCP, CONNECT_TCP
 _SCOPES = 1 << 0 | 1 << 1  # abstract unix sockets, signals
-# What each ABI brought, and the bits that it added to what may be forbidden in the file system.
+# What each ABI can forbid in addition, and the file-system bits that it added.
 _SINCE = (
     (2, "rename between directories", _REFER),
     (3, "truncate", _TRUNCATE),
@@ -42,12 +43,12 @@ _RIGHTS = {
     EXECUTE: _EXECUTE | _READ_FILE,
     DEVICE: _READ_FILE,
 }
-_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV  # the others are rights to a directory
+_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV  # the others are rights of directories
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def abi() -> int:
-    """Return the kernel's Landlock ABI (at most NEWEST), 0 where it has none or does not let us."""
+    """Return the kernel's Landlock ABI (at most NEWEST), 0 where it has none or refuses it to us."""
     version = int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION))
     return min(max(version, 0), NEWEST)
 
@@ -58,7 +59,7 @@ def lacking(version: int) -> tuple[str, ...]:
 
 
 class Ruleset:
-    """Rules that forbid all that is not allowed, among what ABI `version` (1 or more) can forbid. Raises OSError."""
+    """Rules that forbid all that ABI `version` (1 or more) can forbid, except what is allowed. Raises OSError."""
 
     def __init__(self, version: int) -> None:
         self._handled = _ALL_OF_ABI_1
@@ -70,7 +71,7 @@ class Ruleset:
         self._fd = _call(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), 0)
 
     def allow(self, path: str, what: str) -> None:
-        """Allow a right for what is at this path now, and for all below; what is missing needs no rule."""
+        """Allow a right for what is at this path now, and for all below; skip a missing path."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:
@@ -84,7 +85,7 @@ class Ruleset:
                 os.close(fd)
 
     def restrict(self) -> None:
-        """Lay the rules on this process, which then can never again gain rights by execve(2) (no_new_privs)."""
+        """Apply the rules to this process; it can then never again gain rights by execve(2) (no_new_privs)."""
         if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl PR_SET_NO_NEW_PRIVS")
         _call(_RESTRICT_SELF, self._fd, 0)

@@ -1,8 +1,8 @@
-"""Who a process is: another user with one capability and no way to more (credentials(7), capabilities(7)).
+"""Change a process to another user with one capability and no way to more (credentials(7), capabilities(7)).
 
-It knows system calls, not who is to become whom. All but `account` is for a child that is about to exec.
+It knows system calls, not which process becomes which user. All functions but `account` are for a child before exec.
 
-    become(Account(990, 990))        # from root: reads every file, and nothing else that is root's
+    become(Account(990, 990))        # from root: may read every file, and has no other right of root
 """
 
 import ctypes
@@ -22,7 +22,7 @@ _PR_SET_KEEPCAPS, _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 8, 23, 24
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 38, 47, 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _MOST_FILES = 1024
-# Of all that the user runs at once, threads too: a run has five, so two hundred have room, and a fork bomb has not.
+# All processes and threads of the user at once: a run has five, so two hundred runs fit, and a fork bomb does not.
 _MOST_PROCESSES = 1024
 _KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219}  # the C library has no wrapper
 _JOIN_SESSION_KEYRING = 1
@@ -31,32 +31,32 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user and his group, by number; never root."""
+    """A user and their group, by number; never root."""
 
     uid: int
     gid: int
 
 
 def account(text: str) -> Account:
-    """Return the account that a name or a number means; raise BadValue for root and for a name that is not here.
+    """Return the account of a user name or number; raise BadValue for root and for an unknown name.
 
     A number needs no entry in the password database; its group is then the same number.
     """
     try:
-        found = pwd.getpwuid(int(text)) if re.fullmatch(r"[0-9]{1,10}", text) else pwd.getpwnam(text)
+        entry = pwd.getpwuid(int(text)) if re.fullmatch(r"[0-9]{1,10}", text) else pwd.getpwnam(text)
     except (KeyError, OverflowError):
         if not re.fullmatch(r"[0-9]{1,9}", text):
             raise BadValue(f"no user {text!r} on this machine") from None
         result = Account(int(text), int(text))
     else:
-        result = Account(found.pw_uid, found.pw_gid)
+        result = Account(entry.pw_uid, entry.pw_gid)
     if result.uid == 0:
         raise BadValue(f"user {text!r} is root")
     return result
 
 
 def limit() -> None:
-    """No core dumps, which would hold keys, and not more open files than borg needs."""
+    """Forbid core dumps, which would contain keys, and more open files than borg needs."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
@@ -71,9 +71,9 @@ def limit_memory(size: int) -> None:
 
 
 def leave_keyring() -> None:
-    """Have a session keyring of our own, empty, instead of our parent's (keyrings(7)); raise OSError where that fails.
+    """Join a new, empty session keyring instead of our parent's (keyrings(7)); raise OSError where that fails.
 
-    A kernel without keyrings has none to keep from anybody; one that refuses the call (in containers) refuses borg's.
+    A kernel without keyrings has nothing to hide; one that refuses the call (in containers) refuses borg's as well.
     """
     number = _KEYCTL.get(os.uname().machine)
     if number is None or _libc.syscall(number, _JOIN_SESSION_KEYRING, None) >= 0:
@@ -83,12 +83,12 @@ def leave_keyring() -> None:
 
 
 def become(account: Account) -> None:
-    """Turn from root into another user who may read every file, for good; raise OSError where a step fails."""
+    """Change from root to another user who may read every file, for good; raise OSError where a step fails."""
     _prctl(_PR_SET_KEEPCAPS, 1)
     for capability in range(_LAST_CAP + 1):
         if capability != _CAP_DAC_READ_SEARCH and _libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
             _prctl(_PR_CAPBSET_DROP, capability)
-    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)  # which is for whom we become: root has none
+    _, hard = resource.getrlimit(resource.RLIMIT_NPROC)  # it applies to the new user: root has no such limit
     most = _MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, _MOST_PROCESSES)
     resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     os.setgroups([])

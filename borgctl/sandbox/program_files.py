@@ -1,6 +1,6 @@
-"""What has to be there to start a program: its file, a script's interpreter, their ELF loaders, and their libraries.
+"""Find the files that a program needs to start: its own, a script's interpreter, their ELF loaders and libraries.
 
-It reads the files that execve(2) would read, by their real paths. It does not know who starts them, nor why.
+It reads the files that execve(2) would read, by their real paths. It does not know who starts the program, nor why.
 
     needed("/usr/bin/borg").files == ("/usr/bin/borg", "/usr/bin/python3.11", "/usr/lib/x86_64-linux-gnu/ld-…")
 """
@@ -23,33 +23,33 @@ _LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64"
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """`files` must be executable, `libraries` readable with all below them; real paths."""
+    """Real paths: `files` must be executable, `libraries` readable with all below."""
 
     files: tuple[str, ...]
     libraries: tuple[str, ...]
 
 
 def needed(program: str) -> Needed:
-    """Return what this program needs: an ELF file, or a script of Python's. Raise BadValue for another, or OSError."""
+    """Return what a program needs, an ELF file or a Python script; raise BadValue for any other, or OSError."""
     script = os.path.realpath(program)
     head = _head(script)
     if not head.startswith(b"#!"):
         return Needed((script, *_loader(script)), _LIBRARIES)
-    named = _interpreter(program, head)
-    interpreter = os.path.realpath(named)
-    environment = os.path.dirname(os.path.dirname(named))  # a virtual environment's root, if it is one
+    name = _interpreter(program, head)
+    interpreter = os.path.realpath(name)
+    environment = os.path.dirname(os.path.dirname(name))  # a virtual environment's root, if it is one
     own = (environment,) if os.path.exists(f"{environment}/pyvenv.cfg") else ()
     return Needed((script, interpreter, *_loader(interpreter)), (*_LIBRARIES, *own, *_prefix(interpreter)))
 
 
 def python(interpreter: str) -> Needed:
-    """Return what this Python needs to run a script that imports its standard library only."""
+    """Return what this Python needs for a script that imports only the standard library."""
     real = os.path.realpath(interpreter)
     return Needed((real, *_loader(real)), (*_LIBRARIES, *_prefix(real)))
 
 
 def _prefix(interpreter: str) -> tuple[str, ...]:
-    """Return where a Python that was built elsewhere keeps its library; '/usr' has none of its own."""
+    """Return the library directory of a Python with its own prefix; below '/usr' there is no other."""
     library = f"{os.path.dirname(os.path.dirname(interpreter))}/lib"
     return () if library in _LIBRARIES else (library,)
 
@@ -58,11 +58,9 @@ def _interpreter(program: str, head: bytes) -> str:
     line = head[2:].split(b"\n", 1)[0].decode("utf-8", "surrogateescape").strip(" \t")
     name = line.split(" ", 1)[0].split("\t", 1)[0]
     if os.path.basename(name) == "env":
-        raise BadValue(
-            f"{program!r} leaves to {line!r} which Python it is: write that one's path, like #!/usr/bin/python3"
-        )
+        raise BadValue(f"{program!r} lets {line!r} choose its Python: write the path of one, like #!/usr/bin/python3")
     if not name.startswith("/") or not _PYTHON.fullmatch(os.path.basename(name)):
-        what = f"{program!r} is a script of {name!r}, and what that starts cannot be told"
+        what = f"{program!r} is a script of {name!r}, and what that starts is unknown"
         raise BadValue(f"{what}: name borg itself with 'borg:', and its variables with 'environment: {{set: …}}'")
     return name
 
@@ -103,7 +101,7 @@ def _text(path: str, offset: int, length: int) -> str:
 
 
 def _head(path: str) -> bytes:
-    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)  # a FIFO would keep us waiting
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)  # a FIFO must not block us
     with os.fdopen(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise BadValue(f"{path!r} is not a regular file")

@@ -1,9 +1,9 @@
-"""System calls that a process may no longer make (seccomp(2)): what borg and its relay never need.
+"""Forbid the system calls that borg and its relay never need (seccomp(2)).
 
-Landlock forbids files, and bind(2) and connect(2) of TCP; no other socket, no executing of what has no name, no look
-into another process, no keyring. It knows system calls, not who is held.
+Landlock forbids files, and bind(2) and connect(2) of TCP. It does not forbid other sockets, programs without a file,
+access to other processes, or keyrings. This module knows system calls, not which process it restricts.
 
-    forbid()        # for good; lays no_new_privs, too
+    forbid()        # for good; sets no_new_privs, too
 """
 
 import ctypes
@@ -14,17 +14,17 @@ import struct
 _PR_SET_NO_NEW_PRIVS, _PR_GET_SECCOMP, _PR_SET_SECCOMP, _MODE_FILTER = 38, 21, 22, 2
 _ALLOW, _REFUSE, _MISSING = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
 _X32 = 0x40000000  # x86-64's second table of numbers
-# By machine: AUDIT_ARCH_… (linux/audit.h) and its column in the tables below. Elsewhere Landlock stands alone. A
-# program of another machine's than ours (32 bits beside 64) would have other numbers: it can do nothing at all.
+# By machine: AUDIT_ARCH_… (linux/audit.h) and its column in the tables below. Other machines have Landlock only. A
+# program for another architecture (32 bits beside 64) has other numbers, so every call of it is refused.
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
 _SOCKET, _SOCKETPAIR, _CLONE, _CLONE3 = (41, 198), (53, 199), (56, 220), (435, 435)
-# Name: number on x86-64 (syscall_64.tbl), and in the table that the younger machines share (asm-generic/unistd.h).
+# Name: number on x86-64 (syscall_64.tbl), and in the table that newer machines share (asm-generic/unistd.h).
 REFUSED = {
-    # sockets of its own, past any filter
+    # opens sockets past any filter
     "io_uring_setup": (425, 425),
     "io_uring_enter": (426, 426),
     "io_uring_register": (427, 427),
-    # keys of the user's or of root's, which outlive the run
+    # the user's or root's keys, which outlive the run
     "add_key": (248, 217),
     "request_key": (249, 218),
     "keyctl": (250, 219),
@@ -35,15 +35,15 @@ REFUSED = {
     "kcmp": (312, 272),
     "process_madvise": (440, 440),
     "pidfd_getfd": (438, 438),
-    # programs that no file system has
+    # programs without a file
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
     "execveat": (322, 281),
-    # what others do with files
+    # watches what others do with files
     "inotify_init1": (294, 26),
     "fanotify_init": (300, 262),
     "fanotify_mark": (301, 263),
-    # files by number and not by path: CAP_DAC_READ_SEARCH is the right to that
+    # files by number and not by path: CAP_DAC_READ_SEARCH permits that
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
     # objects that outlive a process: System V's and POSIX queues
@@ -60,7 +60,7 @@ REFUSED = {
     "msgctl": (71, 187),
     "mq_open": (240, 180),
     "mq_unlink": (241, 181),
-    # namespaces and mounts: in a user namespace of its own a process has every right there, and the kernel more to lose
+    # namespaces and mounts: in its own user namespace a process has every right, and reaches more of the kernel
     "unshare": (272, 97),
     "setns": (308, 268),
     "mount": (165, 40),
@@ -75,7 +75,7 @@ REFUSED = {
     "fspick": (433, 433),
     "mount_setattr": (442, 442),
     "open_tree_attr": (467, 467),
-    # parts of the kernel that are for administrators and debuggers
+    # kernel interfaces for administrators and debuggers
     "userfaultfd": (323, 282),
     "bpf": (321, 280),
     "perf_event_open": (298, 241),
@@ -95,17 +95,17 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def known() -> bool:
-    """Tell whether this machine's system calls are known here, and its kernel has such filters."""
+def available() -> bool:
+    """Tell whether this machine's system calls are known here, and its kernel supports filters."""
     return _machine() is not None and _libc.prctl(_PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
 def forbid() -> None:
-    """Lay the filter on this process and all that it starts, if it is known; raise OSError where that fails."""
+    """Apply the filter to this process and all that it starts, if it is available; raise OSError where that fails."""
     if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl PR_SET_NO_NEW_PRIVS")
     machine = _machine()
-    if machine is None or not known():
+    if machine is None or not available():
         return
     steps = program(*machine)
     code = b"".join(struct.pack("=HBBI", *step) for step in steps)
@@ -114,7 +114,7 @@ def forbid() -> None:
 
 
 def program(architecture: int, column: int) -> list[Step]:
-    """Return the filter: code, how far to jump where it holds, and where it does not, operand."""
+    """Return the filter: code, jump length if true, jump length if false, operand."""
     numbers = [*(both[column] for both in REFUSED.values()), *(() if column else _ONLY_ON_X86_64.values())]
     lines = [
         ("", _LOAD, "", "", _ARCHITECTURE),
@@ -124,7 +124,7 @@ def program(architecture: int, column: int) -> list[Step]:
         *(("", _EQUAL, "refuse", "", number) for number in numbers),
         ("", _EQUAL, "missing", "", _CLONE3[column]),  # its flags are in memory; the C library then takes clone
         ("", _EQUAL, "socket", "", _SOCKET[column]),
-        ("", _EQUAL, "socket", "", _SOCKETPAIR[column]),  # it makes two of any kind before it says that it cannot
+        ("", _EQUAL, "socket", "", _SOCKETPAIR[column]),  # it makes two of any kind before it fails
         ("", _EQUAL, "clone", "allow", _CLONE[column]),
         ("socket", _LOAD, "", "", _FIRST),
         ("", _EQUAL, "allow", "refuse", _UNIX),

@@ -17,6 +17,7 @@ from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy.model import Policy
 from borgctl.process import spawn
+from borgctl.process.capture import capture
 from borgctl.sandbox import plan
 from borgctl.sandbox.plan import Sandbox
 from borgctl.state import run_locks
@@ -44,7 +45,7 @@ def known(base: StateDir, borg: str) -> Version | None:
         return None
 
 
-def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Wall) -> Version:
+def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Confinement) -> Version:
     """Return the version of the borg at this path, asking it only when the file has changed.
 
     Raise BorgctlError where it is missing, could be somebody else's, fails, or is of a series that we do not know.
@@ -57,7 +58,7 @@ def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Wall) ->
         status, answer, said = _start(borg, env, wall)
     except InsecurePath as error:
         raise BorgctlError("borg-unsafe", str(error)) from None
-    except spawn.Unprepared as error:
+    except spawn.SetupError as error:
         raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
     except OSError as error:
         raise BorgctlError("borg-missing", f"{borg!r}: {error.strerror}") from None
@@ -75,17 +76,17 @@ def asked(policy: Policy, held: Sandbox | None, base: StateDir, run: str) -> Ver
     with run_locks.run_directory(base, run, *plan.owner(held)) as directory:
         env = environment.borg_environment(base.borg, f"{directory}/tmp", base.host_id())
         rules = held.rules(policy.borg, relay.__file__, (base.borg, f"{directory}/tmp")) if held else ()
-        return version(base, policy.borg, env, plan.wall(held, rules, policy.limits.memory))
+        return version(base, policy.borg, env, plan.confinement(held, rules, policy.limits.memory))
 
 
-def _start(borg: str, env: dict[str, str], wall: spawn.Wall) -> tuple[int, str, str]:
+def _start(borg: str, env: dict[str, str], wall: spawn.Confinement) -> tuple[int, str, str]:
     """Return its status, what it printed, and the end of what it said on stderr."""
     # what does not fit into this pipe is lost, and keeps nobody waiting
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     said = b""
     try:
-        status, answer = spawn.capture(
-            [borg, "--version"], env, most=200, seconds=60, stderr=write_end, before_exec=wall.lay, kinds=wall.kinds
+        status, answer = capture(
+            [borg, "--version"], env, most=200, seconds=60, stderr=write_end, before_exec=wall.apply, kinds=wall.kinds
         )
         with contextlib.suppress(BlockingIOError):
             said = os.read(read_end, 1 << 16)

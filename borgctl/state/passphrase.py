@@ -8,7 +8,7 @@ from borgctl.errors import BorgctlError
 from borgctl.fs import trusted_code
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy.model import Passphrase
-from borgctl.process import spawn
+from borgctl.process.capture import capture
 
 _LONGEST = 4096  # bytes: less than a pipe holds, so that writing never waits
 _SECONDS = 60.0
@@ -61,7 +61,7 @@ def _from_file(path: str) -> bytes:
 
 def _from_program(argv: tuple[str, ...], env: dict[str, str]) -> bytes:
     trusted_code.require_words(argv)
-    status, output = spawn.capture(argv, env, most=_LONGEST, seconds=_SECONDS)
+    status, output = capture(argv, env, most=_LONGEST, seconds=_SECONDS)
     if status != 0:
         raise InsecurePath(f"{argv[0]!r} ended with status {status}")
     return output

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from borgctl.borg import cache_lock
 from borgctl.errors import BorgctlError
-from borgctl.fs.free_space import unwritten
+from borgctl.fs.free_space import write_error
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
@@ -35,7 +35,7 @@ def pin(base: StateDir, kind: str, repository: RepositoryPath) -> str | None:
     known = base.content(name)
     if known is not None and not re.fullmatch(r"[0-9a-f]{64}", known):
         damaged = ValueError("damaged: expected 64 hexadecimal digits")
-        raise unwritten("base-unusable", f"{base.path}/{name}", damaged)
+        raise write_error("base-unusable", f"{base.path}/{name}", damaged)
     return known
 
 

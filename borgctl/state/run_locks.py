@@ -17,8 +17,8 @@ from collections.abc import Iterator
 
 from borgctl.errors import BorgctlError
 from borgctl.fs import atomic
-from borgctl.fs.free_space import unwritten
-from borgctl.fs.remove_tree import clear
+from borgctl.fs.free_space import write_error
+from borgctl.fs.remove_tree import remove_tree
 from borgctl.state.pins import pinned_name
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
@@ -63,7 +63,7 @@ def run_directory(base: StateDir, run: str, uid: int, gid: int) -> Iterator[str]
             os.mkdir(f"{path}/tmp", 0o700)
             os.chown(f"{path}/tmp", uid, gid)
         except OSError as error:
-            raise unwritten("base-unusable", base.path, error) from None
+            raise write_error("base-unusable", base.path, error) from None
         yield path
     finally:
         _forget(base, run, lock)
@@ -107,7 +107,7 @@ def _forget_old(base: StateDir, name: str) -> None:
 
 
 def _forget(base: StateDir, run: str, lock: int | None) -> None:
-    clear(base.fd, f"runs/{run}")
+    remove_tree(base.fd, f"runs/{run}")
     if lock is not None:
         with contextlib.suppress(FileNotFoundError):  # another gate swept it too
             os.unlink(f"locks/run-{run}", dir_fd=base.fd)
@@ -118,7 +118,7 @@ def _try_lock(base: StateDir, name: str) -> int | None:
     try:
         fd = os.open(name, _OPEN, 0o600, dir_fd=base.fd)
     except OSError as error:
-        raise unwritten("base-unusable", base.path, error) from None
+        raise write_error("base-unusable", base.path, error) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

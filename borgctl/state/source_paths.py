@@ -83,7 +83,7 @@ def require_patterns(files: Iterable[str], *, missing: bool = False) -> None:
     """
     for path in files:
         try:
-            secure_path.content(path, LARGEST)
+            secure_path.read_file(path, LARGEST)
         except FileNotFoundError as error:
             if not missing:
                 raise BorgctlError("patterns-unusable", f"{path!r}: {error.strerror}") from None

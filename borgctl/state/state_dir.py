@@ -18,8 +18,8 @@ from collections.abc import Iterable
 from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 from borgctl.fs import atomic
-from borgctl.fs.chown_tree import foreign_link, hand_back, hand_over
-from borgctl.fs.free_space import unwritten
+from borgctl.fs.chown_tree import chown_tree, foreign_symlink, give_back
+from borgctl.fs.free_space import write_error
 from borgctl.fs.secure_path import InsecurePath, directory
 
 DEEPEST = 3  # directories that are made, as for the log
@@ -42,7 +42,7 @@ class StateDir:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(name, 0o700, dir_fd=fd)
         except (OSError, InsecurePath) as error:
-            raise unwritten("base-unusable", path, error) from None
+            raise write_error("base-unusable", path, error) from None
         return cls(path, fd)
 
     @classmethod
@@ -72,18 +72,18 @@ class StateDir:
         if uid == os.geteuid():
             self.require_own_borg()  # else a borg of ours would follow what another user has left there
         try:
-            hand_over(self.fd, "borg", uid, gid)
-            hand_back(self.fd, "borg")
+            chown_tree(self.fd, "borg", uid, gid)
+            give_back(self.fd, "borg")
         except OSError as error:
-            raise unwritten("base-unusable", self.borg, error) from None
+            raise write_error("base-unusable", self.borg, error) from None
 
     def require_own_borg(self) -> bool:
         """Return whether borg's directory is ours; where it is another user's, raise where that one has set a trap."""
         try:
-            link = foreign_link(self.fd, "borg")
+            link = foreign_symlink(self.fd, "borg")
             own = os.stat("borg", dir_fd=self.fd, follow_symlinks=False).st_uid == os.geteuid()
         except OSError as error:
-            raise unwritten("base-unusable", self.borg, error) from None
+            raise write_error("base-unusable", self.borg, error) from None
         if link is not None:
             raise BorgctlError("base-unusable", f"{self.path}/{link} is a symlink that borg's user has made")
         return own
@@ -123,11 +123,11 @@ class StateDir:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise unwritten("base-unusable", f"{self.path}/{name}", error) from None
+            raise write_error("base-unusable", f"{self.path}/{name}", error) from None
 
     def replace(self, name: str, text: str) -> None:
         """Write a file whole, on disk when this returns: a reader sees the old text or the new."""
         try:
             atomic.replace(name, text.encode("ascii"), at=self.fd)
         except OSError as error:
-            raise unwritten("base-unusable", f"{self.path}/{name}", error) from None
+            raise write_error("base-unusable", f"{self.path}/{name}", error) from None

@@ -1,8 +1,8 @@
-"""The arithmetic of the audit log's chain, which both sides do: the client keeps the records, the server one link.
+"""Compute the links of the audit log's chain, on both sides: the client keeps the records, the server one link.
 
-Of each record only the SHA-256 of its body leaves the client. Who holds one link and is told the digests of all records
-since computes the next link without having to believe anybody; RFC 9162 does the like with a tree. Nothing here knows a
-line, a file or a peer.
+Of each record only the SHA-256 of its body leaves the client. Whoever has one link and the digests of all later records
+computes the newest link, and need trust nobody. RFC 9162 does the same with a tree. This module knows no line, file or
+peer.
 
     >>> digests = ("a" * 64, "b" * 64)
     >>> first = Head(1, joined(START, digests[0]))
@@ -16,8 +16,8 @@ from functools import reduce
 
 from borgctl.values import Head
 
-VERSION = 2  # of the chain, in records and on the wire; 1 was chained by whole lines, and proved nothing to a server
-START = "0" * 64  # stands before a log's very first record
+VERSION = 2  # of the chain, in records and on the wire; version 1 chained whole lines, and proved nothing to a server
+START = "0" * 64  # the link before a log's very first record
 MOST = 4096  # digests in one answer: 272 KiB of a line that may have 1 MiB
 
 
@@ -27,7 +27,7 @@ def joined(link: str, digest: str) -> str:
 
 
 def follows(old: Head, digests: Sequence[str], new: Head) -> bool:
-    """Tell whether exactly these digests lead from one record to the other."""
+    """Tell whether exactly these digests lead from the old head to the new one."""
     if new.sequence != old.sequence + len(digests):
         return False
     return reduce(joined, digests, old.digest) == new.digest

@@ -1,4 +1,4 @@
-"""The audit log: one line a record, whole or not at all, in nobody else's hands."""
+"""The audit log: one line a record, complete or not at all, and writable by nobody else."""
 
 import errno
 import fcntl
@@ -93,11 +93,11 @@ def test_the_head_is_that_of_the_record_that_was_written(path):
 
 
 def test_no_digest_tells_by_trial_what_is_in_a_record(path, monkeypatch):
-    """A server knows the run's id and nearly the time; what an admin said in a window is not for it to guess."""
+    """A server knows the run's id and roughly the time; it must not be able to guess an admin's command in a window."""
     monkeypatch.setattr(audit_record, "stamp", lambda _: "2026-11-23T04:05:06.789Z")
     log = opened(path)
     first = log.append({"type": "window", "argv": ["list"]})
-    told = log.told(log.append({"type": "window", "argv": ["list"]}), first)
+    told = log.for_server(log.append({"type": "window", "argv": ["list"]}), first)
     salts = [json.loads(line)["salt"] for line in path.read_bytes().splitlines()]
     assert all(re.fullmatch(r"[0-9a-f]{32}", salt) for salt in salts) and len(set(salts)) == 2
     assert not any(salt in json.dumps(told) for salt in salts)
@@ -106,7 +106,7 @@ def test_no_digest_tells_by_trial_what_is_in_a_record(path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["sequence", "chain", "previous"])
 def test_a_record_in_which_its_place_stands_twice_is_none(path, name):
-    """JSON takes the last of two; what a person is shown must be what was chained."""
+    """JSON takes the last of two keys; what people see must be what was chained."""
     appended(path, {"type": "x"})
     line = path.read_bytes().rstrip()
     assert link(line) is not None
@@ -115,7 +115,7 @@ def test_a_record_in_which_its_place_stands_twice_is_none(path, name):
 
 
 def test_a_record_is_on_disk_before_its_head_is_told(path, monkeypatch):
-    """In this order: its bytes, fsync(2) of the log, of its directory where the name is new, and then the tally."""
+    """In this order: its bytes, fsync(2) of the log, of its directory where the name is new, and then the head file."""
     done, write, fsync, pwrite = [], os.write, os.fsync, os.pwrite
 
     def kind(fd):
@@ -155,7 +155,7 @@ def test_the_log_is_made_private_with_its_directories(tmp_path):
 
 
 def test_a_record_is_on_disk_before_append_returns(path, monkeypatch):
-    """What a machine that loses its power keeps: as much of the log as was there at the last fsync(2), and its name."""
+    """After a power cut the log has what was there at the last fsync(2), and its name."""
     synced, fsync = {}, os.fsync
 
     def noted(fd):
@@ -321,8 +321,8 @@ def test_who_asks_too_often_is_refused_and_nobody_else(path):
 
 
 def answers(log, head, *heads):
-    """Return what the log says of each of these heads, now that it ends with `head`."""
-    return [log.told(head, one)["continues"] for one in heads]
+    """Return whether the log, which ends with `head`, holds each of these heads."""
+    return [log.for_server(head, one)["continues"] for one in heads]
 
 
 def test_the_log_holds_what_it_wrote_and_nothing_else(path):
@@ -365,7 +365,7 @@ def test_the_digests_lead_from_every_record_to_the_head(path, form):
         subprocess.run(["/bin/gzip", f"{path}.1"], check=True)
     heads += [log.append({"type": "x", "n": number}) for number in range(2)]
     for seen in heads:
-        told = log.told(heads[-1], seen)
+        told = log.for_server(heads[-1], seen)
         assert (told["sequence"], told["head"], told["continues"], told["behind"]) == (9, heads[-1].digest, True, 0)
         assert len(told["digests"]) == 9 - seen.sequence and follows(seen, told["digests"], heads[-1])
     log.close()
@@ -377,7 +377,7 @@ def test_of_very_many_records_the_first_are_told_and_how_many_are_left(path, mon
     heads = [log.append({"type": "x", "n": number}) for number in range(8)]
     seen, lengths = heads[0], []
     while seen != heads[-1]:
-        told = log.told(heads[-1], seen)
+        told = log.for_server(heads[-1], seen)
         reached = Head(told["sequence"], told["head"])
         assert follows(seen, told["digests"], reached) and told["behind"] == 8 - reached.sequence
         seen = reached
@@ -389,7 +389,7 @@ def test_of_very_many_records_the_first_are_told_and_how_many_are_left(path, mon
 def test_a_record_that_another_gate_writes_meanwhile_is_left_for_the_next_answer(path):
     log = opened(path)
     seen, head, _ = (log.append({"type": "x"}) for _ in range(3))
-    told = log.told(head, seen)
+    told = log.for_server(head, seen)
     assert (told["sequence"], told["head"], told["behind"]) == (2, head.digest, 0)
     assert follows(seen, told["digests"], head)
     log.close()
@@ -398,8 +398,8 @@ def test_a_record_that_another_gate_writes_meanwhile_is_left_for_the_next_answer
 def test_without_a_question_the_head_is_told_and_no_digests(path):
     log = opened(path)
     head = log.append({"type": "x"})
-    assert log.told(head, None) == {"sequence": 1, "head": head.digest, "continues": None, "chain": 2}
-    assert log.told(None, head) is None
+    assert log.for_server(head, None) == {"sequence": 1, "head": head.digest, "continues": None, "chain": 2}
+    assert log.for_server(None, head) is None
     log.close()
 
 
@@ -409,16 +409,16 @@ def test_where_a_record_is_missing_or_was_changed_nothing_leads_there(path, numb
     heads = [log.append({"type": "x", "n": count}) for count in range(1, 5)]
     found = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*found[: number - 1], *found[number:]]))
-    told = log.told(heads[-1], heads[0])
+    told = log.for_server(heads[-1], heads[0])
     assert told["continues"] is True and "digests" not in told
     found[number - 1] = found[number - 1].replace(b'"n": %d' % number, b'"n": 7')
     path.write_bytes(b"".join(found))
-    assert not follows(heads[0], log.told(heads[-1], heads[0])["digests"], heads[-1])
+    assert not follows(heads[0], log.for_server(heads[-1], heads[0])["digests"], heads[-1])
     log.close()
 
 
 def test_a_log_that_is_rotated_while_it_is_searched_is_searched_again(path, monkeypatch):
-    """Between the look for names and the opening of the first of them, logrotate gives every part another."""
+    """Between the listing of names and the opening of the first, logrotate renames every part."""
     log = opened(path)
     heads = [log.append({"type": "x"})]
     os.rename(path, f"{path}.1")
@@ -434,7 +434,7 @@ def test_a_log_that_is_rotated_while_it_is_searched_is_searched_again(path, monk
         return rotation.older(log.above, log.name)
 
     monkeypatch.setattr(lookup, "older", older)
-    assert follows(heads[0], log.told(heads[1], heads[0])["digests"], heads[1])
+    assert follows(heads[0], log.for_server(heads[1], heads[0])["digests"], heads[1])
     log.close()
 
 
@@ -442,7 +442,7 @@ def test_a_log_that_is_rotated_while_it_is_searched_is_searched_again(path, monk
 
 
 def old(path, count):
-    """Write a log as earlier releases did: each record holds the hash of the line before it."""
+    """Write a log as early versions did: each record holds the hash of the line before it."""
     previous, lines, heads = "0" * 64, [], []
     for number in range(1, count + 1):
         line = b'{"time": "2026-11-23T04:05:06.789Z", "sequence": %d, "previous": "%s", "type": "exit"}'
@@ -482,8 +482,8 @@ def test_an_old_head_is_found_and_digests_lead_from_the_last_old_record(path):
     log = opened(path)
     log.append({"type": "a"})
     new = log.append({"type": "b"})
-    assert follows(heads[2], log.told(new, heads[2])["digests"], new)
-    assert log.told(new, heads[1]) == {"sequence": 6, "head": new.digest, "continues": True, "chain": 2}
+    assert follows(heads[2], log.for_server(new, heads[2])["digests"], new)
+    assert log.for_server(new, heads[1]) == {"sequence": 6, "head": new.digest, "continues": True, "chain": 2}
     assert answers(log, new, Head(2, heads[2].digest)) == [False]
     log.close()
 
@@ -549,7 +549,7 @@ def test_a_log_that_others_may_read_works(path, mode):
 
 
 def test_whoever_may_only_read_the_log_cannot_stop_it(path):
-    """flock(2) needs no more than a descriptor for reading."""
+    """flock(2) needs only a descriptor for reading."""
     appended(path, {"type": "x"})
     with path.open() as reader, open(f"{path}.head") as beside:
         fcntl.flock(reader, fcntl.LOCK_EX)
@@ -559,7 +559,7 @@ def test_whoever_may_only_read_the_log_cannot_stop_it(path):
 
 
 def test_the_file_of_the_lock_is_nobody_elses_to_read(path):
-    """Whoever may read it can hold a shared lock on it (fcntl(2)), which keeps every record out."""
+    """Whoever may read it can hold a shared lock on it (fcntl(2)), which blocks every record."""
     appended(path, {"type": "x"})
     os.chmod(f"{path}.head", 0o644)
     appended(path, {"type": "y"})
@@ -594,8 +594,6 @@ def test_an_ordinary_users_usual_directories_are_made_with_the_log(tmp_path):
 WRITER = """
 import sys
 from borgctl.audit.log import Log
-from borgctl.cli.log.read import lines
-from borgctl.cli.log.verify import verify
 log = Log.open(sys.argv[1], syslog=False)
 for number in range(int(sys.argv[3])):
     log.append({"type": "x", "writer": sys.argv[2], "number": number, "pad": "x" * 500})
@@ -603,7 +601,7 @@ for number in range(int(sys.argv[3])):
 
 
 def chained(path):
-    """Return the records of a log and its older parts, after checking that they are one chain."""
+    """Check that a log and its older parts are one chain; return the records."""
     proof = verify([str(path)], [])
     assert proof.check.bad == [], proof.lines
     return [record for line in lines(list(proof.files)) if (record := json.loads(line.text))]
@@ -620,7 +618,7 @@ def test_twenty_writers_at_once_make_one_chain_of_whole_lines(path):
 
 
 def test_a_log_that_is_rotated_while_they_write_is_one_chain(path):
-    """As logrotate renames it, at any moment; the older parts are compressed later (delaycompress)."""
+    """logrotate renames it at any moment; older parts are compressed later (delaycompress)."""
     appended(path, {"type": "first"})
     writers = [programs.started(WRITER, path, number, 60) for number in range(6)]
     number = 0
@@ -761,7 +759,7 @@ def test_a_record_is_found_among_very_many_and_the_work_ends_somewhere(path, mon
     assert answers(log, end, Head(2, "0" * 64)) == [False]
     last = link(line.replace(b'"sequence": 3', b'"sequence": 20000').rstrip())
     assert answers(log, end, last.head) == [True]
-    assert len(log.told(end, heads[0])["digests"]) == log.told(end, heads[0])["sequence"] - 1 == MOST
+    assert len(log.for_server(end, heads[0])["digests"]) == log.for_server(end, heads[0])["sequence"] - 1 == MOST
     monkeypatch.setattr(lookup, "_MOST_BYTES", 1 << 20)
     assert answers(log, end, heads[0], end) == [None, False]
     subprocess.run(["/bin/gzip", "-k", path], check=True)

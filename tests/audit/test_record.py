@@ -1,4 +1,4 @@
-"""A record's line: ASCII, small, masked, and what structlog would have written."""
+"""A record's line is ASCII, small, masked, and the same as structlog's."""
 
 import json
 
@@ -12,7 +12,7 @@ from borgctl.audit import redact
 from borgctl.audit.record import LARGEST, render
 
 SCALARS = st.none() | st.booleans() | st.integers(-(10**20), 10**20) | st.text(max_size=50)
-NAMES = st.text(max_size=5).filter(lambda name: not redact.tells(name))  # of a "pwd" nothing is written
+NAMES = st.text(max_size=5).filter(lambda name: not redact.names_secret(name))  # a "pwd" is masked whole
 RECORDS = st.dictionaries(
     st.text("abcdefgh", min_size=1, max_size=8),
     SCALARS | st.lists(SCALARS, max_size=4) | st.dictionaries(NAMES, SCALARS, max_size=3),

@@ -1,4 +1,4 @@
-"""Masks: what looks like a secret goes, what does not stays, and no text takes long."""
+"""What looks like a secret is masked, all else stays, and no text takes long."""
 
 import json
 import time
@@ -76,7 +76,7 @@ def test_a_word_after_a_telling_option_and_a_value_of_a_telling_key_are_masked()
     ],
 )
 def test_no_word_that_was_asked_for_or_run_is_hidden(field, word):
-    """A peer must not be able to keep out of the log what it asks for."""
+    """A peer must not be able to hide its request from the log."""
     assert json.loads(render({"type": "accept", field: ["borg", word, "after"]}))[field] == ["borg", word, "after"]
     assert json.loads(render({"type": "refuse", field: f"borg create {word} /etc"}))[field].endswith(f" {word} /etc")
 

@@ -1,4 +1,4 @@
-"""Older parts of a log: found by name, and left out where another user could have put one there."""
+"""Older parts of a log are found by name, and ignored where another user could have put them there."""
 
 import os
 
@@ -13,7 +13,7 @@ NAME = "audit.jsonl"
 
 @pytest.fixture
 def parts(tmp_path):
-    """Parts of a log as logrotate(8) leaves them, the last one the newest."""
+    """Make parts of a log as logrotate(8) leaves them, the newest last."""
     for age, name in enumerate((f"{NAME}.1", f"{NAME}-20261123", "audit-20261124.jsonl.gz")):
         (tmp_path / name).write_text("x")
         (tmp_path / name).chmod(0o640)
@@ -48,6 +48,6 @@ def test_a_part_that_is_left_out_keeps_no_run_from_its_record(parts):
     parts.chmod(0o700)
     log = Log.open(str(parts / NAME), syslog=False)
     head = log.append({"type": "accept"})
-    assert head is not None and log.told(head, head)["continues"] is True
-    assert log.told(head, Head(7, "0" * 64))["continues"] is False
+    assert head is not None and log.for_server(head, head)["continues"] is True
+    assert log.for_server(head, Head(7, "0" * 64))["continues"] is False
     log.close()

@@ -1,4 +1,4 @@
-"""The list of files that borg warned of: beside the log, with its rights, bounded, and nothing depends on it."""
+"""The list of files that borg warned about: beside the log, with its mode, bounded, and nothing depends on it."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""borg's lock of its cache: what a killed borg has left is cleared, and nothing else."""
+"""The lock that a killed borg left on its cache is removed, and nothing else."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What a decision says of itself."""
+"""The properties of a decision."""
 
 from borgctl.borg.command import BorgCommand
 from borgctl.values import RepositoryPath, SourcePath

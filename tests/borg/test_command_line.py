@@ -1,4 +1,4 @@
-"""argv: judged by borg's own parsers, 1.4.5 and 1.2.4."""
+"""borg's own parsers, 1.4.5 and 1.2.4, read our argv as we mean it."""
 
 import json
 import random
@@ -19,7 +19,7 @@ MANY = 1200
 
 @pytest.fixture(scope="module")
 def many():
-    """A few thousand launches, each time the same."""
+    """A few thousand commands, each time the same."""
     dice = random.Random(20261123)
     return [draws.launch(dice) for _ in range(MANY)]
 
@@ -29,7 +29,7 @@ def known_to(series, launch):
 
 
 def existing(launch, file):
-    """Return the launch with a file that is there in place of each that borg opens while it parses."""
+    """Return the command with an existing file in place of each file that borg opens while it parses."""
     files = ("exclude-from", "patterns-from")
     options = tuple((name, file if name in files else value) for name, value in launch.options)
     return BorgCommand(**{name: getattr(launch, name) for name in BorgCommand.__slots__} | {"options": options})
@@ -50,7 +50,7 @@ OURS = {
 
 
 def meant(launch):
-    """Return how borg must read the launch, from the launch alone."""
+    """Return how borg must read the command, from the command alone."""
     path, archive = str(launch.repository), launch.archive and str(launch.archive)
     location = {"proto": "ssh", "user": None, "host": "borgctl", "port": None, "path": path, "archive": archive}
     return launch.command, location, [str(path) for path in launch.paths]
@@ -84,7 +84,7 @@ def test_borg_itself_reads_each_launch_as_it_was_meant(request, many, which, tmp
 
 
 def readable(name, value):
-    """Tell whether borg can make sense of an admin's own pattern, roughly: of a style, an action that it knows."""
+    """Tell roughly whether borg understands an admin's own pattern: whether it knows its style and action."""
     if name == "exclude":
         return not (len(value) > 2 and value[2] == ":" and value[:2].isalnum()) or value[:2] in ("fm", "sh", "pp", "pf")
     return name != "pattern" or (value[0] in "+-!Rr" and len(value) > 2)

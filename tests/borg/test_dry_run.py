@@ -1,4 +1,4 @@
-"""A dry run's list, counted."""
+"""The list of a dry run is counted."""
 
 import json
 

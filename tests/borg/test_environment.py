@@ -1,4 +1,4 @@
-"""The environment of borg and of hooks: what is in it, what a policy may choose, and that nothing else gets in."""
+"""The environment of borg and of hooks: what it holds, what a policy may set, and that nothing else gets in."""
 
 import shlex
 
@@ -35,12 +35,12 @@ def test_a_chosen_variable_stands_before_the_usual_one():
 
 @given(st.lists(st.text(st.characters(blacklist_characters="\0"), min_size=1), min_size=1))
 def test_borg_splits_the_relay_into_the_words_that_were_meant(words):
-    assert shlex.split(environment.carried({}, words, None)["BORG_RSH"]) == words
+    assert shlex.split(environment.with_transport({}, words, None)["BORG_RSH"]) == words
 
 
 def test_the_passphrase_is_a_number_of_a_descriptor():
-    assert environment.carried({"A": "b"}, ["r"], 3) == {"A": "b", "BORG_RSH": "r", "BORG_PASSPHRASE_FD": "3"}
-    assert "BORG_PASSPHRASE_FD" not in environment.carried({}, ["r"], None)
+    assert environment.with_transport({"A": "b"}, ["r"], 3) == {"A": "b", "BORG_RSH": "r", "BORG_PASSPHRASE_FD": "3"}
+    assert "BORG_PASSPHRASE_FD" not in environment.with_transport({}, ["r"], None)
 
 
 def test_a_hook_learns_its_job_and_the_outcome_and_nothing_of_borg():

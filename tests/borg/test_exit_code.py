@@ -1,4 +1,4 @@
-"""What borg's exit status means; borg's own tables are the judge."""
+"""The meaning of borg's exit status, compared with borg's own tables."""
 
 import json
 import subprocess

@@ -1,12 +1,12 @@
-"""Lines of borg's --log-json: an object of the name that is wanted, or nothing."""
+"""A line of borg's --log-json is an object of the wanted name, or nothing."""
 
 import pytest
 
-from borgctl.borg.json_lines import named
+from borgctl.borg.json_lines import read
 
 
 def test_an_object_of_this_name_is_read():
-    assert named('{"type": "file_status", "status": "A"}', "type", "file_status") == {
+    assert read('{"type": "file_status", "status": "A"}', "type", "file_status") == {
         "type": "file_status",
         "status": "A",
     }
@@ -28,4 +28,4 @@ def test_an_object_of_this_name_is_read():
     ids=lambda line: line[:20],
 )
 def test_any_other_line_is_none(line):
-    assert named(line, "type", "file_status") is None
+    assert read(line, "type", "file_status") is None

@@ -1,4 +1,4 @@
-"""What leaves where the policy says `disclose: counts`: real samples of borg's messages, and no name in any of them."""
+"""With `disclose: counts` no name leaves: real samples of borg's messages."""
 
 import json
 import re
@@ -77,7 +77,7 @@ def test_what_is_not_an_object_stays_here(stream, line):
 
 
 def test_a_name_without_a_slash_stays_here_as_well():
-    """What is taken away by the list of keys, and not by the look at what is in a value."""
+    """These are removed by the list of keys, not by a check of their values."""
     for value in STDERR:
         kept = counts("stderr", json.dumps(value).replace("/", "-")) or ""
         assert "secret" not in kept, value
@@ -87,7 +87,7 @@ def test_a_name_without_a_slash_stays_here_as_well():
 
 
 def test_a_path_under_a_key_of_the_list_stays_here():
-    """A borg that was taken over chooses its values, too."""
+    """A compromised borg chooses its values, too."""
     path = f"/{SECRET}"
     for key in log_filter._RESULT:
         for value in (path, [path], {"name": path}, [{"id": [path]}]):
@@ -135,7 +135,7 @@ print(json.dumps(sorted(found)))
 
 
 def written_in(borg):
-    """Return what this borg says in words that all stand in its source: (level, text)."""
+    """Return the messages of this borg whose whole text stands in its source: (level, text)."""
     done = subprocess.run([borg.python, "-c", FIXED], capture_output=True, text=True, check=True, timeout=60)
     return [(level, text) for level, text in json.loads(done.stdout) if "%" not in text]
 

@@ -1,4 +1,4 @@
-"""borg's log, heard: real lines of both borgs, and a server's words that count for nothing."""
+"""Real log lines of both borgs, and a server's messages, which prove nothing."""
 
 import json
 
@@ -89,5 +89,5 @@ def test_damage_is_what_check_says_or_what_borg_broke_off_for(command, lines, st
 def test_the_first_errors_are_kept_and_no_more():
     trace = message("Traceback (most recent call last):\n  File …", "ERROR")
     log, _ = heard("check", trace, *(message(f"{number} {'x' * 1000}", "ERROR") for number in range(1000)))
-    assert [line[:2] for line in log.found] == ["0 ", "1 ", "2 ", "3 ", "4 "]
-    assert max(map(len, log.found)) == 300
+    assert [line[:2] for line in log.errors] == ["0 ", "1 ", "2 ", "3 ", "4 "]
+    assert max(map(len, log.errors)) == 300

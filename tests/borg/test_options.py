@@ -1,4 +1,4 @@
-"""borg's words: those that we know exist in both borgs as we believe, and none is of a class that must not be."""
+"""The options that we know exist in both borgs as we believe, and none is of a forbidden class."""
 
 import contextlib
 import json
@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from stage import SUPPORT
 
 from borgctl.borg import forbidden
-from borgctl.borg.options import ACCEPTABLE, COMMANDS, FLAG, SETTABLE, Kind
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FLAG, Kind
+from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 from borgctl.errors import BadValue
 
 ORACLE = str(SUPPORT / "borg_oracle.py")
@@ -131,14 +133,14 @@ def test_a_passphrase_or_a_program_cannot_come_in_as_a_variable():
 
 
 @pytest.mark.parametrize("word", sorted(forbidden.OPTIONS))
-def test_an_option_of_the_floor_is_in_no_vocabulary(word):
+def test_a_forbidden_option_is_in_no_command(word):
     assert all(word not in command.options for command in COMMANDS.values())
 
 
 @pytest.mark.parametrize("word", sorted(forbidden.COMMANDS))
-def test_a_command_of_the_floor_is_in_no_vocabulary(word):
+def test_a_forbidden_command_is_no_command(word):
     assert word not in COMMANDS
 
 
-def test_a_common_option_of_a_dangerous_class_is_of_the_floor():
+def test_a_common_option_of_a_dangerous_class_is_forbidden():
     assert set(CLASSES["common"]) <= set(forbidden.OPTIONS)

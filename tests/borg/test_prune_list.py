@@ -1,10 +1,10 @@
-"""What a prune keeps and marks, counted from borg's own lines (of 1.2.4 and 1.4.5)."""
+"""The archives that a prune keeps and marks are counted from borg's own lines (of 1.2.4 and 1.4.5)."""
 
 import json
 
 import pytest
 
-from borgctl.borg.prune_list import Names, Pruning
+from borgctl.borg.prune_list import ArchiveCount, Pruning
 
 MADE = f"Sun, 2026-01-04 00:00:00 [{'d0' * 32}]"
 KEPT = [
@@ -59,7 +59,7 @@ def test_another_line_is_what_is_made_of_it(text):
 
 
 def test_a_record_has_room_for_so_many_names_and_says_how_many_more_there_were():
-    names = Names()
+    names = ArchiveCount()
     for number in range(10_000):
         names.add(f"web1-default-{number:05}")
     assert names.count == 10_000 and len(json.dumps(names.named)) < 3200

@@ -1,4 +1,4 @@
-"""The bytes between borg and the transport: both ways, intact, and an end that waits for nobody."""
+"""The relay moves bytes both ways, intact, and its end waits for nobody."""
 
 import array
 import contextlib
@@ -59,7 +59,7 @@ class Gate:
 
     def __init__(self, room, kind, *, splice=True):
         listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(room / relay.DOOR))
+        listener.bind(str(room / relay.SOCKET))
         listener.listen(1)
         program = [relay.__file__] if splice else ["-c", NO_SPLICE, relay.__file__]
         argv = [sys.executable, "-I", "-S", *program, str(room), "borgctl", "borg", "serve"]
@@ -81,7 +81,7 @@ class Gate:
             os.close(fd)
 
     def shake(self):
-        """Speak the first words of both sides, which the relay looks at; return how many bytes went each way."""
+        """Send the first messages of both sides, which the relay checks; return the number of bytes each way."""
         near, borg = self.process.stdin.fileno(), self.process.stdout.fileno()
         for ask, answer in zip(programs.ASKS, (programs.NEGOTIATED, programs.OPENED + programs.IDENTITY), strict=False):
             os.write(near, ask)
@@ -95,7 +95,7 @@ class Gate:
         return self
 
     def agree(self, kind, data=b"", word=b"y"):
-        """Be shown this and nothing else, and agree."""
+        """Get this value and nothing else from the relay, and agree."""
         assert exactly(self.door.fileno(), relay.SHOWN.size) == shown(kind, data)
         self.door.sendall(word)
 
@@ -109,7 +109,7 @@ class Gate:
             self.to_relay = -1
 
     def counts(self):
-        """Return the counts of both ways, and the relay's word of who is to blame."""
+        """Return the counts of both ways, and note whom the relay blames."""
         sent, received = relay.COUNTS.unpack(self.door.recv(relay.COUNTS.size))
         self.blame = sent & (relay.STRANGE | relay.UNKNOWN)
         return sent & ~self.blame, received
@@ -135,7 +135,7 @@ def gate(request, tmp_path_factory):
 
 
 def writing(fd, data):
-    """Write from a thread, by a descriptor of its own: the other's number may soon be another file's."""
+    """Write from a thread, on a descriptor of its own: the original's number may be reused meanwhile."""
     own = os.dup(fd)
 
     def write():
@@ -273,7 +273,7 @@ def test_what_nobody_asked_for_ends_the_run_and_does_not_reach_borg(gate, words)
 
 
 def test_an_answer_before_its_question_ends_the_run_whatever_it_answers(gate):
-    """borg keeps what comes early, and takes it for the answer when it asks."""
+    """borg keeps an early answer, and takes it for the answer to a later request."""
     os.write(gate.to_relay, answer(3) + answer(4, b"\x01"))
     assert gate.process.wait(60) == 0
     gate.counts()
@@ -303,7 +303,7 @@ def test_the_answers_to_writes_are_short(gate, value):
 
 
 def shows(gate, kind, data, passes, way):
-    """Tell that it's shown, held back as long as nobody agrees, and passes then."""
+    """Check that it is shown, held back until the gate agrees, and then passed on."""
     assert exactly(gate.door.fileno(), relay.SHOWN.size) == shown(kind, data)
     assert not programs.select.select([way], [], [], 0.05)[0]
     gate.door.sendall(b"y")
@@ -418,7 +418,7 @@ def test_what_no_borg_asks_ends_the_run_and_does_not_reach_the_server(gate, word
 
 @pytest.fixture
 def silent(tmp_path_factory):
-    """A relay before the first word."""
+    """A relay before the first message."""
     gate = Gate(tmp_path_factory.mktemp("d"), "pipes")
     yield gate
     gate.close()
@@ -430,7 +430,7 @@ def ask(gate, words):
 
 
 def strange(gate):
-    """Tell that the relay has ended and says that the server was strange."""
+    """Tell whether the relay has ended and blames the server."""
     assert gate.process.wait(60) == 0
     gate.counts()
     return gate.blame == relay.STRANGE
@@ -483,7 +483,7 @@ def test_a_strange_answer_to_open_never_reaches_borg(silent, answer):
 
 
 def test_a_borg_that_speaks_on_before_it_is_answered_hears_no_id_that_was_not_agreed_to(silent):
-    """Or a server could have what it says pass unseen, by an answer that comes in two pieces."""
+    """Otherwise an answer in two pieces could pass unchecked."""
     ask(silent, programs.ASKS[0])
     os.write(silent.to_relay, programs.NEGOTIATED[:2])
     ask(silent, programs.ASKS[1])

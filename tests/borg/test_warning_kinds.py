@@ -1,10 +1,10 @@
-"""Kinds of warnings: borg's own lines of both series, and file names that try to be another warning."""
+"""Kinds of warnings: real lines of both borgs, and file names that imitate another warning."""
 
 import os
 
 import pytest
 
-from borgctl.borg.warning_kinds import kind, written
+from borgctl.borg.warning_kinds import counts_text, kind
 
 # borg 1.2.4's own words, and 1.4.5's names of messages
 TEXTS = [
@@ -58,6 +58,6 @@ def test_no_file_can_be_named_so_that_it_is_of_another_kind(name):
 
 
 def test_counts_are_written_with_those_that_matter_least_first():
-    assert written({"unreadable": 10, "changed": 1, "vanished": 703, "other": 0}) == (
+    assert counts_text({"unreadable": 10, "changed": 1, "vanished": 703, "other": 0}) == (
         "703 vanished, 1 changed, 10 unreadable"
     )

@@ -1,4 +1,4 @@
-"""Ages: what is too long ago, and what is still to come, which may have been long ago too."""
+"""A time is too long ago, or in the future, and then may have been long ago, too."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How both programs write for people."""
+"""Durations, times and folded lines for people."""
 
 from datetime import datetime, timedelta
 

@@ -271,7 +271,7 @@ def test_a_kernel_that_refuses_landlock(client, server, mode):
     assert result.returncode == 0, result.stderr
     user = int(machines.BORG_USER) if ROOT else os.geteuid()
     own = ["pid", "ipc", "net"] if ROOT else []
-    why = "this kernel has no Landlock, or does not let us use it"
+    why = "this kernel has no Landlock, or refuses it to us"
     record = {"landlock": 0, "user": user, "namespaces": own, "lacks": ["files"], "missing": [why]}
     assert client.records("accept")[-1]["sandbox"] == record
 

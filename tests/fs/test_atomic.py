@@ -1,4 +1,4 @@
-"""A file is written whole or not at all, it is on disk with its name, and no draft stays."""
+"""A file is written completely or not at all, is on disk with its name, and leaves no draft."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def told(fd: int) -> str:
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Give the list of what is synced."""
+    """Return the list of what is synced."""
     found: list[str] = []
     fsync = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (found.append(told(fd)), fsync(fd))[1])
@@ -41,7 +41,7 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def held(tmp_path: Path) -> Iterator[int]:
-    """Give a descriptor of the temporary directory."""
+    """Return a descriptor of the temporary directory."""
     fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
     yield fd
     os.close(fd)
@@ -49,7 +49,7 @@ def held(tmp_path: Path) -> Iterator[int]:
 
 @contextmanager
 def writer(path: Path) -> Iterator[subprocess.Popen[str]]:
-    """Hold another process that has drafted a file, and not put it into its place."""
+    """Run another process that has drafted a file, and not yet renamed it."""
     argv = [sys.executable, "-c", HOLDS_A_DRAFT, str(path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "drafted\n"

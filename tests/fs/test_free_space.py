@@ -1,4 +1,4 @@
-"""Room on our own disk: a full one is told from any other trouble, and before a run."""
+"""Free space on our own disk: a full disk is told from other errors, and noticed before a run."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from borgctl.fs import free_space
     ],
 )
 def test_what_could_not_be_written_is_named_with_why(error, code):
-    told = free_space.unwritten("base-unusable", "/var/lib/x", error)
+    told = free_space.write_error("base-unusable", "/var/lib/x", error)
     assert told.reason.code == code and told.detail.startswith("'/var/lib/x': ")
 
 

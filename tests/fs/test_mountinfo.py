@@ -1,4 +1,4 @@
-"""What is mounted where, and what of it a backup with 'one-file-system' stays out of."""
+"""Mounted file systems, and those that a backup with 'one-file-system' does not enter."""
 
 import subprocess
 
@@ -6,7 +6,7 @@ import pytest
 import stage
 
 from borgctl.fs import mountinfo
-from borgctl.fs.mountinfo import of_the_kernel
+from borgctl.fs.mountinfo import kernel_mounts
 from borgctl.policy.model import Job
 from borgctl.state import skipped_mounts
 from borgctl.values import JobName, SourcePath
@@ -25,7 +25,7 @@ USUAL = [
 
 @pytest.fixture
 def kernel(monkeypatch):
-    """Be the kernel: what is mounted."""
+    """Replace the kernel's list of mounts."""
 
     def mount(*mounts):
         rows = [f"{n} {on} {device} / {place} rw shared:1 - {kind} x rw\n" for n, on, device, place, kind in mounts]
@@ -127,9 +127,9 @@ def test_the_kernels_files_in_the_root_of_another_system_are_found(kernel):
     kernel(
         *USUAL, held("/srv/root/proc", "proc"), held("/srv/root/dev", "devtmpfs", "21"), held("/srv/x", "ext4", "22")
     )
-    assert of_the_kernel(["/srv"]) == ("/srv/root/dev", "/srv/root/proc")
-    assert of_the_kernel(["/"]) == ("/srv/root/dev", "/srv/root/proc")
-    assert of_the_kernel(["/etc"]) == ()
+    assert kernel_mounts(["/srv"]) == ("/srv/root/dev", "/srv/root/proc")
+    assert kernel_mounts(["/"]) == ("/srv/root/dev", "/srv/root/proc")
+    assert kernel_mounts(["/etc"]) == ()
 
 
 @pytest.mark.skipif(not stage.ROOT, reason="only root can mount")

@@ -1,10 +1,10 @@
-"""A directory is removed whatever is in it, and nothing else is."""
+"""A directory is removed whatever it holds, and nothing else is."""
 
 import os
 
 import pytest
 
-from borgctl.fs.remove_tree import clear
+from borgctl.fs.remove_tree import remove_tree
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_files_fifos_and_directories_go_and_what_links_lead_to_stays(tmp_path, a
     os.mkfifo(tmp_path / "dead/a/fifo")
     os.symlink(tmp_path / "precious", tmp_path / "dead/a/b/c/link")
     os.symlink(tmp_path / "precious", tmp_path / "dead/link")
-    clear(above, "dead")
+    remove_tree(above, "dead")
     assert os.listdir(tmp_path) == ["precious"]
     assert (tmp_path / "precious/file").read_text() == "x"
 
@@ -36,14 +36,14 @@ def test_directories_deeper_than_any_stack_go(tmp_path, above):
         os.chdir("d")
     os.fchdir(kept)
     os.close(kept)
-    clear(above, "dead")
+    remove_tree(above, "dead")
     assert os.listdir(tmp_path) == ["precious"]
 
 
 def test_a_symlink_a_file_or_nothing_in_its_place_is_left_alone(tmp_path, above):
     os.symlink("precious", tmp_path / "link")
     for name in ("link", "precious/file", "missing"):
-        clear(above, name)
+        remove_tree(above, name)
     assert (tmp_path / "link").is_symlink() and (tmp_path / "precious/file").exists()
 
 
@@ -54,5 +54,5 @@ def test_what_cannot_be_removed_is_given_up(tmp_path, above, monkeypatch):
         raise OSError(1, "no")
 
     monkeypatch.setattr(os, "rmdir", refused)
-    clear(above, "dead")
+    remove_tree(above, "dead")
     assert (tmp_path / "dead/a").is_dir()

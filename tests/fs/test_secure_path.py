@@ -1,4 +1,4 @@
-"""Whose hands is a file in? Each way in which another user could have chosen what is there."""
+"""Each way in which another user could choose what is at a path is refused."""
 
 import contextlib
 import os
@@ -233,7 +233,7 @@ def test_a_fifo_that_somebody_holds_open_and_does_not_fill_is_an_error_and_not_w
 
 
 def test_content_is_that_of_a_small_regular_file_of_ours(room):
-    assert secure_path.content(str(room / "file"), 7) == b"content"
+    assert secure_path.read_file(str(room / "file"), 7) == b"content"
     os.mkfifo(room / "fifo", 0o600)
     os.truncate(room / "file", 1 << 40)
     for path, said in (
@@ -243,16 +243,16 @@ def test_content_is_that_of_a_small_regular_file_of_ours(room):
         (room, "regular"),
     ):
         with pytest.raises(InsecurePath, match=said):
-            secure_path.content(str(path), 7)
+            secure_path.read_file(str(path), 7)
     with pytest.raises((InsecurePath, OSError)):  # a file of the kernel's, which says that it is empty
-        secure_path.content("/proc/kcore", 1 << 20)
+        secure_path.read_file("/proc/kcore", 1 << 20)
 
 
 def test_whether_a_directory_could_be_made_is_told_without_making_it(room):
-    secure_path.makeable(str(room / "a/b"), missing=2)
+    secure_path.require_directory(str(room / "a/b"), missing=2)
     assert not (room / "a").exists()
     with pytest.raises(FileNotFoundError):
-        secure_path.makeable(str(room / "x/y/z"), missing=2)
+        secure_path.require_directory(str(room / "x/y/z"), missing=2)
     (room / "dir").chmod(0o777)
     with pytest.raises(InsecurePath):
-        secure_path.makeable(str(room / "dir/a"), missing=2)
+        secure_path.require_directory(str(room / "dir/a"), missing=2)

@@ -1,4 +1,4 @@
-"""Whose code is started: no other user can change a program, its interpreter, or any module of borg's Python."""
+"""No other user can change a program, its interpreter, or a module of borg's Python without being refused."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ only_root = pytest.mark.skipif(not stage.ROOT, reason="only root gives files awa
 
 @pytest.fixture
 def environment(tmp_path):
-    """A virtual environment in which a borg is installed, with all that may lead a Python elsewhere; its directory."""
+    """Make a virtual environment with a borg, and all that may lead its Python elsewhere; return its directory."""
     top = tmp_path / "venv"
     packages = top / "lib/python3.11/site-packages"
     (packages / "borg/crypto").mkdir(parents=True)

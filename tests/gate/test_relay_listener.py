@@ -51,7 +51,7 @@ door.send(struct.pack("<QQ", 5, 7))
 
 
 def visitor(room, code=VISITOR, *arguments):
-    argv = [sys.executable, "-I", "-S", "-c", code, str(room / relay.DOOR), *arguments]
+    argv = [sys.executable, "-I", "-S", "-c", code, str(room / relay.SOCKET), *arguments]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
 
 
@@ -68,7 +68,7 @@ def test_the_relay_is_let_in_if_it_is_a_descendant_of_borg_once(room, listener):
         assert listener.counts == (5, 7)
         assert listener.fileno() == -1
         with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_UNIX) as second:
-            second.connect(str(room / relay.DOOR))
+            second.connect(str(room / relay.SOCKET))
 
 
 def test_the_listener_stays_shut_for_anybody_else_and_open_for_borg(room, listener):
@@ -162,7 +162,7 @@ def test_the_socket_lies_in_a_directory_with_any_length_of_name(room):
     deep.mkdir(parents=True)
     source, sink = os.pipe()
     listener = RelayListener(str(deep), Connection(source, sink, hangup=True), lambda *_: True)
-    assert stat.S_ISSOCK((deep / relay.DOOR).lstat().st_mode)
+    assert stat.S_ISSOCK((deep / relay.SOCKET).lstat().st_mode)
     listener.close()
     os.close(source)
     os.close(sink)

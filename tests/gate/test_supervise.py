@@ -16,7 +16,7 @@ from borgctl.gate.supervise import Watch
 # argv: seconds, ending ('borg' or 'hook'), shell code, the descriptor whose end means that the server is gone
 WATCH = """
 import os, signal, sys, time
-from borgctl.process import spawn
+from borgctl.process import process_tree, spawn
 from borgctl.gate import supervise
 from borgctl.gate.output import Lines, Output
 from borgctl.gate.child_streams import Stream
@@ -27,7 +27,7 @@ steps = {"borg": fast, "hook": ((0.0, signal.SIGTERM), (0.3, signal.SIGKILL))}[e
 supervise._GRACE = 0.2
 output = Output(2, "r")
 watch = Watch(output, seconds, int(sys.argv[4])).__enter__()
-spawn.adopt_orphans()
+process_tree.adopt_orphans()
 read_end, write_end = os.pipe2(os.O_CLOEXEC)
 child = spawn.spawn(["/bin/sh", "-c", code], {"PATH": "/usr/bin:/bin"}, {1: write_end, 2: write_end})
 os.close(write_end)
@@ -36,7 +36,7 @@ lines = Lines(output, "borg", "stdout", None)
 began = time.monotonic()
 status = watch.run(child, [Stream(read_end, lines)], steps)
 left = time.monotonic() - began
-spawn.kill_descendants()
+process_tree.kill_descendants()
 output.flush()
 print(status, watch.stopped, round(left, 1), lines.taken, flush=True)
 """
@@ -222,7 +222,7 @@ def test_a_result_is_never_cut_silently(code, stream, stopped):
 
 BROKEN = """
 import os
-from borgctl.process import spawn
+from borgctl.process import process_tree, spawn
 from borgctl.gate.output import Lines, Output
 from borgctl.borg.termination import BORG_ENDING
 from borgctl.gate.child_streams import Stream
@@ -239,7 +239,7 @@ with Watch(output, 60) as watch:
     try:
         run(watch, "echo; exec sleep 60", seconds=30, look=look)
     except RuntimeError:
-        spawn.kill_descendants()
+        process_tree.kill_descendants()
     print(len(watch._loop._watches), len(watch._loop._timers))  # the output, signals
     print(run(watch, "sleep 0.3; exit 5"), watch.stopped)
 """

@@ -116,7 +116,7 @@ def test_a_claim_is_recorded_before_it_is_granted_and_its_end_is_the_windows(roo
     assert room.records == [{"argv": ["borg", "list"], "login": 1000, "uid": os.geteuid(), "pid": os.getpid()}]
     assert (ending.outcome, ending.origin, ending.code) == ("ok", "borg", 0)
     assert room.states() == ["open", "used"]
-    assert os.listdir(room.directory) == [] or os.listdir(room.directory) == ["door"]
+    assert os.listdir(room.directory) == [] or os.listdir(room.directory) == ["socket"]
 
 
 def test_what_is_no_claim_and_a_claim_for_another_repository_leave_the_window_open(room):
@@ -208,7 +208,7 @@ sys.stdin.readline()
 print(subprocess.run([sys.executable, "-I", "-S", "-c", sys.argv[2]], capture_output=True).stdout, flush=True)
 window_protocol.send(connection, {"status": 0})
 """
-DIAL = "import os, socket; os.chdir({!r}); door = socket.socket(socket.AF_UNIX); door.connect('door'); "
+DIAL = "import os, socket; os.chdir({!r}); door = socket.socket(socket.AF_UNIX); door.connect('socket'); "
 DIAL += "door.settimeout(10); os.write(1, b'said ' + door.recv(1))"
 
 

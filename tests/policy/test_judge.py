@@ -17,7 +17,8 @@ from borgctl.policy.judge import Facts, judge
 from borgctl.policy.model import AuditSettings, Environment, Job, Offer, Passphrase, Policy, Repository
 from borgctl.policy.placeholders import Names, Template
 from borgctl.values import ArchiveName, JobName, RepositoryPath, SocketPath, SourcePath
-from borgctl.wire.request import Borg, Hello, Options, Request, Run, parse
+from borgctl.wire.request import Borg, Hello, Request, Run, RunOptions
+from borgctl.wire.request_parser import parse
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,7 @@ ORDERS = (
 ASKED = st.builds(
     Request,
     ORDERS,
-    st.builds(Options, PATHS, st.none() | st.just(SocketPath("/run/borgctl/x")), st.sampled_from(["text", "json"])),
+    st.builds(RunOptions, PATHS, st.none() | st.just(SocketPath("/run/borgctl/x")), st.sampled_from(["text", "json"])),
 )
 LOCAL = st.booleans().map(lambda local: Facts(stage.FACTS.names, local))
 

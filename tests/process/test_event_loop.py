@@ -1,4 +1,4 @@
-"""The loop by itself, with real pipes, processes and signals."""
+"""The event loop, with real pipes, processes and signals."""
 
 import contextlib
 import math
@@ -24,7 +24,7 @@ def loop():
 
 @pytest.fixture
 def pipe():
-    """Give a function that makes a pipe; what is still open is closed afterwards."""
+    """Return a function that makes a pipe; close afterwards what is still open."""
     made = []
 
     def make():
@@ -39,7 +39,7 @@ def pipe():
 
 @pytest.fixture
 def process():
-    """Give a function that starts a process and returns it with its pidfd."""
+    """Return a function that starts a process, and returns it with its pidfd."""
     made = []
 
     def start(code, **options):
@@ -58,7 +58,7 @@ def process():
 
 
 def turns(loop, done):
-    """Let a loop turn until something is true."""
+    """Turn a loop until a condition is true."""
     end = time.monotonic() + LATE
     while not done():
         assert time.monotonic() < end
@@ -66,7 +66,7 @@ def turns(loop, done):
 
 
 def waits(loop):
-    """Let a loop turn for a moment; tell whether it waited, and did not spin."""
+    """Turn a loop for a moment; tell whether it waited, and did not spin."""
     number, end = 0, time.monotonic() + 0.2
     while time.monotonic() < end:
         loop.turn(end)
@@ -75,7 +75,7 @@ def waits(loop):
 
 
 def to_us(number):
-    """Send a signal to this very thread: a test's process may have others, which block nothing."""
+    """Send a signal to this thread: a test's process may have others, which block nothing."""
     signal.pthread_kill(threading.get_ident(), number)
 
 
@@ -132,7 +132,7 @@ def test_what_an_earlier_act_of_the_same_turn_forgets_does_not_happen(loop, pipe
 
 
 def test_a_number_that_became_another_file_in_the_same_turn_is_not_acted_on(loop, pipe):
-    """Where an act closes a descriptor and opens one, the kernel gives the number again."""
+    """Where a call closes a descriptor and opens one, the kernel reuses the number."""
     (first, one), (second, two), (other, _) = pipe(), pipe(), pipe()
     acted = []
 
@@ -238,7 +238,7 @@ def test_a_timer_that_a_timer_sets_waits_for_the_next_turn(loop):
 
 
 def test_what_has_come_counts_before_the_clock(loop, pipe):
-    """Where an end and a limit are noticed together, it is the end."""
+    """Where an end and a limit are noticed together, the end counts."""
     source, sink = pipe()
     limit = loop.after(0, pytest.fail)
     os.write(sink, b"x")
@@ -301,7 +301,7 @@ def test_a_process_that_ignores_signals_gets_the_last(loop, process):
 
 
 def test_a_signal_that_is_late_leaves_the_next_its_whole_time(loop):
-    """Whoever stops us (SIGSTOP) for longer than all steps together takes no time from the process."""
+    """Stopping us (SIGSTOP) for longer than all steps together takes no time from the process."""
     sent = []
     termination = Termination(loop, sent.append, ((0, 2), (0.01, 15), (30, 9)))
     termination.begin()
@@ -324,7 +324,7 @@ def test_a_process_that_has_ended_is_sent_nothing(loop):
 
 
 def test_many_processes_in_one_loop_each_with_its_own_limit(loop, process):
-    """One that hangs delays none of the others."""
+    """A hanging session delays no other."""
     ended, terminations = {}, []
     for index in range(8):
         child, pidfd = process(DEAF if index == 3 else "", stdout=subprocess.PIPE)

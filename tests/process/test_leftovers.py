@@ -1,4 +1,4 @@
-"""What a program has left in its session is ended, gently first; what has a session of its own is not touched."""
+"""Processes that a program left in its session end, by TERM first; a process with its own session lives on."""
 
 import contextlib
 import os
@@ -9,13 +9,13 @@ import programs
 import pytest
 
 from borgctl.process import leftovers
-from borgctl.process.leftovers import Remains
+from borgctl.process.leftovers import Leftovers
 from borgctl.process.spawn import spawn
 
 
 @pytest.fixture
 def left():
-    """Run a shell's code in a session of its own, and end that; return what was met, and the pids that it wrote."""
+    """Run shell code in its own session, and end that; return what was left, and the pids that the code wrote."""
     pids = []
 
     def run(directory, code):
@@ -33,27 +33,27 @@ def left():
 
 
 def test_nothing_is_left_of_most(left, tmp_path):
-    assert left(tmp_path, "exit 3") == (Remains({}), [])
+    assert left(tmp_path, "exit 3") == (Leftovers({}), [])
 
 
 def test_a_job_of_a_shell_is_ended_in_every_process_group_and_a_daemon_lives_on(left, tmp_path):
     code = "sleep 60 & echo $! >a; set -m; sleep 60 & echo $! >b; setsid sh -c 'echo $$ >c; exec sleep 60' & "
     met, (job, group, daemon) = left(tmp_path, f"{code} until [ -s c ]; do sleep 0.01; done")
-    assert met == Remains({job: "sleep", group: "sleep"})
+    assert met == Leftovers({job: "sleep", group: "sleep"})
     assert [programs.alive(pid) for pid in (job, group, daemon)] == [False, False, True]
 
 
 def test_a_daemon_that_makes_its_session_after_its_parent_has_ended_lives_on(left, tmp_path):
-    """As daemon(3) does, which forks first."""
+    """As daemon(3) does: it forks first."""
     met, (daemon,) = left(tmp_path, "echo $$ >a; (sh -c 'echo $PPID' >a; sleep 0.1; exec setsid sleep 60) &")
-    assert (met, programs.alive(daemon)) == (Remains({}), True)
+    assert (met, programs.alive(daemon)) == (Leftovers({}), True)
 
 
 def test_what_ignores_the_first_signal_or_was_stopped_is_killed(left, tmp_path, monkeypatch):
     monkeypatch.setattr(leftovers, "_GRACE", 0.2)
     code = "sh -c 'trap \"\" TERM; echo $$ >a; while :; do sleep 0.1; done' & sh -c 'echo $$ >b; kill -STOP $$' & "
     met, pids = left(tmp_path, f"{code} until [ -s a ] && [ -s b ]; do sleep 0.01; done")
-    assert set(pids) <= met.met.keys() and not met.alive and not any(map(programs.alive, pids))
+    assert set(pids) <= met.processes.keys() and not met.alive and not any(map(programs.alive, pids))
 
 
 def test_what_can_clean_up_within_the_grace_does(left, tmp_path):
@@ -64,9 +64,9 @@ def test_what_can_clean_up_within_the_grace_does(left, tmp_path):
 
 def test_what_cannot_be_ended_is_told_and_not_waited_for(left, tmp_path, monkeypatch):
     monkeypatch.setattr(leftovers, "_PATIENCE", 0.2)
-    monkeypatch.setattr(leftovers, "_tell", lambda *_: None)
+    monkeypatch.setattr(leftovers, "_signal", lambda *_: None)
     met, (pid,) = left(tmp_path, "sleep 60 & echo $! >a")
-    assert met == Remains({pid: "sleep"}, alive=True)
+    assert met == Leftovers({pid: "sleep"}, alive=True)
 
 
 def test_another_session_with_a_strange_name_is_not_met():

@@ -1,4 +1,4 @@
-"""A program that waits at a pipe is found by name, and what waits elsewhere, or not at all, is not."""
+"""A program that waits at a pipe is found, with the pipe's name; one that waits elsewhere, or not at all, is not."""
 
 import os
 import subprocess
@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from borgctl.process.named_pipes import Waiting
+from borgctl.process.named_pipes import PipeWatch
 
 
 @pytest.fixture
 def started():
-    """Start Pythons that run a line; they are killed at the end."""
+    """Start Pythons that run a line; kill them at the end."""
     running = []
 
     def start(code, **options):
@@ -28,12 +28,12 @@ def started():
 
 
 def found(pid, seconds=10.0):
-    """Return what is found within so many seconds."""
-    waiting, end = Waiting(lambda: [0, pid], 0.0), time.monotonic() + seconds
+    """Return the pipe that is found within `seconds`."""
+    watch, end = PipeWatch(lambda: [0, pid], 0.0), time.monotonic() + seconds
     while time.monotonic() < end:
-        if path := waiting.look():
+        if path := watch.check():
             return path
-        waiting._looked = 0.0
+        watch._checked = 0.0
         time.sleep(0.01)
     return None
 
@@ -66,9 +66,9 @@ def test_only_a_wait_that_goes_on_counts(started, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     pid = started(f"open('{tmp_path}/fifo')")
     assert found(pid) is not None
-    waiting = Waiting(lambda: [pid], 3600.0)
-    assert waiting.look() is None and waiting._path is not None
-    waiting._since -= 3601
-    assert waiting.look() is None  # not so soon again
-    waiting._looked -= 2
-    assert waiting.look() == f"{tmp_path}/fifo"
+    watch = PipeWatch(lambda: [pid], 3600.0)
+    assert watch.check() is None and watch._path is not None
+    watch._since -= 3601
+    assert watch.check() is None  # not so soon again
+    watch._checked -= 2
+    assert watch.check() == f"{tmp_path}/fifo"

@@ -1,4 +1,4 @@
-"""Namespaces of a child's own: it is told and ends as without, and nothing that it started outlives it."""
+"""A child in its own namespaces gets signals and ends as without them, and nothing that it started outlives it."""
 
 import errno
 import json
@@ -12,6 +12,7 @@ import pytest
 
 from borgctl.process import namespaces
 from borgctl.process import spawn as process_spawn
+from borgctl.process.capture import capture
 from borgctl.process.spawn import spawn
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may have namespaces")
@@ -19,15 +20,13 @@ SHELL = {"PATH": "/usr/bin:/bin"}
 
 
 def shell(code, **fds):
-    """Start a shell in namespaces of its own; `out` is a descriptor of ours."""
+    """Start a shell in its own namespaces; `out` is a descriptor of ours."""
     return spawn(["/bin/sh", "-c", code], SHELL, {1: fds["out"]} if fds else {}, kinds=namespaces.ALL)
 
 
 def said(code):
-    """Return what a shell in namespaces of its own said, and how it ended."""
-    status, output = process_spawn.capture(
-        ["/bin/sh", "-c", code], SHELL, most=10_000, seconds=30, kinds=namespaces.ALL
-    )
+    """Return the output of a shell in its own namespaces, and its exit status."""
+    status, output = capture(["/bin/sh", "-c", code], SHELL, most=10_000, seconds=30, kinds=namespaces.ALL)
     return output.decode(), status
 
 
@@ -90,7 +89,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("how", ["reap", "kill"])
 def test_a_chain_of_processes_that_goes_on_forking_ends_with_it(how):
-    """Whoever looks for processes and kills what he finds always comes too late for it."""
+    """Whoever looks for processes and kills them always comes too late for this one."""
     code = "import os\nif os.fork() == 0:\n os.setsid()\n while True:\n  if os.fork(): os._exit(0)\nos.write(1, b'x')"
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     argv = ["/usr/bin/python3", "-I", "-S", "-c", code + "\nimport time\ntime.sleep(0.2)"]
@@ -171,7 +170,7 @@ def test_it_has_no_network():
 
 
 def test_it_keeps_no_descriptor_of_its_childs():
-    """Else the end of borg's output, or of the passphrase, would never be seen."""
+    """Else the end of borg's output, or of the passphrase, would never arrive."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     with programs.bounded(
         20
@@ -194,7 +193,7 @@ def test_an_exec_that_fails_is_told_and_leaves_nothing():
     def refuse():
         raise PermissionError(errno.EPERM, "no")
 
-    with pytest.raises(process_spawn.Unprepared):
+    with pytest.raises(process_spawn.SetupError):
         spawn(["/bin/true"], {}, {}, refuse, namespaces.ALL)
     assert (sorted(os.listdir("/proc/self/fd")), offspring()) == before
 
@@ -213,7 +212,7 @@ os.setuid(64126)
 print(namespaces.possible(namespaces.ALL))
 try:
     spawn.spawn(["/bin/touch", "{tmp_path}/ran"], {{}}, {{}}, kinds=namespaces.ALL)
-except spawn.Unprepared as error:
+except spawn.SetupError as error:
     print(error.strerror, sorted(os.listdir("/proc/self/fd")) == ["0", "1", "2", "3"])
 """
     tmp_path.chmod(0o777)
@@ -234,11 +233,11 @@ class Libc:
 namespaces._libc = Libc
 try:
     spawn.spawn(["/bin/sleep", "60"], {}, {1: 1}, kinds=namespaces.ALL)
-except spawn.Unprepared:
+except spawn.SetupError:
     print("unprepared")
 """
 
 
 def test_a_process_that_cannot_go_back_to_its_own_namespace_leaves_no_child():
-    """Its next child would begin in one that is dead."""
+    """Its next child would start in a dead namespace."""
     assert programs.python(LOST).stdout == b"unprepared\n"  # and the pipe is closed: nobody holds it

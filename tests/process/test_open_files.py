@@ -1,4 +1,4 @@
-"""Which file a program is at: what it has open to read, and not what is its own."""
+"""The file that a program reads is found; its own files do not count."""
 
 import os
 import signal
@@ -20,11 +20,11 @@ time.sleep(60)
 """
 
 
-def at(tmp_path, *opened, apart=()):
+def at(tmp_path, *opened, ignored=()):
     words = [sys.executable, "-I", "-S", "-c", READS, *opened]
     with ended(subprocess.Popen(words, stdout=subprocess.PIPE)) as process:
         assert process.stdout.readline() == b"ready\n"
-        return open_files.reading([process.pid], apart)
+        return open_files.reading([process.pid], ignored)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def tree(tmp_path):
 
 def test_the_file_that_is_read_is_told_and_not_what_is_written_or_the_programs_own(tree):
     opened = (f"r={tree}/data/file", f"w={tree}/data/below/other", f"d={tree}/data/below", f"r={tree}/own/cache")
-    assert at(tree, *opened, "r=/dev/null", apart=(f"{tree}/own",)) == f"{tree}/data/file"
+    assert at(tree, *opened, "r=/dev/null", ignored=(f"{tree}/own",)) == f"{tree}/data/file"
 
 
 def test_where_no_file_is_open_the_deepest_directory_is_told(tree):

@@ -1,4 +1,4 @@
-"""A child ends with its parent, and does not begin where that cannot be promised."""
+"""A child ends with its parent, and does not start where that is impossible."""
 
 import os
 import select
@@ -20,7 +20,7 @@ with subprocess.Popen(["sleep", "600"], preexec_fn=lambda: parent_death.end_with
 
 
 def status_of_a_child(act) -> int:
-    """Return how a child ends that does this and goes on."""
+    """Return the exit status of a child that runs this and goes on."""
     pid = os.fork()
     if pid == 0:
         try:

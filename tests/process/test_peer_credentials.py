@@ -1,4 +1,4 @@
-"""The kernel says who is at the other end."""
+"""The kernel reports who is at the other end."""
 
 import os
 import socket

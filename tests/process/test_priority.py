@@ -1,4 +1,4 @@
-"""A lower priority, and only lower."""
+"""borg's priority gets lower, and never higher."""
 
 import os
 

@@ -1,20 +1,20 @@
-"""Child processes: started with nothing inherited, ended for certain."""
+"""A child process inherits nothing, and ends reliably."""
 
 import contextlib
 import errno
 import fcntl
 import json
 import os
-import shutil
 import signal
 import subprocess
-import time
 
 import programs
 import pytest
 
 from borgctl.process import spawn as process_spawn
-from borgctl.process.spawn import ancestors, capture, spawn
+from borgctl.process.spawn import spawn
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
 
 DUMP = (
     "import json,os,signal,sys;"
@@ -26,7 +26,7 @@ DUMP = (
 
 
 def dumped(fds=None, env=None, before_exec=lambda: None):
-    """Spawn a program that tells what it was given."""
+    """Spawn a program that prints what it was given; return that."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)
     argv = ["/usr/bin/python3", "-I", "-S", "-c", DUMP, "a b", "$(id)"]
     child = spawn(argv, env or {}, {1: write_end, **(fds or {})}, before_exec)
@@ -37,20 +37,6 @@ def dumped(fds=None, env=None, before_exec=lambda: None):
         os.close(read_end)
     assert child.reap() == 0
     return told
-
-
-def ours():
-    """Return what lives below us; other tests' fixtures may have some that live as long as the session."""
-    below = {int(name) for name in os.listdir("/proc") if name.isdigit() and os.getpid() in ancestors(int(name))}
-    return {pid for pid in below if programs.alive(pid)}  # where another test made us a subreaper, orphans are ours
-
-
-@pytest.fixture(autouse=True)
-def nothing_left():
-    before, known = sorted(os.listdir("/proc/self/fd")), ours()
-    yield
-    assert sorted(os.listdir("/proc/self/fd")) == before
-    programs.wait_for(lambda: ours() <= known)  # what was killed takes a moment to go
 
 
 def test_a_child_gets_its_words_its_environment_and_nothing_of_ours(monkeypatch):
@@ -118,7 +104,7 @@ def test_what_goes_wrong_before_exec_is_told():
     def refuse():
         raise PermissionError(errno.EPERM, "no")
 
-    with pytest.raises(process_spawn.Unprepared, match=os.strerror(errno.EPERM)) as caught:
+    with pytest.raises(process_spawn.SetupError, match=os.strerror(errno.EPERM)) as caught:
         spawn(["/bin/true"], {}, {}, refuse)
     assert caught.value.errno == errno.EPERM
 
@@ -127,7 +113,7 @@ def test_what_happens_before_exec_finds_nothing_of_ours_open():
     leak = os.open("/etc/passwd", os.O_RDONLY)
     inheritable = fcntl.fcntl(leak, fcntl.F_DUPFD, 300)
     try:
-        with pytest.raises(process_spawn.Unprepared, match=os.strerror(errno.EBADF)):
+        with pytest.raises(process_spawn.SetupError, match=os.strerror(errno.EBADF)):
             spawn(["/bin/true"], {}, {}, lambda: os.fstat(inheritable))
     finally:
         os.close(inheritable)
@@ -175,136 +161,8 @@ time.sleep(60)
     os.close(read_end)
 
 
-# ---- capture
-
-
-def test_a_small_program_is_captured():
-    assert capture(["/bin/sh", "-c", "echo out; echo err >&2; exit 3"], {}, most=100, seconds=10) == (3, b"out\n")
-
-
-def test_its_environment_and_its_input_are_empty():
-    assert capture(["/usr/bin/env"], {"A": "b"}, most=100, seconds=10) == (0, b"A=b\n")
-    assert capture(["/bin/cat"], {}, most=100, seconds=10) == (0, b"")
-
-
-def test_too_much_output_ends_it():
-    for flood in (
-        ["/usr/bin/head", "-c", "1001", "/dev/zero"],
-        ["/bin/sh", "-c", "head -c 100000 /dev/zero; sleep 600"],
-    ):
-        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)):
-            capture(flood, {}, most=1000, seconds=60)
-
-
-@pytest.mark.parametrize("code", ["sleep 60", "trap '' TERM INT; sleep 60", "exec 1>&-; sleep 60", "sleep 3 & exit 0"])
-def test_too_long_a_time_ends_it(code):
-    began = time.monotonic()
-    with pytest.raises(OSError, match=os.strerror(errno.ETIMEDOUT)):
-        capture(["/bin/sh", "-c", code], {}, most=1000, seconds=0.3)
-    assert time.monotonic() - began < 50
-
-
-@pytest.mark.parametrize(("code", "failed"), [("sleep 61.5 & exit 0", True), ("sleep 61.5 >/dev/null & exit 0", False)])
-def test_what_a_small_program_leaves_behind_ends_with_it(code, failed):
-    with pytest.raises(OSError, match=os.strerror(errno.ETIMEDOUT)) if failed else contextlib.nullcontext():
-        capture(["/bin/sh", "-c", code], {}, most=1000, seconds=0.5)
-    programs.wait_for(lambda: b"sleep\x0061.5\x00" not in commands())
-
-
-def commands():
-    """Return all command lines of this machine's processes."""
-    found = b""
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:
-                found += file.read() + b"\n"
-    return found
-
-
-def test_what_cannot_be_started_is_an_error():
-    with pytest.raises(FileNotFoundError):
-        capture(["/no/such/program"], {}, most=10, seconds=1)
-
-
-# ---- ancestors and descendants
-
-
-def test_our_ancestors_begin_with_our_parent_and_end_with_init():
-    above = process_spawn.ancestors(os.getpid())
-    assert above[0] == os.getppid()
-    assert len(above) == len(set(above)) and os.getpid() not in above
-
-
-@pytest.mark.parametrize("pid", [0, 2**22 + 1, 999999999])
-def test_a_process_that_is_not_there_has_no_ancestors(pid):
-    assert process_spawn.ancestors(pid) == []
-
-
-def test_a_name_with_brackets_and_blanks_fools_nobody(tmp_path):
-    """proc(5): the second field of stat is the program's own choice."""
-    path = tmp_path / ") S 1 1 ("
-    shutil.copy("/bin/sleep", path)
-    with programs.ended(subprocess.Popen([path, "60"])) as process:
-        assert process_spawn.ancestors(process.pid)[0] == os.getpid()
-
-
-FAMILY = """
-import os, signal, subprocess, sys, time
-from borgctl.process import spawn
-spawn.adopt_orphans()
-child = subprocess.Popen(["/bin/sh", "-c", sys.argv[1]], stdout=subprocess.DEVNULL)
-child.wait()
-time.sleep(0.2)
-def below():
-    return [int(p) for p in os.listdir("/proc") if p.isdigit() and os.getpid() in spawn.ancestors(int(p))]
-before = len(below())
-began = time.monotonic()
-spawn.kill_descendants()
-print(before, len(below()), time.monotonic() - began < 50)
-"""
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "sleep 60 & sleep 60 &",
-        "(trap '' TERM HUP INT; sleep 60) & exit 0",
-        "setsid sleep 60 & exit 0",
-        "setsid sh -c 'sleep 60 & setsid sleep 60 & wait' & exit 0",
-    ],
-)
-def test_nothing_that_descends_from_us_outlives_us(code):
-    before, after, quick = programs.python(FAMILY, code).stdout.split()
-    assert int(before) > 0 and (after, quick) == (b"0", b"True")
-
-
-def test_what_descends_from_one_child_is_not_what_descends_from_another():
-    """What a hook has left behind is none of borg's."""
-    code = """
-from borgctl.process import spawn
-one, other = (spawn.spawn(["/bin/sh", "-c", "sleep 60 & wait"], {}, {}) for _ in range(2))
-while len(spawn.descendants()) < 4:
-    pass
-print(one.pid in spawn.descendants(), other.pid in spawn.descendants(), len(spawn.descendants(one.pid)))
-print(set(spawn.descendants(one.pid)) & set(spawn.descendants(other.pid)))
-spawn.adopt_orphans()
-spawn.kill_descendants()
-"""
-    assert programs.python(code).stdout == b"True True 1\nset()\n"
-
-
-def test_where_nothing_descends_from_us_nothing_is_looked_for():
-    """An unprivileged user may have thousands of processes: the end of a run must not depend on them."""
-    code = """
-from borgctl.process import spawn
-spawn.os.listdir = lambda path: print(f"looked into {path}")
-spawn.kill_descendants()
-"""
-    assert programs.python(code).stdout == b""
-
-
 def test_a_child_ends_with_the_gate_that_was_killed():
-    """The kernel tells it: a gate that was killed can write no record of what would go on."""
+    """The kernel ends the child: a gate that was killed can write no record of what goes on."""
     code = "from borgctl.process.spawn import spawn\nprint(spawn(['/bin/sleep', '600'], {}, {}).pid, flush=True)\n"
     code += "import time\ntime.sleep(60)"
     with programs.ended(programs.started(code, stdout=subprocess.PIPE)) as gate:
@@ -362,5 +220,5 @@ def test_a_child_that_the_kernel_does_not_tie_to_us_is_not_started(monkeypatch):
         raise OSError(errno.EPERM, "prctl")
 
     monkeypatch.setattr(process_spawn.parent_death, "request_signal", refused)
-    with pytest.raises(process_spawn.Unprepared, match="not permitted"):
+    with pytest.raises(process_spawn.SetupError, match="not permitted"):
         spawn(["/bin/true"], {}, {})

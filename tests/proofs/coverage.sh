@@ -5,7 +5,8 @@
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
-modules="request yamlnodes vocabulary policy policyfile orders judge launch templates values"
+modules="wire/request wire/request_parser strict_yaml values borg/options borg/value_kinds borg/variables borg/command"
+modules="$modules policy/model policy/load policy/jobs policy/judge policy/placeholders"
 
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
@@ -14,7 +15,9 @@ export COVERAGE_FILE="$directory/data" PYTHONDONTWRITEBYTECODE=1
 include='' tests=''
 for module in $modules; do
     include="$include,*/borgctl/$module.py"
-    ! [ -e "tests/unit/test_$module.py" ] || tests="$tests tests/unit/test_$module.py"
+    for file in "tests/$(dirname "$module")/test_$(basename "$module").py" "tests/unit/test_$module.py"; do
+        ! [ -e "$file" ] || tests="$tests $file"
+    done
 done
 # shellcheck disable=SC2086 # a list of files
 "$python" -m coverage run --branch --include="${include#,}" -m pytest -q -p no:cacheprovider $tests tests/proofs && failed=0 || failed=$?

@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 import draws
 import stage
 
-from borgctl.borg.options import COMMANDS, FLAG
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FLAG
 from borgctl.values import ArchiveName, BadValue, SourcePath
 
 HOST, NOW = stage.FACTS.names.hostname, datetime(2026, 11, 23, 4, 5, 6, tzinfo=UTC)

@@ -27,7 +27,7 @@ from pathlib import Path
 import guards
 from guards import TOP, BadRow, Row
 
-from borgctl.process import spawn
+from borgctl.process import process_tree
 
 SECONDS = 400  # for one test, with what it sets up
 LEFT_OUT = (".venv", ".git", "__pycache__", "dist", ".pytest_cache", ".hypothesis", ".mypy_cache", ".ruff_cache")
@@ -234,7 +234,7 @@ def main(words: list[str]) -> int:
     table = guards.rows()
     if unknown := set(asked.ids) - {row.id for row in table}:
         parser.error(f"no guard {min(unknown)!r}")
-    spawn.adopt_orphans()
+    process_tree.adopt_orphans()
     _ADOPTING.set()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))
@@ -246,7 +246,7 @@ def main(words: list[str]) -> int:
             if told := proof.told or (asked.verbose and proof.said):
                 print(f"    {told}", flush=True)
     finally:
-        spawn.kill_descendants()
+        process_tree.kill_descendants()
     print(f"{caught} of {len(chosen)} guards caught, {time.monotonic() - begun:.0f} s")
     return 0 if caught == len(chosen) else 1
 

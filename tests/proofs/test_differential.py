@@ -12,7 +12,7 @@ from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.policy import keys
 from borgctl.policy.judge import judge
-from borgctl.wire.request import parse
+from borgctl.wire.request_parser import parse
 
 pytestmark = pytest.mark.e2e
 BATCH = 2000

@@ -8,14 +8,17 @@ import pytest
 import stage
 
 import borgctl
-from borgctl.borg.options import COMMANDS, FLAG, SETTABLE
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FLAG
+from borgctl.borg.variables import SETTABLE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import locations
 from borgctl.policy.judge import Facts, judge
 from borgctl.policy.model import Job, Repository
 from borgctl.policy.placeholders import Names, Template
 from borgctl.values import JobName, RepositoryPath, SocketPath
-from borgctl.wire.request import Options, Request, Window, announced_socket, parse, render, split
+from borgctl.wire.request import Request, RunOptions, Window, render
+from borgctl.wire.request_parser import announced_socket, parse, split
 
 KINDS = {f"{c.name}-{n}": k for c in COMMANDS.values() for n, o in c.options.items() for k in (o.job, o.request) if k}
 
@@ -85,7 +88,7 @@ def test_an_order_that_nobody_knows_is_not_written_on_the_wire():
 
 
 def test_a_window_is_refused_as_closed_and_not_as_something_else(policies):
-    assert refusal(judge, policies["jobs"], Request(Window(), Options()), stage.FACTS).reason.code == "window-closed"
+    assert refusal(judge, policies["jobs"], Request(Window(), RunOptions()), stage.FACTS).reason.code == "window-closed"
 
 
 TOLD = [
@@ -219,7 +222,7 @@ def test_blanks_around_and_between_words_are_no_words():
 
 
 def test_a_value_may_hold_an_equals_sign():
-    assert parse(b"hello --repository=/srv/a=b").options == Options(RepositoryPath("/srv/a=b"))
+    assert parse(b"hello --repository=/srv/a=b").options == RunOptions(RepositoryPath("/srv/a=b"))
 
 
 WIRE = [

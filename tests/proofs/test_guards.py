@@ -46,9 +46,9 @@ def test_a_row_that_shows_nothing_is_told_as_that(told, name):
 
 def test_the_exit_status_is_that_of_the_table(capsys, monkeypatch):
     monkeypatch.setattr(prove_guards.guards, "rows", lambda: (VALUE, replace(VALUE, id="lost", old=VALUE.new + "?")))
-    monkeypatch.setattr(prove_guards.spawn, "adopt_orphans", lambda: None)
+    monkeypatch.setattr(prove_guards.process_tree, "adopt_orphans", lambda: None)
     monkeypatch.setattr(prove_guards, "_ADOPTING", SimpleNamespace(set=lambda: None, is_set=lambda: False))
-    monkeypatch.setattr(prove_guards.spawn, "kill_descendants", lambda: None)
+    monkeypatch.setattr(prove_guards.process_tree, "kill_descendants", lambda: None)
     assert prove_guards.main([VALUE.id]) == 0
     assert prove_guards.main([]) == 1
     said = capsys.readouterr().out

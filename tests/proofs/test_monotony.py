@@ -31,12 +31,13 @@ from generated import policy as drawn
 from generated import written
 
 from borgctl.borg.command import BorgCommand
-from borgctl.borg.options import COMMANDS, FLAG
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FLAG
 from borgctl.errors import BorgctlError
 from borgctl.policy.judge import Facts, judge
 from borgctl.policy.load import InvalidPolicy
 from borgctl.values import ArchiveName, RepositoryPath, SocketPath, SourcePath
-from borgctl.wire.request import Borg, Hello, Options, Request, Run, Window, render
+from borgctl.wire.request import Borg, Hello, Request, Run, RunOptions, Window, render
 
 SOCKET = SocketPath("/run/borgctl/x.sock")
 KNOWN = {
@@ -74,12 +75,12 @@ def offer(policy):
     orders = list(_orders(policy))
     places = [RepositoryPath(repository.path.expand(stage.FACTS.names)) for repository in policy.repositories]
     for order in orders:
-        yield Request(order, Options(places[0], log="json")), stage.FACTS
+        yield Request(order, RunOptions(places[0], log="json")), stage.FACTS
     for order in orders[:: max(1, len(orders) // 6)]:
         for place in (None, *places):
-            yield Request(order, Options(place)), stage.FACTS
-            yield Request(order, Options(place)), Facts(stage.FACTS.names, local=True)
-            yield Request(order, Options(place, SOCKET)), stage.FACTS
+            yield Request(order, RunOptions(place)), stage.FACTS
+            yield Request(order, RunOptions(place)), Facts(stage.FACTS.names, local=True)
+            yield Request(order, RunOptions(place, SOCKET)), stage.FACTS
 
 
 def _orders(policy):
@@ -123,7 +124,7 @@ def gained(before, request, facts, after):
     if not isinstance(after, BorgCommand):
         return
     own = request.options
-    named = Request(request.order, Options(after.repository, own.socket, own.log, own.seen))
+    named = Request(request.order, RunOptions(after.repository, own.socket, own.log, own.seen))
     was = effect(before, named, facts)
     if was is None:
         yield f"{render(request)!r} was not allowed"

@@ -28,7 +28,7 @@ from borgctl.borg.command import BorgCommand
 from borgctl.borg.options import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.policy.judge import judge
-from borgctl.wire.request import parse
+from borgctl.wire.request_parser import parse
 
 RISK = json.loads((stage.CORPORA / "risk.json").read_text("utf-8"))
 SEVERE = {

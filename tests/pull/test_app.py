@@ -14,7 +14,7 @@ import pytest
 from borgctl.pull.client.borglog import Step
 from borgctl.pull.commands import arguments
 from borgctl.pull.report import progress_text
-from borgctl.pull.repository import guard, serve
+from borgctl.pull.repository import guard_process, serve
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run import run_call
 from borgctl.pull.targets.paths import TargetName, lock
@@ -114,7 +114,7 @@ def test_a_dry_run_prints_both_argv_and_starts_nothing(world, borgpull) -> None:
     assert status == 0
     assert "web1 etc: gate: " in out
     assert f"web1 etc: serve: {' '.join(serve.argv(target))}" in out
-    assert f"web1 etc: guard: {' '.join(guard.argv(target, GuardSession('create'), 0))}" in out
+    assert f"web1 etc: guard: {' '.join(guard_process.argv(target, GuardSession('create'), 0))}" in out
     assert not note.exists()
     assert not os.path.exists(world.folders.state)
     Path(world.folders.target(TargetName("web1"))).write_text("quota: 1\n")

@@ -1,4 +1,4 @@
-"""The kernel's rules: what is allowed works, and nothing else does, by every ABI that there is."""
+"""What the rules allow works, and nothing else does, with every ABI."""
 
 import errno
 import os
@@ -89,7 +89,7 @@ VERSIONS = range(1, ABI + 1)
 
 
 def test_this_kernel_has_landlock():
-    """What follows, and every pull with a sandbox, needs it: Linux 5.13 or later, not turned off."""
+    """The tests below, and every pull with a sandbox, need it: Linux 5.13 or later, not turned off."""
     assert 1 <= ABI <= landlock.NEWEST
 
 

@@ -1,4 +1,4 @@
-"""The second wall: how it is had, what it tells, and that it fails closed."""
+"""The sandbox: how it is prepared, what it records, and that it fails closed."""
 
 import errno
 import os
@@ -10,6 +10,7 @@ import pytest
 from borgctl.borg import relay
 from borgctl.errors import BorgctlError
 from borgctl.process import namespaces, spawn
+from borgctl.process.capture import capture
 from borgctl.sandbox import landlock, plan, seccomp
 from borgctl.sandbox.plan import Sandbox, prepare
 from borgctl.sandbox.privileges import Account
@@ -29,12 +30,12 @@ def test_what_this_machine_has_is_taken(mode):
     held = prepare(mode, USER, BORG)
     assert held == Sandbox(landlock.abi(), *((Account(64123, 64123), namespaces.ALL) if ROOT else (None, 0)))
     own = {"landlock": landlock.abi(), "namespaces": ["pid", "ipc", "net"] if ROOT else [], "lacks": []}
-    assert held.told == own | {"user": 64123 if ROOT else os.geteuid()}
+    assert held.record == own | {"user": 64123 if ROOT else os.geteuid()}
 
 
 def test_without_landlock_it_can_be_preferred_and_not_be_required(monkeypatch):
     monkeypatch.setattr(landlock, "abi", lambda: 0)
-    assert prepare("prefer", USER, BORG).told["landlock"] == 0 and prepare("prefer", USER, BORG).told["lacks"]
+    assert prepare("prefer", USER, BORG).record["landlock"] == 0 and prepare("prefer", USER, BORG).record["lacks"]
     with pytest.raises(BorgctlError, match="no Landlock") as caught:
         prepare("require", USER, BORG)
     assert caught.value.reason.code == "sandbox-unavailable"
@@ -52,20 +53,22 @@ def test_where_namespaces_are_not_permitted_they_can_be_preferred_and_not_be_req
     """As in a container without CAP_SYS_ADMIN."""
     monkeypatch.setattr(namespaces, "possible", lambda kinds: False)
     held = prepare("prefer", USER, BORG)
-    assert held.namespaces == 0 and held.told["namespaces"] == [] and "namespaces" in held.told["lacks"]
-    with pytest.raises(BorgctlError, match="no namespaces: give a container CAP_SYS_ADMIN, or say 'prefer'") as caught:
+    assert held.namespaces == 0 and held.record["namespaces"] == [] and "namespaces" in held.record["lacks"]
+    with pytest.raises(
+        BorgctlError, match="no namespaces: give the container CAP_SYS_ADMIN, or use 'prefer'"
+    ) as caught:
         prepare("require", USER, BORG)
     assert caught.value.reason.code == "sandbox-unavailable"
 
 
 @pytest.mark.parametrize("abi", range(1, landlock.NEWEST))
 def test_what_an_abi_lacks_is_told(abi):
-    assert Sandbox(abi, None, namespaces.ALL).told["lacks"] == list(landlock.lacking(abi))
+    assert Sandbox(abi, None, namespaces.ALL).record["lacks"] == list(landlock.lacking(abi))
 
 
 def test_a_machine_whose_system_calls_are_not_known_lacks_their_filter(monkeypatch):
-    monkeypatch.setattr(seccomp, "known", lambda: False)
-    assert "system calls" in Sandbox(landlock.NEWEST, None, namespaces.ALL).told["lacks"]
+    monkeypatch.setattr(seccomp, "available", lambda: False)
+    assert "system calls" in Sandbox(landlock.NEWEST, None, namespaces.ALL).record["lacks"]
 
 
 def test_the_rules_name_what_is_read_written_listed_and_executed(tmp_path):
@@ -94,8 +97,8 @@ def test_a_device_has_a_rule_of_its_own_and_a_link_is_read_only_where_it_may_lea
     ("first", "said"),
     [
         ("#!/bin/bash", "name borg itself with 'borg:', and its variables with 'environment: {set: …}'"),
-        ("#!/usr/bin/env python3", "write that one's path, like #!/usr/bin/python3"),
-        ("#!/usr/bin/env -S python3 -I", "write that one's path, like #!/usr/bin/python3"),
+        ("#!/usr/bin/env python3", "write the path of one, like #!/usr/bin/python3"),
+        ("#!/usr/bin/env -S python3 -I", "write the path of one, like #!/usr/bin/python3"),
     ],
 )
 def test_a_wrapper_that_cannot_be_confined_is_preferred_without_that_part_and_not_required(tmp_path, first, said):
@@ -106,8 +109,8 @@ def test_a_wrapper_that_cannot_be_confined_is_preferred_without_that_part_and_no
     assert caught.value.reason.code == "sandbox-unavailable" and said in caught.value.detail
     held, whole = prepare("prefer", USER, borg), prepare("prefer", USER, BORG)
     assert (held.abi, held.account, held.namespaces) == (0, whole.account, whole.namespaces)
-    assert held.told["lacks"][0] == "files" and held.told["missing"] == [caught.value.detail]
-    assert held.rules(borg, relay.__file__, writes=["/w"]) == () and "missing" not in whole.told
+    assert held.record["lacks"][0] == "files" and held.record["missing"] == [caught.value.detail]
+    assert held.rules(borg, relay.__file__, writes=["/w"]) == () and "missing" not in whole.record
     assert prepare("off", USER, borg) is None and prepare("require", USER, f"{tmp_path}/none").abi == whole.abi
 
 
@@ -121,7 +124,7 @@ def test_a_borg_that_cannot_be_told_has_no_rules(tmp_path):
 
 @pytest.mark.parametrize("abi", [0, *range(1, landlock.abi() + 1)])
 def test_a_child_is_held_by_every_abi(tmp_path, abi):
-    """`prefer` on an old kernel: as much of it as there is."""
+    """`prefer` on an old kernel: all parts that it has."""
     (tmp_path / "secret").write_text("x")
     tmp_path.chmod(0o755)
     held = Sandbox(abi, Account(64123, 64123) if ROOT else None)
@@ -131,8 +134,12 @@ def test_a_child_is_held_by_every_abi(tmp_path, abi):
         ("execute", "/lib64"),
         ("read", "/usr"),
     )
-    status, output = spawn.capture(
-        ["/bin/sh", "-c", script], {"PATH": "/usr/bin:/bin"}, most=100, seconds=20, before_exec=lambda: held.lay(rules)
+    status, output = capture(
+        ["/bin/sh", "-c", script],
+        {"PATH": "/usr/bin:/bin"},
+        most=100,
+        seconds=20,
+        before_exec=lambda: held.apply(rules),
     )
     forbidden = bool(abi)
     assert output == (b"" if forbidden else b"x")
@@ -142,15 +149,15 @@ def test_a_child_is_held_by_every_abi(tmp_path, abi):
 
 @pytest.mark.skipif(not landlock.abi(), reason="without Landlock nothing is laid")
 def test_a_child_can_make_no_socket_for_a_connection():
-    """Landlock lets it be made, and knows nothing of some kinds and of some ways to use it."""
+    """Landlock lets a process make it, and does not know some kinds and uses of it."""
     code = "import socket\ntry:\n    socket.socket()\nexcept OSError as error:\n    print(error.errno)"
     python = os.path.realpath(sys.executable)
     held = Sandbox(landlock.abi(), None)
     rules = (*held.rules(python, relay.__file__, writes=[]), ("execute", python))
     argv, env = [python, "-I", "-S", "-c", code], {"PATH": "/usr/bin:/bin"}
     told = [
-        spawn.capture(argv, env, most=100, seconds=20, before_exec=before)
-        for before in (lambda: None, lambda: held.lay(rules))
+        capture(argv, env, most=100, seconds=20, before_exec=before)
+        for before in (lambda: None, lambda: held.apply(rules))
     ]
     assert told == [(0, b""), (0, b"%d\n" % errno.EACCES)]
 
@@ -165,16 +172,16 @@ def test_what_cannot_be_laid_is_never_run(tmp_path, monkeypatch):
         for module, name in steps:
             monkeypatch.undo()
             monkeypatch.setattr(module, name, no)
-            wall = plan.wall(Sandbox(1, None, kinds), (), 1 << 30)
-            with pytest.raises(spawn.Unprepared):
-                spawn.spawn(["/bin/touch", f"{tmp_path}/ran"], {}, {}, wall.lay, wall.kinds)
+            wall = plan.confinement(Sandbox(1, None, kinds), (), 1 << 30)
+            with pytest.raises(spawn.SetupError):
+                spawn.spawn(["/bin/touch", f"{tmp_path}/ran"], {}, {}, wall.apply, wall.kinds)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_process_without_a_sandbox_has_the_limit_of_memory():
-    wall = plan.wall(None, (), 300 << 20)
-    status, output = spawn.capture(
-        ["/bin/sh", "-c", "ulimit -v"], {}, most=100, seconds=20, before_exec=wall.lay, kinds=wall.kinds
+    wall = plan.confinement(None, (), 300 << 20)
+    status, output = capture(
+        ["/bin/sh", "-c", "ulimit -v"], {}, most=100, seconds=20, before_exec=wall.apply, kinds=wall.kinds
     )
     assert (status, output, wall.kinds) == (0, b"%d\n" % (300 << 10), 0)
 
@@ -186,18 +193,18 @@ own, add = {"x86_64": (250, 248)}.get(os.uname().machine, (219, 217))
 assert libc.syscall(own, 1, None) > 0  # a session keyring for this test alone
 if libc.syscall(add, b"user", b"borgctl-test", b"x", ctypes.c_size_t(1), -3) < 0:
     sys.exit("no keyring")
-from borgctl.process import spawn
+from borgctl.process.capture import capture
 from borgctl.sandbox import landlock, plan
 from borgctl.borg import relay
 from borgctl.sandbox.privileges import Account
 held = plan.Sandbox(0, Account(64123, 64123) if os.geteuid() == 0 else None)
-before = held.lay if sys.argv[1] == "held" else lambda rules: None
-print(spawn.capture(["/bin/cat", "/proc/keys"], {}, most=100000, seconds=20, before_exec=lambda: before(())))
+before = held.apply if sys.argv[1] == "held" else lambda rules: None
+print(capture(["/bin/cat", "/proc/keys"], {}, most=100000, seconds=20, before_exec=lambda: before(())))
 """
 
 
 def test_a_child_that_is_held_has_no_key_of_the_keyring_above():
-    """Whoever has a keyring sees its keys, whoever's they are."""
+    """A process sees all keys of its keyring, whoever owns them."""
     free, held = (programs.python(KEY, how) for how in ("free", "held"))
     if b"no keyring" in free.stderr or b"borgctl-test" not in free.stdout:
         pytest.skip("this kernel has no keyrings, or shows none")

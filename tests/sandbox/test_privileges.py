@@ -1,4 +1,4 @@
-"""Who a child becomes: another user, one capability, no way back."""
+"""A child becomes another user with one capability, and cannot go back."""
 
 import contextlib
 import os
@@ -114,7 +114,7 @@ def test_memory_is_denied_beyond_the_limit():
 
 
 def test_a_child_leaves_its_parents_keyring():
-    """Keys in the one are not in the other, and the parent has its own as before."""
+    """Keys of one are not in the other, and the parent keeps its own."""
     code = """
 import ctypes, os
 from borgctl.sandbox.privileges import leave_keyring

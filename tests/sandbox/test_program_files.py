@@ -1,4 +1,4 @@
-"""What it takes to start a program."""
+"""The files that a program needs to start are found."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Nothing that borg does not need is left to who is held, and what it needs works."""
+"""System calls that borg does not need are refused, and those that it needs work."""
 
 import contextlib
 import errno
@@ -126,7 +126,7 @@ NEEDED = {"unix", "unix stream", "lookup", "process", "thread"}
 
 
 def tried(how):
-    """Return what the prisoner managed to do."""
+    """Return what the confined process managed to do."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         argv = [sys.executable, "-c", PRISONER, str(listener.getsockname()[1]), how]
@@ -144,7 +144,7 @@ def test_no_way_out_is_left_and_what_borg_needs_works():
 
 def test_a_machine_whose_numbers_are_not_known_is_left_as_it_is(monkeypatch):
     monkeypatch.setattr(seccomp, "_MACHINES", {})
-    assert not seccomp.known()
+    assert not seccomp.available()
     code = "from borgctl.sandbox import seccomp; seccomp._MACHINES = {}; seccomp.forbid()"
     code += "; import socket; socket.socket().close()"
     assert programs.python(code).returncode == 0
@@ -281,7 +281,7 @@ print(json.dumps([before, told()]))
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="other machines have one table of numbers")
 def test_no_other_table_of_system_calls_leads_past_the_filter():
-    """Each of them has other numbers for the same calls, among them those that the filter refuses."""
+    """Each has other numbers for the same calls, also for those that the filter refuses."""
     free = programs.python(OTHER_NUMBERS, "free")
     if free.returncode < 0:
         pytest.skip("this kernel runs no programs of 32 bits")

@@ -7,7 +7,7 @@ import pytest
 import stage
 
 from borgctl.errors import BorgctlError
-from borgctl.process.spawn import Wall
+from borgctl.process.spawn import Confinement
 from borgctl.sandbox import plan
 from borgctl.state import borg_version
 from borgctl.state.state_dir import StateDir
@@ -46,7 +46,7 @@ def calls(tmp_path):
     [("borg 1.4.5", (1, 4)), ("borg 1.2.4", (1, 2)), ("borg 1.4.5.dev3+g12ab", (1, 4)), ("borg 1.2.99-rc1", (1, 2))],
 )
 def test_a_release_of_a_known_series_is_taken(base, tmp_path, answer, series):
-    version = borg_version.version(base, fake_borg(tmp_path, answer), {}, Wall())
+    version = borg_version.version(base, fake_borg(tmp_path, answer), {}, Confinement())
     assert (f"borg {version.text}", version.series) == (answer, series)
 
 
@@ -56,32 +56,32 @@ def test_a_release_of_a_known_series_is_taken(base, tmp_path, answer, series):
 )
 def test_another_series_or_nonsense_is_unsupported(base, tmp_path, answer):
     with pytest.raises(BorgctlError) as caught:
-        borg_version.version(base, fake_borg(tmp_path, answer), {}, Wall())
+        borg_version.version(base, fake_borg(tmp_path, answer), {}, Confinement())
     assert code_of(caught) == "borg-unsupported"
 
 
 def test_borg_is_asked_once_for_each_file(base, tmp_path):
     borg = fake_borg(tmp_path, "borg 1.4.5")
     for _ in range(3):
-        assert borg_version.version(base, borg, {}, Wall()).text == "1.4.5"
+        assert borg_version.version(base, borg, {}, Confinement()).text == "1.4.5"
     assert calls(tmp_path) == 1
     fake_borg(tmp_path, "borg 1.4.6")
     os.utime(borg, ns=(1, 1))
-    assert borg_version.version(base, borg, {}, Wall()).text == "1.4.6"
+    assert borg_version.version(base, borg, {}, Confinement()).text == "1.4.6"
     assert calls(tmp_path) == 2
 
 
 def test_a_failure_is_not_kept(base, tmp_path):
     borg = programs.script(tmp_path / "borg", f"test -e {tmp_path}/ready || exit 1\necho borg 1.4.5")
     with pytest.raises(BorgctlError):
-        borg_version.version(base, borg, {}, Wall())
+        borg_version.version(base, borg, {}, Confinement())
     (tmp_path / "ready").touch()
-    assert borg_version.version(base, borg, {}, Wall()).text == "1.4.5"
+    assert borg_version.version(base, borg, {}, Confinement()).text == "1.4.5"
 
 
 def test_a_missing_borg_is_missing(base, tmp_path):
     with pytest.raises(BorgctlError) as caught:
-        borg_version.version(base, str(tmp_path / "none"), {}, Wall())
+        borg_version.version(base, str(tmp_path / "none"), {}, Confinement())
     assert code_of(caught) == "borg-missing"
 
 
@@ -90,7 +90,7 @@ def test_a_borg_that_others_may_write_is_never_started(base, tmp_path, mode):
     borg = fake_borg(tmp_path, "borg 1.4.5")
     os.chmod(borg, mode)
     with pytest.raises(BorgctlError) as caught:
-        borg_version.version(base, borg, {}, Wall())
+        borg_version.version(base, borg, {}, Confinement())
     assert code_of(caught) == "borg-unsafe" and calls(tmp_path) == 0
 
 
@@ -99,7 +99,7 @@ def test_a_borg_in_a_directory_that_others_may_write_is_never_started(base, tmp_
     borg = fake_borg(tmp_path / "bin", "borg 1.4.5")
     (tmp_path / "bin").chmod(0o777)
     with pytest.raises(BorgctlError) as caught:
-        borg_version.version(base, borg, {}, Wall())
+        borg_version.version(base, borg, {}, Confinement())
     assert code_of(caught) == "borg-unsafe" and calls(tmp_path / "bin") == 0
 
 
@@ -107,7 +107,7 @@ def test_a_cache_that_lies_is_only_believed_for_the_very_file(base, tmp_path):
     with open(f"{base.path}/borg-version", "w") as file:
         file.write("1:2:3:4 1.4.5")
     with pytest.raises(BorgctlError) as caught:
-        borg_version.version(base, fake_borg(tmp_path, "borg 2.0.0"), {}, Wall())
+        borg_version.version(base, fake_borg(tmp_path, "borg 2.0.0"), {}, Confinement())
     assert code_of(caught) == "borg-unsupported"
 
 
@@ -125,7 +125,7 @@ def test_a_cache_that_lies_is_only_believed_for_the_very_file(base, tmp_path):
 )
 def test_what_a_borg_that_fails_has_said_is_in_the_reason(base, tmp_path, body, said):
     with pytest.raises(BorgctlError) as caught:
-        borg_version.version(base, programs.script(tmp_path / "borg", body), {"PATH": "/usr/bin:/bin"}, Wall())
+        borg_version.version(base, programs.script(tmp_path / "borg", body), {"PATH": "/usr/bin:/bin"}, Confinement())
     assert code_of(caught) == "borg-missing" and said in caught.value.detail and len(caught.value.detail) < 1000
 
 

@@ -64,7 +64,7 @@ def test_a_gate_that_was_killed_holds_nothing(base):
 import os, sys
 from borgctl.state import run_locks
 from borgctl.state.state_dir import StateDir
-from borgctl.process.spawn import Wall
+from borgctl.process.spawn import Confinement
 from borgctl.values import RepositoryPath
 base = StateDir.open(sys.argv[1])
 us = (os.geteuid(), os.getegid())

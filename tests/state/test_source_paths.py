@@ -11,7 +11,7 @@ from borgctl.policy.judge import judge
 from borgctl.policy.load import InvalidPolicy
 from borgctl.state import source_paths
 from borgctl.values import DevicePath
-from borgctl.wire.request import parse
+from borgctl.wire.request_parser import parse
 
 
 @pytest.fixture

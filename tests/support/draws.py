@@ -6,10 +6,12 @@ from hypothesis import assume, settings
 from hypothesis import strategies as st
 
 from borgctl.borg.command import BorgCommand
-from borgctl.borg.options import COMMANDS, FLAG, Kind
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FLAG, Kind
 from borgctl.errors import BadValue
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath
-from borgctl.wire.request import LARGEST, MOST_WORDS, Borg, Hello, Options, Request, Run, Window, render, split
+from borgctl.wire.request import Borg, Hello, Request, Run, RunOptions, Window, render
+from borgctl.wire.request_parser import LARGEST, MOST_WORDS, split
 
 # For what takes long to draw
 FEWER = settings(max_examples=40)
@@ -71,7 +73,7 @@ ARCHIVES = st.builds(
 ).filter(lambda text: "::" not in text and ".checkpoint" not in text)
 SEEN = st.builds(Head, st.integers(0, 10**15 - 1), st.text("0123456789abcdef", min_size=64, max_size=64))
 OPTIONS = st.builds(
-    Options,
+    RunOptions,
     st.none() | REPOSITORIES,
     st.none() | _paths(SocketPath, "aZ09_.+@=-"),
     st.sampled_from(("text", "json")),

@@ -1,4 +1,4 @@
-"""What one side says, the other understands: every word of a frame is of both."""
+"""Both sides know every word of a frame."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""The gate is started by the same words everywhere."""
+"""The gate is started by the same command line everywhere."""
 
 import sys
 

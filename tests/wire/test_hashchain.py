@@ -1,4 +1,4 @@
-"""The arithmetic of the chain: computed by hand here, and no list of digests leads where the records do not."""
+"""Links are as computed by hand here, and no list of digests leads where the records do not."""
 
 import hashlib
 

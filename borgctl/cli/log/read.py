@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from borgctl.audit import rotation
 from borgctl.audit.chain import sequence
-from borgctl.audit.rate_limit import LARGEST, Tally
+from borgctl.audit.head_file import LARGEST, HeadFile
 from borgctl.errors import BadValue
 
 _FIRST_LINES = 100  # a part whose first record comes later counts as one without records
@@ -76,13 +76,13 @@ def lines(paths: Sequence[str]) -> Iterator[Line]:
             raise BadValue(f"cannot read {path!r}: {error.strerror}") from None
 
 
-def tally(log: str) -> Tally:
+def head_file(log: str) -> HeadFile:
     """Return what the file beside a log (LOG.head) says; an empty one where it cannot be read."""
     try:
         with rotation.reading(None, f"{log}.head") as fd:
-            return Tally.read(os.pread(fd, LARGEST, 0))
+            return HeadFile.read(os.pread(fd, LARGEST, 0))
     except OSError:
-        return Tally()
+        return HeadFile()
 
 
 def snapshot(log: str) -> list[tuple[str, int]]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from borgctl.borg.warning_kinds import written
+from borgctl.borg.warning_kinds import counts_text
 from borgctl.cli.log.records import outcome
 from borgctl.cli.log.warned_files import counts
 from borgctl.text import printable
@@ -70,7 +70,7 @@ def _ended(record: dict[str, Any]) -> object:
     """Return the most important text about how a run ended."""
     pruned = record.get("pruned")
     prune = pruned.get("said") if isinstance(pruned, dict) else None
-    return record.get("detail") or _hooks(record) or prune or written(counts(record)) or _last(record)
+    return record.get("detail") or _hooks(record) or prune or counts_text(counts(record)) or _last(record)
 
 
 def _command_line(record: dict[str, Any]) -> object:

@@ -10,8 +10,8 @@ from borgctl.cli.common.json_option import AsJson, print_result
 from borgctl.cli.policy import explain as explanation
 from borgctl.cli.policy import lint as linter
 from borgctl.cli.policy.describe import Description, describe
+from borgctl.cli.policy.explanation import Explanation
 from borgctl.cli.policy.suggest import suggest as suggest_entries
-from borgctl.cli.policy.verdict import Explanation
 from borgctl.errors import BadValue
 
 app = typer.Typer()

@@ -16,7 +16,7 @@ from borgctl.borg import command_line, environment, relay
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
 from borgctl.borg.version import Version, check_version, opened_besides
 from borgctl.cli.policy import policy_files
-from borgctl.cli.policy.verdict import Explanation, as_whom, refused
+from borgctl.cli.policy.explanation import Explanation, as_whom, refused
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.policy import load, sent_environment
@@ -131,7 +131,7 @@ def _environment(policy: Policy, chosen: Iterable[tuple[str, str]]) -> dict[str,
     """Return borg's environment, with placeholders for what only a run knows and for the secret."""
     env = environment.borg_environment(f"{policy.base}/borg", f"{policy.base}/runs/<run>/tmp", "<host-id>", chosen)
     secret = policy.passphrase.file or shlex.join(policy.passphrase.program)
-    env = environment.carried(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
+    env = environment.with_transport(env, ("<relay>",), 0 if secret else None) | {"BORG_RSH": "<relay>"}
     return env | ({"BORG_PASSPHRASE_FD": f"<from {secret}>"} if secret else {})
 
 

@@ -10,7 +10,8 @@ import os
 from collections.abc import Iterator
 
 from borgctl.borg import patterns
-from borgctl.borg.options import COMMANDS, FILE
+from borgctl.borg.options import COMMANDS
+from borgctl.borg.value_kinds import FILE
 from borgctl.cli.policy import hook_rules, policy_files, source_rules
 from borgctl.errors import BorgctlError
 from borgctl.fs import runtime_files

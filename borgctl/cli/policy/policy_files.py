@@ -99,7 +99,7 @@ def _secret(policy: Policy) -> Iterator[Flaw]:
 def require_base(policy: Policy) -> None:
     """Raise BorgctlError where the gate could neither use nor make the directory of its state."""
     try:
-        secure_path.makeable(policy.base, missing=state_dir.DEEPEST)
+        secure_path.require_directory(policy.base, missing=state_dir.DEEPEST)
         _require_writable(policy.base)
     except (OSError, InsecurePath) as error:
         raise BorgctlError("base-unusable", _message(policy.base, error)) from None
@@ -109,7 +109,7 @@ def require_log(policy: Policy) -> None:
     """Raise BorgctlError where the gate could neither write nor make its log."""
     path = policy.audit.file
     try:
-        secure_path.makeable(os.path.dirname(path), missing=log.DEEPEST)
+        secure_path.require_directory(os.path.dirname(path), missing=log.DEEPEST)
         with contextlib.suppress(FileNotFoundError):
             locked_file.require_own(os.lstat(path), os.path.basename(path))
         _require_writable(path)

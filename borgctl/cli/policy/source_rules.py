@@ -56,7 +56,7 @@ def _kernel_files(job: Job) -> Iterator[str]:
     options = dict(job.options)
     if "one-file-system" in options:
         return
-    for place in mountinfo.of_the_kernel(map(str, job.paths)):
+    for place in mountinfo.kernel_mounts(map(str, job.paths)):
         if not patterns.left_out(patterns.excludes(job.options), f"{place}/x"):
             yield f"the kernel's own files at {place!r} are in the backup: add 'sh:{place}/*' to 'exclude'"
 

@@ -18,7 +18,8 @@ from borgctl.policy import load
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
 from borgctl.text import printable
-from borgctl.wire import request
+from borgctl.wire import request_parser
+from borgctl.wire.request import Request
 
 _MOST_SHOWN = 20
 _SECTIONS = ("repositories", "jobs", "commands", "transports")
@@ -153,13 +154,13 @@ def suggest(log: str, facts: Facts) -> Suggestions:
     return suggestions
 
 
-def _parse(refusal: Refusal) -> request.Request:
+def _parse(refusal: Refusal) -> Request:
     """Parse a request again; raise Unwise where it was cut, or where no entry of a policy would allow it."""
     if REASONS[refusal.reason].status != 77 or refusal.reason in _NOT_BY_POLICY:
         raise Unwise(REASONS[refusal.reason].advice)
     try:
         command = refusal.request.encode("ascii")
-        return request.parse(command, None if command.strip() else {})  # empty, and not malformed: published
+        return request_parser.parse(command, None if command.strip() else {})  # empty, and not malformed: published
     except (UnicodeEncodeError, BorgctlError):
         raise Unwise("the recorded request is cut, or cannot be parsed again") from None
 

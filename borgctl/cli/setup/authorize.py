@@ -28,7 +28,7 @@ from borgctl.policy import load
 from borgctl.policy.model import Policy
 from borgctl.sandbox import plan
 from borgctl.wire import gate_argv
-from borgctl.wire.request import CARRIERS
+from borgctl.wire.request_parser import CARRIERS
 
 # Means the same to sh, to the quotes of authorized_keys and to sudoers
 _PLAIN = re.compile(r"/[A-Za-z0-9_./+-]*")

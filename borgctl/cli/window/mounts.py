@@ -32,7 +32,7 @@ class Mount:
     def of(cls, words: Sequence[str]) -> "Mount":
         """Return what `borg mount` with these words may mount; call it before borg starts."""
         places = frozenset(os.path.realpath(word) for word in words if not word.startswith(("-", "::")))
-        return cls(places, frozenset(mount.number for mount in mountinfo.mounted()))
+        return cls(places, frozenset(mount.number for mount in mountinfo.mounts()))
 
     @classmethod
     def of_command(cls, words: Sequence[str]) -> "Mount | None":
@@ -55,7 +55,7 @@ class Mount:
     def _mounted(self) -> list[str]:
         return [
             mount.place
-            for mount in mountinfo.mounted()
+            for mount in mountinfo.mounts()
             if mount.place in self.places and mount.number not in self.before and mount.kind.startswith("fuse")
         ]
 

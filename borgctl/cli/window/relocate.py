@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 
 from borgctl.errors import BadValue
-from borgctl.fs.remove_tree import clear
+from borgctl.fs.remove_tree import remove_tree
 from borgctl.policy.model import Policy
 from borgctl.state import pins, run_locks
 from borgctl.state.state_dir import StateDir
@@ -76,7 +76,7 @@ def _accept_earlier(base: StateDir, path: RepositoryPath) -> str:
                 os.unlink("manifest-timestamp", dir_fd=security)
     with _below(base.fd, "borg", ".cache", "borg") as cache:
         if cache is not None:
-            clear(cache, identity)
+            remove_tree(cache, identity)
     return (
         f"borg will accept the next state of the repository {identity} that the server shows, also one that is older "
         "than what it saw last: archives made since then are gone"

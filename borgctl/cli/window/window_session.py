@@ -30,7 +30,7 @@ from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
 from borgctl.process import parent_death
 from borgctl.process.event_loop import EventLoop, Signals, Termination
-from borgctl.process.spawn import Wall
+from borgctl.process.spawn import Confinement
 from borgctl.state import borg_version, passphrase, pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
@@ -69,10 +69,10 @@ class WindowSession:
         `secret` is the passphrase; with None borg asks for it. With `given`, bytes for its stdin, borg has no terminal.
         """
         env = self._env()
-        borg_version.version(self.base, self.policy.borg, env, Wall())  # refuses a borg that another user can replace
+        borg_version.version(self.base, self.policy.borg, env, Confinement())  # refuses one that others can replace
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
-        env = environment.carried(env, carrier, fds[0] if fds else None)
+        env = environment.with_transport(env, carrier, fds[0] if fds else None)
         mount, shown = Mount.of_command(words), (SanitizedOutput(stdout, 1), SanitizedOutput(stderr, 2))
         with Signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT, keep_ignored=[signal.SIGHUP]) as signals:
             try:

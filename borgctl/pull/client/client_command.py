@@ -13,7 +13,7 @@ from borgctl.pull.client import ssh
 from borgctl.pull.targets.targets import Target
 from borgctl.values import Head, JobName, SocketPath
 from borgctl.wire import gate_argv
-from borgctl.wire.request import Borg, Hello, Options, Order, Request, Run, Window, render
+from borgctl.wire.request import Borg, Hello, Order, Request, Run, RunOptions, Window, render
 
 GATE = tuple(gate_argv.program())
 
@@ -41,7 +41,7 @@ def hello(target: Target, workdir: str, seen: Head | None = None, *, forwarded: 
     """Return the call that asks what the client offers; `forwarded`: with a run's socket, which nobody serves."""
     forward = _forward(target, workdir, None) if forwarded else None
     socket = SocketPath(forward.remote) if forward else None
-    request = Request(Hello(), Options(socket=socket, log="json", seen=seen))
+    request = Request(Hello(), RunOptions(socket=socket, log="json", seen=seen))
     return replace(_call(target, request, workdir, forward, (None, None)), listen=None)
 
 
@@ -75,7 +75,7 @@ def _serving(
     """Return a call in which the client may reach serve."""
     forward = _forward(target, workdir, nonce)
     socket = SocketPath(forward.remote) if forward else None
-    request = Request(order, Options(repository=target.repository, socket=socket, log="json", seen=seen))
+    request = Request(order, RunOptions(repository=target.repository, socket=socket, log="json", seen=seen))
     return _call(target, request, workdir, forward, asked)
 
 

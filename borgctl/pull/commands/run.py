@@ -16,9 +16,9 @@ from borgctl.pull.report.outcome import exit_status
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.report import RunReport
 from borgctl.pull.repository.sessions import WINDOWS
+from borgctl.pull.run import borg_request
 from borgctl.pull.run import check as run_check
 from borgctl.pull.run import dry_run as run_dry_run
-from borgctl.pull.run import spelled_out
 from borgctl.pull.run import window as windows
 from borgctl.pull.run.check_result import status as check_status
 from borgctl.pull.run.launcher import Launcher
@@ -104,9 +104,9 @@ def borg(
 
     Example: borgpull borg web1 -- list ::web1-default-2026-11-30
     """
-    target, order, view = load(context.obj, TargetName(name)), spelled_out.read(words), progress.screen(as_json)
+    target, order, view = load(context.obj, TargetName(name)), borg_request.read(words), progress.screen(as_json)
     with Stop() as stop:
-        report = spelled_out.ask(_launcher(context.obj, view, stop), target, order, deletes)
+        report = borg_request.ask(_launcher(context.obj, view, stop), target, order, deletes)
     print_report(report, as_json)
     raise typer.Exit(exit_status([_outcome(report)]))
 

@@ -1,7 +1,8 @@
 """Hints: what to do about a run that failed, by its reason, and by the messages of ssh and borg.
 
 ADVICE has the launcher's reasons; those of the gate are in `errors`. SSH and _BORG have fixed sentences for ssh's words
-and for the names of borg's messages. Nothing that the other side sends is repeated here. `outcome` decides the reason.
+and for the names of borg's messages. Nothing that the other side sends is repeated here. `outcome` decides the
+reason.
 
     >>> advice(Verdict("failed", "ssh", 255, "ssh-failed"), (), "web1")
     'can the client be reached under this name and port?'

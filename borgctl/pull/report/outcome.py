@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from borgctl.pull.client.events import Exit
 from borgctl.pull.client.verdict import Verdict
-from borgctl.pull.repository.guard import Passed, Refused
+from borgctl.pull.repository.guard_process import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.wire.frames import DRY_RUN, GOOD
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import ssh_failure
-from borgctl.pull.repository.guard import Passed, Refused
+from borgctl.pull.repository.guard_process import Passed, Refused
 from borgctl.pull.state.state import MOST_JOBS, Alert, JobRecord, Past, State
 from borgctl.text import iso
 from borgctl.values import Head

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.repository import transactions
-from borgctl.pull.repository.guard import Refused
+from borgctl.pull.repository.guard_process import Refused
 from borgctl.pull.targets import jobs
 from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from borgctl.borg.warning_kinds import written
+from borgctl.borg.warning_kinds import counts_text
 from borgctl.console.text import elapsed
 from borgctl.pull.client.events import AuditProof
 from borgctl.pull.client.transcript import Transcript
@@ -15,7 +15,7 @@ from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import advice
 from borgctl.pull.report.progress_text import position
 from borgctl.pull.report.record_run import alert_line
-from borgctl.pull.repository.guard import Passed, Refused
+from borgctl.pull.repository.guard_process import Passed, Refused
 from borgctl.pull.state.state import Alert
 from borgctl.pull.targets.owner import typed
 from borgctl.text import size
@@ -96,7 +96,7 @@ def _counted(report: RunReport) -> list[str]:
     elif transcript.counts:  # progress stops short of the end
         parts.append(f"at least {position(transcript.counts)}")
     if ending := transcript.ending():
-        parts.append(written(ending.warnings))
+        parts.append(counts_text(ending.warnings))
     if ending and ending.pruned:
         parts.append("kept {}, marked {}".format(*ending.pruned))
     if report.passed is not None:

@@ -10,7 +10,7 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.pipes import Starts
-from borgctl.pull.repository import guard, serve, transactions
+from borgctl.pull.repository import guard_process, serve, transactions
 from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.session import Session
@@ -31,9 +31,9 @@ def is_known(target: Target, state: State) -> bool:
 
 def starts(launcher: Launcher, target: Target, session: GuardSession, path: str) -> Starts:
     """Return what starts the guard of this session, and serve."""
-    guarded = guard.argv(target, session, transactions.used(str(target.repository)))
+    guarded = guard_process.argv(target, session, transactions.used(str(target.repository)))
     return Starts(
-        guard=partial(ChildProcess, guarded, guard.environment(path)),
+        guard=partial(ChildProcess, guarded, guard_process.environment(path)),
         serve=partial(ChildProcess, serve.argv(target), serve.environment(launcher.folders, target, path)),
     )
 

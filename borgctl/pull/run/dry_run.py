@@ -11,7 +11,7 @@ from typing import Any
 from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
 from borgctl.pull.report.hints import advice_for
-from borgctl.pull.repository import guard, serve, transactions
+from borgctl.pull.repository import guard_process, serve, transactions
 from borgctl.pull.run.call_session import session_of
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.errors import PullError
@@ -38,7 +38,7 @@ def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: 
     )
     served = serve.argv(target)
     for job, call in calls:
-        guarded = guard.argv(target, session_of(target, job, state), used) if job else None
+        guarded = guard_process.argv(target, session_of(target, job, state), used) if job else None
         if as_json:
             entry = {
                 "target": str(target.name),

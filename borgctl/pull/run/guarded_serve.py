@@ -13,7 +13,7 @@ from collections.abc import Callable
 from borgctl.process.event_loop import EventLoop, Termination
 from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.pipes import Ours
-from borgctl.pull.repository.guard import REFUSED, Events
+from borgctl.pull.repository.guard_process import REFUSED, Events
 
 
 class GuardedServe:

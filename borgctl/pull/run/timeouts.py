@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Timeouts:
     """Seconds; `end_of_file` and `terminated`: serve may live so long after its end of file, and after TERM.
 
-    `guard`: the guard, for both. `last_word`: the client's side may live so long after the gate's exit line or the
-    guard's refusal, `orphaned`: after serve's failure. `drain`: the streams are read so long once all have ended.
+    `guard`: the guard, for both. `last_word`: the client's side may live so long after the gate's exit line or
+    the guard's refusal, `orphaned`: after serve's failure. `drain`: the streams are read so long once all have ended.
     """
 
     end_of_file: float = 20

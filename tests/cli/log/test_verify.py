@@ -1,4 +1,4 @@
-"""`borgctl audit verify` finds every change, removal, addition, move and cut, and knows the marks of a crash or a clock."""
+"""`borgctl audit verify` finds every change, removal, addition, move and cut; a crash or a clock looks different."""
 
 import json
 import os

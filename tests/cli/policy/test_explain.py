@@ -24,7 +24,7 @@ from borgctl.cli.policy.explain import explain, facts, variables
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.judge import Facts, judge
 from borgctl.state import pins
-from borgctl.wire.request import announced_socket, parse
+from borgctl.wire.request_parser import announced_socket, parse
 
 ALLOWED = stage.requests("allowed.txt")
 DENIED = stage.requests("denied.txt")

@@ -193,7 +193,7 @@ def test_what_is_mounted_below_a_path_is_told_where_it_is_not_what_it_seems(
     sound, tmp_path, monkeypatch, job, kind, said
 ):
     mounts = [Mount("1", "0", "8:1", "/", "ext4"), Mount("2", "1", "0:9", f"{tmp_path}/data/m", kind)]
-    monkeypatch.setattr(mountinfo, "mounted", lambda: iter(mounts))
+    monkeypatch.setattr(mountinfo, "mounts", lambda: iter(mounts))
     found = warnings(sound((f"{{paths: [{tmp_path}/data]}}", job.replace("HERE", str(tmp_path)))))
     assert [line for line, _ in found] == ([5] if said else [])
     assert not said or said.replace("HERE", str(tmp_path)) in found[0][1]
@@ -211,9 +211,9 @@ def test_a_borg_that_cannot_be_confined_is_told_whatever_the_policy_says(sound, 
 
 @only_root
 def test_what_the_gate_leaves_out_of_a_whole_machine_is_not_warned_of(sound, tmp_path, monkeypatch):
-    mounted, usual = mountinfo.mounted, ("/proc", "/sys", "/dev", "/run")
+    mounted, usual = mountinfo.mounts, ("/proc", "/sys", "/dev", "/run")
     # Somebody may be making another root on this machine just now
-    monkeypatch.setattr(mountinfo, "mounted", lambda: [one for one in mounted() if one.place.startswith(usual)])
+    monkeypatch.setattr(mountinfo, "mounts", lambda: [one for one in mounted() if one.place.startswith(usual)])
     whole = (f"{tmp_path}/data]", f"/], exclude: [{tmp_path}]")
     assert [text for _, text in warnings(sound(whole, (f"base: {tmp_path}/base", "base: /run/borgctl-test")))] == []
     assert "borg's own state" in warnings(sound(whole, (f"base: {tmp_path}/base", "base: /srv/borgctl-test")))[0][1]

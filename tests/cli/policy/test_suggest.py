@@ -16,7 +16,8 @@ from borgctl.errors import REASONS, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.judge import Facts, judge
 from borgctl.values import RepositoryPath, SocketPath
-from borgctl.wire.request import Options, Request, parse, render
+from borgctl.wire.request import Request, RunOptions, render
+from borgctl.wire.request_parser import parse
 
 LEAN = """\
 version: 1
@@ -207,7 +208,7 @@ def test_whatever_is_asked_a_suggestion_allows_it_and_nothing_wider(tmp_path_fac
     line = render(
         Request(
             order,
-            Options(
+            RunOptions(
                 RepositoryPath(repository) if repository else None, SocketPath("/run/borgctl/x") if socket else None
             ),
         )

@@ -15,7 +15,7 @@ import stage
 from terminals import shown_on
 
 from borgctl.cli.window.window_session import WindowSession
-from borgctl.process import spawn
+from borgctl.process import process_tree
 from borgctl.state import pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
@@ -181,7 +181,7 @@ def test_a_borg_that_is_stopped_hears_that_it_has_to_end(session, ends, tmp_path
     stand_in(tmp_path, LASTING.replace("> {directory}/ready", "> {directory}/ready; kill -STOP $$"))
 
     def act():
-        (child,) = spawn.descendants()
+        (child,) = process_tree.descendants()
         programs.wait_for(lambda: Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "T")
         window_protocol.send(ends[1], {"end": "window-expired"})
 

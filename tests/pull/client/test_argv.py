@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from borgctl.pull.client import client_command, ssh
-from borgctl.pull.repository import guard, serve
+from borgctl.pull.repository import guard_process, serve
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read
@@ -142,7 +142,7 @@ def test_a_run_starts_serve_the_guard_and_the_gate_and_nothing_else(world, fp) -
     found = world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
     (report,) = world.run(found)
     assert report.verdict.outcome == "ok"
-    guarded = guard.argv(found, GuardSession("create"), 0)
+    guarded = guard_process.argv(found, GuardSession("create"), 0)
     assert [list(call) for call in fp.calls] == [
         serve.argv(found),
         guarded,

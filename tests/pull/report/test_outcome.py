@@ -19,7 +19,7 @@ from borgctl.pull.report.outcome import (
     require_commit,
     require_files,
 )
-from borgctl.pull.repository.guard import Passed, Refused
+from borgctl.pull.repository.guard_process import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
 
 OK = Exit("r1", "ok", "borg", 0, None)

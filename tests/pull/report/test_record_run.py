@@ -20,7 +20,7 @@ from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import record_run
 from borgctl.pull.report.report import record
 from borgctl.pull.repository import repo_config
-from borgctl.pull.repository.guard import Passed, Refused
+from borgctl.pull.repository.guard_process import Passed, Refused
 from borgctl.pull.state import state_file
 from borgctl.pull.state.state import MOST_JOBS, Acceptance, Alert, JobRecord, Past, State
 from borgctl.pull.targets.paths import Folders, TargetName

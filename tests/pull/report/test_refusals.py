@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from borgctl.pull.report.refusals import HOSTILE, advice_on_refusal
-from borgctl.pull.repository.guard import Refused
+from borgctl.pull.repository.guard_process import Refused
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import read
 

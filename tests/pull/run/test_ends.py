@@ -18,7 +18,7 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report.progress import Plain, Quiet
-from borgctl.pull.repository import guard
+from borgctl.pull.repository import guard_process
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run_all
 from borgctl.pull.run.session import Session
@@ -465,8 +465,8 @@ def test_a_guard_that_is_killed_ends_the_run_and_lets_nothing_more_pass(world) -
 
 
 def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = ("/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *guard.PROGRAM)
-    monkeypatch.setattr(guard, "PROGRAM", words)
+    words = ("/bin/sh", "-c", 'kill -STOP $$; exec "$@"', "sh", *guard_process.PROGRAM)
+    monkeypatch.setattr(guard_process, "PROGRAM", words)
     target = world.local([["start"], ["sleep", 60]], borg=world.quiet_serve(), timeout="1s")
     (report,) = world.run(target, IMPATIENT)
     assert verdict(report)[0] == "timeout"
@@ -482,7 +482,7 @@ def test_a_guard_that_is_stopped_keeps_nobody_waiting_beyond_the_limit(world, mo
     ],
 )
 def test_without_a_guards_own_account_no_run_is_good(world, monkeypatch: pytest.MonkeyPatch, body, said) -> None:
-    monkeypatch.setattr(guard, "PROGRAM", ("/bin/sh", "-c", body, "sh"))
+    monkeypatch.setattr(guard_process, "PROGRAM", ("/bin/sh", "-c", body, "sh"))
     (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve()))
     assert verdict(report) == ("failed", "launcher", None, "guard-failed")
     assert said in world.screen.getvalue()
@@ -491,7 +491,7 @@ def test_without_a_guards_own_account_no_run_is_good(world, monkeypatch: pytest.
 
 REFUSES = f"""
 echo '{{"event": "refused", "method": "destroy", "session": "create", "rule": "never", "detail": ""}}' >&2
-echo '{json.dumps({"event": "end", **asdict(guard.Passed(bytes=9, messages=2))})}' >&2
+echo '{json.dumps({"event": "end", **asdict(guard_process.Passed(bytes=9, messages=2))})}' >&2
 exit 3
 """
 
@@ -504,7 +504,7 @@ exit 3
 def test_a_client_is_ended_with_its_guard_and_not_waited_for(
     world, monkeypatch: pytest.MonkeyPatch, body, ended
 ) -> None:
-    monkeypatch.setattr(guard, "PROGRAM", ("/bin/sh", "-c", body, "sh"))
+    monkeypatch.setattr(guard_process, "PROGRAM", ("/bin/sh", "-c", body, "sh"))
     later = world.root / "later"
     steps = [["start"], ["sleep", 5], ["note", str(later)], ["exit", "ok", 0]]
     (report,) = world.run(world.local(steps, borg=world.quiet_serve()), IMPATIENT)
@@ -514,7 +514,7 @@ def test_a_client_is_ended_with_its_guard_and_not_waited_for(
 
 
 def test_a_launcher_that_cannot_start_the_guard_leaves_no_serve(world, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "PROGRAM", ("/no/such/guard",))
+    monkeypatch.setattr(guard_process, "PROGRAM", ("/no/such/guard",))
     target = world.local([["start"], ["exit", "ok", 0]], borg=stand_in_serve(world, "sleep 60"))
     with pytest.raises(PullError, match="cannot start /no/such/guard"):
         world.run(target)

@@ -26,7 +26,8 @@ from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.paths import lock
 from borgctl.pull.targets.targets import Target
-from borgctl.wire.request import Borg, Options, parse
+from borgctl.wire.request import Borg, RunOptions
+from borgctl.wire.request_parser import parse
 
 _KINDS = {"create": "create", "prune": "prune", "init": "init", "list": "read", "info": "read", "check": "read"}
 
@@ -37,7 +38,7 @@ def read(words: Sequence[str]) -> Borg:
         request = parse(shlex.join(["borg", *words]).encode("utf-8", "surrogateescape"))
     except BorgctlError as error:
         raise PullError(error.detail, error.reason.advice) from None
-    if request.options != Options() or not isinstance(request.order, Borg):
+    if request.options != RunOptions() or not isinstance(request.order, Borg):
         raise PullError("options before the subcommand are the launcher's own", "write the subcommand first, like list")
     return request.order
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from borgctl.pull.run.spelled_out import read
+from borgctl.pull.run.borg_request import read
 from borgctl.pull.state import state_file
 from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.errors import PullError

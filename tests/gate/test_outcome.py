@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from borgctl.errors import BorgctlError
-from borgctl.gate import verdict as gate_verdict
+from borgctl.gate import outcome as gate_verdict
 
 IDENTITY = bytes(32)
 

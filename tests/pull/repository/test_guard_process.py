@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from borgctl.pull.repository import guard
-from borgctl.pull.repository.guard import Events, Passed, Refused
+from borgctl.pull.repository import guard_process
+from borgctl.pull.repository.guard_process import Events, Passed, Refused
 from borgctl.pull.repository.rpc_guard import parse
 from borgctl.pull.repository.rpc_sessions import SESSIONS, SessionLimits
 from borgctl.pull.repository.sessions import GuardSession
@@ -29,7 +29,7 @@ def heard(*events: object) -> Events:
 
 @pytest.mark.parametrize("deletes", [0, 5000, None])
 def test_the_guard_reads_its_words_as_they_were_meant(deletes) -> None:
-    words = guard.argv(TARGET, GuardSession("prune", deletes), 5_000_000)[len(guard.PROGRAM) :]
+    words = guard_process.argv(TARGET, GuardSession("prune", deletes), 5_000_000)[len(guard_process.PROGRAM) :]
     session, name, limits = parse(words)
     assert (session, name) == (SESSIONS["prune"], "prune")
     expected = SessionLimits(b"/srv/borg/web1", 15_000_000 + (64 << 20), 200_000_000, 10_000, deletes)
