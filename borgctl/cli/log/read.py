@@ -76,7 +76,7 @@ def lines(paths: Sequence[str]) -> Iterator[Line]:
             raise BadValue(f"cannot read {path!r}: {error.strerror}") from None
 
 
-def tally(log: str) -> HeadFile:
+def head_file(log: str) -> HeadFile:
     """Return what the file beside a log (LOG.head) says; an empty one where it cannot be read."""
     try:
         with rotation.reading(None, f"{log}.head") as fd:

@@ -80,12 +80,12 @@ def verify(chosen: Sequence[str], heads: Sequence[Head]) -> Proof:
     """Prove one log with its older parts, or exactly the files named; raise BadValue where one cannot be read."""
     for _ in range(_ATTEMPTS):
         before = read.snapshot(chosen[0]) if len(chosen) == 1 else None
-        tally = read.tally(chosen[0]) if len(chosen) == 1 else HeadFile()
+        head_file = read.head_file(chosen[0]) if len(chosen) == 1 else HeadFile()
         files = [path for path, _ in before] if before is not None else read.ordered(chosen)
         check = ChainCheck(tuple(heads))
         for line in read.lines(files):
             check.take(line)
-        check.end(tally)
+        check.end(head_file)
         if before is None or before == read.snapshot(chosen[0]):
             break
-    return Proof(tuple(files), check, sum(account.counted for account in tally.accounts.values()))
+    return Proof(tuple(files), check, sum(account.counted for account in head_file.accounts.values()))

@@ -4,7 +4,7 @@
 the log (LOG.head) shows a missing end, and the head that a server kept proves it. `odd` is what a crash or a clock did.
 The check takes the lines one by one and stores no record.
 
-    check = ChainCheck([Head.read("7:0a…")]); check.take(line); check.end(tally)
+    check = ChainCheck([Head.read("7:0a…")]); check.take(line); check.end(head_file)
 """
 
 import hashlib
@@ -70,13 +70,15 @@ class ChainCheck:
             self._skipped = None
         self._digest = digest(line.text)
 
-    def end(self, tally: HeadFile) -> None:
-        """Compare the end with the tally, which was read before the log, and with the heads that servers kept."""
+    def end(self, head_file: HeadFile) -> None:
+        """Compare the end with the head file, which was read before the log, and with the heads that servers kept."""
         self._line = None
         last = self.head.sequence if self.head else 0
-        if tally.head and tally.head.sequence > last:
-            self._find("broken", last + 1, f"record {tally.head.sequence} was written, and the log ends with {last}")
-        elif tally.head and tally.head.sequence == last and tally.head != self.head:
+        if head_file.head and head_file.head.sequence > last:
+            self._find(
+                "broken", last + 1, f"record {head_file.head.sequence} was written, and the log ends with {last}"
+            )
+        elif head_file.head and head_file.head.sequence == last and head_file.head != self.head:
             self._find("broken", last, f"record {last} is not the one that was written last")
         for head in self.wanted:
             if not self._met.get(head, False):

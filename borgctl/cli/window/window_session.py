@@ -71,8 +71,7 @@ class WindowSession:
         `secret` is the passphrase; with None borg asks for it. With `given`, bytes for its stdin, borg has no terminal.
         """
         env = self._env()
-        # refuses a borg that another user can replace
-        borg_version.version(self.base, self.policy.borg, env, Confinement())
+        borg_version.version(self.base, self.policy.borg, env, Confinement())  # refuses one that others can replace
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = environment.with_transport(env, carrier, fds[0] if fds else None)

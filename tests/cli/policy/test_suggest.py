@@ -1,4 +1,4 @@
-"""suggest: what is suggested makes that request allowed, is never unwise, and a hostile log is only counted."""
+"""suggest: each suggestion allows its request and is never unwise; lines of a hostile log are only counted."""
 
 import json
 

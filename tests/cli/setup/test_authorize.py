@@ -1,4 +1,4 @@
-"""What people type: a policy to start from, and the line that ties a key to it."""
+"""sample and authorize: a policy to start from, and the line that ties a key to it."""
 
 import base64
 import os
@@ -66,7 +66,7 @@ def test_the_sample_is_a_policy(arguments, tmp_path):
 
 
 def ordinary(monkeypatch, home):
-    """Be an ordinary user with this home; who is one stays himself."""
+    """Be an ordinary user with this home; an ordinary user stays the same."""
     if stage.ROOT:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(locations, "home", lambda: str(home))
