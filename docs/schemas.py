@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from borgctl.borg.options import COMMANDS, Command
+from borgctl.borg.subcommands import COMMANDS, Command
 from borgctl.borg.value_kinds import FLAG, Kind
 
 YES_NO: dict[str, Any] = {"enum": ["yes", "no", "true", "false", True, False]}

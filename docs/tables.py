@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from schemas import Key
 
 from borgctl.borg import forbidden
-from borgctl.borg.options import COMMANDS, Command
+from borgctl.borg.subcommands import COMMANDS, Command
 from borgctl.borg.variables import ACCEPTABLE, SETTABLE
-from borgctl.errors import REASONS
 from borgctl.pull.report.hints import ADVICE
+from borgctl.reasons import REASONS
 
 _WIDTH = 128  # characters of a line of prose, as in the pages that are written by hand
 
@@ -54,7 +54,7 @@ def job_keys() -> str:
         ),
         ("`archive`", "text with placeholders", "`{hostname}-{job}-{now}`", "create: the archive's name"),
         ("`exclude`", "list of patterns", "none", "create: short for the option `exclude`"),
-        ("`options`", "mapping", "none", "options of the subcommand, as below; a flag is yes or no"),
+        ("`subcommands`", "mapping", "none", "options of the subcommand, as below; a flag is yes or no"),
         ("`before`", "list of programs, each a list", "none", "[hooks](#hooks) that run first"),
         ("`after`", "list of programs, each a list", "none", "[hooks](#hooks) that run last, always"),
     )

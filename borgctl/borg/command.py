@@ -6,7 +6,7 @@ request is allowed.
     BorgCommand("web1.yaml:7", "list", (), RepositoryPath("/srv/borg/web1"), "stdio", "text", disclosed=False)
 """
 
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.borg.value_kinds import FILE
 from borgctl.data_class import dataclass
 from borgctl.values import ArchiveName, DevicePath, RepositoryPath, SourcePath

@@ -1,4 +1,4 @@
-"""Build the environment of borg and of hooks from nothing.
+"""Build the environment of borg from nothing.
 
 It does not know where the values come from; `policy` has checked them.
 
@@ -9,8 +9,7 @@ import shlex
 from collections.abc import Iterable
 
 from borgctl.borg.command_line import HOST
-
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+from borgctl.process.hook_environment import PATH
 
 
 def borg_environment(
@@ -27,7 +26,7 @@ def borg_environment(
     `relocated`: the admin has confirmed that the repository moved.
     """
     standard = {
-        "PATH": _PATH,
+        "PATH": PATH,
         "HOME": base,
         "LOGNAME": HOST,  # borg writes it into the archive; the user that borg runs as may have no name
         "LANG": "C.UTF-8",
@@ -53,9 +52,3 @@ def with_transport(env: dict[str, str], relay: Iterable[str], passphrase_fd: int
     """Add the command that reaches the repository (borg splits BORG_RSH as a shell does), and the passphrase's fd."""
     secret = {} if passphrase_fd is None else {"BORG_PASSPHRASE_FD": str(passphrase_fd)}
     return {**env, "BORG_RSH": shlex.join(relay), **secret}
-
-
-def hook_environment(home: str, job: str | None, run: str, outcome: str = "") -> dict[str, str]:
-    """Return the environment of a hook; `outcome` is set for hooks that run after borg."""
-    standard = {"PATH": _PATH, "HOME": home, "LANG": "C.UTF-8", "BORGCTL_JOB": job or "", "BORGCTL_RUN": run}
-    return {**standard, **({"BORGCTL_OUTCOME": outcome} if outcome else {})}

@@ -1,6 +1,7 @@
 """borg's options and subcommands that no policy can allow, and why.
 
-Nothing here is needed to refuse them, as argv is built from `options` only. It lets an error say more than "unknown".
+Nothing here is needed to refuse them, as argv is built from `subcommands` only. It lets an error say more than
+"unknown".
 
     >>> why(OPTIONS, "rsh")
     ': it runs programs'

@@ -1,7 +1,7 @@
 """What the value of a borg option must look like: patterns, longest lengths, bounds of numbers.
 
-It does not know which option a value belongs to (`options`) or who writes it. A kind for an admin's own policy is often
-wider than that for a request. Sources: borg 1.4.5's and 1.2.4's parsers.
+It does not know which option a value belongs to (`subcommands`) or who writes it. A kind for an admin's own policy is
+often wider than that for a request. Sources: borg 1.4.5's and 1.2.4's parsers.
 
     >>> COMPRESSION.check("zstd,3")
     'zstd,3'

@@ -10,7 +10,7 @@ import os
 import re
 
 from borgctl.borg.command import BorgCommand
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 

@@ -18,7 +18,8 @@ from borgctl.cli.setup import commands as setup_commands
 from borgctl.cli.window import commands as window_commands
 from borgctl.console import completion
 from borgctl.console.completion import Shell
-from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.errors import BadValue, BorgctlError
+from borgctl.reasons import REASONS
 from borgctl.text import printable
 
 _INTERNAL = REASONS["internal"].status

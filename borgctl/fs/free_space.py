@@ -10,7 +10,8 @@ import errno
 import os
 from collections.abc import Iterable
 
-from borgctl.errors import BorgctlError, Code
+from borgctl.errors import BorgctlError
+from borgctl.reasons import Code
 
 LEAST = 1 << 20  # bytes that borg's cache and the next records need
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -32,6 +32,7 @@ from borgctl.gate.transport import Connection
 from borgctl.policy.locations import home
 from borgctl.policy.model import Limits, Passphrase
 from borgctl.process import open_files, priority, process_tree, spawn
+from borgctl.process.hook_environment import hook_environment
 from borgctl.process.named_pipes import PipeWatch
 from borgctl.state import passphrase, source_paths
 from borgctl.state.skipped_mounts import file_systems
@@ -98,7 +99,7 @@ class Runner:
             return by_gate("internal", f"{type(error).__name__}: {error}")
 
     def _hook_environment(self, outcome: str = "") -> dict[str, str]:
-        return environment.hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
+        return hook_environment(home(), self.launch.job, os.path.basename(self.directory), outcome)
 
     def _borg(self, watch: Watch) -> RunResult:
         if watch.stopped:
@@ -107,9 +108,7 @@ class Runner:
         source_paths.require_devices(self.launch.devices)  # once more: a hook may have made it
         source_paths.require_present(map(str, self.launch.paths))
         source_paths.require_patterns(self.launch.patterns)
-        secret = self._obtained = passphrase.obtain(
-            self.secret, environment.hook_environment(home(), self.launch.job, "")
-        )
+        secret = self._obtained = passphrase.obtain(self.secret, hook_environment(home(), self.launch.job, ""))
         fds = {} if secret is None else {_PASSPHRASE_FD: passphrase.pipe(secret)}
         relay_listener = RelayListener(self.directory, self.connection, self.agree)
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from borgctl.borg.prune_list import Pruning
 from borgctl.data_class import dataclass, field, replace
-from borgctl.errors import REASONS
+from borgctl.reasons import REASONS
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from functools import partial
 
 from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
 from borgctl.borg.forbidden import OPTIONS, why
-from borgctl.borg.options import COMMANDS, Command
+from borgctl.borg.subcommands import COMMANDS, Command
 from borgctl.borg.value_kinds import FLAG
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader

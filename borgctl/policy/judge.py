@@ -10,7 +10,7 @@ from typing import assert_never
 
 from borgctl import __version__
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.data_class import dataclass
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.model import Job, Policy, Repository

@@ -11,12 +11,13 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 
-from borgctl.errors import BorgctlError, Code
+from borgctl.errors import BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.node_reader import NodeReader
 from borgctl.policy import jobs as policy_jobs
 from borgctl.policy import keys, locations
 from borgctl.policy.model import Environment, Limits, Passphrase, Policy
+from borgctl.reasons import Code
 from borgctl.strict_yaml import LARGEST, Node, Problem, Problems, parse
 from borgctl.values import boolean, choice
 

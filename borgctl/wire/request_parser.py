@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from borgctl.borg.options import COMMANDS, Command
+from borgctl.borg.subcommands import COMMANDS, Command
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath, choice, duration
 from borgctl.wire.request import Borg, Hello, Order, Request, Run, RunOptions, Window

@@ -594,8 +594,6 @@ def test_an_ordinary_users_usual_directories_are_made_with_the_log(tmp_path):
 WRITER = """
 import sys
 from borgctl.audit.log import Log
-from borgctl.cli.log.read import lines
-from borgctl.cli.log.verify import verify
 log = Log.open(sys.argv[1], syslog=False)
 for number in range(int(sys.argv[3])):
     log.append({"type": "x", "writer": sys.argv[2], "number": number, "pad": "x" * 500})
@@ -603,7 +601,7 @@ for number in range(int(sys.argv[3])):
 
 
 def chained(path):
-    """Return the records of a log and its older parts, after checking that they are one chain."""
+    """Check that a log and its older parts are one chain; return the records."""
     proof = verify([str(path)], [])
     assert proof.check.bad == [], proof.lines
     return [record for line in lines(list(proof.files)) if (record := json.loads(line.text))]

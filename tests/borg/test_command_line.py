@@ -10,7 +10,7 @@ from stage import SUPPORT
 
 from borgctl.borg import command_line
 from borgctl.borg.command import BorgCommand
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.values import ArchiveName, SourcePath
 
 ORACLE = str(SUPPORT / "borg_oracle.py")

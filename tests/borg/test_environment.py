@@ -1,4 +1,4 @@
-"""The environment of borg and of hooks: what it holds, what a policy may set, and that nothing else gets in."""
+"""The environment of borg: what it holds, what a policy may set, and that nothing else gets in."""
 
 import shlex
 
@@ -41,11 +41,3 @@ def test_borg_splits_the_relay_into_the_words_that_were_meant(words):
 def test_the_passphrase_is_a_number_of_a_descriptor():
     assert environment.with_transport({"A": "b"}, ["r"], 3) == {"A": "b", "BORG_RSH": "r", "BORG_PASSPHRASE_FD": "3"}
     assert "BORG_PASSPHRASE_FD" not in environment.with_transport({}, ["r"], None)
-
-
-def test_a_hook_learns_its_job_and_the_outcome_and_nothing_of_borg():
-    before = environment.hook_environment("/root", "default", "12ab")
-    assert "BORGCTL_OUTCOME" not in before
-    after = environment.hook_environment("/root", None, "12ab", "failed")
-    assert (after["BORGCTL_JOB"], after["BORGCTL_OUTCOME"]) == ("", "failed")
-    assert not any(name.startswith("BORG_") for name in before | after)

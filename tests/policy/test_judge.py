@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from borgctl.borg import command_line
 from borgctl.borg.command import BorgCommand, HelloReply, WindowGrant
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.policy.judge import Facts, judge
 from borgctl.policy.model import AuditSettings, Environment, Job, Offer, Passphrase, Policy, Repository

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import draws
 import stage
 
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.borg.value_kinds import FLAG
 from borgctl.values import ArchiveName, BadValue, SourcePath
 

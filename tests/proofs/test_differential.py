@@ -8,7 +8,7 @@ from borgs import PINNED, both
 from generated import policy, request, written
 
 from borgctl.borg import command_line
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.policy import keys
 from borgctl.policy.judge import judge

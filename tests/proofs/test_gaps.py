@@ -8,7 +8,7 @@ import pytest
 import stage
 
 import borgctl
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.borg.value_kinds import FLAG
 from borgctl.borg.variables import SETTABLE
 from borgctl.errors import BadValue, BorgctlError

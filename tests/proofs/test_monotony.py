@@ -31,7 +31,7 @@ from generated import policy as drawn
 from generated import written
 
 from borgctl.borg.command import BorgCommand
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.borg.value_kinds import FLAG
 from borgctl.errors import BorgctlError
 from borgctl.policy.judge import Facts, judge

@@ -25,7 +25,7 @@ from generated import Intent
 
 from borgctl.borg import command_line
 from borgctl.borg.command import BorgCommand
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.policy.judge import judge
 from borgctl.wire.request_parser import parse

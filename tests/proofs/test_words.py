@@ -5,7 +5,7 @@ import json
 import pytest
 import stage
 
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 
 RISK = json.loads((stage.CORPORA / "risk.json").read_text())
 LACKING = json.loads((stage.CORPORA / "words/borg-1.2.json").read_text())

@@ -6,7 +6,7 @@ from hypothesis import assume, settings
 from hypothesis import strategies as st
 
 from borgctl.borg.command import BorgCommand
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.borg.value_kinds import FLAG, Kind
 from borgctl.errors import BadValue
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath

@@ -28,7 +28,7 @@ CLIENTS = ("web1", "laptop")
 class Stage:
     """Two machines, played by one.
 
-    `options` are those of Popen for a machine; `here` replaces in a command what one machine cannot have twice;
+    `subcommands` are those of Popen for a machine; `here` replaces in a command what one machine cannot have twice;
     `sampled` is called when the policy is written; `odd` are doctor's topics that are about this machine and not about
     the set-up; `names` stand in code and are nothing to type; `steps` are the page's own, by client, server or both.
     """

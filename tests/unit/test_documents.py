@@ -12,9 +12,9 @@ import pytest
 from sentences import sentences, words
 from stage import TOP
 
-from borgctl.errors import REASONS
 from borgctl.policy import keys, load
 from borgctl.pull.targets import targets
+from borgctl.reasons import REASONS
 from borgctl.strict_yaml import Problems, parse
 
 DOCS = TOP / "docs"

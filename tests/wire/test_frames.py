@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.errors import REASONS
 from borgctl.gate.output import Output
 from borgctl.pull.client import frames as stream
+from borgctl.reasons import REASONS
 from borgctl.wire import frames
 
 WIRE = Path(__file__).parents[2] / "docs/wire.md"

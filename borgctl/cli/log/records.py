@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from borgctl.errors import REASONS, BadValue
+from borgctl.errors import BadValue
+from borgctl.reasons import REASONS
 from borgctl.values import duration
 from borgctl.wire.frames import OUTCOMES
 

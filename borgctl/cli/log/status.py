@@ -18,9 +18,10 @@ from borgctl.cli.log import read as log_read
 from borgctl.cli.log.damage import Damage, Damages
 from borgctl.cli.log.job_state import JobState
 from borgctl.cli.log.records import record
-from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.model import Policy
+from borgctl.reasons import REASONS
 from borgctl.text import printable
 
 _SETTLES = 1.0  # seconds: a gate stops looking at work some milliseconds before its last record is written

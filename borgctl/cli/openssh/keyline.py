@@ -25,7 +25,7 @@ _KEY = re.compile(rf"({_KINDS})[ \t]+([A-Za-z0-9+/=\v\f\r]+)(?:[ \t]+(.*))?")
 
 @dataclass(frozen=True, slots=True)
 class KeyLine:
-    """A line with a key; `options` is None where sshd refuses them, and `problem` says why.
+    """A line with a key; `subcommands` is None where sshd refuses them, and `problem` says why.
 
     `certain`: sshd reads no line of this key after it in the same file.
     """

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 
 from borgctl.borg import patterns
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.borg.value_kinds import FILE
 from borgctl.cli.policy import hook_rules, policy_files, source_rules
 from borgctl.errors import BorgctlError

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from borgctl.cli.policy.lint_rules import advise
-from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import load, locations
 from borgctl.policy.load import InvalidPolicy
 from borgctl.policy.model import Policy
+from borgctl.reasons import REASONS
 from borgctl.state import pins
 from borgctl.state.state_dir import StateDir
 from borgctl.strict_yaml import LARGEST, Node, Problem, Problems, parse

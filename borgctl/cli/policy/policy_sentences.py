@@ -10,7 +10,7 @@ import pwd
 import shlex
 from collections.abc import Iterable, Iterator
 
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.errors import BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.policy.model import Job, Offer, Policy

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from borgctl.errors import REASONS
+from borgctl.reasons import REASONS
 
 _LONGEST_LINE = 64 * 1024  # bytes; the gate's own records are at most 16 KiB
 _MOST_KINDS = 5000  # different refusals that are counted apart

@@ -13,10 +13,11 @@ from typing import Any
 
 from borgctl.cli.policy.refusals import Collection, Refusal, collect
 from borgctl.cli.policy.suggest_policy import Added, Unwise, allow, entry, merge, stand_in
-from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy import load
 from borgctl.policy.judge import Facts
 from borgctl.policy.model import Policy
+from borgctl.reasons import REASONS
 from borgctl.text import printable
 from borgctl.wire import request_parser
 from borgctl.wire.request import Request

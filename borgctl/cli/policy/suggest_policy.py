@@ -10,10 +10,11 @@ import dataclasses
 import json
 import re
 
-from borgctl.errors import REASONS, BorgctlError
+from borgctl.errors import BorgctlError
 from borgctl.policy.judge import Facts, judge
 from borgctl.policy.model import AuditSettings, Job, Offer, Passphrase, Policy, Repository
 from borgctl.policy.placeholders import Template
+from borgctl.reasons import REASONS
 from borgctl.values import JobName, SourcePath
 from borgctl.wire.request import Borg, Request, Run
 

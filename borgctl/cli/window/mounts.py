@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from borgctl.borg.forbidden import COMMANDS as FORBIDDEN
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.fs import mountinfo
 
 _FOREGROUND = {"mount": "--foreground"}  # a process in the background would outlive its window

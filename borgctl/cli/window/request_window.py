@@ -8,7 +8,8 @@ from socket import socket
 
 import typer
 
-from borgctl.errors import REASONS, BorgctlError
+from borgctl.errors import BorgctlError
+from borgctl.reasons import REASONS
 from borgctl.state import window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest

@@ -25,12 +25,14 @@ from borgctl.borg.termination import BORG_ENDING
 from borgctl.cli.common.sanitize import SanitizedOutput
 from borgctl.cli.window.mounts import Mount, in_foreground
 from borgctl.cli.window.request_window import request_window
-from borgctl.errors import REASONS, BorgctlError
+from borgctl.errors import BorgctlError
 from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
 from borgctl.process import parent_death
 from borgctl.process.event_loop import EventLoop, Signals, Termination
+from borgctl.process.hook_environment import hook_environment
 from borgctl.process.spawn import Confinement
+from borgctl.reasons import REASONS
 from borgctl.state import borg_version, passphrase, pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.state.window_protocol import WindowRequest
@@ -69,8 +71,7 @@ class WindowSession:
         `secret` is the passphrase; with None borg asks for it. With `given`, bytes for its stdin, borg has no terminal.
         """
         env = self._env()
-        # refuses a borg that another user can replace
-        borg_version.version(self.base, self.policy.borg, env, Confinement())
+        borg_version.version(self.base, self.policy.borg, env, Confinement())  # refuses one that others can replace
         fds = [] if secret is None else [passphrase.pipe(secret)]
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = environment.with_transport(env, carrier, fds[0] if fds else None)
@@ -163,7 +164,7 @@ class WindowSession:
 
 def secret_of(policy: Policy) -> bytes | None:
     """Return the policy's passphrase, None where it has none."""
-    return passphrase.obtain(policy.passphrase, environment.hook_environment(home(), None, ""))
+    return passphrase.obtain(policy.passphrase, hook_environment(home(), None, ""))
 
 
 @contextlib.contextmanager

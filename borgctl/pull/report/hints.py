@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterable
 
 from borgctl.console.text import elapsed
-from borgctl.errors import REASONS
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.outcome import ACCEPTED
 from borgctl.pull.targets.paths import BUSY
+from borgctl.reasons import REASONS
 from borgctl.wire.frames import DRY_RUN, GOOD
 
 ADVICE = {

@@ -8,11 +8,11 @@ for check in client_checks(target, hello, received): …
 from collections.abc import Iterator
 
 from borgctl.console.text import elapsed
-from borgctl.errors import REASONS
 from borgctl.pull.client.events import Offer
 from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.targets.targets import Target
+from borgctl.reasons import REASONS
 
 _TOLERANCE = 30.0  # seconds between two clocks: the client's clock names archives and decides what is pruned
 

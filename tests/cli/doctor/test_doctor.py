@@ -1,4 +1,4 @@
-"""doctor's parts that need no sshd: files of keys, places of settings, commands, programs, the report."""
+"""doctor without an sshd: files of keys, places of settings, forced commands, programs, the report."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""What `borgctl audit show` prints: readable, chosen, and never a control character."""
+"""`borgctl audit show` prints readable rows of the chosen records, and never a control character."""
 
 import io
 import json
@@ -183,7 +183,7 @@ def test_an_outcome_that_no_record_has_is_refused_with_those_that_there_are(path
 
 
 def test_every_outcome_and_type_of_record_that_the_gate_writes_can_be_asked_for(path):
-    """That no log has others, each test with a gate sees (`records` in test_gate)."""
+    """Each test with a gate checks that no log has others (`records` in tests/gate/test_main.py)."""
     for word in (*records.OUTCOMES, *records.TYPES):
         assert records.known_outcome(word) == word
     assert {"refused", "malformed", "busy", "limit", "disconnected", "hook-failed", "internal"} <= set(records.OUTCOMES)

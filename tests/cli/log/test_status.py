@@ -54,7 +54,7 @@ def stands(policy, hours=0.0):
 
 
 def test_a_good_run_that_is_still_to_come_is_overdue_and_said_to_be(policy):
-    """`borgpull status` said so of its own, and this did not: it was overdue, and 0 s ago."""
+    """It was shown as overdue, and as 0 s ago."""
     ran(policy)
     found = status([str(policy)], 26 * 3600, datetime.now(UTC) - timedelta(hours=1))
     assert found.status == 2 and "(still to come: the clock went back)" in found.lines[0]

@@ -1,4 +1,4 @@
-"""The proof: whoever changes, takes out, adds, moves or cuts is found; what a crash or a clock did is told apart."""
+"""`borgctl audit verify` finds every change, removal, addition, move and cut; a crash or a clock looks different."""
 
 import json
 import os

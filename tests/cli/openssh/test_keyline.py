@@ -123,7 +123,7 @@ def test_reading_is_total(text):
 
 @pytest.mark.parametrize("option", ['environment="A=B"', 'permitopen="a:1"', "restrict", "no-pty"])
 def test_a_line_of_megabytes_takes_seconds_and_not_hours(option):
-    """Root asks doctor, and every user writes his own file: it took 284 s with 1.7 MB."""
+    """Root runs doctor, and every user writes their own file: it took 284 s with 1.7 MB."""
     text = ",".join([option] * (1_000_000 // len(option)))
     began = time.monotonic()
     found = options(text)

@@ -1,4 +1,4 @@
-"""explain: the gate's own decision for every line of the corpora, in process and against real gates; nothing done."""
+"""explain gives the gate's own decision for every line of the corpora, in process and against real gates."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""lint: every error where it stands, every warning where it is due, and nothing said of a sound policy."""
+"""lint shows every error and warning at its line, and nothing about a sound policy."""
 
 import json
 import os

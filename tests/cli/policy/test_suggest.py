@@ -1,4 +1,4 @@
-"""suggest: what is suggested makes that request allowed, is never unwise, and a hostile log is only counted."""
+"""suggest: each suggestion allows its request and is never unwise; lines of a hostile log are only counted."""
 
 import json
 
@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 
 from borgctl.cli.app import app
 from borgctl.cli.policy.suggest import suggest
-from borgctl.errors import REASONS, BorgctlError
+from borgctl.errors import BorgctlError
 from borgctl.policy import load
 from borgctl.policy.judge import Facts, judge
+from borgctl.reasons import REASONS
 from borgctl.values import RepositoryPath, SocketPath
 from borgctl.wire.request import Request, RunOptions, render
 from borgctl.wire.request_parser import parse

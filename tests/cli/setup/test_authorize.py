@@ -1,4 +1,4 @@
-"""What people type: a policy to start from, and the line that ties a key to it."""
+"""sample and authorize: a policy to start from, and the line that ties a key to it."""
 
 import base64
 import os
@@ -22,9 +22,10 @@ from borgctl.cli.policy.lint import lint
 from borgctl.cli.setup import authorize
 from borgctl.cli.setup.authorize import Authorization, Login, render
 from borgctl.cli.setup.sshd_settings import Transport
-from borgctl.errors import REASONS, BadValue, BorgctlError
+from borgctl.errors import BadValue, BorgctlError
 from borgctl.openssh_key import PublicKey
 from borgctl.policy import locations
+from borgctl.reasons import REASONS
 
 
 def blob(kind="ssh-ed25519", body=b"\0\0\0\x20" + b"k" * 32):
@@ -65,7 +66,7 @@ def test_the_sample_is_a_policy(arguments, tmp_path):
 
 
 def ordinary(monkeypatch, home):
-    """Be an ordinary user with this home; who is one stays himself."""
+    """Be an ordinary user with this home; an ordinary user stays the same."""
     if stage.ROOT:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(locations, "home", lambda: str(home))

@@ -1,4 +1,4 @@
-"""Whose passphrase a file holds, before it is changed."""
+"""No passphrase is changed that another policy uses, too."""
 
 import pytest
 import stage
@@ -18,7 +18,7 @@ jobs: {{default: {{paths: [/etc]}}}}
 
 @pytest.mark.parametrize("other", ["passphrase", "link", "folder/passphrase"])
 def test_a_passphrase_that_another_policy_reaches_by_whatever_name_is_not_changed(tmp_path, monkeypatch, other):
-    """The other repository's key would still want the old one, and nothing here would know it any more."""
+    """The other repository's key would still need the old one, and nothing here would have it."""
     (tmp_path / "passphrase").write_text("secret\n")
     (tmp_path / "link").symlink_to("passphrase")
     (tmp_path / "folder").symlink_to(".")

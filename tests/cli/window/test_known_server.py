@@ -1,4 +1,4 @@
-"""Which server pulls this machine: by our own records and our own key lines, never by a word of its own."""
+"""The server that pulls this machine: by our own records and key lines, never by its own words."""
 
 import base64
 import json

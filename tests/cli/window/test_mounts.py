@@ -1,4 +1,4 @@
-"""What borg has mounted goes, and nothing else does."""
+"""We unmount what borg has mounted, and nothing else."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A key as it is typed from paper, compared with what the real borgs print."""
+"""A key to type from paper, compared with the output of the real borgs."""
 
 import subprocess
 

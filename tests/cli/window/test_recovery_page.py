@@ -1,4 +1,4 @@
-"""What is printed on the recovery page: no key that somebody else has put in the way, and nothing but a key."""
+"""The recovery page has the repository's own key, and nothing that is not a key."""
 
 import base64
 import os
@@ -109,7 +109,7 @@ def test_what_no_key_holds_reaches_no_terminal(policy, base, text):
 
 
 def test_a_keyfile_is_not_believed_where_the_gate_knows_the_key_in_the_repository(policy, base):
-    """A borg that was taken over could put a useless one there, and the page in the safe would be worth nothing."""
+    """A hostile borg could put a useless one there, and the page in the safe would be worthless."""
     pins.set_pin(base, "key", PATH, "b" * 64)
     planted(base, "hqlhbGdvcml0aG2m")
     with pytest.raises(BorgctlError) as caught:

@@ -76,7 +76,7 @@ def stand_in(directory, text):
 
 
 def answered(gates, message):
-    """Be the gate: take the status, then say the last word and go; return the status."""
+    """Be the gate: take the status, send the last message and close; return the status."""
     status = window_protocol.receive(gates)
     window_protocol.send(gates, message)
     gates.close()

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from stage import TOP
 
-from borgctl.errors import REASONS
 from borgctl.pull.client.events import Exit
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import ADVICE, advice_on_reason
@@ -21,6 +20,7 @@ from borgctl.pull.report.outcome import (
 )
 from borgctl.pull.repository.guard_process import Passed, Refused
 from borgctl.pull.repository.sessions import GuardSession
+from borgctl.reasons import REASONS
 
 OK = Exit("r1", "ok", "borg", 0, None)
 WARNING = Exit("r1", "warning", "borg", 105, None)

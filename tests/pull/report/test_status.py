@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.errors import REASONS
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import suspicion
@@ -19,6 +18,7 @@ from borgctl.pull.state import state_file
 from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.paths import TargetName
 from borgctl.pull.targets.targets import load
+from borgctl.reasons import REASONS
 
 NAME = TargetName("web1")
 HOUR = 3600.0

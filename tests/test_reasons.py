@@ -10,7 +10,8 @@ from stage import TOP
 
 import borgctl
 from borgctl import errors
-from borgctl.errors import _TABLE, REASONS, BorgctlError, Code
+from borgctl.errors import BorgctlError
+from borgctl.reasons import _TABLE, REASONS, Code
 
 SOURCES = [
     file

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from stage import SUPPORT
 
 from borgctl.borg import forbidden
-from borgctl.borg.options import COMMANDS
+from borgctl.borg.subcommands import COMMANDS
 from borgctl.borg.value_kinds import FLAG, Kind
 from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 from borgctl.errors import BadValue
