@@ -1,4 +1,4 @@
-"""Read the keys `jobs` and `commands`: what a policy lets a server start. `borg.options` says which words are known.
+"""Read the keys `jobs` and `commands`: what a policy lets a server start. `borg.subcommands` has the known words.
 
 A job may use more of borg's options than a request, as the client's own admin writes it. A command lists the options
 that the server may give, and the paths that it must stay inside. This module does not know the rest of a policy.

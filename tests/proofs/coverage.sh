@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
-modules="wire/request wire/request_parser strict_yaml values borg/options borg/value_kinds borg/variables borg/command"
+modules="wire/request wire/request_parser strict_yaml values borg/subcommands borg/value_kinds borg/variables borg/command"
 modules="$modules policy/model policy/load policy/jobs policy/judge policy/placeholders"
 
 directory=$(mktemp -d)
