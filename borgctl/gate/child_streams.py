@@ -12,7 +12,7 @@ from borgctl.gate.output import Lines, Output
 from borgctl.process import spawn
 from borgctl.process.spawn import Child
 
-_NO_WALL = spawn.Confinement()
+_UNCONFINED = spawn.Confinement()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ def start(
     env: Mapping[str, str],
     disclose: Callable[[str], Callable[[str], str | None] | None],
     fds: Mapping[int, int] | None = None,
-    wall: spawn.Confinement = _NO_WALL,
+    confinement: spawn.Confinement = _UNCONFINED,
     sought: re.Pattern[str] | None = None,
 ) -> tuple[Child, list[Stream]]:
     """Start a child whose stdout and stderr are pipes of ours; `disclose` says by a stream's name what may pass."""
     pipes = {number: os.pipe2(os.O_CLOEXEC) for number in (1, 2)}
     try:
         given = {**(fds or {}), **{n: ends[1] for n, ends in pipes.items()}}
-        child = spawn.spawn(words, env, given, wall.apply, wall.kinds)
+        child = spawn.spawn(words, env, given, confinement.apply, confinement.kinds)
     except OSError:
         for read_end, _ in pipes.values():
             os.close(read_end)

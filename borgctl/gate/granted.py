@@ -1,4 +1,4 @@
-"""What is granted is carried out: hello is answered, a window is held open, borg is run.
+"""Carry out what was granted: answer hello, hold a window open, or run borg.
 
 The gate imports this module once it has decided, so that a refusal is quick; all that it takes until the last record
 is written is imported with it, before anything runs, so the package may be upgraded meanwhile. It decides nothing.
@@ -65,8 +65,8 @@ def _run(
     pinned: int | None,
 ) -> RunResult:
     """Run borg, with all that belongs to this run alone; record what is about to run."""
-    held = requirements.require(policy, decision)
-    owner = plan.owner(held)
+    sandbox = requirements.require(policy, decision)
+    owner = plan.owner(sandbox)
     with (
         run_locks.lock_repository(base, decision.repository),
         run_locks.run_directory(base, invocation.run, *owner) as directory,
@@ -78,16 +78,18 @@ def _run(
         moved = bool(pins.note(base, "moved", decision.repository))
         env = borg_environment(base.borg, f"{directory}/tmp", base.host_id(), decided.variables, relocated=moved)
         own = (base.borg, f"{directory}/tmp")
-        version = borg_version.version(base, policy.borg, env, _wall(held, policy, own))
+        version = borg_version.version(base, policy.borg, env, _confinement(sandbox, policy, own))
         check_version(decision, version)
-        wall = _wall(held, policy, own, decision.reads, opened_besides(decision, version), decision.devices)
+        confinement = _confinement(
+            sandbox, policy, own, decision.reads, opened_besides(decision, version), decision.devices
+        )
         words = command_line.build(decision, policy.borg)
         renamed = _renamed(policy, base, hostname)
-        accept(invocation, _told(decision, words, env) | {"sandbox": held.record if held else "off"} | renamed)
+        accept(invocation, _told(decision, words, env) | {"sandbox": sandbox.record if sandbox else "off"} | renamed)
         where = (directory, connection, policy.passphrase, policy.limits, invocation.output)
         with invocation.warned_files() as files:
             heard = BorgLog(decision.command, files.add)
-            runner = Runner(decision, words, env, *where, identity.agree, wall, heard)
+            runner = Runner(decision, words, env, *where, identity.agree, confinement, heard)
             ending = runner.run()
         invocation.known |= {"said": runner.said or None, "listed": files.listed}
         if ending.outcome in ("ok", "warning"):
@@ -168,10 +170,10 @@ def _renamed(policy: Policy, base: StateDir, hostname: str) -> dict[str, Any]:
     return {"renamed": list(former)} if former else {}
 
 
-def _wall(held: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Confinement:
+def _confinement(sandbox: Sandbox | None, policy: Policy, *places: Iterable[str]) -> Confinement:
     """Return what holds borg; `places`: to write, to read, to list, devices."""
-    rules = held.rules(policy.borg, relay.__file__, *places) if held else ()
-    return plan.confinement(held, rules, policy.limits.memory)
+    rules = sandbox.rules(policy.borg, relay.__file__, *places) if sandbox else ()
+    return plan.confinement(sandbox, rules, policy.limits.memory)
 
 
 def _connected(

@@ -41,13 +41,13 @@ class Hooks:
     notes: list[str] = field(default_factory=list)
 
     def run(self, when: str, hooks: Sequence[Sequence[str]], env: Mapping[str, str]) -> bool:
-        """Run hooks in turn and return whether all held; a failed one is the last of `before`, but not of `after`."""
-        held = True
+        """Run hooks in turn; return whether all went well. A failed one is the last of `before`, not of `after`."""
+        succeeded = True
         for number, hook in enumerate(hooks, 1):
-            held = self._hook(f"{when} {number} {hook[0]!r}", hook, env) and held
-            if not held and when == "before":
+            succeeded = self._hook(f"{when} {number} {hook[0]!r}", hook, env) and succeeded
+            if not succeeded and when == "before":
                 return False
-        return held
+        return succeeded
 
     def _hook(self, title: str, hook: Sequence[str], env: Mapping[str, str]) -> bool:
         try:

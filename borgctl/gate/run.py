@@ -59,7 +59,7 @@ class Runner:
     limits: Limits
     output: Output
     agree: Callable[[bytes, bytes], bool]
-    wall: spawn.Confinement
+    confinement: spawn.Confinement
     log: BorgLog
     said: list[str] = field(default_factory=list)  # the last lines of whatever did not end well, for our own log
     _obtained: bytes | None = None  # the passphrase, once it was
@@ -80,8 +80,8 @@ class Runner:
         hooks = Hooks(watch, self.output, self.limits.hook, self.launch.disclosed, self._keep)
         ending = self._before_and_borg(watch, hooks)
         watch.settle(self.limits.hook * len(self.launch.after) + _SECONDS_TO_SETTLE)
-        held = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
-        if not held and ending.outcome in ("ok", "warning"):
+        succeeded = hooks.run("after", self.launch.after, self._hook_environment(ending.outcome))
+        if not succeeded and ending.outcome in ("ok", "warning"):
             ending = instead(ending, "hook-failed")
         return replace(ending, hooks=tuple(hooks.notes))
 
@@ -114,8 +114,8 @@ class Runner:
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = environment.with_transport(dict(self.env), carrier, _PASSPHRASE_FD if fds else None)
         try:
-            wall = spawn.Confinement(self._last_act, self.wall.kinds)
-            child, streams = start(self.output, "borg", self.words, env, self._disclose, fds, wall, _NO_MEMORY)
+            confinement = spawn.Confinement(self._last_act, self.confinement.kinds)
+            child, streams = start(self.output, "borg", self.words, env, self._disclose, fds, confinement, _NO_MEMORY)
         except spawn.SetupError as error:
             relay_listener.close()
             raise BorgctlError("sandbox-unavailable", f"it cannot be laid: {error.strerror}") from None
@@ -172,7 +172,7 @@ class Runner:
     def _last_act(self) -> None:
         """What borg's process does to itself before it is borg."""
         priority.lower(self.limits.nice, self.limits.ionice)
-        self.wall.apply()
+        self.confinement.apply()
 
     def _keep(self, source: str, streams: Sequence[Stream]) -> None:
         secret = passphrase.known(self.secret, self._obtained)

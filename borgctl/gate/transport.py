@@ -44,12 +44,14 @@ def pin(path: SocketPath, directory: str) -> int:
     require_directly_in(path, directory)
     owners = _owners()
     try:
-        with secure_path.directory(directory, owners, follow=False) as held:
-            _sweep(held, owners)
-            fd = os.open(os.path.basename(path.text), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held.fd)
+        with secure_path.directory(directory, owners, follow=False) as pinned_directory:
+            _sweep(pinned_directory, owners)
+            fd = os.open(
+                os.path.basename(path.text), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=pinned_directory.fd
+            )
             try:
                 _check(os.fstat(fd), path.text, owners)
-                _remove(held.fd, os.path.basename(path.text), os.fstat(fd))
+                _remove(pinned_directory.fd, os.path.basename(path.text), os.fstat(fd))
             except BaseException:
                 os.close(fd)
                 raise
@@ -101,9 +103,9 @@ def _remove(directory: int, name: str, meant: os.stat_result) -> None:
     raise InsecurePath(f"{name!r} was replaced while we looked at it")
 
 
-def _sweep(held: SecurePath, owners: frozenset[int]) -> None:
+def _sweep(pinned_directory: SecurePath, owners: frozenset[int]) -> None:
     """Remove the sockets of dead connections: sshd never does, and such a name would be taken for ever."""
-    fd = held.open(os.O_RDONLY | os.O_DIRECTORY)
+    fd = pinned_directory.open(os.O_RDONLY | os.O_DIRECTORY)
     try:
         names = os.listdir(fd)  # before the look at what is alive: what comes later is not in it
         with open("/proc/net/unix", "rb") as file:

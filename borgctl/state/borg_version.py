@@ -3,7 +3,7 @@
 It is asked as the user and in the sandbox of a run, with a TMPDIR of that user's: some of borg's imports need one. The
 answer is kept in the base until the file changes. It does not know what the version is wanted for.
 
-    asked(policy, held, base, run).series == (1, 4)
+    asked(policy, sandbox, base, run).series == (1, 4)
 """
 
 import contextlib
@@ -45,7 +45,7 @@ def known(base: StateDir, borg: str) -> Version | None:
         return None
 
 
-def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Confinement) -> Version:
+def version(base: StateDir, borg: str, env: dict[str, str], confinement: spawn.Confinement) -> Version:
     """Return the version of the borg at this path, asking it only when the file has changed.
 
     Raise BorgctlError where it is missing, could be somebody else's, fails, or is of a series that we do not know.
@@ -55,7 +55,7 @@ def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Confinem
         return kept
     try:
         mark = _mark(borg)
-        status, answer, said = _start(borg, env, wall)
+        status, answer, said = _start(borg, env, confinement)
     except InsecurePath as error:
         raise BorgctlError("borg-unsafe", str(error)) from None
     except spawn.SetupError as error:
@@ -71,22 +71,28 @@ def version(base: StateDir, borg: str, env: dict[str, str], wall: spawn.Confinem
     return found
 
 
-def asked(policy: Policy, held: Sandbox | None, base: StateDir, run: str) -> Version:
+def asked(policy: Policy, sandbox: Sandbox | None, base: StateDir, run: str) -> Version:
     """Ask for the version as a run does, in a run directory for this alone."""
-    with run_locks.run_directory(base, run, *plan.owner(held)) as directory:
+    with run_locks.run_directory(base, run, *plan.owner(sandbox)) as directory:
         env = environment.borg_environment(base.borg, f"{directory}/tmp", base.host_id())
-        rules = held.rules(policy.borg, relay.__file__, (base.borg, f"{directory}/tmp")) if held else ()
-        return version(base, policy.borg, env, plan.confinement(held, rules, policy.limits.memory))
+        rules = sandbox.rules(policy.borg, relay.__file__, (base.borg, f"{directory}/tmp")) if sandbox else ()
+        return version(base, policy.borg, env, plan.confinement(sandbox, rules, policy.limits.memory))
 
 
-def _start(borg: str, env: dict[str, str], wall: spawn.Confinement) -> tuple[int, str, str]:
+def _start(borg: str, env: dict[str, str], confinement: spawn.Confinement) -> tuple[int, str, str]:
     """Return its status, what it printed, and the end of what it said on stderr."""
     # what does not fit into this pipe is lost, and keeps nobody waiting
     read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     said = b""
     try:
         status, answer = capture(
-            [borg, "--version"], env, most=200, seconds=60, stderr=write_end, before_exec=wall.apply, kinds=wall.kinds
+            [borg, "--version"],
+            env,
+            most=200,
+            seconds=60,
+            stderr=write_end,
+            before_exec=confinement.apply,
+            kinds=confinement.kinds,
         )
         with contextlib.suppress(BlockingIOError):
             said = os.read(read_end, 1 << 16)

@@ -2,7 +2,7 @@
 
 Files are looked at and nothing is changed. It does not know who asks, nor what was decided.
 
-    held = require(policy, launch)     # how borg is held; raises BorgctlError
+    sandbox = require(policy, launch)     # what confines borg; raises BorgctlError
 """
 
 from borgctl.borg.command import BorgCommand
@@ -13,14 +13,14 @@ from borgctl.state import passphrase, source_paths
 
 
 def require(policy: Policy, launch: BorgCommand) -> Sandbox | None:
-    """Return how borg is to be held (None: not at all); raise BorgctlError for whatever would fail the run for sure.
+    """Return what confines borg (None: nothing); raise BorgctlError for whatever would fail the run for sure.
 
     A file of patterns that a hook is still to make may be missing.
     """
-    held = plan.prepare(policy.sandbox, policy.user, policy.borg)
+    sandbox = plan.prepare(policy.sandbox, policy.user, policy.borg)
     if launch.requested:
         source_paths.check(map(str, launch.paths))
     source_paths.require_devices(launch.devices, missing=bool(launch.before))
     source_paths.require_patterns(launch.patterns, missing=bool(launch.before))
     passphrase.require(policy.passphrase)
-    return held
+    return sandbox
