@@ -25,6 +25,7 @@ _FIELDS = {
     "sk-ssh-ed25519@openssh.com": 3,
     "sk-ecdsa-sha2-nistp256@openssh.com": 4,
 }
+_MOST_FIELDS = max(_FIELDS.values())
 _ED25519 = 32  # bytes of the second field
 _HOST = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa")
 _USER = (*_HOST, "sk-ssh-ed25519@openssh.com")
@@ -96,8 +97,10 @@ def kind_inside(blob: str) -> str:
         inside = base64.b64decode(blob, validate=True)
     except ValueError:
         raise BadValue("its base64 is damaged") from None
-    fields = []
+    fields: list[bytes] = []
     while inside:  # each a length of four bytes and as many bytes (RFC 4251, 5)
+        if len(fields) == _MOST_FIELDS:  # a user may write millions of empty ones, and root reads them
+            raise BadValue("it has too many fields")
         length = int.from_bytes(inside[:4], "big")
         if len(inside) < 4 + length:
             raise BadValue("it is cut short")

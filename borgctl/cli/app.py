@@ -4,6 +4,7 @@ Commands for the people who look after a client; the gate never imports any of t
 `commands`; what a command knows lies in a module of its own.
 """
 
+import signal
 import sys
 import traceback
 from typing import Annotated
@@ -64,6 +65,7 @@ def main() -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where our starter ignored it, each end of a child's looks good
     try:
         app()
     except BadValue as error:

@@ -11,12 +11,14 @@ directories("/var/lib/borgpull/web1/copies")         # 0700 each, on disk too
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
 from collections.abc import Iterator
 
 _DRAFT = re.compile(r"\..+\.[0-9a-f]{16}\.new", re.DOTALL)
+_TRIES = 10  # drafts: another writer that removes one that is not locked yet has to meet a moment
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -39,8 +41,7 @@ def replace(
     with _directory_of(path, at) as (directory, name), _draft(directory, name, draft) as (fd, written):
         _fill(fd, data, mode, owner)
         if aside is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.rename(name, aside, src_dir_fd=directory, dst_dir_fd=directory)
+            _keep(directory, name, aside)
         os.rename(written, name, src_dir_fd=directory, dst_dir_fd=directory)
         os.fsync(directory)
 
@@ -125,20 +126,44 @@ def _draft(directory: int, name: str, draft: str | None = None) -> Iterator[tupl
     """Make a locked draft, and yield it with its name; remove afterwards what still has that name."""
     if draft is None:
         remove_drafts(directory)
-    while True:
+    for _ in range(_TRIES):
         written = draft or f".{name}.{os.urandom(8).hex()}.new"
         fd = os.open(written, _NEW, 0o600, dir_fd=directory)
-        with contextlib.suppress(OSError):  # a file system without locks: nobody can remove drafts there
-            fcntl.flock(fd, fcntl.LOCK_EX)
-        if os.fstat(fd).st_nlink:
+        if _lock(fd):
             break
-        os.close(fd)  # somebody removed it as a dead writer's before it was locked
+        with contextlib.suppress(OSError):
+            os.unlink(written, dir_fd=directory)
+        os.close(fd)  # somebody took it for a dead writer's before it was locked
+    else:
+        raise OSError(errno.EAGAIN, "another process takes each draft")
     try:
         yield fd, written
     finally:
         with contextlib.suppress(OSError):
             os.unlink(written, dir_fd=directory)
         os.close(fd)
+
+
+def _lock(fd: int) -> bool:
+    """Lock a draft; False where it was removed, or is locked by somebody who is not waited for: it may be for ever."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: nobody can remove drafts there
+        pass
+    return os.fstat(fd).st_nlink > 0
+
+
+def _keep(directory: int, name: str, aside: str) -> None:
+    """Give a file a second name in place of whatever has that; it keeps its own one, so that it is never missing."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(aside, dir_fd=directory)
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.link(name, aside, src_dir_fd=directory, dst_dir_fd=directory, follow_symlinks=False)
+        except PermissionError:  # a directory, or a file system without links
+            os.rename(name, aside, src_dir_fd=directory, dst_dir_fd=directory)
 
 
 def _fill(fd: int, data: bytes, mode: int, owner: os.stat_result | None) -> None:

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -64,10 +64,21 @@ def _serve(
     pinned = _pinned(policy, command, environment)
     facts = Facts(Names(sent_environment.hostname(), "", datetime.now().astimezone()), invocation.local)
     decided = decide.decide(policy, command, environment, facts, invocation.heard)
-    from borgctl.gate import granted  # noqa: PLC0415 - half of a start, which a refusal does not need
+    with _readable():
+        from borgctl.gate import granted  # noqa: PLC0415 - half of a start, which a refusal does not need
 
     gc.enable()  # see __main__
     return granted.carry_out(invocation, policy, decided, facts.names.hostname, protocol_fds, pinned)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """Let other users read what the interpreter keeps of modules: else each start of a gate of theirs compiles them."""
+    umask = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(umask)
 
 
 def _arguments(words: list[str]) -> tuple[str, str | None]:
@@ -106,6 +117,7 @@ def _pinned(policy: Policy, command: bytes | None, environment: Mapping[bytes, b
     announced = decide.announced_socket(policy, command, environment)
     if announced is None:
         return None
-    from borgctl.gate import transport  # noqa: PLC0415 - as few requests announce one
+    with _readable():
+        from borgctl.gate import transport  # noqa: PLC0415 - as few requests announce one
 
     return transport.pin(announced, policy.socket_directory)

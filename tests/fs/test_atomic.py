@@ -1,5 +1,7 @@
 """A file is written completely or not at all, is on disk with its name, and leaves no draft."""
 
+import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -136,6 +138,27 @@ def test_what_was_there_is_kept_aside_once_the_new_file_is_written(tmp_path: Pat
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"state": b"2", "state.broken": b"1"}
 
 
+def test_what_is_kept_aside_is_not_missed_where_the_new_file_cannot_take_its_place(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "state").write_text("damaged")
+    (tmp_path / "state.broken").write_text("older")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "rename", full)
+    with pytest.raises(OSError, match="No space left"):
+        atomic.replace(f"{tmp_path}/state", b"new", aside="state.broken")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("state", "state.broken"), "damaged"
+    )
+
+
+def test_a_directory_that_is_in_the_way_is_kept_aside(tmp_path: Path) -> None:
+    (tmp_path / "state/below").mkdir(parents=True)
+    atomic.replace(f"{tmp_path}/state", b"new", aside="state.broken")
+    assert (tmp_path / "state").read_bytes() == b"new" and (tmp_path / "state.broken/below").is_dir()
+
+
 def test_a_draft_of_a_dead_writer_goes_when_the_next_one_writes_whatever_file_that_is(tmp_path: Path) -> None:
     with writer(tmp_path / "state") as process:
         process.send_signal(signal.SIGKILL)
@@ -165,6 +188,35 @@ def test_a_draft_that_somebody_removes_before_it_is_locked_is_made_again(tmp_pat
     monkeypatch.setattr(atomic.fcntl, "flock", hurried)
     atomic.replace(f"{tmp_path}/state", b"text")
     assert os.listdir(tmp_path) == ["state"] and (tmp_path / "state").read_bytes() == b"text"
+
+
+def seizing(monkeypatch, times: int) -> list[int]:
+    """Let somebody else lock each new draft first, so often; return their descriptors."""
+    seized, real = [], fcntl.flock
+
+    def flock(fd: int, how: int) -> None:
+        if len(seized) < times:
+            seized.append(os.open(f"/proc/self/fd/{fd}", os.O_RDONLY))
+            real(seized[-1], fcntl.LOCK_EX)
+        assert how & fcntl.LOCK_NB, "it would wait for ever"
+        real(fd, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    return seized
+
+
+def test_nobody_who_locks_a_draft_before_its_writer_is_waited_for(tmp_path: Path, monkeypatch) -> None:
+    """A borg that was taken over may write where its count of nonces is, as the gate's own user."""
+    for times, written in ((1, True), (1000, False)):
+        (tmp_path / "state").write_bytes(b"old")
+        with monkeypatch.context() as patch:
+            seized = seizing(patch, times)
+            with contextlib.nullcontext() if written else pytest.raises(BlockingIOError):
+                atomic.replace(f"{tmp_path}/state", b"new")
+        for fd in seized:
+            os.close(fd)
+        assert os.listdir(tmp_path) == ["state"]
+        assert (tmp_path / "state").read_bytes() == (b"new" if written else b"old")
 
 
 def test_only_drafts_are_removed_and_nothing_is_waited_for(tmp_path: Path, held: int) -> None:

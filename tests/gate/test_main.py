@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import stat
@@ -57,6 +58,36 @@ def test_the_gate_stands_on_the_standard_library_and_yaml_alone():
 def test_a_refusal_waits_for_nothing_that_only_a_run_needs():
     loaded = set(isolated("import borgctl.gate.main; print(*sys.modules)").stdout.split())
     assert not loaded & {"borgctl.gate.granted", "borgctl.gate.transport", "borgctl.gate.run", "ctypes", "socket"}
+
+
+def test_what_the_interpreter_keeps_of_modules_is_for_all_users(tmp_path):
+    """The gate's own files are not; who comes first may be root, and installers differ in what they compile."""
+    shutil.copytree(programs.ROOT / "borgctl", tmp_path / "borgctl", ignore=shutil.ignore_patterns("__pycache__"))
+    main = f"""
+import os, runpy, sys
+os.umask(0o022)
+sys.dont_write_bytecode = False
+sys.path.insert(0, {str(tmp_path)!r})
+sys.argv = ["gate", "--policy", {str(tmp_path / "policy.yaml")!r}]
+runpy.run_module("borgctl.gate", run_name="__main__")
+"""
+    policy = f"""\
+version: 1
+repositories: {{/srv/borg/web1: {{encryption: none}}}}
+jobs: {{default: {{paths: [/etc]}}}}
+base: {tmp_path}/base
+audit: {{file: {tmp_path}/audit.jsonl, syslog: no}}
+sandbox: off
+"""
+    tmp_path.chmod(0o700)
+    stage.written(tmp_path, policy)
+    env = {"SSH_ORIGINAL_COMMAND": "hello", "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([sys.executable, "-I", "-c", main], env=env, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    kept = [path for path in tmp_path.rglob("*") if "__pycache__" in path.parts]
+    assert any(path.name.startswith("granted.") for path in kept)
+    assert {stat.S_IMODE(path.stat().st_mode) & 0o044 for path in kept} == {0o044}
+    assert stat.S_IMODE((tmp_path / "base").stat().st_mode) == 0o700
 
 
 # ---- the gate, in a room of its own

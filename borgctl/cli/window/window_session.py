@@ -156,10 +156,11 @@ class WindowSession:
     def _end(self, code: object, termination: Termination) -> None:
         """Begin to end borg; print and store the first reason."""
         reason = REASONS[code if isinstance(code, str) and code in REASONS else "disconnected"]
-        if self.ended is None:
-            typer.echo(f"borgctl: ending borg: {reason.code}", err=True)
-        self.ended = self.ended or reason.code
+        first, self.ended = self.ended is None, self.ended or reason.code
         termination.begin()
+        if first:
+            with contextlib.suppress(OSError):  # the admin's terminal may have gone
+                typer.echo(f"borgctl: ending borg: {reason.code}", err=True)
 
 
 def secret_of(policy: Policy) -> bytes | None:

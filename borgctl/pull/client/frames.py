@@ -51,6 +51,7 @@ class LineBuffer:
             self._rest.clear()
         self._rest += rest
         if len(self._rest) > self._longest or any(len(line) > self._longest for line in lines):
+            self._rest.clear()  # a reader that goes on holds no more of it
             raise LineTooLong
         return lines
 

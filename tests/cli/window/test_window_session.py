@@ -1,10 +1,12 @@
 """What the admin's borg is started with, and how it is ended; borg is a stand-in that writes down what it gets."""
 
+import contextlib
 import json
 import os
 import pty
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -175,6 +177,19 @@ def test_borg_is_told_to_end_by_the_gate_by_its_going_and_by_a_signal(session, e
     said = {"gate": "window-expired", "gone": "disconnected"}.get(by, "stopped")
     assert said in capsys.readouterr().err
     assert session.ended == said
+
+
+def test_borg_is_ended_in_order_where_nobody_reads_what_we_say(session, ends, tmp_path, monkeypatch):
+    """As where the admin's terminal has gone."""
+    stand_in(tmp_path, LASTING)
+    with open("/dev/full", "w", buffering=1, encoding="utf-8") as unread, monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", unread)
+        acting(tmp_path, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        assert session.borg(["list"], None) == 130
+        with contextlib.suppress(OSError):
+            unread.close()
+    assert (tmp_path / "heard").read_text() == "INT\n"
+    assert session.ended == "stopped"
 
 
 def test_a_borg_that_is_stopped_hears_that_it_has_to_end(session, ends, tmp_path):

@@ -136,6 +136,18 @@ def test_an_endless_line_is_refused_and_a_long_one_is_not() -> None:
         LineBuffer().feed(b"x" * (LONGEST + 1))
 
 
+def test_a_reader_that_goes_on_after_an_endless_line_holds_no_more_of_it_and_hears_of_it_once_a_mebibyte() -> None:
+    lines, refused = LineBuffer(), 0
+    for _ in range(160):  # 10 MiB, as they come from a pipe
+        try:
+            lines.feed(b"x" * 65536)
+        except LineTooLong:
+            refused += 1
+        assert len(lines._rest) <= LONGEST
+    assert refused == 9
+    assert lines.feed(b"\nnext\n")[1:] == [b"next"]
+
+
 def test_frames_are_read_with_their_types() -> None:
     hello = frame("hello", protocol=1, jobs=[{"name": "default", "command": "create"}])
     assert isinstance(event(hello), Offer)
