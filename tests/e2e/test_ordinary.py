@@ -1,4 +1,4 @@
-"""Windows where the client's gate is an ordinary user's: what he can do through one, and who else can not."""
+"""Windows where the client's gate is an ordinary user's: what they can do through one, and who else cannot."""
 
 import os
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ except (BrokenPipeError, ConnectionResetError):
 @pytest.fixture
 def one(scratch, server):
     """An ordinary user who backs up and restores; the server is ours."""
-    debian = SimpleNamespace(path="/usr/bin/borg")  # one that he can read
+    debian = SimpleNamespace(path="/usr/bin/borg")  # one that the user can read
     with people.somebody(scratch, "one") as user, machines.Sshd(scratch / "sshd", user=user.name) as sshd:
         sshd.directory.chmod(0o711)  # it reads the keys as the user
         client = machines.Client(user.home / "client", server.repository, borg=debian.path)
@@ -97,7 +97,7 @@ def test_an_ordinary_user_restores_through_a_window(one):
     assert_nothing_is_left(one.pair)
 
 
-def test_nobody_but_that_user_and_root_can_use_his_window(one):
+def test_nobody_but_that_user_and_root_can_use_their_window(one):
     if os.geteuid() != 0:
         pytest.skip("only root can be three users")
     with people.person(one.scratch, "other") as other, opened(one.pair) as window:
@@ -108,7 +108,7 @@ def test_nobody_but_that_user_and_root_can_use_his_window(one):
         for opened_up in (one.client.directory, one.client.base, path.parent.parent, path.parent):
             opened_up.chmod(0o755)
         path.chmod(0o666)
-        assert claim(path, other.run) == f"{other.uid}"  # he is let go without a word
+        assert claim(path, other.run) == f"{other.uid}"  # sent away without a word
         assert one.client.records("window") == [] and window.poll() is None
         assert path.exists()
         assert claim(path).startswith(f'0 {{"run": "{path.parent.name}"')
@@ -132,7 +132,7 @@ def test_what_borg_12_cannot_save_for_an_ordinary_user_is_said_by_lint(one):
         assert (told["outcome"], "opens the directory above" in linted) == (outcome, said), linted
 
 
-def test_root_is_not_led_by_another_users_policy_and_is_told_how_to_become_him(one):
+def test_root_is_not_led_by_another_users_policy_and_is_told_how_to_become_them(one):
     if os.geteuid() != 0:
         pytest.skip("for root alone is that a danger")
     policy = one.client.policy_file

@@ -406,7 +406,7 @@ def test_closed_descriptors_end_in_an_exit_status_and_a_record(room, closed, com
 
 @pytest.mark.skipif(not stage.ROOT, reason="only root becomes somebody else")
 def test_a_user_without_a_name_is_refused_without_a_traceback(room):
-    with machines.scratch() as place:  # a copy that he can read, wherever ours lies
+    with machines.scratch() as place:  # a copy that this user can read, wherever ours lies
         place.chmod(0o711)
         python = people.install(place / "borgctl", gate_alone=True) / "python3"
         become = ["/usr/bin/setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]

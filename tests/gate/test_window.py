@@ -160,7 +160,7 @@ def test_without_a_record_nothing_is_granted(room):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
-def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
+def test_another_user_is_turned_away_even_where_the_directory_lets_them_in(room):
     for path in (room.directory, f"{room.base.path}/runs", room.base.path, os.path.dirname(room.base.path)):
         os.chmod(path, 0o755)
     above = os.path.dirname(room.base.path)

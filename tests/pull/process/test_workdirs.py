@@ -138,7 +138,7 @@ def test_what_runs_elsewhere_is_left_alone(world, parent) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 def test_a_process_of_another_user_is_none_of_ours(world, parent) -> None:
-    """Whatever variables it has given itself: else he could have us end what he likes, or keep a dead lock."""
+    """Whatever variables it has given itself: else that user could have us end any process, or keep a dead lock."""
     dead = dead_room(parent)
     become = ("/usr/bin/setpriv", "--reuid=64123", "--regid=64123", "--clear-groups", "sleep", "60")
     other = inhabitant(dead, *become)
