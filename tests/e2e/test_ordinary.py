@@ -10,19 +10,19 @@ from machines import run, wait_for
 from pair import Pair
 from windows import assert_nothing_is_left, opened
 
-# Says on a window's door that it wants the window; prints what comes back, and gives it back at once.
-CLAIM = """
+# Asks on a window's socket for the window; prints what comes back, and gives it back at once.
+REQUEST = """
 import json, os, socket, sys
-door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-door.settimeout(30)
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+connection.settimeout(30)
 try:
-    door.connect(sys.argv[1])
-    door.send(json.dumps({"argv": ["borg", "list"], "login": None, "repository": None, "renew": False}).encode())
-    answer = door.recv(65536)
+    connection.connect(sys.argv[1])
+    connection.send(json.dumps({"argv": ["borg", "list"], "login": None, "repository": None, "renew": False}).encode())
+    answer = connection.recv(65536)
     print(os.geteuid(), *answer.decode().splitlines())
     if answer:
-        door.send(json.dumps({"status": 0}).encode())
-        while door.recv(65536):
+        connection.send(json.dumps({"status": 0}).encode())
+        while connection.recv(65536):
             pass
 except PermissionError:
     print(os.geteuid(), "permission denied")
@@ -57,13 +57,13 @@ def through_window(one, *words, **options):
     return borgctl(one, "window", "--policy", one.client.policy_file, "--wait", "60", "--", "borg", *words, **options)
 
 
-def door(one):
-    """Return the door of the window that is open."""
-    return wait_for(lambda: next(one.client.base.glob("runs/*/window"), None), 30, "the window's door")
+def socket_of(one):
+    """Return the socket of the window that is open."""
+    return wait_for(lambda: next(one.client.base.glob("runs/*/window"), None), 30, "the window's socket")
 
 
-def claim(path, run=run):
-    done = run(["/usr/bin/python3", "-I", "-c", CLAIM, path])
+def request(path, run=run):
+    done = run(["/usr/bin/python3", "-I", "-c", REQUEST, path])
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -101,17 +101,17 @@ def test_nobody_but_that_user_and_root_can_use_their_window(one):
     if os.geteuid() != 0:
         pytest.skip("only root can be three users")
     with people.person(one.scratch, "other") as other, opened(one.pair) as window:
-        path = door(one)
+        path = socket_of(one)
         asked = other.run([one.program, "window", "--policy", one.client.policy_file, "--", "borg", "list"])
         assert asked.returncode == 78 and "only root or the gate's user" in asked.stderr, asked.stderr
-        assert claim(path, other.run) == f"{other.uid} permission denied"
+        assert request(path, other.run) == f"{other.uid} permission denied"
         for opened_up in (one.client.directory, one.client.base, path.parent.parent, path.parent):
             opened_up.chmod(0o755)
         path.chmod(0o666)
-        assert claim(path, other.run) == f"{other.uid}"  # sent away without a word
+        assert request(path, other.run) == f"{other.uid}"  # sent away without a word
         assert one.client.records("window") == [] and window.poll() is None
         assert path.exists()
-        assert claim(path).startswith(f'0 {{"run": "{path.parent.name}"')
+        assert request(path).startswith(f'0 {{"run": "{path.parent.name}"')
         assert [record["uid"] for record in one.client.records("window")] == [0]
         assert through_window(one, "list", "--short").returncode == 0
     assert_nothing_is_left(one.pair)

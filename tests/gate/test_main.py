@@ -1279,10 +1279,10 @@ def test_a_flood_of_requests_leaves_a_small_log_and_another_key_its_room(room):
 
 def test_a_key_that_asks_too_often_is_told_so(room):
     room.gate("hello")
-    tally = json.loads(Path(f"{room.log}.head").read_text())
-    for account in tally["accounts"].values():
+    head = json.loads(Path(f"{room.log}.head").read_text())
+    for account in head["accounts"].values():
         account["used"]["runs"] = 1000
-    Path(f"{room.log}.head").write_text(json.dumps(tally) + "\n")
+    Path(f"{room.log}.head").write_text(json.dumps(head) + "\n")
     done = room.gate("run default")
     assert (done.returncode, exit_line(done)["reason"]) == (69, "rate-limited")
     assert not (room.path / "argv").exists() and room.records()[-1]["type"] == "refuse"
