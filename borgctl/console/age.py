@@ -8,7 +8,7 @@ from typing import NamedTuple
 from borgctl.console.text import elapsed
 
 AHEAD = 300.0  # seconds that clocks may differ: a time further in the future says nothing of its age
-STILL_TO_COME = "still to come: the clock went back"
+IN_THE_FUTURE = "in the future: the clock went back"
 
 
 class Age(NamedTuple):
@@ -22,7 +22,7 @@ class Age(NamedTuple):
         return self.ahead or self.seconds > longest
 
     def __str__(self) -> str:
-        return STILL_TO_COME if self.ahead else f"{elapsed(self.seconds)} ago"
+        return IN_THE_FUTURE if self.ahead else f"{elapsed(self.seconds)} ago"
 
 
 def age(then: float, now: float) -> Age:

@@ -2,9 +2,9 @@
 
     python3 -I -m borgctl.gate --policy FILE [--key SHA256:FINGERPRINT]
 
-This file is the story; the details are in the rooms it calls. Descriptors and environment are put away first. Then:
+This file has the order of steps; the details are in the modules it calls. Descriptors and environment come first. Then:
 policy, log, socket, request, decision; what is `granted`: locks, record, run; and a record. A refusal is recorded and
-ends the story early, and so does anything unforeseen. The last line on fd 2 tells how it ended; docs/wire.md has every
+ends the call early, and so does anything unforeseen. The last line on fd 2 tells how it ended; docs/wire.md has every
 line.
 """
 

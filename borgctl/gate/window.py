@@ -1,8 +1,8 @@
 """A window, held open: one command of the client's own admin uses the server's repository.
 
-Nothing is started here. A program of the admin's (`borgctl window`) claims the window on a private door, is recorded,
-and runs borg itself; what the gate hands over is the connection to the server, through the same relay and with the
-same look at the repository's id and key as in a run. The window ends with that command, or with its time.
+Nothing is started here. A program of the admin's (`borgctl window`) asks for the window on a private socket, is
+recorded, and runs borg itself; what the gate hands over is the connection to the server, through the same relay and
+with the same look at the repository's id and key as in a run. The window ends with that command, or with its time.
 
     window = Window(opening, base, directory, connection, output, agree, record); ending = window.run()
 """
@@ -63,7 +63,7 @@ class Window:
             self._tell(frames.OPEN, seconds=self.opening.seconds)
             with contextlib.closing(window_protocol.listen(self.directory)) as listener:
                 claimed = self._wait(watch, listener)
-                os.unlink(f"{self.directory}/{window_protocol.DOOR}")
+                os.unlink(f"{self.directory}/{window_protocol.SOCKET}")
             if claimed is None:
                 return _unused(watch.stopped)
             connection, peer, what = claimed
@@ -152,7 +152,7 @@ class Window:
     def _attend(
         self, watch: Watch, connection: socket.socket, peer: PeerCredentials, relay_listener: RelayListener
     ) -> None:
-        """Serve door and admin; where the window has to end, say so, and wait as long as borg may take to end."""
+        """Serve relay and admin; where the window has to end, say so, and wait as long as borg may take to end."""
         watch.attend(relay_listener, peer.pid)
         last = float("inf")
         while time.monotonic() < last:
@@ -170,9 +170,8 @@ class Window:
         last = time.monotonic() + (_TO_GO if self._status is None and watch.stopped is None else 2.0)
         while relay_listener.relay and relay_listener.fileno() >= 0 and time.monotonic() < last:
             watch.wait(until=last)
-        if (
-            relay_listener.relay and relay_listener.fileno() >= 0
-        ):  # it still holds its end of the door, so this number is its own
+        # The relay still holds its end of the connection, so this number is its own.
+        if relay_listener.relay and relay_listener.fileno() >= 0:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(relay_listener.relay, signal.SIGKILL)
 

@@ -34,7 +34,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order o
     ("test", run.check, "Check whether a pull would work."),
     ("compact", repository.compact, "Free the space that pruning has marked."),
     ("status", status.status, "Show each job's last good run, and what is alarming."),
-    ("accept", status.accept, "Take a target's alerts away, once you have looked."),
+    ("accept", status.accept, "Clear a target's alerts, once you have looked."),
     ("forget", status.forget, "Forget jobs, or which repository a target has."),
     ("copies", repository.copies, "List copies of a repository's config and nonce."),
     ("unlock", repository.unlock, "Show who holds the repository's lock; remove it."),
@@ -98,15 +98,24 @@ def _version(wanted: bool) -> None:
 def _globals(
     context: typer.Context,
     config_dir: Annotated[
-        str | None, typer.Option(metavar="DIR", help="targets and keys [/etc/borgpull, or XDG]")
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder of targets and keys.",
+            show_default="/etc/borgpull or ~/.config/borgpull",
+        ),
     ] = None,
     state_dir: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="locks, caches, what is remembered of targets [/var/lib/borgpull, or XDG]"),
+        typer.Option(
+            metavar="DIR",
+            help="The folder of locks, caches and state.",
+            show_default="/var/lib/borgpull or ~/.local/state/borgpull",
+        ),
     ] = None,
-    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")] = False,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
     __: Annotated[
-        Shell | None, completion.option("borgpull", "print the completion script for bash, zsh or fish")
+        Shell | None, completion.option("borgpull", "Print the completion script for bash, zsh or fish.")
     ] = None,
 ) -> None:
     context.obj = paths.choose(config_dir, state_dir, dict(os.environ))

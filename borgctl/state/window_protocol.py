@@ -1,4 +1,4 @@
-"""A claim: what the client's own admin and a gate that holds a window open say to each other, on this machine only.
+"""What the client's own admin and a gate that holds a window open say to each other, on this machine only.
 
 The gate listens on a socket in its run's private directory (0700). Each message is one packet with one JSON object:
 
@@ -8,8 +8,8 @@ The gate listens on a socket in its run's private directory (0700). Each message
     admin: {"status": 0}                                        how borg ended
     gate:  {"kept": true}                                       a renewed key is known now; the window is closed
 
-This module knows no borg and no policy; who may claim is decided by the kernel's word on the peer (SO_PEERCRED), never
-by what a message says.
+This module knows no borg and no policy. The kernel's word on the peer (SO_PEERCRED) decides who may use the window,
+never what a message says.
 """
 
 import json
@@ -21,9 +21,9 @@ from typing import Any
 from borgctl.data_class import dataclass
 from borgctl.process import peer_credentials
 
-DOOR = "window"
+SOCKET = "window"
 _LARGEST = 64 * 1024
-_MOST_TEXT = 8000  # characters of a claim's argv: what is longer would not fit into a record
+_MOST_TEXT = 8000  # characters of a request's argv: what is longer would not fit into a record
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def listen(directory: str) -> socket.socket:
     fd = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        listener.bind(f"/proc/self/fd/{fd}/{DOOR}")
+        listener.bind(f"/proc/self/fd/{fd}/{SOCKET}")
         listener.listen(8)
         listener.setblocking(False)
     except OSError:
@@ -94,7 +94,7 @@ def windows(base: int) -> Iterator[tuple[str, socket.socket]]:
         for run in sorted(os.listdir(runs)):
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             try:
-                connection.connect(f"/proc/self/fd/{runs}/{run}/{DOOR}")
+                connection.connect(f"/proc/self/fd/{runs}/{run}/{SOCKET}")
             except OSError:  # no window, or one that is closed or in use
                 connection.close()
                 continue

@@ -123,15 +123,15 @@ def test_a_record_is_on_disk_before_its_head_is_told(path, monkeypatch):
 
     monkeypatch.setattr(os, "write", lambda fd, data: (done.append(("write", kind(fd))), write(fd, data))[1])
     monkeypatch.setattr(os, "fsync", lambda fd: (done.append(("fsync", kind(fd))), fsync(fd))[1])
-    monkeypatch.setattr(os, "pwrite", lambda fd, *rest: (done.append(("head file", kind(fd))), pwrite(fd, *rest))[1])
+    monkeypatch.setattr(os, "pwrite", lambda fd, *rest: (done.append(("head", kind(fd))), pwrite(fd, *rest))[1])
     log = opened(path)
     log.append({"type": "a"})
     first, rest = list(done), done.clear()
     log.append({"type": "b"})
     log.close()
-    written, head_file = [("write", "audit.jsonl"), ("fsync", "audit.jsonl")], ("head file", "audit.jsonl.head")
-    assert rest is None and first == [*written, ("fsync", "log"), head_file]
-    assert done == [*written, head_file]
+    written, head = [("write", "audit.jsonl"), ("fsync", "audit.jsonl")], ("head", "audit.jsonl.head")
+    assert rest is None and first == [*written, ("fsync", "log"), head]
+    assert done == [*written, head]
 
 
 def test_a_record_that_does_not_reach_the_disk_is_none(path, monkeypatch):

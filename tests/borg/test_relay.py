@@ -64,7 +64,7 @@ class Gate:
         program = [relay.__file__] if splice else ["-c", NO_SPLICE, relay.__file__]
         argv = [sys.executable, "-I", "-S", *program, str(room), "borgctl", "borg", "serve"]
         self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.door, _ = listener.accept()
+        self.connection, _ = listener.accept()
         listener.close()
         if kind == "pipes":
             source, self.to_relay = os.pipe()
@@ -76,7 +76,7 @@ class Gate:
             self.from_relay = os.dup(self.to_relay)
         self.kind = kind
         fds = array.array("i", (source, source if sink < 0 else sink))
-        self.door.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        self.connection.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         for fd in {*fds}:
             os.close(fd)
 
@@ -96,8 +96,8 @@ class Gate:
 
     def agree(self, kind, data=b"", word=b"y"):
         """Get this value and nothing else from the relay, and agree."""
-        assert exactly(self.door.fileno(), relay.SHOWN.size) == shown(kind, data)
-        self.door.sendall(word)
+        assert exactly(self.connection.fileno(), relay.SHOWN.size) == shown(kind, data)
+        self.connection.sendall(word)
 
     def hang_up(self):
         """End the server's side."""
@@ -110,7 +110,7 @@ class Gate:
 
     def counts(self):
         """Return the counts of both ways, and note whom the relay blames."""
-        sent, received = relay.COUNTS.unpack(self.door.recv(relay.COUNTS.size))
+        sent, received = relay.COUNTS.unpack(self.connection.recv(relay.COUNTS.size))
         self.blame = sent & (relay.STRANGE | relay.UNKNOWN)
         return sent & ~self.blame, received
 
@@ -120,7 +120,7 @@ class Gate:
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
-        self.door.close()
+        self.connection.close()
         for fd in (self.to_relay, self.from_relay):
             if fd >= 0:
                 os.close(fd)
@@ -230,7 +230,7 @@ def test_it_ends_quietly_when_the_server_does_not_read_any_more(gate):
 
 
 def test_it_ends_quietly_when_nobody_wants_its_counts(gate):
-    gate.door.close()
+    gate.connection.close()
     gate.process.stdin.close()
     assert gate.process.wait(60) == 0
     assert gate.process.stderr.read() == b""
@@ -304,9 +304,9 @@ def test_the_answers_to_writes_are_short(gate, value):
 
 def shows(gate, kind, data, passes, way):
     """Check that it is shown, held back until the gate agrees, and then passed on."""
-    assert exactly(gate.door.fileno(), relay.SHOWN.size) == shown(kind, data)
+    assert exactly(gate.connection.fileno(), relay.SHOWN.size) == shown(kind, data)
     assert not programs.select.select([way], [], [], 0.05)[0]
-    gate.door.sendall(b"y")
+    gate.connection.sendall(b"y")
     assert exactly(way, len(passes)) == passes
 
 
@@ -548,11 +548,11 @@ def test_an_id_that_is_not_agreed_to_never_reaches_borg(silent, answer):
     assert exactly(silent.process.stdout.fileno(), 5) == programs.NEGOTIATED
     ask(silent, programs.ASKS[1])
     os.write(silent.to_relay, programs.OPENED + programs.IDENTITY)
-    assert exactly(silent.door.fileno(), relay.SHOWN.size) == shown(relay.REPOSITORY, programs.IDENTITY)
+    assert exactly(silent.connection.fileno(), relay.SHOWN.size) == shown(relay.REPOSITORY, programs.IDENTITY)
     if answer:
-        silent.door.sendall(answer)
+        silent.connection.sendall(answer)
     else:
-        silent.door.shutdown(socket.SHUT_RDWR)
+        silent.connection.shutdown(socket.SHUT_RDWR)
     assert silent.process.wait(60) == 0
     assert silent.process.stdout.read() == b""
 

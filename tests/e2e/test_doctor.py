@@ -358,7 +358,7 @@ def test_start_up_files_that_others_may_write_are_open(scratch, key, user_with_h
 
 @pytest.fixture
 def user_with_home(scratch):
-    """A user of this test's own, with a home that he owns; root alone can make one."""
+    """A user of this test's own, with a home that they own; root alone can make one."""
     if os.geteuid() != 0:
         pytest.skip("only root can make a user")
     name, home = f"bt{os.getpid()}-doctor", scratch / "home"
@@ -373,7 +373,7 @@ def user_with_home(scratch):
         run(["userdel", name])
 
 
-def test_an_ordinary_user_sees_what_he_may_and_is_told_what_he_may_not(scratch, key, user_with_home):
+def test_an_ordinary_user_sees_what_they_may_and_is_told_what_they_may_not(scratch, key, user_with_home):
     with machines.Sshd(scratch / "sshd", user=user_with_home) as sshd:
         sshd.directory.chmod(0o711)
         sshd.configure("AcceptEnv *")

@@ -281,7 +281,7 @@ def test_an_earlier_state_of_a_repository_is_taken_when_the_admin_says_so_and_no
         assert pair.told()[1]["outcome"] == "ok"
 
 
-def test_no_link_in_borgs_own_rooms_is_followed_to_forget_how_new_a_repository_is(one_pair, scratch):
+def test_no_link_in_borgs_own_directories_is_followed_to_forget_how_new_a_repository_is(one_pair, scratch):
     security, known = one_pair.client.base / "borg/.config/borg/security", scratch / "security"
     security.rename(known)
     security.symlink_to(known)

@@ -160,7 +160,7 @@ print(render(Authorization(key, policy, host_key=host_key)))
 """
 
 
-def test_an_ordinary_user_backs_up_what_he_can_read(server, key, scratch, user):
+def test_an_ordinary_user_backs_up_what_they_can_read(server, key, scratch, user):
     home = Path(user.pw_dir)
     client = machines.Client(home / "client", server.repository, borg="/usr/bin/borg")
     secret = client.source / "etc/secret"

@@ -1,4 +1,4 @@
-"""Windows where the client's gate is an ordinary user's: what he can do through one, and who else can not."""
+"""Windows where the client's gate is an ordinary user's: what they can do through one, and who else cannot."""
 
 import os
 from types import SimpleNamespace
@@ -10,19 +10,19 @@ from machines import run, wait_for
 from pair import Pair
 from windows import assert_nothing_is_left, opened
 
-# Says on a window's door that it wants the window; prints what comes back, and gives it back at once.
-CLAIM = """
+# Asks on a window's socket for the window; prints what comes back, and gives it back at once.
+REQUEST = """
 import json, os, socket, sys
-door = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-door.settimeout(30)
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+connection.settimeout(30)
 try:
-    door.connect(sys.argv[1])
-    door.send(json.dumps({"argv": ["borg", "list"], "login": None, "repository": None, "renew": False}).encode())
-    answer = door.recv(65536)
+    connection.connect(sys.argv[1])
+    connection.send(json.dumps({"argv": ["borg", "list"], "login": None, "repository": None, "renew": False}).encode())
+    answer = connection.recv(65536)
     print(os.geteuid(), *answer.decode().splitlines())
     if answer:
-        door.send(json.dumps({"status": 0}).encode())
-        while door.recv(65536):
+        connection.send(json.dumps({"status": 0}).encode())
+        while connection.recv(65536):
             pass
 except PermissionError:
     print(os.geteuid(), "permission denied")
@@ -34,7 +34,7 @@ except (BrokenPipeError, ConnectionResetError):
 @pytest.fixture
 def one(scratch, server):
     """An ordinary user who backs up and restores; the server is ours."""
-    debian = SimpleNamespace(path="/usr/bin/borg")  # one that he can read
+    debian = SimpleNamespace(path="/usr/bin/borg")  # one that the user can read
     with people.somebody(scratch, "one") as user, machines.Sshd(scratch / "sshd", user=user.name) as sshd:
         sshd.directory.chmod(0o711)  # it reads the keys as the user
         client = machines.Client(user.home / "client", server.repository, borg=debian.path)
@@ -57,13 +57,13 @@ def through_window(one, *words, **options):
     return borgctl(one, "window", "--policy", one.client.policy_file, "--wait", "60", "--", "borg", *words, **options)
 
 
-def door(one):
-    """Return the door of the window that is open."""
-    return wait_for(lambda: next(one.client.base.glob("runs/*/window"), None), 30, "the window's door")
+def socket_of(one):
+    """Return the socket of the window that is open."""
+    return wait_for(lambda: next(one.client.base.glob("runs/*/window"), None), 30, "the window's socket")
 
 
-def claim(path, run=run):
-    done = run(["/usr/bin/python3", "-I", "-c", CLAIM, path])
+def request(path, run=run):
+    done = run(["/usr/bin/python3", "-I", "-c", REQUEST, path])
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -97,21 +97,21 @@ def test_an_ordinary_user_restores_through_a_window(one):
     assert_nothing_is_left(one.pair)
 
 
-def test_nobody_but_that_user_and_root_can_use_his_window(one):
+def test_nobody_but_that_user_and_root_can_use_their_window(one):
     if os.geteuid() != 0:
         pytest.skip("only root can be three users")
     with people.person(one.scratch, "other") as other, opened(one.pair) as window:
-        path = door(one)
+        path = socket_of(one)
         asked = other.run([one.program, "window", "--policy", one.client.policy_file, "--", "borg", "list"])
         assert asked.returncode == 78 and "only root or the gate's user" in asked.stderr, asked.stderr
-        assert claim(path, other.run) == f"{other.uid} permission denied"
+        assert request(path, other.run) == f"{other.uid} permission denied"
         for opened_up in (one.client.directory, one.client.base, path.parent.parent, path.parent):
             opened_up.chmod(0o755)
         path.chmod(0o666)
-        assert claim(path, other.run) == f"{other.uid}"  # he is let go without a word
+        assert request(path, other.run) == f"{other.uid}"  # sent away without a word
         assert one.client.records("window") == [] and window.poll() is None
         assert path.exists()
-        assert claim(path).startswith(f'0 {{"run": "{path.parent.name}"')
+        assert request(path).startswith(f'0 {{"run": "{path.parent.name}"')
         assert [record["uid"] for record in one.client.records("window")] == [0]
         assert through_window(one, "list", "--short").returncode == 0
     assert_nothing_is_left(one.pair)
@@ -132,7 +132,7 @@ def test_what_borg_12_cannot_save_for_an_ordinary_user_is_said_by_lint(one):
         assert (told["outcome"], "opens the directory above" in linted) == (outcome, said), linted
 
 
-def test_root_is_not_led_by_another_users_policy_and_is_told_how_to_become_him(one):
+def test_root_is_not_led_by_another_users_policy_and_is_told_how_to_become_them(one):
     if os.geteuid() != 0:
         pytest.skip("for root alone is that a danger")
     policy = one.client.policy_file

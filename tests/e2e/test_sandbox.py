@@ -159,7 +159,7 @@ def test_a_borg_that_was_taken_over_can_read_what_is_offered_and_nothing_else(cl
         "signals and abstract sockets": {"abstract socket", "kill"},
     }
     missing = set().union(*(lacking.get(name, set()) for name in landlock.lacking(landlock.abi())))
-    # without root it is the owner's own files that borg runs on, and no rule of the kernel's forbids him these
+    # without root borg runs on the owner's own files, and no rule of the kernel forbids the owner these
     owner = set() if ROOT else {"chmod", "setxattr", "utime", "chown", "root's socket", "see processes"}
     assert set(told["succeeded"]) - missing <= works | owner, told
     assert works <= set(told["succeeded"])

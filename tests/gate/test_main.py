@@ -437,7 +437,7 @@ def test_closed_descriptors_end_in_an_exit_status_and_a_record(room, closed, com
 
 @pytest.mark.skipif(not stage.ROOT, reason="only root becomes somebody else")
 def test_a_user_without_a_name_is_refused_without_a_traceback(room):
-    with machines.scratch() as place:  # a copy that he can read, wherever ours lies
+    with machines.scratch() as place:  # a copy that this user can read, wherever ours lies
         place.chmod(0o711)
         python = people.install(place / "borgctl", gate_alone=True) / "python3"
         become = ["/usr/bin/setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
@@ -1310,10 +1310,10 @@ def test_a_flood_of_requests_leaves_a_small_log_and_another_key_its_room(room):
 
 def test_a_key_that_asks_too_often_is_told_so(room):
     room.gate("hello")
-    head_file = json.loads(Path(f"{room.log}.head").read_text())
-    for account in head_file["accounts"].values():
+    head = json.loads(Path(f"{room.log}.head").read_text())
+    for account in head["accounts"].values():
         account["used"]["runs"] = 1000
-    Path(f"{room.log}.head").write_text(json.dumps(head_file) + "\n")
+    Path(f"{room.log}.head").write_text(json.dumps(head) + "\n")
     done = room.gate("run default")
     assert (done.returncode, exit_line(done)["reason"]) == (69, "rate-limited")
     assert not (room.path / "argv").exists() and room.records()[-1]["type"] == "refuse"

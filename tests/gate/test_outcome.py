@@ -11,7 +11,7 @@ IDENTITY = bytes(32)
 
 
 def verdict(status=0, stopped=None, *, short=False, dry=False, reason=None, opens=True, **seen):
-    """Return outcome and reason of a borg that ended with `status`; `seen` is what was odd at the relay's door."""
+    """Return outcome and reason of a borg that ended with `status`; `seen` is what was odd at the relay."""
     well = {"identity": IDENTITY, "refused": False, "failed": None, "strange": False, "unknown": False}
     well |= {"counts": (1, 2), "compared": ("key",)}
     relay_listener = SimpleNamespace(**well | seen)

@@ -34,23 +34,23 @@ def listener(room):
     listener.close()
     os.close(source)
     with contextlib.suppress(OSError):
-        os.close(sink)  # closed by the door once somebody was let in
+        os.close(sink)  # closed by the listener once a relay was let in
 
 
-VISITOR = """
+RELAY = """
 import array, os, socket, struct, sys
-door = socket.socket(socket.AF_UNIX)
-door.connect(sys.argv[1])
-_, extra, _, _ = door.recvmsg(1, socket.CMSG_SPACE(8))
+connection = socket.socket(socket.AF_UNIX)
+connection.connect(sys.argv[1])
+_, extra, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(8))
 fds = array.array("i")
 for _, _, data in extra:
     fds.frombytes(data)
 print(len(fds), flush=True)
-door.send(struct.pack("<QQ", 5, 7))
+connection.send(struct.pack("<QQ", 5, 7))
 """
 
 
-def visitor(room, code=VISITOR, *arguments):
+def relay_process(room, code=RELAY, *arguments):
     argv = [sys.executable, "-I", "-S", "-c", code, str(room / relay.SOCKET), *arguments]
     return subprocess.Popen(argv, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
 
@@ -61,7 +61,7 @@ def answered(listener, borg):
 
 
 def test_the_relay_is_let_in_if_it_is_a_descendant_of_borg_once(room, listener):
-    with programs.ended(visitor(room)) as one:
+    with programs.ended(relay_process(room)) as one:
         answered(listener, os.getpid())
         assert one.stdout.read() == b"2\n"
         answered(listener, os.getpid())
@@ -72,16 +72,19 @@ def test_the_relay_is_let_in_if_it_is_a_descendant_of_borg_once(room, listener):
 
 
 def test_the_listener_stays_shut_for_anybody_else_and_open_for_borg(room, listener):
-    with programs.ended(visitor(room)) as stranger, programs.ended(subprocess.Popen(["/bin/sleep", "60"])) as borg:
+    with (
+        programs.ended(relay_process(room)) as stranger,
+        programs.ended(subprocess.Popen(["/bin/sleep", "60"])) as borg,
+    ):
         answered(listener, borg.pid)
         assert stranger.stdout.read() in (b"0\n", b"")
-        with programs.ended(visitor(room)) as one:
+        with programs.ended(relay_process(room)) as one:
             answered(listener, os.getpid())
             assert one.stdout.read() == b"2\n"
 
 
 def test_a_relay_that_dies_before_it_is_let_in_breaks_nothing(room, listener):
-    with programs.ended(visitor(room, VISITOR.partition("_, extra")[0])) as one:
+    with programs.ended(relay_process(room, RELAY.partition("_, extra")[0])) as one:
         one.wait()
         answered(listener, os.getpid())
     while listener.fileno() >= 0 and programs.select.select([listener], [], [], 0)[0]:
@@ -90,8 +93,8 @@ def test_a_relay_that_dies_before_it_is_let_in_breaks_nothing(room, listener):
 
 
 def test_a_relay_that_dies_before_it_took_what_it_was_handed_breaks_nothing(room, listener):
-    code = VISITOR.partition("_, extra")[0] + "print(flush=True); import time; time.sleep(60)"
-    with programs.ended(visitor(room, code)) as one:
+    code = RELAY.partition("_, extra")[0] + "print(flush=True); import time; time.sleep(60)"
+    with programs.ended(relay_process(room, code)) as one:
         one.stdout.readline()
         answered(listener, os.getpid())
         one.kill()
@@ -100,14 +103,15 @@ def test_a_relay_that_dies_before_it_took_what_it_was_handed_breaks_nothing(room
     assert listener.counts is None and listener.fileno() == -1
 
 
-NAMING = VISITOR.replace(
-    "door.send(", "door.send(b'r' + sys.argv[2].encode() * 32); print(door.recv(1), flush=True); door.send("
+NAMING = RELAY.replace(
+    "connection.send(",
+    "connection.send(b'r' + sys.argv[2].encode() * 32); print(connection.recv(1), flush=True); connection.send(",
 )
 
 
 @pytest.mark.parametrize(("letter", "agreed"), [("i", True), ("x", False)])
 def test_an_id_is_agreed_to_or_the_relay_is_shut_out(room, listener, letter, agreed):
-    with programs.ended(visitor(room, NAMING, letter)) as one:
+    with programs.ended(relay_process(room, NAMING, letter)) as one:
         answered(listener, os.getpid())
         answered(listener, os.getpid())
         assert one.stdout.read(2 + 5) == (b"2\nb'y'\n" if agreed else b"2\nb''\n")[:7]
@@ -118,12 +122,14 @@ def test_an_id_is_agreed_to_or_the_relay_is_shut_out(room, listener, letter, agr
         assert listener.fileno() == -1 and listener.counts == ((5, 7) if agreed else None)
 
 
-FLOODING = VISITOR.replace("door.send(struct", "[door.send(b'r' + b'i' * 32) for _ in range(2000)]; door.send(struct")
+FLOODING = RELAY.replace(
+    "connection.send(struct", "[connection.send(b'r' + b'i' * 32) for _ in range(2000)]; connection.send(struct"
+)
 
 
 def test_a_relay_that_asks_and_does_not_listen_is_not_waited_for(room, listener):
     """A borg that was taken over could otherwise keep the gate in one call, beyond its time and all signals."""
-    with programs.ended(visitor(room, FLOODING)):
+    with programs.ended(relay_process(room, FLOODING)):
         end = time.monotonic() + 60
         while listener.fileno() >= 0 and time.monotonic() < end:
             answered(listener, os.getpid())
@@ -131,14 +137,14 @@ def test_a_relay_that_asks_and_does_not_listen_is_not_waited_for(room, listener)
 
 
 def test_a_strange_server_is_told_beside_the_counts(room, listener):
-    with programs.ended(visitor(room, VISITOR.replace("5, 7", "5 | 1 << 63, 7"))):
+    with programs.ended(relay_process(room, RELAY.replace("5, 7", "5 | 1 << 63, 7"))):
         answered(listener, os.getpid())
         answered(listener, os.getpid())
         assert listener.strange and listener.counts == (5, 7)
 
 
 def test_counts_that_are_no_counts_are_none(room, listener):
-    with programs.ended(visitor(room, VISITOR.replace('struct.pack("<QQ", 5, 7)', 'b"xx"'))) as one:
+    with programs.ended(relay_process(room, RELAY.replace('struct.pack("<QQ", 5, 7)', 'b"xx"'))) as one:
         answered(listener, os.getpid())
         one.wait()
         answered(listener, os.getpid())
@@ -146,7 +152,7 @@ def test_counts_that_are_no_counts_are_none(room, listener):
 
 
 def test_closing_the_listener_takes_the_counts_of_a_relay_that_has_just_gone(room, listener):
-    with programs.ended(visitor(room)) as one:
+    with programs.ended(relay_process(room)) as one:
         answered(listener, os.getpid())
         one.wait()
     listener._fd, kept = os.dup(listener._fd), listener._fd

@@ -10,14 +10,14 @@ import json, os, sys
 for fd in map(int, sys.argv[2:]):
     os.close(fd)
 from borgctl.gate import stdio
-wires = stdio.take()
+fds = stdio.take()
 def what(fd):
     try:
         return [os.readlink(f"/proc/self/fd/{fd}"), os.get_inheritable(fd)]
     except OSError:
         return None
-told = {"0": what(0), "1": what(1), "2": what(2), "source": what(wires.source), "sink": what(wires.sink)}
-told["numbers"] = [wires.source, wires.sink]
+told = {"0": what(0), "1": what(1), "2": what(2), "source": what(fds.source), "sink": what(fds.sink)}
+told["numbers"] = [fds.source, fds.sink]
 told["umask"] = os.umask(0)
 open(sys.argv[1], "w").write(json.dumps(told))
 os.write(1, b"printed")

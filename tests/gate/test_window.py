@@ -1,4 +1,4 @@
-"""A window as the gate holds it: who may claim it, what is said then, and how it ends where nobody does."""
+"""A window as the gate holds it: who may use it, what is said then, and how it ends where nobody does."""
 
 import json
 import os
@@ -160,7 +160,7 @@ def test_without_a_record_nothing_is_granted(room):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
-def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
+def test_another_user_is_turned_away_even_where_the_directory_lets_them_in(room):
     for path in (room.directory, f"{room.base.path}/runs", room.base.path, os.path.dirname(room.base.path)):
         os.chmod(path, 0o755)
     above = os.path.dirname(room.base.path)
@@ -169,9 +169,9 @@ def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
 
     def act():
         end = time.monotonic() + 20
-        while not os.path.exists(f"{room.directory}/{window_protocol.DOOR}") and time.monotonic() < end:
+        while not os.path.exists(f"{room.directory}/{window_protocol.SOCKET}") and time.monotonic() < end:
             time.sleep(0.01)
-        os.chmod(f"{room.directory}/{window_protocol.DOOR}", 0o777)
+        os.chmod(f"{room.directory}/{window_protocol.SOCKET}", 0o777)
         pid = os.fork()
         if pid == 0:
             os.setgroups([])
@@ -193,7 +193,7 @@ def test_another_user_is_turned_away_even_where_the_directory_lets_him_in(room):
     assert ending.reason == "stopped"
 
 
-CLAIMANT = """
+ADMIN = """
 import os, subprocess, sys, time
 from borgctl.state import window_protocol
 from borgctl.borg import relay
@@ -208,8 +208,8 @@ sys.stdin.readline()
 print(subprocess.run([sys.executable, "-I", "-S", "-c", sys.argv[2]], capture_output=True).stdout, flush=True)
 window_protocol.send(connection, {"status": 0})
 """
-DIAL = "import os, socket; os.chdir({!r}); door = socket.socket(socket.AF_UNIX); door.connect('socket'); "
-DIAL += "door.settimeout(10); os.write(1, b'said ' + door.recv(1))"
+DIAL = "import os, socket; os.chdir({!r}); relay = socket.socket(socket.AF_UNIX); relay.connect('socket'); "
+DIAL += "relay.settimeout(10); os.write(1, b'said ' + relay.recv(1))"
 
 
 def test_a_relay_of_another_process_than_the_recorded_one_is_not_let_in(room):
@@ -218,19 +218,19 @@ def test_a_relay_of_another_process_than_the_recorded_one_is_not_let_in(room):
     def act():
         dial = DIAL.format(room.directory)
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-        with programs.ended(programs.started(CLAIMANT, room.base.path, dial, **pipes)) as claimant:
-            assert claimant.stdout.readline() == b"claimed\n"
+        with programs.ended(programs.started(ADMIN, room.base.path, dial, **pipes)) as admin:
+            assert admin.stdout.readline() == b"claimed\n"
             ours = subprocess.run([sys.executable, "-I", "-S", "-c", dial], capture_output=True, check=True).stdout
-            claimant.stdin.write(b"\n")
-            claimant.stdin.flush()
-            theirs = claimant.stdout.readline()
-            claimant.wait(20)
+            admin.stdin.write(b"\n")
+            admin.stdin.flush()
+            theirs = admin.stdout.readline()
+            admin.wait(20)
         return ours, theirs
 
     thread = beside(act)
     assert room.window().run().origin == "borg"
     thread.join(20)
-    room.open.remove(room.server[3])  # the door has closed it: the relay has its own
+    room.open.remove(room.server[3])  # the listener has closed it: the relay has its own
     assert thread.result == (b"said ", b"b'said \\x00'\n")
 
 

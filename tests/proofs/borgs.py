@@ -11,7 +11,7 @@ from pathlib import Path
 
 _WORKER = str(Path(__file__).parent / "borg_worker.py")
 _ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
-# What every argv of the gate has, in the words of this proof and not of `argv`
+# What every argv of the gate has, in the words of this proof and not of `command_line`
 PINNED = [["log-json", None], ["umask", "0077"], ["lock-wait", "120"]]
 
 

@@ -8,7 +8,7 @@ import prove_guards
 import pytest
 
 ROWS = {row.id: row for row in guards.rows()}
-SAMPLE = ("judge-path", "custody-sticky", "counts-keys", "rpc-compact", "nonce-bound", "sandbox-landlock")
+SAMPLE = ("judge-path", "path-sticky", "counts-keys", "rpc-compact", "nonce-bound", "sandbox-landlock")
 VALUE = ROWS["path-by-components"]
 CHANGES = {
     "not-missed": (

@@ -7,7 +7,7 @@ Dangerous is, for a subcommand, every option of borg 1.4.5 (tests/corpora/risk.j
   policy offers is bounded by the kinds of its values;
 
 and every such option of any other subcommand, where this one has no word of that name. Not counted is what a policy may
-offer by design: OFFERED says what and why, and a test below holds it to be exactly what the vocabulary has.
+offer by design: OFFERED says what and why, and a test below holds it to be exactly what can be requested.
 
 A dangerous word may still stand where free text belongs: as the value of --comment, --exclude or --filter (INERT), when
 the policy offers those. Both real borgs then say that it is a value, and that the option itself is at its default.
@@ -181,7 +181,7 @@ def case(policy, decision, names):
 
 
 def test_what_is_dangerous_and_on_offer_all_the_same_is_written_down_with_its_reason():
-    """A new word in the vocabulary of requests that borg-risk.json warns of must be weighed here first."""
+    """A new word of requests that borg-risk.json warns of must be weighed here first."""
     found = set()
     for command in COMMANDS.values():
         options = RISK["common"] | RISK["subcommands"][command.name]["options"]

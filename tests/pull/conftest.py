@@ -124,8 +124,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     root = Path(tempfile.mkdtemp(prefix="bp"))
     (root / "repo").mkdir()
     yield World(root, Folders(f"{root}/config", f"{root}/state"), io.StringIO())
-    rooms = root / "state" / "run"
-    left = list(rooms.iterdir()) if rooms.exists() else []
+    workdirs = root / "state" / "run"
+    left = list(workdirs.iterdir()) if workdirs.exists() else []
     shutil.rmtree(root)
     assert not left, f"left behind: {left}"
 

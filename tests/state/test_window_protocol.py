@@ -75,7 +75,7 @@ def test_a_window_where_another_user_listens_is_passed_over(tmp_path):
         (tmp_path / "runs" / run).mkdir()
     listeners = [window_protocol.listen(str(tmp_path / "runs/ours"))]
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(str(tmp_path / "runs/theirs" / window_protocol.DOOR))
+    listener.bind(str(tmp_path / "runs/theirs" / window_protocol.SOCKET))
     os.seteuid(64123)  # the kernel tells who called listen(2)
     try:
         listener.listen(8)

@@ -1,4 +1,4 @@
-"""Drawn by hypothesis: requests that the wire can carry, values that the vocabulary admits; and, faster, launches."""
+"""Drawn by hypothesis: requests that the wire can carry, values that policies admit; and, faster, launches."""
 
 import random
 

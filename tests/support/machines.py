@@ -606,7 +606,7 @@ def _tree(top: Path) -> dict[str, Any]:
 
 
 def flow(value: Any) -> str:
-    """Write a value as YAML in flow style; text stays as it is at the top, so that a caller can write YAML himself."""
+    """Write a value as YAML in flow style; text stays as it is at the top, so a caller can write their own YAML."""
     return value if isinstance(value, str) else _flow(value)
 
 

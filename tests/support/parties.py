@@ -189,7 +189,7 @@ class Pair:
     # ---- what it has left
 
     def leftovers(self) -> list[Path]:
-        """Return what nobody needs any more: rooms, sockets, run directories, locks, drafts, files that say so."""
+        """Return what nobody needs any more: workdirs, sockets, run directories, locks, drafts, files that say so."""
         server, client = self.server, self.client
         found = [
             *(server.state / "run").glob("*"),

@@ -37,7 +37,7 @@ _PROGRAMS = {"borgctl": "borgctl.cli.app", "borgpull": "borgctl.pull.app"}
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """A user, and what runs as him: with no capability and no other group, and with nothing of our environment."""
+    """A user, and what runs as that user: no capability, no other group, nothing of our environment."""
 
     name: str
     uid: int
@@ -45,7 +45,7 @@ class Person:
     home: Path
 
     def options(self, path: str = "", **more: str) -> dict[str, Any]:
-        """Return the options of Popen that make a child his; `path` comes first in its PATH."""
+        """Return the options of Popen that make a child this user's; `path` comes first in its PATH."""
         env = {
             "PATH": f"{path}:/usr/bin:/bin".lstrip(":"),
             "HOME": str(self.home),
@@ -56,11 +56,11 @@ class Person:
         return {"env": env | more, "cwd": self.home, "umask": 0o022, **become}
 
     def run(self, argv: list[Any], **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run a command of his to its end."""
+        """Run a command as this user to its end."""
         return run(argv, **self.options() | options)
 
     def own(self, path: Path) -> None:
-        """Give him a tree; a link in it, not what it leads to."""
+        """Give this user a tree; a link in it, not what it leads to."""
         if os.geteuid() == 0:
             subprocess.run(["chown", "-hR", f"{self.uid}:{self.gid}", path], check=True)
 

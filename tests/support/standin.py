@@ -58,10 +58,10 @@ def connected() -> int:
     return end.detach()
 
 
-def lend(door: str) -> None:
-    """Give our fds 0 and 1 to whoever comes in at `door`, once."""
+def lend(path: str) -> None:
+    """Give our fds 0 and 1 to whoever connects to the socket `path`, once."""
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(door)
+        listener.bind(path)
         listener.listen()
         guest, _ = listener.accept()
         with guest:
@@ -71,7 +71,7 @@ def lend(door: str) -> None:
 def borg(words: list[str], program: str) -> int:
     """Run borg with this file as its BORG_RSH, which gets our fds 0 and 1, or connects to the forwarded socket."""
     base = os.environ["BASE"] if "BASE" in os.environ else OPTIONS["repository"] + ".client"
-    where = OPTIONS["socket"] if "socket" in OPTIONS else f"{OPTIONS['repository']}.door-{os.getpid()}"
+    where = OPTIONS["socket"] if "socket" in OPTIONS else f"{OPTIONS['repository']}.socket-{os.getpid()}"
     if "socket" not in OPTIONS:
         threading.Thread(target=lend, args=(where,), daemon=True).start()
     env = {

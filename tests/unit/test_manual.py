@@ -60,10 +60,6 @@ COMMANDS = list(described())
 each_command = pytest.mark.parametrize(("name", "words", "command"), COMMANDS, ids=[words for _, words, _ in COMMANDS])
 
 
-OWN = [(name, words, command) for name, words, command in COMMANDS if name == "borgctl"]
-each_of_borgctls = pytest.mark.parametrize(("name", "words", "command"), OWN, ids=[words for _, words, _ in OWN])
-
-
 def section_of(name, words):
     found = [title for title in sections(name) if re.fullmatch(rf"{words}(?: [\[A-Z].*)?", title)]
     assert len(found) == 1, f"{name}.1.md has {found} for {words!r}"
@@ -123,19 +119,31 @@ def test_help_and_page_begin_with_the_same_sentence(name, words, command):
     assert firsts[0] == firsts[1]
 
 
-@each_of_borgctls
+@each_command
 def test_help_and_page_describe_a_command_in_the_same_words(name, words, command):
     page = plain(re.split(r"^(?:- |```)", section_of(name, words)[1], flags=re.MULTILINE)[0])
     assert plain(command.help.partition("Example:")[0]) == page
 
 
-@each_of_borgctls
+@each_command
 def test_help_and_page_describe_an_option_in_the_same_words(name, words, command):
-    said = items(section_of(name, words)[1])
-    for param in command.params:
-        name_of = param.opts[0] if param.param_type_name == "option" else f"*{argument_name(param)}*"
-        (text,) = [text for tag, text in said.items() if name_of in (options([tag]) or {tag})]
-        assert plain(text).partition(" The default is ")[0] == plain(param.help), name_of
+    compare(command.params, items(section_of(name, words)[1]))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_help_and_page_describe_an_option_of_the_program_itself_in_the_same_words(name):
+    compare(get_command(PROGRAMS[name]).params, items(sections(name)["OPTIONS"]))
+
+
+def compare(params, texts):
+    """Compare the help of options and arguments, and a default that is a sentence, with the page's `texts`."""
+    for param in params:
+        name = param.opts[0] if param.param_type_name == "option" else f"*{argument_name(param)}*"
+        (text,) = [text for tag, text in texts.items() if name in (options([tag]) or {tag})]
+        words, _, default = plain(text).partition(" The default is ")
+        assert words == plain(param.help), name
+        if isinstance(param.show_default, str):
+            assert default.rstrip(".") == param.show_default, name
 
 
 @each_command

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from borgctl.cli.common.policy_argument import recovery_command
 from borgctl.cli.doctor.findings import Finding
 from borgctl.cli.policy import lint, policy_files
+from borgctl.console.age import IN_THE_FUTURE
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.policy import load, sent_environment
@@ -149,7 +150,7 @@ def records(path: str) -> Iterator[Finding]:
     if last and when is None:
         yield Finding("warn", "records", f"the last line of {path} is no record")
     elif when and when > datetime.now(UTC):
-        text = f"the last record is of {when:%Y-%m-%d %H:%M:%S} UTC, which is in the future: the clock went back"
+        text = f"the last record is of {when:%Y-%m-%d %H:%M:%S} UTC, which is {IN_THE_FUTURE}"
         yield Finding("warn", "records", text, (), "set the clock")
     elif when:
         yield Finding("ok", "records", f"the last one is of {when:%Y-%m-%d %H:%M} UTC")

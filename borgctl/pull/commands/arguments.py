@@ -15,10 +15,10 @@ from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load, names
 
-TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="name of the target", show_default=False)]
-Targets = Annotated[list[str] | None, typer.Argument(metavar="TARGET", help="names of targets", show_default=False)]
-All = Annotated[bool, typer.Option("--all", help="every target")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON, one object a line")]
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="The name of the target.", show_default=False)]
+Targets = Annotated[list[str] | None, typer.Argument(metavar="TARGET", help="Names of targets.", show_default=False)]
+All = Annotated[bool, typer.Option("--all", help="Every target.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
 def chosen(folders: Folders, targets: list[str] | None, *, every: bool) -> list[str]:

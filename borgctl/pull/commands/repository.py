@@ -20,7 +20,7 @@ from borgctl.text import printable_excerpt
 def compact(context: typer.Context, targets: Targets = None, all: All = False) -> None:
     """Free the space that pruning has marked, by borg's compact, run by the server itself.
 
-    It is refused while an alert of the target stands: until then what was deleted can be brought back.
+    It is refused while the target has an alert, so that what was deleted can still be brought back.
 
     Example: borgpull compact web1
     """
@@ -35,13 +35,15 @@ def copies(
     name: TargetArgument,
     put_back: Annotated[
         int | None,
-        typer.Option("--put-back", metavar="N", help="write this copy into the repository, and copy what is there"),
+        typer.Option(
+            "--put-back", metavar="N", help="Write this copy into the repository; what is there becomes a copy."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """List the copies of a repository's config, which holds its key, and of its nonce, with times and hashes.
 
-    With --put-back, put one back into its place.
+    With --put-back, put one back into its place, where no borg uses the repository.
 
     Example: borgpull copies web1        borgpull copies web1 --put-back 3
     """
@@ -59,13 +61,14 @@ def copies(
 def unlock(
     context: typer.Context,
     name: TargetArgument,
-    really: Annotated[bool, typer.Option("--yes", help="remove it")] = False,
+    really: Annotated[bool, typer.Option("--yes", help="Remove the lock.")] = False,
 ) -> None:
     """Show who holds borg's lock of the repository, and since when.
 
-    With --yes, remove it, unless a borg of this machine that lives has it.
+    With --yes, remove the lock, unless a running borg on this machine holds it. The next run itself removes a lock
+    that dead processes of this machine left.
 
-    Exit status: 0 it is not locked, or not any more; 1 it is.
+    The exit status is 0 where the repository is not locked, or no longer, and 1 where it is.
 
     Example: borgpull unlock web1        borgpull unlock web1 --yes
     """

@@ -38,9 +38,9 @@ def run(
     all: All = False,
     job: Annotated[
         list[str] | None,
-        typer.Option(metavar="JOB", help="this job and not those of the target file; may be repeated"),
+        typer.Option(metavar="JOB", help="Run this job, not those of the target file; may be repeated."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="print what would be started, and start nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be started, and start nothing.")] = False,
     as_json: Json = False,
 ) -> None:
     """Back up: ask each target's client for its jobs, and serve them the repository.
@@ -90,15 +90,20 @@ def borg(
     name: TargetArgument,
     words: Annotated[
         list[str],
-        typer.Argument(metavar="WORD", help="after --: the subcommand and its words", show_default=False),
+        typer.Argument(
+            metavar="WORD", help="The subcommand and its words, after --; an archive is ::NAME.", show_default=False
+        ),
     ],
     deletes: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, help="for a prune: how many objects it may delete", show_default=False),
+        typer.Option(metavar="N", min=0, help="For a prune: how many objects it may mark deleted.", show_default=False),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask for a borg subcommand, spelled out, where the client's policy offers it ('commands').
+
+    The subcommand is create, list, info, check, prune or init, with the options, archives and paths that the policy
+    allows. What it may do to the repository follows from the subcommand.
 
     It does not change what 'status' says of the target: for a nightly backup the client's policy has jobs.
 
@@ -140,14 +145,23 @@ def _print_checks(launcher: Launcher, target: Target, as_json: bool) -> int:
 def window(
     context: typer.Context,
     target: TargetArgument,
-    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="how long: 90s, 2h")] = "30m",
-    allow: Annotated[str, typer.Option(metavar="WHAT", help="read, write, passphrase or delete; one of them")] = "read",
+    lasting: Annotated[str, typer.Option("--for", metavar="TIME", help="How long: 90s, 2h.")] = "30m",
+    allow: Annotated[
+        str, typer.Option(metavar="|".join(WINDOWS), help="What borg's commands may do in the window.")
+    ] = "read",
 ) -> None:
     """Open a restore window: let the client's own admin use the repository for a while, one command after the other.
 
-    Ctrl-C closes it. The target is busy for others until then.
+    Its command on the client: borgctl window -- borg list. Ctrl-C closes the window. The target is busy for others
+    until then.
 
-    Example: borgpull window web1 --for 30m, and on the client: borgctl window -- borg list
+    With --allow read, borg may list, info, extract, mount, diff, check, key export, and key import of a keyfile;
+    nothing is changed. With 'write' it may also create and with-lock. With 'delete' it may also delete, prune, rename
+    and recreate, which mark objects deleted. 'passphrase' is as 'read', and the repository's key may be replaced:
+    borgctl passphrase, key change-passphrase, key import. Nothing lets a client repair, compact or delete a repository,
+    or break its lock.
+
+    Example: borgpull window web1 --for 30m
     """
     name, seconds, what = TargetName(target), duration(lasting), choice(allow, WINDOWS)
     with Stop() as stop:

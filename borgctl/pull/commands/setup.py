@@ -21,18 +21,35 @@ def add(
     context: typer.Context,
     target: TargetArgument,
     host: Annotated[
-        str | None, typer.Argument(metavar="HOST", help="the client, as user@host", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="HOST", help="The client, as user@host; left out with --transport local.", show_default=False
+        ),
     ] = None,
     repository: Annotated[
-        str | None, typer.Option(metavar="PATH", help="the repository [/srv/borg/TARGET, or XDG]")
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="The repository.",
+            show_default="/srv/borg/TARGET, for an ordinary user ~/.local/share/borgpull/TARGET",
+        ),
     ] = None,
-    quota: Annotated[str, typer.Option(metavar="SIZE", help="what the client may fill")] = "500G",
-    transport: Annotated[str, typer.Option(metavar="stdio|socket|local", help="how borg's protocol travels")] = "stdio",
+    quota: Annotated[str, typer.Option(metavar="SIZE", help="How much the client may store.")] = "500G",
+    transport: Annotated[
+        str, typer.Option(metavar="stdio|socket|local", help="How borg's protocol is to travel.")
+    ] = "stdio",
     policy: Annotated[
-        str | None, typer.Option(metavar="PATH", help="the policy of this machine, with --transport local")
+        str | None, typer.Option(metavar="PATH", help="The policy of this machine, with --transport local.")
     ] = None,
-    port: Annotated[int | None, typer.Option(metavar="N", help="ssh's port")] = None,
-    client_policy: Annotated[str | None, typer.Option(metavar="PATH", help="the policy's path on the client")] = None,
+    port: Annotated[int | None, typer.Option(metavar="N", help="The port of the client's sshd.")] = None,
+    client_policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH",
+            help="The policy's path on the client.",
+            show_default="/etc/borgctl/TARGET.yaml, where an ordinary user logs in ~/.config/borgctl/TARGET.yaml",
+        ),
+    ] = None,
 ) -> None:
     """Make a target: key, file and directory; print the line to run on the client.
 
@@ -56,8 +73,13 @@ def add(
 def trust(
     context: typer.Context,
     target: TargetArgument,
-    host_key: Annotated[list[str], typer.Argument(metavar="HOSTKEY", help="'ssh-ed25519 AAAA…'", show_default=False)],
-    replace: Annotated[bool, typer.Option("--replace", help="replace the key that is there")] = False,
+    host_key: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="HOSTKEY", help="The client's public host key, in quotes or as several words.", show_default=False
+        ),
+    ],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the key that is there.")] = False,
 ) -> None:
     """Write the client's host key into the target file.
 
@@ -79,12 +101,13 @@ def remove(context: typer.Context, target: TargetArgument) -> None:
 
 def rename(
     context: typer.Context,
-    old: Annotated[str, typer.Argument(metavar="OLD", help="the name of the target", show_default=False)],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="its name from now on", show_default=False)],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The name of the target.", show_default=False)],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="Its new name.", show_default=False)],
 ) -> None:
-    """Give a target another name. Its key, file and state go along; the repository stays where it is.
+    """Give a target another name. It keeps its key, its file, its alerts, and the records of its runs.
 
-    It is refused while a launcher is at work on the target.
+    It also keeps what is known of its client's audit log. The repository stays where it is, and nothing has to change
+    on the client. It is refused while another borgpull is at work on the target.
 
     Example: borgpull rename web1 www
     """

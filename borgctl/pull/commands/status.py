@@ -22,15 +22,19 @@ def status(
     context: typer.Context,
     targets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="TARGET", help="names of targets [every target]", show_default=False),
+        typer.Argument(metavar="TARGET", help="Names of targets. Without one: every target.", show_default=False),
     ] = None,
     all: All = False,
     as_json: Json = False,
-    as_nagios: Annotated[bool, typer.Option("--nagios", help="print one line, as a monitoring plugin does")] = False,
+    as_nagios: Annotated[bool, typer.Option("--nagios", help="Print one line, as a monitoring plugin does.")] = False,
 ) -> None:
     """Show how old each job's last good run is, whether that is overdue ('expect' in the target file), and the alerts.
 
-    Exit status: 0 all is well, 1 warnings, 2 a target is overdue, alarming, or cannot be used.
+    A job that is running now is shown with its last result. Of a failed run it shows why, for how long no run has been
+    good, and the run's id. What may be an attack is marked 'POSSIBLE ATTACK'.
+
+    The exit status is 0 where all is well, 1 where there were warnings. It is 2 where a target is overdue, alarming or
+    cannot be used.
 
     Example: borgpull status --nagios
     """
@@ -52,9 +56,9 @@ def status(
 def accept(
     context: typer.Context,
     target: TargetArgument,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="why it is all right; it is kept", show_default=False)],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why all is well; it is recorded.", show_default=False)],
 ) -> None:
-    """Take a target's alerts away, once you have looked. Who said so, and why, is kept.
+    """Clear a target's alerts, once you have looked. Who did so, and why, is recorded.
 
     After 'audit-broken' (an audit log that did not continue), the next head from the client is taken as it is.
 
@@ -68,14 +72,17 @@ def accept(
 def forget(
     context: typer.Context,
     name: TargetArgument,
-    job: Annotated[list[str] | None, typer.Option(metavar="JOB", help="this job; may be repeated")] = None,
+    job: Annotated[list[str] | None, typer.Option(metavar="JOB", help="Forget this job; may be repeated.")] = None,
     repository: Annotated[
-        bool, typer.Option("--repository", help="what is there at the next run is the target's, also a new one")
+        bool,
+        typer.Option(
+            "--repository", help="Forget which repository it is: the next run takes what is there, also a new one."
+        ),
     ] = False,
 ) -> None:
     """Forget jobs that 'status' shows, or which repository the target has, to begin anew with what is there next.
 
-    Nothing in the repository is changed. Who forgot it is kept, and so are the copies.
+    Nothing in the repository is changed. Who forgot it is recorded, and the copies are kept.
 
     Example: borgpull forget web1 --job weekly
     """

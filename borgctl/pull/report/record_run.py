@@ -48,7 +48,7 @@ def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, .
 
 
 def accept(folders: Folders, name: TargetName, reason: str, now: float) -> tuple[Alert, ...]:
-    """Take a target's alerts away, with a person's reason, under its lock; raise PullError where there is none."""
+    """Clear a target's alerts, with a person's reason, under its lock; raise PullError where there is none."""
     if not reason.strip() or len(reason) > _LONGEST_REASON:
         raise PullError(f"--reason needs 1 to {_LONGEST_REASON} characters")
     with lock(folders, name):

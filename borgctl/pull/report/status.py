@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from borgctl.console.age import STILL_TO_COME, age
+from borgctl.console.age import IN_THE_FUTURE, age
 from borgctl.console.text import elapsed
 from borgctl.errors import BadValue
 from borgctl.pull.report.past_runs import retire
@@ -140,6 +140,6 @@ def _row(judge: _Judge, name: str, job: JobRecord | None, expect: int | None) ->
         word = "failing"
     else:
         word = job.last.outcome
-    text = f"the last good run is of {iso(job.good.time)}, which is {STILL_TO_COME}" if good.ahead else None
+    text = f"the last good run is of {iso(job.good.time)}, which is {IN_THE_FUTURE}" if good.ahead else None
     assumed = expect is not None and not judge.target.expect_said
     return Row(target, name, word, good.seconds, expect, assumed, job.last, job.good, text)

@@ -106,7 +106,7 @@ class State:
         return self.repository is not None or self.config is not None
 
     def accept(self, by: str, reason: str, now: float) -> tuple[Alert, ...]:
-        """Take all alerts away, and keep who did so and why; return them.
+        """Clear all alerts, and keep who did so and why; return them.
 
         Where the client's audit log did not continue, the next head from the client is taken as it is.
         """

@@ -57,7 +57,7 @@ def test_a_good_run_that_is_still_to_come_is_overdue_and_said_to_be(policy):
     """It was shown as overdue, and as 0 s ago."""
     ran(policy)
     found = status([str(policy)], 26 * 3600, datetime.now(UTC) - timedelta(hours=1))
-    assert found.status == 2 and "(still to come: the clock went back)" in found.lines[0]
+    assert found.status == 2 and "(in the future: the clock went back)" in found.lines[0]
     found = status([str(policy)], 26 * 3600, datetime.now(UTC) - timedelta(minutes=4))
     assert found.status == 0 and "(0 s ago)" in found.lines[0]
 

@@ -73,7 +73,7 @@ def ordinary(monkeypatch, home):
 
 
 @pytest.mark.parametrize("form", ["plain", "with a slash", "a symlink"])
-def test_an_ordinary_users_sample_is_about_his_home_without_what_the_gate_keeps_there(tmp_path, monkeypatch, form):
+def test_an_ordinary_users_sample_is_about_their_home_without_what_the_gate_keeps_there(tmp_path, monkeypatch, form):
     (tmp_path / "link").symlink_to(tmp_path)
     home = {"plain": tmp_path, "with a slash": f"{tmp_path}/", "a symlink": tmp_path / "link"}[form]
     ordinary(monkeypatch, home)

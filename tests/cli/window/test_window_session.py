@@ -135,7 +135,7 @@ def test_a_mount_stays_in_the_foreground(session, ends, tmp_path, words, expecte
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give directories away")
-def test_roots_borg_uses_no_cache_of_another_users_and_follows_no_link_of_his(session, ends, tmp_path):
+def test_roots_borg_uses_no_cache_of_another_users_and_follows_no_link_of_theirs(session, ends, tmp_path):
     from borgctl.errors import BorgctlError
 
     stand_in(tmp_path, TELLING)

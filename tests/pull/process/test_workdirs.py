@@ -1,4 +1,4 @@
-"""Rooms of launchers: a dead launcher's is removed with what still runs in it, a living one's is left alone."""
+"""Workdirs of launchers: a dead launcher's is removed with what still runs in it, a living one's is left alone."""
 
 import dataclasses
 import fcntl
@@ -29,7 +29,7 @@ def parent(world, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def dead_room(parent: Path, name: str = "dead") -> Path:
+def dead_workdir(parent: Path, name: str = "dead") -> Path:
     path = parent / name
     path.mkdir()
     (path / "owner").touch()
@@ -58,7 +58,7 @@ FORGERS = {
 @pytest.fixture(params=[*FORGERS, "set-user-ID"])
 def forger(world, parent, request) -> Iterator[subprocess.Popen]:
     """Give a process of another user that was started with all that our own borg is started with."""
-    dead, env = dead_room(parent), environment(parent / "dead")
+    dead, env = dead_workdir(parent), environment(parent / "dead")
     world.root.chmod(0o755)
     if request.param == "set-user-ID":
         program = world.root / "sleep"
@@ -98,8 +98,8 @@ def test_whoever_does_not_know_our_name_in_locks_is_not_our_borg(world, parent) 
             process.wait()
 
 
-def test_a_dead_room_goes_and_with_it_whatever_still_runs_in_it(world, parent) -> None:
-    dead = dead_room(parent)
+def test_a_dead_workdir_goes_and_with_it_whatever_still_runs_in_it(world, parent) -> None:
+    dead = dead_workdir(parent)
     ordinary = inhabitant(dead)
     stopped = inhabitant(dead)
     stop(stopped.pid)
@@ -115,7 +115,7 @@ def test_a_dead_room_goes_and_with_it_whatever_still_runs_in_it(world, parent) -
     assert os.listdir(parent) == []
 
 
-def test_a_living_room_is_left_alone_and_what_runs_in_it_too(world, parent) -> None:
+def test_a_living_workdir_is_left_alone_and_what_runs_in_it_too(world, parent) -> None:
     with workdir(world.folders) as first:
         living = inhabitant(Path(first))
         with workdir(world.folders) as second:
@@ -126,7 +126,7 @@ def test_a_living_room_is_left_alone_and_what_runs_in_it_too(world, parent) -> N
 
 
 def test_what_runs_elsewhere_is_left_alone(world, parent) -> None:
-    dead = dead_room(parent)
+    dead = dead_workdir(parent)
     others = [inhabitant(Path(f"{dead}2")), inhabitant(dead.parent), inhabitant(Path("/tmp"))]
     with workdir(world.folders):
         assert not dead.exists()
@@ -138,8 +138,8 @@ def test_what_runs_elsewhere_is_left_alone(world, parent) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 def test_a_process_of_another_user_is_none_of_ours(world, parent) -> None:
-    """Whatever variables it has given itself: else he could have us end what he likes, or keep a dead lock."""
-    dead = dead_room(parent)
+    """Whatever variables it has given itself: else that user could have us end any process, or keep a dead lock."""
+    dead = dead_workdir(parent)
     become = ("/usr/bin/setpriv", "--reuid=64123", "--regid=64123", "--clear-groups", "sleep", "60")
     other = inhabitant(dead, *become)
     try:
@@ -154,7 +154,7 @@ def test_a_process_of_another_user_is_none_of_ours(world, parent) -> None:
         other.wait()
 
 
-def test_a_room_that_was_left_half_made_is_cleared(world, parent) -> None:
+def test_a_workdir_that_was_left_half_made_is_cleared(world, parent) -> None:
     (parent / "half").mkdir()
     with workdir(world.folders):
         assert not (parent / "half").exists()
@@ -173,7 +173,7 @@ def test_an_owner_that_is_a_symlink_makes_nothing_outside_go(world, parent) -> N
     assert (outside / "kept").exists()
 
 
-def test_rooms_that_come_and_go_at_the_same_time_do_not_disturb_each_other(world, parent) -> None:
+def test_workdirs_that_come_and_go_at_the_same_time_do_not_disturb_each_other(world, parent) -> None:
     failed: list[BaseException] = []
 
     def come_and_go() -> None:
@@ -193,8 +193,8 @@ def test_rooms_that_come_and_go_at_the_same_time_do_not_disturb_each_other(world
     assert os.listdir(parent) == []
 
 
-def test_what_cannot_be_ended_keeps_its_room_and_no_other_launcher(world, parent, monkeypatch) -> None:
-    dead = dead_room(parent)
+def test_what_cannot_be_ended_keeps_its_workdir_and_no_other_launcher(world, parent, monkeypatch) -> None:
+    dead = dead_workdir(parent)
     monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: None)  # as with one that the kernel keeps waiting
     monkeypatch.setattr(workdirs, "PATIENCE", 0.1)
     process = inhabitant(dead)
@@ -208,7 +208,7 @@ def test_what_cannot_be_ended_keeps_its_room_and_no_other_launcher(world, parent
         assert not dead.exists()
 
 
-def test_the_owner_file_stays_locked_as_long_as_the_room_is_held(world, parent) -> None:
+def test_the_owner_file_stays_locked_as_long_as_the_workdir_is_held(world, parent) -> None:
     with workdir(world.folders) as path, open(f"{path}/owner") as owner, pytest.raises(BlockingIOError):
         fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
 

@@ -198,7 +198,7 @@ def test_a_signal_ends_both_sides_in_order_and_later_targets_do_not_start(world,
     assert len(note.read_text().split()) == 1
 
 
-def test_a_launcher_that_is_killed_takes_its_children_along_and_the_next_one_clears_its_room(world, borg) -> None:
+def test_a_launcher_that_is_killed_takes_its_children_along_and_the_next_one_clears_its_workdir(world, borg) -> None:
     note = world.root / "pid"
     world.local([["start"], ["note", str(note)], ["sleep", 600]], borg=borg)
     launcher = world.start("run", "web1")
@@ -208,11 +208,11 @@ def test_a_launcher_that_is_killed_takes_its_children_along_and_the_next_one_cle
     launcher.communicate(timeout=60)
     assert len(ours) == 3
     assert all(gone(pid, 20) for pid in ours)
-    rooms = world.root / "state" / "run"
-    assert len(list(rooms.iterdir())) == 1
+    workdirs = world.root / "state" / "run"
+    assert len(list(workdirs.iterdir())) == 1
     (report,) = world.run(world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve()))
     assert report.verdict.outcome == "ok"
-    assert list(rooms.iterdir()) == []
+    assert list(workdirs.iterdir()) == []
 
 
 def test_a_room_of_a_living_launcher_is_left_alone(world, borg) -> None:

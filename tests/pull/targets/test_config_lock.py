@@ -1,4 +1,4 @@
-"""Drafts: a full disk and a killed writer leave nothing that the next one does not clear."""
+"""Drafts and their lock: a full disk and a killed writer leave nothing that the next one does not clear."""
 
 import contextlib
 import fcntl

@@ -52,7 +52,7 @@ def test_the_line_for_the_client_names_its_policy_and_transport(world, borgpull)
 
 
 @pytest.mark.parametrize("host", ["me@laptop", "root@web1", "borgctl@web1", "web1"])
-def test_the_line_for_an_ordinary_user_names_a_policy_of_his_own(world, borgpull, host) -> None:
+def test_the_line_for_an_ordinary_user_names_a_policy_of_their_own(world, borgpull, host) -> None:
     _, out, _ = borgpull("add", "web1", host, "--repository", f"{world.root}/r/web1")
     (line,) = (line for line in out.splitlines() if "borgctl authorize" in line)
     assert line.split()[-1] == ("~/.config" if host.startswith("me@") else "/etc") + "/borgctl/web1.yaml"
