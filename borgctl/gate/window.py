@@ -1,7 +1,7 @@
 """A window, held open: one command of the client's own admin uses the server's repository.
 
 Nothing is started here. A program of the admin's (`borgctl window`) asks for the window on a private socket, is
-recorded, and runs borg itself; what the gate hands over is the connection to the server, through the same relay and
+recorded, and runs borg itself. What the gate hands over is the connection to the server, through the same relay and
 with the same look at the repository's id and key as in a run. The window ends with that command, or with its time.
 
     window = Window(opening, base, directory, connection, output, agree, record); ending = window.run()
