@@ -175,6 +175,16 @@ def test_a_borg_that_its_script_did_not_find_has_compacted_nothing(world, borgpu
     assert (status, f"web1 compact: {outcome} (borg: status {code})" in err) == (result, True), err
 
 
+def test_the_last_line_of_borgs_is_shown_also_where_it_does_not_end(world, borgpull) -> None:
+    script = world.root / "borg"
+    said = '{"type": "log_message", "levelname": "ERROR", "name": "borg", "message": "killed here"}'
+    script.write_text(f"#!/bin/sh\nprintf %s '{said}' >&2\nexit 2\n")
+    script.chmod(0o755)
+    world.local([], borg=script)
+    status, _, err = borgpull("compact", "web1")
+    assert (status, "killed here" in err) == (2, True), err
+
+
 def test_compact_does_not_disturb_a_run(world, borg, borgpull) -> None:
     world.local([], borg=borg)
     with lock(world.folders, TargetName("web1")):

@@ -106,6 +106,8 @@ def _wait(child: ChildProcess, screen: Screen, stop: Stop) -> int:
     while loop.watches(child.pidfd) or loop.watches(child.stderr):
         loop.turn(screen.due())
         screen.tick(time.monotonic())
+    for rest in lines.finish():
+        _show(LineBuffer(), rest + b"\n", screen, said)
     return child.status()
 
 
