@@ -41,11 +41,11 @@ def opened(path):
 
 
 def refused(path):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(stage.descriptors())
     with pytest.raises(BorgctlError) as caught:
         opened(path)
     assert caught.value.reason.code == "log-unusable"
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(stage.descriptors()) == before
     return caught.value.detail
 
 

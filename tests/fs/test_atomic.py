@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import stage
 
 from borgctl.fs import atomic
 
@@ -231,13 +232,13 @@ def test_only_drafts_are_removed_and_nothing_is_waited_for(tmp_path: Path, held:
 
 
 def test_no_descriptor_stays_open(tmp_path: Path) -> None:
-    before = os.listdir("/proc/self/fd")
+    before = stage.descriptors()
     atomic.replace(f"{tmp_path}/state", b"x")
     with pytest.raises(FileExistsError):
         atomic.create(f"{tmp_path}/state", b"x")
     with pytest.raises(FileNotFoundError):
         atomic.replace(f"{tmp_path}/none/state", b"x")
-    assert os.listdir("/proc/self/fd") == before
+    assert stage.descriptors() == before
 
 
 def test_directories_are_private_and_on_disk(tmp_path: Path, synced: list[str]) -> None:

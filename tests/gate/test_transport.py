@@ -56,10 +56,10 @@ def pinned(path, directory=None):
 
 
 def refused(path, directory=None):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(stage.descriptors())
     with pytest.raises(BorgctlError) as caught:
         os.close(pinned(path, directory))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(stage.descriptors()) == before
     assert caught.value.reason.code == "socket-refused"
     return caught.value.detail
 
@@ -251,19 +251,19 @@ def test_a_dead_socket_of_another_user_is_not_swept(room, announced):
 
 def test_a_dead_socket_cannot_be_connected_and_leaves_no_name(room):
     dead(room / "s")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(stage.descriptors())
     with pytest.raises(BorgctlError) as caught:
         transport.connect(pinned(room / "s"))
     assert caught.value.reason.code in ("transport-failed", "socket-refused")
     assert os.listdir(room) == []
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(stage.descriptors()) == before
 
 
 def test_a_socket_that_is_not_served_by_an_ancestor_is_refused(room, announced):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(stage.descriptors())
     with pytest.raises(BorgctlError, match="not by our own sshd"):
         transport.connect(pinned(room / "s"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(stage.descriptors()) == before
 
 
 def test_stdio_is_the_two_descriptors():

@@ -1,10 +1,10 @@
 """A fixture of the process tests: a test leaves no process and no descriptor behind."""
 
-import gc
 import os
 
 import programs
 import pytest
+import stage
 
 from borgctl.process.process_tree import ancestors
 
@@ -17,8 +17,7 @@ def ours():
 
 @pytest.fixture
 def nothing_left():
-    gc.collect()  # what an earlier test has left to the collector is none of this one
-    before, known = set(os.listdir("/proc/self/fd")), ours()
+    before, known = stage.descriptors(), ours()
     yield
-    assert set(os.listdir("/proc/self/fd")) <= before
+    assert stage.descriptors() <= before
     programs.wait_for(lambda: ours() <= known)  # what was killed takes a moment to go

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import programs
 import pytest
+import stage
 
 from borgctl.process import namespaces
 from borgctl.process import spawn as process_spawn
@@ -186,7 +187,7 @@ def test_it_keeps_no_descriptor_of_its_childs():
 
 
 def test_an_exec_that_fails_is_told_and_leaves_nothing():
-    before = sorted(os.listdir("/proc/self/fd")), offspring()
+    before = stage.descriptors(), offspring()
     with pytest.raises(FileNotFoundError):
         spawn(["/no/such/program"], {}, {}, kinds=namespaces.ALL)
 
@@ -195,7 +196,7 @@ def test_an_exec_that_fails_is_told_and_leaves_nothing():
 
     with pytest.raises(process_spawn.SetupError):
         spawn(["/bin/true"], {}, {}, refuse, namespaces.ALL)
-    assert (sorted(os.listdir("/proc/self/fd")), offspring()) == before
+    assert (stage.descriptors(), offspring()) == before
 
 
 def offspring() -> set[str]:

@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import stage
 
 from borgctl.state import pins, recovery
 from borgctl.state.state_dir import StateDir
@@ -78,6 +79,6 @@ def test_what_is_no_file_among_the_keys_is_passed_over_and_left_open_by_nobody(b
     os.makedirs(f"{directory}/directory")
     os.mkfifo(f"{directory}/fifo")
     pins.set_pin(base, "repository", PATH, ONE)
-    before = os.listdir("/proc/self/fd")
+    before = stage.descriptors()
     assert recovery.keyfile(base, PATH) is None
-    assert os.listdir("/proc/self/fd") == before
+    assert stage.descriptors() == before

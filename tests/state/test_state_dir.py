@@ -117,11 +117,11 @@ def test_what_is_kept_is_replaced_whole(base, tmp_path):
 @pytest.mark.parametrize("name", ["host-id", "borg-version"])
 def test_what_is_no_file_of_ours_in_the_base_is_no_defect_of_the_gate(base, tmp_path, name, make):
     make(f"{base.path}/{name}")
-    before = os.listdir("/proc/self/fd")
+    before = stage.descriptors()
     with pytest.raises(BorgctlError, match=name) as caught:
         (base.host_id(), base.version_note(), base.note_version("x"))
     assert code_of(caught) == "base-unusable"
-    assert os.listdir("/proc/self/fd") == before
+    assert stage.descriptors() == before
 
 
 def test_a_fifo_in_the_base_is_not_waited_for(base):

@@ -3,6 +3,7 @@
 policy = written(tmp_path, "version: 1\\n…")      for policy, wire, expected in lines("allowed.txt"): …
 """
 
+import gc
 import os
 import re
 import stat
@@ -59,3 +60,9 @@ def policies(directory: Path) -> dict[str, Policy]:
     """Return the policies of the corpus of requests, by name."""
     files = (CORPORA / "requests").glob("*.yaml")
     return {file.stem: written(directory, file.read_text("utf-8"), file.name) for file in files}
+
+
+def descriptors() -> set[str]:
+    """Return our open descriptors, but for what earlier tests have left to the garbage collector."""
+    gc.collect()
+    return set(os.listdir("/proc/self/fd"))

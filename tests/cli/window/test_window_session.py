@@ -17,7 +17,6 @@ import stage
 from terminals import shown_on
 
 from borgctl.cli.window.window_session import WindowSession
-from borgctl.process import process_tree
 from borgctl.state import pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
@@ -193,10 +192,10 @@ def test_borg_is_ended_in_order_where_nobody_reads_what_we_say(session, ends, tm
 
 
 def test_a_borg_that_is_stopped_hears_that_it_has_to_end(session, ends, tmp_path):
-    stand_in(tmp_path, LASTING.replace("> {directory}/ready", "> {directory}/ready; kill -STOP $$"))
+    stand_in(tmp_path, LASTING.replace("echo ready >", "echo $$ >").replace("while", "kill -STOP $$; while"))
 
     def act():
-        (child,) = process_tree.descendants()
+        child = int((tmp_path / "ready").read_text())
         programs.wait_for(lambda: Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "T")
         window_protocol.send(ends[1], {"end": "window-expired"})
 

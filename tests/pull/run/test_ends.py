@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+import stage
 from machines import stop
 
 from borgctl.process.event_loop import EventLoop
@@ -406,9 +407,9 @@ def test_a_full_disk_under_the_state_is_told_and_the_next_run_succeeds(world) ->
 
 
 def test_no_end_of_a_pipe_stays_with_the_launcher(world, borg) -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = stage.descriptors()
     world.run(world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve()))
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert stage.descriptors() == before
 
 
 def test_who_else_holds_the_words_of_a_compact_is_not_waited_for(world, borg, borgpull, repository: Path) -> None:
