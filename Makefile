@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 PYTEST = $(BIN)/python -m pytest -p no:cacheprovider
 # tests wait for other programs much of the time, so more at once than there are cores; some take a minute, most no time
 AT_ONCE := -n 4 --dist worksteal
-# what the lints remember of this clone
+# what the lints remember of this clone, and its tests as bytecode
 CACHE = "$${XDG_CACHE_HOME:-$$HOME/.cache}/borgctl/lint$(subst /,-,$(CURDIR))"
 # the tests that a target runs: all, or those that T names
 T =
@@ -33,7 +33,8 @@ help:
 	@sed -n 's/^#   //p' Makefile
 
 check: lint
-	$(PYTEST) $(AT_ONCE) -m 'not e2e and not slow' $(or $(T),--ignore=tests/e2e --ignore=tests/proofs)
+	PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX=$(CACHE)/bytecode \
+		$(PYTEST) $(AT_ONCE) -m 'not e2e and not slow' $(or $(T),--ignore=tests/e2e --ignore=tests/proofs)
 
 lint:
 	@sh tests/setup/venv.sh dev
