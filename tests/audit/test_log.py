@@ -607,6 +607,7 @@ def chained(path):
     return [record for line in lines(list(proof.files)) if (record := json.loads(line.text))]
 
 
+@pytest.mark.slow
 def test_twenty_writers_at_once_make_one_chain_of_whole_lines(path):
     writers = [programs.started(WRITER, path, number, 50) for number in range(20)]
     assert [writer.wait(120) for writer in writers] == [0] * 20

@@ -1248,6 +1248,7 @@ def test_the_last_line_shows_what_leads_from_the_record_that_the_server_saw(room
     assert asked("hello", kept)["continues"] is False
 
 
+@pytest.mark.slow
 def test_of_very_many_records_one_line_shows_as_many_as_it_can(room, monkeypatch):
     room.gate("hello")
     first = link(room.log.read_bytes().splitlines()[0]).head
@@ -1298,6 +1299,7 @@ def test_a_run_that_was_killed_is_unfinished_in_the_log_and_the_chain_goes_on(ro
     assert proof.check.bad == [] and len(proof.check.unfinished) == 1
 
 
+@pytest.mark.slow
 def test_a_flood_of_requests_leaves_a_small_log_and_another_key_its_room(room):
     for _ in range(110):
         assert room.gate("x" * 3000).returncode == 76

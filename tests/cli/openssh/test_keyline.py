@@ -121,6 +121,7 @@ def test_reading_is_total(text):
         parse_options(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ['environment="A=B"', 'permitopen="a:1"', "restrict", "no-pty"])
 def test_a_line_of_megabytes_takes_seconds_and_not_hours(option):
     """Root runs doctor, and every user writes their own file: it took 284 s with 1.7 MB."""

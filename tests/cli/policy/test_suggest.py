@@ -203,6 +203,7 @@ def test_what_is_unwise_is_never_suggested(tmp_path, line, reason, readable):
     assert all(text.isprintable() for text in found.lines)
 
 
+@pytest.mark.slow
 @given(draws.orders(), st.none() | st.just("/srv/b"), st.booleans())
 def test_whatever_is_asked_a_suggestion_allows_it_and_nothing_wider(tmp_path_factory, order, repository, socket):
     directory = tmp_path_factory.getbasetemp()

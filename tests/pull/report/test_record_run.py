@@ -386,6 +386,7 @@ def test_on_a_full_disk_the_state_stays_as_it_was_and_no_draft_beside_it(world, 
     assert kept(world) == dataclasses.replace(state, lost=False)
 
 
+@pytest.mark.slow
 def test_a_client_cannot_make_the_state_grow_without_end(world) -> None:
     state = State(jobs={f"job-{number}": JobRecord(Past(float(number), "ok")) for number in range(MOST_JOBS)})
     state_file.save(world.folders, NAME, state)
