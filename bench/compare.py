@@ -26,7 +26,7 @@ from pathlib import Path
 import machine
 from chart import draw
 from contenders import CONTENDERS, Arena, Contender
-from measure import Failed, machines, measure, own_network
+from measure import Failed, Step, machines, measure, own_network
 from results import PHASES, Results
 from trees import NAMES, Tree, change, grow
 
@@ -48,55 +48,41 @@ def compare(sshd: machines.Sshd, directory: Path, borg: str, names: list[str], d
     """Run all rounds, and tell what goes on on stderr."""
     tree = grow(str(directory / "tree"), data)
     results = Results(machine.describe(borg), data, *tree.size())
+    arena = Arena(tree.path, borg, sshd, directory / "run")
     for number in range(rounds + 1):
         for name in names:
             tell(f"round {number} of {rounds}: {name}" + ("" if number else ", for its memory"))
-            with fresh(name, Arena(tree.path, borg, sshd, directory / "run")) as contender:
-                run(
-                    contender,
-                    sshd,
-                    tree,
-                    f"{number} {name}",
-                    results,
-                    memory=not number,
-                    counted=bool(number) or not rounds,
-                )
+            with fresh_directory(arena.directory):
+                for phase, step in steps(CONTENDERS[name](arena), arena, tree, f"{number} {name}", memory=not number):
+                    if not number:
+                        results.add_memory(name, phase, step)
+                    if number or not rounds:
+                        results.add(name, phase, step)
     tell("")
     return results
 
 
 @contextmanager
-def fresh(name: str, arena: Arena) -> Iterator[Contender]:
-    """Make a contender in a new directory, which is gone afterwards."""
-    arena.directory.mkdir(mode=0o700)
+def fresh_directory(path: Path) -> Iterator[None]:
+    """Make a private directory, which is gone afterwards."""
+    path.mkdir(mode=0o700)
     try:
-        yield CONTENDERS[name](arena)
+        yield
     finally:
-        shutil.rmtree(arena.directory)
+        shutil.rmtree(path)
 
 
-def run(
-    contender: Contender, sshd: machines.Sshd, tree: Tree, seed: str, results: Results, *, memory: bool, counted: bool
-) -> None:
-    """Measure the four phases of one contender; note memory in a first round, times in those that count."""
-    into = f"{tree.path}-restored"
-    for number, phase in enumerate(PHASES, 1):
+def steps(contender: Contender, arena: Arena, tree: Tree, seed: str, *, memory: bool) -> Iterator[tuple[str, Step]]:
+    """Measure the phases of one contender; yield each one's name and what it took."""
+    for number, phase in enumerate(list(PHASES)[:-1], 1):
         if phase == "changed":
             change(tree, seed)
-        if phase == "restore":
-            os.mkdir(into)
-        commands = contender.restore(3, into) if phase == "restore" else contender.create(number)
-        try:
-            step = measure(commands, sshd, contender.side, memory=memory)
-            if phase == "restore":
-                verify(tree, into)
-        finally:
-            if phase == "restore":
-                shutil.rmtree(into)
-        if memory:
-            results.add_memory(contender.name, phase, step)
-        if counted:
-            results.add(contender.name, phase, step)
+        yield phase, measure(contender.create(number), arena.sshd, contender.side, memory=memory)
+    into = Path(f"{tree.path}-restored")
+    with fresh_directory(into):
+        commands = contender.restore(3, str(into))
+        yield "restore", measure(commands, arena.sshd, contender.side, memory=memory)
+        verify(tree, str(into))
 
 
 def verify(tree: Tree, into: str) -> None:

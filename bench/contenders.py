@@ -42,6 +42,7 @@ class Contender:
     side: str
     create: Callable[[int], list[Command]]
     restore: Callable[[int, str], list[Command]]
+    repository: str = ""
 
 
 @dataclass
@@ -167,18 +168,31 @@ def sshfs(arena: Arena) -> Contender:
     )
 
 
-def ours(arena: Arena, name: str, *, transport: str = "stdio", sandbox: bool = True, guard: bool = True) -> Contender:
-    """Return borgpull and borgctl; without `guard` a launcher that only exists here gives serve the client's bytes."""
+def ours(
+    arena: Arena,
+    name: str,
+    *,
+    transport: str = "stdio",
+    sandbox: bool = True,
+    guard: bool = True,
+    options: dict[str, str] | None = None,
+    **policy: object,
+) -> Contender:
+    """Return borgpull and borgctl; without `guard` a launcher that only exists here gives serve the client's bytes.
+
+    `options` are those of the job, `policy` has further keys of the policy.
+    """
     server = machines.Server(arena.directory / "server")
     client = machines.Client(arena.directory / "client", server.repository, borg=arena.borg)
     shutil.rmtree(client.source)
     client.policy(
         jobs={
-            "default": {"paths": [arena.tree]},
+            "default": {"paths": [arena.tree], "options": options or {}},
             "init": {"command": "init", "options": {"encryption": "repokey-blake2"}},
         },
         window="30m",
         sandbox=None if sandbox else "off",
+        **policy,
     )
     words = ["--repository", server.repository, "--port", arena.sshd.port, "--quota", "1T", "--transport", transport]
     _run(server.borgpull("add", "web1", f"{arena.sshd.user}@127.0.0.1", *words))
@@ -216,7 +230,7 @@ def ours(arena: Arena, name: str, *, transport: str = "stdio", sandbox: bool = T
             Command("client", [*window, "borg", "extract", f"::{archive}"], env, into),
         ]
 
-    return Contender(name, "client", create, restore)
+    return Contender(name, "client", create, restore, str(server.repository))
 
 
 def _run(argv: list[str]) -> None:

@@ -4,13 +4,14 @@
     change(tree, "a seed")
 
 `random` is 1 GiB in 16 files and 20,000 files of 0.1 to 9 KB; `small` has the same shape and a hundredth of it; `tiny`
-is 200,000 files of up to 200 bytes; `usr` is a copy of /usr. All but /usr is random data, which no compression makes
-smaller.
+is 200,000 files of up to 200 bytes; `usr` is a copy of /usr, and `share` one of /usr/share. All others are random data,
+which no compression makes smaller.
 """
 
 import os
 import random
 import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -30,7 +31,8 @@ SHAPES = {
     "small": Shape(4, 2 << 20, 200),
     "tiny": Shape(0, 0, 200_000, 1, 200),
 }
-NAMES = (*SHAPES, "usr")
+COPIES = {"usr": "/usr", "share": "/usr/share"}
+NAMES = (*SHAPES, *COPIES)
 
 
 class Tree(NamedTuple):
@@ -57,8 +59,8 @@ class Tree(NamedTuple):
 
 def grow(path: str, name: str) -> Tree:
     """Make a new tree of that name at `path`."""
-    if name == "usr":
-        shutil.copytree("/usr", path, symlinks=True, ignore_dangling_symlinks=True)
+    if name in COPIES:
+        subprocess.run(["cp", "-a", COPIES[name], path], check=True)
         return Tree(path)
     shape, draw = SHAPES[name], random.Random(8)  # noqa: S311 - repeatable, not secret
     lengths = [shape.size] * shape.big + [draw.randrange(shape.least, shape.most) for _ in range(shape.little)]
@@ -80,6 +82,13 @@ def change(tree: Tree, seed: str) -> None:
     _, size = tree.size()
     length = min(size // 100, largest.stat().st_size)
     _overwrite(largest.path, draw.randrange(largest.stat().st_size - length + 1), length, draw)
+
+
+def renew(tree: Tree) -> None:
+    """Put a copy in the place of every file: new inodes and change times, the same data and modification times."""
+    subprocess.run(["cp", "-a", tree.path, f"{tree.path}.new"], check=True)
+    shutil.rmtree(tree.path)
+    os.rename(f"{tree.path}.new", tree.path)
 
 
 def _overwrite(path: str, offset: int, length: int, draw: random.Random) -> None:
