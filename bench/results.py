@@ -16,6 +16,7 @@ from statistics import median
 from measure import SIDES, Step
 
 PHASES = {"first": "first backup", "same": "nothing changed", "changed": "1 % changed", "restore": "restore of all"}
+MEMORY = "peak memory, MiB: the largest process of each program, in any phase"
 AGAINST = ("local", "push", "push-gcm", "scripts")  # the contenders that the others are divided by, as far as they ran
 
 
@@ -49,16 +50,33 @@ class Results:
 
     def table(self) -> Iterator[str]:
         """Yield the lines of the tables: one for each phase, and one of memory."""
-        yield f"{self.machine}"
-        yield f"data: {self.data}, {self.files:,} files, {self.bytes:,} bytes; rounds: {self._rounds()}"
-        against = [name for name in AGAINST if name in self.steps]
-        heads = ["wall s", *(f"by {name}" for name in against), *(f"CPU s {side}" for side in SIDES), "wire MB"]
-        for phase, title in PHASES.items():
+        yield from self.origin()
+        for title, heads, rows in self._phases():
             yield ""
             yield f"{title:<16}" + "".join(f"{head:>14}" for head in heads)
-            for contender in self.steps:
-                yield f"{contender:<16}" + "".join(f"{cell:>14}" for cell in self._cells(contender, phase, against))
-        yield from self._memory()
+            for contender, *cells in rows:
+                yield f"{contender:<16}" + "".join(f"{cell:>14}" for cell in cells)
+        if self.memory:
+            yield ""
+            yield MEMORY
+            yield from (f"{contender:<16}{peaks}" for contender, peaks in self._peaks())
+
+    def markdown(self) -> Iterator[str]:
+        """Yield the same tables for the documents."""
+        for title, heads, rows in self._phases():
+            yield ""
+            yield f"| {title} | {' | '.join(heads)} |"
+            yield "|---|" + "---:|" * len(heads)
+            yield from (f"| {' | '.join(row)} |" for row in rows)
+        yield ""
+        yield f"| {MEMORY} | |"
+        yield "|---|---|"
+        yield from (f"| {contender} | {peaks} |" for contender, peaks in self._peaks())
+
+    def origin(self) -> Iterator[str]:
+        """Yield two lines: on what machine this was measured, and with what data."""
+        yield self.machine
+        yield f"data: {self.data}, {self.files:,} files, {self.bytes:,} bytes; rounds: {self._rounds()}"
 
     def json(self) -> str:
         """Return everything as one JSON object; seconds and bytes."""
@@ -69,6 +87,13 @@ class Results:
         facts = {"machine": self.machine, "data": self.data, "files": self.files, "bytes": self.bytes}
         return json.dumps(facts | {"steps": plain, "memory": self.memory}, indent=1) + "\n"
 
+    def _phases(self) -> Iterator[tuple[str, list[str], list[list[str]]]]:
+        """Yield of each phase the title, the heads, and a row for each contender, its name first."""
+        against = [name for name in AGAINST if name in self.steps]
+        heads = ["wall s", *(f"by {name}" for name in against), *(f"CPU s {side}" for side in SIDES), "wire MB"]
+        for phase, title in PHASES.items():
+            yield title, heads, [[contender, *self._cells(contender, phase, against)] for contender in self.steps]
+
     def _cells(self, contender: str, phase: str, against: list[str]) -> Iterator[str]:
         yield f"{self.wall(contender, phase):.2f}"
         for other in against:
@@ -77,18 +102,14 @@ class Results:
             yield f"{self._median(contender, phase, lambda step, side=side: step.cpu[side]):.2f}"  # type: ignore[misc]
         yield f"{self._median(contender, phase, lambda step: step.wire / 1e6):.1f}"
 
-    def _memory(self) -> Iterator[str]:
-        if not self.memory:
-            return
-        yield ""
-        yield "peak memory, MiB (the largest process of each program, in any phase)"
+    def _peaks(self) -> Iterator[tuple[str, str]]:
+        """Yield each contender, and the largest peak of each of its programs."""
         for contender, phases in self.memory.items():
             peaks: dict[str, int] = {}
             for seen in phases.values():
                 for program, size in seen.items():
                     peaks[program] = max(size, peaks.get(program, 0))
-            words = ", ".join(f"{program} {size / (1 << 20):.0f}" for program, size in sorted(peaks.items()))
-            yield f"{contender:<16}{words}"
+            yield contender, ", ".join(f"{program} {size / (1 << 20):.0f}" for program, size in sorted(peaks.items()))
 
     def _median(self, contender: str, phase: str, value: Callable[[Step], float]) -> float:
         return median(map(value, self.steps[contender][phase]))
