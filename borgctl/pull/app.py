@@ -7,6 +7,7 @@ Each command is a function in `commands`: a new one goes there, and into COMMAND
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -65,6 +66,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where our starter ignored it, each end of a child's looks good
     try:
         app()
     except (PullError, BadValue) as error:
