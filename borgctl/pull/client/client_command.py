@@ -6,9 +6,9 @@ run(target, JobName("default"), "/…/run/1a2b").argv == ["/usr/bin/ssh", "-T", 
 import os
 import secrets
 import time
-from dataclasses import dataclass, replace
 from signal import SIGKILL, SIGTERM
 
+from borgctl.data_class import dataclass, replace
 from borgctl.pull.client import ssh
 from borgctl.pull.targets.targets import Target
 from borgctl.values import Head, JobName, SocketPath

@@ -12,9 +12,9 @@ import os
 import re
 import socket
 import uuid
-from dataclasses import dataclass
 
 from borgctl.console.text import elapsed
+from borgctl.data_class import dataclass
 from borgctl.pull.repository import borglock
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, host_id

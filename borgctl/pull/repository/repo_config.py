@@ -11,8 +11,8 @@ import os
 import re
 import secrets
 import stat
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.fs import atomic
 
 LARGEST = 1 << 20  # bytes that are read and copied; borg's own key and settings take less than two thousand

@@ -8,8 +8,8 @@ A run that cannot start, or that its client refuses, is a report like any other.
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
+from borgctl.data_class import replace
 from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript

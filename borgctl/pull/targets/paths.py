@@ -18,8 +18,8 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.fs import atomic
 from borgctl.pull.targets.errors import PullError

@@ -9,11 +9,11 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from borgctl import strict_yaml
 from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.openssh_key import HostKey
