@@ -4,7 +4,6 @@ run(target, JobName("default"), "/…/run/1a2b").argv == ["/usr/bin/ssh", "-T", 
 """
 
 import os
-import secrets
 import time
 from signal import SIGKILL, SIGTERM
 
@@ -83,7 +82,7 @@ def _forward(target: Target, workdir: str, nonce: str | None) -> ssh.Forward | N
     if target.transport != "socket":
         return None
     return ssh.Forward(
-        f"{target.socket_directory}/borgpull-{nonce or secrets.token_hex(16)}.sock", f"{workdir}/serve.sock"
+        f"{target.socket_directory}/borgpull-{nonce or os.urandom(16).hex()}.sock", f"{workdir}/serve.sock"
     )
 
 

@@ -5,7 +5,6 @@ Reading reports all mistakes of a file at once, as `file:line:column: text`. Not
     target = load(folders, TargetName("web1"))          target.repository          target.jobs
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable
@@ -160,6 +159,8 @@ def host(text: str) -> str:
         raise BadValue(f"bad host {text[:80]!r}: the user before '@' must be letters, digits, '_', '.', '-'")
     if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", place):
         return text
+    import ipaddress  # noqa: PLC0415 - seldom needed
+
     try:
         ipaddress.IPv6Address(place if "%" not in place else "")
     except ValueError:
