@@ -7,20 +7,17 @@
 
 The launcher is this checkout's, installed as a server has it: byte-compiled, in a virtual environment with what the
 package needs for it. It pulls from a client on this machine, through a real sshd, with real borgs; between two runs
-nothing changes. A run's times are from the launcher's exec to when ssh's and serve's programs are opened, as an exec
-does (inotify(7)). CPU seconds are those of the launcher alone. Peaks of memory (VmHWM) are read every few milliseconds,
-so the last moment is missing.
+nothing changes. A run's times are from the launcher's exec to ssh's and to serve's, seen in /proc within a millisecond
+or two. CPU seconds are those of the launcher alone: those until ssh's exec hardly count what else the machine does.
+Peaks of memory (VmHWM) are read every few milliseconds, so the last moment is missing.
 """
 
 import argparse
-import ctypes
 import importlib.metadata
 import os
 import re
-import select
 import shutil
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -40,19 +37,18 @@ from pair import Pair, with_a_repository  # noqa: E402
 
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "LANG": "C.UTF-8"}
 SCRIPT = "#!{python}\nimport sys\nfrom borgctl.pull.app import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
-SSH = "/usr/bin/ssh"
-GUARD = b"borgctl.pull.repository.rpc_guard"
-_IN_OPEN = 0x20  # inotify(7)
-_EVENT = struct.Struct("iIII")
-_EVERY = 0.004  # seconds
+MARKS = {"ssh": b"/ssh\0-T\0", "serve": b"\0serve\0--append-only\0", "guard": b"borgctl.pull.repository.rpc_guard\0"}
+_OFTEN, _SELDOM = 0.001, 0.005  # seconds
 
 
 class Start(NamedTuple):
-    """One run: seconds to ssh's and serve's exec and of the whole, the launcher's CPU seconds; peaks in MiB."""
+    """One run: seconds to ssh's and serve's exec and of the whole; the launcher's CPU seconds; peaks in MiB."""
 
     ssh: float
     serve: float
     wall: float
+    cpu_to_ssh: float
+    cpu_to_serve: float
     cpu: float
     launcher: float
     guard: float
@@ -103,24 +99,25 @@ def measure(argv: list[str]) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-class Opened:
-    """Tells when a file is opened for the first time, as an exec does."""
+def programs_of(pid: int) -> dict[str, int]:
+    """Return the children of a launcher that have become ssh, serve or guard (execve(2)), by these names."""
+    found = {}
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            children = file.read().split()
+        for child in children:
+            with open(f"/proc/{child}/cmdline", "rb") as file:
+                words = file.read()
+            found |= {name: int(child) for name, mark in MARKS.items() if mark in words}
+    except OSError:  # one of them has ended
+        pass
+    return found
 
-    def __init__(self, *paths: str) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        self.fd = libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-        self.paths = {libc.inotify_add_watch(self.fd, path.encode(), _IN_OPEN): path for path in paths}
-        if self.fd < 0 or -1 in self.paths:
-            raise OSError(ctypes.get_errno(), "inotify")
-        self.times: dict[str, float] = {}
 
-    def wait(self, seconds: float) -> None:
-        """Wait for so long, at most, for the next ones."""
-        if not select.select([self.fd], [], [], seconds)[0]:
-            return
-        now, events = time.perf_counter(), os.read(self.fd, 1 << 16)
-        for at in range(0, len(events), _EVENT.size):  # an event of a file has no name behind it
-            self.times.setdefault(self.paths[_EVENT.unpack_from(events, at)[0]], now)
+def cpu(pid: int) -> float:
+    """Return the CPU seconds of a process, which may have ended, unless somebody waited for it."""
+    with open(f"/proc/{pid}/schedstat") as file:
+        return int(file.read().split()[0]) / 1e9
 
 
 def peak(pid: int) -> float:
@@ -133,42 +130,29 @@ def peak(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def guards(pid: int) -> list[int]:
-    """Return the guards among the children of a launcher."""
-    found = []
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            children = file.read().split()
-        for child in children:
-            with open(f"/proc/{child}/cmdline", "rb") as file:
-                found += [int(child)] if GUARD in file.read() else []
-    except OSError:  # it has ended
-        pass
-    return found
-
-
-def pull(pair: Pair, programs: str, borg: str) -> Start:
+def pull(pair: Pair, programs: str) -> Start:
     """Pull once, and return what it took."""
     pair.client.wait_for_a_new_name()
     argv = [f"{programs}/borgpull", *pair.server.borgpull("run", "web1")[1:]]
-    opened = Opened(SSH, borg)
     with open(os.devnull, "r+b") as null:
         redirected = [(os.POSIX_SPAWN_DUP2, null.fileno(), fd) for fd in (0, 1, 2)]
         began = time.perf_counter()
         pid = os.posix_spawn(argv[0], argv, ENVIRONMENT, file_actions=redirected)
+    times: dict[str, tuple[float, float]] = {}
     launcher = guard = 0.0
     while os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-        opened.wait(_EVERY)
-        launcher = max(launcher, peak(pid))
-        guard = max([guard, *map(peak, guards(pid))]) if opened.times else guard
+        children = programs_of(pid)
+        for name in children:
+            times.setdefault(name, (time.perf_counter() - began, cpu(pid)))
+        launcher, guard = max(launcher, peak(pid)), max(guard, peak(children.get("guard", 0)))
+        time.sleep(_SELDOM if len(times) == len(MARKS) else _OFTEN)
     wall = time.perf_counter() - began
-    with open(f"/proc/{pid}/schedstat") as file:
-        cpu = int(file.read().split()[0]) / 1e9
+    used = cpu(pid)
     _, status = os.waitpid(pid, 0)
-    os.close(opened.fd)
     if status:
         sys.exit(f"{argv} ended with {os.waitstatus_to_exitcode(status)}")
-    return Start(opened.times[SSH] - began, opened.times[borg] - began, wall, cpu, launcher, guard)
+    (ssh, cpu_to_ssh), (serve, cpu_to_serve) = times["ssh"], times["serve"]
+    return Start(ssh, serve, wall, cpu_to_ssh, cpu_to_serve, used, launcher, guard)
 
 
 def summary(name: str, values: list[float], unit: str) -> str:
@@ -198,13 +182,12 @@ def main() -> None:
             pair = with_a_repository(place, sshd, SimpleNamespace(path=asked.borg), "stdio")
             pair.set("jobs", "[default]")
             for _ in range(2):
-                pull(pair, programs, asked.borg)
-            runs = [pull(pair, programs, asked.borg) for _ in range(asked.pairs)]
-    for name, values in zip(
-        ("ssh's exec after", "serve's exec after", "the whole run"), zip(*runs, strict=True), strict=False
-    ):
+                pull(pair, programs)
+            runs = [pull(pair, programs) for _ in range(asked.pairs)]
+    names = ["ssh's exec after", "serve's exec after", "the whole run"]
+    names += ["the launcher's CPU until ssh's exec", "until serve's exec", "of the whole run"]
+    for name, values in zip(names, list(zip(*runs, strict=True))[: len(names)], strict=True):
         print(summary(name, [value * 1000 for value in values], "ms"))
-    print(summary("the launcher's CPU", [run.cpu * 1000 for run in runs], "ms"))
     for name, peaks in (("launcher", [run.launcher for run in runs]), ("guard", [run.guard for run in runs])):
         print(f"peak memory of the {name}: {max(peaks):.1f} MiB")
 
