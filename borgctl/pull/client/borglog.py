@@ -4,8 +4,7 @@
 True
 """
 
-from dataclasses import dataclass
-
+from borgctl.data_class import dataclass
 from borgctl.pull.client.frames import parse
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")

@@ -1,50 +1,10 @@
-"""Arguments that several commands share, and the targets that they name.
+"""Arguments that several commands share: typer's names, metavars and help of them."""
 
-chosen(folders, ["web1"], every=False) == ["web1"]
-"""
-
-from collections.abc import Callable
 from typing import Annotated
 
 import typer
-
-from borgctl.errors import BadValue
-from borgctl.pull.commands.output import complain, failure
-from borgctl.pull.process.signals import Stop
-from borgctl.pull.targets.errors import PullError
-from borgctl.pull.targets.paths import Folders, TargetName
-from borgctl.pull.targets.targets import Target, load, names
 
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="The name of the target.", show_default=False)]
 Targets = Annotated[list[str] | None, typer.Argument(metavar="TARGET", help="Names of targets.", show_default=False)]
 All = Annotated[bool, typer.Option("--all", help="Every target.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
-
-
-def chosen(folders: Folders, targets: list[str] | None, *, every: bool) -> list[str]:
-    """Return the named targets, or every one that there is; raise PullError where that is none."""
-    if bool(targets) == every:
-        raise PullError("name targets or give --all, one of the two")
-    texts = list(names(folders) if every else dict.fromkeys(targets or ()))
-    if not texts:
-        raise PullError(f"no target in {folders.targets}", "make one with: borgpull add TARGET HOST")
-    return texts
-
-
-def for_each(folders: Folders, texts: list[str], stop: Stop, act: Callable[[Target], int]) -> int:
-    """Do something with each target; return the worst exit status. A target that fails does not stop the others."""
-    worst = 0
-    for text in texts:
-        try:
-            worst = max(worst, act(load(folders, TargetName(text))))
-        except (PullError, BadValue) as error:
-            complain(error)
-            worst = 2
-        except BrokenPipeError:  # nobody reads stdout any more
-            raise
-        except OSError as error:
-            complain(failure(error))
-            worst = 2
-        if stop.name is not None:
-            return 2
-    return worst

@@ -4,9 +4,9 @@ complain(PullError("no target 'web1'", "make it with: borgpull add web1 HOST"))
 """
 
 import json
-import shutil
 import sys
 
+from borgctl.console.text import terminal_columns
 from borgctl.pull.report.report import RunReport, readable, record
 from borgctl.pull.targets import owner
 from borgctl.pull.targets.errors import PullError
@@ -43,4 +43,4 @@ def print_report(report: RunReport, as_json: bool) -> None:
 
 def print_behind(head: str, line: str) -> None:
     """Print a line with a client's words, escaped already, each row of it behind `head`."""
-    print(*rows(head, line, shutil.get_terminal_size().columns if sys.stdout.isatty() else None), sep="\n")
+    print(*rows(head, line, terminal_columns()), sep="\n")

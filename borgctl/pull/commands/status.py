@@ -1,20 +1,16 @@
 """The commands about what is remembered of a target: status, accept, forget."""
 
-import json
 import time
 from typing import Annotated
 
 import typer
 
+from borgctl.pull.commands import show_status
 from borgctl.pull.commands.arguments import All, Json, TargetArgument
-from borgctl.pull.commands.output import warn_of_none
 from borgctl.pull.report import forget as forgetting
 from borgctl.pull.report import record_run
-from borgctl.pull.report.status import standings
-from borgctl.pull.report.target_status import nagios
-from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
-from borgctl.pull.targets.targets import load, names
+from borgctl.pull.targets.targets import load
 from borgctl.values import JobName
 
 
@@ -38,19 +34,7 @@ def status(
 
     Example: borgpull status --nagios
     """
-    if as_json and as_nagios:
-        raise PullError("give --json or --nagios, one of the two")
-    if all and targets:
-        raise PullError("name targets or give --all, one of the two")
-    chosen = list(dict.fromkeys(targets or names(context.obj)))
-    shown = list(standings(context.obj, chosen, time.time()))
-    if as_nagios:
-        print(nagios(shown))
-    for standing in shown if not as_nagios else ():
-        print(json.dumps(standing.plain) if as_json else "\n".join(standing.lines))
-    if not shown and not as_json and not as_nagios:
-        warn_of_none(context.obj)
-    raise typer.Exit(max((standing.level for standing in shown), default=2))
+    raise typer.Exit(show_status.show_status(context.obj, targets, all, as_json, as_nagios))
 
 
 def accept(

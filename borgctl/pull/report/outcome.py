@@ -8,8 +8,7 @@ kind leaves there.
     True
 """
 
-from dataclasses import dataclass, replace
-
+from borgctl.data_class import dataclass, replace
 from borgctl.pull.client.events import Exit
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.repository.guard_process import Passed, Refused

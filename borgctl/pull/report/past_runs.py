@@ -6,8 +6,8 @@ A restore window and a spelled-out request do not change a target's status; nor 
 """
 
 import re
-from dataclasses import asdict, dataclass
 
+from borgctl.data_class import asdict, dataclass
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import ssh_failure

@@ -3,12 +3,12 @@
 summary(report) == "web1 default: ok, 20016 files, 1.2 GB original, 3.4 MB new, 18 s"
 """
 
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from borgctl.borg.warning_kinds import counts_text
 from borgctl.console.text import elapsed
+from borgctl.data_class import asdict, dataclass
 from borgctl.pull.client.events import AuditProof
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict

@@ -6,10 +6,9 @@ A run that cannot start, or that its client refuses, is a report like any other.
 """
 
 import time
-import traceback
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
+from borgctl.data_class import replace
 from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
@@ -70,6 +69,8 @@ def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...])
             yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
         except Exception as error:
             transcript = Transcript()
+            import traceback  # noqa: PLC0415 - seldom needed
+
             transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
             launcher.screen.end(
                 f"{printable_excerpt(text)}: error: {printable_excerpt(f'{type(error).__name__}: {error}')}"

@@ -7,8 +7,8 @@ lock. The target's lock is held all the time: no run, compact or other window of
 """
 
 import time
-from dataclasses import replace
 
+from borgctl.data_class import replace
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict

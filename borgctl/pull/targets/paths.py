@@ -15,11 +15,10 @@ import fcntl
 import os
 import pwd
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.fs import atomic
 from borgctl.pull.targets.errors import PullError
@@ -131,7 +130,7 @@ def host_id(folders: Folders) -> str:
             raise PullError(f"{path} is damaged: {name[:40]!r}", "remove it while no borgpull runs")
         atomic.directories(folders.state)
         with contextlib.suppress(FileExistsError):  # another launcher was first
-            atomic.create(path, f"borgpull@{secrets.token_hex(16)}".encode("ascii"))
+            atomic.create(path, f"borgpull@{os.urandom(16).hex()}".encode("ascii"))
 
 
 class Busy(PullError):  # noqa: N818 - reads as what it says where it is caught

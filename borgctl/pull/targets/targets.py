@@ -5,15 +5,14 @@ Reading reports all mistakes of a file at once, as `file:line:column: text`. Not
     target = load(folders, TargetName("web1"))          target.repository          target.jobs
 """
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from borgctl import strict_yaml
 from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.openssh_key import HostKey
@@ -160,6 +159,8 @@ def host(text: str) -> str:
         raise BadValue(f"bad host {text[:80]!r}: the user before '@' must be letters, digits, '_', '.', '-'")
     if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", place):
         return text
+    import ipaddress  # noqa: PLC0415 - seldom needed
+
     try:
         ipaddress.IPv6Address(place if "%" not in place else "")
     except ValueError:
