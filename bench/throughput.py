@@ -6,10 +6,10 @@
     .venv/bin/python bench/throughput.py --json FILE               the figures, for a program
 
 One process plays borg: it writes legal messages of a `borg create` (`bench/messages.py`) into the mover's stdin.
-Another plays the server: it takes them from a unix socket, as from sshd, and answers each put; it reads no message and
-writes nothing to disk. nc and socat are started as the published scripts start them. The guard has a socket before it and a
-pipe behind it, and there are no answers, as they do not pass the guard. The clock runs from the first put to the last
-answer (to the last byte, with the guard). CPU seconds are the mover's own, its start included. A GB has 10^9 bytes.
+Another plays the server: it takes them from a unix socket, as from sshd, and answers each put. It reads no message and
+writes nothing to disk. nc and socat are started as the published scripts start them. The guard has a socket before it
+and a pipe behind it, and there are no answers, as they do not pass the guard. The clock runs from the first put to the
+last answer (with the guard, to the last byte). CPU seconds are those of the mover, with its start. A GB is 10^9 bytes.
 """
 
 import argparse

@@ -13,8 +13,8 @@ passes only if it answers the oldest open request, in the form that `borg serve`
 with another number, and none piles up in borg's memory. What borg's security rests on goes to the gate first, and
 passes only when the gate agrees: the repository's id, its key, and the nonce from which borg continues. borg keeps its
 own checks by an id that the server may invent, and takes the key from the server. With another id or key it would start
-anew, and encrypt two texts with one key stream. Of all other messages the relay reads the head, and the kernel moves
-the body (splice).
+anew, and encrypt two texts with one key stream. Of all other messages the relay looks at the head alone, and the
+kernel moves what is long (splice).
 
 This is one file of more than 200 lines on purpose. With `-I` and `-S` Python finds neither
 this directory nor site-packages, so only the standard library is there. It starts in 15 ms, and the sandbox need only
@@ -45,7 +45,7 @@ REPOSITORY, KEY, SAVED_KEY, NONCE, RESERVED, WRITES = b"r", b"k", b"s", b"n", b"
 LONGEST_ANSWER = 32 << 20  # bytes of one answer: an object has 20 MiB at most, a list 100000 ids
 SHORT = 64 << 10  # bytes of a request or answer that is read whole
 LONGEST_REPORT = 1 << 20  # bytes of an error report: it contains a traceback
-HEAD = 256  # bytes to read where a long body is likely to follow
+PIECE = 64 << 10  # bytes to read at once: many short messages, and little of a long one, whose rest is spliced
 
 NUMBER = rb"[\x00-\x7f]|\xcc.|\xcd..|\xce.{4}"
 FIRST = re.compile(rb"\x94\x01(?P<number>\x01)\xa9(?P<name>negotiate)\x91\x81")
@@ -166,7 +166,7 @@ class Direction:
 
     def __init__(self, source: int, sink: int, counts: list[int], index: int) -> None:
         self.source, self.sink, self.counts, self.index = source, sink, counts, index
-        self.data, self.ready, self.most = b"", 0, HEAD
+        self.data, self.ready = b"", 0
         self.move = splice if hasattr(os, "splice") else copy
 
     def send(self) -> None:
@@ -181,14 +181,13 @@ class Direction:
         self.send()
         while True:
             try:
-                read = os.read(self.source, self.most)
+                read = os.read(self.source, PIECE)
                 break
             except BlockingIOError:
                 wait(self.source, select.POLLIN)
         if not read:
             raise EOFError
         self.data += read
-        self.most = min(2 * self.most, SHORT)
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` bytes that are not yet ready to pass."""
@@ -247,7 +246,6 @@ class Direction:
                 raise EOFError
             self.counts[self.index] += moved
             rest -= moved
-        self.most = HEAD
 
 
 class Gate:
