@@ -1,11 +1,14 @@
 """What a start of the launcher imports: of the heavy libraries nothing that its command line does not need."""
 
 import json
+import os
+import pty
 import subprocess
 import sys
 
-import pytest
+from terminals import shown_on
 
+XTERM = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "xterm"}
 HEAVY = ("typer", "rich", "pydantic", "yaml", "dataclasses", "inspect", "traceback", "secrets")
 SEEN = """
 import json, sys
@@ -25,10 +28,10 @@ def run(code: str) -> str:
     return subprocess.run(argv, stdin=subprocess.DEVNULL, check=True, capture_output=True, text=True).stdout
 
 
-def at_each_start(world, *words: str) -> dict[str, list[str]]:
+def at_each_start(world, *words: str, stderr: int = subprocess.PIPE) -> dict[str, list[str]]:
     """Run borgpull, and return what was imported at the start of each of its processes, by the program's name."""
     file = world.root / "seen"
-    with world.start(*words, before=SEEN.format(file=str(file), heavy=HEAVY)) as process:
+    with world.start(*words, before=SEEN.format(file=str(file), heavy=HEAVY), stderr=stderr, env=XTERM) as process:
         _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     started = [json.loads(line) for line in file.read_text().splitlines()]
@@ -60,7 +63,28 @@ def test_a_run_starts_its_processes_before_it_imports_more_than_yaml(world):
     assert started == {"client": ["yaml"], "guard": ["yaml"], "serve": ["yaml"]}
 
 
-@pytest.mark.parametrize("words", [("run", "--", "web1")])
-def test_an_uncommon_line_is_read_by_typer(world, words):
+def test_on_a_terminal_too_and_its_moving_line_comes_then(world):
     world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
-    assert all("typer" in imported for imported in at_each_start(world, *words).values())
+    ours, theirs = pty.openpty()
+    started = at_each_start(world, "run", "web1", "--job", "default", stderr=theirs)
+    os.close(theirs)
+    assert set(map(tuple, started.values())) == {("yaml",)} and len(started) == 3
+    shown = shown_on(ours).decode()
+    assert "\x1b[?25l" in shown and "web1 default: ok" in shown, "rich hides the cursor while its line moves"
+
+
+def test_a_run_ends_well_where_the_moving_line_cannot_be_imported(world):
+    world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
+    ours, theirs = pty.openpty()
+    with world.start(
+        "run", "web1", before="import sys; sys.modules['rich.console'] = None", stderr=theirs, env=XTERM
+    ) as process:
+        process.communicate(timeout=60)
+    os.close(theirs)
+    shown = shown_on(ours).decode()
+    assert process.returncode == 0 and "web1 default: started" in shown and "web1 default: ok" in shown
+
+
+def test_an_uncommon_line_is_read_by_typer(world):
+    world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
+    assert all("typer" in imported for imported in at_each_start(world, "run", "--", "web1").values())
