@@ -75,9 +75,10 @@ def counts(entry: object) -> Counts | None:
     """Read the numbers of a progress line or of an archive's `stats`; None where one is not a sane number."""
     if not isinstance(entry, dict):
         return None
-    values = [_count(entry.get(key)) for key in ("nfiles", "original_size", "deduplicated_size")]
-    numbers = [number for number in values if number is not None]
-    return Counts(*numbers, compressed=_count(entry.get("compressed_size"))) if len(numbers) == len(values) else None
+    files, original, new = (_count(entry.get(key)) for key in ("nfiles", "original_size", "deduplicated_size"))
+    if files is None or original is None or new is None:
+        return None
+    return Counts(files, original, new, _count(entry.get("compressed_size")))
 
 
 def _count(value: object) -> int | None:

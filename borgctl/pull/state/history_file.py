@@ -32,7 +32,8 @@ SCHEMA = f"""
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     target TEXT NOT NULL, kind TEXT NOT NULL, job TEXT, command TEXT, run TEXT,
-    begun REAL NOT NULL, ended REAL, duration REAL,
+    begun REAL NOT NULL CHECK (begun BETWEEN 0 AND 253402300799),
+    ended REAL CHECK (ended BETWEEN 0 AND 253402300799), duration REAL,
     outcome TEXT NOT NULL, reason TEXT, archive TEXT,
     files INTEGER, original INTEGER, compressed INTEGER, deduplicated INTEGER,
     received INTEGER, sent INTEGER, put_bytes INTEGER,
@@ -95,7 +96,7 @@ def _connected_to_read(folders: Folders) -> "Connection":
     """Open the file to read; where nothing can be written beside it, and nothing is there, it cannot change either."""
     try:
         with _faults(folders):
-            return _checked(folders, "mode=ro")
+            return _checked(folders, "mode=rw")  # read-only, SQLite leaves its files beside it
     except HistoryUnusable:
         if os.access(folders.state, os.W_OK) or os.path.lexists(f"{folders.history}-wal"):
             raise
@@ -105,6 +106,7 @@ def _connected_to_read(folders: Folders) -> "Connection":
 def _checked(folders: Folders, options: str) -> "Connection":
     connection = _connect(folders, options)
     try:
+        connection.execute("PRAGMA query_only = ON")
         _check(folders, connection)
     except BaseException:
         connection.close()
