@@ -16,11 +16,11 @@ import typer
 from borgctl import __version__
 from borgctl.console import completion
 from borgctl.console.completion import Shell
-from borgctl.pull.commands import repository, run, setup, status
+from borgctl.pull.commands import history, repository, run, setup, status
 from borgctl.pull.targets import owner
 
 _HELP = {"--help", "-h"}
-_READING = ("status", "targets")  # these commands write no file
+_READING = ("status", "history", "targets")  # these commands write no file
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order of --help, and its line there
     ("add", setup.add, "Make a target; print the line for the client."),
     ("trust", setup.trust, "Write the client's host key into the target file."),
@@ -29,12 +29,13 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order o
     ("test", run.check, "Check whether a pull would work."),
     ("compact", repository.compact, "Free the space that pruning has marked."),
     ("status", status.status, "Show each job's last good run, and what is alarming."),
+    ("history", history.history, "Show past runs: outcomes, sizes and times."),
     ("accept", status.accept, "Clear a target's alerts, once you have looked."),
     ("forget", status.forget, "Forget jobs, or which repository a target has."),
     ("copies", repository.copies, "List copies of a repository's config and nonce."),
     ("unlock", repository.unlock, "Show who holds the repository's lock; remove it."),
     ("window", run.window, "Open a restore window for the client's own admin."),
-    ("remove", setup.remove, "Remove a target: its key, file and state."),
+    ("remove", setup.remove, "Remove a target: its key, file, state and history."),
     ("rename", setup.rename, "Give a target another name."),
     ("targets", setup.targets, "List the targets, and what is wrong in their files."),
 )

@@ -5,12 +5,14 @@ complain(PullError("no target 'web1'", "make it with: borgpull add web1 HOST"))
 
 import json
 import sys
+from collections.abc import Callable
 
 from borgctl.console.text import terminal_columns
 from borgctl.pull.report.report import RunReport, readable, record
+from borgctl.pull.report.run_history import attempt
 from borgctl.pull.targets import owner
 from borgctl.pull.targets.errors import PullError
-from borgctl.pull.targets.paths import Folders
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.text import printable_excerpt, rows
 
 
@@ -30,6 +32,12 @@ def failure(error: OSError) -> PullError:
 def warn_of_none(folders: Folders) -> None:
     """Print to stderr that there is no target."""
     print(owner.typed(f"no target in {folders.targets}; make one with: borgpull add TARGET HOST"), file=sys.stderr)
+
+
+def warn_of_history(name: TargetName, act: Callable[[], str | None]) -> None:
+    """Change a target's rows in the history; print to stderr why that did not work, or what was put aside for it."""
+    for line in attempt(act):
+        print(f"{name}: warning: {printable_excerpt(line)}", file=sys.stderr)
 
 
 def print_report(report: RunReport, as_json: bool) -> None:

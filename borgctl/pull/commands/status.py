@@ -7,8 +7,10 @@ import typer
 
 from borgctl.pull.commands import show_status
 from borgctl.pull.commands.arguments import All, Json, TargetArgument
+from borgctl.pull.commands.output import warn_of_history
 from borgctl.pull.report import forget as forgetting
 from borgctl.pull.report import record_run
+from borgctl.pull.state import history
 from borgctl.pull.targets.paths import TargetName
 from borgctl.pull.targets.targets import load
 from borgctl.values import JobName
@@ -45,12 +47,14 @@ def accept(
     """Clear a target's alerts, once you have looked. Who did so, and why, is recorded.
 
     After 'audit-broken' (an audit log that did not continue), the next head from the client is taken as it is.
+    After 'backup-shrunken' or 'backup-slow', the job's last run is what the next ones are compared with.
 
     Example: borgpull accept web1 --reason 'log was moved to a new disk'
     """
     name = TargetName(target)
     for alert in record_run.accept(context.obj, load(context.obj, name).name, reason, time.time()):
         print(f"{name}: accepted: {record_run.alert_line(alert)}")
+    warn_of_history(name, lambda: history.accept(context.obj, name))
 
 
 def forget(

@@ -26,7 +26,8 @@ class RunFacts:
     `ended` is why the launcher ended it: timeout, stopped, stream-limit, guard-failed, server-full, None. `peer` is the
     program that reaches the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the
     client was still there. `serve_needed` is False for hello. `guard_fault` is what was wrong with the guard's end,
-    `passed` what the guard passed, `refused` what it refused. `stray` is output on a stdout that should have none.
+    `passed` what the guard passed, `refused` what it refused. `stray` is output on a stdout that should have none,
+    `sent` what ssh wrote to the network, in bytes.
     """
 
     exit: Exit | None = None
@@ -43,6 +44,7 @@ class RunFacts:
     passed: Passed | None = None
     refused: Refused | None = None
     stray: str = ""
+    sent: int | None = None
 
 
 def judge_run(facts: RunFacts) -> Verdict:

@@ -29,7 +29,8 @@ _WIDEST_NAME = 100
 class RunReport:
     """All about one run; `job` is None where it did not reach one, `serve` is borg serve's exit status.
 
-    `passed` is what the client did to the repository, `refused` what the guard refused, `hint` what to do about that.
+    `passed` is what the client did to the repository, `refused` what the guard refused, `hint` what to do about that,
+    `sent` how many bytes ssh sent to the client.
     """
 
     target: str
@@ -43,6 +44,7 @@ class RunReport:
     passed: Passed | None = None
     refused: Refused | None = None
     hint: str | None = None
+    sent: int | None = None
 
 
 def summary(report: RunReport) -> str:

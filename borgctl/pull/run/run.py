@@ -19,6 +19,7 @@ from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.record_run import alert_line, remember
 from borgctl.pull.report.report import RunReport, summary
+from borgctl.pull.report.run_history import record
 from borgctl.pull.repository.inspection import inspect, problem
 from borgctl.pull.run.call_session import serve_to, session_of
 from borgctl.pull.run.launcher import Launcher
@@ -31,7 +32,7 @@ from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
-from borgctl.pull.targets.targets import Target, load
+from borgctl.pull.targets.targets import Target, load, names
 from borgctl.text import printable_excerpt
 from borgctl.values import JobName
 from borgctl.wire import frames
@@ -154,6 +155,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
         return jobs, alerts
     verdict = verdict or Verdict("failed", "launcher", None, "no-jobs")
     report = RunReport(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None, alerts)
+    record(launcher.folders, launcher.screen, report, "hello")
     launcher.screen.end(summary(report))
     return report
 
@@ -185,5 +187,7 @@ def _refused(
     alerts: tuple[Alert, ...] = (),
 ) -> RunReport:
     report = RunReport(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
+    if name in names(launcher.folders):  # else a word on the command line
+        record(launcher.folders, launcher.screen, report, "run")
     launcher.screen.end(summary(report))
     return report

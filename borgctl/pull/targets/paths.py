@@ -3,9 +3,10 @@
     CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
-    STATE/NAME/running
+    STATE/NAME/running          STATE/history.db
 
-`workdirs` says what is in `STATE/run`, `repository/copies` what is in `copies`, `state/running` what is in `running`.
+`workdirs` says what is in `STATE/run`, `repository/copies` what is in `copies`, `state/running` what is in `running`,
+`state/history_file` what is beside `history.db`.
 
     with lock(folders, TargetName("web1")): …
 """
@@ -36,7 +37,8 @@ class TargetName:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.text):
             raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 letters, digits, '_', '.', '-'")
-        if self.text in ("run", "host-id") or self.text.endswith((".lock", ".pub", ".yaml")):
+        ours = self.text in ("run", "host-id") or self.text.startswith("history.db")
+        if ours or self.text.endswith((".lock", ".pub", ".yaml")):
             raise BadValue(f"bad target name {self.text!r}: it is reserved for the launcher's own files")
 
     def __str__(self) -> str:
@@ -86,6 +88,11 @@ class Folders:
     def copies(self, name: TargetName) -> str:
         """Return the directory of copies of the repository's small files."""
         return f"{self.state}/{name}/copies"
+
+    @property
+    def history(self) -> str:
+        """Return the path of the file in which the runs of all targets are kept."""
+        return f"{self.state}/history.db"
 
     def borg(self, name: TargetName) -> str:
         """Return BORG_BASE_DIR and HOME of the target's serve and compact."""

@@ -269,6 +269,7 @@ def test_the_lock_of_a_serve_that_was_killed_with_its_launcher_is_removed_by_the
     lock.rename(lock.with_name(lock.name.replace(f".{note.read_text().strip()}-", f".{os.getpid()}-")))  # number in use
     source = world.root / "data"
     source.mkdir()
+    (source / "file").write_text("x")
     steps = [["start"], ["borg", borg, "create", "--json", "REPO::monday", str(source)]]
     (report,) = world.run(world.local(steps, borg=borg))
     assert report.verdict.outcome == "ok", world.screen.getvalue()
