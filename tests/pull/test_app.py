@@ -368,8 +368,9 @@ def test_a_window_allows_one_of_four_things(world, borgpull, what: str) -> None:
 
 ENDING = """\
 import subprocess, sys
-from borgctl.pull import app
-app.app = lambda: sys.exit(subprocess.run(["/bin/sh", "-c", "sleep 0.2; exit 7"]).returncode)
+from borgctl.pull import app, command_line
+command_line.app = lambda: sys.exit(subprocess.run(["/bin/sh", "-c", "sleep 0.2; exit 7"]).returncode)
+sys.argv = ["borgpull", "an uncommon line"]
 app.main()
 """
 
