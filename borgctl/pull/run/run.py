@@ -5,8 +5,10 @@ A run that cannot start, or that its client refuses, is a report like any other.
     for report in run_all(launcher, ["web1", "web2"], jobs=()): …
 """
 
+import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from borgctl.data_class import replace
 from borgctl.errors import BadValue
@@ -32,7 +34,7 @@ from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
-from borgctl.pull.targets.targets import Target, load, names
+from borgctl.pull.targets.targets import Target, load
 from borgctl.text import printable_excerpt
 from borgctl.values import JobName
 from borgctl.wire import frames
@@ -187,7 +189,8 @@ def _refused(
     alerts: tuple[Alert, ...] = (),
 ) -> RunReport:
     report = RunReport(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
-    if name in names(launcher.folders):  # else a word on the command line
-        record(launcher.folders, launcher.screen, report, "run")
+    with suppress(BadValue):  # no name of a target's, but a mistyped word of the command line
+        if os.path.lexists(launcher.folders.target(TargetName(name))):
+            record(launcher.folders, launcher.screen, report, "run")
     launcher.screen.end(summary(report))
     return report
