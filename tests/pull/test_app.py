@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from borgctl.pull.client.borglog import Step
-from borgctl.pull.commands import arguments
 from borgctl.pull.report import progress_text
 from borgctl.pull.repository import guard_process, serve
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run import run_call
+from borgctl.pull.targets import selection
 from borgctl.pull.targets.paths import TargetName, lock
 
 
@@ -353,7 +353,7 @@ def test_what_nobody_foresaw_is_no_warning_and_keeps_no_other_target_back(world,
     assert (first["outcome"], first["reason"]) == ("failed", "internal")
     assert "RuntimeError" in first["messages"][-1]["text"]
     assert (second["target"], second["outcome"]) == ("web2", "ok")
-    monkeypatch.setattr(arguments, "names", broken)
+    monkeypatch.setattr(selection, "names", broken)
     status, out, err = borgpull("run", "--all")
     assert status == 2 and "TypeError" in err and "\x1b" not in err
 

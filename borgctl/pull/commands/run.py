@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from typing import Annotated
 
 import typer
@@ -26,6 +27,7 @@ from borgctl.pull.run.run import run_all
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.selection import Selection
 from borgctl.pull.targets.targets import Target, load
 from borgctl.values import JobName, choice, duration
 
@@ -45,15 +47,17 @@ def run(
 ) -> None:
     """Back up: ask each target's client for its jobs, and serve them the repository.
 
-    Example: borgpull run --all        borgpull run web1 --job prune
+    A target with 'paused' is left out, and refused where it is named.
+
+    Example: borgpull run --all        borgpull run @web        borgpull run web1 --job prune
     """
-    texts = chosen(context.obj, targets, every=all)
+    found = chosen(context.obj, targets, every=all)
     jobs = tuple(JobName(text) for text in dict.fromkeys(job or ()))
     if dry_run:
-        raise typer.Exit(_dry_run(context.obj, texts, jobs, as_json))
+        raise typer.Exit(_dry_run(context.obj, found, jobs, as_json))
     outcomes, view = [], progress.screen(as_json)
     with Stop() as stop:
-        for report in run_all(_launcher(context.obj, view, stop), texts, jobs):
+        for report in run_all(_launcher(context.obj, view, stop), found, jobs):
             outcomes.append(_outcome(report))
             try:
                 print_report(report, as_json)
@@ -74,11 +78,16 @@ def _outcome(report: RunReport) -> str:
     return "warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome
 
 
-def _dry_run(folders: Folders, texts: list[str], jobs: tuple[JobName, ...], as_json: bool) -> int:
+def _dry_run(folders: Folders, found: Selection, jobs: tuple[JobName, ...], as_json: bool) -> int:
     status = 0
-    for text in texts:
+    for text in found.texts:
         try:
-            print(*run_dry_run.lines(folders, load(folders, TargetName(text)), jobs, as_json), sep="\n")
+            target = load(folders, TargetName(text))
+            if pause := target.paused(time.time()):
+                complain(PullError(f"target {text!r} is {pause}"))
+                status = 2 if text in found.named else status
+                continue
+            print(*run_dry_run.lines(folders, target, jobs, as_json), sep="\n")
         except (PullError, BadValue) as error:
             complain(error)
             status = 2
@@ -123,8 +132,8 @@ def check(context: typer.Context, targets: Targets = None, all: All = False, as_
     """
     with Stop() as stop:
         launcher = _launcher(context.obj, progress.Quiet(), stop)
-        texts = chosen(context.obj, targets, every=all)
-        status = for_each(context.obj, texts, stop, lambda target: _print_checks(launcher, target, as_json))
+        found = chosen(context.obj, targets, every=all)
+        status = for_each(context.obj, found, stop, lambda target: _print_checks(launcher, target, as_json))
     raise typer.Exit(status)
 
 
