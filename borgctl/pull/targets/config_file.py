@@ -25,6 +25,8 @@ def read(folders: Folders, path: str) -> str | None:
                 raise PullError(f"{path}:1:1: longer than {LARGEST} bytes")
             return file.read(LARGEST).decode("utf-8")
     except FileNotFoundError:
+        if os.path.islink(path):  # all that it says would be missing in silence
+            raise PullError(f"{path}: is a symlink to what is not there") from None
         return None
     except InsecurePath as error:
         raise PullError(f"unsafe file: {error}", _HINT) from None

@@ -82,6 +82,20 @@ def test_what_is_too_long_or_no_utf_8_is_named_at_its_beginning(file) -> None:
     assert f"{path}:1:1: not UTF-8" in refused(folders)
 
 
+def test_a_symlink_that_leads_nowhere_is_no_missing_file(file) -> None:
+    folders, path = file
+    path.unlink()
+    path.symlink_to("/nonexistent/defaults.yaml")
+    assert f"{path}: is a symlink to what is not there" in refused(folders)
+
+
+def test_a_symlink_of_our_own_is_followed(file, tmp_path: Path) -> None:
+    folders, path = file
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert targets.load(folders, NAME).expect == 3 * 86400
+
+
 def test_a_file_that_is_missing_is_none(tmp_path: Path) -> None:
     folders = Folders(str(tmp_path), str(tmp_path))
     assert config_file.read(folders, folders.defaults) is None

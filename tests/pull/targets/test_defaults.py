@@ -164,6 +164,22 @@ def test_valid_defaults_are_taken(folders, path: Path) -> None:
     assert targets.load(folders, NAME).quota == "500G"
 
 
+@pytest.fixture(scope="module")
+def any_folders(tmp_path_factory) -> Folders:
+    root = tmp_path_factory.mktemp("any")
+    return Folders(str(root), str(root / "state"))
+
+
+@given(st.text(max_size=200) | texts().map(yaml.safe_dump))
+def test_any_text_is_defaults_or_a_mistake_with_its_place(any_folders, text: str) -> None:
+    Path(any_folders.defaults).write_text(text)
+    try:
+        targets.load_defaults(any_folders)
+    except PullError as error:
+        lines = error.text.split("\n")
+        assert all(re.match(rf"{any_folders.defaults}:[0-9]+:[0-9]+: ", line) for line in lines)
+
+
 def test_every_key_is_a_targets_own_or_may_stand_in_the_defaults() -> None:
     own = {"host", "identity", "host_key", "paused", "policy"}
     assert own | set(defaults.KEYS) == set(targets.KEYS) and not own & set(defaults.KEYS)
