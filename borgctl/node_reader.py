@@ -28,7 +28,7 @@ class NodeReader:
 
     def add(self, node: Node, text: str) -> None:
         """Add one mistake at this node."""
-        self.problems.append(Problem(node.line, node.column, text))
+        self.problems.append(Problem(node.line, node.column, text, node.file))
 
     def finish(self) -> None:
         """Raise `Problems` if there is any mistake."""

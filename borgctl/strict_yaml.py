@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 import yaml
 
-from borgctl.data_class import dataclass
+from borgctl.data_class import dataclass, replace
 
 LARGEST = 64 * 1024
 DEEPEST = 8
@@ -36,17 +36,19 @@ _Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a file; line and column count from 1."""
+    """One mistake in a file; line and column count from 1. `file` is empty where the caller knows which it is."""
 
     line: int
     column: int
     text: str
+    file: str = ""
 
     def __str__(self) -> str:
-        return f"{self.line}:{self.column}: {self.text}"
+        place = f"{self.line}:{self.column}: {self.text}"
+        return f"{self.file}:{place}" if self.file else place
 
     def __lt__(self, other: "Problem") -> bool:
-        return (self.line, self.column, self.text) < (other.line, other.column, other.text)
+        return (self.file, self.line, self.column, self.text) < (other.file, other.line, other.column, other.text)
 
 
 class Problems(Exception):  # noqa: N818 - a collection, raised as one
@@ -65,14 +67,22 @@ class Node:
     column: int
     value: "str | tuple[Node, ...]" = ()
     pairs: "tuple[tuple[Node, Node], ...] | None" = None
+    file: str = ""
 
 
-def parse(text: str) -> Node:
-    """Parse one document; raise `Problems` with its first syntax error."""
+def parse(text: str, file: str = "") -> Node:
+    """Parse one document; raise `Problems` with its first syntax error. Nodes and problems carry the `file`'s name."""
+    try:
+        return _parse(text, file)
+    except Problems as problems:
+        raise Problems(replace(problem, file=file) for problem in problems.all) from None
+
+
+def _parse(text: str, file: str) -> Node:
     if len(text.encode("utf-8", "surrogatepass")) > LARGEST:
         raise Problems([Problem(1, 1, f"longer than {LARGEST} bytes")])
     try:
-        return _tree(text)
+        return _tree(text, file)
     except yaml.MarkedYAMLError as error:
         raise Problems([_syntax_error(text, error)]) from None
     except (yaml.YAMLError, UnicodeError):
@@ -94,7 +104,7 @@ def _syntax_error(text: str, error: yaml.MarkedYAMLError) -> Problem:
     return Problem(*place, message)
 
 
-def _tree(text: str) -> Node:
+def _tree(text: str, file: str) -> Node:
     """Build the tree from the stream of events, so that nothing forbidden ever gets into it."""
     open_nodes: list[tuple[yaml.Event, list[Node]]] = []
     root: Node | None = None
@@ -110,10 +120,10 @@ def _tree(text: str) -> Node:
                 raise Problems([Problem(line, column, f"nested deeper than {DEEPEST} levels")])
             continue
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(line, column, _one_line(event, line, column))
+            node = Node(line, column, _one_line(event, line, column), file=file)
         else:
             start, children = open_nodes.pop()
-            node = _collection(start, children)
+            node = _collection(start, children, file)
         if open_nodes:
             open_nodes[-1][1].append(node)
         elif root is None:
@@ -139,10 +149,10 @@ def _one_line(event: yaml.ScalarEvent, line: int, column: int) -> str:
     return str(event.value)
 
 
-def _collection(start: yaml.Event, children: list[Node]) -> Node:
+def _collection(start: yaml.Event, children: list[Node], file: str) -> Node:
     line, column = _place(start)
     if isinstance(start, yaml.SequenceStartEvent):
-        return Node(line, column, tuple(children))
+        return Node(line, column, tuple(children), file=file)
     pairs = tuple(zip(children[::2], children[1::2], strict=True))
     seen: set[str] = set()
     for key, _ in pairs:
@@ -151,4 +161,4 @@ def _collection(start: yaml.Event, children: list[Node]) -> Node:
         if key.value in seen:
             raise Problems([Problem(key.line, key.column, f"duplicate key {key.value!r}")])
         seen.add(key.value)
-    return Node(line, column, (), pairs)
+    return Node(line, column, (), pairs, file)

@@ -1,7 +1,8 @@
 """Write the schemas and the pages that are made from the program's own tables: `make documents`.
 
-    policy/policy.schema.json   policy/target.schema.json   docs/policy.md   docs/targets.md
-    docs/reasons.md             docs/guards.md              SECURITY.md (the links to tests in it)
+    policy/policy.schema.json   policy/target.schema.json   policy/defaults.schema.json
+    docs/policy.md              docs/targets.md             docs/reasons.md
+    docs/guards.md              SECURITY.md (the links to tests in it)
 
 The prose of a page is in `docs/sources/`, where a comment marks the place of each table. `tables` makes the tables,
 `schemas` the schemas; `policy_keys` and `target_keys` say what each key is for. Tests compare these keys and their defaults
@@ -15,7 +16,7 @@ from pathlib import Path
 import tables
 from policy_keys import POLICY
 from schemas import job, schema
-from target_keys import TARGET
+from target_keys import DEFAULTS, TARGET
 
 TOP = Path(__file__).parents[1]
 SOURCES = TOP / "docs/sources"
@@ -53,6 +54,7 @@ def target_page() -> str:
         "targets.md",
         example="\n".join(key.example for key in TARGET if key.name in ("host", "host_key", "repository", "quota")),
         keys=tables.key_table(TARGET),
+        of_all=", ".join(f"`{key.name}`" for key in DEFAULTS),
         job_keys=tables.target_job_keys(),
     )
 
@@ -67,6 +69,7 @@ def pages() -> dict[str, str]:
     return {
         "policy/policy.schema.json": schema("A policy of borgctl", POLICY, **{"$defs": {"job": job()}}),
         "policy/target.schema.json": schema("A target of borgpull", TARGET),
+        "policy/defaults.schema.json": schema("Defaults of borgpull's targets", DEFAULTS),
         "docs/policy.md": policy_page(),
         "docs/targets.md": target_page(),
         "docs/reasons.md": reasons_page(),

@@ -85,6 +85,18 @@ def target_job_keys() -> str:
             "`no`: run it with `--job` only. If no job says yes, the jobs that the client offers are run, as if there "
             "were no `jobs`",
         ),
+        (
+            "`every`",
+            "duration",
+            "none",
+            "how often your timer runs it, from which `expect` follows; `borgpull run` runs a job at each call",
+        ),
+        (
+            "`expect`",
+            "duration",
+            "`every` and two hours, else the target's `expect`",
+            "how old its last good run may be before `borgpull status` calls it overdue",
+        ),
     )
     return table(("key", "type", "default", "what it is"), rows)
 

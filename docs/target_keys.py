@@ -1,10 +1,19 @@
-"""The keys of a target file: form, default, example, purpose and schema of each.
+"""The keys of a target file, and of the defaults of all: form, default, example, purpose and schema of each.
 
 Docs and schema are made from this table. A test compares its keys with those that `borgctl.pull.targets` reads.
 """
 
-from schemas import DURATION, YES_NO, Key, numbers
+from dataclasses import replace
 
+from schemas import DURATION, YES_NO, Key, closed, numbers
+
+from borgctl.pull.targets import defaults
+
+_REQUIRED = "required, here or in `defaults.yaml`"
+_TAG = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"}
+_DAY, _HOUR = "2[0-9]{3}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}"
+_TIME = {"type": "string", "pattern": f"^{_DAY}(?:[T ]{_HOUR}(?::[0-9]{{2}})?(?:Z|[+-]{_HOUR})?)?$"}
+_PAUSE = ["until", "reason"]
 _PLAIN_PATH = {"type": "string", "pattern": "^/[A-Za-z0-9_./+@=-]+$"}
 _TARGET_JOB = {
     "type": "object",
@@ -13,10 +22,11 @@ _TARGET_JOB = {
         "kind": {"enum": ["create", "prune", "read"]},
         "deletes": {"type": ["string", "integer"], "pattern": "^(?:[0-9]{1,12}|any)$", "minimum": 0, "maximum": 10**12},
         "run": YES_NO,
+        "every": DURATION,
+        "expect": DURATION,
     },
     "if": {"required": ["deletes"]},
     "then": {"properties": {"kind": {"const": "prune"}}},
-    "else": {"properties": {"kind": {"enum": ["create", "read"]}}},
 }
 
 TARGET = (
@@ -35,7 +45,11 @@ TARGET = (
         "The client's host key, which `borgpull trust` writes. Without it nothing runs.",
         {"type": "string"},
     ),
-    Key("repository", "path", None, "repository: /srv/borg/web1", "The repository, on this machine.", _PLAIN_PATH),
+    Key(
+        *("repository", "path", _REQUIRED, "repository: /srv/borg/web1"),
+        "The repository, on this machine.",
+        _PLAIN_PATH,
+    ),
     Key(
         *("jobs", "list of names, or mapping", "every job for create that the client offers", "jobs: [default]"),
         "What `borgpull run` asks for. A mapping also says [what each job may do](#what-a-job-may-do).",
@@ -45,6 +59,16 @@ TARGET = (
                 {"type": "object", "additionalProperties": _TARGET_JOB, "minProperties": 1},
             ]
         },
+    ),
+    Key(
+        *("tags", "list of names", "none", "tags: [web, berlin]"),
+        "Words by which commands choose several targets: `borgpull run @web`.",
+        {"type": "array", "items": _TAG, "uniqueItems": True},
+    ),
+    Key(
+        *("paused", "`until` and `reason`", "none", "paused: {until: 2026-12-24, reason: moves to another house}"),
+        "Not to be run [until then](#a-pause).",
+        {**closed(until=_TIME, reason={"type": "string", "pattern": r"\S", "maxLength": 200}), "required": _PAUSE},
     ),
     Key(
         *("expect", "duration", "26h", "expect: 26h"),
@@ -58,7 +82,7 @@ TARGET = (
         {"type": "array", "items": {"enum": ["changed", "vanished", "unreadable"]}},
     ),
     Key(
-        *("quota", "size", None, "quota: 500G"),
+        *("quota", "size", _REQUIRED, "quota: 500G"),
         "How much the client may fill: a number with K, M, G, T or P, at least 10M.",
         {"type": ["string", "integer"], "pattern": r"^[0-9]{1,15}(\.[0-9]{1,3})?[KMGTP]?$"},
     ),
@@ -79,4 +103,11 @@ TARGET = (
         _PLAIN_PATH,
     ),
     Key("borg", "path", "/usr/bin/borg", "borg: /usr/local/bin/borg", "This machine's borg.", _PLAIN_PATH),
+)
+
+_OF_ALL = {"type": "string", "pattern": r"^/(?:[A-Za-z0-9_./+@=-]|\{target\})*\{target\}[A-Za-z0-9_./+@=-]*$"}
+DEFAULTS = tuple(
+    replace(key, schema=_OF_ALL if key.name == "repository" else key.schema)
+    for key in TARGET
+    if key.name in defaults.KEYS
 )

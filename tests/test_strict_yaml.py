@@ -142,3 +142,10 @@ def test_text_without_quotes_ends_with_its_line(text):
 def test_a_byte_order_mark_is_no_part_of_the_first_key():
     with contextlib.suppress(Problems):
         assert plain(parse("\ufeffa: b\n")) == {"a": "b"}
+
+
+def test_nodes_and_problems_carry_the_name_of_their_file():
+    node = parse("a: [b]", "x.yaml").pairs[0][1].value[0]
+    assert (node.file, node.line, node.value) == ("x.yaml", 1, "b")
+    with pytest.raises(Problems, match=r"^x\.yaml:2:1: not YAML"):
+        parse("a: [b", "x.yaml")

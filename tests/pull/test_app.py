@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from borgctl.pull.client.borglog import Step
-from borgctl.pull.commands import selection
 from borgctl.pull.report import progress_text
 from borgctl.pull.repository import guard_process, serve
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run import run_call
+from borgctl.pull.targets import selection
 from borgctl.pull.targets.paths import TargetName, lock
 
 

@@ -13,7 +13,8 @@ from sentences import sentences, words
 from stage import TOP
 
 from borgctl.policy import keys, load
-from borgctl.pull.targets import targets
+from borgctl.pull.targets import defaults, targets
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.reasons import REASONS
 from borgctl.strict_yaml import Problems, parse
 
@@ -31,6 +32,7 @@ def test_a_generated_file_is_what_the_tables_say(name):
 def test_the_documented_keys_are_the_keys_that_are_read():
     assert sorted(key.name for key in generate.POLICY) == sorted(keys.KEYS)
     assert sorted(key.name for key in generate.TARGET) == sorted(targets.KEYS)
+    assert sorted(key.name for key in generate.DEFAULTS) == sorted(defaults.KEYS)
 
 
 def test_the_first_example_of_the_policy_page_is_a_policy(tmp_path):
@@ -104,6 +106,33 @@ def test_the_schema_refuses_what_the_reader_refuses_but_for_what_it_cannot_know(
 def test_the_schema_of_targets_agrees_with_their_reader():
     for path in (TOP / "tests/corpora/targets/valid").glob("*.yaml"):
         assert verdict("target.schema.json", path.read_text()), path.name
+    for path in (TOP / "tests/corpora/targets/defaults/valid").glob("*.yaml"):
+        assert verdict("defaults.schema.json", path.read_text()), path.name
+
+
+# What a schema cannot know of targets: what is in a key or above a path, and what belongs together.
+BEYOND_TARGETS = {
+    *("foreign-transport-keys", "host-key-kind", "host-key-of-another-kind", "local-with-host", "no-host"),
+    *("repository-outside", "small-quota"),
+}
+
+
+def test_the_schemas_of_targets_refuse_what_their_reader_refuses_but_for_what_they_cannot_know():
+    for schema, folder in (("target", "targets/invalid"), ("defaults", "targets/defaults/invalid")):
+        for path in (TOP / "tests/corpora" / folder).glob("*.yaml"):
+            taken = verdict(f"{schema}.schema.json", path.read_text())
+            assert taken == (path.stem in BEYOND_TARGETS), path.name
+
+
+def test_the_example_of_many_clients_is_two_files_that_make_a_target():
+    for page in (TOP / "README.md", DOCS / "targets.md"):
+        below, own = re.findall(r"```yaml\n(.*?)```", page.read_text().partition("## Many clients")[2], re.DOTALL)[:2]
+        for schema, text in (("defaults", below), ("target", own)):
+            assert verdict(f"{schema}.schema.json", text), page.name
+        name = TargetName("web1")
+        text = own.replace("AAAA...", "AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl")
+        target = targets.read(text, name, Folders("/etc/borgpull", "/var/lib/borgpull"), parse(below, "defaults.yaml"))
+        assert str(target.repository) == "/srv/borg/web1" and str(target.described[1].name) == "prune"
 
 
 def test_the_wire_page_names_every_outcome():

@@ -4,7 +4,31 @@ from typing import Annotated
 
 import typer
 
-TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help="The name of the target.", show_default=False)]
-Targets = Annotated[list[str] | None, typer.Argument(metavar="TARGET", help="Names of targets.", show_default=False)]
+from borgctl.pull.commands import completion
+
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET", help="The name of the target.", show_default=False, autocompletion=completion.target
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TARGET",
+        help="Names of targets, or tags as @TAG.",
+        show_default=False,
+        autocompletion=completion.targets,
+    ),
+]
+AllTargets = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TARGET",
+        help="Names of targets, or tags as @TAG. Without one: every target.",
+        show_default=False,
+        autocompletion=completion.targets,
+    ),
+]
 All = Annotated[bool, typer.Option("--all", help="Every target.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from borgctl.console import since as moments
-from borgctl.pull.commands.arguments import All, Json
+from borgctl.pull.commands.arguments import All, AllTargets, Json
+from borgctl.pull.commands.selection import all_or
 from borgctl.pull.report.history_text import HEAD, plain, row
 from borgctl.pull.state.history import runs
 from borgctl.pull.targets.errors import PullError
@@ -17,10 +18,7 @@ from borgctl.pull.targets.paths import TargetName
 
 def history(
     context: typer.Context,
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="TARGET", help="Names of targets. Without one: every target.", show_default=False),
-    ] = None,
+    targets: AllTargets = None,
     all: All = False,
     since: Annotated[
         str | None, typer.Option(metavar="TIME", help="Runs that began from this time on: 2h, 14d, 2026-11-23.")
@@ -33,9 +31,7 @@ def history(
 
     Example: borgpull history web1 --since 14d
     """
-    if all and targets:
-        raise PullError("name targets or give --all, one of the two")
-    names = [TargetName(text) for text in dict.fromkeys(targets or ())]
+    names = [TargetName(text) for text in all_or(context.obj, targets, every=all).texts] if targets else []
     for name in names:
         if not os.path.lexists(context.obj.target(name)):
             raise PullError(f"no target {str(name)!r} ({context.obj.target(name)})")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ from borgctl.pull.run.check_result import status as check_status
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.selection import Selection
 from borgctl.pull.targets.targets import Target, load
 from borgctl.values import JobName, choice, duration
 
@@ -43,19 +45,26 @@ def run(
 ) -> None:
     """Back up: ask each target's client for its jobs, and serve them the repository.
 
-    Example: borgpull run --all        borgpull run web1 --job prune
+    A target with 'paused' is left out, and refused where it is named.
+
+    Example: borgpull run --all        borgpull run @web        borgpull run web1 --job prune
     """
     if not dry_run:
         raise typer.Exit(run_jobs.run_jobs(context.obj, targets, all, job, as_json))
-    texts = chosen(context.obj, targets, every=all)
-    raise typer.Exit(_dry_run(context.obj, texts, run_jobs.job_names(job), as_json))
+    found = chosen(context.obj, targets, every=all)
+    raise typer.Exit(_dry_run(context.obj, found, run_jobs.job_names(job), as_json))
 
 
-def _dry_run(folders: Folders, texts: list[str], jobs: tuple[JobName, ...], as_json: bool) -> int:
+def _dry_run(folders: Folders, found: Selection, jobs: tuple[JobName, ...], as_json: bool) -> int:
     status = 0
-    for text in texts:
+    for text in found.texts:
         try:
-            print(*run_dry_run.lines(folders, load(folders, TargetName(text)), jobs, as_json), sep="\n")
+            target = load(folders, TargetName(text))
+            if pause := target.paused(time.time()):
+                complain(PullError(f"target {text!r} is {pause}"))
+                status = 2 if text in found.named else status
+                continue
+            print(*run_dry_run.lines(folders, target, jobs, as_json), sep="\n")
         except (PullError, BadValue) as error:
             complain(error)
             status = 2
@@ -100,8 +109,8 @@ def check(context: typer.Context, targets: Targets = None, all: All = False, as_
     """
     with Stop() as stop:
         launcher = run_jobs.launcher(context.obj, progress.Quiet(), stop)
-        texts = chosen(context.obj, targets, every=all)
-        status = for_each(context.obj, texts, stop, lambda target: _print_checks(launcher, target, as_json))
+        found = chosen(context.obj, targets, every=all)
+        status = for_each(context.obj, found, stop, lambda target: _print_checks(launcher, target, as_json))
     raise typer.Exit(status)
 
 

@@ -22,10 +22,10 @@ from borgctl.values import JobName
 
 def run_jobs(folders: Folders, targets: list[str] | None, every: bool, jobs: list[str] | None, as_json: bool) -> int:
     """Run the jobs of targets, one after the other, and print each report; return the worst exit status."""
-    texts, names = chosen(folders, targets, every=every), job_names(jobs)
+    found, names = chosen(folders, targets, every=every), job_names(jobs)
     outcomes, view = [], progress.screen(as_json)
     with Stop() as stop:
-        for report in run_all(launcher(folders, view, stop), texts, names):
+        for report in run_all(launcher(folders, view, stop), found, names):
             outcomes.append(outcome(report))
             try:
                 print_report(report, as_json)

@@ -1,21 +1,22 @@
 """The commands that make, change and list targets: add, trust, remove, rename, targets."""
 
 import json
-import os
 from typing import Annotated
 
 import typer
 
 from borgctl.openssh_key import HostKey
-from borgctl.pull.commands.arguments import Json, TargetArgument
+from borgctl.pull.commands.arguments import All, AllTargets, Json, TargetArgument
 from borgctl.pull.commands.output import warn_of_history, warn_of_none
+from borgctl.pull.commands.selection import all_or, for_each
 from borgctl.pull.run import dry_run
 from borgctl.pull.state import history
-from borgctl.pull.targets import owner, paths
+from borgctl.pull.targets import origins, owner
 from borgctl.pull.targets import setup as target_setup
-from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.remove import remove as remove_target
 from borgctl.pull.targets.rename import rename as rename_target
+from borgctl.pull.targets.targets import Target, load, tree
 
 
 def add(
@@ -32,13 +33,24 @@ def add(
         typer.Option(
             metavar="PATH",
             help="The repository.",
-            show_default="/srv/borg/TARGET, for an ordinary user ~/.local/share/borgpull/TARGET",
+            show_default="what defaults.yaml says, else /srv/borg/TARGET, for an ordinary user "
+            "~/.local/share/borgpull/TARGET",
         ),
     ] = None,
-    quota: Annotated[str, typer.Option(metavar="SIZE", help="How much the client may store.")] = "500G",
+    quota: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE", help="How much the client may store.", show_default="what defaults.yaml says, else 500G"
+        ),
+    ] = None,
     transport: Annotated[
-        str, typer.Option(metavar="stdio|socket|local", help="How borg's protocol is to travel.")
-    ] = "stdio",
+        str | None,
+        typer.Option(
+            metavar="stdio|socket|local",
+            help="How borg's protocol is to travel.",
+            show_default="what defaults.yaml says, else stdio",
+        ),
+    ] = None,
     policy: Annotated[
         str | None, typer.Option(metavar="PATH", help="The policy of this machine, with --transport local.")
     ] = None,
@@ -57,10 +69,10 @@ def add(
     Example: borgpull add web1 root@web1.example.org
     """
     name = TargetName(target)
-    where = repository or paths.repository(name, dict(os.environ))
     public = target_setup.add(
-        context.obj, name, host=host, port=port, repository=where, quota=quota, transport=transport, policy=policy
+        context.obj, name, host=host, port=port, repository=repository, quota=quota, transport=transport, policy=policy
     )
+    transport = load(context.obj, name).transport
     if public is not None:
         print("run this on the client, as its admin, once its policy and passphrase are there:\n")
         print(f"    {target_setup.authorize(public, host, name, client_policy, transport)}\n")
@@ -120,14 +132,39 @@ def rename(
     warn_of_history(after, lambda: history.rename(context.obj, before, after))
 
 
-def targets(context: typer.Context, as_json: Json = False) -> None:
+def targets(
+    context: typer.Context,
+    targets: AllTargets = None,
+    all: All = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show all that holds for each, and the file and line that it comes from.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the targets, and what is wrong in their files.
 
-    Example: borgpull targets --json
+    The exit status is 0 where all is well, 1 where there were warnings, as of two targets with one repository. It is 2
+    where a target cannot be used.
+
+    Example: borgpull targets --json        borgpull targets --show web1
     """
-    entries = list(dry_run.overview(context.obj))
+    found = all_or(context.obj, targets, every=all)
+    if show and found.texts:
+        raise typer.Exit(for_each(context.obj, found, None, lambda target: _show(context.obj, target, as_json)))
+    entries = list(dry_run.overview(context.obj, found.texts))
     for entry in entries:
         print(json.dumps(entry) if as_json else dry_run.sentence(entry))
     if not entries and not as_json:
         warn_of_none(context.obj)
-    raise typer.Exit(2 if any(entry["errors"] for entry in entries) else 0)
+    if any(entry["errors"] for entry in entries):
+        raise typer.Exit(2)
+    raise typer.Exit(1 if any(entry["warnings"] for entry in entries) else 0)
+
+
+def _show(folders: Folders, target: Target, as_json: bool) -> int:
+    root = tree(folders, target.name)
+    if as_json:
+        print(json.dumps({"target": str(target.name), "values": origins.plain(root, target)}))
+    else:
+        print(f"# {target.name}", *origins.lines(root, target), sep="\n")
+    return 0

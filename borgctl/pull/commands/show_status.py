@@ -7,21 +7,25 @@ import json
 import time
 
 from borgctl.pull.commands.output import warn_of_none
+from borgctl.pull.commands.selection import all_or
 from borgctl.pull.report.status import standings
-from borgctl.pull.report.target_status import nagios
+from borgctl.pull.report.target_status import nagios, nagios_of
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders
-from borgctl.pull.targets.targets import names
 
 
 def show_status(folders: Folders, targets: list[str] | None, every: bool, as_json: bool, as_nagios: bool) -> int:
     """Print how targets stand; return the worst exit status."""
     if as_json and as_nagios:
         raise PullError("give --json or --nagios, one of the two")
-    if every and targets:
-        raise PullError("name targets or give --all, one of the two")
-    chosen = list(dict.fromkeys(targets or names(folders)))
-    shown = list(standings(folders, chosen, time.time()))
+    try:
+        texts = all_or(folders, targets, every=every).texts
+    except PullError as error:
+        if not as_nagios:
+            raise
+        print(nagios_of(error.text))  # a monitoring system shows stdout alone
+        return 2
+    shown = list(standings(folders, texts, time.time()))
     if as_nagios:
         print(nagios(shown))
     for standing in shown if not as_nagios else ():

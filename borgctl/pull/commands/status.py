@@ -6,22 +6,20 @@ from typing import Annotated
 import typer
 
 from borgctl.pull.commands import show_status
-from borgctl.pull.commands.arguments import All, Json, TargetArgument
+from borgctl.pull.commands.arguments import All, AllTargets, Json, Targets
 from borgctl.pull.commands.output import warn_of_history
+from borgctl.pull.commands.selection import chosen, for_each
 from borgctl.pull.report import forget as forgetting
 from borgctl.pull.report import record_run
 from borgctl.pull.state import history
-from borgctl.pull.targets.paths import TargetName
-from borgctl.pull.targets.targets import load
+from borgctl.pull.targets.paths import Folders
+from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 
 
 def status(
     context: typer.Context,
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="TARGET", help="Names of targets. Without one: every target.", show_default=False),
-    ] = None,
+    targets: AllTargets = None,
     all: All = False,
     as_json: Json = False,
     as_nagios: Annotated[bool, typer.Option("--nagios", help="Print one line, as a monitoring plugin does.")] = False,
@@ -41,8 +39,9 @@ def status(
 
 def accept(
     context: typer.Context,
-    target: TargetArgument,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why all is well; it is recorded.", show_default=False)],
+    targets: Targets = None,
+    all: All = False,
 ) -> None:
     """Clear a target's alerts, once you have looked. Who did so, and why, is recorded.
 
@@ -51,15 +50,21 @@ def accept(
 
     Example: borgpull accept web1 --reason 'log was moved to a new disk'
     """
-    name = TargetName(target)
-    for alert in record_run.accept(context.obj, load(context.obj, name).name, reason, time.time()):
-        print(f"{name}: accepted: {record_run.alert_line(alert)}")
-    warn_of_history(name, lambda: history.accept(context.obj, name))
+    found = chosen(context.obj, targets, every=all)
+    raise typer.Exit(for_each(context.obj, found, None, lambda target: _accept(context.obj, target, reason)))
+
+
+def _accept(folders: Folders, target: Target, reason: str) -> int:
+    for alert in record_run.accept(folders, target.name, reason, time.time()):
+        print(f"{target.name}: accepted: {record_run.alert_line(alert)}")
+    warn_of_history(target.name, lambda: history.accept(folders, target.name))
+    return 0
 
 
 def forget(
     context: typer.Context,
-    name: TargetArgument,
+    targets: Targets = None,
+    all: All = False,
     job: Annotated[list[str] | None, typer.Option(metavar="JOB", help="Forget this job; may be repeated.")] = None,
     repository: Annotated[
         bool,
@@ -74,7 +79,12 @@ def forget(
 
     Example: borgpull forget web1 --job weekly
     """
-    target = load(context.obj, TargetName(name))
+    found = chosen(context.obj, targets, every=all)
     jobs = tuple(JobName(text) for text in job or ())
-    for line in forgetting.forget(context.obj, target, jobs, repository, time.time()):
+    raise typer.Exit(for_each(context.obj, found, None, lambda target: _forget(context.obj, target, jobs, repository)))
+
+
+def _forget(folders: Folders, target: Target, jobs: tuple[JobName, ...], repository: bool) -> int:
+    for line in forgetting.forget(folders, target, jobs, repository, time.time()):
         print(f"{target.name}: {line}")
+    return 0

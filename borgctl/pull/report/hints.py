@@ -63,6 +63,8 @@ ADVICE = {
     "or is there much more to save? if that stays: borgpull accept TARGET --reason TEXT, and then this is usual",
     "no-repository": "is its disk mounted, is 'repository' right? if it was never made: borgpull run TARGET --job init",
     "target-invalid": "see the error above: 'borgpull targets' shows every mistake",
+    "target-paused": "--all and @TAG leave it out until then, and a name is refused; to run it now, take 'paused' "
+    "out of the target file",
     "not-started": "see the error above",
     "internal": "a defect of borgpull: please report it with the error above",
     "host-key-missing": "run the line that 'borgctl authorize' prints on the client: "

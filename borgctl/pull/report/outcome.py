@@ -16,6 +16,7 @@ from borgctl.pull.repository.sessions import GuardSession
 from borgctl.wire.frames import DRY_RUN, GOOD
 
 ACCEPTED = "accepted-warnings"  # the reason of a run that is good despite warnings
+SKIPPED = "skipped"  # the outcome of a target that was left out on purpose
 _ADDING = ("create", "init")
 
 
@@ -131,7 +132,8 @@ def accept_warnings(verdict: Verdict, kinds: tuple[str, ...], exit_line: Exit | 
 
 
 def exit_status(outcomes: list[str]) -> int:
-    """Return the launcher's exit status: 0 all ok, 1 warnings, 2 anything else."""
-    if all(outcome == "ok" for outcome in outcomes):
+    """Return the launcher's exit status: 0 all ok or skipped on purpose, 1 warnings, 2 anything else."""
+    judged = [outcome for outcome in outcomes if outcome != SKIPPED]
+    if all(outcome == "ok" for outcome in judged):
         return 0
-    return 1 if all(outcome in GOOD for outcome in outcomes) else 2
+    return 1 if all(outcome in GOOD for outcome in judged) else 2

@@ -9,6 +9,7 @@ reached a job. Alerts stand until a person accepts them. `target_status` writes 
 
 import os
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from borgctl.console.age import IN_THE_FUTURE, age
 from borgctl.console.text import elapsed
@@ -27,6 +28,8 @@ from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load
 from borgctl.text import iso
 from borgctl.wire.frames import GOOD
+
+_JUDGED = ("ok", "seen", "warning", "failing", "new", "overdue", "never")  # by when they ran, and how that went
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
         mark_failed(state, begun)
         if target.jobs is not None:
             retire(state, tuple(str(job.name) for job in target.described))
-        rows = tuple(_completed(row, state, now) for row in _rows(judge))
+        rows = tuple(_completed(row, state, now) for row in (_paused(judge) or _rows(judge)))
         yield Standing(text, rows, state, _at_work(begun, now))
 
 
@@ -89,6 +92,16 @@ def _added(folders: Folders, target: Target, state: State) -> float:
     return min(times, default=0.0)
 
 
+def _paused(judge: _Judge) -> list[Row]:
+    """Return the rows of a target that is paused now, which shows its jobs and judges none of them; else nothing."""
+    pause = judge.target.paused(judge.now)
+    if pause is None:
+        return []
+    told = Row(str(judge.target.name), None, "paused", text=str(pause).removeprefix("paused "))
+    seen: dict[str, Any] = {"state": "seen", "expect": None, "assumed": False}
+    return [told, *(replace(row, **seen) if row.state in _JUDGED else row for row in _rows(judge))]
+
+
 def _rows(judge: _Judge) -> Iterator[Row]:
     target, state, name = judge.target, judge.state, str(judge.target.name)
     if (reason := obstacle(target)) is not None:
@@ -98,10 +111,10 @@ def _rows(judge: _Judge) -> Iterator[Row]:
         yield Row(name, None, "unusable", text=f"{wrong.reason}: {wrong.text}")
     expected = [str(job) for job in target.jobs] if target.jobs is not None else _archiving(state)
     for job in expected:
-        yield _row(judge, job, state.jobs.get(job), target.expect)
+        yield _row(judge, job, state.jobs.get(job), target.expected(job) or target.expect)
     for job, past in state.jobs.items():
         if job not in expected and not _is_done(state, past):
-            row = _row(judge, job, past, None)
+            row = _row(judge, job, past, target.expected(job))
             judged = past.good is not None and past.command != "init"
             yield row if judged else Row(name, job, "seen", row.age, last=past.last, good=past.good)
     failed = state.last if state.last and state.last.outcome not in GOOD else None
@@ -120,12 +133,17 @@ def _archiving(state: State) -> list[str]:
     return [name for name, job in state.jobs.items() if job.command == "create"]
 
 
+def _assumed(judge: _Judge, job: str | None) -> bool:
+    """Tell whether no file says how old the job's last good run may be."""
+    return not judge.target.expect_said and (job is None or judge.target.expected(job) is None)
+
+
 def _never(judge: _Judge, row: Row) -> Row:
     """Return the row of a job without a good run: it is new until it is due."""
     added = age(judge.added, judge.now)
     due = row.expect is not None and added.overdue(row.expect)
     text = f"added {elapsed(added.seconds)} ago"
-    assumed = row.expect is not None and not judge.target.expect_said
+    assumed = row.expect is not None and _assumed(judge, row.job)
     return replace(row, state="never" if due else "new", text=text, assumed=assumed)
 
 
@@ -141,5 +159,5 @@ def _row(judge: _Judge, name: str, job: JobRecord | None, expect: int | None) ->
     else:
         word = job.last.outcome
     text = f"the last good run is of {iso(job.good.time)}, which is {IN_THE_FUTURE}" if good.ahead else None
-    assumed = expect is not None and not judge.target.expect_said
+    assumed = expect is not None and _assumed(judge, name)
     return Row(target, name, word, good.seconds, expect, assumed, job.last, job.good, text)

@@ -17,7 +17,7 @@ from borgctl.pull.state.state import Alert, Past, State
 from borgctl.text import iso, printable_excerpt
 from borgctl.wire.frames import GOOD
 
-_LEVELS = dict.fromkeys(("ok", "seen"), 0) | dict.fromkeys(("warning", "failing", "new", "not-ready"), 1)
+_LEVELS = dict.fromkeys(("ok", "seen", "paused"), 0) | dict.fromkeys(("warning", "failing", "new", "not-ready"), 1)
 _LEVELS |= dict.fromkeys(("overdue", "never", "invalid", "unusable"), 2)
 _AT_WORK = {
     "run": "running",
@@ -181,7 +181,9 @@ def nagios(standings: list[Standing]) -> str:
         for standing in standings
         for alert in standing.state.alerts.values()
     ]
-    summary = "; ".join(wrong) or f"{len(standings)} target{'s' if len(standings) != 1 else ''}"
+    paused = sum(row.state == "paused" for standing in standings for row in standing.rows)
+    count = f"{len(standings)} target{'s' if len(standings) != 1 else ''}{f', {paused} paused' if paused else ''}"
+    summary = "; ".join(wrong) or count
     ages = [
         f"'{row.target}_{row.job}'={round(row.age)}s;;{row.expect or ''}"
         for standing in standings
@@ -189,4 +191,13 @@ def nagios(standings: list[Standing]) -> str:
         if row.age is not None
     ]
     ages_text = f" | {' '.join(ages)}" if ages else ""
-    return f"BORGPULL {_NAGIOS[level]} - {printable_excerpt(summary).replace('|', '/')}{ages_text}"
+    return f"BORGPULL {_NAGIOS[level]} - {_plugin_text(summary)}{ages_text}"
+
+
+def nagios_of(error: str) -> str:
+    """Write the line of a monitoring plugin for what keeps every target from being judged."""
+    return f"BORGPULL {_NAGIOS[2]} - {_plugin_text(error.partition(chr(10))[0])}"
+
+
+def _plugin_text(text: str) -> str:
+    return printable_excerpt(text).replace("|", "/")

@@ -16,7 +16,8 @@ from typing import Any
 from borgctl.data_class import dataclass
 from borgctl.pull.client.frames import LineBuffer, LineTooLong
 from borgctl.pull.repository.sessions import GuardSession, bounds
-from borgctl.pull.targets.targets import Target, in_bytes
+from borgctl.pull.targets.targets import Target
+from borgctl.pull.targets.values import in_bytes
 
 PROGRAM = (sys.executable, "-I", "-m", "borgctl.pull.repository.rpc_guard")
 _LONGEST = 1 << 16

@@ -18,7 +18,8 @@ from borgctl.pull.repository.space import missing_space
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.state.state import State
 from borgctl.pull.targets.paths import Folders, host_id
-from borgctl.pull.targets.targets import Target, in_bytes
+from borgctl.pull.targets.targets import Target
+from borgctl.pull.targets.values import in_bytes
 from borgctl.text import size
 
 _LITTLE = 1_000_000_000  # bytes

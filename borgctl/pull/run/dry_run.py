@@ -5,7 +5,9 @@ lines(folders, target, (JobName("default"),), as_json=False)      "web1 default:
 
 import json
 import shlex
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any
 
 from borgctl.errors import BadValue
@@ -14,12 +16,14 @@ from borgctl.pull.report.hints import advice_for
 from borgctl.pull.repository import guard_process, serve, transactions
 from borgctl.pull.run.call_session import session_of
 from borgctl.pull.state.state_file import load as load_state
+from borgctl.pull.targets import repositories
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.pause import Pause
 from borgctl.pull.targets.targets import Target, load, names
-from borgctl.text import printable_excerpt
+from borgctl.text import iso, printable_excerpt
 from borgctl.values import JobName
 
 
@@ -58,13 +62,16 @@ def lines(folders: Folders, target: Target, jobs: tuple[JobName, ...], as_json: 
         yield f"{target.name} JOB: serve: {shlex.join(served)}"
 
 
-def overview(folders: Folders) -> Iterator[dict[str, Any]]:
-    """Yield each target as an object; `errors` lists what is wrong in its file, `ready` says whether it can run."""
-    for text in names(folders):
-        try:
-            target = load(folders, TargetName(text))
-        except (PullError, BadValue) as error:
-            yield {"target": text, "ready": False, "errors": str(error).split("\n")}
+def overview(folders: Folders, texts: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """Yield targets as objects; `errors` lists what is wrong in a file, `ready` says whether the target can run."""
+    loaded = {text: _load(folders, text) for text in dict.fromkeys((*names(folders), *texts))}
+    sharing = repositories.overlaps(
+        {text: repositories.place(target) for text, target in loaded.items() if isinstance(target, Target)}
+    )
+    for text in texts:
+        target = loaded[text]
+        if not isinstance(target, Target):
+            yield {"target": text, "ready": False, "errors": str(target).split("\n")}
             continue
         reason = obstacle(target)
         yield {
@@ -78,7 +85,17 @@ def overview(folders: Folders) -> Iterator[dict[str, Any]]:
             "repository": str(target.repository),
             "quota": target.quota,
             "jobs": target.jobs and [str(job) for job in target.jobs],
+            "tags": [str(tag) for tag in target.tags],
+            "paused": (pause := target.paused(time.time())) and {"until": iso(pause.until), "reason": pause.reason},
+            "warnings": [sharing[text]] if text in sharing else [],
         }
+
+
+def _load(folders: Folders, text: str) -> Target | PullError | BadValue:
+    try:
+        return load(folders, TargetName(text))
+    except (PullError, BadValue) as error:
+        return error
 
 
 def sentence(entry: dict[str, Any]) -> str:
@@ -89,8 +106,14 @@ def sentence(entry: dict[str, Any]) -> str:
         )
     jobs = ", ".join(entry["jobs"]) if entry["jobs"] else "all that the client offers"
     where = f"{entry['host'] or 'this host'}, {entry['transport']}, {entry['repository']}, quota {entry['quota']}"
-    line = f"{entry['target']}: {where}, jobs: {jobs}"
-    if entry["ready"]:
-        return line
-    hint = typed(advice_for(entry["missing"], entry["target"]))
-    return f"{line}\n{entry['target']}: not ready: {entry['missing']}\nhint: {hint}"
+    lines = [f"{entry['target']}: {where}, jobs: {jobs}"]
+    if entry["tags"]:
+        lines[0] += f", tags: {', '.join(entry['tags'])}"
+    if entry["paused"]:
+        until = datetime.fromisoformat(entry["paused"]["until"]).timestamp()
+        lines.append(f"{entry['target']}: {Pause(until, entry['paused']['reason'])}")
+    lines += [f"{entry['target']}: warning: {warning}" for warning in entry["warnings"]]
+    if not entry["ready"]:
+        lines.append(f"{entry['target']}: not ready: {entry['missing']}")
+        lines.append(f"hint: {typed(advice_for(entry['missing'], entry['target']))}")
+    return "\n".join(lines)

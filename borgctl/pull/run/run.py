@@ -2,12 +2,12 @@
 
 A run that cannot start, or that its client refuses, is a report like any other.
 
-    for report in run_all(launcher, ["web1", "web2"], jobs=()): …
+    for report in run_all(launcher, select(folders, ["web1", "@db"]), jobs=()): …
 """
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 
 from borgctl.data_class import replace
@@ -16,7 +16,7 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
-from borgctl.pull.report.outcome import RunFacts, judge_run
+from borgctl.pull.report.outcome import SKIPPED, RunFacts, judge_run
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.record_run import alert_line, remember
@@ -34,6 +34,8 @@ from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
+from borgctl.pull.targets.pause import Pause
+from borgctl.pull.targets.selection import Selection
 from borgctl.pull.targets.targets import Target, load
 from borgctl.text import printable_excerpt
 from borgctl.values import JobName
@@ -51,15 +53,21 @@ def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> I
         yield _refused(launcher, str(target.name), Verdict("busy", "launcher", 69, "target-busy"))
 
 
-def run_all(launcher: Launcher, texts: Iterable[str], jobs: tuple[JobName, ...]) -> Iterator[RunReport]:
-    """Run targets by name; one that cannot run is a report like the others, and does not stop them."""
+def run_all(launcher: Launcher, chosen: Selection, jobs: tuple[JobName, ...]) -> Iterator[RunReport]:
+    """Run targets; one that cannot run, or is paused, is a report like the others, and does not stop them."""
     config_lock.sweep(launcher.folders)
-    for text in texts:
+    for text in chosen.texts:
         if launcher.stop.name is not None:
             return
         reason = "target-invalid"
         try:
             target = load(launcher.folders, TargetName(text))
+            pause, reason = target.paused(time.time()), "target-paused"
+            if pause is not None and text not in chosen.named:
+                yield _skipped(launcher, text, pause)
+                continue
+            if pause is not None:
+                raise PullError(f"target {text!r} is {pause}")
             reason = "not-started"
             yield from run(launcher, target, jobs)
         except (PullError, BadValue, OSError) as error:
@@ -179,6 +187,14 @@ def unanswered(target: Target, facts: RunFacts, transcript: Transcript, screen: 
     if verdict.outcome == "ok":
         return None if transcript.hello is not None else Verdict("failed", "launcher", facts.status, "no-hello")
     return replace(verdict, reason="no-hello") if verdict.reason == "no-exit-line" else verdict
+
+
+def _skipped(launcher: Launcher, name: str, pause: Pause) -> RunReport:
+    transcript = Transcript()
+    transcript.keep(Message("borgpull", "WARNING", str(pause)))
+    launcher.screen.end(printable_excerpt(f"{name}: {SKIPPED}, {pause}"))
+    verdict = Verdict(SKIPPED, "launcher", None, "target-paused")
+    return RunReport(name, None, verdict, time.time(), 0.0, transcript, None)
 
 
 def _refused(

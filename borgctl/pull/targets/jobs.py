@@ -1,7 +1,7 @@
 """The jobs of a target file: which of them `borgpull run` asks for, and what each may do to the repository.
 
     jobs: [default]
-    jobs: {default: {}, prune: {deletes: 5000, run: no}, check: {kind: read, run: no}}
+    jobs: {default: {every: 24h}, prune: {deletes: 5000, every: 7d}, check: {kind: read, run: no}}
 
 The server alone decides what a job may do. A job that the file does not describe may add to the repository and delete
 nothing.
@@ -14,11 +14,12 @@ from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.strict_yaml import Node
-from borgctl.values import JobName, boolean, choice, integer
+from borgctl.values import JobName, boolean, choice, duration, integer
 
 KINDS = ("create", "prune", "read")
-_KEYS = ("kind", "deletes", "run")
+_KEYS = ("kind", "deletes", "run", "every", "expect")
 _MOST = 10**12 - 1  # objects; more than any repository has
+DELAY = 2 * 3600  # seconds that a job may be late before it is overdue
 
 T = TypeVar("T")
 
@@ -27,13 +28,21 @@ T = TypeVar("T")
 class TargetJob:
     """A job as the target describes it; `deletes` is how many objects a prune may delete, None for any number.
 
-    `run`: `borgpull run TARGET` without --job runs it.
+    `run`: `borgpull run TARGET` without --job runs it. `every` is how often it is to run, and `expect` how old its last
+    good run may be, in seconds; None where the file does not say.
     """
 
     name: JobName
     kind: str = "create"
     deletes: int | None = 0
     run: bool = True
+    every: int | None = None
+    expect: int | None = None
+
+    @property
+    def expected(self) -> int | None:
+        """Return how old its last good run may be: what it says, else what its rhythm gives, else None."""
+        return self.expect if self.expect is not None or self.every is None else self.every + DELAY
 
 
 def read(notes: NodeReader, node: Node) -> tuple[TargetJob, ...]:
@@ -67,11 +76,20 @@ def _job(notes: NodeReader, key: Node, node: Node) -> TargetJob | None:
     none: int | None = 0
     deletes = value("deletes", _deletes, none)
     if kind != "prune" and "deletes" in fields:
-        notes.add(fields["deletes"], f"a job of kind {kind!r} deletes nothing: leave out 'kind' or 'deletes'")
+        own = fields["deletes"] if fields["deletes"].file == node.file else fields["kind"]  # the other is a default
+        notes.add(own, f"a job of kind {kind!r} deletes nothing: leave out 'kind' or 'deletes'")
     if kind == "prune" and "deletes" not in fields:
         notes.add(fields["kind"], "a job of kind 'prune' needs 'deletes': how many objects, or any")
     run = value("run", boolean, True)
-    return name and TargetJob(name[0], kind, deletes, run)
+    every, expect = value("every", _seconds, None), value("expect", _seconds, None)
+    if every is not None and expect is not None and expect < every:
+        own = fields["expect"] if fields["expect"].file == node.file else fields["every"]
+        notes.add(own, "'expect' is shorter than 'every': the job would be overdue each time")
+    return name and TargetJob(name[0], kind, deletes, run, every, expect)
+
+
+def _seconds(text: str) -> int | None:
+    return duration(text)
 
 
 def _deletes(text: str) -> int | None:
@@ -98,4 +116,14 @@ def _entry(job: TargetJob) -> str:
         words.append(f"kind: {job.kind}")
     if not job.run:
         words.append("run: no")
+    words += [f"every: {_spelled(job.every)}"] if job.every is not None else []
+    words += [f"expect: {_spelled(job.expect)}"] if job.expect is not None else []
     return f"{job.name}: {{{', '.join(words)}}}"
+
+
+def _spelled(seconds: int) -> str:
+    """Write a duration as `duration` reads it, in the largest unit that holds it exactly; in hours below two days."""
+    units = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
+    return next(
+        f"{seconds // size}{unit}" for unit, size in units if seconds % size == 0 and (seconds >= 2 * size or size == 1)
+    )

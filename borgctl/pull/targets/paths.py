@@ -1,6 +1,6 @@
 """Paths: where the launcher keeps its targets, its state and its locks.
 
-    CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub
+    CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub  CONFIG/defaults.yaml
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
     STATE/NAME/running          STATE/history.db
@@ -24,6 +24,7 @@ from borgctl.errors import BadValue
 from borgctl.fs import atomic
 from borgctl.pull.targets.errors import PullError
 
+ALPHABET = "letters, digits, '_', '.', '-', beginning with a letter or digit"
 BUSY = "another borgpull works on it, or holds a window open: try again when that has ended"
 _OWN = ("root", "borgpull")  # accounts whose directories are the system's, not in a home
 
@@ -36,7 +37,7 @@ class TargetName:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.text):
-            raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 letters, digits, '_', '.', '-'")
+            raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 of {ALPHABET}")
         ours = self.text in ("run", "host-id") or self.text.startswith("history.db")
         if ours or self.text.endswith((".lock", ".pub", ".yaml")):
             raise BadValue(f"bad target name {self.text!r}: it is reserved for the launcher's own files")
@@ -67,6 +68,11 @@ class Folders:
     def target(self, name: TargetName) -> str:
         """Return the path of a target's file."""
         return f"{self.targets}/{name}.yaml"
+
+    @property
+    def defaults(self) -> str:
+        """Return the path of the file that holds for all targets."""
+        return f"{self.config}/defaults.yaml"
 
     @property
     def keys(self) -> str:

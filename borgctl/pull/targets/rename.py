@@ -14,7 +14,7 @@ from borgctl.fs import atomic
 from borgctl.pull.targets import config_lock
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName, lock
-from borgctl.pull.targets.targets import Target, load, read
+from borgctl.pull.targets.targets import Target, load, load_defaults, read
 
 
 def rename(folders: Folders, old: TargetName, new: TargetName) -> list[str]:
@@ -22,7 +22,7 @@ def rename(folders: Folders, old: TargetName, new: TargetName) -> list[str]:
     if old == new:
         raise PullError(f"target {str(old)!r} has this name already")
     target = load(folders, old)
-    _require_no_old_path(folders, target, new)
+    _require_same_places(folders, target, new)
     with config_lock.alone(folders), lock(folders, old), lock(folders, new), ExitStack() as undo:
         for path in (folders.target(new), *_keys(folders, new), os.path.dirname(folders.memory(new))):
             if os.path.lexists(path):
@@ -46,13 +46,16 @@ def rename(folders: Folders, old: TargetName, new: TargetName) -> list[str]:
     ]
 
 
-def _require_no_old_path(folders: Folders, target: Target, new: TargetName) -> None:
-    """Refuse a target file that names the key by its old path."""
+def _require_same_places(folders: Folders, target: Target, new: TargetName) -> None:
+    """Refuse a file that names the key by its old path, and a repository that the defaults name by the target."""
     path = folders.target(target.name)
     with open(path, encoding="utf-8") as file:
-        renamed = read(file.read(), new, folders)
+        renamed = read(file.read(), new, folders, load_defaults(folders))
     if renamed.identity == folders.key(target.name):
         raise PullError(f"{path} names the key that goes along", f"take the line 'identity' out of {path}")
+    if renamed.repository != target.repository:
+        text = f"{folders.defaults} names the repository by the target, and it stays at {target.repository}"
+        raise PullError(text, f"write into {path}: repository: {target.repository}")
 
 
 def _copy(folders: Folders, old: TargetName, new: TargetName, undo: ExitStack) -> None:

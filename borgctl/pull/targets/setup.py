@@ -17,27 +17,16 @@ from typing import TypeVar
 
 from borgctl.fs import atomic
 from borgctl.openssh_key import HostKey
-from borgctl.pull.targets import config_lock, targets
+from borgctl.pull.targets import config_lock, paths, repositories, template, transports, values
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
-from borgctl.pull.targets.targets import load, read
+from borgctl.pull.targets.targets import load, load_defaults, read
 from borgctl.strict_yaml import Problems
 from borgctl.values import RepositoryPath, choice
 
 T = TypeVar("T")
 KEYGEN = "/usr/bin/ssh-keygen"
-
-_TEMPLATE = """\
-# A client of borgpull: 'borgpull run {name}' backs it up. 'borgpull targets' checks this file.
-{connection}
-repository: {repository}   # on this server; the client's policy names the same path
-quota: {quota}                        # borg's storage quota: what this client may fill
-#jobs: [default]                    # left out: every job with command create that the client offers
-#jobs: {{prune: {{deletes: 5000, run: no}}}}   # how many objects a prune may delete; 'run: no': with --job prune only
-expect: 26h                         # older than this is overdue, says 'borgpull status'
-#timeout: 12h
-#borg: /usr/bin/borg                # this server's borg
-"""
+QUOTA = "500G"  # of a target that says nothing else
 
 
 def add(
@@ -46,30 +35,39 @@ def add(
     *,
     host: str | None,
     port: int | None,
-    repository: str,
-    quota: str,
-    transport: str,
+    repository: str | None,
+    quota: str | None,
+    transport: str | None,
     policy: str | None,
 ) -> str | None:
-    """Make key, target file and the repository's parent directory; return the public key, None with transport local."""
+    """Make key, target file and the repository's parent directory; return the public key, None with transport local.
+
+    What is None is left to the defaults; what they do not say gets the usual value.
+    """
+    below = load_defaults(folders)
+    defaults = {str(key.value): value.value for key, value in (below.pairs or ())} if below else {}
+    if repository is None and "repository" not in defaults:
+        repository = paths.repository(name, dict(os.environ))
+    quota = QUOTA if quota is None and "quota" not in defaults else quota
     check_words(host, repository, quota, transport, policy)
+    usual = str(defaults.get("transport", "stdio"))
+    words = {"host": host, "port": port, "transport": None if transport == usual else transport, "policy": policy}
+    transport = usual if transport is None else transport
     if transport == "local" and policy is None:
         raise PullError("transport local needs a policy", f"borgpull add {name} --transport local --policy PATH")
     if transport != "local" and host is None:
         raise PullError("no client is named", f"borgpull add {name} root@HOST")
-    lines = {"host": host, "port": port, "transport": None if transport == "stdio" else transport, "policy": policy}
-    written = [f"{key}: {value}" for key, value in lines.items() if value is not None]
-    if transport != "local":
-        written.append(f"#host_key: ssh-ed25519 AAAA…     # written by: borgpull trust {name} 'ssh-ed25519 AAAA…'")
-    text = _TEMPLATE.format(name=name, connection="\n".join(written), repository=repository, quota=quota)
+    words |= {"repository": repository, "quota": quota}
+    text = template.text(name, words, defaults, local=transport == "local")
     try:
-        target = read(text, name, folders)
+        target = read(text, name, folders, below)
     except Problems as problems:
         raise PullError("\n".join(problem.text for problem in problems.all)) from None
     path, key = folders.target(name), folders.key(name)
     for taken in (path, key, f"{key}.pub"):
         if os.path.lexists(taken):
             raise PullError(f"{taken} exists already", "choose another name, or remove that one first")
+    repositories.require_apart(folders, str(target.repository))
     with ExitStack() as undo:
         for made in _attempt(atomic.directories, folders.config):
             undo.callback(_undo, os.rmdir, made)
@@ -83,15 +81,20 @@ def add(
     return public
 
 
-def check_words(host: str | None, repository: str, quota: str, transport: str, policy: str | None) -> None:
+def check_words(
+    host: str | None, repository: str | None, quota: str | None, transport: str | None, policy: str | None
+) -> None:
     """Raise BadValue for a word that must not get into a target file, where YAML could read it as more than a word."""
-    RepositoryPath(repository)
-    targets.quota(quota)
-    choice(transport, targets.TRANSPORTS)
+    if repository is not None:
+        RepositoryPath(repository)
+    if quota is not None:
+        values.quota(quota)
+    if transport is not None:
+        choice(transport, transports.NAMES)
     if host is not None:
-        targets.host(host)
+        values.host(host)
     if policy is not None:
-        targets.plain_path(policy)
+        values.plain_path(policy)
 
 
 def _new_key(path: str, name: TargetName, undo: ExitStack) -> str:
@@ -131,7 +134,7 @@ def _trust(folders: Folders, name: TargetName, key: HostKey, replace: bool) -> b
         mode, text = os.fstat(file.fileno()).st_mode & 0o777, file.read()
     changed = with_host_key(text, key)
     try:
-        good = read(changed, name, folders).host_key == key
+        good = read(changed, name, folders, load_defaults(folders)).host_key == key
     except Problems:
         good = False
     if not good:

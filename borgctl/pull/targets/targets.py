@@ -1,34 +1,36 @@
-"""Targets: what the launcher knows about one client, one YAML file each.
+"""Targets: what the launcher knows about one client, one YAML file each, over the defaults of all.
 
 Reading reports all mistakes of a file at once, as `file:line:column: text`. Nothing here starts a program.
 
     target = load(folders, TargetName("web1"))          target.repository          target.jobs
 """
 
+import functools
 import os
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
 from borgctl import strict_yaml
 from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
 from borgctl.data_class import dataclass
-from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.openssh_key import HostKey
+from borgctl.pull.targets import config_file, defaults, pause, tags, transports
 from borgctl.pull.targets import jobs as targets_jobs
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.jobs import TargetJob
 from borgctl.pull.targets.paths import Folders, TargetName
-from borgctl.strict_yaml import Problem, Problems
+from borgctl.pull.targets.pause import Pause
+from borgctl.pull.targets.tags import TagName
+from borgctl.pull.targets.values import host, plain_path, quota
+from borgctl.strict_yaml import Node, Problems
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
 
 KEYS = (
-    *("host", "port", "identity", "host_key", "repository", "jobs", "expect", "accept_warnings", "quota", "timeout"),
-    *("transport", "socket_directory", "policy", "borg"),
+    *("host", "port", "identity", "host_key", "repository", "jobs", "tags", "paused", "expect", "accept_warnings"),
+    *("quota", "timeout", "transport", "socket_directory", "policy", "borg"),
 )
 ACCEPTABLE = (CHANGED, VANISHED, UNREADABLE)  # a person has to read warnings of an unknown kind
-TRANSPORTS = ("stdio", "socket", "local")
 
 EXPECT = 26 * 3600  # seconds: a day, and two hours of delay
 
@@ -59,6 +61,8 @@ class Target:
     socket_directory: str
     policy: str | None
     borg: str
+    tags: tuple[TagName, ...]
+    pause: Pause | None
 
     @property
     def jobs(self) -> tuple[JobName, ...] | None:
@@ -69,23 +73,40 @@ class Target:
         """Return a job as the file describes it; a job that the file does not name may add to the repository."""
         return next((job for job in self.described if job.name == name), TargetJob(name))
 
+    def expected(self, job: str) -> int | None:
+        """Return how old a job's last good run may be, in seconds, by its own words; None where it has none."""
+        return next((one.expected for one in self.described if str(one.name) == job), None)
+
+    def paused(self, now: float) -> Pause | None:
+        """Return the pause that holds now (seconds since the epoch), or None."""
+        return self.pause if self.pause is not None and now < self.pause.until else None
+
 
 def load(folders: Folders, name: TargetName) -> Target:
-    """Read the file of one target; raise PullError that names every mistake in it."""
-    path = folders.target(name)
+    """Read the file of one target, and the defaults; raise PullError that names every mistake in it."""
+    return _whole(lambda: from_tree(tree(folders, name), name, folders))
+
+
+def tree(folders: Folders, name: TargetName) -> Node:
+    """Return a target's file over the defaults, as nodes with file and line; raise PullError where it is no YAML."""
+    below, path = load_defaults(folders), folders.target(name)
+    text = config_file.read(folders, path)
+    if text is None:
+        raise PullError(f"no target {str(name)!r} ({path})", f"make it with: borgpull add {name} HOST")
+    return _whole(lambda: _merged(text, name, below, path))
+
+
+def load_defaults(folders: Folders) -> Node | None:
+    """Read the defaults, None where there is no such file, or nothing in it; raise PullError with every mistake."""
+    text = config_file.read(folders, folders.defaults)
+    return None if text is None else _whole(lambda: _checked_defaults(text, folders))
+
+
+def _whole(read: Callable[[], T]) -> T:
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read(strict_yaml.LARGEST + 1)
-    except FileNotFoundError:
-        raise PullError(f"no target {str(name)!r} ({path})", f"make it with: borgpull add {name} HOST") from None
-    except OSError as error:
-        raise PullError(f"{path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise PullError(f"{path}:1:1: not UTF-8") from None
-    try:
-        return read(text, name, folders)
+        return read()
     except Problems as problems:
-        raise PullError("\n".join(f"{path}:{problem}" for problem in problems.all)) from None
+        raise PullError("\n".join(map(str, problems.all))) from None
 
 
 def names(folders: Folders) -> tuple[str, ...]:
@@ -99,16 +120,49 @@ def names(folders: Folders) -> tuple[str, ...]:
     )
 
 
-def read(text: str, name: TargetName, folders: Folders) -> Target:
-    """Read a target from its text; raise `Problems` with all of its mistakes."""
-    notes, root = NodeReader(), strict_yaml.parse(text)
-    fields = notes.fields(root, KEYS, required=("repository", "quota"))
+def read(text: str, name: TargetName, folders: Folders, below: Node | None = None) -> Target:
+    """Read a target from its text, over the defaults `below` it; raise `Problems` with all of its mistakes."""
+    return from_tree(_merged(text, name, below, ""), name, folders)
 
+
+def _merged(text: str, name: TargetName, below: Node | None, path: str) -> Node:
+    own = strict_yaml.parse(text, path)
+    return own if below is None else defaults.for_target(below, own, str(name))
+
+
+def from_tree(root: Node, name: TargetName, folders: Folders) -> Target:
+    """Read a target from its whole tree; raise `Problems` with all of its mistakes."""
+    notes = NodeReader()
+    fields = notes.fields(root, KEYS, required=("repository", "quota"))
+    target = _target(notes, fields, name, folders)
+    transports.check(notes, root, fields, target.transport)
+    notes.finish()
+    return target
+
+
+@functools.lru_cache(maxsize=1)  # a run over all targets reads them for each
+def _checked_defaults(text: str, folders: Folders) -> Node | None:
+    """Return the tree of the defaults, None where all lines are comments; raise `Problems` with every mistake."""
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
+        return None
+    notes, root = NodeReader(), strict_yaml.parse(text, folders.defaults)
+    fields = notes.fields(root, defaults.KEYS, elsewhere=_of_one_target)
+    if "repository" in fields:
+        notes.scalar(fields.pop("repository"), defaults.repository, "")
+    _target(notes, fields, TargetName("target"), folders)
+    notes.finish()
+    return root
+
+
+def _of_one_target(word: str) -> str:
+    return ": it is a target's own, and stands in the target's file" if word in KEYS else ""
+
+
+def _target(notes: NodeReader, fields: dict[str, Node], name: TargetName, folders: Folders) -> Target:
     def value(key: str, reader: Callable[[str], T], default: T) -> T:
         return notes.scalar(fields[key], reader, default) if key in fields else default
 
-    transport = value("transport", lambda word: choice(word, TRANSPORTS), "stdio")
-    target = Target(
+    return Target(
         name=name,
         host=value("host", host, None),
         port=value("port", lambda word: integer(word, 1, 65535), None),
@@ -121,71 +175,14 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
         expect=value("expect", duration, EXPECT),
         expect_said="expect" in fields,
         accept_warnings=_kinds(notes, fields["accept_warnings"]) if "accept_warnings" in fields else (),
-        transport=transport,
+        transport=value("transport", lambda word: choice(word, transports.NAMES), "stdio"),
         socket_directory=value("socket_directory", lambda word: SocketPath(word).text, "/run/borgctl"),
         policy=value("policy", plain_path, None),
         borg=value("borg", plain_path, "/usr/bin/borg"),
+        tags=tags.read(notes, fields["tags"]) if "tags" in fields else (),
+        pause=pause.read(notes, fields["paused"]) if "paused" in fields else None,
     )
-    _check_transport(notes, root, fields, transport)
-    notes.finish()
-    return target
 
 
-def _kinds(notes: NodeReader, node: strict_yaml.Node) -> tuple[str, ...]:
+def _kinds(notes: NodeReader, node: Node) -> tuple[str, ...]:
     return notes.items(node, lambda word: choice(word, ACCEPTABLE))
-
-
-def _check_transport(
-    notes: NodeReader, root: strict_yaml.Node, fields: dict[str, strict_yaml.Node], transport: str
-) -> None:
-    """Note each missing key that the transport needs, and each key that means nothing to it."""
-    needed = "policy" if transport == "local" else "host"
-    if needed not in fields and root.pairs is not None:
-        notes.problems.append(Problem(root.line, root.column, f"missing key {needed!r} (transport is {transport!r})"))
-    foreign = {
-        "stdio": ("policy", "socket_directory"),
-        "socket": ("policy",),
-        "local": ("host", "port", "identity", "host_key", "socket_directory"),
-    }
-    for key in foreign[transport]:
-        if key in fields:
-            notes.add(fields[key], f"key {key!r} means nothing with transport {transport!r}")
-
-
-def host(text: str) -> str:
-    """Return `user@host` or `host` (a name, or an address without brackets) that ssh cannot read as anything else."""
-    user, at, place = text.rpartition("@")
-    if at and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", user):
-        raise BadValue(f"bad host {text[:80]!r}: the user before '@' must be letters, digits, '_', '.', '-'")
-    if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", place):
-        return text
-    import ipaddress  # noqa: PLC0415 - seldom needed
-
-    try:
-        ipaddress.IPv6Address(place if "%" not in place else "")
-    except ValueError:
-        raise BadValue(f"bad host {text[:80]!r}: expected user@host or host, the port goes to 'port'") from None
-    return text
-
-
-def quota(text: str) -> str:
-    """Return a quota that `borg serve --storage-quota` takes: a number and K, M, G, T or P, at least 10M."""
-    if not re.fullmatch(r"[0-9]{1,15}(?:\.[0-9]{1,3})?[KMGTP]?", text):
-        raise BadValue(f"bad quota {text[:40]!r}: expected a number and a unit, like 500G or 1.5T")
-    if in_bytes(text) < 10_000_000:
-        raise BadValue(f"bad quota {text!r}: borg wants at least 10M")
-    return text
-
-
-def in_bytes(quota: str) -> float:
-    """Return a good quota as a number of bytes."""
-    scale = 1000 ** (" KMGTP".index(quota[-1])) if quota[-1] in "KMGTP" else 1
-    return float(quota.rstrip("KMGTP")) * scale
-
-
-def plain_path(text: str) -> str:
-    """Return an absolute, normal path without characters that ssh_config(5) would expand."""
-    try:
-        return RepositoryPath(text).text
-    except BadValue as error:
-        raise BadValue(str(error).replace("repository path", "path")) from None

@@ -428,3 +428,72 @@ def test_warnings_that_the_target_accepts_are_told_and_not_judged(world, borgpul
     assert borgpull("status")[0] == status
     _, _, err = borgpull("run", "web1")
     assert "703 vanished, 1 changed" in err
+
+
+def test_each_job_is_judged_by_its_own_rhythm(world, borgpull) -> None:
+    world.local([], jobs="{default: {every: 24h}, prune: {every: 7d, deletes: 5}, check: {kind: read, expect: 30d}}")
+    rows = {"default": (27, "ok", "create"), "prune": (150, "ok", "prune"), "check": (710, "ok", "check")}
+    remembered(world, **rows)
+    status, out, _ = borgpull("status")
+    assert status == 2 and [line.split(",")[0] for line in out.splitlines()] == [
+        "web1 default: overdue",
+        "web1 prune: ok",
+        "web1 check: ok",
+    ]
+    assert "(default)" not in out
+    (one,) = map(json.loads, borgpull("status", "--json")[1].splitlines())
+    assert [(job["expect"], job["expect_said"]) for job in one["jobs"]] == [
+        (93600, True),
+        (7 * 86400 + 7200, True),
+        (30 * 86400, True),
+    ]
+
+
+def test_a_job_that_another_timer_runs_is_judged_by_its_own_rhythm_alone(world, borgpull) -> None:
+    world.local([], jobs="{default: {}, prune: {deletes: 5, run: no, every: 7d}, check: {kind: read, run: no}}")
+    remembered(world, default=(1, "ok", "create"), prune=(200, "ok", "prune"), check=(9000, "ok", "check"))
+    status, out, _ = borgpull("status")
+    assert status == 2 and [line.split(",")[0] for line in out.splitlines()] == [
+        "web1 default: ok",
+        "web1 prune: overdue",
+        "web1 check: ok",
+    ]
+
+
+PAUSE = "{until: 2999-01-01, reason: moves}"
+
+
+def test_a_paused_target_is_shown_and_not_judged(world, borgpull) -> None:
+    world.local([], jobs="[default, etc]", paused=PAUSE, expect="26h")
+    remembered(world, default=(900, "ok", "create"), etc=(None, "failed", "create"))
+    status, out, _ = borgpull("status")
+    assert status == 0 and out.splitlines()[0] == "web1: paused, until 2999-01-01 00:00: moves"
+    assert [line.split(",")[0] for line in out.splitlines()[1:]] == ["web1 default: seen", "web1 etc: seen"]
+    assert borgpull("status", "--nagios")[1].startswith("BORGPULL OK - 1 target, 1 paused |")
+    world.local([], jobs="[default, etc]", paused="{until: 2026-01-01, reason: moved}", expect="26h")
+    status, out, _ = borgpull("status")
+    assert status == 2 and "web1 default: overdue" in out and "paused" not in out
+
+
+def test_a_pause_hides_no_alert_and_no_attack(world, borgpull) -> None:
+    world.local([], paused=PAUSE)
+    remembered(world, default=(900, "ok", "create"))
+    state = state_file.load(world.folders, NAME)
+    state.alert("audit-broken", "x", 1.0)
+    state_file.save(world.folders, NAME, state)
+    assert borgpull("status")[0] == 2
+    bad = Past(time.time(), "failed", "rpc-refused")
+    state_file.save(world.folders, NAME, State(last=bad, jobs={"default": JobRecord(bad, None, "create")}))
+    status, out, _ = borgpull("status")
+    assert status == 2 and "POSSIBLE ATTACK" in out
+
+
+def test_broken_defaults_are_told_once_and_to_monitoring_on_stdout(world, borgpull) -> None:
+    for name in ("web1", "web2"):
+        world.local([], name=name)
+    Path(world.folders.defaults).write_text("quota: 1T\nhost: web1\n")
+    place = f"{world.folders.defaults}:2:1: unknown key 'host'"
+    status, out, err = borgpull("status")
+    assert (status, out) == (2, "") and err.count(place) == 1
+    status, out, err = borgpull("status", "--nagios")
+    assert (status, err) == (2, "") and out.startswith(f"BORGPULL CRITICAL - {place}") and out.count("\n") == 1

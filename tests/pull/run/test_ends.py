@@ -28,6 +28,7 @@ from borgctl.pull.state import state_file
 from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.targets.selection import Selection
 
 # With a serve that does not end at its end of file
 IMPATIENT = Timeouts(end_of_file=0.5, terminated=0.5, last_word=0.5, orphaned=0.5, drain=0.5, guard=0.5)
@@ -394,7 +395,13 @@ def test_a_full_disk_under_the_state_is_told_and_the_next_run_succeeds(world) ->
 
         def again() -> list:
             with Stop() as stop:
-                return list(run_all(Launcher(world.folders, Plain(world.screen), stop, Timeouts()), ["web1"], ()))
+                return list(
+                    run_all(
+                        Launcher(world.folders, Plain(world.screen), stop, Timeouts()),
+                        Selection(("web1",), frozenset()),
+                        (),
+                    )
+                )
 
         (report,) = again()
         assert verdict(report)[3] == "not-started"

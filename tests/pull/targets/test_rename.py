@@ -108,3 +108,16 @@ def test_names_that_are_none_are_refused(world, borgpull, target, words) -> None
     before = everything(world)
     assert borgpull("rename", *words)[0] == 2
     assert everything(world) == before
+
+
+def test_a_repository_that_the_defaults_name_by_the_target_is_written_down_first(world, borgpull, target) -> None:
+    path = Path(world.folders.target(OLD))
+    own = "".join(line for line in path.read_text().splitlines(True) if not line.startswith("repository:"))
+    path.write_text(own)
+    Path(world.folders.defaults).write_text(f"repository: {world.root}/srv/{{target}}\n")
+    before = everything(world)
+    status, _, err = borgpull("rename", "web1", "www")
+    assert status == 2 and "defaults.yaml names the repository by the target" in err
+    assert f"write into {path}: repository: {world.root}/srv/web1" in err and everything(world) == before
+    path.write_text(f"{own}repository: {world.root}/srv/web1\n")
+    assert borgpull("rename", "web1", "www")[0] == 0

@@ -77,6 +77,29 @@ def test_the_line_for_an_ordinary_user_names_a_policy_of_their_own(world, borgpu
     assert line.split()[-1] == ("~/.config" if host.startswith("me@") else "/etc") + "/borgctl/web1.yaml"
 
 
+def test_add_leaves_out_what_the_defaults_say(world, borgpull) -> None:
+    os.makedirs(world.folders.config)
+    below = f"repository: {world.root}/r/{{target}}\nquota: 2T\nexpect: 3d\ntransport: socket\n"
+    Path(world.folders.defaults).write_text(below)
+    _, out, err = borgpull("add", "web1", "h")
+    assert err == "" and "--transport socket" in out
+    target = load(world.folders, NAME)
+    assert (str(target.repository), target.quota) == (f"{world.root}/r/web1", "2T")
+    assert (target.expect, target.transport) == (3 * 86400, "socket") and (world.root / "r").is_dir()
+    words = ("--quota", "1T", "--transport", "stdio", "--repository", f"{world.root}/q/web2")
+    assert borgpull("add", "web2", "h", *words)[0] == 0
+    other = load(world.folders, TargetName("web2"))
+    assert (str(other.repository), other.quota, other.transport) == (f"{world.root}/q/web2", "1T", "stdio")
+
+
+def test_trust_takes_a_file_that_is_whole_only_with_the_defaults(world, borgpull) -> None:
+    os.makedirs(world.folders.config)
+    Path(world.folders.defaults).write_text(f"repository: {world.root}/r/{{target}}\nquota: 2T\n")
+    assert borgpull("add", "web1", "h")[0] == 0
+    assert borgpull("trust", "web1", KEY)[0] == 0
+    assert load(world.folders, NAME).host_key == HostKey(KEY)
+
+
 def test_add_never_overwrites(world, borgpull) -> None:
     assert borgpull("add", "web1", "h", "--repository", f"{world.root}/r/web1")[0] == 0
     before = {path: path.read_bytes() for path in world.root.rglob("*") if path.is_file()}

@@ -3,6 +3,7 @@
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from stage import CORPORA
 from borgctl.errors import BadValue
 from borgctl.openssh_key import HostKey
 from borgctl.pull.targets import jobs as targets_jobs
-from borgctl.pull.targets import targets
+from borgctl.pull.targets import targets, values
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.jobs import TargetJob
 from borgctl.pull.targets.paths import Folders, TargetName, choose, host_id
@@ -63,13 +64,46 @@ def test_where_no_described_job_runs_the_client_is_asked_what_it_offers() -> Non
     assert targets.read(f"{text}jobs: {{prune: {{deletes: 5, run: no}}}}\n", TargetName("web1"), FOLDERS).jobs is None
 
 
-@given(st.lists(st.builds(TargetJob, st.sampled_from([JobName(c) for c in "abcd"])), unique_by=lambda job: job.name))
+RHYTHMS = st.none() | st.integers(1, 366 * 86400)
+
+
+@given(
+    st.lists(
+        st.builds(TargetJob, st.sampled_from([JobName(c) for c in "abcd"]), every=RHYTHMS).flatmap(
+            lambda job: RHYTHMS.map(lambda more: replace(job, expect=more and max(more, job.every or 0)))
+        ),
+        unique_by=lambda job: job.name,
+    )
+)
 def test_the_line_that_is_advised_can_be_pasted(jobs: list[TargetJob]) -> None:
     text = (HERE / "valid/least.yaml").read_text()
     more = TargetJob(JobName("prune"), "prune", 5000, run=False)
     line = targets_jobs.line((*jobs, TargetJob(JobName("check"), "read", run=False)), more)
     described = targets.read(f"{text}{line}\n", TargetName("web1"), FOLDERS).described
     assert described == (*jobs, TargetJob(JobName("check"), "read", run=False), more)
+
+
+def test_the_line_that_is_advised_has_rhythms_as_a_person_writes_them() -> None:
+    job = TargetJob(JobName("a"), every=7 * 86400, expect=26 * 3600 * 10)
+    assert targets_jobs.line((job,), TargetJob(JobName("b"), every=86400)).endswith(
+        "a: {every: 7d, expect: 260h}, b: {every: 24h}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("expect: 3d", None),
+        ("jobs: {default: {every: 7d}}", 7 * 86400 + 7200),
+        ("expect: 3d\njobs: {default: {every: 7d}}", 7 * 86400 + 7200),
+        ("jobs: {default: {every: 7d, expect: 9d}}", 9 * 86400),
+        ("jobs: {default: {expect: 9d}}", 9 * 86400),
+        ("jobs: {other: {every: 7d}}", None),
+    ],
+)
+def test_what_is_expected_of_a_job_is_its_own_word_or_what_its_rhythm_gives(words, expected) -> None:
+    target = targets.read((HERE / "valid/least.yaml").read_text() + words, TargetName("web1"), FOLDERS)
+    assert target.expected("default") == expected
 
 
 def test_a_host_key_loses_its_comment() -> None:
@@ -98,7 +132,7 @@ def test_what_is_no_host_key_is_refused(text: str) -> None:
 @given(st.text())
 def test_reading_a_host_is_total_and_no_host_is_an_option(text: str) -> None:
     try:
-        host = targets.host(text)
+        host = values.host(text)
     except BadValue:
         return
     assert not host.startswith("-")
@@ -110,7 +144,7 @@ def test_reading_a_host_is_total_and_no_host_is_an_option(text: str) -> None:
 )
 def test_hosts_that_ssh_could_take_for_something_else_are_refused(text: str) -> None:
     with pytest.raises(BadValue):
-        targets.host(text)
+        values.host(text)
 
 
 @given(st.text(max_size=200))

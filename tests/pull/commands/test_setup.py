@@ -1,0 +1,55 @@
+"""targets: what holds for each, what is wrong, what they share."""
+
+import json
+import os
+from pathlib import Path
+
+from borgctl.pull.targets.paths import TargetName
+
+
+def write(world, name: str, text: str) -> None:
+    os.makedirs(world.folders.targets, exist_ok=True)
+    Path(world.folders.targets, f"{name}.yaml").write_text(text)
+
+
+def test_one_target_is_shown_as_it_is_in_all(world, borgpull) -> None:
+    write(world, "web1", "host: web1\ntags: [web]\n")
+    Path(world.folders.defaults).write_text("repository: /srv/borg/{target}\nquota: 1T\n")
+    status, out, err = borgpull("targets", "--show", "web1")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert (status, err, lines[0]) == (0, "", "# web1")
+    assert f"repository: /srv/borg/web1 # {world.folders.defaults}:1" in lines
+    assert f"tags: [web] # {world.folders.target(TargetName('web1'))}:2" in lines
+    (one,) = map(json.loads, borgpull("targets", "--show", "--json", "@web")[1].splitlines())
+    quota = {"key": ["quota"], "value": "1T", "file": world.folders.defaults, "line": 2}
+    assert one["target"] == "web1" and quota in one["values"]
+
+
+def test_a_target_with_a_mistake_is_told_and_the_others_are_shown(world, borgpull) -> None:
+    write(world, "web1", "host: web1\nrepository: /srv/x\nquota: 1T\n")
+    write(world, "-a", "host: web1\n")
+    write(world, "web2", "host: -oProxyCommand=x\n")
+    status, out, err = borgpull("targets", "--show")
+    assert status == 2 and "# web1" in out and "web2.yaml:1:7: bad host" in err
+    assert "error: bad target name '-a': expected up to 64 of letters" in err and "Traceback" not in err
+
+
+def test_targets_with_one_repository_and_one_inside_another_are_warnings(world, borgpull) -> None:
+    for name, place in (("a", "/srv/x"), ("b", "/srv/x"), ("c", "/srv/x/c"), ("d", "/srv/xd")):
+        write(world, name, f"host: {name}\nrepository: {place}\nquota: 1T\n")
+    status, out, _ = borgpull("targets")
+    assert status == 1
+    assert "a: warning: its repository is also that of 'b': only one of them can use it at a time" in out
+    assert "c: warning: its repository is inside that of 'a', 'b', /srv/x" in out and "d: warning" not in out
+    assert borgpull("targets", "d")[0] == 0 and borgpull("targets", "c")[0] == 1
+    told = {one["target"]: one["warnings"] for one in map(json.loads, borgpull("targets", "--json")[1].splitlines())}
+    assert [len(told[name]) for name in "abcd"] == [1, 1, 1, 0]
+
+
+def test_tags_and_a_pause_are_listed(world, borgpull) -> None:
+    pause = "{until: 2999-01-01, reason: moves}"
+    write(world, "a", f"host: a\nrepository: /srv/x\nquota: 1T\ntags: [web, db]\npaused: {pause}\n")
+    _, out, _ = borgpull("targets")
+    assert ", tags: web, db\n" in out and "\na: paused until 2999-01-01 00:00: moves\n" in out
+    (one,) = map(json.loads, borgpull("targets", "--json")[1].splitlines())
+    assert one["tags"] == ["web", "db"] and one["paused"]["reason"] == "moves"
