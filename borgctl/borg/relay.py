@@ -21,6 +21,7 @@ this directory nor site-packages, so only the standard library is there. It star
 let it read this one file.
 """
 
+import _socket  # socket itself would be a third of all that is imported here
 import _thread
 import array
 import fcntl
@@ -28,7 +29,6 @@ import os
 import re
 import select
 import signal
-import socket
 import struct
 import sys
 from collections import deque
@@ -251,7 +251,7 @@ class Direction:
 class Gate:
     """The gate, which both directions ask."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: _socket.socket) -> None:
         self.connection, self.lock = connection, _thread.allocate_lock()
 
     def show(self, kind: bytes, text: bytes) -> None:
@@ -423,12 +423,12 @@ def reports(message: bytes, number: bytes) -> bool:
     return True
 
 
-def receive(connection: socket.socket) -> tuple[int, int]:
+def receive(connection: _socket.socket) -> tuple[int, int]:
     """Return the two descriptors that the gate sends: from the server, to the server."""
     descriptors = array.array("i")
-    _, ancillary, _, _ = connection.recvmsg(1, socket.CMSG_SPACE(2 * descriptors.itemsize))
+    _, ancillary, _, _ = connection.recvmsg(1, _socket.CMSG_SPACE(2 * descriptors.itemsize))
     for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+        if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
             descriptors.frombytes(data)
     if len(descriptors) != 2:
         raise OSError("the gate sent no connection")
@@ -448,7 +448,7 @@ def main(directory: str) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.chdir(directory)
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     connection.connect(SOCKET)
     source, sink = receive(connection)
     counts, once = [0, 0], _thread.allocate_lock()
