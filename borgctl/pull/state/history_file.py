@@ -57,7 +57,7 @@ def write(folders: Folders, act: Act[T], *, create: bool = True) -> tuple[T | No
     Without `create`, where there is no file the result is None. Raise HistoryUnusable.
     """
     aside = None
-    for again in (False, True):
+    for left in (2, 1, 0):  # attempts after this one: another launcher may replace the file just now
         seen = identity(folders)
         if seen is None and not create:
             break
@@ -71,8 +71,11 @@ def write(folders: Folders, act: Act[T], *, create: bool = True) -> tuple[T | No
                     result = act(connection)
                     connection.execute("COMMIT")
                     return result, aside
+        except HistoryUnusable:
+            if not left or identity(folders) == seen:
+                raise
         except _Broken as error:
-            if again:
+            if not left:
                 raise HistoryUnusable(f"{folders.history}: {error}") from None
             with _faults(folders):
                 name = replace(folders, seen, _empty)

@@ -426,6 +426,21 @@ def test_launchers_that_write_at_once_lose_no_row_and_replace_a_broken_file_once
     assert len([line for line in told if line != "None"]) == len(aside(path)) == (0 if content is None else 1)
 
 
+def test_a_file_that_another_launcher_puts_aside_just_now_is_no_fault(folders, path, monkeypatch) -> None:
+    add(folders, backup(1))
+    look = history_file.identity
+
+    def look_before_it_goes(folders: Folders) -> object:
+        seen = look(folders)
+        monkeypatch.setattr(history_file, "identity", look)
+        path.rename(f"{path}.broken-20261130T023000")
+        return seen
+
+    monkeypatch.setattr(history_file, "identity", look_before_it_goes)
+    assert add(folders, backup(2)) is None
+    assert sizes(folders) == [2]
+
+
 def test_who_holds_the_file_for_long_is_told_and_not_waited_for(folders, path, monkeypatch) -> None:
     monkeypatch.setattr(history_file, "PATIENCE", 0.1)
     add(folders, backup(1))
