@@ -8,12 +8,15 @@
 #   make format  puts the code into the form that 'make check' asks for
 #   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour;
 #                and 'make prove-guards': each guard of SECURITY.md taken out, in a copy, and its test seen to fail
+#   make bench   backups side by side: borg alone, push, the published ways to pull, ours; half an hour, 5 GB. Other
+#                trees, contenders and rounds: BENCH="--data usr --only scripts,stdio"; see bench/compare.py
+#   make bench-smoke   the same with a small tree, once, to see that it runs: a minute
 #   make test-on SUITE=trixie   'make demo' and 'make test' in a fresh tree of another Debian release, as root
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
 #   make setup   only what 'make test' sets up          make lint, make documents, make lock, make clean
 #   make man     the manual pages, in dist/man (an installed package has them: man borgctl)
 
-.PHONY: help check lint format test test-on prove prove-guards demo setup documents lock man clean
+.PHONY: help check lint format test test-on prove prove-guards bench bench-smoke demo setup documents lock man clean
 .NOTPARALLEL:
 
 # where .venv leads to (tests/setup/venv.sh), asked when it's there
@@ -59,6 +62,17 @@ prove: setup
 # one or a few of them: make prove-guards G="judge-path window-uid"
 prove-guards: setup
 	$(BORGS) $(BIN)/python tests/proofs/prove_guards.py $(G)
+
+# its options: BENCH="--data tiny --rounds 3"
+BENCH =
+bench: setup
+	@sh tests/setup/peers.sh
+	@mkdir -p dist
+	$(BIN)/python bench/compare.py --json dist/performance.json --svg dist/performance.svg $(BENCH)
+
+bench-smoke: setup
+	@sh tests/setup/peers.sh
+	$(BIN)/python bench/compare.py --data small --rounds 0
 
 documents:
 	@sh tests/setup/venv.sh dev

@@ -15,7 +15,6 @@ import argparse
 import glob
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -25,6 +24,7 @@ import time
 import venv
 from typing import NamedTuple
 
+import machine
 import yaml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -87,22 +87,6 @@ def refuse(python: str, policy: str) -> Cost:
     return cost
 
 
-def machine(borg: str) -> str:
-    """Return one line about what all this ran on."""
-    with open("/proc/cpuinfo") as file:
-        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "a processor")
-    version = subprocess.run([borg, "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    load = os.getloadavg()[0]
-    system = f"{len(os.sched_getaffinity(0))} cores, Linux {platform.release()}, Python {platform.python_version()}"
-    return f"{model}, {system}, {version}, load {load:.2f}"
-
-
-def newest() -> str:
-    """Return the newest borg that `make setup` has made, else the distribution's."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return max(glob.glob(f"{glob.escape(cache)}/borgctl/borg-1.4*/bin/borg"), default="/usr/bin/borg")
-
-
 def summary(name: str, gate: list[float], borg: list[float]) -> str:
     """Return the median of the pairs' ratios, and both sides' medians and minima in milliseconds."""
     ratio = statistics.median(one / other for one, other in zip(gate, borg, strict=True))
@@ -115,9 +99,9 @@ def main() -> None:
     """Run the pairs and print each of them, and the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=9)
-    parser.add_argument("--borg", default=newest())
+    parser.add_argument("--borg", default=machine.newest_borg())
     asked = parser.parse_args()
-    print(machine(asked.borg), flush=True)
+    print(machine.describe(asked.borg), flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         python, policy = install(f"{directory}/venv"), write_policy(directory)
         for _ in range(2):  # before it counts: all is in memory then

@@ -14,10 +14,8 @@ may run on the machine: the load before the first pair is printed.
 
 import argparse
 import fcntl
-import glob
 import json
 import os
-import platform
 import random
 import socket
 import statistics
@@ -26,6 +24,8 @@ import sys
 import tempfile
 import time
 from typing import Any, NamedTuple
+
+import machine
 
 RSH = "this-benchmark"  # BORG_RSH: what borg would start instead of ssh, and `Popen` below takes for our server
 BIG = {"small": (4, 8 << 20), "full": (16, 64 << 20)}  # files, bytes of each
@@ -129,31 +129,15 @@ def grow(tree: str, size: str) -> None:
             file.write(draw.randbytes(length))
 
 
-def machine(borg: str) -> str:
-    """Return one line about what all this ran on."""
-    with open("/proc/cpuinfo") as file:
-        model = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "a processor")
-    said = subprocess.run([borg, "--version"], check=True, capture_output=True, text=True).stdout.strip()
-    load = os.getloadavg()[0]
-    system = f"{len(os.sched_getaffinity(0))} cores, Linux {platform.release()}, Python {platform.python_version()}"
-    return f"{model}, {system}, {said}, load {load:.2f}"
-
-
-def newest() -> str:
-    """Return the newest borg that `make setup` has made, else the distribution's."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return max(glob.glob(f"{glob.escape(cache)}/borgctl/borg-1.4*/bin/borg"), default="/usr/bin/borg")
-
-
 def main() -> None:
     """Run the pairs and print each of them, and the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", choices=BIG, default="small")
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--borg", default=newest())
+    parser.add_argument("--borg", default=machine.newest_borg())
     parser.add_argument("--directory", default=None, help="where data and repositories are made (default: TMPDIR)")
     asked = parser.parse_args()
-    print(machine(asked.borg), flush=True)
+    print(machine.describe(asked.borg), flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=asked.directory) as directory:
         tree = f"{directory}/tree"
         grow(tree, asked.size)

@@ -10,8 +10,8 @@ HostKey.read("ssh-ed25519 AAAA… root@web1").text      # the comment is left ou
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
 # How many fields a key of each kind has (sshkey.c; RFC 4253, 6.6; RFC 5656, 3.1; PROTOCOL.u2f)

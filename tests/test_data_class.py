@@ -131,6 +131,21 @@ def test_the_librarys_functions_take_an_instance_as_one_of_theirs():
     }
 
 
+@pytest.mark.parametrize(
+    "names",
+    [{}, {"a": 1}, {"a": Name("b")}, {"a": [Name("b"), (Name("c"), "d")]}, {Name("a"): None}, {"a": {"b": Name("c")}}],
+    ids=repr,
+)
+def test_a_dict_of_the_fields_is_what_the_library_makes(names):
+    ours, library = (made(module)(1, 2, names) for module in (data_class, dataclasses))
+    outcomes = [
+        outcome(lambda one=one, of=of: of(one))
+        for one in (ours, library)
+        for of in (data_class.asdict, dataclasses.asdict)
+    ]
+    assert len(set(map(str, outcomes))) == 1
+
+
 def test_an_own_method_is_kept():
     @data_class.dataclass(frozen=True, slots=True)
     class Told:

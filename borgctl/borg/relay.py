@@ -13,8 +13,8 @@ passes only if it answers the oldest open request, in the form that `borg serve`
 with another number, and none piles up in borg's memory. What borg's security rests on goes to the gate first, and
 passes only when the gate agrees: the repository's id, its key, and the nonce from which borg continues. borg keeps its
 own checks by an id that the server may invent, and takes the key from the server. With another id or key it would start
-anew, and encrypt two texts with one key stream. Of all other messages the relay reads the head, and the kernel moves
-the body (splice).
+anew, and encrypt two texts with one key stream. Of all other messages the relay looks at the head alone, and the
+kernel moves what is long (splice).
 
 This is one file of more than 200 lines on purpose. With `-I` and `-S` Python finds neither
 this directory nor site-packages, so only the standard library is there. It starts in 15 ms, and the sandbox need only
@@ -23,6 +23,7 @@ let it read this one file.
 
 import _thread
 import array
+import fcntl
 import os
 import re
 import select
@@ -33,6 +34,7 @@ import sys
 from collections import deque
 
 CHUNK = 1 << 20
+PIPE = 1 << 20  # bytes; borg's pipes to us have 64 KiB of their own, and most of its messages are larger
 SOCKET = "socket"  # its name in DIRECTORY
 COUNTS = struct.Struct("<QQ")  # bytes to the server, bytes from the server
 STRANGE = 1 << 63  # flag in the first count: the server spoke out of turn or not as borg does
@@ -43,7 +45,7 @@ REPOSITORY, KEY, SAVED_KEY, NONCE, RESERVED, WRITES = b"r", b"k", b"s", b"n", b"
 LONGEST_ANSWER = 32 << 20  # bytes of one answer: an object has 20 MiB at most, a list 100000 ids
 SHORT = 64 << 10  # bytes of a request or answer that is read whole
 LONGEST_REPORT = 1 << 20  # bytes of an error report: it contains a traceback
-HEAD = 256  # bytes to read where a long body is likely to follow
+PIECE = 64 << 10  # bytes to read at once: many short messages, and little of a long one, whose rest is spliced
 
 NUMBER = rb"[\x00-\x7f]|\xcc.|\xcd..|\xce.{4}"
 FIRST = re.compile(rb"\x94\x01(?P<number>\x01)\xa9(?P<name>negotiate)\x91\x81")
@@ -164,7 +166,7 @@ class Direction:
 
     def __init__(self, source: int, sink: int, counts: list[int], index: int) -> None:
         self.source, self.sink, self.counts, self.index = source, sink, counts, index
-        self.data, self.ready, self.most = b"", 0, HEAD
+        self.data, self.ready = b"", 0
         self.move = splice if hasattr(os, "splice") else copy
 
     def send(self) -> None:
@@ -179,14 +181,13 @@ class Direction:
         self.send()
         while True:
             try:
-                read = os.read(self.source, self.most)
+                read = os.read(self.source, PIECE)
                 break
             except BlockingIOError:
                 wait(self.source, select.POLLIN)
         if not read:
             raise EOFError
         self.data += read
-        self.most = min(2 * self.most, SHORT)
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` bytes that are not yet ready to pass."""
@@ -245,7 +246,6 @@ class Direction:
                 raise EOFError
             self.counts[self.index] += moved
             rest -= moved
-        self.most = HEAD
 
 
 class Gate:
@@ -427,6 +427,14 @@ def receive(connection: socket.socket) -> tuple[int, int]:
     return descriptors[0], descriptors[1]
 
 
+def widen(fd: int) -> None:
+    """Let a pipe hold as much as one of borg's messages; a small one, or what is no pipe, is only slower."""
+    try:  # noqa: SIM105 - contextlib would be one more import of each start
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE)
+    except OSError:  # EPERM: over the account's limit (pipe(7)); EBADF: a socket; EBUSY: it holds more already
+        pass
+
+
 def main(directory: str) -> None:
     """Connect, move bytes, report their number, end."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -438,6 +446,8 @@ def main(directory: str) -> None:
     counts, once = [0, 0], _thread.allocate_lock()
     for fd in (0, 1, source, sink):
         os.set_blocking(fd, False)
+    for fd in (0, 1):
+        widen(fd)
     gate = Gate(connection)
     requests = Requests(Direction(0, sink, counts, 0), gate)
     answers = Answers(Direction(source, 1, counts, 1), gate, requests.open)

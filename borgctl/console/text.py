@@ -8,9 +8,7 @@ It knows neither program's messages.
     ['  - one', '    two']
 """
 
-import shutil
 import sys
-import textwrap
 from datetime import datetime
 
 _NARROWEST = 60
@@ -38,13 +36,24 @@ def local(moment: float, now: float) -> str:
     return then.strftime("%H:%M:%S" if then.date() == datetime.fromtimestamp(now).date() else "%Y-%m-%d %H:%M:%S")
 
 
+def terminal_columns() -> int | None:
+    """Return the columns of the terminal on stdout, None where that is no terminal."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil  # noqa: PLC0415 - 5 ms, for terminals only
+
+    return shutil.get_terminal_size().columns
+
+
 def width() -> int:
     """Return the width of lines on stdout: the terminal's; without a terminal lines are not folded."""
-    return max(_NARROWEST, shutil.get_terminal_size().columns) if sys.stdout.isatty() else _UNFOLDED
+    return _UNFOLDED if (terminal := terminal_columns()) is None else max(_NARROWEST, terminal)
 
 
 def wrapped(head: str, text: str, columns: int) -> list[str]:
     """Return text behind a head, further lines indented below its start; cut no word."""
     indent = " " * (len(head) if head else 4)
+    import textwrap  # noqa: PLC0415 - a run needs none
+
     folded = textwrap.wrap(text, columns - len(indent), break_long_words=False, break_on_hyphens=False) or [""]
     return [f"{head}{folded[0]}", *(f"{indent}{line}" for line in folded[1:])]

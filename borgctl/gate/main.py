@@ -35,6 +35,7 @@ from borgctl.wire import gate_argv
 def main() -> NoReturn:
     """Tell one story and exit with its status; only a stated success is one."""
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))  # until Watch.start
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where our starter ignored it, nobody learns how a child ended
     protocol_fds = stdio.take()
     environment = dict(os.environb)
     for name in list(environment):

@@ -162,6 +162,9 @@ class Signals:
     ignored (nohup). The kernel may deliver a signal to another thread, which interrupts no wait of ours: so the
     descriptor wakes the loop (signal.set_wakeup_fd). Enter it in the main thread.
 
+    A signal may come after the last look at `fd`. So whoever goes on after the block looks at `received` there: it is
+    complete then, and what comes later acts as before the block.
+
         with Signals(SIGTERM, SIGHUP) as signals: loop.watch(signals.fd, lambda: note(signals.take()))
     """
 
@@ -179,12 +182,14 @@ class Signals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        # one that comes while its handler is replaced would be lost: Python calls no handler for SIG_DFL
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._handlers)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         signal.set_wakeup_fd(self._wakeup)
         os.close(self.fd)
         os.close(self._writer)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
 
     def take(self) -> list[int]:
         """Return the signals since the last call; `received` holds all of them."""

@@ -1,59 +1,17 @@
-"""borgpull: the command line. It has the list of commands, the options of all, and the place where errors become text.
+"""borgpull: from a command line to an exit status. It has the place where errors become text.
 
-Each command is a function in `commands`: a new one goes there, and into COMMANDS. What it does is in `run`,
-`repository`, `report` and `targets`, which know no command line.
+A line of a common form (`common_line`) is done at once. For all others typer is imported (`command_line`), which takes
+longer than the rest of a start.
 
     borgpull --config-dir /etc/borgpull run web1 --job default
 """
 
 import os
 import sys
-import traceback
-from collections.abc import Callable
-from typing import Annotated
-
-import typer
 
 from borgctl import __version__
-from borgctl.console import completion
-from borgctl.console.completion import Shell
-from borgctl.errors import BadValue
-from borgctl.pull.commands import repository, run, setup, status
-from borgctl.pull.commands.output import complain, failure
-from borgctl.pull.report import progress
-from borgctl.pull.targets import owner, paths
-from borgctl.pull.targets.errors import PullError
-
-_HELP = {"--help", "-h"}
-_READING = ("status", "targets")  # these commands write no file
-COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order of --help, and its line there
-    ("add", setup.add, "Make a target; print the line for the client."),
-    ("trust", setup.trust, "Write the client's host key into the target file."),
-    ("run", run.run, "Back up: run the jobs of targets."),
-    ("borg", run.borg, "Ask for a borg subcommand, spelled out."),
-    ("test", run.check, "Check whether a pull would work."),
-    ("compact", repository.compact, "Free the space that pruning has marked."),
-    ("status", status.status, "Show each job's last good run, and what is alarming."),
-    ("accept", status.accept, "Clear a target's alerts, once you have looked."),
-    ("forget", status.forget, "Forget jobs, or which repository a target has."),
-    ("copies", repository.copies, "List copies of a repository's config and nonce."),
-    ("unlock", repository.unlock, "Show who holds the repository's lock; remove it."),
-    ("window", run.window, "Open a restore window for the client's own admin."),
-    ("remove", setup.remove, "Remove a target: its key, file and state."),
-    ("rename", setup.rename, "Give a target another name."),
-    ("targets", setup.targets, "List the targets, and what is wrong in their files."),
-)
-app = typer.Typer(
-    name="borgpull",
-    help="Back up clients, from the server. Exit status: 0 success, 1 warnings, 2 everything else.",
-    no_args_is_help=True,
-    add_completion=False,  # typer's own asks what shell it runs in, and writes into its files
-    context_settings={"help_option_names": sorted(_HELP)},
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-for _name, _function, _summary in COMMANDS:
-    app.command(_name, short_help=_summary)(_function)
+from borgctl.pull import common_line
+from borgctl.pull.common_line import Run, Status, Version
 
 
 def main() -> None:
@@ -65,20 +23,53 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    line = common_line.read(sys.argv[1:], os.environ)
+    if isinstance(line, Version):
+        print(f"borgpull {__version__}")
+        sys.exit(0)
+    import signal  # noqa: PLC0415 - from here on what a version does not need
+
+    from borgctl.errors import BadValue  # noqa: PLC0415
+    from borgctl.pull.commands.output import complain, failure  # noqa: PLC0415
+    from borgctl.pull.report.progress import silence  # noqa: PLC0415
+    from borgctl.pull.targets.errors import PullError  # noqa: PLC0415
+
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where our starter ignored it, each end of a child's looks good
     try:
-        app()
+        sys.exit(_status(line))
     except (PullError, BadValue) as error:
         complain(error)
-        sys.exit(2)
     except BrokenPipeError:
-        progress.silence(sys.stdout)
-        sys.exit(2)
+        silence(sys.stdout)
     except OSError as error:
         complain(failure(error))
-        sys.exit(2)
+    except KeyboardInterrupt:
+        complain(PullError("interrupted"))
     except Exception:
+        import traceback  # noqa: PLC0415 - 10 ms
+
         complain(PullError(traceback.format_exc().rstrip()))
-        sys.exit(2)
+    sys.exit(2)
+
+
+def _status(line: Run | Status | None) -> int:
+    """Do what the line says, and return the exit status."""
+    if line is None:
+        from borgctl.pull import command_line  # noqa: PLC0415 - typer's lines alone
+
+        command_line.app()
+        return 0
+    from borgctl.pull.targets import owner  # noqa: PLC0415
+
+    reads, environment = isinstance(line, Status), dict(os.environ)
+    folders = owner.enter(line.config_dir, line.state_dir, environment, sys.argv[1:], reads=reads)
+    if isinstance(line, Status):
+        from borgctl.pull.commands.show_status import show_status  # noqa: PLC0415
+
+        return show_status(folders, line.targets, line.all, line.as_json, line.as_nagios)
+    from borgctl.pull.commands.run_jobs import run_jobs  # noqa: PLC0415
+
+    return run_jobs(folders, line.targets, line.all, line.jobs, line.as_json)
 
 
 def _fill_descriptors() -> None:
@@ -86,38 +77,3 @@ def _fill_descriptors() -> None:
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"borgpull {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _globals(
-    context: typer.Context,
-    config_dir: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="The folder of targets and keys.",
-            show_default="/etc/borgpull or ~/.config/borgpull",
-        ),
-    ] = None,
-    state_dir: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="The folder of locks, caches and state.",
-            show_default="/var/lib/borgpull or ~/.local/state/borgpull",
-        ),
-    ] = None,
-    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
-    __: Annotated[
-        Shell | None, completion.option("borgpull", "Print the completion script for bash, zsh or fish.")
-    ] = None,
-) -> None:
-    context.obj = paths.choose(config_dir, state_dir, dict(os.environ))
-    if context.invoked_subcommand not in _READING and not _HELP & set(sys.argv):
-        owner.require(context.obj, sys.argv[1:])

@@ -57,13 +57,12 @@ DOWN = answer(3, text(DATA[::-1]))
 class Gate:
     """The gate's side of a relay, and both ends of its bytes: `near` is borg, `far` is the server."""
 
-    def __init__(self, room, kind, *, splice=True):
+    def __init__(self, room, kind, *, program=(relay.__file__,), become=(), stdin=subprocess.PIPE):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(str(room / relay.SOCKET))
         listener.listen(1)
-        program = [relay.__file__] if splice else ["-c", NO_SPLICE, relay.__file__]
-        argv = [sys.executable, "-I", "-S", *program, str(room), "borgctl", "borg", "serve"]
-        self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        argv = [*become, sys.executable, "-I", "-S", *program, str(room), "borgctl", "borg", "serve"]
+        self.process = subprocess.Popen(argv, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.connection, _ = listener.accept()
         listener.close()
         if kind == "pipes":
@@ -117,7 +116,7 @@ class Gate:
     def close(self):
         self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+        for stream in filter(None, (self.process.stdin, self.process.stdout, self.process.stderr)):
             with contextlib.suppress(BrokenPipeError):
                 stream.close()
         self.connection.close()
@@ -129,7 +128,8 @@ class Gate:
 @pytest.fixture(params=["pipes-splice", "pipes-copy", "socket-splice", "socket-copy"])
 def gate(request, tmp_path_factory):
     kind, _, way = request.param.partition("-")
-    gate = Gate(tmp_path_factory.mktemp("d"), kind, splice=way == "splice")
+    program = (relay.__file__,) if way == "splice" else ("-c", NO_SPLICE, relay.__file__)
+    gate = Gate(tmp_path_factory.mktemp("d"), kind, program=program)
     yield gate.shake()
     gate.close()
 
@@ -621,3 +621,54 @@ def test_it_needs_the_standard_library_alone(tmp_path):
     argv = [sys.executable, "-I", "-S", "-c", code]
     loaded = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout.split()
     assert not {"borgctl", "threading", "subprocess", "json", "yaml"} & set(loaded)
+
+
+# An account whose pipes fill its limit (pipe(7) pipe-user-pages-soft), as far as pipes may grow at all
+FULL = """
+import errno, fcntl, os, runpy, sys
+taken = []
+while True:
+    taken.append(os.pipe())
+    try:
+        fcntl.fcntl(taken[-1][0], fcntl.F_SETPIPE_SZ, 1 << 20)
+    except PermissionError:
+        break
+    assert len(taken) < 1000, "this account has no limit"
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+# root has no limit, so it gives up what frees it of that
+LIMITED = ("setpriv", "--bounding-set=-sys_resource,-sys_admin") if os.geteuid() == 0 else ()
+
+
+def sizes(gate):
+    """Return how many bytes borg's two pipes to this relay hold."""
+    return [fcntl.fcntl(end, fcntl.F_GETPIPE_SZ) for end in (gate.process.stdin, gate.process.stdout)]
+
+
+def test_borgs_pipes_hold_more_than_one_of_its_messages(gate):
+    assert sizes(gate) == [1 << 20, 1 << 20]
+
+
+def test_an_account_over_its_limit_of_pipes_keeps_small_ones_and_gets_its_backup(tmp_path):
+    gate = Gate(tmp_path, "socket", program=("-c", FULL, relay.__file__), become=LIMITED).shake()
+    try:
+        assert sizes(gate) == [1 << 16, 1 << 16]
+        writing(gate.process.stdin.fileno(), UP)
+        assert exactly(gate.from_relay, len(UP)) == UP
+        gate.process.stdin.close()
+        assert gate.process.wait(60) == 0
+        assert gate.counts() == (SHAKEN[0] + len(UP), SHAKEN[1]) and not gate.blame
+    finally:
+        gate.close()
+
+
+def test_a_borg_with_sockets_in_the_place_of_pipes_is_served_as_well(tmp_path):
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        gate = Gate(tmp_path, "socket", stdin=theirs)
+        try:
+            ours.sendall(programs.ASKS[0])
+            assert exactly(gate.from_relay, len(programs.ASKS[0])) == programs.ASKS[0]
+        finally:
+            gate.close()

@@ -1027,6 +1027,12 @@ def test_a_second_run_of_the_repository_is_busy(room):
         assert one.wait(15) == 69
 
 
+@pytest.mark.parametrize("command", ["hello", "run default --log=json"])
+def test_it_learns_how_its_programs_end_where_its_starter_ignored_the_ends_of_children(room, command):
+    done = room.cold_gate(command, start=["/usr/bin/env", "--ignore-signal=CHLD", *room.argv()])
+    assert exit_line(done)["outcome"] == "ok", done.stderr
+
+
 def started(room, command="run default --log=json"):
     return subprocess.Popen(
         room.argv(),

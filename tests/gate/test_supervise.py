@@ -33,12 +33,10 @@ child = spawn.spawn(["/bin/sh", "-c", code], {"PATH": "/usr/bin:/bin"}, {1: writ
 os.close(write_end)
 print("started", child.pid, flush=True)
 lines = Lines(output, "borg", "stdout", None)
-began = time.monotonic()
 status = watch.run(child, [Stream(read_end, lines)], steps)
-left = time.monotonic() - began
 process_tree.kill_descendants()
 output.flush()
-print(status, watch.stopped, round(left, 1), lines.taken, flush=True)
+print(status, watch.stopped, lines.taken, flush=True)
 """
 
 
@@ -55,9 +53,9 @@ class Watched:
         self.child = int(self.process.stdout.readline().split()[1])
 
     def end(self):
-        status, stopped, seconds, taken = self.process.stdout.readline().split()
+        status, stopped, taken = self.process.stdout.readline().split()
         self.process.wait(60)
-        return int(status), stopped.decode(), float(seconds), int(taken)
+        return int(status), stopped.decode(), int(taken)
 
 
 @pytest.fixture
@@ -87,7 +85,7 @@ def test_a_stopped_process_of_the_childs_group_goes_on_when_the_child_is_ended(w
 
 def test_a_child_that_ends_is_told_as_it_ended(watched):
     one = watched(60, "borg", "echo a; echo b >&2; exit 7")
-    status, stopped, _, taken = one.end()
+    status, stopped, taken = one.end()
     assert (status, stopped, taken) == (7, "None", 4)
     assert one.process.stderr.read() == b"borg: a\nborg: b\n"
 
@@ -100,8 +98,7 @@ def test_all_that_a_child_wrote_arrives(watched):
 
 
 def test_the_time_limit_ends_a_child(watched):
-    status, stopped, seconds, _ = watched(0.3, "borg", "exec sleep 60").end()
-    assert (status, stopped) == (-signal.SIGINT, "runtime-limit") and seconds < 30
+    assert watched(0.3, "borg", "exec sleep 60").end()[:2] == (-signal.SIGINT, "runtime-limit")
 
 
 @pytest.mark.parametrize(
@@ -113,8 +110,7 @@ def test_the_time_limit_ends_a_child(watched):
     ],
 )
 def test_a_child_that_ignores_one_signal_gets_the_next(watched, ending, code, last):
-    status, stopped, seconds, _ = watched(0.5, ending, code).end()
-    assert (status, stopped) == (-last, "runtime-limit") and seconds < 30
+    assert watched(0.5, ending, code).end()[:2] == (-last, "runtime-limit")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -143,8 +139,8 @@ def test_a_reader_that_goes_amid_a_flood_is_a_disconnect(watched):
     one = watched(60, "borg", "exec yes")
     one.process.stderr.read(1000)
     one.process.stderr.close()
-    status, stopped, seconds, _ = one.end()
-    assert stopped == "disconnected" and status < 0 and seconds < 30
+    status, stopped, _ = one.end()
+    assert stopped == "disconnected" and status < 0
 
 
 def test_the_end_of_the_servers_bytes_is_a_disconnect_after_a_moment(watched):

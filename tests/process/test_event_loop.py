@@ -411,6 +411,22 @@ def test_more_signals_than_a_pipe_holds_are_no_error():
         assert select.select([signals.fd], [], [], 0)[0] == []
 
 
+def test_no_signal_comes_in_while_its_handler_is_put_back(monkeypatch):
+    """Python notes it first and looks for the handler later: where that is SIG_DFL by then, it is lost."""
+    blocked, replace = [], signal.signal
+
+    def watched(number, handler):
+        blocked.append(number in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        return replace(number, handler)
+
+    with Signals(signal.SIGTERM, signal.SIGHUP) as signals:
+        monkeypatch.setattr(signal, "signal", watched)
+        to_us(signal.SIGTERM)
+    assert blocked == [True, True]
+    assert signals.received == [signal.SIGTERM]
+    assert not {signal.SIGTERM, signal.SIGHUP} & signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 def test_a_signal_amid_a_turn_does_not_break_it(loop, pipe):
     """Nor one that has a handler of its own: poll(2) goes on waiting (EINTR)."""
     source, sink = pipe()

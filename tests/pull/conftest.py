@@ -96,10 +96,14 @@ class World:
         stderr: int = subprocess.PIPE,
         env: dict[str, str] | None = None,
         closed: bool = False,
+        before: str = "",
     ) -> subprocess.Popen:
-        """Start borgpull as a process of its own, whose gate is the stand-in; its 0, 1 and 2 may be closed."""
+        """Start borgpull as a process of its own, whose gate is the stand-in; its 0, 1 and 2 may be closed.
+
+        `before` is code that it runs first.
+        """
         driver = (
-            "import sys; from borgctl.pull import app\nfrom borgctl.pull.client import client_command\n"
+            f"{before}\nimport sys; from borgctl.pull import app\nfrom borgctl.pull.client import client_command\n"
             f"client_command.GATE = (sys.executable, '-I', {str(STANDIN)!r})\n"
             f"sys.argv = {self.argv(*words)!r}\napp.main()"
         )

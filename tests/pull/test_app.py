@@ -364,3 +364,21 @@ def test_a_window_allows_one_of_four_things(world, borgpull, what: str) -> None:
     status, _, err = borgpull("window", "web1", "--allow", what)
     assert status == 2
     assert "expected one of: read, write, passphrase, delete" in err or "--allow" in err
+
+
+ENDING = """\
+import subprocess, sys
+from borgctl.pull import app
+app.app = lambda: sys.exit(subprocess.run(["/bin/sh", "-c", "sleep 0.2; exit 7"]).returncode)
+app.main()
+"""
+
+
+def test_a_program_that_fails_is_noticed_where_the_starter_ignored_the_ends_of_children() -> None:
+    """Whatever the command is: each end of a program would look like a good one."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen([sys.executable, "-c", ENDING])
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert process.wait(60) == 7

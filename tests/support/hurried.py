@@ -40,14 +40,16 @@ def borgctl():
 def borgpull():
     from borgctl.pull import app
     from borgctl.pull.client import ssh
-    from borgctl.pull.commands import run
+    from borgctl.pull.commands import run_jobs
     from borgctl.pull.process import workdirs
 
     change(ssh, "ALIVE_INTERVAL", 2)
     change(ssh, "ALIVE_COUNT", 2)
     change(ssh, "PATIENCE", 5)
     change(workdirs, "PATIENCE", 2.0)
-    change(run, "Timeouts", partial(run.Timeouts, end_of_file=2, terminated=2, last_word=3, orphaned=5, guard=2))
+    change(
+        run_jobs, "Timeouts", partial(run_jobs.Timeouts, end_of_file=2, terminated=2, last_word=3, orphaned=5, guard=2)
+    )
     app.main()
 
 

@@ -317,6 +317,11 @@ class Sshd:
     def host_key_file(self) -> Path:
         return Path(f"{self._host.path}.pub")
 
+    @property
+    def listener(self) -> int:
+        """The pid of the sshd that listens; what its sessions have used is added to it as they end (proc(5))."""
+        return self._listener()
+
     def log(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 

@@ -12,7 +12,7 @@ from typer.main import get_command
 
 import borgctl
 from borgctl.cli.app import app as client_app
-from borgctl.pull.app import app as server_app
+from borgctl.pull.command_line import app as server_app
 
 APPS = {"borgctl": client_app, "borgpull": server_app}
 

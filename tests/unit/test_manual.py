@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from borgctl.cli.app import app as client_app
 from borgctl.policy import keys
-from borgctl.pull.app import app as server_app
+from borgctl.pull.command_line import app as server_app
 from borgctl.pull.targets import targets
 
 sys.path.insert(0, str(TOP / "docs/man"))

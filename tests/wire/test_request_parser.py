@@ -3,13 +3,13 @@
 import contextlib
 import os
 import shlex
-import time
 
 import draws
 import pytest
 import stage
 from hypothesis import example, given
 from hypothesis import strategies as st
+from work import calls
 
 from borgctl.errors import BorgctlError
 from borgctl.values import ArchiveName, Head, JobName, RepositoryPath, SocketPath, SourcePath
@@ -127,11 +127,20 @@ def test_128_words_are_taken_and_one_more_is_not():
     ],
     ids=lambda line: line[:30].decode(),
 )
-def test_no_line_takes_long_to_read(line):
-    began = time.process_time()
-    with contextlib.suppress(BorgctlError):
-        parse(line)
-    assert time.process_time() - began < 1.0
+def test_no_line_is_more_work_than_its_length(line):
+    def read():
+        with contextlib.suppress(BorgctlError):
+            parse(line)
+
+    assert calls(read) <= 20 * len(line)
+
+
+def test_of_a_line_that_is_too_long_nothing_but_its_length_is_read():
+    def work(number):
+        with pytest.raises(BorgctlError):
+            parse(b"a " * number)
+
+    assert calls(lambda: work(10_000)) == calls(lambda: work(20_000))
 
 
 def test_a_socket_is_found_where_the_rest_is_nonsense():

@@ -12,6 +12,7 @@ from borgctl.cli.common.json_option import AsJson, print_result
 from borgctl.cli.log import read, records, show, warned_files
 from borgctl.cli.log.follow import Follower
 from borgctl.cli.log.verify import verify as verify_logs
+from borgctl.console import since as moments
 from borgctl.policy import locations
 from borgctl.values import Head
 
@@ -75,7 +76,7 @@ def show_log(
     if files:
         _print_files(path, run or "", as_json=as_json)
         return
-    start = records.since(since, datetime.now(UTC)) if since else None
+    start = moments.since(since, datetime.now(UTC)) if since else None
     wanted = records.Wanted(start, None if outcome is None else records.known_outcome(outcome), peer, run)
     follower = Follower(path) if follow else None
     newest: deque[bytes] = deque(maxlen=_NEWEST)

@@ -8,12 +8,11 @@ nothing here is made safe for a terminal (`show`).
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from borgctl.errors import BadValue
 from borgctl.reasons import REASONS
-from borgctl.values import duration
 from borgctl.wire.frames import OUTCOMES
 
 TYPES = ("accept", "refuse", "exit", "window", "alert", "chain", "unreadable")
@@ -45,18 +44,6 @@ def known_outcome(word: str) -> str:
         known = f"an outcome: {', '.join(OUTCOMES)}; or a record: {', '.join(TYPES)}"
         raise BadValue(f"unknown outcome {word[:40]!r} (expected {known})")
     return word
-
-
-def since(text: str, now: datetime) -> datetime:
-    """Read '2h' (before now) or a date or time in ISO 8601, in local time where it names no zone."""
-    try:
-        return now - timedelta(seconds=duration(text))
-    except BadValue:
-        pass
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise BadValue(f"bad time {text[:40]!r}: expected 2h, 14d, 2026-11-23 or '2026-11-23 04:05'") from None
 
 
 def record(line: bytes) -> dict[str, Any]:

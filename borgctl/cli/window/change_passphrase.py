@@ -143,7 +143,7 @@ def _change(policy: Policy, path: RepositoryPath, old: bytes, new: bytes, wait: 
     given = b"".join(secret + b"\n" for secret in (old, new, new))
     what = WindowRequest(("borg", *_CHANGE), window_protocol.login_uid(), path.text)
     with window_session.enter(policy, what, wait) as session, window_session.memory() as output:
-        status = session.borg(_CHANGE, None, given=given, stdout=subprocess.DEVNULL, stderr=output)
+        status = session.step(_CHANGE, None, given=given, stdout=subprocess.DEVNULL, stderr=output)
         if status != 0:
             needed = "it needs 'borgpull window TARGET --allow passphrase' on the server"
             raise BadValue(f"borg ended with status {status}: {_last(output)}; {needed}; call again")
@@ -153,7 +153,7 @@ def _opens(policy: Policy, path: RepositoryPath, secret: bytes, wait: float) -> 
     """Tell whether this passphrase opens the repository; if so, the gate pins its key."""
     what = WindowRequest(("borg", *_LOOK), window_protocol.login_uid(), path.text, renew=True)
     with window_session.enter(policy, what, wait) as session, window_session.memory() as output:
-        status = session.borg(_LOOK, secret, given=b"", stdout=subprocess.DEVNULL, stderr=output)
+        status = session.step(_LOOK, secret, stdout=subprocess.DEVNULL, stderr=output)
         if status not in (0, 2, 52):  # borg 1.2 has one status for all errors
             raise BadValue(f"borg ended with status {status}: {_last(output)}; call again")
         if status == 2 and "passphrase" not in _last(output):

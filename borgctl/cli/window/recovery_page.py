@@ -111,7 +111,7 @@ def _exported(policy: Policy, path: RepositoryPath, wait: float) -> bytes:
     """Return the key in the repository, still locked by the passphrase; the gate compares its hash."""
     what = WindowRequest(("borg", *_EXPORT), window_protocol.login_uid(), path.text)
     with window_session.enter(policy, what, wait) as session, window_session.memory() as output:
-        status = session.borg(_EXPORT, None, given=b"", stdout=output)
+        status = session.step(_EXPORT, None, stdout=output)
         output.seek(0)
         key = output.read()
     if status != 0 or not key.startswith(b"BORG_KEY "):

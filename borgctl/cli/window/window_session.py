@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from socket import socket
@@ -45,8 +45,8 @@ WAIT = 15.0  # seconds: between two commands the server opens the next window
 class WindowSession:
     """A window that the gate has given us.
 
-    `ended` is the reason why borg had to end, if there is one. `key_pinned`: the gate has pinned a changed key
-    (`WindowRequest.renew`).
+    `ended` is the reason why borg had to end, if there is one. `asked_to_end`: a signal has asked us to, in time for
+    borg or too late. `key_pinned`: the gate has pinned a changed key (`WindowRequest.renew`).
     """
 
     policy: Policy
@@ -55,7 +55,27 @@ class WindowSession:
     directory: str
     connection: socket
     ended: str | None = None
+    asked_to_end: bool = False
     key_pinned: bool = False
+
+    def step(
+        self,
+        words: Sequence[str],
+        secret: bytes | None,
+        *,
+        given: bytes = b"",
+        stdout: int | IO[bytes] | None = None,
+        stderr: int | IO[bytes] | None = None,
+    ) -> int:
+        """Run borg without a terminal as one step of several; raise BorgctlError where a signal has asked us to end.
+
+        It may have come too late for this borg, which then has succeeded. But no other step may follow.
+        """
+        status = self.borg(words, secret, given=given, stdout=stdout, stderr=stderr)
+        if self.asked_to_end:
+            last = f"'borg {' '.join(words)}' ended with status {status}"
+            raise BorgctlError("stopped", f"a signal asked to end: {last}, and no other step followed", "call it again")
+        return status
 
     def borg(
         self,
@@ -76,6 +96,7 @@ class WindowSession:
         carrier = (sys.executable, "-I", "-S", relay.__file__, self.directory)
         env = environment.with_transport(env, carrier, fds[0] if fds else None)
         mount, shown = Mount.of_command(words), (SanitizedOutput(stdout, 1), SanitizedOutput(stderr, 2))
+        asking = {signal.SIGTERM, signal.SIGHUP} | (set() if given is None else {signal.SIGINT})
         with Signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT, keep_ignored=[signal.SIGHUP]) as signals:
             try:
                 process = subprocess.Popen(
@@ -99,11 +120,12 @@ class WindowSession:
                 with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
                     stdin.write(given or b"")
             undo = partial(mount.undo, self.policy.borg, env) if mount is not None else None
-            status = self._wait(process, signals, undo)
+            status = self._wait(process, signals, asking, undo)
             if mount is not None:
                 mount.undo(self.policy.borg, env, lazily=True)  # a borg that was killed has left its mount
             for stream in shown:
                 stream.finish()
+        self.asked_to_end |= not asking.isdisjoint(signals.received)
         window_protocol.send(self.connection, {"status": status})
         while self.ended is None and (message := window_protocol.receive(self.connection)) is not None:
             self.key_pinned |= message.get("kept") is True
@@ -123,11 +145,17 @@ class WindowSession:
         own = {name: os.environ[name] for name in ("TERM", "TZ") if name in os.environ}
         return {**own, **env, "BORG_REPO": command_line.location(self.repository), "BORG_DISPLAY_PASSPHRASE": "no"}
 
-    def _wait(self, process: "subprocess.Popen[bytes]", signals: Signals, mount: Callable[[], None] | None) -> int:
-        """Wait for borg to end, and end it when the window ends or a signal comes.
+    def _wait(
+        self,
+        process: "subprocess.Popen[bytes]",
+        signals: Signals,
+        asking: Collection[int],
+        mount: Callable[[], None] | None,
+    ) -> int:
+        """Wait for borg to end, and end it when the window ends or a signal of `asking` comes.
 
-        The terminal sends SIGINT to borg, too, which acts on it. But a `borg mount` ignores it, and ends when we
-        unmount.
+        Where borg has a terminal, that sends SIGINT to borg, too, which acts on it. But a `borg mount` ignores it, and
+        ends when we unmount.
         """
         unmount = mount or (lambda: None)
         loop, pidfd = EventLoop(), os.pidfd_open(process.pid)
@@ -135,7 +163,7 @@ class WindowSession:
 
         def on_signal() -> None:
             received = signals.take()
-            if signal.SIGTERM in received or signal.SIGHUP in received:
+            if not set(received).isdisjoint(asking):
                 self._end("stopped", termination)
             elif received:
                 unmount()

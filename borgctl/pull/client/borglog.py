@@ -4,8 +4,7 @@
 True
 """
 
-from dataclasses import dataclass
-
+from borgctl.data_class import dataclass
 from borgctl.pull.client.frames import parse
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -30,11 +29,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How far an archive is: files, and bytes before and after deduplication."""
+    """How far an archive is: files, and bytes before and after deduplication; `compressed` where borg says that."""
 
     files: int
     original: int
     new: int
+    compressed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,17 @@ def read(line: str) -> Note | Counts | Step | None:
 
 
 def counts(entry: object) -> Counts | None:
-    """Read the three numbers of a progress line or of an archive's `stats`; None where one is not a sane number."""
+    """Read the numbers of a progress line or of an archive's `stats`; None where one is not a sane number."""
     if not isinstance(entry, dict):
         return None
-    values = [entry.get(key) for key in ("nfiles", "original_size", "deduplicated_size")]
-    numbers = [number for number in values if type(number) is int and 0 <= number < _LARGEST]
-    return Counts(*numbers) if len(numbers) == len(values) else None
+    files, original, new = (_count(entry.get(key)) for key in ("nfiles", "original_size", "deduplicated_size"))
+    if files is None or original is None or new is None:
+        return None
+    return Counts(files, original, new, _count(entry.get("compressed_size")))
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value < _LARGEST else None
 
 
 def _text(value: object) -> str:

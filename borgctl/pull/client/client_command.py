@@ -4,11 +4,10 @@ run(target, JobName("default"), "/…/run/1a2b").argv == ["/usr/bin/ssh", "-T", 
 """
 
 import os
-import secrets
 import time
-from dataclasses import dataclass, replace
 from signal import SIGKILL, SIGTERM
 
+from borgctl.data_class import dataclass, replace
 from borgctl.pull.client import ssh
 from borgctl.pull.targets.targets import Target
 from borgctl.values import Head, JobName, SocketPath
@@ -83,7 +82,7 @@ def _forward(target: Target, workdir: str, nonce: str | None) -> ssh.Forward | N
     if target.transport != "socket":
         return None
     return ssh.Forward(
-        f"{target.socket_directory}/borgpull-{nonce or secrets.token_hex(16)}.sock", f"{workdir}/serve.sock"
+        f"{target.socket_directory}/borgpull-{nonce or os.urandom(16).hex()}.sock", f"{workdir}/serve.sock"
     )
 
 

@@ -5,8 +5,8 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from borgctl.data_class import dataclass, field
 from borgctl.values import Head, JobName
 
 

@@ -10,8 +10,8 @@ address nor its port matters. Needs OpenSSH 8.5 or later. `SendEnv` of the admin
 import os
 import pwd
 import re
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.pull.targets.targets import Target
 
 PROGRAM = "/usr/bin/ssh"

@@ -8,9 +8,9 @@ It believes frames of one run only: the run of `start`, or the only one that fra
 
 import re
 import time
-from dataclasses import dataclass, replace
 
 from borgctl.console.text import local
+from borgctl.data_class import dataclass, replace
 from borgctl.pull.client.borglog import Counts, Note, Step, counts, read
 from borgctl.pull.client.events import Event, Exit, GateMessage, Offer, OutputLine, Start, Unframed, WindowState
 from borgctl.pull.client.frames import LONGEST, parse

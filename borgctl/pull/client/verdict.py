@@ -3,7 +3,7 @@
 Verdict("failed", "ssh", 255, "ssh-failed")
 """
 
-from dataclasses import dataclass
+from borgctl.data_class import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,15 @@ complain(PullError("no target 'web1'", "make it with: borgpull add web1 HOST"))
 """
 
 import json
-import shutil
 import sys
+from collections.abc import Callable
 
+from borgctl.console.text import terminal_columns
 from borgctl.pull.report.report import RunReport, readable, record
+from borgctl.pull.report.run_history import attempt
 from borgctl.pull.targets import owner
 from borgctl.pull.targets.errors import PullError
-from borgctl.pull.targets.paths import Folders
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.text import printable_excerpt, rows
 
 
@@ -32,6 +34,12 @@ def warn_of_none(folders: Folders) -> None:
     print(owner.typed(f"no target in {folders.targets}; make one with: borgpull add TARGET HOST"), file=sys.stderr)
 
 
+def warn_of_history(name: TargetName, act: Callable[[], str | None]) -> None:
+    """Change a target's rows in the history; print to stderr why that did not work, or what was put aside for it."""
+    for line in attempt(act):
+        print(f"{name}: warning: {printable_excerpt(line)}", file=sys.stderr)
+
+
 def print_report(report: RunReport, as_json: bool) -> None:
     """Print a run's result: as JSON, or borg's own answer where it is not a backup."""
     if as_json:
@@ -43,4 +51,4 @@ def print_report(report: RunReport, as_json: bool) -> None:
 
 def print_behind(head: str, line: str) -> None:
     """Print a line with a client's words, escaped already, each row of it behind `head`."""
-    print(*rows(head, line, shutil.get_terminal_size().columns if sys.stdout.isatty() else None), sep="\n")
+    print(*rows(head, line, terminal_columns()), sep="\n")

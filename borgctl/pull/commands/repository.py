@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from borgctl.pull.commands.arguments import All, Json, Targets, chosen, for_each
+from borgctl.pull.commands.arguments import All, Json, Targets
+from borgctl.pull.commands.selection import chosen, for_each
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import progress
 from borgctl.pull.repository import copies as config_copies

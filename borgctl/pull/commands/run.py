@@ -9,13 +9,13 @@ import typer
 
 from borgctl.console import text as console_text
 from borgctl.errors import BadValue
-from borgctl.pull.commands.arguments import All, Json, TargetArgument, Targets, chosen, for_each
+from borgctl.pull.commands import run_jobs
+from borgctl.pull.commands.arguments import All, Json, TargetArgument, Targets
 from borgctl.pull.commands.output import complain, print_behind, print_report
+from borgctl.pull.commands.selection import chosen, for_each
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import progress
 from borgctl.pull.report.outcome import exit_status
-from borgctl.pull.report.progress import Screen
-from borgctl.pull.report.report import RunReport
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import borg_request
 from borgctl.pull.run import check as run_check
@@ -23,8 +23,6 @@ from borgctl.pull.run import dry_run as run_dry_run
 from borgctl.pull.run import window as windows
 from borgctl.pull.run.check_result import status as check_status
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.run import run_all
-from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.selection import Selection
@@ -51,31 +49,10 @@ def run(
 
     Example: borgpull run --all        borgpull run @web        borgpull run web1 --job prune
     """
+    if not dry_run:
+        raise typer.Exit(run_jobs.run_jobs(context.obj, targets, all, job, as_json))
     found = chosen(context.obj, targets, every=all)
-    jobs = tuple(JobName(text) for text in dict.fromkeys(job or ()))
-    if dry_run:
-        raise typer.Exit(_dry_run(context.obj, found, jobs, as_json))
-    outcomes, view = [], progress.screen(as_json)
-    with Stop() as stop:
-        for report in run_all(_launcher(context.obj, view, stop), found, jobs):
-            outcomes.append(_outcome(report))
-            try:
-                print_report(report, as_json)
-            except OSError as error:  # nobody reads stdout any more, or the disk is full: the other runs go on
-                progress.silence(sys.stdout)
-                view.end(f"error: stdout: {error.strerror}")
-                outcomes.append("untold")
-        if stop.name is not None:
-            outcomes.append("stopped")
-    raise typer.Exit(exit_status(outcomes))
-
-
-def _launcher(folders: Folders, screen: Screen, stop: Stop) -> Launcher:
-    return Launcher(folders, screen, stop, Timeouts())
-
-
-def _outcome(report: RunReport) -> str:
-    return "warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome
+    raise typer.Exit(_dry_run(context.obj, found, run_jobs.job_names(job), as_json))
 
 
 def _dry_run(folders: Folders, found: Selection, jobs: tuple[JobName, ...], as_json: bool) -> int:
@@ -120,9 +97,9 @@ def borg(
     """
     target, order, view = load(context.obj, TargetName(name)), borg_request.read(words), progress.screen(as_json)
     with Stop() as stop:
-        report = borg_request.ask(_launcher(context.obj, view, stop), target, order, deletes)
+        report = borg_request.ask(run_jobs.launcher(context.obj, view, stop), target, order, deletes)
     print_report(report, as_json)
-    raise typer.Exit(exit_status([_outcome(report)]))
+    raise typer.Exit(exit_status([run_jobs.outcome(report)]))
 
 
 def check(context: typer.Context, targets: Targets = None, all: All = False, as_json: Json = False) -> None:
@@ -131,7 +108,7 @@ def check(context: typer.Context, targets: Targets = None, all: All = False, as_
     Example: borgpull test web1
     """
     with Stop() as stop:
-        launcher = _launcher(context.obj, progress.Quiet(), stop)
+        launcher = run_jobs.launcher(context.obj, progress.Quiet(), stop)
         found = chosen(context.obj, targets, every=all)
         status = for_each(context.obj, found, stop, lambda target: _print_checks(launcher, target, as_json))
     raise typer.Exit(status)
@@ -174,6 +151,6 @@ def window(
     """
     name, seconds, what = TargetName(target), duration(lasting), choice(allow, WINDOWS)
     with Stop() as stop:
-        launcher = _launcher(context.obj, progress.screen(json=False), stop)
+        launcher = run_jobs.launcher(context.obj, progress.screen(json=False), stop)
         status = windows.hold(launcher, load(context.obj, name), seconds, what)
     raise typer.Exit(status)

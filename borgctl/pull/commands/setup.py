@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 from borgctl.openssh_key import HostKey
-from borgctl.pull.commands.arguments import All, AllTargets, Json, TargetArgument, all_or, for_each
-from borgctl.pull.commands.output import warn_of_none
+from borgctl.pull.commands.arguments import All, AllTargets, Json, TargetArgument
+from borgctl.pull.commands.output import warn_of_history, warn_of_none
+from borgctl.pull.commands.selection import all_or, for_each
 from borgctl.pull.run import dry_run
+from borgctl.pull.state import history
 from borgctl.pull.targets import origins, owner
 from borgctl.pull.targets import setup as target_setup
 from borgctl.pull.targets.paths import Folders, TargetName
@@ -102,12 +104,14 @@ def trust(
 
 
 def remove(context: typer.Context, target: TargetArgument) -> None:
-    """Remove a target's key, file and state, never the repository, and say what is left to do.
+    """Remove a target's key, file, state and history, never the repository, and say what is left to do.
 
     Example: borgpull remove web1
     """
-    for line in remove_target(context.obj, TargetName(target)):
+    name = TargetName(target)
+    for line in remove_target(context.obj, name):
         print(line)
+    warn_of_history(name, lambda: history.remove(context.obj, name))
 
 
 def rename(
@@ -122,8 +126,10 @@ def rename(
 
     Example: borgpull rename web1 www
     """
-    for line in rename_target(context.obj, TargetName(old), TargetName(new)):
+    before, after = TargetName(old), TargetName(new)
+    for line in rename_target(context.obj, before, after):
         print(line)
+    warn_of_history(after, lambda: history.rename(context.obj, before, after))
 
 
 def targets(

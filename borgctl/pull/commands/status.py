@@ -1,18 +1,17 @@
 """The commands about what is remembered of a target: status, accept, forget."""
 
-import json
 import time
 from typing import Annotated
 
 import typer
 
-from borgctl.pull.commands.arguments import All, AllTargets, Json, Targets, all_or, chosen, for_each
-from borgctl.pull.commands.output import warn_of_none
+from borgctl.pull.commands import show_status
+from borgctl.pull.commands.arguments import All, AllTargets, Json, Targets
+from borgctl.pull.commands.output import warn_of_history
+from borgctl.pull.commands.selection import chosen, for_each
 from borgctl.pull.report import forget as forgetting
 from borgctl.pull.report import record_run
-from borgctl.pull.report.status import standings
-from borgctl.pull.report.target_status import nagios, nagios_of
-from borgctl.pull.targets.errors import PullError
+from borgctl.pull.state import history
 from borgctl.pull.targets.paths import Folders
 from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
@@ -35,23 +34,7 @@ def status(
 
     Example: borgpull status --nagios
     """
-    if as_json and as_nagios:
-        raise PullError("give --json or --nagios, one of the two")
-    try:
-        texts = all_or(context.obj, targets, every=all).texts
-    except PullError as error:
-        if not as_nagios:
-            raise
-        print(nagios_of(error.text))  # a monitoring system shows stdout alone
-        raise typer.Exit(2) from None
-    shown = list(standings(context.obj, texts, time.time()))
-    if as_nagios:
-        print(nagios(shown))
-    for standing in shown if not as_nagios else ():
-        print(json.dumps(standing.plain) if as_json else "\n".join(standing.lines))
-    if not shown and not as_json and not as_nagios:
-        warn_of_none(context.obj)
-    raise typer.Exit(max((standing.level for standing in shown), default=2))
+    raise typer.Exit(show_status.show_status(context.obj, targets, all, as_json, as_nagios))
 
 
 def accept(
@@ -63,6 +46,7 @@ def accept(
     """Clear a target's alerts, once you have looked. Who did so, and why, is recorded.
 
     After 'audit-broken' (an audit log that did not continue), the next head from the client is taken as it is.
+    After 'backup-shrunken' or 'backup-slow', the job's last run is what the next ones are compared with.
 
     Example: borgpull accept web1 --reason 'log was moved to a new disk'
     """
@@ -73,6 +57,7 @@ def accept(
 def _accept(folders: Folders, target: Target, reason: str) -> int:
     for alert in record_run.accept(folders, target.name, reason, time.time()):
         print(f"{target.name}: accepted: {record_run.alert_line(alert)}")
+    warn_of_history(target.name, lambda: history.accept(folders, target.name))
     return 0
 
 

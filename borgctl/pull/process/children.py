@@ -59,6 +59,12 @@ class ChildProcess:
                 os.killpg(self.pid, number)
                 os.killpg(self.pid, signal.SIGCONT)
 
+    def written(self) -> int | None:
+        """Return how many bytes the child wrote in its life (proc(5), wchar), before it is reaped; None if unknown."""
+        with contextlib.suppress(OSError), open(f"/proc/{self.pid}/io", encoding="ascii") as file:
+            return next((int(line.split()[1]) for line in file if line.startswith("wchar:")), None)
+        return None
+
     def status(self) -> int:
         """Reap the ended child, and what is left of its session; return its exit status, or minus a signal's number."""
         self.send(signal.SIGTERM)  # to nobody but leftovers: an unreaped child still owns its group's number

@@ -40,10 +40,14 @@ class Ours(NamedTuple):
 
 
 def cross(starts: Starts, peer: Start) -> tuple[Ours, ChildProcess]:
-    """Start all three in a ring: the client's side writes to the guard, that one to serve, and serve back."""
+    """Start all three in a ring: the client's side writes to the guard, that one to serve, and serve back.
+
+    The client's side comes first, as it has the longest way to its first byte.
+    """
     with _pipe() as (up, from_serve), _sockets() as (from_client, client), ExitStack() as undo:
-        ours = _start(starts, from_client, from_serve, undo)
         started = peer(up, client)
+        undo.callback(started.close)
+        ours = _start(starts, from_client, from_serve, undo)
         undo.pop_all()
     return ours, started
 

@@ -14,17 +14,15 @@ _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """Catch SIGINT, SIGTERM and SIGHUP while it is entered; what was ignored before (nohup) stays ignored.
+    """Catch SIGINT, SIGTERM and SIGHUP while it is entered, also where our parent blocked them.
 
-    Signals that our parent blocked are unblocked, and SIGCHLD is no longer ignored: with it ignored nobody can learn
-    how a child ended (wait(2)), and every end would look like a good one.
+    What was ignored before (nohup) stays ignored.
     """
 
     def __init__(self) -> None:
         self._signals = Signals(*_ASKING, keep_ignored=_ASKING)
 
     def __enter__(self) -> Self:
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         self._signals.__enter__()
         return self
 

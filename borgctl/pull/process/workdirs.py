@@ -12,15 +12,14 @@ import contextlib
 import fcntl
 import os
 import re
-import secrets
 import select
-import shutil
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from borgctl.fs import atomic
+from borgctl.fs.remove_tree import remove_tree
 from borgctl.pull.targets.paths import Folders, host_id
 
 PATIENCE = 10.0  # seconds from TERM to KILL, and from KILL to giving up
@@ -32,18 +31,18 @@ def workdir(folders: Folders) -> Iterator[str]:
     """Hold a private directory below STATE/run, after clearing those of launchers that are gone."""
     parent = _parent(folders)
     atomic.directories(parent)
-    path = f"{parent}/{secrets.token_hex(4)}"
-    with _alone(parent):
+    path = f"{parent}/{os.urandom(4).hex()}"
+    with _alone(parent) as held:
         for name in os.listdir(parent):
-            _clear(f"{parent}/{name}")
+            _clear(f"{parent}/{name}", held)
         os.mkdir(path, 0o700)
         owner = os.open(f"{path}/owner", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(owner, fcntl.LOCK_EX)
     try:
         yield path
     finally:
-        with _alone(parent):  # or another launcher could clear it at the same time
-            shutil.rmtree(path, ignore_errors=True)
+        with _alone(parent) as held:  # or another launcher could clear it at the same time
+            remove_tree(held, path)
         os.close(owner)
 
 
@@ -64,17 +63,17 @@ def _parent(folders: Folders) -> str:
 
 
 @contextmanager
-def _alone(parent: str) -> Iterator[None]:
-    """Hold the lock under which workdirs are made and removed."""
+def _alone(parent: str) -> Iterator[int]:
+    """Hold the lock under which workdirs are made and removed; give the directory's descriptor."""
     held = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(held, fcntl.LOCK_EX)
-        yield
+        yield held
     finally:
         os.close(held)
 
 
-def _clear(path: str) -> None:
+def _clear(path: str, parent: int) -> None:
     """Remove a workdir if nobody locks its owner file; one without that file was half made, or half removed."""
     try:
         owner = os.open(f"{path}/owner", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -84,7 +83,7 @@ def _clear(path: str) -> None:
         if owner is not None:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if _ended(path):
-            shutil.rmtree(path, ignore_errors=True)
+            remove_tree(parent, path)
     except BlockingIOError:
         pass
     finally:

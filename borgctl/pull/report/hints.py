@@ -15,6 +15,7 @@ from borgctl.console.text import elapsed
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.outcome import ACCEPTED
+from borgctl.pull.report.trends import SHRUNKEN, SLOW
 from borgctl.pull.targets.paths import BUSY
 from borgctl.reasons import REASONS
 from borgctl.wire.frames import DRY_RUN, GOOD
@@ -56,6 +57,10 @@ ADVICE = {
     "or prunes, say so in the target file, under 'jobs'",
     "nothing-backed-up": "no file was backed up, and the last good run had some: is it mounted on the client? if it is "
     "empty on purpose: borgpull accept TARGET --reason TEXT",
+    SHRUNKEN: "the backup was made, and is empty, or less than half as large as usual: is everything mounted on the "
+    "client? if it is to be so small: borgpull accept TARGET --reason TEXT, and from then on this is usual",
+    SLOW: "the backup was made, and took more than three times as long as usual: is the client or the network busy, "
+    "or is there much more to save? if that stays: borgpull accept TARGET --reason TEXT, and then this is usual",
     "no-repository": "is its disk mounted, is 'repository' right? if it was never made: borgpull run TARGET --job init",
     "target-invalid": "see the error above: 'borgpull targets' shows every mistake",
     "target-paused": "--all and @TAG leave it out until then, and a name is refused; to run it now, take 'paused' "

@@ -8,8 +8,7 @@ kind leaves there.
     True
 """
 
-from dataclasses import dataclass, replace
-
+from borgctl.data_class import dataclass, replace
 from borgctl.pull.client.events import Exit
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.repository.guard_process import Passed, Refused
@@ -28,7 +27,8 @@ class RunFacts:
     `ended` is why the launcher ended it: timeout, stopped, stream-limit, guard-failed, server-full, None. `peer` is the
     program that reaches the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the
     client was still there. `serve_needed` is False for hello. `guard_fault` is what was wrong with the guard's end,
-    `passed` what the guard passed, `refused` what it refused. `stray` is output on a stdout that should have none.
+    `passed` what the guard passed, `refused` what it refused. `stray` is output on a stdout that should have none,
+    `sent` what ssh wrote to the network, in bytes.
     """
 
     exit: Exit | None = None
@@ -45,6 +45,7 @@ class RunFacts:
     passed: Passed | None = None
     refused: Refused | None = None
     stray: str = ""
+    sent: int | None = None
 
 
 def judge_run(facts: RunFacts) -> Verdict:

@@ -6,11 +6,12 @@ A restore window and a spelled-out request do not change a target's status; nor 
 """
 
 import re
-from dataclasses import asdict, dataclass
 
+from borgctl.data_class import asdict, dataclass
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import ssh_failure
+from borgctl.pull.report.trends import Finding
 from borgctl.pull.repository.guard_process import Passed, Refused
 from borgctl.pull.state.state import MOST_JOBS, Alert, JobRecord, Past, State
 from borgctl.text import iso
@@ -44,6 +45,7 @@ class Ended:
     lists: bool = False  # the file says which jobs to run, so the client is not asked
     passed: Passed | None = None
     refused: Refused | None = None
+    findings: tuple[Finding, ...] = ()  # by comparison with earlier runs
 
 
 def drop_withdrawn(state: State, ended: Ended) -> list[Alert]:

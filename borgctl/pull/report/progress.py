@@ -124,6 +124,51 @@ class Tolerant:
             silence(sys.stderr)
 
 
+class Deferred:
+    """Make another screen at the first tick, or where a run ends before that; keep what is shown until then.
+
+    The first tick comes when the run's processes have started, so they do not wait for what the screen has to import.
+    """
+
+    def __init__(self, make: Callable[[], Screen]) -> None:
+        self._make = make
+        self._screen: Screen | None = None
+        self._kept: list[Callable[[Screen], None]] = []
+
+    def begin(self, title: str) -> None:
+        """Show that a run starts."""
+        self._tell(lambda screen: screen.begin(title))
+
+    def show(self, said: Message | Counts | Step | None) -> None:
+        """Show one thing of the client's."""
+        self._tell(lambda screen: screen.show(said))
+
+    def tick(self, now: float) -> None:
+        """Draw again."""
+        self._made().tick(now)
+
+    def due(self) -> float | None:
+        """Return when to call `tick` next: at once where there is no screen yet."""
+        return 0.0 if self._screen is None else self._screen.due()
+
+    def end(self, line: str) -> None:
+        """Show how the run ended."""
+        self._made().end(line)
+
+    def _tell(self, act: Callable[[Screen], None]) -> None:
+        if self._screen is None:
+            self._kept.append(act)
+        else:
+            act(self._screen)
+
+    def _made(self) -> Screen:
+        if self._screen is None:
+            self._screen = self._make()
+            for act in self._kept:
+                act(self._screen)
+        return self._screen
+
+
 def silence(stream: TextIO) -> None:
     """Send further output of a stream that cannot be written to, also its buffer, to /dev/null."""
     null = os.open(os.devnull, os.O_WRONLY)
@@ -137,10 +182,18 @@ def screen(json: bool) -> Screen:
         return Quiet()
     if not sys.stderr.isatty():
         return Tolerant(Plain(sys.stderr))
-    from rich.console import Console  # noqa: PLC0415 - 55 ms, for terminals only
+    return Tolerant(Deferred(_on_terminal))
 
-    from borgctl.pull.report.live_line import Live  # noqa: PLC0415
 
-    console = Console(stderr=True, highlight=False)
-    live = console.is_terminal and not console.is_dumb_terminal
-    return Tolerant(Live(console) if live else Plain(sys.stderr, console.width))
+def _on_terminal() -> Screen:
+    """Return a moving line, or lines where the terminal or rich can do no better: no run ends because of its screen."""
+    try:
+        from rich.console import Console  # noqa: PLC0415 - 55 ms, for terminals only
+
+        from borgctl.pull.report.live_line import Live  # noqa: PLC0415
+
+        console = Console(stderr=True, highlight=False)
+        live = console.is_terminal and not console.is_dumb_terminal
+        return Live(console) if live else Plain(sys.stderr, console.width)
+    except ImportError:  # perhaps it is upgraded just now
+        return Plain(sys.stderr, os.get_terminal_size(sys.stderr.fileno()).columns)

@@ -108,6 +108,7 @@ def _client_alerts(state: State, ended: Ended) -> list[Alert]:
         had = state.jobs[ended.job].files if ended.job in state.jobs else None
         text = f"{whose}: no file was backed up; the last good run had {had}"
         alerts.append(state.alert("nothing-backed-up", text, ended.time))
+    alerts += [state.alert(finding.reason, f"{whose}: {finding.text}", ended.time) for finding in ended.findings]
     if ended.passed is not None and ended.passed.overwrites:
         text = f"{whose}: {ended.passed.overwrites} objects of earlier runs were written again, and may have changed"
         alerts.append(state.alert("objects-overwritten", text, ended.time))

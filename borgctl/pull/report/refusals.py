@@ -5,8 +5,7 @@ Where the client may have meant well, the sentence has a line to paste. No borg 
     advice_on_refusal(Refused("destroy", "create", "never", "…"), target, "default")    "something other than borgctl …"
 """
 
-from dataclasses import replace
-
+from borgctl.data_class import replace
 from borgctl.pull.report.hints import ADVICE
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.guard_process import Refused

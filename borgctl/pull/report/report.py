@@ -3,12 +3,12 @@
 summary(report) == "web1 default: ok, 20016 files, 1.2 GB original, 3.4 MB new, 18 s"
 """
 
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from borgctl.borg.warning_kinds import counts_text
 from borgctl.console.text import elapsed
+from borgctl.data_class import asdict, dataclass
 from borgctl.pull.client.events import AuditProof
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
@@ -29,7 +29,8 @@ _WIDEST_NAME = 100
 class RunReport:
     """All about one run; `job` is None where it did not reach one, `serve` is borg serve's exit status.
 
-    `passed` is what the client did to the repository, `refused` what the guard refused, `hint` what to do about that.
+    `passed` is what the client did to the repository, `refused` what the guard refused, `hint` what to do about that,
+    `sent` how many bytes ssh sent to the client.
     """
 
     target: str
@@ -43,6 +44,7 @@ class RunReport:
     passed: Passed | None = None
     refused: Refused | None = None
     hint: str | None = None
+    sent: int | None = None
 
 
 def summary(report: RunReport) -> str:

@@ -9,11 +9,11 @@ reached a job. Alerts stand until a person accepts them. `target_status` writes 
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 from borgctl.console.age import IN_THE_FUTURE, age
 from borgctl.console.text import elapsed
+from borgctl.data_class import dataclass, replace
 from borgctl.errors import BadValue
 from borgctl.pull.report.past_runs import retire
 from borgctl.pull.report.target_status import AtWork, Row, Standing

@@ -7,10 +7,10 @@ It judges nothing: `status` does.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from borgctl.console.text import elapsed
+from borgctl.data_class import dataclass
 from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.report.suspicion import suspicious
 from borgctl.pull.state.state import Alert, Past, State

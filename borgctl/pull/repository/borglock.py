@@ -14,8 +14,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -45,6 +43,8 @@ def _exclusive(repository: str, host: str, lives: Callable[[int], bool]) -> int:
         if re.fullmatch(r"lock\.exclusive\.[A-Za-z0-9_]+\.tmp", name):
             inside = listed(f"{repository}/{name}")
             if inside and all(_dead(entry, host, lives) for entry in inside):
+                import shutil  # noqa: PLC0415 - seldom needed
+
                 shutil.rmtree(f"{repository}/{name}", ignore_errors=True)
     return freed
 
@@ -116,6 +116,8 @@ def alone(repository: str, host: str) -> Iterator[bool]:
 @contextmanager
 def _held(repository: str, host: str) -> Iterator[bool]:
     """Hold borg's exclusive lock, made as borg makes it; False where another process has it, or it cannot be made."""
+    import tempfile  # noqa: PLC0415 - seldom needed
+
     name = f"{host}.{os.getpid()}-{_OURS}"
     place = None
     try:

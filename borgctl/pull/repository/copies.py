@@ -11,10 +11,10 @@ there, an earlier copy brings them back. The number counts up; the time is for p
 import contextlib
 import os
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from borgctl.data_class import dataclass
 from borgctl.fs import atomic
 from borgctl.pull.repository import borglock, repo_config, serve
 from borgctl.pull.repository.repo_config import LARGEST

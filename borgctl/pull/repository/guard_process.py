@@ -11,9 +11,9 @@ repository; without `end` nobody knows, and the run has failed.
 
 import json
 import sys
-from dataclasses import dataclass, fields
 from typing import Any
 
+from borgctl.data_class import dataclass
 from borgctl.pull.client.frames import LineBuffer, LineTooLong
 from borgctl.pull.repository.sessions import GuardSession, bounds
 from borgctl.pull.targets.targets import Target
@@ -93,7 +93,7 @@ class Events:
             case "refused" if self.refused is None:
                 self.refused = Refused(*(_text(event[key]) for key in ("method", "session", "rule", "detail")))
             case "end":
-                self.passed = Passed(**{field.name: _number(field.name, event[field.name]) for field in fields(Passed)})
+                self.passed = Passed(**{name: _number(name, event[name]) for name in Passed.__match_args__})
             case _:
                 raise ValueError
 

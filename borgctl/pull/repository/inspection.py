@@ -10,8 +10,8 @@ where somebody else wrote to it since our last session. Backups go on then, but 
 
 import shlex
 from contextlib import suppress
-from dataclasses import dataclass, field
 
+from borgctl.data_class import dataclass, field
 from borgctl.errors import BadValue
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.client.verdict import Verdict

@@ -11,10 +11,9 @@ import contextlib
 import os
 import re
 import socket
-import uuid
-from dataclasses import dataclass
 
 from borgctl.console.text import elapsed
+from borgctl.data_class import dataclass
 from borgctl.pull.repository import borglock
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, host_id
@@ -81,6 +80,8 @@ def remove(folders: Folders, repository: str, doomed: list[Holder]) -> None:
 
 def this_host() -> str | None:
     """Return what borg calls this machine (borg/platform/base.py); None where that name changes each time."""
+    import uuid  # noqa: PLC0415 - seldom needed, and 5 ms
+
     name, card = socket.gethostname(), uuid.getnode()
     with contextlib.suppress(OSError):
         answers = socket.getaddrinfo(name, None, 0, socket.SOCK_DGRAM, 0, socket.AI_CANONNAME)

@@ -9,10 +9,9 @@ show here.
 import hashlib
 import os
 import re
-import secrets
 import stat
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.fs import atomic
 
 LARGEST = 1 << 20  # bytes that are read and copied; borg's own key and settings take less than two thousand
@@ -64,7 +63,7 @@ def read(repository: str, name: str = "config") -> File:
 def write(repository: str, name: str, data: bytes) -> None:
     """Write a file of the repository atomically, with the repository's owner; the caller has borg's lock."""
     owner = os.stat(repository) if os.geteuid() == 0 else None
-    draft = f"{name}-{secrets.token_hex(4)}.tmp"  # a name that `borglock.sweep` knows
+    draft = f"{name}-{os.urandom(4).hex()}.tmp"  # a name that `borglock.sweep` knows
     atomic.replace(f"{repository}/{name}", data, owner=owner, draft=draft)
 
 

@@ -6,8 +6,7 @@ client's words; a window's follows from `borgpull window --allow`. `rpc_sessions
     session_for(target, JobName("default"), repository_known=True)   == GuardSession("create", deletes=0)
 """
 
-from dataclasses import dataclass
-
+from borgctl.data_class import dataclass
 from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 

@@ -58,7 +58,7 @@ def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) ->
         call = client_command.spelled_out(target, order, path, state.head)
         words = (call, path, float(target.timeout), f"borg {order.command}", state.head, session)
         with underway(launcher, target, Begun("borg", None, time.time())) as notes:
-            return run_call(launcher, target, *words, notes=notes)
+            return run_call(launcher, target, *words, kind="borg", notes=notes)
 
 
 def _session(target: Target, state: State, command: str, deletes: int | None) -> GuardSession:

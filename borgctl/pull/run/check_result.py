@@ -3,10 +3,10 @@
 Check("clock", "warn", "the client's clock is 40 s ahead", "synchronise both clocks …").lines(80)
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from borgctl.console.text import wrapped
+from borgctl.data_class import dataclass
 from borgctl.pull.targets.owner import typed
 from borgctl.text import printable_excerpt
 

@@ -1,7 +1,6 @@
 """Launcher: what all calls of one `borgpull` process share: directories, screen, stop signals, timeouts."""
 
-from dataclasses import dataclass
-
+from borgctl.data_class import dataclass
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.run.timeouts import Timeouts

@@ -6,10 +6,9 @@ A run that cannot start, or that its client refuses, is a report like any other.
 """
 
 import time
-import traceback
 from collections.abc import Iterator
-from dataclasses import replace
 
+from borgctl.data_class import replace
 from borgctl.errors import BadValue
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
@@ -20,6 +19,7 @@ from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.record_run import alert_line, remember
 from borgctl.pull.report.report import RunReport, summary
+from borgctl.pull.report.run_history import record
 from borgctl.pull.repository.inspection import inspect, problem
 from borgctl.pull.run.call_session import serve_to, session_of
 from borgctl.pull.run.launcher import Launcher
@@ -34,7 +34,7 @@ from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
 from borgctl.pull.targets.pause import Pause
 from borgctl.pull.targets.selection import Selection
-from borgctl.pull.targets.targets import Target, load
+from borgctl.pull.targets.targets import Target, load, names
 from borgctl.text import printable_excerpt
 from borgctl.values import JobName
 from borgctl.wire import frames
@@ -78,6 +78,8 @@ def run_all(launcher: Launcher, chosen: Selection, jobs: tuple[JobName, ...]) ->
             yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
         except Exception as error:
             transcript = Transcript()
+            import traceback  # noqa: PLC0415 - seldom needed
+
             transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
             launcher.screen.end(
                 f"{printable_excerpt(text)}: error: {printable_excerpt(f'{type(error).__name__}: {error}')}"
@@ -161,6 +163,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
         return jobs, alerts
     verdict = verdict or Verdict("failed", "launcher", None, "no-jobs")
     report = RunReport(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None, alerts)
+    record(launcher.folders, launcher.screen, report, "hello")
     launcher.screen.end(summary(report))
     return report
 
@@ -200,5 +203,7 @@ def _refused(
     alerts: tuple[Alert, ...] = (),
 ) -> RunReport:
     report = RunReport(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
+    if name in names(launcher.folders) and verdict.reason != "target-paused":  # else a mistake of who typed it
+        record(launcher.folders, launcher.screen, report, "run")
     launcher.screen.end(summary(report))
     return report

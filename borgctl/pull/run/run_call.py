@@ -21,6 +21,7 @@ from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
 from borgctl.pull.report.refusals import advice_on_refusal
 from borgctl.pull.report.report import RunReport, summary
+from borgctl.pull.report.run_history import compare, record, record_broken_off, warn
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect
 from borgctl.pull.repository.reserve import establish, lowered
@@ -30,7 +31,7 @@ from borgctl.pull.repository.unlock import lock_hint
 from borgctl.pull.run.call_session import serve_to, starts
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.ready import release, unready
-from borgctl.pull.state.broken_off import record_broken_off
+from borgctl.pull.state import broken_off
 from borgctl.pull.state.running import Begun, mark
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.targets import Target
@@ -42,12 +43,14 @@ from borgctl.wire.frames import GOOD
 @contextmanager
 def underway(launcher: Launcher, target: Target, begun: Begun) -> Iterator[tuple[Message, ...]]:
     """Mark a call as going on; give messages about a run that an earlier launcher began and did not end."""
+    texts: tuple[str, ...] = ()
     try:
-        broken = record_broken_off(launcher.folders, target.name)
+        if broken := broken_off.record_broken_off(launcher.folders, target.name):
+            texts = (broken_off.sentence(broken), *record_broken_off(launcher.folders, target.name, broken))
     except OSError as error:
-        broken = f"{error.filename or launcher.folders.memory(target.name)}: {error.strerror}"
+        texts = (f"{error.filename or launcher.folders.memory(target.name)}: {error.strerror}",)
     with mark(launcher.folders, target.name, begun) as fault:
-        yield tuple(Message("borgpull", "WARNING", text) for text in (broken, fault) if text is not None)
+        yield tuple(Message("borgpull", "WARNING", text) for text in (*texts, fault) if text is not None)
 
 
 def run_call(
@@ -59,14 +62,16 @@ def run_call(
     job: str,
     seen: Head | None,
     session: GuardSession,
+    *,
+    kind: str = "run",
     verdict: Callable[[RunFacts, Transcript], Verdict] = lambda facts, _: judge_run(facts),
     by_hand: bool = False,
     notes: tuple[Message, ...] = (),
 ) -> RunReport:
     """Serve the repository to one call, and report; `job` is its title, `seen` the head sent as --seen.
 
-    `session` is what the client may say to the repository. `by_hand`: only the command line names this job. `notes` are
-    shown first.
+    `session` is what the client may say to the repository, `kind` what began (`running`). `by_hand`: only the command
+    line names this job. `notes` are shown first.
     """
     base = launcher.folders.borg(target.name)
     atomic.directories(base)
@@ -80,6 +85,7 @@ def run_call(
         missed = Ended(call.asked[0], barred, transcript, seen, time.time(), by_hand=by_hand, named=named_jobs(target))
         later = remember(launcher.folders, target.name, missed) if barred.reason == "server-full" else ()
         report = RunReport(str(target.name), job, barred, begun, 0.0, transcript, None, (*before.alerts, *later))
+        record(launcher.folders, launcher.screen, report, kind)
         launcher.screen.end(summary(report))
         return report
     begin(launcher.folders, target.name)
@@ -98,6 +104,8 @@ def run_call(
     # a lost repository is worse than a missing commit
     final = after.verdict or final if session_verdict.outcome in GOOD else final
     final = accept_warnings(final, target.accept_warnings, transcript.ending())
+    findings = compare(launcher.folders, target.name, final, transcript, seconds, session)
+    final = warn(final, findings)
     for wrong in (facts.guard_fault, full(repository) if final.outcome not in GOOD else None):
         if wrong is not None:
             launcher.screen.show(transcript.keep(Message("borgpull", "WARNING", wrong)))
@@ -109,6 +117,7 @@ def run_call(
         lists=target.jobs is not None,
         passed=facts.passed,
         refused=facts.refused,
+        findings=findings,
     )
     alerts = (*before.alerts, *after.alerts, *remember(launcher.folders, target.name, ended))
     report = RunReport(
@@ -117,7 +126,9 @@ def run_call(
         passed=facts.passed,
         refused=facts.refused,
         hint=_hint(launcher, target, final, facts, transcript, seconds),
+        sent=facts.sent,
     )
+    record(launcher.folders, launcher.screen, report, kind, findings)
     launcher.screen.end(summary(report))
     return report
 

@@ -64,6 +64,8 @@ class Session:
         self._serve_first = False
         self._drained = float("inf")
         self._stray = b""
+        self._heard = 0  # bytes of ssh's on stderr
+        self._written: int | None = None  # all bytes that ssh wrote
         self._listener: socket.socket | None = None
         self._ours: pipes.Ours | None = None
         self._served: GuardedServe | None = None
@@ -110,7 +112,15 @@ class Session:
             refused=self._served.events.refused if self._served else None,
             result_cut=self._transcript.result_cut,
             stray=self._stray.decode("ascii", "backslashreplace").rstrip(),
+            sent=self._sent(),
         )
+
+    def _sent(self) -> int | None:
+        """Return how many bytes ssh sent: all that it wrote but what came to us, and to the guard; None if unknown."""
+        passed = self._served.events.passed if self._served else None
+        if self._call.name != "ssh" or self._written is None or passed is None:
+            return None
+        return max(0, self._written - self._heard - passed.bytes)
 
     def _open(self, stack: ExitStack) -> None:
         if self._starts is None or self._call.listen:
@@ -201,6 +211,7 @@ class Session:
 
     def _peer_gone(self) -> None:
         self._forget_clock()
+        self._written = self._peer.written()
         self._peer_status = self._peer.status()
         self._drain()
         if self._listener is not None:
@@ -240,8 +251,10 @@ class Session:
         os.unlink(self._call.listen)  # the next job of this launcher listens there
 
     def _hear(self) -> None:
+        data = self._loop.read(self._peer.stderr)
+        self._heard += len(data)
         try:
-            self._reader.client(self._loop.read(self._peer.stderr))
+            self._reader.client(data)
         except LineTooLong:
             self._loop.forget(self._peer.stderr)
             self._end("stream-limit")

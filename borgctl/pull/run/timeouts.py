@@ -3,7 +3,7 @@
 Timeouts(end_of_file=2, terminated=2)          in tests
 """
 
-from dataclasses import dataclass
+from borgctl.data_class import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ lock. The target's lock is held all the time: no run, compact or other window of
 """
 
 import time
-from dataclasses import replace
 
+from borgctl.data_class import replace
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
@@ -62,9 +62,9 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
             client_command.prepare(target, path)
             seen = load_state(launcher.folders, target.name).head
             call = client_command.window(target, left, path, seen)
-            words = (call, path, left + _IN_ORDER, "window", seen, session, _verdict)
+            words = (call, path, left + _IN_ORDER, "window", seen, session)
             with underway(launcher, target, Begun("window", None, time.time())) as notes:
-                report = run_call(launcher, target, *words, notes=notes)
+                report = run_call(launcher, target, *words, kind="window", verdict=_verdict, notes=notes)
         good = report.verdict.outcome in GOOD
         if launcher.stop.name is not None or not report.transcript.used:
             return 0 if good else 2

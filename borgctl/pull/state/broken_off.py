@@ -1,7 +1,8 @@
 """Broken off: a run that began and never ended has failed. `status` says so, and the next run remembers it.
 
 mark_failed(state, seen)          for `status`: change a state that is not saved
-record_broken_off(folders, name)           for the next run, under the target's lock: save it; the line to show, or None
+record_broken_off(folders, name)           for the next run, under the target's lock: save it, and return it or None
+sentence(begun)                            the line to show
 """
 
 from borgctl.pull.state import running, state_file
@@ -26,16 +27,19 @@ def mark_failed(state: State, seen: Seen | None) -> Begun | None:
     return begun
 
 
-def record_broken_off(folders: Folders, name: TargetName) -> str | None:
-    """Remember the run that an earlier launcher did not end; return a line about it, or None. Raise OSError."""
+def record_broken_off(folders: Folders, name: TargetName) -> Begun | None:
+    """Remember the run that an earlier launcher did not end, and return it; None where there is none. Raise OSError."""
     seen = running.seen(folders, name)
     state = state_file.load(folders, name)
     begun = mark_failed(state, seen)
     if begun is not None and not state.lost:  # a lost state is reported, and put aside, when the run ends
         state_file.save(folders, name, state)
     running.clear(folders, name)
-    if begun is None:
-        return None
+    return begun
+
+
+def sentence(begun: Begun) -> str:
+    """Write a line about a run that broke off."""
     what = f"the run of job {begun.job}" if begun.job else "the run"
     return f"{what} that began {iso(begun.time)} broke off: borgpull was killed or failed, or this machine went down"
 

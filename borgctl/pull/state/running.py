@@ -16,8 +16,8 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 
+from borgctl.data_class import asdict, dataclass
 from borgctl.errors import BadValue
 from borgctl.fs import atomic
 from borgctl.pull.targets.paths import Folders, TargetName

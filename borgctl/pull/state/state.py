@@ -4,8 +4,7 @@ state.alert("audit-broken", "the client's audit log does not hold record 7:…",
 state.accept("root (sudo: eva)", "log was moved to a new disk", now)        the alerts that this took away
 """
 
-from dataclasses import dataclass, field, replace
-
+from borgctl.data_class import dataclass, field, replace
 from borgctl.values import Head
 from borgctl.wire.frames import GOOD
 

@@ -9,12 +9,12 @@ aside. That is an alert, and no reason to make no backup.
     state = load(folders, name); save(folders, name, state)
 """
 
-import dataclasses
 import json
 import os
 import re
 from typing import Any
 
+from borgctl.data_class import asdict
 from borgctl.errors import BadValue
 from borgctl.fs import atomic
 from borgctl.pull.client import frame_fields
@@ -43,7 +43,7 @@ def save(folders: Folders, name: TargetName, state: State) -> None:
     """Write a target's state to disk; keep a file that could not be read as state.json.broken."""
     path = folders.memory(name)
     atomic.directories(os.path.dirname(path))
-    content = dataclasses.asdict(state) | {"version": 1, "head": state.head and str(state.head)}
+    content = asdict(state) | {"version": 1, "head": state.head and str(state.head)}
     del content["lost"]
     aside = f"{os.path.basename(path)}.broken" if state.lost else None
     atomic.replace(path, json.dumps(content, indent=1).encode("ascii"), aside=aside)

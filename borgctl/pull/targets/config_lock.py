@@ -11,8 +11,6 @@ import contextlib
 import fcntl
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -55,11 +53,15 @@ def _clear(folders: Folders) -> None:
         for name in os.listdir(folder):
             with contextlib.suppress(OSError):
                 if re.fullmatch(r"\.new-[A-Za-z0-9_]+", name):
+                    import shutil  # noqa: PLC0415 - seldom needed
+
                     shutil.rmtree(f"{folder}/{name}")
 
 
 @contextmanager
 def directory(beside: str) -> Iterator[str]:
     """Hold a private directory next to `beside`; remove it afterwards."""
+    import tempfile  # noqa: PLC0415 - seldom needed
+
     with tempfile.TemporaryDirectory(prefix=".new-", dir=os.path.dirname(beside)) as path:
         yield path

@@ -7,8 +7,7 @@ Mappings are merged key by key; of all else the target's own word stands alone. 
     jobs: [default]                                                       a target: `default` alone, each 24h
 """
 
-from dataclasses import replace
-
+from borgctl.data_class import replace
 from borgctl.errors import BadValue
 from borgctl.strict_yaml import Node
 from borgctl.values import RepositoryPath

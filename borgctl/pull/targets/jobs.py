@@ -8,9 +8,9 @@ nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.strict_yaml import Node

@@ -3,9 +3,10 @@
     CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub  CONFIG/defaults.yaml
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
-    STATE/NAME/running
+    STATE/NAME/running          STATE/history.db
 
-`workdirs` says what is in `STATE/run`, `repository/copies` what is in `copies`, `state/running` what is in `running`.
+`workdirs` says what is in `STATE/run`, `repository/copies` what is in `copies`, `state/running` what is in `running`,
+`state/history_file` what is beside `history.db`.
 
     with lock(folders, TargetName("web1")): …
 """
@@ -15,11 +16,10 @@ import fcntl
 import os
 import pwd
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.fs import atomic
 from borgctl.pull.targets.errors import PullError
@@ -38,7 +38,8 @@ class TargetName:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.text):
             raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 of {ALPHABET}")
-        if self.text in ("run", "host-id") or self.text.endswith((".lock", ".pub", ".yaml")):
+        ours = self.text in ("run", "host-id") or self.text.startswith("history.db")
+        if ours or self.text.endswith((".lock", ".pub", ".yaml")):
             raise BadValue(f"bad target name {self.text!r}: it is reserved for the launcher's own files")
 
     def __str__(self) -> str:
@@ -94,6 +95,11 @@ class Folders:
         """Return the directory of copies of the repository's small files."""
         return f"{self.state}/{name}/copies"
 
+    @property
+    def history(self) -> str:
+        """Return the path of the file in which the runs of all targets are kept."""
+        return f"{self.state}/history.db"
+
     def borg(self, name: TargetName) -> str:
         """Return BORG_BASE_DIR and HOME of the target's serve and compact."""
         return f"{self.state}/{name}/borg"
@@ -137,7 +143,7 @@ def host_id(folders: Folders) -> str:
             raise PullError(f"{path} is damaged: {name[:40]!r}", "remove it while no borgpull runs")
         atomic.directories(folders.state)
         with contextlib.suppress(FileExistsError):  # another launcher was first
-            atomic.create(path, f"borgpull@{secrets.token_hex(16)}".encode("ascii"))
+            atomic.create(path, f"borgpull@{os.urandom(16).hex()}".encode("ascii"))
 
 
 class Busy(PullError):  # noqa: N818 - reads as what it says where it is caught

@@ -5,9 +5,9 @@ paused: {until: "2026-12-24T18:00+01:00", reason: …}
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.strict_yaml import Node

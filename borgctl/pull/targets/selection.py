@@ -4,8 +4,8 @@ chosen = select(folders, ["web1", "@db"])       chosen.texts == ["db1", "db2", "
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName

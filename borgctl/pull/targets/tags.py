@@ -4,8 +4,8 @@ tags: [web, berlin]        tags_of(node) == (TagName("web"), TagName("berlin"))
 """
 
 import re
-from dataclasses import dataclass
 
+from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.pull.targets.paths import ALPHABET

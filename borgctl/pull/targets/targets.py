@@ -8,11 +8,11 @@ Reading reports all mistakes of a file at once, as `file:line:column: text`. Not
 import functools
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from borgctl import strict_yaml
 from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
+from borgctl.data_class import dataclass
 from borgctl.node_reader import NodeReader
 from borgctl.openssh_key import HostKey
 from borgctl.pull.targets import config_file, defaults, pause, tags, transports

@@ -6,7 +6,6 @@ It knows what ssh and `borg serve` could read as something else. What a key is f
     1500000000000.0
 """
 
-import ipaddress
 import re
 
 from borgctl.errors import BadValue
@@ -20,6 +19,8 @@ def host(text: str) -> str:
         raise BadValue(f"bad host {text[:80]!r}: the user before '@' must be letters, digits, '_', '.', '-'")
     if re.fullmatch(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,251}[A-Za-z0-9])?", place):
         return text
+    import ipaddress  # noqa: PLC0415 - seldom needed
+
     try:
         ipaddress.IPv6Address(place if "%" not in place else "")
     except ValueError:

@@ -6,9 +6,11 @@ import os
 import pty
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import programs
@@ -17,6 +19,7 @@ import stage
 from terminals import shown_on
 
 from borgctl.cli.window.window_session import WindowSession
+from borgctl.reasons import REASONS
 from borgctl.state import pins, window_protocol
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
@@ -246,3 +249,71 @@ def test_a_servers_escapes_in_borgs_words_do_not_reach_the_admins_terminal(sessi
         os.close(slave)
     said = shown_on(master)
     assert sorted(said.split(b"\\x1b[2J")) == [b"", b"err", b"out"]
+
+
+LAST_BORG = """\
+#!/bin/sh
+[ "$1" = --version ] && exec echo borg 1.4.5
+cat > /dev/null
+echo "$*" >> {directory}/borgs
+"""
+IN_TIME = LAST_BORG + "trap 'exit 0' INT\nkill -{number} $PPID\nwhile :; do sleep 0.05; done\n"
+# our starter sleeps from before borg's end until the signal has come, so that it sees both at once
+TOO_LATE = (
+    LAST_BORG
+    + """\
+kill -STOP $PPID
+( while [ "$(cut -d ' ' -f 3 /proc/$$/stat)" != Z ]; do sleep 0.01; done
+  kill -{number} $PPID
+  kill -CONT $PPID ) > /dev/null 2>&1 &
+"""
+)
+
+
+def granting(listener):
+    """Be a gate that grants every window, until the listener is shut down; return what borg was asked for."""
+    asked = []
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if (message := window_protocol.receive(connection)) is not None:
+                    asked.append(message["argv"])
+                    window_protocol.send(connection, {"run": "abc", "repository": PATH.text})
+                    window_protocol.receive(connection)
+    return asked
+
+
+@pytest.mark.parametrize("number", ["TERM", "HUP", "INT"])
+@pytest.mark.parametrize("borg", [IN_TIME, TOO_LATE], ids=["in time", "too late"])
+@pytest.mark.parametrize("command", ["passphrase", "recovery"])
+def test_after_a_signal_no_other_step_follows_whenever_it_came(session, tmp_path, command, borg, number):
+    """borg succeeds all the same; in a session of its own it does not get the terminal's signals."""
+    (tmp_path / "borg").write_text(borg.format(directory=tmp_path, number=number))
+    (tmp_path / "borg").chmod(0o700)
+    (tmp_path / "passphrase").write_text("secret\n")
+    (tmp_path / "passphrase").chmod(0o600)
+    pins.set_pin(session.base, "repository", PATH, "ab" * 32)
+    argv = [sys.executable, "-c", "from borgctl.cli.app import main; main()", command, session.policy.file]
+    with window_protocol.listen(session.directory) as listener:
+        listener.setblocking(True)
+        gate = ThreadPoolExecutor(1).submit(granting, listener)
+        result = subprocess.run(
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            start_new_session=True,
+        )
+        listener.shutdown(socket.SHUT_RDWR)
+        asked = gate.result(20)
+    assert len(asked) == 1, result
+    assert len((tmp_path / "borgs").read_text().splitlines()) == 1
+    assert result.returncode == REASONS["stopped"].status, result
+    assert "a signal asked" in result.stderr and "hint: call it again" in result.stderr
+    assert "SECRET" not in result.stdout  # no page
+    if command == "passphrase":
+        assert (tmp_path / "passphrase").read_text() == "secret\n"
+        assert (tmp_path / "passphrase.new").exists()  # the next call goes on from there

@@ -309,7 +309,8 @@ def test_borgs_lines_are_told_apart() -> None:
         "compressed_size": 5,
         "deduplicated_size": 1,
     }
-    assert read(json.dumps(progress)) == Counts(3, 10, 1)
+    assert read(json.dumps(progress)) == Counts(3, 10, 1, 5)
+    assert read(json.dumps({**progress, "compressed_size": 1 << 63})) == Counts(3, 10, 1)
     assert read(json.dumps({**progress, "nfiles": "3"})) is None
     assert read(json.dumps({"type": "archive_progress", "finished": True})) is None
     assert read("usage: borg …") == Note("WARNING", "usage: borg …")

@@ -2,11 +2,13 @@
 
 import os
 import socket
+from functools import partial
 
 import pytest
 
 from borgctl.pull.process import pipes
 from borgctl.pull.process.pipes import Starts
+from borgctl.pull.targets.errors import PullError
 
 
 class Ends:
@@ -33,6 +35,27 @@ def test_on_every_transport_the_client_speaks_to_the_guard_and_the_guard_to_serv
         guard, serve = ours
         assert guard.stdin == serve.stdout, "the one connection"
     assert serve.stdin == guard.stdout != guard.stdin, "serve reads what the guard writes"
+
+
+def test_the_client_is_called_first_and_let_go_where_one_of_ours_does_not_start(world) -> None:
+    started: list[str] = []
+
+    class Named(Ends):
+        def __init__(self, name: str, stdin: int, stdout: int) -> None:
+            super().__init__(stdin, stdout)
+            self.name = name
+            started.append(name)
+
+        def close(self) -> None:
+            started.append(f"{self.name} closed")
+
+    def broken(stdin: int, stdout: int) -> Ends:
+        raise PullError("cannot start guard")
+
+    serve, peer = partial(Named, "serve"), partial(Named, "ssh")
+    with pytest.raises(PullError):
+        pipes.cross(Starts(broken, serve), peer)
+    assert started == ["ssh", "serve", "serve closed", "ssh closed"]
 
 
 def test_a_connection_of_another_process_is_turned_away(world) -> None:

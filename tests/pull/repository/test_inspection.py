@@ -24,6 +24,7 @@ def target(world, borg, repository):
     """Give a target that has made a backup into a real repository, and notes each gate that is started."""
     source = world.root / "data"
     source.mkdir()
+    (source / "file").write_text("x")
     steps = [["note", f"{world.root}/started"], ["start"], ["borg", borg, "create", "--json", "REPO::a", str(source)]]
     target = world.local(steps, borg=borg)
     assert world.run(target, Timeouts())[0].verdict.outcome == "ok"

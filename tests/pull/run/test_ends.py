@@ -72,13 +72,12 @@ def verdict(report) -> tuple:
 
 
 def test_a_timeout_ends_both_sides(world, borg) -> None:
-    note = world.root / "pid"
-    (report,) = world.run(
-        world.local([["start"], ["note", str(note)], ["sleep", 60]], timeout="1s", borg=borg), IMPATIENT
-    )
+    note, late = world.root / "pid", world.root / "late"
+    steps = [["start"], ["note", str(note)], ["sleep", 60], ["note", str(late)]]
+    (report,) = world.run(world.local(steps, timeout="1s", borg=borg), IMPATIENT)
     assert verdict(report) == ("timeout", "launcher", None, "timeout")
     assert gone(int(note.read_text()), 0.1)
-    assert report.duration < 30
+    assert not late.exists()
 
 
 def test_a_client_that_never_says_anything_is_a_timeout(world, borg) -> None:
@@ -121,9 +120,11 @@ def test_a_serve_that_fails_is_not_hidden_by_a_happy_client(world) -> None:
 
 def test_a_serve_that_fails_under_a_silent_client_ends_the_run(world) -> None:
     broken = stand_in_serve(world, "exit 3")
-    (report,) = world.run(world.local([["start"], ["sleep", 60]], borg=broken), Timeouts(orphaned=0.5))
+    late = world.root / "late"
+    steps = [["start"], ["sleep", 60], ["note", str(late)]]
+    (report,) = world.run(world.local(steps, borg=broken), Timeouts(orphaned=0.5))
     assert verdict(report) == ("failed", "serve", 3, "serve-failed")
-    assert report.duration < 30
+    assert not late.exists()
 
 
 def test_a_serve_that_ignores_its_end_of_file_and_term_is_killed(world) -> None:
@@ -135,12 +136,14 @@ def test_a_serve_that_ignores_its_end_of_file_and_term_is_killed(world) -> None:
 
 
 def test_a_gate_that_ignores_term_is_killed(world, borg, monkeypatch: pytest.MonkeyPatch) -> None:
-    target = world.local([["deaf"], ["start"], ["sleep", 60]], timeout="1s", borg=borg)
+    late = world.root / "late"
+    steps = [["deaf"], ["start"], ["sleep", 60], ["note", str(late)]]
+    target = world.local(steps, timeout="1s", borg=borg)
     real = client_command.run
     monkeypatch.setattr(client_command, "run", lambda *words: replace(real(*words), patience=0.5))
     (report,) = world.run(target, IMPATIENT)
     assert verdict(report)[0] == "timeout"
-    assert report.duration < 30
+    assert not late.exists()
 
 
 def test_a_missing_borg_is_said_before_anything_starts(world) -> None:
@@ -267,6 +270,7 @@ def test_the_lock_of_a_serve_that_was_killed_with_its_launcher_is_removed_by_the
     lock.rename(lock.with_name(lock.name.replace(f".{note.read_text().strip()}-", f".{os.getpid()}-")))  # number in use
     source = world.root / "data"
     source.mkdir()
+    (source / "file").write_text("x")
     steps = [["start"], ["borg", borg, "create", "--json", "REPO::monday", str(source)]]
     (report,) = world.run(world.local(steps, borg=borg))
     assert report.verdict.outcome == "ok", world.screen.getvalue()
@@ -294,11 +298,9 @@ def test_signals_that_the_starter_blocked_or_ignored_end_the_run_all_the_same(wo
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, all_of_them)
     appears(note)
-    begun = time.monotonic()
     launcher.terminate()
-    out, _ = launcher.communicate(timeout=40)
+    out, _ = launcher.communicate(timeout=40)  # nobody had to be killed, after a patience of 45 s
     assert json.loads(out)["reason"] == "stopped"
-    assert time.monotonic() - begun < 10  # nobody had to be killed after a patience of 45 s
 
 
 def test_sessions_in_one_loop_keep_nobody_waiting_and_each_ends_as_it_would_alone(world) -> None:

@@ -1,7 +1,9 @@
 """add, trust and targets: what they write, refuse and leave."""
 
 import os
+import resource
 import shlex
+import signal
 import subprocess
 from pathlib import Path
 
@@ -41,6 +43,23 @@ def test_add_makes_a_key_a_target_and_a_directory_and_says_what_comes_next(world
     subprocess.run(
         ["/usr/bin/ssh-keygen", "-y", "-P", "", "-f", world.folders.key(NAME)], check=True, capture_output=True
     )
+
+
+def test_a_keygen_that_fails_is_noticed_where_the_starter_ignored_the_ends_of_children(world) -> None:
+    room = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (0, room[1])
+    )  # as on a full disk: ssh-keygen makes a file and cannot write
+    try:
+        adding = world.start("add", "web1", "root@web1", "--repository", f"{world.root}/r/web1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, room)
+        signal.signal(signal.SIGCHLD, before)
+    _, err = adding.communicate(timeout=60)
+    assert adding.returncode == 2
+    assert b"ssh-keygen failed" in err
+    assert not os.path.lexists(world.folders.key(NAME))
 
 
 def test_the_line_for_the_client_names_its_policy_and_transport(world, borgpull) -> None:

@@ -154,7 +154,7 @@ def test_reading_any_text_gives_a_target_or_problems(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "run", "host-id", "-a", "a/b", ".", "..", ".a", "a\n", "x" * 65, "a b", "web1.lock", "ä"]
+    "name", ["", "run", "host-id", "-a", "a/b", ".", "..", ".a", "a\n", "x" * 65, "a b", "web1.lock", "ä", "history.db"]
 )
 def test_names_that_are_no_file_names_of_ours_are_refused(name: str) -> None:
     with pytest.raises(BadValue):

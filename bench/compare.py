@@ -1,0 +1,146 @@
+"""Compare the ways to back up, side by side, on one machine: `make bench`.
+
+    make bench                                            1 GiB of random in 16 files, 20,000 small files; five rounds
+    make bench BENCH="--data usr --rounds 7"              a copy of /usr; or: --data tiny, 200,000 tiny files
+    make bench BENCH="--only scripts,stdio --json FILE"   two of them
+    make bench-smoke                                      a small tree, once: only to see that all of it runs
+
+A round is every contender in turn: a first backup, a second with nothing changed, a third with 1 % of the files and
+bytes changed, and a restore of everything, which is compared with the tree. A round that is not counted comes first; it
+fills the page cache and looks at memory. The contenders and what they run are in bench/contenders.py.
+
+Needs a real sshd and borg, and socat, nc and sshfs; those that are not there, or have no FUSE, are left out and named.
+Free space: four times the data. Nothing else may run on the machine: the load at the beginning is printed.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import machine
+from chart import draw
+from contenders import CONTENDERS, Arena, Contender
+from measure import Failed, Step, machines, measure, own_network
+from results import PHASES, Results
+from trees import NAMES, Tree, change, grow
+
+SSHD_SETTINGS = ["AcceptEnv BORG_SOCKET BORG_REPOPATH", "Subsystem sftp /usr/lib/openssh/sftp-server"]
+NEEDS = {"scripts": ("socat", "nc"), "socat": ("socat",), "sshfs": ("sshfs", "fusermount3", "mountpoint")}
+
+
+def missing(name: str) -> str | None:
+    """Return what a contender needs and this machine has not."""
+    for program in NEEDS.get(name, ()):
+        if shutil.which(program) is None:
+            return program
+    if name == "sshfs" and not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        return "/dev/fuse"
+    return None
+
+
+def compare(sshd: machines.Sshd, directory: Path, borg: str, names: list[str], data: str, rounds: int) -> Results:
+    """Run all rounds, and tell what goes on on stderr."""
+    tree = grow(str(directory / "tree"), data)
+    results = Results(machine.describe(borg), data, *tree.size())
+    arena = Arena(tree.path, borg, sshd, directory / "run")
+    for number in range(rounds + 1):
+        for name in names:
+            tell(f"round {number} of {rounds}: {name}" + ("" if number else ", for its memory"))
+            with fresh_directory(arena.directory):
+                for phase, step in steps(CONTENDERS[name](arena), arena, tree, f"{number} {name}", memory=not number):
+                    if not number:
+                        results.add_memory(name, phase, step)
+                    if number or not rounds:
+                        results.add(name, phase, step)
+    tell("")
+    return results
+
+
+@contextmanager
+def fresh_directory(path: Path) -> Iterator[None]:
+    """Make a private directory, which is gone afterwards."""
+    path.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        shutil.rmtree(path)
+
+
+def steps(contender: Contender, arena: Arena, tree: Tree, seed: str, *, memory: bool) -> Iterator[tuple[str, Step]]:
+    """Measure the phases of one contender; yield each one's name and what it took."""
+    for number, phase in enumerate(list(PHASES)[:-1], 1):
+        if phase == "changed":
+            change(tree, seed)
+        yield phase, measure(contender.create(number), arena.sshd, contender.side, memory=memory)
+    into = Path(f"{tree.path}-restored")
+    with fresh_directory(into):
+        commands = contender.restore(3, str(into))
+        yield "restore", measure(commands, arena.sshd, contender.side, memory=memory)
+        verify(tree, str(into))
+
+
+def verify(tree: Tree, into: str) -> None:
+    """Compare the restored files with the tree, byte by byte; raise Failed where they differ."""
+    whole = f"{into}{tree.path}"
+    restored = whole if os.path.isdir(whole) else into  # sshfs leaves the path out
+    done = subprocess.run(
+        ["diff", "-rq", "--no-dereference", tree.path, restored], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Failed(f"what was restored differs: {done.stdout[:2000]}{done.stderr[:2000]}")
+
+
+def tell(text: str) -> None:
+    """Show on a terminal what goes on, one line over the other; elsewhere line by line."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+    elif text:
+        print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Read the command line, and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=NAMES, default="random")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="those that count; 0: show the first, which looks at memory"
+    )
+    parser.add_argument("--only", metavar="NAME,…", help=f"of: {', '.join(CONTENDERS)}")
+    parser.add_argument("--borg", default=machine.newest_borg())
+    parser.add_argument("--json", metavar="FILE", help="write every measured step")
+    parser.add_argument("--svg", metavar="FILE", help="write the chart")
+    parser.add_argument("--directory", help="where everything is made (default: TMPDIR)")
+    asked = parser.parse_args()
+    names = asked.only.split(",") if asked.only else list(CONTENDERS)
+    if unknown := [name for name in names if name not in CONTENDERS]:
+        parser.error(f"no contender {', '.join(unknown)} (there are: {', '.join(CONTENDERS)})")
+    for name in [name for name in names if missing(name)]:
+        print(f"left out: {name}, as there is no {missing(name)}")
+        names.remove(name)
+    if not own_network():
+        print("no network namespace of our own: bytes over the wire are all that this machine's loopback carries")
+    machines.adopt_orphans()
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-", dir=asked.directory) as directory,
+        machines.Sshd(Path(directory, "sshd"), extra=SSHD_SETTINGS) as sshd,
+    ):
+        results = compare(sshd, Path(directory), asked.borg, names, asked.data, asked.rounds)
+    print("\n".join(results.table()))
+    if asked.json:
+        Path(asked.json).write_text(results.json())
+    if asked.svg:
+        Path(asked.svg).write_text(draw(results))
+
+
+if __name__ == "__main__":
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    try:
+        main()
+    except (Failed, AssertionError, subprocess.SubprocessError) as error:
+        sys.exit(f"bench: {error}")

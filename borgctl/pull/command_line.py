@@ -1,0 +1,86 @@
+"""Command line: the list of borgpull's commands, and the options of all, as typer reads them and helps with them.
+
+Each command is a function in `commands`: a new one goes there, and into COMMANDS. What it does is in `run`,
+`repository`, `report` and `targets`, which know no command line.
+
+    borgpull --config-dir /etc/borgpull run web1 --job default
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from borgctl import __version__
+from borgctl.console import completion
+from borgctl.console.completion import Shell
+from borgctl.pull.commands import history, repository, run, setup, status
+from borgctl.pull.targets import owner
+
+_HELP = {"--help", "-h"}
+_READING = ("status", "history", "targets")  # these commands write no file
+COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order of --help, and its line there
+    ("add", setup.add, "Make a target; print the line for the client."),
+    ("trust", setup.trust, "Write the client's host key into the target file."),
+    ("run", run.run, "Back up: run the jobs of targets."),
+    ("borg", run.borg, "Ask for a borg subcommand, spelled out."),
+    ("test", run.check, "Check whether a pull would work."),
+    ("compact", repository.compact, "Free the space that pruning has marked."),
+    ("status", status.status, "Show each job's last good run, and what is alarming."),
+    ("history", history.history, "Show past runs: outcomes, sizes and times."),
+    ("accept", status.accept, "Clear a target's alerts, once you have looked."),
+    ("forget", status.forget, "Forget jobs, or which repository a target has."),
+    ("copies", repository.copies, "List copies of a repository's config and nonce."),
+    ("unlock", repository.unlock, "Show who holds the repository's lock; remove it."),
+    ("window", run.window, "Open a restore window for the client's own admin."),
+    ("remove", setup.remove, "Remove a target: its key, file, state and history."),
+    ("rename", setup.rename, "Give a target another name."),
+    ("targets", setup.targets, "List the targets, and what is wrong in their files."),
+)
+app = typer.Typer(
+    name="borgpull",
+    help="Back up clients, from the server. Exit status: 0 success, 1 warnings, 2 everything else.",
+    no_args_is_help=True,
+    add_completion=False,  # typer's own asks what shell it runs in, and writes into its files
+    context_settings={"help_option_names": sorted(_HELP)},
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for _name, _function, _summary in COMMANDS:
+    app.command(_name, short_help=_summary)(_function)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"borgpull {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    context: typer.Context,
+    config_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder of targets and keys.",
+            show_default="/etc/borgpull or ~/.config/borgpull",
+        ),
+    ] = None,
+    state_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder of locks, caches and state.",
+            show_default="/var/lib/borgpull or ~/.local/state/borgpull",
+        ),
+    ] = None,
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    __: Annotated[
+        Shell | None, completion.option("borgpull", "Print the completion script for bash, zsh or fish.")
+    ] = None,
+) -> None:
+    reads = context.invoked_subcommand in _READING or bool(_HELP & set(sys.argv))
+    context.obj = owner.enter(config_dir, state_dir, dict(os.environ), sys.argv[1:], reads=reads)
