@@ -395,8 +395,16 @@ def number(value: bytes) -> bytes:
 
 
 def digest(text: bytes) -> bytes:
-    """Return the hash by which the gate knows a key."""
-    import hashlib  # noqa: PLC0415 - imported while borg waits anyway
+    """Return the hash by which the gate knows a key: SHA-256, by CPython's own code where it is there.
+
+    hashlib would load OpenSSL for this, which takes nearly as much memory as the whole relay.
+    """
+    for name in ("_sha2", "_sha256"):  # since CPython 3.12; before
+        try:
+            return bytes(__import__(name).sha256(text).digest())
+        except ImportError:
+            continue
+    import hashlib  # noqa: PLC0415 - the last resort
 
     return hashlib.sha256(text).digest()
 

@@ -14,6 +14,7 @@ import sys
 import termios
 import threading
 import time
+from pathlib import Path
 
 import programs
 import pytest
@@ -672,3 +673,10 @@ def test_a_borg_with_sockets_in_the_place_of_pipes_is_served_as_well(tmp_path):
             assert exactly(gate.from_relay, len(programs.ASKS[0])) == programs.ASKS[0]
         finally:
             gate.close()
+
+
+def test_a_key_is_hashed_without_the_library_that_is_half_as_large_as_the_relay(gate):
+    ask(gate, question(4, b"load_key"))
+    os.write(gate.to_relay, answer(3) + answer(4, b"\xda\x00\x05a key"))
+    gate.agree(relay.KEY, hashlib.sha256(b"a key").digest())
+    assert "libcrypto" not in Path(f"/proc/{gate.process.pid}/maps").read_text()

@@ -1,5 +1,7 @@
 """Pulls with the real commands from end to end: borgpull, sshd, the gate, borg, and back."""
 
+import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -369,3 +371,29 @@ def test_what_a_person_spells_out_is_done_as_the_policy_offers_it_and_is_no_back
     assert "path-not-offered" in said and pair.client.records("refuse")[-1]["run"] in said
     ask("--deletes", "100", "--", "prune", "--keep-last=1", "--glob-archives=by-*")
     assert pair.borgpull("status").stdout.splitlines()[-1].startswith("web1: new, ")
+
+
+def pipes_of_the_relay(pair):
+    """Return how many bytes borg's pipes to its relay hold, while there is one; nothing before."""
+    for process in pair.sshd.sessions():
+        if "relay.py" in process.command:
+            with contextlib.suppress(OSError):  # it has just ended
+                ends = [os.open(f"/proc/{process.pid}/fd/{fd}", os.O_RDWR | os.O_NONBLOCK) for fd in (0, 1)]
+                sizes = [fcntl.fcntl(end, fcntl.F_GETPIPE_SZ) for end in ends]
+                for end in ends:
+                    os.close(end)
+                return sizes
+    return []
+
+
+@pytest.mark.parametrize("way", [("borg-1.4", "stdio")], ids="-".join, indirect=True)
+def test_borgs_pipes_to_its_relay_hold_more_than_a_message_also_in_the_sandbox(pair):
+    (pair.client.source / "large").write_bytes(os.urandom(64 << 20))
+    pair.client.wait_for_a_new_name()
+    with subprocess.Popen(pair.server.borgpull("run", "web1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as pull:
+        seen = []
+        while pull.poll() is None and seen != [1 << 20, 1 << 20]:
+            seen = pipes_of_the_relay(pair) or seen
+        assert seen == [1 << 20, 1 << 20]
+        said = pull.communicate(timeout=60)
+    assert pull.returncode == 0, said

@@ -128,6 +128,18 @@ def test_what_cannot_be_run_ends_with_2(borgpull, words: tuple[str, ...]) -> Non
     assert "rror: " in err
 
 
+def test_an_interrupt_before_anything_is_started_is_no_warning(world) -> None:
+    world.local([], borg=world.quiet_serve())
+    code = (
+        "import sys\ndef interrupt(event, words):\n"
+        f"    if event == 'os.listdir' and words[0] == {world.folders.targets!r}: raise KeyboardInterrupt\n"
+        "sys.addaudithook(interrupt)"
+    )
+    with world.start("run", "--all", before=code) as process:
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (2, b"error: interrupted\n")
+
+
 def test_version_and_help(borgpull) -> None:
     assert borgpull("--version")[:2] == (0, "borgpull 0.1.0\n")
     assert "--dry-run" in borgpull("run", "--help")[1]
@@ -368,8 +380,9 @@ def test_a_window_allows_one_of_four_things(world, borgpull, what: str) -> None:
 
 ENDING = """\
 import subprocess, sys
-from borgctl.pull import app
-app.app = lambda: sys.exit(subprocess.run(["/bin/sh", "-c", "sleep 0.2; exit 7"]).returncode)
+from borgctl.pull import app, command_line
+command_line.app = lambda: sys.exit(subprocess.run(["/bin/sh", "-c", "sleep 0.2; exit 7"]).returncode)
+sys.argv = ["borgpull", "an uncommon line"]
 app.main()
 """
 

@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 
+import pytest
 from terminals import shown_on
 
 XTERM = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "xterm"}
@@ -17,6 +18,20 @@ def note(event, arguments):
         with open({file!r}, "a") as file:
             print(json.dumps([arguments[1], [name for name in {heavy!r} if name in sys.modules]]), file=file)
 sys.addaudithook(note)
+"""
+LATER = """
+import atexit, json, sys
+early = set()
+def ours():
+    return {{name for name in sys.modules if name.startswith("borgctl")}}
+def note(event, arguments):
+    if event == "subprocess.Popen":
+        early.update(ours())
+sys.addaudithook(note)
+def tell():
+    with open({file!r}, "w") as file:
+        json.dump([len(early), sorted(ours() - early)], file)
+atexit.register(tell)
 """
 IMPORTED = "import atexit, sys; atexit.register(lambda: print([n for n in {heavy!r} if n in sys.modules]))\n"
 MAIN = "from borgctl.pull import app; sys.argv = {argv!r}; app.main()"
@@ -61,6 +76,17 @@ def test_a_run_starts_its_processes_before_it_imports_more_than_yaml(world):
     world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
     started = at_each_start(world, "run", "web1", "--job", "default", "--json")
     assert started == {"client": ["yaml"], "guard": ["yaml"], "serve": ["yaml"]}
+
+
+@pytest.mark.parametrize(("ending", "status"), [(["exit", "ok", 0], 0), (["status", 255], 2)], ids=["good", "lost"])
+def test_a_run_that_goes_on_imports_nothing_more_of_ours(world, ending, status):
+    """An upgrade of the package meanwhile would mix two releases."""
+    world.local([["start"], ending], borg=world.quiet_serve())
+    file = world.root / "later"
+    with world.start("run", "web1", "--job", "default", before=LATER.format(file=str(file))) as process:
+        process.communicate(timeout=60)
+    early, later = json.loads(file.read_text())
+    assert (process.returncode, later) == (status, []) and early > 50
 
 
 def test_on_a_terminal_too_and_its_moving_line_comes_then(world):

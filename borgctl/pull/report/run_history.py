@@ -17,6 +17,7 @@ from borgctl.pull.report.report import RunReport
 from borgctl.pull.report.trends import SHRUNKEN, SLOW, Finding, shrunken, slow
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.state import history
+from borgctl.pull.state.broken_off import BROKEN_OFF
 from borgctl.pull.state.history import Run
 from borgctl.pull.state.history_replacement import HistoryUnusable
 from borgctl.pull.state.running import Begun
@@ -51,6 +52,7 @@ def record(folders: Folders, screen: Screen, report: RunReport, kind: str, findi
     transcript = report.transcript
     totals, passed = transcript.totals(), report.passed
     reasons = [finding.reason for finding in findings]
+    empty = (report.verdict.origin, report.verdict.reason) == ("launcher", EMPTY)
     run = Run(
         *(report.target, kind, transcript.asked[0] if kind == "run" else None),
         command=history.word(transcript.start.command) if transcript.start else None,
@@ -68,19 +70,21 @@ def record(folders: Folders, screen: Screen, report: RunReport, kind: str, findi
         received=history.number(passed.bytes) if passed else None,
         sent=history.number(report.sent),
         put_bytes=history.number(passed.put_bytes) if passed else None,
-        shrunken=history.RAISED if {SHRUNKEN, EMPTY} & {*reasons, report.verdict.reason} else history.NOT,
+        shrunken=history.RAISED if empty or SHRUNKEN in reasons else history.NOT,
         slow=history.RAISED if SLOW in reasons else history.NOT,
     )
     for text in attempt(lambda: history.append(folders, run, time.time())):
-        screen.show(transcript.keep(Message("borgpull", "WARNING", text)))
+        message = Message("borgpull", "WARNING", text)
+        transcript.keep(message)
+        screen.show(message)  # also where the client has sent so much that no more is kept
 
 
-def record_broken_off(folders: Folders, name: TargetName, begun: Begun) -> tuple[str, ...]:
+def append_broken_off(folders: Folders, name: TargetName, begun: Begun) -> tuple[str, ...]:
     """Record a run that was never ended; return what went wrong with that."""
     run = Run(
         *(str(name), begun.kind, begun.job, None, None, begun.time, None, None),
         outcome="failed",
-        reason="broken-off",
+        reason=BROKEN_OFF,
     )
     return attempt(lambda: history.append(folders, run, time.time()))
 

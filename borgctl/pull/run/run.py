@@ -5,8 +5,10 @@ A run that cannot start, or that its client refuses, is a report like any other.
     for report in run_all(launcher, select(folders, ["web1", "@db"]), jobs=()): …
 """
 
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from borgctl.data_class import replace
 from borgctl.errors import BadValue
@@ -34,7 +36,7 @@ from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
 from borgctl.pull.targets.pause import Pause
 from borgctl.pull.targets.selection import Selection
-from borgctl.pull.targets.targets import Target, load, names
+from borgctl.pull.targets.targets import Target, load
 from borgctl.text import printable_excerpt
 from borgctl.values import JobName
 from borgctl.wire import frames
@@ -203,7 +205,9 @@ def _refused(
     alerts: tuple[Alert, ...] = (),
 ) -> RunReport:
     report = RunReport(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
-    if name in names(launcher.folders) and verdict.reason != "target-paused":  # else a mistake of who typed it
-        record(launcher.folders, launcher.screen, report, "run")
+    with suppress(BadValue):  # no name of a target's, but a mistyped word of the command line
+        there = os.path.lexists(launcher.folders.target(TargetName(name)))
+        if there and verdict.reason != "target-paused":  # which is no failed run, but a mistake of who typed it
+            record(launcher.folders, launcher.screen, report, "run")
     launcher.screen.end(summary(report))
     return report

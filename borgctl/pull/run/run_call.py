@@ -21,7 +21,7 @@ from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
 from borgctl.pull.report.refusals import advice_on_refusal
 from borgctl.pull.report.report import RunReport, summary
-from borgctl.pull.report.run_history import compare, record, record_broken_off, warn
+from borgctl.pull.report.run_history import append_broken_off, compare, record, warn
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect
 from borgctl.pull.repository.reserve import establish, lowered
@@ -31,7 +31,7 @@ from borgctl.pull.repository.unlock import lock_hint
 from borgctl.pull.run.call_session import serve_to, starts
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.ready import release, unready
-from borgctl.pull.state import broken_off
+from borgctl.pull.state.broken_off import record_broken_off, sentence
 from borgctl.pull.state.running import Begun, mark
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.targets import Target
@@ -45,8 +45,8 @@ def underway(launcher: Launcher, target: Target, begun: Begun) -> Iterator[tuple
     """Mark a call as going on; give messages about a run that an earlier launcher began and did not end."""
     texts: tuple[str, ...] = ()
     try:
-        if broken := broken_off.record_broken_off(launcher.folders, target.name):
-            texts = (broken_off.sentence(broken), *record_broken_off(launcher.folders, target.name, broken))
+        if broken := record_broken_off(launcher.folders, target.name):
+            texts = (sentence(broken), *append_broken_off(launcher.folders, target.name, broken))
     except OSError as error:
         texts = (f"{error.filename or launcher.folders.memory(target.name)}: {error.strerror}",)
     with mark(launcher.folders, target.name, begun) as fault:

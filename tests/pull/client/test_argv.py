@@ -144,9 +144,9 @@ def test_a_run_starts_serve_the_guard_and_the_gate_and_nothing_else(world, fp) -
     assert report.verdict.outcome == "ok"
     guarded = guard_process.argv(found, GuardSession("create"), 0)
     assert [list(call) for call in fp.calls] == [
+        [*client_command.GATE, *gate_argv.arguments(found.policy)],
         serve.argv(found),
         guarded,
-        [*client_command.GATE, *gate_argv.arguments(found.policy)],
     ]
 
 

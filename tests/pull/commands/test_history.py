@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -127,6 +129,15 @@ def test_root_reads_the_history_of_another_user_and_leaves_nothing_of_its_own(wo
 
     assert {*history_file.read(world.folders, owners)} == {other}
     assert borgpull("history")[0] == 0 and {path.stat().st_uid for path in state.iterdir()} == {other}
+
+
+def test_nothing_that_starts_a_run_has_imported_sqlite(world) -> None:
+    """It takes longer than all that a run needs of the history before ssh and serve have been started."""
+    script = (
+        "import sys, borgctl.pull.app, borgctl.pull.run.run; print('sqlite3' in sys.modules, '_sqlite3' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
 
 
 def test_a_renamed_target_keeps_its_runs_and_a_removed_one_leaves_none(world, borgpull, rows) -> None:

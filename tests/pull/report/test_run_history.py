@@ -187,6 +187,13 @@ def test_the_largest_numbers_that_a_column_holds_are_kept_and_printed(world, bor
     assert f"{most}  9223.4 PB" in borgpull("history")[1]
 
 
+def test_no_reason_that_a_client_gives_is_taken_for_an_alert_of_ours(world) -> None:
+    """Else what it calls empty could be accepted, and be the usual size."""
+    steps = [["start"], ["out", archived(1)], ["refuse", "failed", 1, "nothing-backed-up"]]
+    world.run(world.local(steps, borg=world.quiet_serve()))
+    assert (rows(world)[-1].reason, rows(world)[-1].shrunken) == ("nothing-backed-up", 0)
+
+
 # ---- no history, no worse
 
 
@@ -228,6 +235,14 @@ def test_no_state_of_the_history_keeps_a_backup_from_being_made_and_each_is_told
     assert state_file.load(world.folders, NAME).jobs["default"].good is not None
     if world.holder is not None:
         world.holder.close()
+
+
+def test_no_flood_of_messages_hides_that_the_history_is_broken(world) -> None:
+    os.makedirs(world.folders.state)
+    text = broken(world)
+    flood = ["flood", "noise\n", 1100]
+    world.run(world.local([["start"], flood, ["exit", "ok", 0]], borg=world.quiet_serve()))
+    assert text in world.screen.getvalue()
 
 
 def test_a_history_that_was_lost_knows_no_usual_size_until_three_more_runs(world) -> None:

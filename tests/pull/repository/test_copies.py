@@ -22,6 +22,7 @@ def target(world, borg, repository):
     """Give a target of a real repository, with a backup in it."""
     source = world.root / "data"
     source.mkdir()
+    (source / "file").write_text("x")
     steps = [["start"], ["borg", borg, "create", "--json", "REPO::a", str(source)]]
     target = world.local(steps, borg=borg)
     assert world.run(target, Timeouts())[0].verdict.outcome == "ok"
