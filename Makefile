@@ -10,13 +10,14 @@
 #                and 'make prove-guards': each guard of SECURITY.md taken out, in a copy, and its test seen to fail
 #   make bench   backups side by side: borg alone, push, the published ways to pull, ours; half an hour, 5 GB. Other
 #                trees, contenders and rounds: BENCH="--data usr --only scripts,stdio"; see bench/compare.py
-#   make bench-smoke   the same with a small tree, once, to see that it runs: a minute
+#   make bench-parts   what a run's parts cost, each by itself
+#   make bench-smoke   all benchmarks with a small tree, once, to see that they run: two minutes
 #   make test-on SUITE=trixie   'make demo' and 'make test' in a fresh tree of another Debian release, as root
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
 #   make setup   only what 'make test' sets up          make lint, make documents, make lock, make clean
 #   make man     the manual pages, in dist/man (an installed package has them: man borgctl)
 
-.PHONY: help check lint format test test-on prove prove-guards bench bench-smoke demo setup documents lock man clean
+.PHONY: help check lint format test test-on prove prove-guards bench bench-parts bench-smoke demo setup documents lock man clean
 .NOTPARALLEL:
 
 # where .venv leads to (tests/setup/venv.sh), asked when it's there
@@ -70,9 +71,24 @@ bench: setup
 	@mkdir -p dist
 	$(BIN)/python bench/compare.py --json dist/performance.json --svg dist/performance.svg $(BENCH)
 
+# what a run's parts cost, each by itself: ten minutes
+bench-parts: setup
+	@sh tests/setup/peers.sh
+	$(BIN)/python bench/gate_start.py --pairs 15
+	$(BIN)/python bench/launcher_start.py --pairs 15
+	$(BIN)/python bench/parts.py --size full
+	$(BIN)/python bench/throughput.py --size full --rounds 5
+	$(BIN)/python bench/rpc_guard.py --size full --pairs 5
+
 bench-smoke: setup
 	@sh tests/setup/peers.sh
 	$(BIN)/python bench/compare.py --data small --rounds 0
+	$(BIN)/python bench/settings.py --data small --pairs 1 --only zstd,3
+	$(BIN)/python bench/gate_start.py --pairs 1
+	$(BIN)/python bench/launcher_start.py --pairs 1
+	$(BIN)/python bench/parts.py
+	$(BIN)/python bench/throughput.py
+	$(BIN)/python bench/rpc_guard.py --pairs 1
 
 documents:
 	@sh tests/setup/venv.sh dev

@@ -30,7 +30,11 @@ from measure import Failed, Step, machines, measure, own_network
 from results import PHASES, Results
 from trees import NAMES, Tree, change, grow
 
-SSHD_SETTINGS = ["AcceptEnv BORG_SOCKET BORG_REPOPATH", "Subsystem sftp /usr/lib/openssh/sftp-server"]
+SSHD_SETTINGS = [
+    "AcceptEnv BORG_SOCKET BORG_REPOPATH",
+    "Subsystem sftp /usr/lib/openssh/sftp-server",
+    "SetEnv SHLVL=2",  # or bash, started by sshd, reads the login user's own start-up file in each session
+]
 NEEDS = {"scripts": ("socat", "nc"), "socat": ("socat",), "sshfs": ("sshfs", "fusermount3", "mountpoint")}
 
 

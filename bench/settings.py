@@ -21,7 +21,7 @@ from statistics import median
 from typing import NamedTuple
 
 import machine
-from compare import fresh_directory, tell
+from compare import SSHD_SETTINGS, fresh_directory, tell
 from contenders import Arena, Plain, ours
 from measure import Command, Failed, Step, machines, measure, own_network
 from trees import NAMES, Tree, grow, renew
@@ -122,7 +122,7 @@ def main() -> None:
     machines.adopt_orphans()
     with (
         tempfile.TemporaryDirectory(prefix="bench-", dir=asked.directory) as directory,
-        machines.Sshd(Path(directory, "sshd")) as sshd,
+        machines.Sshd(Path(directory, "sshd"), extra=SSHD_SETTINGS) as sshd,
     ):
         tree = grow(f"{directory}/tree", asked.data)
         number, size = tree.size()
