@@ -92,7 +92,7 @@ class TwoRoots:
                 ("server", r"install .+ /etc/borgpull /srv/borg"): self.make_server_directories,
                 ("server", r"alias borgpull='runuser .+ borgpull'"): self.become,
                 ("client", r"borgctl explain .+"): self.explain,
-                ("server", r"borgpull status"): Walkthrough.just_type,
+                ("server", r"borgpull (?:status|history)"): Walkthrough.just_type,
                 ("server", r"borgpull run web1 --job prune && borgpull compact web1"): self.prune,
             },
         )

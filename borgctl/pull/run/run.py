@@ -206,7 +206,8 @@ def _refused(
 ) -> RunReport:
     report = RunReport(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
     with suppress(BadValue):  # no name of a target's, but a mistyped word of the command line
-        if os.path.lexists(launcher.folders.target(TargetName(name))):
+        there = os.path.lexists(launcher.folders.target(TargetName(name)))
+        if there and verdict.reason != "target-paused":  # which is no failed run, but a mistake of who typed it
             record(launcher.folders, launcher.screen, report, "run")
     launcher.screen.end(summary(report))
     return report

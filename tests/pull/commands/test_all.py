@@ -104,7 +104,9 @@ def test_commands_about_one_target_each_take_tags_too(world, borgpull, fleet) ->
     assert status == 2 and "--put-back takes one target" in err
 
 
-@pytest.mark.parametrize("command", ["run", "compact", "test", "status", "targets", "copies", "unlock", "forget"])
+@pytest.mark.parametrize(
+    "command", ["run", "compact", "test", "status", "targets", "copies", "unlock", "forget", "history"]
+)
 def test_an_unknown_tag_says_which_there_are(world, borgpull, fleet, command) -> None:
     status, out, err = borgpull(command, "@wep")
     assert (status, out) == (2, "")
