@@ -155,7 +155,9 @@ def exactly(fd, size):
     data = bytearray()
     while len(data) < size:
         assert programs.select.select([fd], [], [], 10)[0], f"{len(data)} of {size} bytes"
-        data += os.read(fd, size - len(data))
+        read = os.read(fd, size - len(data))
+        assert read, f"{len(data)} of {size} bytes, and the end"
+        data += read
     return bytes(data)
 
 
