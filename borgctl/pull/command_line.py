@@ -16,11 +16,11 @@ import typer
 from borgctl import __version__
 from borgctl.console import completion
 from borgctl.console.completion import Shell
-from borgctl.pull.commands import repository, run, setup, status
+from borgctl.pull.commands import repository, run, setup, status, units
 from borgctl.pull.targets import owner
 
 _HELP = {"--help", "-h"}
-_READING = ("status", "targets")  # these commands write no file
+_READING = ("status", "targets", "units")  # these commands write no file
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order of --help, and its line there
     ("add", setup.add, "Make a target; print the line for the client."),
     ("trust", setup.trust, "Write the client's host key into the target file."),
@@ -37,6 +37,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order o
     ("remove", setup.remove, "Remove a target: its key, file and state."),
     ("rename", setup.rename, "Give a target another name."),
     ("targets", setup.targets, "List the targets, and what is wrong in their files."),
+    ("units", units.units, "Print units for systemd, and a line for cron."),
 )
 app = typer.Typer(
     name="borgpull",

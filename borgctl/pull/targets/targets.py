@@ -112,7 +112,7 @@ def read(text: str, name: TargetName, folders: Folders) -> Target:
         name=name,
         host=value("host", host, None),
         port=value("port", lambda word: integer(word, 1, 65535), None),
-        identity=value("identity", plain_path, folders.key(name)),
+        identity=value("identity", plain_path, folders.identity(name)),
         host_key=value("host_key", HostKey.read, None),
         repository=value("repository", RepositoryPath, RepositoryPath("/-")),
         described=targets_jobs.read(notes, fields["jobs"]) if "jobs" in fields else (),
