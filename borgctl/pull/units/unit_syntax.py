@@ -19,8 +19,13 @@ def words(texts: Iterable[str]) -> str:
 
 
 def command(texts: Iterable[str]) -> str:
-    """Return a command line for ExecStart=, where systemd replaces variables in each word but the program."""
+    """Return a command line for ExecStart=, where systemd replaces variables in each word but the program.
+
+    Raise BadValue for a program that systemd cannot start.
+    """
     program, *rest = texts
+    if re.search(r"""['"\\]""", program):
+        raise BadValue(f"bad path {program!r}: systemd starts no program in whose path is a quote or a backslash")
     return " ".join([_quoted(program), *(_quoted(text.replace("$", "$$")) for text in rest)])
 
 

@@ -13,8 +13,8 @@ CRON = "borgpull.cron"
 NAMES = ("borgpull.service", "borgpull.timer", "borgpull@.service", CRON)
 _HOMES = ("/home", "/root", "/run/user")
 _TEMPORARY = ("/tmp", "/var/tmp")
-# CAP_SYS_PTRACE: to see that another borgpull of root's, with all capabilities, is alive (capability check of ptrace(2));
-# nothing is hidden from root, to whom a hidden directory looks like an empty one
+# CAP_SYS_PTRACE: to see that another borgpull of root's, with all capabilities, is alive (ptrace(2), access check).
+# Nothing is hidden from root, to whom a hidden directory looks like an empty one.
 _CAPABILITIES = "CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_SYS_PTRACE"
 _LESS = "SystemCallFilter=~@privileged @resources\n"
 
