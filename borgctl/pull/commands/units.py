@@ -22,7 +22,7 @@ def units(
 
     They have the paths of this borgpull, and run as the user that owns its folders. To an ordinary user they are for
     systemctl --user. A unit lets runs write into the state and into the folders of the repositories that the targets
-    have now: print it again for a target whose repository is elsewhere, and for a first one with transport local.
+    have now. Print it again for a target whose repository is elsewhere, and for a first one with transport local.
 
     Example: borgpull units        borgpull units borgpull.service
     """

@@ -3,7 +3,7 @@ r"""Unit syntax: words and paths as systemd.syntax(7) and crontab(5) read them b
 >>> print(words(["/opt/my tools/borgpull", "50%"]))
 "/opt/my tools/borgpull" 50%%
 >>> print(crontab_command(["/opt/my tools/borgpull", "50%"]))
-'/opt/my tools/borgpull' '50\%'
+'/opt/my tools/borgpull' 50\%
 """
 
 import re
