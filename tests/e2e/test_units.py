@@ -15,6 +15,7 @@ import pytest
 from machines import run
 from pair import Pair
 
+from borgctl.pull.targets.paths import Folders
 from borgctl.pull.units.installation import Installation
 from borgctl.pull.units.units import files
 
@@ -24,7 +25,7 @@ ROOT = pytest.mark.skipif(
 
 
 @dataclass
-class Kept(machines.Server):
+class OwnedServer(machines.Server):
     """A server that runs as a user of its own."""
 
     keeper: people.Person
@@ -46,7 +47,7 @@ def one():
         machines.Sshd(scratch / "sshd") as sshd,
     ):
         Path(top).chmod(0o755)
-        server = Kept(keeper, people.install(Path(top, "programs")))
+        server = OwnedServer(keeper, people.install(Path(top, "programs")))
         machines.Server.__init__(server, Path(top, "server"))
         keeper.own(server.directory)
         client = machines.Client(scratch / "client", server.repository, borg=borg.path)
@@ -158,22 +159,39 @@ print("host:", this_host())
 """
 
 
-@ROOT
-def test_the_service_sees_that_a_borg_of_its_user_lives_that_was_started_by_hand(one):
-    """Else it would take a lock away that somebody holds."""
+def looked(one, unit, user, settings=""):
+    """Return the lines of a service that looks for a process of its user's outside of it, and what this host is called."""
     look, python = one.server.programs.parent / "look.py", one.server.programs / "python3"
     look.write_text(LOOK)
     host_id = (one.server.state / "host-id").read_text()
     other = (
-        f"[Unit]\nDefaultDependencies=no\n[Service]\nType=exec\nUser={one.keeper.name}\n"
+        f"[Unit]\nDefaultDependencies=no\n[Service]\nType=exec\nUser={user}\n"
         f"Environment=TMPDIR={one.server.state}/run/x BORG_HOST_ID={host_id}\nExecStart=/usr/bin/sleep 4242\n"
     )
-    command = [python, look, one.server.config, one.server.state]
-    settings = f"ExecStartPre={' '.join(map(str, command))}\n[Unit]\nWants=other.service\nAfter=other.service\n"
-    journal = start(one, settings=settings, other=other)
-    assert lines(journal, "lives: True", "lives: False") == ["lives: True"], journal
-    by_hand = one.keeper.run(command).stdout.splitlines()
-    assert by_hand[-1] in journal.splitlines(), "it calls this machine something else"
+    command = " ".join(map(str, [python, look, one.server.config, one.server.state]))
+    settings += f"ExecStart=\nExecStart={command}\n[Unit]\nWants=other.service\nAfter=other.service\n"
+    units = {"borgpull.service": unit, "other.service": other}
+    seen = booted.start(one.scratch, units, "borgpull.service", settings).splitlines()
+    return seen, run(command.split()).stdout.splitlines()[-1]
+
+
+@ROOT
+def test_a_service_sees_that_a_borg_of_its_user_lives_that_was_started_by_hand(one):
+    """Else it would take a lock away that somebody holds."""
+    unit = printed(one, "borgpull.service")
+    seen, host = looked(one, unit, one.keeper.name)
+    assert seen == ["lives: True", host, "result: success 0"]
+    seen, _ = looked(one, unit, one.keeper.name, "PrivateUsers=yes\n")
+    assert "lives: True" not in seen, "then the page may not say why it is left out"
+
+
+@ROOT
+def test_so_does_roots(one):
+    folders = Folders(str(one.server.config), str(one.server.state))
+    unit = files(replace(Installation.default(), user="root", folders=folders))["borgpull.service"]
+    seen, host = looked(one, unit, "root")
+    assert seen == ["lives: True", host, "result: success 0"]
+    assert "lives: False" in looked(one, unit.replace(" CAP_SYS_PTRACE", ""), "root")[0]
 
 
 # ---- what systemd's own judge says
