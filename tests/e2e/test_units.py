@@ -160,7 +160,7 @@ print("host:", this_host())
 
 
 def looked(one, unit, user, settings=""):
-    """Return the lines of a service that looks for a process of its user's outside of it, and what this host is called."""
+    """Return the lines of a service that looks for a process of its user outside of it, and this host's name."""
     look, python = one.server.programs.parent / "look.py", one.server.programs / "python3"
     look.write_text(LOOK)
     host_id = (one.server.state / "host-id").read_text()
