@@ -41,7 +41,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order o
 )
 app = typer.Typer(
     name="borgpull",
-    help="Back up clients, from the server. Exit status: 0 success, 1 warnings, 2 everything else.",
+    help="Back up clients. Exit status: 0 success, 1 warnings, 2 everything else.",
     no_args_is_help=True,
     add_completion=False,  # typer's own asks what shell it runs in, and writes into its files
     context_settings={"help_option_names": sorted(_HELP)},
