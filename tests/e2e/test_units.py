@@ -100,6 +100,21 @@ def test_a_failed_run_is_a_failed_service(one):
     assert "no target 'web2'" in journal and journal.endswith("result: exit-code 2\n"), journal
 
 
+@ROOT
+def test_a_service_that_is_stopped_ends_its_run_in_order(one):
+    hook = one.client.directory / "hook"
+    hook.write_text("#!/bin/sh\nsleep 300\n")
+    hook.chmod(0o700)
+    one.client.policy(jobs={"default": {"paths": [one.client.source], "before": [[hook]]}})
+    try:
+        journal = start(one, settings="TimeoutStartSec=8s\n")  # then systemd stops it, as for 'systemctl stop'
+    finally:
+        one.client.policy()
+    assert "web1 default: failed (" in journal and "stopped" in journal, journal
+    assert journal.endswith("result: timeout 2\n"), journal  # its own exit status: nobody had to kill it
+    assert list((one.server.state / "run").iterdir()) == []
+
+
 PROBE = """
 import os, socket, sys
 def tried(name, act):
