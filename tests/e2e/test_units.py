@@ -161,13 +161,13 @@ def test_the_service_writes_into_state_and_repositories_and_has_no_rights_beside
 
 
 LOOK = """
-import os, sys
+import contextlib, os, sys
 from borgctl.pull.process import workdirs
 from borgctl.pull.repository.lock_holders import this_host
 from borgctl.pull.targets.paths import Folders
 folders = Folders(*sys.argv[1:3])
 for name in filter(str.isdigit, os.listdir("/proc")):
-    with open(f"/proc/{name}/cmdline", "rb") as file:
+    with contextlib.suppress(OSError), open(f"/proc/{name}/cmdline", "rb") as file:  # it may have ended by now
         if file.read() == b"/usr/bin/sleep\\0004242\\0":
             print("lives:", workdirs.lives(folders, int(name)))
 print("host:", this_host())
