@@ -112,6 +112,7 @@ setup:
 	@sh tests/setup/sshd-and-borg.sh
 	@sh tests/setup/sudo.sh
 	@sh tests/setup/manual.sh
+	@sh tests/setup/systemd.sh
 	@sh tests/setup/borg-1.4.sh >/dev/null
 	@sh tests/setup/borg-1.2.sh >/dev/null
 

@@ -3,6 +3,7 @@
     policy/policy.schema.json   policy/target.schema.json   policy/defaults.schema.json
     docs/policy.md              docs/targets.md             docs/reasons.md
     docs/guards.md              SECURITY.md (the links to tests in it)
+    contrib/systemd/* and contrib/cron/*: what `borgpull units` prints for the README's server
 
 The prose of a page is in `docs/sources/`, where a comment marks the place of each table. `tables` makes the tables,
 `schemas` the schemas; `policy_keys` and `target_keys` say what each key is for. Tests compare these keys and their defaults
@@ -17,6 +18,9 @@ import tables
 from policy_keys import POLICY
 from schemas import job, schema
 from target_keys import DEFAULTS, TARGET
+
+from borgctl.pull.units import units
+from borgctl.pull.units.installation import Installation
 
 TOP = Path(__file__).parents[1]
 SOURCES = TOP / "docs/sources"
@@ -75,6 +79,10 @@ def pages() -> dict[str, str]:
         "docs/reasons.md": reasons_page(),
         "docs/guards.md": guards.page(),
         "SECURITY.md": guards.linked((TOP / "SECURITY.md").read_text()),
+        **{
+            f"contrib/{'cron' if name == units.CRON else 'systemd'}/{name}": text
+            for name, text in units.files(Installation.default()).items()
+        },
     }
 
 

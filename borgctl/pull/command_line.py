@@ -16,11 +16,11 @@ import typer
 from borgctl import __version__
 from borgctl.console import completion
 from borgctl.console.completion import Shell
-from borgctl.pull.commands import history, repository, run, setup, status
+from borgctl.pull.commands import history, repository, run, setup, status, units
 from borgctl.pull.targets import owner
 
 _HELP = {"--help", "-h"}
-_READING = ("status", "history", "targets")  # these commands write no file
+_READING = ("status", "history", "targets", "units")  # these commands write no file
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order of --help, and its line there
     ("add", setup.add, "Make a target; print the line for the client."),
     ("trust", setup.trust, "Write the client's host key into the target file."),
@@ -38,10 +38,11 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order o
     ("remove", setup.remove, "Remove a target: its key, file, state and history."),
     ("rename", setup.rename, "Give a target another name."),
     ("targets", setup.targets, "List the targets, and what is wrong in their files."),
+    ("units", units.units, "Print units for systemd, and a line for cron."),
 )
 app = typer.Typer(
     name="borgpull",
-    help="Back up clients, from the server. Exit status: 0 good, 1 warnings, 2 failed.",
+    help="Back up clients. Exit status: 0 good, 1 warnings, 2 failed.",
     no_args_is_help=True,
     add_completion=False,  # typer's own asks what shell it runs in, and writes into its files
     context_settings={"help_option_names": sorted(_HELP)},

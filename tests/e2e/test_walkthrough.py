@@ -93,6 +93,8 @@ class TwoRoots:
                 ("server", r"alias borgpull='runuser .+ borgpull'"): self.become,
                 ("client", r"borgctl explain .+"): self.explain,
                 ("server", r"borgpull (?:status|history)"): Walkthrough.just_type,
+                ("server", r"for unit in .+; do borgpull units .+; done"): self.print_units,
+                ("server", r"systemctl (?:daemon-reload|enable --now borgpull\.timer)"): Walkthrough.nothing,
                 ("server", r"borgpull run web1 --job prune && borgpull compact web1"): self.prune,
             },
         )
@@ -118,6 +120,7 @@ class TwoRoots:
             "/root/.ssh": self.web1,
             "/etc/borgpull": self.backup,
             "/var/lib/borgpull": self.backup,
+            "/etc/systemd/system": self.backup,
             "/srv/borg": self.backup,
         }.items():
             words = re.sub(rf"(?<![\w.-]){path}", f"{top}{path}", words)
@@ -133,6 +136,15 @@ class TwoRoots:
             .replace("borgctl window", f"borgctl window --policy {self.policy} --wait 60")
             .replace("::NAME etc/fstab", f"::NAME {str(self.web1)[1:]}/etc/fstab")
         )
+
+    def print_units(self, walk, machine, words):
+        """Put the units in place; systemd finds nothing wrong in them (more of them is in test_units)."""
+        place = self.backup / "etc/systemd/system"
+        place.mkdir(parents=True)
+        walk.type(machine, words)
+        units = [place / name for name in ("borgpull.service", "borgpull.timer", "borgpull@.service")]
+        done = machines.run(["systemd-analyze", "--recursive-errors=no", "verify", *units])
+        assert (done.returncode, done.stderr) == (0, "")
 
     def adapt(self):
         """Let the policy be about this machine's directories."""
@@ -216,7 +228,7 @@ def two_roots(scratch, *, server_user=False):
 WITHOUT_ROOT_NAMES = {
     *("me", "keeper", "~/borgctl", "~/.local/share/borgctl/bin", "PATH", "umask 022", "crontab -e"),
     *("borgbackup openssh-server python3-venv git", "borgbackup openssh-client python3-venv git", "expect: 3d"),
-    *("~/.ssh/authorized_keys", "borgpull status", "runuser -u me -- borgctl window …"),
+    *("~/.ssh/authorized_keys", "borgpull status", "systemctl --user", "runuser -u me -- borgctl window …"),
 }
 
 
@@ -265,6 +277,7 @@ def two_users(scratch):
             names=WITHOUT_ROOT_NAMES,
             steps={
                 ("both", r"python3 -m venv .+ && .+pip install .+"): install,
+                ("server", r"borgpull units"): Walkthrough.just_type,
                 ("server", r"borgpull window \w+ --for 10m --allow passphrase"): Walkthrough.open_window,
                 ("client", r"borgctl passphrase .+"): Walkthrough.change_passphrase,
             },

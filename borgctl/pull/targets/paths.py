@@ -26,7 +26,8 @@ from borgctl.pull.targets.errors import PullError
 
 ALPHABET = "letters, digits, '_', '.', '-', beginning with a letter or digit"
 BUSY = "another borgpull works on it, or holds a window open: try again when that has ended"
-_OWN = ("root", "borgpull")  # accounts whose directories are the system's, not in a home
+CREDENTIAL = "borgpull"  # what our units call the folder of keys; systemd calls its files borgpull_NAME
+SYSTEM = ("root", "borgpull")  # accounts whose directories are the system's, not in a home
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,17 @@ class TargetName:
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Two absolute paths of characters that ssh_config(5) does not expand; raises PullError."""
+    """Absolute paths of characters that ssh_config(5) does not expand; raises PullError.
+
+    `credentials` is where systemd has put the keys of this service, if it did (LoadCredential= in systemd.exec(5)).
+    """
 
     config: str
     state: str
+    credentials: str | None = None
 
     def __post_init__(self) -> None:
-        for path in (self.config, self.state):
+        for path in filter(None, (self.config, self.state, self.credentials)):
             if not re.fullmatch(r"/[A-Za-z0-9_./+@=-]+", path) or os.path.normpath(path) != path:
                 raise PullError(
                     f"bad directory {path!r}: expected an absolute, normal path of letters, digits and _./+@=-"
@@ -83,6 +88,11 @@ class Folders:
         """Return the path of the key that `add` makes."""
         return f"{self.keys}/{name}"
 
+    def identity(self, name: TargetName) -> str:
+        """Return the path of the key to log in with: systemd's copy, where there is one."""
+        copy = f"{self.credentials}/{CREDENTIAL}_{name}"
+        return copy if self.credentials and os.path.exists(copy) else self.key(name)
+
     def memory(self, name: TargetName) -> str:
         """Return the path of the target's state."""
         return f"{self.state}/{name}/state.json"
@@ -108,20 +118,21 @@ class Folders:
 def choose(config: str | None, state: str | None, environment: dict[str, str]) -> Folders:
     """Return the directories: the given ones, else the system's for root and borgpull, else XDG base directories."""
     account = pwd.getpwuid(os.geteuid())
-    if account.pw_name in _OWN:
+    if account.pw_name in SYSTEM:
         defaults = ("/etc/borgpull", "/var/lib/borgpull")
     else:
         defaults = (
             _xdg(environment, "XDG_CONFIG_HOME", f"{account.pw_dir}/.config"),
             _xdg(environment, "XDG_STATE_HOME", f"{account.pw_dir}/.local/state"),
         )
-    return Folders(os.path.abspath(config or defaults[0]), os.path.abspath(state or defaults[1]))
+    folders = (os.path.abspath(config or defaults[0]), os.path.abspath(state or defaults[1]))
+    return Folders(*folders, environment.get("CREDENTIALS_DIRECTORY") or None)
 
 
 def repository(name: TargetName, environment: dict[str, str]) -> str:
     """Return where `add` puts a repository that the command line does not name."""
     account = pwd.getpwuid(os.geteuid())
-    if account.pw_name in _OWN:
+    if account.pw_name in SYSTEM:
         return f"/srv/borg/{name}"
     return f"{_xdg(environment, 'XDG_DATA_HOME', f'{account.pw_dir}/.local/share')}/{name}"
 

@@ -166,7 +166,7 @@ def _target(notes: NodeReader, fields: dict[str, Node], name: TargetName, folder
         name=name,
         host=value("host", host, None),
         port=value("port", lambda word: integer(word, 1, 65535), None),
-        identity=value("identity", plain_path, folders.key(name)),
+        identity=value("identity", plain_path, folders.identity(name)),
         host_key=value("host_key", HostKey.read, None),
         repository=value("repository", RepositoryPath, RepositoryPath("/-")),
         described=targets_jobs.read(notes, fields["jobs"]) if "jobs" in fields else (),

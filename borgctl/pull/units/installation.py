@@ -1,0 +1,108 @@
+"""Installation: what a unit has to know of one borgpull: its program, its user, its folders, and what its runs write.
+
+This module knows no systemd.
+
+    Installation.default().program == "/opt/borgctl/bin/borgpull"
+    read(folders, environment)      # this one
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+
+from borgctl.data_class import dataclass
+from borgctl.pull.targets import owner, paths
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.owner import Account
+from borgctl.pull.targets.paths import Folders, TargetName
+from borgctl.pull.targets.targets import Target, load, names
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """One borgpull. `user` owns its folders; `own`: an ordinary user's, whose own systemd or crontab starts it.
+
+    `writable` are directories that runs write into, besides the state. `needed` are other places that runs need.
+    `local`: a target is this machine itself. `keys`: some target has its key in the folder of keys.
+    """
+
+    program: str
+    user: str
+    own: bool
+    folders: Folders
+    writable: tuple[str, ...] = ()
+    needed: tuple[str, ...] = ()
+    local: bool = False
+    keys: bool = True
+
+    @classmethod
+    def default(cls) -> "Installation":
+        """Return the README's: a server that runs as user borgpull."""
+        folders = Folders("/etc/borgpull", "/var/lib/borgpull")
+        return cls("/opt/borgctl/bin/borgpull", "borgpull", False, folders, ("/srv/borg",))
+
+    @property
+    def root(self) -> bool:
+        """Tell whether it runs as root."""
+        return self.user == "root"
+
+    def argv(self, *words: str) -> list[str]:
+        """Return a command line of this borgpull."""
+        return [self.program, "--config-dir", self.folders.config, "--state-dir", self.folders.state, *words]
+
+    def needs(self, *places: str) -> bool:
+        """Tell whether a run needs something in one of these directories."""
+        needed = (self.program, self.folders.config, self.folders.state, *self.writable, *self.needed)
+        return any(f"{path}/".startswith(f"{place}/") for path in needed for place in places)
+
+
+def read(folders: Folders, environment: Mapping[str, str]) -> Installation:
+    """Return the installation that this process is part of; raise PullError where a target file is wrong."""
+    account = owner.account(folders)
+    targets = [load(folders, TargetName(name)) for name in names(folders)]
+    program = _program()
+    repositories = [str(target.repository) for target in targets]
+    directories = {_directory(repository, account) for repository in repositories}
+    directories.add(os.path.dirname(paths.repository(TargetName("x"), dict(environment))))
+    places = [account.home, program, sys.executable, sys.prefix, sys.base_prefix, __file__]
+    places += [folders.config, folders.state, *repositories, *(target.borg for target in targets)]
+    places += [target.identity for target in targets]
+    return Installation(
+        program=program,
+        user=account.name,
+        own=account.own,
+        folders=folders,
+        writable=tuple(sorted(directories)),
+        needed=tuple(sorted({*places, *map(os.path.realpath, places)})),
+        local=any(target.transport == "local" for target in targets),
+        keys=_has_keys(folders, targets),
+    )
+
+
+def _program() -> str:
+    """Return the path by which this program was started, else where it is found."""
+    started = sys.argv[0] if "/" in sys.argv[0] else shutil.which(sys.argv[0])
+    for path in (started, os.path.join(os.path.dirname(sys.executable), "borgpull")):
+        if path and os.path.basename(path) == "borgpull" and os.access(path, os.X_OK):
+            return os.path.abspath(path)
+    raise PullError("cannot tell where borgpull is installed", "start it by its path: /opt/borgctl/bin/borgpull units")
+
+
+def _directory(repository: str, account: Account) -> str:
+    """Return the directory of repositories, if it is one: the user's own, and neither the home nor a top directory.
+
+    In it later targets can have theirs, too. Else it is the repository alone.
+    """
+    parent = os.path.dirname(repository)
+    if parent.count("/") < 2 or parent in ("/var/lib", account.home):
+        return repository
+    try:
+        return parent if os.stat(parent).st_uid == account.uid else repository
+    except OSError:  # no such directory: perhaps its disk is not mounted
+        return repository
+
+
+def _has_keys(folders: Folders, targets: Sequence[Target]) -> bool:
+    """Tell whether a key is read from the folder of keys; the first target, which is not there yet, has one there."""
+    return not targets or any(os.path.dirname(target.identity) == folders.keys for target in targets if target.host)
