@@ -66,8 +66,8 @@ def _globals(
         str | None,
         typer.Option(
             metavar="DIR",
-            help="The folder of targets and keys.",
-            show_default="/etc/borgpull or ~/.config/borgpull",
+            help="Targets, keys: /etc/borgpull or ~/.config/borgpull.",
+            show_default=False,
         ),
     ] = None,
     state_dir: Annotated[
