@@ -3,6 +3,7 @@
     policy/policy.schema.json   policy/target.schema.json   policy/defaults.schema.json
     docs/policy.md              docs/targets.md             docs/reasons.md
     docs/guards.md              SECURITY.md (the links to tests in it)
+    docs/performance.md         docs/performance.svg, from docs/performance.json, which `make bench` has written
     contrib/systemd/* and contrib/cron/*: what `borgpull units` prints for the README's server
 
 The prose of a page is in `docs/sources/`, where a comment marks the place of each table. `tables` makes the tables,
@@ -24,9 +25,11 @@ from borgctl.pull.units.installation import Installation
 
 TOP = Path(__file__).parents[1]
 SOURCES = TOP / "docs/sources"
-sys.path.insert(0, str(TOP / "tests/proofs"))
+sys.path += [str(TOP / "tests/proofs"), str(TOP / "bench")]
 
+import chart  # noqa: E402 - it stands with the benchmarks
 import guards  # noqa: E402 - the table of guards is a proof's
+import results  # noqa: E402
 
 _MARK = re.compile(r"<!-- (\w[\w ]*) -->")
 
@@ -68,6 +71,19 @@ def reasons_page() -> str:
     return filled("reasons.md", gate=tables.gate_reasons(), launcher=tables.launcher_reasons())
 
 
+def measured() -> results.Results:
+    """Return what the last whole `make bench` has measured."""
+    return results.read((TOP / "docs/performance.json").read_text())
+
+
+def performance_page() -> str:
+    """Return docs/performance.md."""
+    made = measured()
+    return filled(
+        "performance.md", origin="\n".join(made.origin()), tables="\n".join(made.markdown()).strip("\n")
+    )
+
+
 def pages() -> dict[str, str]:
     """Return every generated file's content by its path below the top."""
     return {
@@ -78,6 +94,8 @@ def pages() -> dict[str, str]:
         "docs/targets.md": target_page(),
         "docs/reasons.md": reasons_page(),
         "docs/guards.md": guards.page(),
+        "docs/performance.md": performance_page(),
+        "docs/performance.svg": chart.draw(measured()),
         "SECURITY.md": guards.linked((TOP / "SECURITY.md").read_text()),
         **{
             f"contrib/{'cron' if name == units.CRON else 'systemd'}/{name}": text
