@@ -79,9 +79,7 @@ def measured() -> results.Results:
 def performance_page() -> str:
     """Return docs/performance.md."""
     made = measured()
-    return filled(
-        "performance.md", origin="\n".join(made.origin()), tables="\n".join(made.markdown()).strip("\n")
-    )
+    return filled("performance.md", origin="\n".join(made.origin()), tables="\n".join(made.markdown()).strip("\n"))
 
 
 def pages() -> dict[str, str]:

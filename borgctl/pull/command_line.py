@@ -9,17 +9,17 @@ Each command is a function in `commands`: a new one goes there, and into COMMAND
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from borgctl import __version__
 from borgctl.console import completion
 from borgctl.console.completion import Shell
 from borgctl.pull.commands import history, repository, run, setup, status, units
-from borgctl.pull.targets import owner
+from borgctl.pull.targets import owner, paths
 
-_HELP = {"--help", "-h"}
 _READING = ("status", "history", "targets", "units")  # these commands write no file
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order of --help, and its line there
     ("add", setup.add, "Make a target; print the line for the client."),
@@ -45,12 +45,23 @@ app = typer.Typer(
     help="Back up clients. Exit status: 0 good, 1 warnings, 2 failed.",
     no_args_is_help=True,
     add_completion=False,  # typer's own asks what shell it runs in, and writes into its files
-    context_settings={"help_option_names": sorted(_HELP)},
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+class _Writing(TyperCommand):
+    """A command that may write files: refused for root where the directories are another user's, but for its help."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - as typer has it
+        """Run the command; its words are read by now, so no word of it can pass for a question about help."""
+        owner.require(ctx.obj, sys.argv[1:])
+        return super().invoke(ctx)
+
+
 for _name, _function, _summary in COMMANDS:
-    app.command(_name, short_help=_summary)(_function)
+    app.command(_name, short_help=_summary, cls=TyperCommand if _name in _READING else _Writing)(_function)
 
 
 def _version(wanted: bool) -> None:
@@ -83,5 +94,4 @@ def _globals(
         Shell | None, completion.option("borgpull", "Print the completion script for bash, zsh or fish.")
     ] = None,
 ) -> None:
-    reads = context.invoked_subcommand in _READING or bool(_HELP & set(sys.argv))
-    context.obj = owner.enter(config_dir, state_dir, dict(os.environ), sys.argv[1:], reads=reads)
+    context.obj = paths.choose(config_dir, state_dir, dict(os.environ))

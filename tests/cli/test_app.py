@@ -20,3 +20,10 @@ def test_a_borg_that_fails_is_noticed_where_the_starter_ignored_the_ends_of_chil
     finally:
         signal.signal(signal.SIGCHLD, before)
     assert process.wait(60) == 7
+
+
+def test_a_closed_output_is_no_unforeseen_error():
+    code = "import sys; from borgctl.cli import app; sys.argv = ['borgctl', '--version']; app.main()"
+    argv = ["/bin/sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", code]
+    done = subprocess.run(argv, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -140,6 +140,57 @@ def test_an_interrupt_before_anything_is_started_is_no_warning(world) -> None:
     assert (process.returncode, err) == (2, b"error: interrupted\n")
 
 
+def test_an_interrupt_that_typer_sees_is_no_warning_either(world) -> None:
+    world.local([])
+    code = (
+        "import sys\ndef interrupt(event, words):\n"
+        f"    if event == 'os.listdir' and words[0] == {world.folders.targets!r}: raise KeyboardInterrupt\n"
+        "sys.addaudithook(interrupt)"
+    )
+    with world.start("targets", before=code) as process:
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (2, b"error: interrupted\n")
+
+
+SHORT_OUTPUTS = [("status",), ("status", "--nagios"), ("targets",), ("targets", "--show"), ("status", "--help")]
+
+
+@pytest.mark.parametrize("words", [*SHORT_OUTPUTS, ("--version",)])
+def test_output_that_does_not_fit_on_the_disk_is_an_error(world, words) -> None:
+    """It is in a buffer until the very end, when Python would say so in its own way, with its own status."""
+    world.local([])
+    with open("/dev/full", "wb") as full, world.start(*words, stdout=full.fileno(), env={}) as process:
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (2, b"error: borgpull: No space left on device\n")
+
+
+def test_a_version_that_does_not_fit_on_the_disk_is_an_error() -> None:
+    code = "import sys; from borgctl.pull import app; sys.argv = ['borgpull', '--version']; app.main()"
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, env={}, check=False)
+    assert (done.returncode, done.stderr) == (2, b"error: borgpull: No space left on device\n")
+
+
+@pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}])
+@pytest.mark.parametrize("words", SHORT_OUTPUTS)
+def test_output_that_nobody_reads_is_neither_good_nor_a_warning(world, words, env) -> None:
+    world.local([])
+    reader, writer = os.pipe()
+    os.close(reader)
+    with world.start(*words, stdout=writer, env=env) as process:
+        os.close(writer)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (2, b"")
+
+
+@pytest.mark.parametrize("words", [("status", "@none"), ("run", "@none"), ("fly",), ("targets", "@none")])
+@pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}])
+def test_an_error_that_cannot_be_told_is_still_one(world, words, env) -> None:
+    with open("/dev/full", "wb") as full, world.start(*words, stderr=full.fileno(), env=env) as process:
+        out, _ = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, b"")
+
+
 def test_version_and_help(borgpull) -> None:
     assert borgpull("--version")[:2] == (0, "borgpull 0.1.0\n")
     assert "--dry-run" in borgpull("run", "--help")[1]

@@ -152,7 +152,7 @@ def accept(folders: Folders, name: TargetName) -> str | None:
     """Take each job's last run as normal, if there is an alert about it; return as `append` does."""
 
     def act(connection: "Connection") -> None:
-        for alert, known in (("shrunken", "files IS NOT NULL"), ("slow", _GOOD)):
+        for alert, known in (("shrunken", f"files IS NOT NULL AND (shrunken = {RAISED} OR {_GOOD})"), ("slow", _GOOD)):
             newest = f"SELECT max(id) FROM runs WHERE target = ? AND job IS NOT NULL AND {known} GROUP BY job"
             connection.execute(
                 f"UPDATE runs SET {alert} = {ACCEPTED} WHERE {alert} = {RAISED} AND id IN ({newest})", (str(name),)

@@ -25,6 +25,7 @@ from borgctl.values import JobName
 
 KINDS = ("run", "hello", "window", "borg")
 _LARGEST = 1000
+_LATEST = 253402300800  # the year 10000: no date can be written from there on
 _LOCK = "@hhqqi0q"  # struct flock (fcntl(2)): type, whence, start, length, pid
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -117,7 +118,9 @@ def _read(fd: int) -> Begun | None:
     """Read the mark; None where there is none, or none that is whole."""
     try:
         match json.loads(os.pread(fd, _LARGEST, 0).decode("ascii")):
-            case {"kind": str(kind), "job": str() | None as job, "time": int() | float() as time} if kind in KINDS:
+            case {"kind": str(kind), "job": str() | None as job, "time": int() | float() as time} if (
+                kind in KINDS and type(time) is not bool and 0 <= time < _LATEST
+            ):
                 return Begun(kind, job and str(JobName(job)), time)
     except (ValueError, RecursionError, BadValue):
         pass

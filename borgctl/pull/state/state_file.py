@@ -23,6 +23,7 @@ from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import Head, JobName
 
 LARGEST = 1 << 20  # bytes
+_LATEST = 253402300800  # seconds since the epoch: no date can be written from the year 10000 on
 
 
 def load(folders: Folders, name: TargetName) -> State:
@@ -55,13 +56,13 @@ def _read(data: bytes) -> State:
         raise ValueError
     return State(
         head=None if whole["head"] is None else Head.read(whole["head"]),
-        since=None if whole.get("since") is None else _number(whole["since"]),
+        since=None if whole.get("since") is None else _time(whole["since"]),
         last=_past(whole["last"]),
         jobs={str(JobName(name)): _job(job) for name, job in whole["jobs"].items()},
         alerts={_text(name): _alert(alert) for name, alert in whole["alerts"].items()},
         accepted=[
             Acceptance(
-                _number(entry["time"]), _text(entry["by"]), _text(entry["reason"]), tuple(map(_text, entry["alerts"]))
+                _time(entry["time"]), _text(entry["by"]), _text(entry["reason"]), tuple(map(_text, entry["alerts"]))
             )
             for entry in whole["accepted"]
         ],
@@ -85,8 +86,8 @@ def _past(entry: Any) -> Past | None:  # noqa: ANN401 - JSON
     reason, detail, run = (
         None if (word := entry.get(key)) is None else _text(word) for key in ("reason", "detail", "run")
     )
-    since = None if entry.get("since") is None else _number(entry["since"])
-    return Past(_number(entry["time"]), _text(entry["outcome"]), reason, detail, since, run)
+    since = None if entry.get("since") is None else _time(entry["since"])
+    return Past(_time(entry["time"]), _text(entry["outcome"]), reason, detail, since, run)
 
 
 def _job(entry: Any) -> JobRecord:  # noqa: ANN401
@@ -99,17 +100,25 @@ def _job(entry: Any) -> JobRecord:  # noqa: ANN401
         None if passed is None else {_text(name): int(count) for name, count in passed.items()},
         frame_fields.all_counts(*(entry.get("pruned") or (None, None))),
         by_hand if (by_hand := entry.get("by_hand")) in (True, False) else None,
-        None if entry.get("files") is None else int(_number(entry["files"])),
+        None if entry.get("files") is None else _count(entry["files"]),
     )
 
 
 def _alert(entry: Any) -> Alert:  # noqa: ANN401
-    numbers = (_number(entry["time"]), int(_number(entry["count"])), _number(entry["latest"]))
+    numbers = (_time(entry["time"]), _count(entry["count"]), _time(entry["latest"]))
     return Alert(_text(entry["reason"]), _text(entry["text"]), *numbers)
 
 
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e12:
+def _time(value: object) -> float:
+    """Read a time."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _LATEST:
+        raise TypeError
+    return value
+
+
+def _count(value: object) -> int:
+    """Read a number of whatever; a client may have chosen it, so every one that can be saved can be read."""
+    if type(value) is not int or value < 0:
         raise TypeError
     return value
 

@@ -2,7 +2,6 @@
 
 Root would leave files there that their owner cannot read. So root is refused, and shown the command that becomes them.
 
-    enter(None, "/srv/state", environment, ["run", "web1"], reads=False)        # the directories
     require(folders, ["run", "web1"])       # PullError, with the hint: runuser -u borgpull -- borgpull run web1
     typed("then: borgpull run web1")        # with runuser, where we are a service's user
     account(folders).name                   # whose the directories are
@@ -17,7 +16,7 @@ from collections.abc import Iterable
 
 from borgctl.data_class import dataclass
 from borgctl.pull.targets.errors import PullError
-from borgctl.pull.targets.paths import SYSTEM, Folders, choose
+from borgctl.pull.targets.paths import SYSTEM, Folders
 
 _COMMAND = re.compile(r"(?:^|(?<=: )|(?<=, and )|(?<='))borgpull (?=[a-z])")
 _FIRST_PERSON = 1000  # login.defs(5), UID_MIN: nobody logs in as an account below, root types for it
@@ -31,16 +30,6 @@ class Account:
     uid: int
     home: str
     own: bool
-
-
-def enter(
-    config: str | None, state: str | None, environment: dict[str, str], words: Iterable[str], *, reads: bool
-) -> Folders:
-    """Return the launcher's directories, for a command that only reads or after `require`."""
-    folders = choose(config, state, environment)
-    if not reads:
-        require(folders, words)
-    return folders
 
 
 def require(folders: Folders, words: Iterable[str]) -> None:

@@ -295,6 +295,8 @@ def test_an_exit_line_with_a_head_that_is_none_is_no_exit_line(value) -> None:
 TEXTS = st.text(max_size=30)
 TIMES = st.floats(0, 1e11)
 PASTS = st.builds(Past, TIMES, TEXTS, st.none() | TEXTS)
+COUNTS = st.integers(0, 2**63 - 1) | st.just(2**63 - 1)  # what a client may say
+PRUNED = st.tuples(*[st.integers(0, 10**6)] * 2)
 ALERTS = st.builds(Alert, TEXTS, TEXTS, TIMES, st.integers(1, 1000), TIMES)
 STATES = st.builds(
     State,
@@ -302,7 +304,12 @@ STATES = st.builds(
     st.none() | PASTS,
     st.dictionaries(
         st.from_regex(r"[a-z][a-z0-9-]{0,20}", fullmatch=True),
-        st.builds(JobRecord, PASTS, st.none() | PASTS, st.none() | TEXTS),
+        st.builds(
+            JobRecord,
+            *(PASTS, st.none() | PASTS, st.none() | TEXTS),
+            *(st.none() | st.dictionaries(TEXTS, COUNTS, max_size=2), st.none() | PRUNED, st.none() | st.booleans()),
+            st.none() | COUNTS,
+        ),
         max_size=3,
     ),
     st.dictionaries(TEXTS, ALERTS, max_size=3),
@@ -320,6 +327,20 @@ def test_what_is_saved_is_loaded(tmp_path_factory, state) -> None:
     state_file.save(folders, NAME, state)
     assert state_file.load(folders, NAME) == state
     assert os.listdir(f"{top}/state/web1") == ["state.json"]
+
+
+@pytest.mark.parametrize("files", [10**12, 10**15, 2**63 - 1])
+def test_no_number_of_files_makes_the_state_unreadable_and_so_clears_the_alerts(world, files) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    state = kept(world)
+    state.alert("rpc-refused", "something", 1.0)
+    state_file.save(world.folders, NAME, state)
+    stats = {"nfiles": files, "original_size": 1, "compressed_size": 1, "deduplicated_size": 1}
+    answer = goes_on(Head(7, A), B)
+    result = json.dumps({"archive": {"name": "monday", "stats": stats}})
+    told(world, ["out", result], ["exit", "ok", 0, answer])
+    assert list(kept(world).alerts) == ["rpc-refused"] and kept(world).head == head(answer)
+    assert kept(world).jobs["default"].files == files
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b'{"version": 2}', b"[" * 100_000, b"9" * 5000])

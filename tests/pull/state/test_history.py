@@ -201,6 +201,12 @@ def test_what_a_person_accepts_is_normal_and_what_was_before_counts_no_more(fold
     assert sizes(folders) == [7, 8, 9]
 
 
+def test_a_failed_run_that_names_its_size_does_not_stand_before_the_one_that_a_person_accepts(folders) -> None:
+    add(folders, *[backup(100)] * 3, backup(9, shrunken=RAISED), backup(9, outcome="failed"))
+    history.accept(folders, WEB1)
+    assert sizes(folders) == [9]
+
+
 def test_an_alert_from_before_the_backup_was_whole_again_makes_nothing_normal(folders) -> None:
     add(folders, *[backup(100)] * 3, backup(1, shrunken=RAISED), backup(100))
     history.accept(folders, WEB1)

@@ -131,7 +131,11 @@ def test_whoever_asks_makes_no_target_busy_and_sees_no_end_that_is_none(world) -
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '{"kind": "run", "job": "../x", "time": 1}', '{"kind": "x", "job": null, "time": 1}', "9" * 5000],
+    [
+        *("", "{", "[]", '{"kind": "run", "job": "../x", "time": 1}', '{"kind": "x", "job": null, "time": 1}'),
+        *(f'{{"kind": "run", "job": null, "time": {time}}}' for time in ("NaN", "1e999", "-1", "253402300800", "true")),
+        "9" * 5000,
+    ],
 )
 def test_a_file_that_was_never_written_whole_tells_nothing(world, text) -> None:
     os.makedirs(os.path.dirname(world.folders.running(NAME)))

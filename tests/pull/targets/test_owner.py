@@ -33,6 +33,20 @@ def test_root_is_refused_before_a_file_is_written_and_shown_the_whole_command(wo
 
 
 @ROOT
+@pytest.mark.parametrize(
+    "words",
+    [("run", "web1", "--", "-h"), ("accept", "web1", "--reason", "-h"), ("borg", "web1", "--", "list", "--help")],
+)
+def test_root_is_refused_also_where_a_word_only_looks_like_a_question_about_help(world, borgpull, words) -> None:
+    world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
+    os.chown(world.folders.config, pwd.getpwnam(SERVICE).pw_uid, -1)
+    before = sorted(map(str, world.root.rglob("*")))
+    status, out, err = borgpull(*words)
+    assert (status, out) == (2, "") and "who could not use what root leaves there" in err
+    assert sorted(map(str, world.root.rglob("*"))) == before
+
+
+@ROOT
 def test_root_may_read_whoever_the_folders_belong_to(world, borgpull) -> None:
     world.local([])
     Path(world.folders.state).mkdir()
