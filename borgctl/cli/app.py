@@ -19,6 +19,7 @@ from borgctl.cli.setup import commands as setup_commands
 from borgctl.cli.window import commands as window_commands
 from borgctl.console import completion
 from borgctl.console.completion import Shell
+from borgctl.console.ending import end, flushed, typed
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.reasons import REASONS
 from borgctl.text import printable
@@ -67,14 +68,20 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):  # None where it is closed
             stream.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where our starter ignored it, each end of a child's looks good
+    wrong: str | None = None
+    status = 2
     try:
-        app()
+        status = flushed(lambda: typed(app))
     except BadValue as error:
-        typer.echo(f"borgctl: {error}", err=True)
-        sys.exit(2)
+        wrong = f"borgctl: {error}"
     except BorgctlError as error:
-        typer.echo(f"borgctl: {error.detail}\nhint: {error.hint}", err=True)
-        sys.exit(error.reason.status)
+        wrong, status = f"borgctl: {error.detail}\nhint: {error.hint}", error.reason.status
+    except BrokenPipeError:
+        pass
+    except KeyboardInterrupt:
+        wrong = "borgctl: interrupted"
+    except OSError as error:
+        wrong = f"borgctl: {error.filename or 'stdout'}: {error.strerror}"
     except Exception:
-        typer.echo("\n".join(map(printable, traceback.format_exc().splitlines())), err=True)
-        sys.exit(_INTERNAL)
+        wrong, status = "\n".join(map(printable, traceback.format_exc().splitlines())), _INTERNAL
+    end(None if wrong is None else lambda: typer.echo(wrong, err=True), status)

@@ -32,18 +32,16 @@ def main() -> None:
             pass
     import signal  # noqa: PLC0415 - from here on what a version does not need
 
+    from borgctl.console.ending import end, flushed  # noqa: PLC0415
     from borgctl.errors import BadValue  # noqa: PLC0415
-    from borgctl.pull.commands.output import failure  # noqa: PLC0415
+    from borgctl.pull.commands.output import complain, failure  # noqa: PLC0415
     from borgctl.pull.targets.errors import PullError  # noqa: PLC0415
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where our starter ignored it, each end of a child's looks good
     wrong: Exception | None = None
     status = 2
     try:
-        done = _status(line)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # or Python would find at its end that the output is lost
-        status = done
+        status = flushed(lambda: _status(line))
     except (PullError, BadValue) as error:
         wrong = error
     except BrokenPipeError:
@@ -56,32 +54,16 @@ def main() -> None:
         import traceback  # noqa: PLC0415 - 10 ms
 
         wrong = PullError(traceback.format_exc().rstrip())
-    _end(wrong, status)
-
-
-def _end(wrong: Exception | None, status: int) -> None:
-    """Tell what went wrong, and exit with the status, also where nobody can be told."""
-    from borgctl.pull.commands.output import complain  # noqa: PLC0415
-    from borgctl.pull.report.progress import silence  # noqa: PLC0415
-
-    try:
-        if wrong is not None:
-            complain(wrong)
-    except OSError:
-        silence(sys.stderr)
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except OSError:
-            silence(stream)
-    sys.exit(status)
+    end(None if wrong is None else lambda: complain(wrong), status)
 
 
 def _status(line: Version | Run | Status | None) -> int:
     """Do what the line says, and return the exit status."""
     if line is None:
-        return _typed_status()
+        from borgctl.console.ending import typed  # noqa: PLC0415
+        from borgctl.pull import command_line  # noqa: PLC0415 - typer's lines alone
+
+        return typed(command_line.app)
     if isinstance(line, Version):
         return 0
     from borgctl.pull.targets import owner, paths  # noqa: PLC0415
@@ -95,25 +77,6 @@ def _status(line: Version | Run | Status | None) -> int:
     from borgctl.pull.commands.run_jobs import run_jobs  # noqa: PLC0415
 
     return run_jobs(folders, line.targets, line.all, line.jobs, line.as_json)
-
-
-def _typed_status() -> int:
-    """Have typer do what the line says; return the exit status, where typer does not end with one of its own.
-
-    Its own for an interrupt, and for an output that nobody reads, are others than ours: one of them means warnings.
-    """
-    from borgctl.pull import command_line  # noqa: PLC0415 - typer's lines alone
-
-    try:
-        command_line.app()
-    except SystemExit as end:
-        cause = end.__cause__ or end.__context__
-        while cause is not None:
-            if isinstance(cause, BrokenPipeError | KeyboardInterrupt):
-                raise cause from None
-            cause = cause.__cause__ or cause.__context__
-        return end.code if isinstance(end.code, int) else 2
-    return 0
 
 
 def _fill_descriptors() -> None:

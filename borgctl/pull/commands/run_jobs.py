@@ -6,6 +6,7 @@ run_jobs(folders, ["web1"], False, ["prune"], as_json=True)          the exit st
 import sys
 from collections.abc import Sequence
 
+from borgctl.console.ending import silence
 from borgctl.pull.commands.output import print_report
 from borgctl.pull.commands.selection import chosen
 from borgctl.pull.process.signals import Stop
@@ -30,7 +31,7 @@ def run_jobs(folders: Folders, targets: list[str] | None, every: bool, jobs: lis
             try:
                 print_report(report, as_json)
             except OSError as error:  # nobody reads stdout any more, or the disk is full: the other runs go on
-                progress.silence(sys.stdout)
+                silence(sys.stdout)
                 view.end(f"error: stdout: {error.strerror}")
                 outcomes.append("untold")
         if stop.name is not None:

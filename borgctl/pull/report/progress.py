@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
+from borgctl.console.ending import silence
 from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.report.progress_text import position, sentences
@@ -167,13 +168,6 @@ class Deferred:
             for act in self._kept:
                 act(self._screen)
         return self._screen
-
-
-def silence(stream: TextIO) -> None:
-    """Send further output of a stream that cannot be written to, also its buffer, to /dev/null."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, stream.fileno())
-    os.close(null)
 
 
 def screen(json: bool) -> Screen:
