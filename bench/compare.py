@@ -6,8 +6,8 @@
     make bench-smoke                                      a small tree, once: only to see that all of it runs
 
 A round is every contender in turn: a first backup, a second with nothing changed, a third with 1 % of the files and
-bytes changed, and a restore of everything, which is compared with the tree. A round that is not counted comes first; it
-fills the page cache and looks at memory. The contenders and what they run are in bench/contenders.py.
+bytes changed, and a restore of everything, which is compared with the tree. One more round looks at memory, and does
+not count. What is known is written after each round. The contenders are in bench/contenders.py.
 
 Needs a real sshd and borg, and socat, nc and sshfs; those that are not there, or have no FUSE, are left out and named.
 Free space: four times the data. Nothing else may run on the machine: the load at the beginning is printed.
@@ -48,22 +48,21 @@ def missing(name: str) -> str | None:
     return None
 
 
-def compare(sshd: machines.Sshd, directory: Path, borg: str, names: list[str], data: str, rounds: int) -> Results:
-    """Run all rounds, and tell what goes on on stderr."""
-    tree = grow(str(directory / "tree"), data)
-    results = Results(machine.describe(borg), data, *tree.size())
-    arena = Arena(tree.path, borg, sshd, directory / "run")
-    for number in range(rounds + 1):
+def compare(arena: Arena, names: list[str], tree: Tree, data: str, rounds: int) -> Iterator[Results]:
+    """Run all rounds, and tell what goes on on stderr; yield the results after each. The last looks at memory."""
+    results = Results(machine.describe(arena.borg), data, *tree.size())
+    for number in range(1, rounds + 2):
+        memory = number > rounds
         for name in names:
-            tell(f"round {number} of {rounds}: {name}" + ("" if number else ", for its memory"))
+            tell(f"round {number} of {rounds}: {name}" if not memory else f"memory: {name}")
             with fresh_directory(arena.directory):
-                for phase, step in steps(CONTENDERS[name](arena), arena, tree, f"{number} {name}", memory=not number):
-                    if not number:
+                for phase, step in steps(CONTENDERS[name](arena), arena, tree, f"{number} {name}", memory=memory):
+                    if memory:
                         results.add_memory(name, phase, step)
-                    if number or not rounds:
+                    if not memory or not rounds:
                         results.add(name, phase, step)
-    tell("")
-    return results
+        tell("")
+        yield results
 
 
 @contextmanager
@@ -113,7 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", choices=NAMES, default="random")
     parser.add_argument(
-        "--rounds", type=int, default=5, help="those that count; 0: show the first, which looks at memory"
+        "--rounds", type=int, default=5, help="those that count; 0: show the last, which looks at memory"
     )
     parser.add_argument("--only", metavar="NAME,…", help=f"of: {', '.join(CONTENDERS)}")
     parser.add_argument("--borg", default=machine.newest_borg())
@@ -129,22 +128,26 @@ def main() -> None:
         names.remove(name)
     if not own_network():
         print("no network namespace of our own: bytes over the wire are all that this machine's loopback carries")
-    machines.adopt_orphans()
     with (
+        machines.tidy(),
         tempfile.TemporaryDirectory(prefix="bench-", dir=asked.directory) as directory,
         machines.Sshd(Path(directory, "sshd"), extra=SSHD_SETTINGS) as sshd,
     ):
-        results = compare(sshd, Path(directory), asked.borg, names, asked.data, asked.rounds)
+        tree = grow(f"{directory}/tree", asked.data)
+        arena = Arena(tree.path, asked.borg, sshd, Path(directory, "run"))
+        for results in compare(arena, names, tree, asked.data, asked.rounds):
+            if asked.json:
+                Path(asked.json).write_text(results.json())
+            if asked.svg:
+                Path(asked.svg).write_text(draw(results))
     print("\n".join(results.table()))
-    if asked.json:
-        Path(asked.json).write_text(results.json())
-    if asked.svg:
-        Path(asked.svg).write_text(draw(results))
 
 
 if __name__ == "__main__":
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit("bench: stopped; nothing is left behind")
     except (Failed, AssertionError, subprocess.SubprocessError) as error:
         sys.exit(f"bench: {error}")

@@ -1,8 +1,8 @@
 """Who is compared: borg alone, push over ssh, the published ways to pull, and ours, each for the same tree.
 
-    with arena.fresh("socket") as contender:
-        contender.create(1)         # the commands of the first backup: [Command("server", […], …), …]
-        contender.restore(1, into)  # those that restore it into an empty directory
+    contender = CONTENDERS["socket"](arena)
+    contender.create(1)             # the commands of the first backup: [Command("server", […], …), …]
+    contender.restore(1, into)      # those that restore it into an empty directory
 
 Each has a repository (repokey-blake2), a cache and keys of its own in one directory. What it runs is what its users
 would type; the peers' scripts stand in `bench/peers`, written anew from their description.

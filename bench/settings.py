@@ -119,8 +119,8 @@ def main() -> None:
     parser.add_argument("--directory", help="where everything is made (default: TMPDIR)")
     asked = parser.parse_args()
     own_network()
-    machines.adopt_orphans()
     with (
+        machines.tidy(),
         tempfile.TemporaryDirectory(prefix="bench-", dir=asked.directory) as directory,
         machines.Sshd(Path(directory, "sshd"), extra=SSHD_SETTINGS) as sshd,
     ):
@@ -160,5 +160,7 @@ if __name__ == "__main__":
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit("bench: stopped; nothing is left behind")
     except (Failed, AssertionError, subprocess.SubprocessError) as error:
         sys.exit(f"bench: {error}")

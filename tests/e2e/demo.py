@@ -9,15 +9,12 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
@@ -331,29 +328,11 @@ def size_of(directory: Path) -> str:
     return f"{files} files, {size_in_bytes(directory) / 1e6:.1f} MB"
 
 
-@contextlib.contextmanager
-def tidy() -> Iterator[None]:
-    """End whatever still runs below us, however the story ends."""
-    machines.adopt_orphans()
-
-    def stop(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    try:
-        yield
-    finally:
-        for process in machines.descendants(os.getpid()):
-            with contextlib.suppress(OSError):
-                os.kill(process.pid, signal.SIGKILL)
-
-
 def main() -> int:
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     try:
-        with tidy(), machines.scratch() as directory:
+        with machines.tidy(), machines.scratch() as directory:
             story = Story(directory)
             tell(story, directory)
     except KeyboardInterrupt:

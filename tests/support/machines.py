@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from borgctl.wire import gate_argv
 
@@ -213,6 +213,24 @@ def adopt_orphans() -> None:
     """Make this process the parent of every orphan below it, so that `descendants` misses none."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+@contextlib.contextmanager
+def tidy() -> Iterator[None]:
+    """End whatever still runs below us, however the block ends: SIGTERM and SIGHUP raise KeyboardInterrupt in it."""
+    adopt_orphans()
+
+    def stop(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for process in descendants(os.getpid()):
+            with contextlib.suppress(OSError):
+                os.kill(process.pid, signal.SIGKILL)
 
 
 def _below_us() -> list[Process]:

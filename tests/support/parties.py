@@ -100,7 +100,7 @@ class Pair:
 
     def change(self, dice: random.Random) -> None:
         """Give the next backup something to send."""
-        (self.client.source / "new").write_bytes(dice.randbytes(dice.randrange(1 << 20, 6 << 20)))
+        (self.client.source / "new").write_bytes(dice.randbytes(dice.randrange(4 << 20, 6 << 20)))
 
     def limit(self, seconds: str) -> None:
         """Set the target's timeout."""
