@@ -8,7 +8,7 @@
 #   make format  puts the code into the form that 'make check' asks for
 #   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour;
 #                and 'make prove-guards': each guard of SECURITY.md taken out, in a copy, and its test seen to fail
-#   make bench   backups side by side: borg alone, push, the published ways to pull, ours; half an hour, 5 GB. Other
+#   make bench   backups side by side: borg alone, push, the published ways to pull, ours; an hour and a half, 5 GB. Other
 #                trees, contenders and rounds: BENCH="--data usr --only scripts,stdio"; see bench/compare.py
 #   make bench-parts   what a run's parts cost, each by itself
 #   make bench-smoke   all benchmarks with a small tree, once, to see that they run: two minutes

@@ -14,7 +14,6 @@ import ctypes
 import fcntl
 import os
 import re
-import signal
 import socket
 import struct
 import subprocess
@@ -52,7 +51,7 @@ _INTERVAL = 0.1  # seconds between two looks at the memory
 
 
 class Command(NamedTuple):
-    """A program to run on one side; one in the background gets SIGINT when those in the foreground have ended."""
+    """A program to run on one side; one in the background gets SIGTERM when those in the foreground have ended."""
 
     side: str
     argv: list[str]
@@ -101,7 +100,7 @@ def measure(commands: list[Command], sshd: machines.Sshd | None, sshd_side: str,
         wall = time.monotonic() - began
         for command, child in running:
             if command.background:
-                child.send_signal(signal.SIGINT)
+                child.terminate()
                 cpu[command.side] += _end(command, child)
         cpu[SIDES[sshd_side == SIDES[0]]] += _orphans()
         if sshd is not None and listener is not None:

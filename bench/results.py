@@ -68,6 +68,8 @@ class Results:
             yield f"| {title} | {' | '.join(heads)} |"
             yield "|---|" + "---:|" * len(heads)
             yield from (f"| {' | '.join(row)} |" for row in rows)
+        if not self.memory:
+            return
         yield ""
         yield f"| {MEMORY} | |"
         yield "|---|---|"
