@@ -11,7 +11,7 @@
 #   make bench   backups side by side: borg alone, push, the published ways to pull, ours; an hour and a half, 5 GB. Other
 #                trees, contenders and rounds: BENCH="--data usr --only scripts,stdio"; see bench/compare.py
 #   make bench-parts   what a run's parts cost, each by itself
-#   make bench-smoke   all benchmarks with a small tree, once, to see that they run: two minutes
+#   make bench-smoke   the benchmarks with a small tree, once, to see that they run: two minutes
 #   make test-on SUITE=trixie   'make demo' and 'make test' in a fresh tree of another Debian release, as root
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
 #   make setup   only what 'make test' sets up          make lint, make documents, make lock, make clean
@@ -83,12 +83,9 @@ bench-parts: setup
 bench-smoke: setup
 	@sh tests/setup/peers.sh
 	$(BIN)/python bench/compare.py --data small --rounds 0
-	$(BIN)/python bench/settings.py --data small --pairs 1 --only zstd,3
-	$(BIN)/python bench/gate_start.py --pairs 1
 	$(BIN)/python bench/launcher_start.py --pairs 1
 	$(BIN)/python bench/parts.py
-	$(BIN)/python bench/throughput.py
-	$(BIN)/python bench/rpc_guard.py --pairs 1
+	$(BIN)/python bench/throughput.py --rounds 1
 
 documents:
 	@sh tests/setup/venv.sh dev

@@ -29,9 +29,11 @@ PEERS = {
 }
 WIDTH, ROW, BAR, LEFT, RIGHT, HEAD = 760, 22, 15, 150, 90, 34  # pixels
 STYLE = """
+svg { background: #ffffff }
 text { font: 13px system-ui, sans-serif; fill: #1f2328 } .head { font-weight: 600; font-size: 15px }
 .peer { fill: #8c959f } .limit { fill: #d0d7de } .ours { fill: #0969da } .part { fill: #54aeff }
 @media (prefers-color-scheme: dark) {
+  svg { background: #0d1117 }
   text { fill: #e6edf3 } .peer { fill: #6e7681 } .limit { fill: #3d444d }
   .ours { fill: #4493f8 } .part { fill: #1f6feb }
 }"""
@@ -42,7 +44,7 @@ def draw(results: Results) -> str:
     names = [name for name in {**PEERS, **OURS} if name in results.steps]
     panel = HEAD + ROW * len(names) + 14
     height = panel * len(PHASES)
-    size = {"width": str(WIDTH), "height": str(height), "viewBox": f"0 0 {WIDTH} {height}"}
+    size = {"width": str(WIDTH), "height": str(height), "viewBox": f"-12 -6 {WIDTH + 24} {height + 6}"}
     top = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", "aria-labelledby": "title desc"} | size)
     SubElement(top, "title", {"id": "title"}).text = "Seconds that each way of backing up takes"
     SubElement(
