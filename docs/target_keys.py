@@ -35,7 +35,7 @@ TARGET = (
     Key(
         "identity",
         "path",
-        "the key that `borgpull add` made, or [systemd's copy](#keys-that-belong-to-root)",
+        "the key that `borgpull add` made, or [the copy of systemd](#keys-that-belong-to-root)",
         "identity: /etc/borgpull/keys/web1",
         "The private key for ssh.",
         _PLAIN_PATH,
