@@ -26,7 +26,7 @@ from pathlib import Path
 import machine
 from chart import draw
 from contenders import CONTENDERS, Arena, Contender
-from measure import Failed, Step, machines, measure, own_network
+from measure import Failed, Step, carry_out, machines, measure, own_network
 from results import PHASES, Results
 from trees import NAMES, Tree, change, grow
 
@@ -144,10 +144,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("bench: stopped; nothing is left behind")
-    except (Failed, AssertionError, subprocess.SubprocessError) as error:
-        sys.exit(f"bench: {error}")
+    carry_out(main)

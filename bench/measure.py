@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests/support"))
 
 import machines
 
-__all__ = ["SIDES", "Command", "Failed", "Step", "machines", "measure", "own_network"]
+__all__ = ["SIDES", "Command", "Failed", "Step", "carry_out", "machines", "measure", "own_network"]
 
 SIDES = ("client", "server")
 PROGRAMS = (  # the first that fits a command line is the process's name in the tables
@@ -71,6 +72,17 @@ class Step(NamedTuple):
 
 class Failed(Exception):  # noqa: N818 - reads as what it says where it is raised
     """A command of a step did not end well."""
+
+
+def carry_out(main: Callable[[], object]) -> None:
+    """Run a benchmark's main program, with this checkout's programs first in PATH; end in one line where it fails."""
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("bench: stopped; nothing is left behind")
+    except (Failed, AssertionError, subprocess.SubprocessError) as error:
+        sys.exit(f"bench: {error}")
 
 
 def own_network() -> bool:

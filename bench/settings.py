@@ -10,7 +10,6 @@ these get done in a second of it.
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from typing import NamedTuple
 import machine
 from compare import SSHD_SETTINGS, fresh_directory, tell
 from contenders import Arena, Plain, ours
-from measure import Command, Failed, Step, machines, measure, own_network
+from measure import Command, Step, carry_out, machines, measure, own_network
 from trees import NAMES, Tree, grow, renew
 
 COMPRESSION = ("none", "zstd,1", "zstd,3", "zstd,10", "auto,zstd,10")
@@ -157,10 +156,4 @@ def line(name: str, tree: Tree, arena: Arena, pairs: int) -> str:
 
 
 if __name__ == "__main__":
-    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("bench: stopped; nothing is left behind")
-    except (Failed, AssertionError, subprocess.SubprocessError) as error:
-        sys.exit(f"bench: {error}")
+    carry_out(main)
