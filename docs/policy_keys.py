@@ -57,7 +57,7 @@ POLICY = (
     Key(
         *("user", "name or number", "_borgctl", "user: _borgctl"),
         "The user that borg runs as if the gate is root: one of its own, who owns nothing. It may read every file "
-        "(`CAP_DAC_READ_SEARCH`) and has no other right of root's. If the gate is an ordinary user, borg runs as "
+        "(`CAP_DAC_READ_SEARCH`) and leave access times as they are (`CAP_FOWNER`), and has no other right of root's. If the gate is an ordinary user, borg runs as "
         "that user.",
         {"type": "string", "pattern": "^(?:[a-z_][a-z0-9_-]{0,31}|[1-9][0-9]{0,8})$"},
     ),

@@ -108,8 +108,8 @@ class Sandbox:
                 ruleset.allow(path, what)
         privileges.limit()
         privileges.leave_keyring()
-        if self.account:
-            privileges.become(self.account)
+        if self.account:  # what CAP_FOWNER permits in directories Landlock forbids; what on files, the filter
+            privileges.become(self.account, noatime=bool(self.abi) and seccomp.available())
         if ruleset:
             ruleset.restrict()
         seccomp.forbid()

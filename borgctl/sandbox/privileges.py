@@ -1,4 +1,4 @@
-"""Change a process to another user with one capability and no way to more (credentials(7), capabilities(7)).
+"""Change a process to another user with the right to read and no way to more (credentials(7), capabilities(7)).
 
 It knows system calls, not which process becomes which user. All functions but `account` are for a child before exec.
 
@@ -16,7 +16,7 @@ import struct
 from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 
-_CAP_DAC_READ_SEARCH = 2
+_CAP_DAC_READ_SEARCH, _CAP_FOWNER = 2, 3
 _LAST_CAP = 63
 _PR_SET_KEEPCAPS, _PR_CAPBSET_READ, _PR_CAPBSET_DROP = 8, 23, 24
 _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 38, 47, 2
@@ -82,11 +82,16 @@ def leave_keyring() -> None:
         raise OSError(ctypes.get_errno(), "keyctl KEYCTL_JOIN_SESSION_KEYRING")
 
 
-def become(account: Account) -> None:
-    """Change from root to another user who may read every file, for good; raise OSError where a step fails."""
+def become(account: Account, *, noatime: bool = False) -> None:
+    """Change from root to another user who may read every file, for good; raise OSError where a step fails.
+
+    `noatime`: they may also open any file with O_NOATIME, by CAP_FOWNER. That permits far more, which the caller must
+    forbid: modes, times and attributes of every file, and to remove or link those of others.
+    """
+    kept = (_CAP_DAC_READ_SEARCH, *((_CAP_FOWNER,) if noatime else ()))
     _prctl(_PR_SET_KEEPCAPS, 1)
     for capability in range(_LAST_CAP + 1):
-        if capability != _CAP_DAC_READ_SEARCH and _libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
+        if capability not in kept and _libc.prctl(_PR_CAPBSET_READ, capability, 0, 0, 0) == 1:
             _prctl(_PR_CAPBSET_DROP, capability)
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)  # it applies to the new user: root has no such limit
     most = _MOST_PROCESSES if hard == resource.RLIM_INFINITY else min(hard, _MOST_PROCESSES)
@@ -94,8 +99,9 @@ def become(account: Account) -> None:
     os.setgroups([])
     os.setresgid(account.gid, account.gid, account.gid)
     os.setresuid(account.uid, account.uid, account.uid)
-    _set_capabilities(1 << _CAP_DAC_READ_SEARCH)
-    _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_DAC_READ_SEARCH)
+    _set_capabilities(sum(1 << capability for capability in kept))
+    for capability in kept:
+        _prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability)
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 

@@ -1,7 +1,8 @@
 """Forbid the system calls that borg and its relay never need (seccomp(2)).
 
 Landlock forbids files, and bind(2) and connect(2) of TCP. It does not forbid other sockets, programs without a file,
-access to other processes, or keyrings. This module knows system calls, not which process it restricts.
+access to other processes, keyrings, or changes of a file's mode, times and attributes, which CAP_FOWNER permits on
+any file. This module knows system calls, not which process it restricts.
 
     forbid()        # for good; sets no_new_privs, too
 """
@@ -13,11 +14,13 @@ import struct
 
 _PR_SET_NO_NEW_PRIVS, _PR_GET_SECCOMP, _PR_SET_SECCOMP, _MODE_FILTER = 38, 21, 22, 2
 _ALLOW, _REFUSE, _MISSING = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
+_IGNORE = 0x00050000  # the call does nothing, and says that it did
 _X32 = 0x40000000  # x86-64's second table of numbers
 # By machine: AUDIT_ARCH_… (linux/audit.h) and its column in the tables below. Other machines have Landlock only. A
 # program for another architecture (32 bits beside 64) has other numbers, so every call of it is refused.
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
-_SOCKET, _SOCKETPAIR, _CLONE, _CLONE3 = (41, 198), (53, 199), (56, 220), (435, 435)
+_SOCKET, _SOCKETPAIR, _CLONE, _CLONE3, _IOCTL = (41, 198), (53, 199), (56, 220), (435, 435), (16, 29)
+_UNKNOWN = 470  # the first number that is not known here, on every architecture: later calls may permit anything
 # Name: number on x86-64 (syscall_64.tbl), and in the table that newer machines share (asm-generic/unistd.h).
 REFUSED = {
     # opens sockets past any filter
@@ -46,6 +49,24 @@ REFUSED = {
     # files by number and not by path: CAP_DAC_READ_SEARCH permits that
     "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265),
+    # modes, owners, ACLs and other attributes (the times' older calls are below), also of files that are only read
+    "fchmod": (91, 52),
+    "fchmodat2": (452, 452),
+    "fchown": (93, 55),
+    "fchownat": (260, 54),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "file_setattr": (469, 469),
+    # which parts of a file others read: an owner may ask
+    "mincore": (27, 232),
+    "cachestat": (451, 451),
     # objects that outlive a process: System V's and POSIX queues
     "shmget": (29, 194),
     "shmat": (30, 196),
@@ -81,11 +102,22 @@ REFUSED = {
     "perf_event_open": (298, 241),
     "syslog": (103, 116),
 }
-_ONLY_ON_X86_64 = {"inotify_init": 253}
+_ONLY_ON_X86_64 = {
+    "inotify_init": 253,
+    "chown": 92,
+    "lchown": 94,
+    "utime": 132,
+    "utimes": 235,
+    "futimesat": 261,
+}
+# borg's cache copies its files with their modes, and fails where it cannot
+_IGNORED = ((90, 53), (268, 53))  # chmod, which newer machines lack, and fchmodat
+# TCGETS, TCGETS2, TIOCGWINSZ, FIONCLEX, FIOCLEX, FIONBIO; FS_IOC_GETFLAGS, which borg saves. Others set attributes.
+_IOCTLS = (0x5401, 0x802C542A, 0x5413, 0x5450, 0x5451, 0x5421, 0x80086601)
 _UNIX = 1  # AF_UNIX
 _NEW_NAMESPACES = 0x7E020000  # CLONE_NEWNS, …CGROUP, …UTS, …IPC, …USER, …PID, …NET
 _LOAD, _EQUAL, _AT_LEAST, _ANY_OF, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # of classic BPF
-_NUMBER, _ARCHITECTURE, _FIRST = 0, 4, 16  # offsets in struct seccomp_data, little-endian
+_NUMBER, _ARCHITECTURE, _FIRST, _SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data, little-endian
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Step = tuple[int, int, int, int]
@@ -121,18 +153,25 @@ def program(architecture: int, column: int) -> list[Step]:
         ("", _EQUAL, "", "refuse", architecture),
         ("", _LOAD, "", "", _NUMBER),
         ("", _AT_LEAST, "refuse", "", _X32),
+        ("", _AT_LEAST, "missing", "", _UNKNOWN),
         *(("", _EQUAL, "refuse", "", number) for number in numbers),
+        *(("", _EQUAL, "ignore", "", both[column]) for both in _IGNORED),
         ("", _EQUAL, "missing", "", _CLONE3[column]),  # its flags are in memory; the C library then takes clone
         ("", _EQUAL, "socket", "", _SOCKET[column]),
         ("", _EQUAL, "socket", "", _SOCKETPAIR[column]),  # it makes two of any kind before it fails
+        ("", _EQUAL, "ioctl", "", _IOCTL[column]),
         ("", _EQUAL, "clone", "allow", _CLONE[column]),
         ("socket", _LOAD, "", "", _FIRST),
         ("", _EQUAL, "allow", "refuse", _UNIX),
+        ("ioctl", _LOAD, "", "", _SECOND),
+        *(("", _EQUAL, "allow", "", number) for number in _IOCTLS[:-1]),
+        ("", _EQUAL, "allow", "refuse", _IOCTLS[-1]),
         ("clone", _LOAD, "", "", _FIRST),
         ("", _ANY_OF, "refuse", "allow", _NEW_NAMESPACES),
         ("refuse", _RETURN, "", "", _REFUSE),
         ("allow", _RETURN, "", "", _ALLOW),
         ("missing", _RETURN, "", "", _MISSING),
+        ("ignore", _RETURN, "", "", _IGNORE),
     ]
     places = {label: place for place, (label, *_) in enumerate(lines)}
 

@@ -1,6 +1,7 @@
 """The sandbox: how it is prepared, what it records, and that it fails closed."""
 
 import errno
+import json
 import os
 import sys
 
@@ -160,6 +161,108 @@ def test_a_child_can_make_no_socket_for_a_connection():
         for before in (lambda: None, lambda: held.apply(rules))
     ]
     assert told == [(0, b""), (0, b"%d\n" % errno.EACCES)]
+
+
+OF_OTHERS = """
+import fcntl, json, os, struct, sys
+file, sticky, written = (sys.argv[1] + name for name in ("/file", "/sticky/file", "/written"))
+def ioctl(request, value):
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        return fcntl.ioctl(fd, request, value)
+    finally:
+        os.close(fd)
+def change_mode(call, *words):
+    call(*words)
+    if os.stat(file).st_mode & 0o777 != 0o777:
+        raise OSError
+def by_descriptor(call, *words):
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        call(fd, *words)
+    finally:
+        os.close(fd)
+flags = lambda: struct.unpack("i", ioctl(0x80086601, bytes(8))[:4])[0]
+TRIES = {
+    "noatime": lambda: os.close(os.open(file, os.O_RDONLY | os.O_NOATIME)),
+    "flags": flags,
+    "chmod": lambda: change_mode(os.chmod, file, 0o777),
+    "fchmod": lambda: by_descriptor(os.fchmod, 0o777),
+    "fchmodat": lambda: change_mode(lambda: os.chmod("file", 0o777, dir_fd=os.open(sys.argv[1], os.O_PATH))),
+    "utime": lambda: os.utime(file, (1, 1)),
+    "futime": lambda: by_descriptor(os.utime, (1, 1)),
+    "setxattr": lambda: os.setxattr(file, "user.x", b"x"),
+    "acl": lambda: os.setxattr(file, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(
+        struct.pack("<HHI", tag, 6, 0xFFFFFFFF) for tag in (1, 4, 0x20))),
+    "removexattr": lambda: os.removexattr(file, "user.old"),
+    "set flags": lambda: ioctl(0x40086602, struct.pack("q", 0x80)),
+    "project": lambda: ioctl(0x401C5820, bytes(28)),
+    "unlink": lambda: os.unlink(sticky),
+    "rename": lambda: os.rename(sticky, sticky + "x"),
+    "link": lambda: os.link(file, written + "/link"),
+}
+succeeded = []
+for name, act in TRIES.items():
+    try:
+        act()
+        succeeded.append(name)
+    except OSError:
+        pass
+print(json.dumps(succeeded))
+"""
+
+
+@pytest.mark.skipif(
+    not ROOT or not landlock.abi(), reason="only root's borg has the capability, and only with Landlock"
+)
+@pytest.mark.parametrize("confined", [True, False])
+def test_a_child_reads_without_a_trace_and_changes_no_file_of_others(tmp_path, confined):
+    """O_NOATIME needs CAP_FOWNER, which permits each of these, as the run without the sandbox shows."""
+    tmp_path.chmod(0o755)
+    for name, mode in (("sticky", 0o1777), ("written", 0o777)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(mode)
+    for file in (tmp_path / "file", tmp_path / "sticky/file"):
+        file.write_text("x")
+        file.chmod(0o640)
+    os.setxattr(tmp_path / "file", "user.old", b"x")
+    before = (tmp_path / "file").stat()
+    python = os.path.realpath(sys.executable)
+    held = Sandbox(landlock.abi(), Account(64123, 64123))
+    rules = held.rules(python, relay.__file__, writes=[str(tmp_path / "written")], reads=[str(tmp_path)])
+    rules = (*rules, ("execute", python))
+
+    def free():
+        plan.privileges.become(Account(64123, 64123), noatime=True)
+
+    argv = [python, "-I", "-S", "-c", OF_OTHERS, str(tmp_path)]
+    before_exec = (lambda: held.apply(rules)) if confined else free
+    status, output = capture(argv, {"PATH": "/usr/bin:/bin"}, most=2000, seconds=20, before_exec=before_exec)
+    assert status == 0
+    did = set(json.loads(output))
+    if not confined:
+        assert did >= {"noatime", "flags", "chmod", "fchmod", "utime", "acl", "unlink", "link"}
+        return
+    assert did == {"noatime", "flags"}
+    after = (tmp_path / "file").stat()
+    assert (after.st_mode, after.st_mtime_ns, after.st_ctime_ns) == (
+        before.st_mode,
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+    )
+    assert os.listxattr(tmp_path / "file") == ["user.old"] and (tmp_path / "sticky/file").exists()
+
+
+@pytest.mark.skipif(not ROOT, reason="an ordinary user's borg has no capability")
+@pytest.mark.parametrize("lacking", ["Landlock", "filter"])
+def test_where_a_part_is_missing_a_child_has_the_right_to_read_alone(monkeypatch, lacking):
+    if lacking == "filter":
+        monkeypatch.setattr(seccomp, "_MACHINES", {})
+    held = Sandbox(0 if lacking == "Landlock" else landlock.abi(), Account(64123, 64123))
+    rules = [("execute", "/usr"), ("execute", "/lib64"), ("read", "/proc")]
+    argv, env = ["/usr/bin/grep", "CapEff", "/proc/self/status"], {}
+    told = capture(argv, env, most=100, seconds=20, before_exec=lambda: held.apply(rules))
+    assert told == (0, b"CapEff:\t0000000000000004\n")
 
 
 def test_what_cannot_be_laid_is_never_run(tmp_path, monkeypatch):

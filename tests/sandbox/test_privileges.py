@@ -44,6 +44,13 @@ def test_a_child_is_another_user_with_one_capability_and_cannot_get_more():
 
 
 @needs_root
+def test_a_child_has_a_second_one_only_if_its_caller_wants_it():
+    done = programs.python(BECOME.replace("64124))", "64124), noatime=True)"), "cat /proc/self/status")
+    told = dict(line.split(":\t", 1) for line in done.stdout.decode().splitlines())
+    assert {told[name] for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"000000000000000c"}
+
+
+@needs_root
 @pytest.mark.parametrize(
     "act",
     [

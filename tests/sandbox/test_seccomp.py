@@ -155,12 +155,13 @@ def test_a_machine_whose_numbers_are_not_known_is_left_as_it_is(monkeypatch):
 ALLOWED, DENIED, UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
 MACHINES = [(0xC000003E, 0), (0xC00000B7, 1), (0xC00000F3, 1)]  # x86-64, ARM64, RISC-V
 I386, READ, SOCKET, CLONE, CLONE3 = 0x40000003, (0, 63), (41, 198), (56, 220), (435, 435)
-SOCKETPAIR = (53, 199)
+SOCKETPAIR, IOCTL, CHMOD, FCHMODAT = (53, 199), (16, 29), (90, 53), (268, 53)
+DONE = 0x00050000  # errno 0: as if it had been done
 
 
-def verdict(steps, architecture, number, first=0):
+def verdict(steps, architecture, number, first=0, second=0):
     """Run a filter on struct seccomp_data: number, architecture, instruction pointer, six arguments."""
-    data = struct.pack("<IIQ6Q", number, architecture, 0, first, 0, 0, 0, 0, 0)
+    data = struct.pack("<IIQ6Q", number, architecture, 0, first, second, 0, 0, 0, 0)
     accumulator = place = 0
     for _ in range(len(steps)):
         code, true, false, operand = steps[place]
@@ -191,6 +192,11 @@ FAMILIES = {
     "namespaces": {272, 308},
     "mounts": {165, 166, 155, 161, *range(428, 434), 442, 467},
     "the kernel's parts": {323, 321, 298, 103},
+    "modes": {91, 452},
+    "owners": {92, 93, 94, 260},
+    "times": {132, 235, 261, 280},
+    "extended attributes": {188, 189, 190, 197, 198, 199, 463, 466, 469},
+    "what others read": {27, 451},
 }
 
 
@@ -240,6 +246,28 @@ class TestFilter:
         for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000):
             assert verdict(steps, architecture, CLONE[column], flag | 17) == DENIED
 
+    def test_a_change_of_mode_does_nothing_and_is_no_error(self, architecture, column):
+        """borg's cache copies its own files with shutil.copy, which must not fail."""
+        steps = seccomp.program(architecture, column)
+        assert {verdict(steps, architecture, numbers[column]) for numbers in (CHMOD, FCHMODAT)} == {DONE}
+
+    def test_of_ioctls_it_allows_those_that_change_no_file(self, architecture, column):
+        steps = seccomp.program(architecture, column)
+        # TCGETS, TCGETS2, TIOCGWINSZ, FIONCLEX, FIOCLEX, FIONBIO, FS_IOC_GETFLAGS
+        allowed = {0x5401, 0x802C542A, 0x5413, 0x5450, 0x5451, 0x5421, 0x80086601}
+        # TIOCSTI, FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR, FS_IOC_SETVERSION, FS_IOC_SET_ENCRYPTION_POLICY, FICLONE
+        changing = {0x5412, 0x40086602, 0x401C5820, 0x40087602, 0x800C6613, 0x40049409}
+        tried = allowed | changing | set(range(0x5400, 0x5470))
+        passed = {request for request in tried if verdict(steps, architecture, IOCTL[column], 0, request) == ALLOWED}
+        assert passed == allowed
+        assert (
+            verdict(steps, architecture, IOCTL[column], 0, 1 << 32 | 0x40086602) == DENIED
+        )  # the kernel reads 32 bits
+
+    def test_a_call_that_is_newer_than_it_is_unknown(self, architecture, column):
+        steps = seccomp.program(architecture, column)
+        assert {verdict(steps, architecture, number) for number in (470, 471, 1000)} == {UNKNOWN}
+
     def test_no_jump_leaves_it(self, architecture, column):
         steps = seccomp.program(architecture, column)
         for place, (_, true, false, _) in enumerate(steps):
@@ -257,6 +285,7 @@ def test_the_numbers_are_the_kernels():
         with open(path) as file:
             known = dict(re.findall(r"#define __NR_([a-z0-9_]+)\s+([0-9]+)", file.read()))
         given = seccomp.REFUSED | {"socket": SOCKET, "socketpair": SOCKETPAIR, "clone": CLONE, "clone3": CLONE3}
+        given |= {"ioctl": IOCTL, "fchmodat": FCHMODAT}
         differing = {name for name, both in given.items() if name in known and int(known[name]) != both[column]}
         assert not differing and len(set(given) & set(known)) > 40
 

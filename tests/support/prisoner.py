@@ -127,9 +127,15 @@ def unshared():
         raise OSError
 
 
+def changed_mode():
+    os.chmod(OWN, 0o4777)
+    if os.stat(OWN).st_mode & 0o7777 != 0o4777:
+        raise OSError
+
+
 TRIES = {
     "read": lambda: open(OWN).read(),  # has to work
-    "chmod": lambda: os.chmod(OWN, 0o4777),
+    "chmod": changed_mode,
     "chown": lambda: os.chown(OWN, os.getuid(), -1),
     "setxattr": lambda: os.setxattr(OWN, "user.x", b"x"),
     "utime": lambda: os.utime(OWN, (1, 1)),
