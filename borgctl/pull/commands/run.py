@@ -13,9 +13,11 @@ from borgctl.pull.commands import run_jobs
 from borgctl.pull.commands.arguments import All, Json, TargetArgument, Targets
 from borgctl.pull.commands.output import complain, print_behind, print_report
 from borgctl.pull.commands.selection import chosen, for_each
+from borgctl.pull.common_line import Run
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import progress
 from borgctl.pull.report.outcome import exit_status
+from borgctl.pull.report.progress import FORMATS
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import borg_request
 from borgctl.pull.run import check as run_check
@@ -42,15 +44,42 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be started, and start nothing.")] = False,
     as_json: Json = False,
+    due: Annotated[
+        bool, typer.Option("--due", help="Only jobs whose 'every' has passed; once a day without one.")
+    ] = False,
+    parallel: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="How many targets at once.", show_default="the number of cores, at least 2"),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="End all runs after so long: 6h, 90m.", show_default=False),
+    ] = None,
+    retries: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="How often to try again, after minutes, what may pass: no connection, busy.",
+            show_default="2 with --due, else 0",
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(metavar="|".join(FORMATS), help="How to write progress to stderr.", show_default="console"),
+    ] = None,
 ) -> None:
     """Back up: ask each target's client for its jobs, and serve them the repository.
 
     A target with 'paused' is left out, and refused where it is named.
 
-    Example: borgpull run --all        borgpull run @web        borgpull run web1 --job prune
+    Several targets run at once, and one run a repository. For a timer: --all --due each hour serves every rhythm, and
+    a laptop is pulled when it is there. Behind the runs of several targets come those that went wrong, and the counts.
+
+    Example: borgpull run --all        borgpull run @web --parallel 8        borgpull run web1 --job prune
     """
     if not dry_run:
-        raise typer.Exit(run_jobs.run_jobs(context.obj, targets, all, job, as_json))
+        line = Run(None, None, targets or [], all, job or [], as_json, due, parallel, within, retries, log_format)
+        raise typer.Exit(run_jobs.run_jobs(context.obj, line))
     found = chosen(context.obj, targets, every=all)
     raise typer.Exit(_dry_run(context.obj, found, run_jobs.job_names(job), as_json))
 
@@ -95,7 +124,7 @@ def borg(
 
     Example: borgpull borg web1 -- list ::web1-default-2026-11-30
     """
-    target, order, view = load(context.obj, TargetName(name)), borg_request.read(words), progress.screen(as_json)
+    target, order, view = load(context.obj, TargetName(name)), borg_request.read(words), progress.screen(json=as_json)
     with Stop() as stop:
         report = borg_request.ask(run_jobs.launcher(context.obj, view, stop), target, order, deletes)
     print_report(report, as_json)

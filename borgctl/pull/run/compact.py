@@ -18,7 +18,7 @@ from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice
-from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.progress import View
 from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.repository import serve
 from borgctl.pull.repository.inspection import begin, inspect
@@ -35,7 +35,7 @@ _QUOTA = "Storage quota: "
 _DRAIN = 2.0  # seconds for which borg's output is read once it has ended: another process may hold the pipe
 
 
-def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
+def compact(folders: Folders, target: Target, screen: View, stop: Stop) -> int:
     """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
     repository = str(target.repository)
     with lock(folders, target.name), workdir(folders) as path:
@@ -66,7 +66,7 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
     return result
 
 
-def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool = False) -> bool:
+def _inspected(folders: Folders, target: Target, screen: View, *, ours: bool = False) -> bool:
     """Inspect the repository; return whether it may be compacted, and show why not.
 
     While an alert stands it may not: what somebody deleted can be brought back only until it is compacted.
@@ -91,7 +91,7 @@ def _hint(folders: Folders, target: Target) -> str | None:
     return f"{lack}: move something else away from that disk, then try again" if lack else lock_hint(folders, target)
 
 
-def _wait(child: ChildProcess, screen: Screen, stop: Stop) -> int:
+def _wait(child: ChildProcess, screen: View, stop: Stop) -> int:
     """Show borg's output until it has ended; a signal to the launcher ends it in order."""
     loop, lines, said = EventLoop(), LineBuffer(), set[str]()
     termination = Termination(loop, child.send, ((0, signal.SIGTERM), (30, signal.SIGKILL)))
@@ -111,7 +111,7 @@ def _wait(child: ChildProcess, screen: Screen, stop: Stop) -> int:
     return child.status()
 
 
-def _show(lines: LineBuffer, data: bytes, screen: Screen, said: set[str]) -> None:
+def _show(lines: LineBuffer, data: bytes, screen: View, said: set[str]) -> None:
     """Show borg's lines; of those about the quota only the first, as borg repeats it before it frees space.
 
     Of a traceback, which borg prints where the disk is full, show the last line.
