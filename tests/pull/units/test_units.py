@@ -42,7 +42,7 @@ def test_the_instance_runs_one_target_and_has_the_same_restrictions():
     texts = files(Installation.default())
     assert tuple(texts) == NAMES
     one, all_ = settings(texts["borgpull@.service"]), settings(texts["borgpull.service"])
-    assert one["ExecStart"].endswith(" run %i") and all_["ExecStart"].endswith(" run --all")
+    assert one["ExecStart"].endswith(" run %i") and all_["ExecStart"].endswith(" run --all --due")
     assert {key for key in all_ if one[key] != all_[key]} == {"Description", "ExecStart"}
 
 
