@@ -71,7 +71,7 @@ bench: setup
 	@mkdir -p dist
 	$(BIN)/python bench/compare.py --json dist/performance.json --svg dist/performance.svg $(BENCH)
 
-# what a run's parts cost, each by itself: ten minutes
+# what a run's parts cost, each by itself, and 300 targets in one call: twenty minutes
 bench-parts: setup
 	@sh tests/setup/peers.sh
 	$(BIN)/python bench/gate_start.py --pairs 15
@@ -79,6 +79,7 @@ bench-parts: setup
 	$(BIN)/python bench/parts.py --size full
 	$(BIN)/python bench/throughput.py --size full --rounds 5
 	$(BIN)/python bench/rpc_guard.py --size full --pairs 5
+	$(BIN)/python bench/fleet.py
 
 bench-smoke: setup
 	@sh tests/setup/peers.sh
@@ -86,6 +87,7 @@ bench-smoke: setup
 	$(BIN)/python bench/launcher_start.py --pairs 1
 	$(BIN)/python bench/parts.py
 	$(BIN)/python bench/throughput.py --rounds 1
+	$(BIN)/python bench/fleet.py --targets 6 --parallel 3 --idle 100
 
 documents:
 	@sh tests/setup/venv.sh dev

@@ -81,7 +81,7 @@ def test_an_ordinary_users_own_units_do_without_namespaces_and_without_a_user():
 
 def test_a_line_of_cron_names_the_user_in_cron_d():
     *_, mail, line = files(Installation.default())[CRON].splitlines()
-    assert mail == "MAILTO=root" and line.startswith("30 2 * * * borgpull /opt/borgctl/bin/borgpull --config-dir ")
+    assert mail == "MAILTO=root" and line.startswith("30 * * * * borgpull /opt/borgctl/bin/borgpull --config-dir ")
 
 
 # ---- what is read of this machine
