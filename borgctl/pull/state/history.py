@@ -28,7 +28,7 @@ _LARGEST = (1 << 63) - 1
 _PAGE = 1000  # rows read at once
 _MOST_REMOVED = 1000  # rows in one call: a clock that is years ahead for a moment removes few
 NOT, RAISED, ACCEPTED = 0, 1, 2  # an alert about a row
-_GOOD = f"outcome IN ('{GOOD[0]}', '{GOOD[1]}') AND reason IS NOT '{DRY_RUN}'"
+IS_GOOD = f"outcome IN ('{GOOD[0]}', '{GOOD[1]}') AND reason IS NOT '{DRY_RUN}'"
 
 
 class Run(NamedTuple):
@@ -110,21 +110,25 @@ def past(folders: Folders, target: str, job: str) -> tuple[Window, Window]:
     """
 
     def act(connection: "Connection") -> tuple[Window, Window]:
-        sizes = _window(connection, target, job, "shrunken", "files, original")
-        return sizes, _window(connection, target, job, "slow", "duration")
+        return windows(connection, target, job)
 
     return history_file.read(folders, act) or (Window(), Window())
 
 
-def _window(connection: "Connection", target: str, job: str, alert: str, columns: str) -> Window:
-    whose = (target, job)
+def windows(connection: "Connection", target: str, job: str, before: int = _LARGEST) -> tuple[Window, Window]:
+    """Return what `past` does, of the rows whose id is below `before`."""
+    sizes = _window(connection, (target, job, before), "shrunken", "files, original")
+    return sizes, _window(connection, (target, job, before), "slow", "duration")
+
+
+def _window(connection: "Connection", whose: tuple[str, str, int], alert: str, columns: str) -> Window:
     (first,) = connection.execute(
-        f"SELECT max(id) FROM runs WHERE target = ? AND job = ? AND {alert} = {ACCEPTED}", whose
+        f"SELECT max(id) FROM runs WHERE target = ? AND job = ? AND id < ? AND {alert} = {ACCEPTED}", whose
     ).fetchone()
     known = " AND ".join(f"{column} IS NOT NULL" for column in columns.split(", "))
     rows = connection.execute(
-        f"SELECT {columns} FROM runs WHERE target = ? AND job = ? AND id >= ? AND {known}"
-        f" AND ({alert} = {ACCEPTED} OR ({alert} = {NOT} AND {_GOOD})) ORDER BY id DESC LIMIT {MOST}",
+        f"SELECT {columns} FROM runs WHERE target = ? AND job = ? AND id < ? AND id >= ? AND {known}"
+        f" AND ({alert} = {ACCEPTED} OR ({alert} = {NOT} AND {IS_GOOD})) ORDER BY id DESC LIMIT {MOST}",
         (*whose, first or 0),
     )
     return Window(tuple(rows.fetchall()), first is not None)
@@ -152,7 +156,10 @@ def accept(folders: Folders, name: TargetName) -> str | None:
     """Take each job's last run as normal, if there is an alert about it; return as `append` does."""
 
     def act(connection: "Connection") -> None:
-        for alert, known in (("shrunken", f"files IS NOT NULL AND (shrunken = {RAISED} OR {_GOOD})"), ("slow", _GOOD)):
+        for alert, known in (
+            ("shrunken", f"files IS NOT NULL AND (shrunken = {RAISED} OR {IS_GOOD})"),
+            ("slow", IS_GOOD),
+        ):
             newest = f"SELECT max(id) FROM runs WHERE target = ? AND job IS NOT NULL AND {known} GROUP BY job"
             connection.execute(
                 f"UPDATE runs SET {alert} = {ACCEPTED} WHERE {alert} = {RAISED} AND id IN ({newest})", (str(name),)
