@@ -23,7 +23,7 @@ from borgctl.text import printable, rows, size
 _STYLES = ("green", "yellow", "bold red")  # by level
 _QUIET = "dim"
 _ALARM = _STYLES[2]
-_WIDE = 110  # columns from which on there is room for all numbers
+_WIDE = 120  # columns from which on there is room for all numbers
 _NONE = "-"
 _MOST = 999  # percent
 

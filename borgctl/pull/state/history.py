@@ -116,14 +116,14 @@ def past(folders: Folders, target: str, job: str) -> tuple[Window, Window]:
 
 
 def windows(connection: "Connection", target: str, job: str, before: int = _LARGEST) -> tuple[Window, Window]:
-    """Return what `past` does, of the rows whose id is below `before`."""
+    """Return what `past` does, of rows before the one with the id `before`: none where a person has accepted that one."""
     sizes = _window(connection, (target, job, before), "shrunken", "files, original")
     return sizes, _window(connection, (target, job, before), "slow", "duration")
 
 
 def _window(connection: "Connection", whose: tuple[str, str, int], alert: str, columns: str) -> Window:
     (first,) = connection.execute(
-        f"SELECT max(id) FROM runs WHERE target = ? AND job = ? AND id < ? AND {alert} = {ACCEPTED}", whose
+        f"SELECT max(id) FROM runs WHERE target = ? AND job = ? AND id <= ? AND {alert} = {ACCEPTED}", whose
     ).fetchone()
     known = " AND ".join(f"{column} IS NOT NULL" for column in columns.split(", "))
     rows = connection.execute(
