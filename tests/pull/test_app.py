@@ -152,7 +152,14 @@ def test_an_interrupt_that_typer_sees_is_no_warning_either(world) -> None:
     assert (process.returncode, err) == (2, b"error: interrupted\n")
 
 
-SHORT_OUTPUTS = [("status",), ("status", "--nagios"), ("targets",), ("targets", "--show"), ("status", "--help")]
+SHORT_OUTPUTS = [
+    ("status",),
+    ("status", "--nagios"),
+    ("metrics",),
+    ("targets",),
+    ("targets", "--show"),
+    ("status", "--help"),
+]
 
 
 @pytest.mark.parametrize("words", [*SHORT_OUTPUTS, ("--version",)])

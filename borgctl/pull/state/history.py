@@ -116,7 +116,7 @@ def past(folders: Folders, target: str, job: str) -> tuple[Window, Window]:
 
 
 def windows(connection: "Connection", target: str, job: str, before: int = _LARGEST) -> tuple[Window, Window]:
-    """Return what `past` does, of rows before the one with the id `before`: none where a person has accepted that one."""
+    """Return what `past` does, of the rows below the id `before`; of none where a person has accepted that row."""
     sizes = _window(connection, (target, job, before), "shrunken", "files, original")
     return sizes, _window(connection, (target, job, before), "slow", "duration")
 
