@@ -14,6 +14,7 @@ from borgctl.borg import forbidden
 from borgctl.borg.subcommands import COMMANDS, Command
 from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 from borgctl.pull.report.hints import ADVICE
+from borgctl.pull.report.metrics import METRICS
 from borgctl.reasons import REASONS
 
 _WIDTH = 128  # characters of a line of prose, as in the pages that are written by hand
@@ -146,6 +147,15 @@ def gate_reasons() -> str:
 def launcher_reasons() -> str:
     """Return a row for each reason of the launcher's."""
     return table(("reason", "what to do"), ((f"`{code}`", advice) for code, advice in ADVICE.items()))
+
+
+def metrics() -> str:
+    """Return a row for each metric of `borgpull metrics`."""
+    rows = (
+        (f"`{metric.name}`", ", ".join(f"`{label}`" for label in metric.labels), _cell(metric.text))
+        for metric in METRICS
+    )
+    return table(("metric", "labels", "what it is"), rows)
 
 
 def _cell(text: str) -> str:

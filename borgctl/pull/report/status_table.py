@@ -28,9 +28,9 @@ _NONE = "-"
 _MOST = 999  # percent
 
 
-def drawn(fleet: FleetStatus) -> str | None:
-    """Return the table with all that belongs to it."""
-    console = Console(highlight=False)
+def drawn(fleet: FleetStatus, columns: int | None = None) -> str | None:
+    """Return the table with all that belongs to it, as wide as the terminal unless told otherwise."""
+    console = Console(width=columns, highlight=False)
     if console.is_dumb_terminal:
         return None
     sentences = [line for standing in fleet.targets for line in standing.told if not line.calm]
