@@ -16,7 +16,7 @@ from borgctl.pull.state.last_good import LastGood, last_good
 from borgctl.pull.targets.paths import Folders
 from borgctl.text import iso
 
-NUMBERS = ("duration", "files", "original", "compressed", "deduplicated", "put_bytes")
+_COUNTS = ("files", "original", "compressed", "deduplicated", "put_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,8 @@ class Trend:
     @property
     def plain(self) -> dict[str, Any]:
         """Return it for JSON."""
-        numbers = {name: getattr(self.run, name) for name in NUMBERS}
+        duration = None if self.run.duration is None else round(self.run.duration, 3)
+        numbers = {"duration": duration} | {name: getattr(self.run, name) for name in _COUNTS}
         usual = {"original": self.usual_original, "duration": self.usual_duration}
         return {"begun": iso(self.run.begun), "archive": self.run.archive, **numbers, "usual": usual} | {
             "growth": None if self.growth is None else round(self.growth, 4)
