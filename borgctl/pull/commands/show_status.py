@@ -53,4 +53,4 @@ def _table(fleet: FleetStatus) -> str | None:
 
 
 def _lines(fleet: FleetStatus) -> str:
-    return "".join(f"{line}\n" for standing in fleet.targets for line in standing.told)
+    return "".join(f"{line}\n" for standing in fleet.targets for line in standing.lines)

@@ -33,7 +33,7 @@ def drawn(fleet: FleetStatus, columns: int | None = None) -> str | None:
     console = Console(width=columns, highlight=False)
     if console.is_dumb_terminal:
         return None
-    sentences = [line for standing in fleet.targets for line in standing.told if not line.calm]
+    sentences = [line for standing in fleet.targets for line in standing.lines if not line.calm]
     with console.capture() as capture:  # rich's own way to write would end with status 1 where nobody reads
         console.print(_table(fleet, wide=console.width >= _WIDE))
         console.print()

@@ -2,7 +2,7 @@
 
 It judges nothing: `status` does. `nagios`, `status_table` and `metrics` write the same in other forms.
 
-    for line in standing.told: print(line)
+    for line in standing.lines: print(line)
 """
 
 from collections.abc import Iterator
@@ -77,7 +77,7 @@ class Standing:
         return any(row.state in states for row in self.rows)
 
     @property
-    def told(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[Line]:
         """Yield it for people."""
         busy, work = self.at_work and self.at_work.job, self.at_work
         for row in self.rows:
