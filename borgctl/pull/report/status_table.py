@@ -54,12 +54,12 @@ def _table(fleet: FleetStatus, *, wide: bool) -> Table:
     for title in _numbers(Row("", None, "ok"), wide=wide):
         table.add_column(title, justify="right", no_wrap=True)
     for standing in fleet.targets:
-        for cells in _cells(standing, wide=wide):
+        for cells in _rows(standing, wide=wide):
             table.add_row(*cells)
     return table
 
 
-def _cells(standing: Standing, *, wide: bool) -> Iterator[list[Text]]:
+def _rows(standing: Standing, *, wide: bool) -> Iterator[list[Text]]:
     """Yield a row for each of the target's, the first with its name, and one for its alerts."""
     name = Text(printable(standing.target), "bold")
     for row in standing.rows:
@@ -75,19 +75,19 @@ def _numbers(row: Row, *, wide: bool) -> dict[str, str]:
     trend = row.trend
     run: dict[str, Any] = {} if trend is None else trend.run._asdict()
     numbers = {
-        "last good": _told(row.age, elapsed),
-        "expected": _told(row.expect, elapsed),
-        "files": _told(run.get("files"), str),
-        "size": _told(run.get("original"), size),
-        "growth": _told(trend and trend.growth, _percent),
-        "new": _told(run.get("deduplicated"), size),
-        "stored": _told(run.get("put_bytes"), size),
-        "took": _told(run.get("duration"), elapsed),
+        "last good": _cell(row.age, elapsed),
+        "expected": _cell(row.expect, elapsed),
+        "files": _cell(run.get("files"), str),
+        "size": _cell(run.get("original"), size),
+        "growth": _cell(trend and trend.growth, _percent),
+        "new": _cell(run.get("deduplicated"), size),
+        "stored": _cell(run.get("put_bytes"), size),
+        "took": _cell(run.get("duration"), elapsed),
     }
     return numbers if wide else {name: numbers[name] for name in ("last good", "size", "growth", "took")}
 
 
-def _told(value: Any, write: Callable[[Any], str]) -> str:  # noqa: ANN401
+def _cell(value: Any, write: Callable[[Any], str]) -> str:  # noqa: ANN401
     return _NONE if value is None else write(value)
 
 
