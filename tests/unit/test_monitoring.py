@@ -33,7 +33,7 @@ def dashboard() -> dict:
 def queries() -> list[str]:
     """Return each query of the dashboard."""
     found = [target["expr"] for panel in dashboard()["panels"] for target in panel["targets"]]
-    return found + [variable["query"]["query"] for variable in dashboard()["templating"]["list"]]
+    return found + [one["query"]["query"] for one in dashboard()["templating"]["list"] if one["type"] == "query"]
 
 
 def faults(expression: str) -> list[str]:
@@ -107,8 +107,11 @@ def test_the_dashboard_is_whole() -> None:
         panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels
     )
     sources = re.findall(r'"uid": "(\$\{\w+\})"', DASHBOARD.read_text())
-    assert set(sources) == {"${DS_PROMETHEUS}"} and board["__inputs"][0]["name"] == "DS_PROMETHEUS"
-    assert set(re.findall(r"\$(\w+)", " ".join(queries()))) == {one["name"] for one in board["templating"]["list"]}
+    variables = {one["name"] for one in board["templating"]["list"]}
+    assert (
+        set(sources) == {"${datasource}"}
+        and set(re.findall(r"\$(\w+)", " ".join(queries()))) | {"datasource"} == variables
+    )
     legends = {target.get("legendFormat", "") for panel in panels for target in panel["targets"]}
     assert set(re.findall(r"\{\{(\w+)\}\}", " ".join(legends))) == {"target", "backup_job"}
 
