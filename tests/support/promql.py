@@ -36,7 +36,7 @@ def read(expression: str) -> Named:
         elif token == "{":
             matchers.update((metric, label, text) for label, text in _matchers(tokens))
         else:
-            calls = tokens[:1] == ["("] and token in _FUNCTIONS
+            calls = tokens[:1] in (["("], ["by"], ["without"]) and token in _FUNCTIONS
             metric = token if re.match(r"[A-Za-z_:]", token) and token not in _OPERATORS and not calls else ""
             metrics |= {metric} - {""}
     return Named(frozenset(matchers), frozenset(metrics), frozenset(labels))

@@ -11,9 +11,10 @@ look at nothing else. What is wrong with the history of runs changes no verdict:
 from collections.abc import Iterable
 
 from borgctl.data_class import dataclass, replace
+from borgctl.pull.report.job_status import Row
 from borgctl.pull.report.job_trend import Trend, trends
 from borgctl.pull.report.status import standings
-from borgctl.pull.report.target_status import Row, Standing
+from borgctl.pull.report.target_status import Standing
 from borgctl.pull.state.history_replacement import HistoryUnusable
 from borgctl.pull.targets.paths import Folders
 

@@ -42,7 +42,7 @@ def drawn(fleet: FleetStatus, columns: int | None = None) -> str | None:
                 console.print(text, soft_wrap=True)
         if sentences:
             console.print()
-        console.print(_summary(fleet), soft_wrap=True)
+        console.print(_summary(fleet))
     return capture.get()
 
 
@@ -94,10 +94,10 @@ def _cell(value: Any, write: Callable[[Any], str]) -> str:  # noqa: ANN401
 def _percent(part: float) -> str:
     """Write by what part something has grown.
 
-    >>> _percent(0.024), _percent(-0.5), _percent(0.0), _percent(123.0)
-    ('+2 %', '-50 %', '0 %', '>999 %')
+    >>> _percent(0.024), _percent(-0.5), _percent(0.0), _percent(123.0), _percent(-0.9999)
+    ('+2 %', '-50 %', '0 %', '>999 %', '-99 %')
     """
-    percent = round(100 * part)
+    percent = round(100 * part) if part <= -1 else max(round(100 * part), -99)  # all is gone only where it is
     return f">{_MOST} %" if percent > _MOST else f"{percent:+} %" if percent else "0 %"
 
 

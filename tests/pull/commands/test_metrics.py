@@ -79,12 +79,12 @@ def test_a_directory_that_is_none_is_an_error_with_a_hint(world, borgpull, direc
 
 
 def test_a_directory_in_which_nobody_may_write_is_an_error_that_says_what_to_do(world, borgpull, directory) -> None:
-    """Not even root may make a file in /proc."""
-    status, out, err = borgpull("metrics", "--textfile", "/proc")
+    """Not even root may make a file in /sys."""
+    status, out, err = borgpull("metrics", "--textfile", "/sys")
     assert (status, out) == (2, "")
     assert err == (
-        "error: cannot write '/proc/borgpull.prom': Permission denied\n"
-        f"hint: as root let this user's group write there: chgrp {os.getegid()} /proc && chmod g+w /proc\n"
+        "error: cannot write '/sys/borgpull.prom': Permission denied\n"
+        f"hint: as root let this user's group write there: chgrp {os.getegid()} /sys && chmod g+w /sys\n"
     )
 
 
