@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fleets import RUN, made, recorded
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scraped import scraped
 
@@ -93,6 +93,7 @@ PASTS = st.none() | st.builds(Past, TIMES, st.sampled_from(["ok", "warning", "fa
 STATES = st.sampled_from(["ok", "seen", "warning", "failing", "new", "overdue", "never", "paused", "invalid"])
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(WORDS, st.tuples(STATES, PASTS, PASTS, st.sets(WORDS, max_size=3)), max_size=4))
 def test_whatever_a_fleet_is_called_and_went_through_can_be_read_back(fleet) -> None:
     standings = [
