@@ -19,6 +19,7 @@ from borgctl.wire.frames import GOOD
 TARGET = ("target",)
 JOB = ("target", "backup_job")  # Prometheus has a label `job` of its own, and would rename ours
 ALERT = ("target", "code")
+_MOST = 1 << 53  # a state may hold more than any float, if a hand wrote it
 
 Samples = Iterator[tuple[tuple[str, ...], float]]
 
@@ -62,7 +63,7 @@ def _of_history(name: str, text: str, field: str) -> Metric:
 def _alerts(fleet: FleetStatus) -> Samples:
     for standing in fleet.targets:
         for alert in standing.state.alerts.values():
-            yield (printable_ascii(standing.target), printable_ascii(alert.reason)), alert.count
+            yield (printable_ascii(standing.target), printable_ascii(alert.reason)), min(alert.count, _MOST)
 
 
 def _time(past: Past | None) -> float | None:

@@ -113,10 +113,12 @@ def test_whatever_a_fleet_is_called_and_went_through_can_be_read_back(fleet) -> 
         assert all(found("borgpull_alert", target=label, code=code) == 1 for code in codes)
 
 
-def test_two_alerts_of_one_code_are_one_sample() -> None:
-    """Somebody's hand in a state must not make Prometheus refuse what is said of all other targets."""
-    alerts = {key: Alert("x", "x", 1.0) for key in ("x", "y")}
-    assert scraped(text_of(Standing("web1", (), State(alerts=alerts))))("borgpull_alert", target="web1", code="x") == 1
+def test_a_state_that_a_hand_wrote_keeps_nobody_from_reading_of_the_others() -> None:
+    """Two samples with the same labels, or a number that no float holds."""
+    alerts = {key: Alert("x", "x", 1.0, count=10**400) for key in ("x", "y")}
+    found = scraped(text_of(Standing("web1", (), State(alerts=alerts)), Standing("web2", (), State())))
+    assert found("borgpull_alert", target="web1", code="x") == 2**53
+    assert found("borgpull_target_status", target="web2") == 0
 
 
 def test_a_large_number_keeps_its_size(world) -> None:
