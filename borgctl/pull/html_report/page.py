@@ -17,7 +17,8 @@ from markupsafe import Markup
 
 from borgctl import __version__
 from borgctl.pull.html_report import sparkline
-from borgctl.pull.html_report.fleet import LATEST, Fleet, moment
+from borgctl.pull.html_report.fleet import Fleet
+from borgctl.pull.html_report.past import LATEST, moment
 from borgctl.text import LONGEST, printable_excerpt
 
 _POLICY = "default-src 'none'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'"
