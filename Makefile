@@ -110,6 +110,7 @@ setup:
 	@sh tests/setup/sudo.sh
 	@sh tests/setup/manual.sh
 	@sh tests/setup/systemd.sh
+	@sh tests/setup/chromium.sh
 	@sh tests/setup/borg-1.4.sh >/dev/null
 	@sh tests/setup/borg-1.2.sh >/dev/null
 
