@@ -10,7 +10,7 @@ import pytest
 from terminals import shown_on
 
 XTERM = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "xterm"}
-HEAVY = ("typer", "rich", "pydantic", "yaml", "dataclasses", "inspect", "traceback", "secrets")
+HEAVY = ("typer", "rich", "pydantic", "yaml", "dataclasses", "inspect", "traceback", "secrets", "jinja2")
 SEEN = """
 import json, sys
 def note(event, arguments):

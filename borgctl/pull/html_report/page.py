@@ -37,7 +37,7 @@ class Heading(NamedTuple):
 
 def page(fleet: Fleet, heading: Heading) -> bytes:
     """Return the page; characters beyond ASCII are references, so no server can name a charset that changes them."""
-    place = files(__package__)
+    place = files("borgctl.pull.html_report")
     style = place.joinpath("page.css").read_text("ascii")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
