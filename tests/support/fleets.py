@@ -108,18 +108,24 @@ def kept(world, now):
         state_file.save(world.folders, TargetName(name), state)
     for name in ("mail", "old", "web2"):
         os.utime(world.folders.target(TargetName(name)), (now - 50 * DAY,) * 2)
-    for day in reversed(range(40)):
-        for place, name in enumerate(("web1", "web2", "db1", "db2", "away")):
-            begun = now - HOUR - day * DAY
-            failed = (day * 7 + place) % 11 == 0 or (name == "web2" and day < 3)
-            fields = {"outcome": "failed", "reason": "no-space"} if failed else {}
-            history.append(world.folders, backup(name, begun, number=(40 - day) * (place + 1), **fields), now)
-        prune = backup("db1", now - HOUR - day * DAY + 600, job="prune", command="prune", original=None, files=None)
-        history.append(world.folders, prune, now)
+    first, *others = [run for day in reversed(range(40)) for run in _night(now - HOUR - day * DAY, day)]
+    history.append(world.folders, first, now)  # it makes the file
     with contextlib.closing(sqlite3.connect(world.folders.history)) as connection:
+        names, marks = ", ".join(Run._fields), ", ".join("?" * len(Run._fields))
+        connection.executemany(f"INSERT INTO runs ({names}) VALUES ({marks})", others)
         rows = connection.execute("SELECT id FROM runs WHERE target = 'db2' ORDER BY id DESC LIMIT 10").fetchall()
         for (row,), text in zip(rows, HOSTILE, strict=True):
             words = [text.encode("utf-8", "replace").decode("utf-8")] * 5  # a column holds no lone surrogate
             query = "UPDATE runs SET kind = ?, command = ?, outcome = ?, reason = ?, archive = ? WHERE id = ?"
             connection.execute(query, (*words, row))
         connection.commit()
+
+
+def _night(begun, day):
+    """Return the runs of a night, of which some are not good."""
+    runs = []
+    for place, name in enumerate(("web1", "web2", "db1", "db2", "away")):
+        failed = (day * 7 + place) % 11 == 0 or (name == "web2" and day < 3)
+        fields = {"outcome": "failed", "reason": "no-space"} if failed else {}
+        runs.append(backup(name, begun, number=(40 - day) * (place + 1), **fields))
+    return [*runs, backup("db1", begun + 600, job="prune", command="prune", original=None, files=None)]

@@ -58,7 +58,7 @@ def report(
     fleet = survey(list(standings(folders, chosen, now)), _past(folders, chosen if targets else (), start, faults), now)
     data = page(fleet, Heading(os.uname().nodename, now, start, tuple(faults)))
     if html == _STDOUT:
-        sys.stdout.write(data.decode("ascii"))
+        sys.stdout.buffer.write(data)
     else:
         _write(html, data)
     for fault in faults:

@@ -60,4 +60,5 @@ def _chart(name: str, kind: str, values: Sequence[float | None], words: Callable
     unknown = len(values) - len(known)
     without = f"; {unknown} of them without a value" if unknown else ""
     runs = f"the last {len(values)} runs" if len(values) > 1 else "the only run"
-    return Chart(kind, draw(values), f"{name} of {runs}: {newest}{span}{without}", newest)
+    title = f"{name} {'of' if kind == 'line' else 'by'} {runs}: {newest}{span}{without}"
+    return Chart(kind, draw(values), title, newest)

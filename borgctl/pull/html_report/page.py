@@ -40,7 +40,12 @@ def page(fleet: Fleet, heading: Heading) -> bytes:
     place = files("borgctl.pull.html_report")
     style = place.joinpath("page.css").read_text("ascii")
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
     text = environment.from_string(place.joinpath("page.html.j2").read_text("ascii")).render(
         fleet=fleet,

@@ -12,7 +12,7 @@ def test_the_title_says_what_is_drawn_and_the_newest_value_stands_beside():
     took, size, added = charts(runs)
     assert took[2:] == ("Duration of the last 30 runs: 40 min 0 s, from 11 min 0 s to 40 min 0 s", "40 min 0 s")
     assert size[2:] == ("Size of the last 30 runs: 1.4 GB, from 1.1 GB to 1.4 GB", "1.4 GB")
-    assert added[2:] == ("Added of the last 30 runs: 15.0 MB, from 10.0 MB to 16.0 MB", "15.0 MB")
+    assert added[2:] == ("Added by the last 30 runs: 15.0 MB, from 10.0 MB to 16.0 MB", "15.0 MB")
     assert [took.kind, size.kind, added.kind] == ["line", "line", "bars"]
 
 
