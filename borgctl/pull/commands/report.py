@@ -47,7 +47,7 @@ def report(
     """
     folders: Folders = context.obj
     if html != _STDOUT:
-        _require_file(html)
+        _require_place(folders, html)
     chosen, start, now = existing(folders, targets, every=all).texts, moment(since), time.time()
     if not chosen:
         warn_of_none(folders)
@@ -74,8 +74,12 @@ def _past(folders: Folders, names: tuple[str, ...], since: float | None, faults:
         faults.append(": ".join(filter(None, (error.text, error.hint))))
 
 
-def _require_file(path: str) -> None:
-    """Raise PullError where something else than a file has the name: the page would take the place of a device, too."""
+def _require_place(folders: Folders, path: str) -> None:
+    """Raise PullError where the page would take the place of a device, say, or of a file of the launcher's own."""
+    directory = os.path.realpath(os.path.dirname(path))
+    for own in map(os.path.realpath, (folders.config, folders.state)):
+        if f"{directory}/".startswith(f"{own}/"):
+            raise PullError(f"{path!r} is in {own}, which is for the launcher's own files", _HINT)
     try:
         other = not stat.S_ISREG(os.lstat(path).st_mode)
     except FileNotFoundError:

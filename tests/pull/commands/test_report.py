@@ -98,6 +98,22 @@ def test_what_no_page_can_replace_is_refused_and_stays(world, borgpull, page, ki
     assert other.read_text() == "other"
 
 
+def test_no_file_of_the_launchers_own_is_replaced(world, borgpull, page) -> None:
+    link = world.root / "link"
+    link.symlink_to(world.folders.state)
+    target = Path(world.folders.target(TargetName("web1")))
+    before = target.read_bytes()
+    for path in (
+        target,
+        f"{world.folders.state}/page.html",
+        f"{world.root}/x/../state/history.db",
+        link / "history.db",
+    ):
+        status, out, err = borgpull("report", "--html", str(path))
+        assert (status, out) == (2, "") and "which is for the launcher's own files\nhint: name a file" in err
+    assert target.read_bytes() == before and borgpull("history")[1].count("default") == 3
+
+
 def test_targets_and_a_time_choose(world, borgpull, page) -> None:
     assert borgpull("report", "--html", str(page), "web2")[0] == 0 and rows(page)[0] == "web2" and len(rows(page)) == 2
     assert borgpull("report", "--html", str(page), "--since", "1d")[0] == 0 and len(rows(page)) == 3
