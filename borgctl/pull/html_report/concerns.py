@@ -8,7 +8,9 @@ The words are those of `borgpull status`; what to do is from the tables of reaso
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from borgctl.pull.report.hints import ADVICE, SSH, advice_for
+from borgctl.pull.client.transcript import Message
+from borgctl.pull.client.verdict import Verdict
+from borgctl.pull.report.hints import ADVICE, SSH, advice, advice_for
 from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.report.suspicion import suspicious
 from borgctl.pull.report.target_status import Row, Standing
@@ -17,6 +19,8 @@ from borgctl.reasons import REASONS
 from borgctl.wire.frames import GOOD
 
 LEVELS = ("ok", "warning", "critical", "attack")  # the last: it may be one
+_LOOK = "find out what it was before you accept, compact or replace anything"
+_ACCEPT = "when you have looked: borgpull accept TARGET --reason TEXT"
 _ADVICE = {
     "invalid": "to see every mistake: borgpull targets",
     "never": "to see whether a pull would work: borgpull test TARGET",
@@ -54,16 +58,16 @@ def level(of: Row | Standing) -> str:
 
 
 def _of_alert(target: str, alert: Alert) -> Concern:
-    how = LEVELS[-1] if suspicious(alert.reason) else LEVELS[2]
-    text = f"{target}: {alert_line(alert)}"
-    accept = "when you have looked: borgpull accept TARGET --reason TEXT".replace("TARGET", target)
-    return Concern(how, target, text, advice_for(alert.reason, target) if alert.reason in ADVICE else accept)
+    attack, text = suspicious(alert.reason), f"{target}: {alert_line(alert)}"
+    accept = (f"{_LOOK}; {_ACCEPT}" if attack else _ACCEPT).replace("TARGET", target)
+    what = advice_for(alert.reason, target) if alert.reason in ADVICE else accept
+    return Concern(LEVELS[-1] if attack else LEVELS[2], target, text, what)
 
 
 def _advice_on_row(row: Row) -> str | None:
     last = row.last
     if last is not None and last.outcome not in GOOD:
-        return _advice_on_run(last, row.target)
+        return _advice_on_run(last, row.target) or (_LOOK if row.suspicious else None)
     return _ADVICE[row.state].replace("TARGET", row.target) if row.state in _ADVICE else None
 
 
@@ -71,6 +75,8 @@ def _advice_on_run(last: Past, target: str) -> str | None:
     """Return what to do about a run; None for a reason of both sides: who gave it is not kept."""
     if last.reason == "ssh-failed":
         return advice_for(last.detail if last.detail in SSH else "ssh", target)
+    if last.reason is None:
+        return advice(Verdict(last.outcome, "borg"), [Message("borg", "ERROR", "", last.detail)], target)
     if last.reason in ADVICE:
         return None if last.reason in REASONS else advice_for(last.reason, target)
     return REASONS[last.reason].advice if last.reason in REASONS else None

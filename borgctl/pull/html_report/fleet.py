@@ -114,21 +114,21 @@ def _section(anchor: str, standing: Standing, past: Past) -> Section:
 
 def _facts(standings: Sequence[Standing], past: Past) -> tuple[Fact, ...]:
     levels = Counter(level(standing) for standing in standings)
-    counted = _parts({_WORDS[one]: levels[one] for one in LEVELS})
+    counted = _parts((_WORDS[one], levels[one]) for one in LEVELS)
     paused = sum(row.state == "paused" for standing in standings for row in standing.rows)
     states = Counter(row.state for standing in standings for row in standing.rows if row.job is not None)
     alerts = sum(len(standing.state.alerts) for standing in standings)
     busy = sum(standing.at_work is not None for standing in standings)
     return (
         Fact("Targets", str(len(standings)), f"{counted}; {paused} paused" if paused else counted),
-        Fact("Jobs", str(states.total()), _parts(states)),
+        Fact("Jobs", str(states.total()), _parts(states.most_common())),
         Fact("Alerts", str(alerts), "until a person accepts them" if alerts else "none stands"),
         Fact("Running now", str(busy), "as this page was made"),
-        Fact("Runs in the last day", str(past.outcomes.total()), _parts(past.outcomes)),
+        Fact("Runs in the last day", str(past.outcomes.total()), _parts(past.outcomes.most_common())),
         Fact("Added in the last day", size(past.added), "to the repositories, by the server's count"),
         Fact("Newest backups", size(sum(past.sizes.values())), f"{len(past.sizes)} jobs, by the clients' word"),
     )
 
 
-def _parts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+def _parts(counts: Iterable[tuple[str, int]]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts if count) or "none"

@@ -46,6 +46,10 @@ def test_possible_attacks_come_first_then_what_is_critical_and_good_targets_not_
         (Row("web1", None, "failing", last=failed("ssh-failed", "host-key")), "borgpull trust --replace web1"),
         (Row("web1", None, "failing", last=failed("ssh-failed")), "can the client be reached"),
         (Row("web1", None, "failing", last=failed("ssh-failed", "<b>")), "can the client be reached"),
+        (Row("web1", "default", "failing", last=failed(None, "StorageQuotaExceeded")), "borgpull compact web1"),
+        (Row("web1", "default", "failing", last=failed(None, "Cache.RepositoryReplay")), "borgctl moved POLICY"),
+        (Row("web1", "default", "failing", last=failed(None, "RepoIdMismatch")), "find out what it was before"),
+        (Row("web1", "default", "failing", last=failed(None, "<b>")), None),
         (Row("web1", "default", "overdue", last=GOOD), "borgpull run web1"),
         (Row("web1", "default", "never"), "borgpull test web1"),
         (Row("web1", None, "invalid"), "borgpull targets"),
@@ -63,7 +67,8 @@ def test_it_says_what_to_do_where_that_is_known(row, advice):
     ("reason", "advice"),
     [
         ("backup-shrunken", "is everything mounted on the client?"),
-        ("objects-overwritten", "when you have looked: borgpull accept web1 --reason TEXT"),
+        ("objects-overwritten", "find out what it was before you accept, compact or replace anything; when you have"),
+        ("job-withdrawn", "when you have looked: borgpull accept web1 --reason TEXT"),
     ],
 )
 def test_an_alert_says_so_too_and_how_often_it_was(reason, advice):
