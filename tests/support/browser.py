@@ -85,8 +85,8 @@ class Browser:
             os.close(self.answers)
             shutil.rmtree(self.profile, ignore_errors=True)
 
-    def open(self, file, *, width, height=900, dark=False):
-        """Load a file in a tab of its own, and return the page."""
+    def open(self, file, *, width, height=900, dark=False, media=""):
+        """Load a file in a tab of its own, and return the page; `media` is "print" for what goes to paper."""
         tab = self.call("Target.createTarget", url="about:blank")["targetId"]
         page = Page(self, self.call("Target.attachToTarget", targetId=tab, flatten=True)["sessionId"])
         self.page = page
@@ -95,7 +95,7 @@ class Browser:
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", page.session, **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", page.session, features=[scheme])
+        self.call("Emulation.setEmulatedMedia", page.session, media=media, features=[scheme])
         self.loaded = False
         self.call("Page.navigate", page.session, url=Path(file).as_uri())
         while not self.loaded:

@@ -39,6 +39,10 @@ CONTRAST = """(() => {
     return {checked: found.length, poor: found.filter(([least, one]) => !(one >= least))};
 })()"""
 
+# Cells in which a word would have a letter a line, and what a chart reaches beyond its cell.
+NARROW = """[...document.querySelectorAll('tbody th, td')]
+    .filter(one => one.offsetWidth < 44 || one.scrollWidth > one.offsetWidth).map(one => one.outerHTML)"""
+
 
 @pytest.fixture
 def browser():
@@ -72,9 +76,10 @@ def test_it_fits_a_phone_and_a_desk_in_light_and_dark_and_the_browser_has_nothin
 
 
 def test_nothing_sticks_out_of_its_place(browser, file) -> None:
-    """Not even the longest word, of which a browser would cut what does not fit."""
-    for width in WIDTHS:
-        page = browser.open(file, width=width)
+    """Not even the longest word, of which a browser would cut what does not fit; nor on a sheet of A4, 720 wide."""
+    for width, media in ((390, ""), (929, ""), (1280, ""), (720, "print")):
+        page = browser.open(file, width=width, media=media)
+        assert overflow(page) <= 0 and page.value(NARROW) == []
         outside = f"[...document.querySelectorAll('body *')].filter(one => one.getBoundingClientRect().right > {width})"
         assert page.value(f"{outside}.map(one => one.outerHTML.slice(0, 80))") == []
 
