@@ -17,10 +17,10 @@ from typer.core import TyperCommand
 from borgctl import __version__
 from borgctl.console import completion
 from borgctl.console.completion import Shell
-from borgctl.pull.commands import history, repository, run, setup, status, units
+from borgctl.pull.commands import export, history, repository, run, setup, status, units
 from borgctl.pull.targets import owner, paths
 
-_READING = ("status", "history", "targets", "units")  # these commands write no file
+_READING = ("status", "history", "targets", "units", "export")  # these commands write no file in these folders
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order of --help, and its line there
     ("add", setup.add, "Make a target; print the line for the client."),
     ("trust", setup.trust, "Write the client's host key into the target file."),
@@ -39,6 +39,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order o
     ("rename", setup.rename, "Give a target another name."),
     ("targets", setup.targets, "List the targets, and what is wrong in their files."),
     ("units", units.units, "Print units for systemd, and a line for cron."),
+    ("export", export.export, "Copy targets, keys, states and history elsewhere."),
 )
 app = typer.Typer(
     name="borgpull",

@@ -128,6 +128,17 @@ def test_what_cannot_be_run_ends_with_2(borgpull, words: tuple[str, ...]) -> Non
     assert "rror: " in err
 
 
+@pytest.mark.parametrize("words", [("status",), ("run", "--all"), ("units",), ("add", "web1", "h")])
+def test_a_user_without_an_account_is_told_so(borgpull, monkeypatch, words) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    hint = "hint: start it as a user who has one: runuser -u borgpull -- borgpull status\n"
+    told = f"error: user number {os.geteuid()} has no account on this machine\n{hint}"
+    assert borgpull(*words) == (2, "", told)
+
+
 def test_an_interrupt_before_anything_is_started_is_no_warning(world) -> None:
     world.local([], borg=world.quiet_serve())
     code = (

@@ -72,7 +72,8 @@ def run_all(launcher: Launcher, chosen: Selection, jobs: tuple[JobName, ...]) ->
             yield from run(launcher, target, jobs)
         except (PullError, BadValue, OSError) as error:
             transcript = Transcript()
-            for line in str(error).split("\n"):
+            words = f"{error.filename or 'borgpull'}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            for line in words.split("\n"):
                 transcript.keep(Message("borgpull", "ERROR", line))
                 launcher.screen.end(f"{printable_excerpt(text)}: error: {printable_excerpt(line)}")
             if isinstance(error, PullError) and error.hint:

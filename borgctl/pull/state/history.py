@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 DAYS = 400  # for which a row is kept
+_RECENT = 32  # days: what is old is removed by a clock by which a run was recorded in these, but for the last one
 MOST = 10  # runs of a job that the next one is compared with
+_DAY = 86400.0
 _LARGEST = (1 << 63) - 1
 _PAGE = 1000  # rows read at once
-_MOST_REMOVED = 1000  # rows in one call: a clock that is years ahead for a moment removes few
+_MOST_REMOVED = 1000  # rows in one call
 NOT, RAISED, ACCEPTED = 0, 1, 2  # an alert about a row
 _GOOD = f"outcome IN ('{GOOD[0]}', '{GOOD[1]}') AND reason IS NOT '{DRY_RUN}'"
 
@@ -91,14 +93,17 @@ def number(value: object) -> int | None:
 def append(folders: Folders, run: Run, now: float) -> str | None:
     """Add a run, and remove those that are too old; return a line about a file that was put aside.
 
-    Raise HistoryUnusable. A row with a time in the future is not too old.
+    Raise HistoryUnusable. A row with a time in the future is not too old. A clock that is years ahead removes nothing
+    on the first day: no row is from the weeks before.
     """
     marks = ", ".join("?" * len(Run._fields))
 
     def act(connection: "Connection") -> None:
         connection.execute(f"INSERT INTO runs ({', '.join(Run._fields)}) VALUES ({marks})", run)
         old = "SELECT id FROM runs WHERE begun < ? ORDER BY begun LIMIT ?"
-        connection.execute(f"DELETE FROM runs WHERE id IN ({old})", (now - DAYS * 86400, _MOST_REMOVED))
+        believed = "EXISTS (SELECT 1 FROM runs WHERE begun BETWEEN ? AND ?)"
+        times = (now - DAYS * _DAY, _MOST_REMOVED, now - _RECENT * _DAY, now - _DAY)
+        connection.execute(f"DELETE FROM runs WHERE id IN ({old}) AND {believed}", times)
 
     return history_file.write(folders, act)[1]
 

@@ -115,15 +115,24 @@ class Folders:
         return f"{self.state}/{name}/borg"
 
 
+def own_account() -> pwd.struct_passwd:
+    """Return the account that we run as; raise PullError where the user has none: ssh(1) would not start either."""
+    try:
+        return pwd.getpwuid(os.geteuid())
+    except KeyError:
+        hint = "start it as a user who has one: runuser -u borgpull -- borgpull status"
+        raise PullError(f"user number {os.geteuid()} has no account on this machine", hint) from None
+
+
 def choose(config: str | None, state: str | None, environment: dict[str, str]) -> Folders:
     """Return the directories: the given ones, else the system's for root and borgpull, else XDG base directories."""
-    account = pwd.getpwuid(os.geteuid())
-    if account.pw_name in SYSTEM:
+    user = own_account()
+    if user.pw_name in SYSTEM:
         defaults = ("/etc/borgpull", "/var/lib/borgpull")
     else:
         defaults = (
-            _xdg(environment, "XDG_CONFIG_HOME", f"{account.pw_dir}/.config"),
-            _xdg(environment, "XDG_STATE_HOME", f"{account.pw_dir}/.local/state"),
+            _xdg(environment, "XDG_CONFIG_HOME", f"{user.pw_dir}/.config"),
+            _xdg(environment, "XDG_STATE_HOME", f"{user.pw_dir}/.local/state"),
         )
     folders = (os.path.abspath(config or defaults[0]), os.path.abspath(state or defaults[1]))
     return Folders(*folders, environment.get("CREDENTIALS_DIRECTORY") or None)
@@ -131,10 +140,10 @@ def choose(config: str | None, state: str | None, environment: dict[str, str]) -
 
 def repository(name: TargetName, environment: dict[str, str]) -> str:
     """Return where `add` puts a repository that the command line does not name."""
-    account = pwd.getpwuid(os.geteuid())
-    if account.pw_name in SYSTEM:
+    user = own_account()
+    if user.pw_name in SYSTEM:
         return f"/srv/borg/{name}"
-    return f"{_xdg(environment, 'XDG_DATA_HOME', f'{account.pw_dir}/.local/share')}/{name}"
+    return f"{_xdg(environment, 'XDG_DATA_HOME', f'{user.pw_dir}/.local/share')}/{name}"
 
 
 def _xdg(environment: dict[str, str], variable: str, default: str) -> str:

@@ -138,9 +138,9 @@ def test_an_archives_name_is_kept_where_a_gate_would_give_it(name) -> None:
 
 
 def test_a_row_is_kept_for_400_days(folders) -> None:
-    add(folders, *(backup(days, NOW - days * DAY) for days in (401, 400, 399, 0)), now=NOW - 401 * DAY)
+    add(folders, *(backup(days, NOW - days * DAY) for days in (401, 400, 399, 2, 0)), now=NOW - 401 * DAY)
     add(folders, backup(1))
-    assert [run.files for run in rows(folders)] == [400, 399, 0, 1]
+    assert [run.files for run in rows(folders)] == [400, 399, 2, 0, 1]
 
 
 def test_a_row_from_the_future_is_not_deleted_and_hides_none(folders) -> None:
@@ -151,11 +151,20 @@ def test_a_row_from_the_future_is_not_deleted_and_hides_none(folders) -> None:
     assert sizes(folders) == [*range(19, 9, -1)], "the order is that in which they were recorded"
 
 
-def test_a_clock_that_is_years_ahead_for_a_moment_removes_few(folders, monkeypatch) -> None:
+@pytest.mark.parametrize("ahead", [33, 390, 4000])
+def test_a_clock_that_is_ahead_for_a_whole_run_of_all_targets_removes_nothing(folders, ahead) -> None:
+    add(folders, *(backup(days, NOW - days * DAY) for days in range(399, 0, -2)))
+    wrong = NOW + ahead * DAY
+    add(folders, *(backup(1, wrong + seconds) for seconds in range(9)), now=wrong + 9)
+    add(folders, backup(2))
+    assert [run.files for run in rows(folders)] == [*range(399, 0, -2), *[1] * 9, 2]
+
+
+def test_what_one_run_removes_is_bounded(folders, monkeypatch) -> None:
     monkeypatch.setattr(history, "_MOST_REMOVED", 2)
-    add(folders, *(backup(number) for number in range(5)))
-    add(folders, backup(9), now=NOW + 4000 * DAY)
-    assert [run.files for run in rows(folders)] == [2, 3, 4, 9]
+    add(folders, *(backup(number) for number in range(5)), backup(5, NOW + 998 * DAY))
+    add(folders, backup(9), now=NOW + 1000 * DAY)
+    assert [run.files for run in rows(folders)] == [2, 3, 4, 5, 9]
 
 
 def test_an_end_before_the_begin_is_kept_as_it_was(folders) -> None:
