@@ -5,7 +5,7 @@
     DIR/manifest    when, what is missing, how to put it back, and the SHA-256 of each file
 
 Put back there, no client has to be authorised again. What belongs to this machine alone stays here: locks, workdirs,
-runs at work, and the launcher's name in borg's locks. Repositories are not in it, nor are policies of a local transport.
+runs at work, and the launcher's name in borg's locks. Neither repositories nor policies of a local transport are in it.
 
 It reads while runs go on. States and copies are replaced whole, and the history is copied as it is at one moment. No
 symlink is followed out of the two directories: what is one is missing, and said to be.
@@ -23,7 +23,7 @@ from borgctl.errors import BadValue
 from borgctl.fs.secure_path import InsecurePath, SecurePath
 from borgctl.pull.export.destination import MANIFEST, Destination, new_directory
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.state import history_file
+from borgctl.pull.state import history_copy
 from borgctl.pull.state.history_replacement import HistoryUnusable
 from borgctl.pull.targets import config_file, config_lock, owner
 from borgctl.pull.targets.errors import PullError
@@ -48,12 +48,12 @@ class Exported(NamedTuple):
 
 def export(folders: Folders, path: str, stop: Stop, now: float) -> Exported:
     """Copy everything into a new directory at an absolute path. Raise PullError, and leave nothing then."""
-    texts = names(folders)
-    if not texts:
+    if not names(folders):
         raise PullError(f"no target in {folders.targets}", "make one with: borgpull add TARGET HOST")
     user, owners = owner.account(folders).name, config_file.owners(folders)
     with config_lock.unchanged(folders), new_directory(path) as place:
-        targets, missing = _good_names(texts), list[str]()
+        texts, missing = names(folders), list[str]()
+        targets = _good_names(texts)
         for name, source in _sources(folders, texts, targets):
             if stop.name is not None:
                 raise PullError(f"stopped by {stop.name}, and nothing was left at {path}")
@@ -122,7 +122,7 @@ def _copy_history(folders: Folders, place: Destination) -> list[str]:
         return []
     place.write(_HISTORY, b"", like)
     try:
-        history_file.copy(folders, f"{place.path}/{_HISTORY}")
+        history_copy.copy(folders, f"{place.path}/{_HISTORY}")
     except HistoryUnusable as error:
         place.drop(_HISTORY)
         return [str(error)]

@@ -8,20 +8,17 @@ is in `history`.
 
     result, aside = write(folders, lambda connection: …)         aside: a line about a file that was put aside, or None
     rows = read(folders, lambda connection: …)                   None where there is no file
-    copy(folders, "/mnt/safe/history.db")                        as it is at one moment
 """
 
 import contextlib
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from borgctl.pull.state.history_replacement import FILES, PATIENCE, HistoryUnusable, identity, replace
-from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders
 
 if TYPE_CHECKING:
@@ -47,8 +44,6 @@ CREATE INDEX runs_by_time ON runs (begun);
 PRAGMA user_version = {VERSION};
 """
 _DAMAGED = (11, 26)  # SQLITE_CORRUPT, SQLITE_NOTADB
-_LOCKED = (5, 6)  # SQLITE_BUSY, SQLITE_LOCKED
-_UNWRITTEN = tuple(f"SQLITE_{word}" for word in ("FULL", "IOERR_WRITE", "IOERR_FSYNC", "IOERR_TRUNCATE"))
 _WRITE_AHEAD = slice(18, 20)  # bytes of a file's header (sqlite.org/fileformat2.html, 1.3.3): 2 is a write-ahead log
 
 
@@ -98,35 +93,6 @@ def read(folders: Folders, act: Act[T]) -> T | None:
     except _Broken as error:
         hint = "the next run puts it aside and begins a new one"
         raise HistoryUnusable(f"{folders.history}: damaged ({error})", hint) from None
-
-
-def copy(folders: Folders, place: str) -> None:
-    """Copy the file, as it is at one moment, into the empty file at `place`. Runs that write meanwhile go on.
-
-    Raise HistoryUnusable, also for damage, and PullError where `place` cannot be written.
-    """
-    import sqlite3  # noqa: PLC0415
-
-    end = time.monotonic() + PATIENCE
-
-    def wait(status: int, *_: int) -> None:
-        if status in _LOCKED and time.monotonic() > end:
-            raise HistoryUnusable(f"{folders.history}: database is locked")
-
-    def act(connection: "Connection") -> None:
-        try:
-            with closing(sqlite3.connect(place)) as other:
-                connection.backup(other, progress=wait)
-        except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorname", "") in _UNWRITTEN:
-                raise PullError(f"cannot write {place}: {error}", "make room there, or choose another place") from None
-            raise
-        with closing(sqlite3.connect(f"file:{quote(place)}?mode=ro&immutable=1", uri=True)) as other:
-            ((first,),) = other.execute("PRAGMA quick_check(1)").fetchall()
-        if first != "ok":
-            raise _Broken(first.partition("\n")[2] or first)
-
-    read(folders, act)
 
 
 def _connected_to_read(folders: Folders) -> "Connection":
