@@ -17,9 +17,9 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from borgctl.fs import atomic, secure_path
+from borgctl.fs import atomic
 from borgctl.fs.remove_tree import remove_tree
-from borgctl.fs.secure_path import InsecurePath, SecurePath
+from borgctl.fs.secure_path import InsecurePath, SecurePath, others_may_replace
 from borgctl.pull.targets.errors import PullError
 
 MANIFEST = "manifest"
@@ -94,8 +94,13 @@ def new_directory(path: str) -> Iterator[Destination]:
 
 
 def _parent(path: str) -> SecurePath:
+    """Pin the directory above; raise PullError where others could rename what is in it."""
     try:
-        return secure_path.directory(path)
+        pinned = SecurePath.at(path)
+        if not others_may_replace(pinned.status):
+            return pinned
+        pinned.close()
+        raise InsecurePath(f"in {path!r} other users may put another one into its place")
     except InsecurePath as error:
         hint = "choose a place above which only root and you may write"
         raise PullError(f"unsafe place for private keys: {error}", hint) from None

@@ -8,7 +8,7 @@ import signal
 import socket
 import sqlite3
 import stat
-import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -40,7 +40,9 @@ def server(world, borgpull):
     """A server with two targets, of which one has run, and all that lies about while it is at work."""
     for name in ("web1", "web2"):
         assert borgpull("add", name, f"root@{name}", "--repository", f"{world.root}/srv/{name}")[0] == 0
-    Path(world.folders.defaults).write_text("timeout: 6h\n")
+    defaults = Path(world.folders.defaults)
+    defaults.write_text("timeout: 6h\n")
+    defaults.chmod(0o600)
     good = Past(time.time() - 3600, "ok")
     state = State(head=Head(7, "a" * 64), last=good, jobs={"default": JobRecord(good, good, "create")}, since=1.0)
     state.alert("audit-broken", "it does not go on", time.time())
@@ -49,6 +51,7 @@ def server(world, borgpull):
     copies.mkdir()
     for name in ("1-config-1764464123", "2-nonce-1764464123", "notes"):
         (copies / name).write_text(name)
+        (copies / name).chmod(0o600)
     for number in range(3):
         history.append(world.folders, row(number), time.time())
     Path(world.folders.borg(WEB1)).mkdir()
@@ -68,9 +71,8 @@ def place(server) -> Path:
 
 
 def tree(directory: str | Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(directory)): path.read_bytes() for path in Path(directory).rglob("*") if path.is_file()
-    }
+    files = [path for path in Path(directory).rglob("*") if path.is_file()]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in files}
 
 
 def listed(place: Path) -> set[str]:
@@ -118,7 +120,7 @@ def test_it_has_all_that_is_needed_with_its_rights_and_nothing_of_this_machines_
 
 
 def test_the_manifests_own_commands_put_it_back_and_all_is_told_as_before(server, borgpull, place) -> None:
-    questions = [("targets",), ("targets", "--show", "web1", "web2"), ("status", "--json"), ("history", "--json")]
+    questions = [("targets",), ("targets", "--show", "web1", "web2"), ("status",), ("history", "--json")]
     before = [borgpull(*words) for words in questions]
     assert borgpull("export", "--to", str(place))[0] == 0
     old, new = server.folders, Folders(f"{server.root}/new/config", f"{server.root}/new/state")
@@ -128,17 +130,13 @@ def test_the_manifests_own_commands_put_it_back_and_all_is_told_as_before(server
     assert (done.returncode, done.stderr) == (0, "")
     server.folders = new
     for words, (status, out, err) in zip(questions, before, strict=True):
-        again = borgpull(*words)
-        assert (again[0], again[2]) == (status, err)
-        assert re.sub(r"3[0-9]{3}\.[0-9]+|[0-9]+ s ", "", again[1]) == re.sub(
-            r"3[0-9]{3}\.[0-9]+|[0-9]+ s ", "", out.replace(old.config, new.config).replace(old.state, new.state)
-        )
+        assert borgpull(*words) == (status, out.replace(old.config, new.config), err)
     assert stat.S_IMODE(os.stat(new.config).st_mode) == stat.S_IMODE(os.stat(new.state).st_mode) == 0o700
     assert borgpull("export", "--to", f"{place}-2")[0] == 0 and listed(Path(f"{place}-2")) == listed(place)
 
 
 def test_a_run_at_work_neither_keeps_it_back_nor_is_disturbed(server, borgpull, place) -> None:
-    """The run holds its target, and is in the middle of a row; a row that is whole is only in the log beside the file."""
+    """The run holds its target, and is in the middle of a row; one that is whole is only in the log beside the file."""
     with (
         lock(server.folders, WEB1),
         running.mark(server.folders, WEB1, running.Begun("run", "default", time.time())),
@@ -216,9 +214,6 @@ def test_a_broken_history_is_left_out_and_told_and_stays_where_it_is(server, bor
 
 
 def test_a_page_of_the_history_that_is_overwritten_is_noticed(server, borgpull, place) -> None:
-    with contextlib.closing(sqlite3.connect(server.folders.history)) as connection:
-        connection.executemany("UPDATE runs SET target = ? WHERE files = ?", [("x" * 9000, 1)])
-        connection.commit()
     data = bytearray(Path(server.folders.history).read_bytes())
     data[4096:8192] = b"\xff" * 4096
     Path(server.folders.history).write_bytes(data)
@@ -257,7 +252,7 @@ def test_a_disk_that_is_full_at_any_write_ends_it_and_leaves_nothing(server, bor
 def test_one_that_is_told_to_end_leaves_nothing(server, place) -> None:
     with Stop() as stop:
         os.kill(os.getpid(), signal.SIGTERM)
-        wait_for(lambda: stop.name or stop.wait(0.1), 10, "the signal")
+        wait_for(lambda: stop.name, 10, "the signal")
         with pytest.raises(PullError, match="stopped by SIGTERM, and nothing was left"):
             exporting.export(server.folders, str(place), stop, time.time())
     assert nothing_left(place)
@@ -271,6 +266,11 @@ def test_what_a_killed_one_has_left_is_told_and_not_touched(server, borgpull, pl
     assert status == 2 and f"error: {partial} is there: another export has not ended" in err
     assert err.endswith(f"hint: if no export is at work there: rm -r {partial}\n")
     assert (partial / "key").read_text() == SECRET and not place.exists()
+
+
+def known(directory: Path) -> dict[str, tuple[int, ...]]:
+    found = [(path, path.lstat()) for path in directory.rglob("*")]
+    return {str(path): (status.st_ino, status.st_mode, status.st_mtime_ns) for path, status in found}
 
 
 def a_file(place: Path) -> None:
@@ -294,11 +294,11 @@ def a_dangling_symlink(place: Path) -> None:
 @pytest.mark.parametrize("make", [a_file, a_directory_with_a_file, a_symlink_to_an_empty_directory, a_dangling_symlink])
 def test_what_is_there_is_never_touched(server, borgpull, place, make) -> None:
     make(place)
-    before = {path: path.lstat() for path in place.parent.rglob("*")}
+    before = known(place.parent)
     status, out, err = borgpull("export", "--to", str(place))
     assert (status, out) == (2, "") and err.startswith(f"error: {place} is ")
     assert err.endswith("hint: name a directory that is not there yet\n")
-    assert {path: path.lstat() for path in place.parent.rglob("*")} == before
+    assert known(place.parent) == before
 
 
 def test_an_empty_directory_is_taken_and_becomes_private(server, borgpull, place, monkeypatch) -> None:
@@ -333,7 +333,14 @@ def test_without_a_target_nothing_is_made(world, borgpull) -> None:
 def test_no_directory_is_taken_in_which_others_could_put_another_one(server, borgpull, place, mode) -> None:
     place.parent.chmod(mode)
     status, _, err = borgpull("export", "--to", str(place))
-    assert status == 2 and err.startswith("error: unsafe place for private keys: directory ") and nothing_left(place)
+    assert status == 2 and nothing_left(place)
+    assert err.startswith(f"error: unsafe place for private keys: in '{place.parent}' other users may put another one")
+
+
+@BY_ROOT
+def test_in_a_sticky_directory_of_roots_nobody_can(server, borgpull, place) -> None:
+    place.parent.chmod(0o1777)
+    assert borgpull("export", "--to", str(place))[0] == 0 and listed(place) == CONFIG | KEYS | STATE
 
 
 def test_a_file_system_that_keeps_no_rights_gets_no_key(server, borgpull, place, monkeypatch) -> None:
@@ -352,19 +359,14 @@ def test_root_exports_another_users_and_leaves_nothing_of_its_own_there(server, 
             os.lchown(path, other.pw_uid, other.pw_gid)
     os.chown(server.folders.key(WEB1), 0, 0)  # one that systemd hands over
     assert borgpull("export", "--to", str(place))[0] == 0
-    assert {path.name for path in place.rglob("*") if path.is_file() and path.stat().st_uid == 0} == {
-        "manifest",
-        "web1",
-    }
+    of_root = {path.name for path in place.rglob("*") if path.is_file() and path.stat().st_uid == 0}
+    assert of_root == {"manifest", "web1"}
     assert f"chown -R daemon: {server.folders.config} {server.folders.state}" in (place / "manifest").read_text()
     owners = {path.stat().st_uid for path in (*server.root.glob("config/**/*"), *server.root.glob("state/**/*"))}
     assert owners == {0, other.pw_uid}
     assert stat.S_IMODE(place.stat().st_mode) == 0o700 and place.stat().st_uid == 0
 
 
-def test_nothing_that_starts_a_run_has_imported_it(world) -> None:
-    code = (
-        "import sys, borgctl.pull.app, borgctl.pull.run.run; print([name for name in sys.modules if 'export' in name])"
-    )
-    python = Path(os.sys.executable)
-    assert subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+def test_nothing_that_starts_a_run_has_imported_it() -> None:
+    code = "import sys, borgctl.pull.app, borgctl.pull.run.run; print(any('export' in name for name in sys.modules))"
+    assert run([sys.executable, "-c", code]).stdout == "False\n"
