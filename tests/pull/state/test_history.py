@@ -1,6 +1,7 @@
 """The history: every run as a row, in a file that may be in any state; no run is the worse for it."""
 
 import contextlib
+import itertools
 import os
 import signal
 import sqlite3
@@ -386,6 +387,22 @@ def test_on_a_full_disk_nothing_is_damaged_and_the_next_run_is_recorded(folders,
     assert add(folders, backup(3)) is None
     assert [run.files for run in rows(folders)] == ([1, 3] if there else [3])
     assert [name for name in os.listdir(folders.state) if name.endswith(".new")] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.parametrize("options", ["size=256k", "size=256k,nr_inodes=9"])
+def test_that_the_disk_is_full_is_told_also_to_who_only_reads(folders, path, options) -> None:
+    assert machines.run(["mount", "-t", "tmpfs", "-o", options, "none", folders.state]).returncode == 0
+    try:
+        add(folders, backup(1))
+        with contextlib.suppress(OSError), path.with_name("ballast").open("wb", buffering=0) as file:
+            for number in itertools.count():
+                path.with_name(f"file-{number}").touch() if "nr_inodes" in options else file.write(bytes(4096))
+        for act in (lambda: rows(folders), lambda: add(folders, backup(2))):
+            with pytest.raises(HistoryUnusable, match=r"history\.db: .* \(no space left on its disk\)"):
+                act()
+    finally:
+        assert machines.run(["umount", folders.state]).returncode == 0
 
 
 def test_a_broken_file_on_a_full_disk_is_told_with_its_new_name(folders, path) -> None:
