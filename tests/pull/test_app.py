@@ -97,13 +97,15 @@ def test_one_bad_target_does_not_keep_the_others_back(world, borgpull) -> None:
     world.local([["start"], ["exit", "ok", 0]], name="web2", borg=world.quiet_serve())
     path = Path(world.folders.target(TargetName("web1")))
     path.write_text("host: h\nrepository: /r/x\nquota: nothing\n")
+    Path(world.folders.targets, "--all.yaml").write_text("host: h\n")
     status, out, err = borgpull("run", "--all")
     assert status == 2
+    assert "--all: error: bad target name '--all': expected up to 64 of letters" in err and "Traceback" not in err
     assert f"error: {path}:3:8: bad quota 'nothing'" in err
     assert "web2 default: ok" in err
     status, out, _ = borgpull("run", "--all", "--json")
-    bad, good = map(json.loads, out.splitlines())
-    assert (bad["reason"], good["outcome"]) == ("target-invalid", "ok")
+    option, bad, good = map(json.loads, out.splitlines())
+    assert (option["reason"], bad["reason"], good["outcome"]) == ("target-invalid", "target-invalid", "ok")
     assert "3:8: bad quota" in bad["messages"][0]["text"]
 
 

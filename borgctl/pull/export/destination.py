@@ -33,7 +33,7 @@ class Destination:
         self.path = path
         self.sums: dict[str, str] = {}
         self._fd = fd
-        self._directories: list[str] = []
+        self._directories = {""}
 
     def write(self, name: str, data: bytes, like: os.stat_result) -> None:
         """Write a new file, with the mode of `like`, and its owner where we are root; make the directories above it."""
@@ -59,16 +59,16 @@ class Destination:
         lines = [*(f"# {remark}" for remark in remarks), *(f"{self.sums[name]}  {name}" for name in sorted(self.sums))]
         text = "".join(f"{line}\n" for line in lines)
         atomic.create(MANIFEST, text.encode("ascii", "backslashreplace"), at=self._fd)
-        for name in ("", *self._directories):
+        for name in self._directories:
             atomic.sync(f"{self.path}/{name}")
 
     def _make(self, name: str) -> None:
         """Make a directory and those above it, 0700 each."""
-        if name in ("", *self._directories):
+        if name in self._directories:
             return
         self._make(os.path.dirname(name))
         os.mkdir(name, 0o700, dir_fd=self._fd)
-        self._directories.append(name)
+        self._directories.add(name)
 
 
 @contextmanager

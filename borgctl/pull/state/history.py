@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 DAYS = 400  # for which a row is kept
-_RECENT = 32  # days: what is old is removed by a clock by which a run was recorded in these, but for the last one
+_RECENT = 32  # days; where nothing was recorded in them, the last one apart, the clock may have jumped
 MOST = 10  # runs of a job that the next one is compared with
 _DAY = 86400.0
 _LARGEST = (1 << 63) - 1
