@@ -40,6 +40,7 @@ def server(world, borgpull):
     """A server with two targets, of which one has run, and all that lies about while it is at work."""
     for name in ("web1", "web2"):
         assert borgpull("add", name, f"root@{name}", "--repository", f"{world.root}/srv/{name}")[0] == 0
+        os.utime(world.folders.target(TargetName(name)), (1e9, 1e9))  # or its age would be in seconds
     defaults = Path(world.folders.defaults)
     defaults.write_text("timeout: 6h\n")
     defaults.chmod(0o600)
