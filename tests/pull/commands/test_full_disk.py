@@ -1,12 +1,14 @@
 """A disk on which nothing can be written: each command names the file and the reason, and changes nothing."""
 
+import contextlib
 import json
+import os
 import re
 import time
 from pathlib import Path
 
 import pytest
-from machines import full_disk
+from machines import full_disk, run
 
 from borgctl.openssh_key import HostKey
 from borgctl.pull.repository import copies
@@ -69,6 +71,23 @@ def test_each_command_names_the_file_and_changes_nothing(server, borgpull, monke
     assert re.search(rf"error: .*{server.root}/{file}.*{FULL}", err), err
     assert files(server) == before
     assert not [path for path in server.root.rglob("*") if path.name.endswith((".new", ".tmp", ".partial"))]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_compact_after_which_the_state_cannot_be_kept_is_a_warning(world, borg, repository, borgpull) -> None:
+    world.target(transport="local", policy="/none/policy.yaml", borg=borg)
+    os.makedirs(world.folders.state)
+    assert run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", world.folders.state]).returncode == 0
+    try:
+        host_id(world.folders)
+        with contextlib.suppress(OSError), open(f"{world.folders.state}/ballast", "wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        status, _, err = borgpull("compact", "web1")
+        assert status == 1 and "web1 compact: ok\n" in err
+        assert f"ALERT: state-unwritable: {world.folders.memory(NAME)}: No space left on device" in err
+    finally:
+        assert run(["umount", world.folders.state]).returncode == 0
 
 
 def test_a_run_that_cannot_start_for_that_is_a_report_like_any_other(server, borgpull) -> None:
