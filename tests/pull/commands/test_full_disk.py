@@ -54,7 +54,7 @@ def files(server) -> dict[str, bytes]:
         (("run", "web1"), "state/run/[0-9a-f]+/known_hosts"),
         (("run", "--all"), "state/run/[0-9a-f]+/known_hosts"),
         (("test", "web1"), "state/run/[0-9a-f]+/known_hosts"),
-        (("window", "web1", "--for", "1s"), "state/run/[0-9a-f]+/known_hosts"),
+        (("window", "web1", "--for", "30s"), "state/run/[0-9a-f]+/known_hosts"),
         (("accept", "web1", "--reason", "looked"), "state/web1/state.json"),
         (("forget", "web1", "--job", "default"), "state/web1/state.json"),
         (("copies", "web1", "--put-back", "1"), "state/web1/copies/2-config-[0-9]+"),
