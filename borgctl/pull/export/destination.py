@@ -36,11 +36,12 @@ class Destination:
         self._directories = {""}
 
     def write(self, name: str, data: bytes, like: os.stat_result) -> None:
-        """Write a new file, with the mode of `like`, and its owner where we are root; make the directories above it."""
+        """Write a new file with mode and times of `like`, and as root its owner; make the directories above it."""
         above, last = os.path.split(name)
         self._make(above)
         mode, owner = stat.S_IMODE(like.st_mode) & 0o777, like if os.geteuid() == 0 else None
         atomic.replace(name, data, at=self._fd, mode=mode, owner=owner, draft=f".{last}.new")
+        os.utime(name, ns=(like.st_atime_ns, like.st_mtime_ns), dir_fd=self._fd, follow_symlinks=False)
         self.sums[name] = hashlib.sha256(data).hexdigest()
 
     def rehash(self, name: str) -> None:
