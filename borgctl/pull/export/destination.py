@@ -38,7 +38,7 @@ class Destination:
     def write(self, name: str, data: bytes, like: os.stat_result) -> None:
         """Write a new file with mode and times of `like`, and as root its owner; make the directories above it."""
         above, last = os.path.split(name)
-        self._make(above)
+        self.make(above)
         mode, owner = stat.S_IMODE(like.st_mode) & 0o777, like if os.geteuid() == 0 else None
         atomic.replace(name, data, at=self._fd, mode=mode, owner=owner, draft=f".{last}.new")
         os.utime(name, ns=(like.st_atime_ns, like.st_mtime_ns), dir_fd=self._fd, follow_symlinks=False)
@@ -63,11 +63,11 @@ class Destination:
         for name in self._directories:
             atomic.sync(f"{self.path}/{name}")
 
-    def _make(self, name: str) -> None:
+    def make(self, name: str) -> None:
         """Make a directory and those above it, 0700 each."""
         if name in self._directories:
             return
-        self._make(os.path.dirname(name))
+        self.make(os.path.dirname(name))
         os.mkdir(name, 0o700, dir_fd=self._fd)
         self._directories.add(name)
 

@@ -54,6 +54,7 @@ def export(folders: Folders, path: str, stop: Stop, now: float) -> Exported:
     with config_lock.unchanged(folders), new_directory(path) as place:
         texts, missing = names(folders), list[str]()
         targets = _good_names(texts)
+        place.make("state")  # also where nothing has run yet: the manifest's commands name it
         for name, source in _sources(folders, texts, targets):
             if stop.name is not None:
                 raise PullError(f"stopped by {stop.name}, and nothing was left at {path}")

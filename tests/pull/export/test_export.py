@@ -120,15 +120,27 @@ def test_it_has_all_that_is_needed_with_its_rights_and_nothing_of_this_machines_
     assert not list(place.parent.glob("*.partial"))
 
 
+def put_back(place: Path, old: Folders, new: Folders) -> None:
+    """Do what the manifest says, into other directories."""
+    (head,) = re.findall(r"here and as root.*\n((?:# {5}.*\n)+)", (place / "manifest").read_text())
+    commands = head.replace("#", "").replace(old.config, new.config).replace(old.state, new.state)
+    done = run(["sh", "-e", "-c", commands], cwd=place)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_server_on_which_nothing_has_run_can_be_put_back_too(world, borgpull) -> None:
+    assert borgpull("add", "web1", "root@web1", "--repository", f"{world.root}/srv/web1")[0] == 0
+    assert borgpull("export", "--to", f"{world.root}/monday")[0] == 0
+    put_back(world.root / "monday", world.folders, Folders(f"{world.root}/new/config", f"{world.root}/new/state"))
+    assert (world.root / "new/config/keys/web1").exists() and (world.root / "new/state").is_dir()
+
+
 def test_the_manifests_own_commands_put_it_back_and_all_is_told_as_before(server, borgpull, place) -> None:
     questions = [("targets",), ("targets", "--show", "web1", "web2"), ("status",), ("history", "--json")]
     before = [borgpull(*words) for words in questions]
     assert borgpull("export", "--to", str(place))[0] == 0
     old, new = server.folders, Folders(f"{server.root}/new/config", f"{server.root}/new/state")
-    (head,) = re.findall(r"here and as root.*\n((?:# {5}.*\n)+)", (place / "manifest").read_text())
-    commands = head.replace("#", "").replace(old.config, new.config).replace(old.state, new.state)
-    done = run(["sh", "-e", "-c", commands], cwd=place)
-    assert (done.returncode, done.stderr) == (0, "")
+    put_back(place, old, new)
     server.folders = new
     for words, (status, out, err) in zip(questions, before, strict=True):
         again = borgpull(*words)
