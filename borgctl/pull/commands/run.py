@@ -102,11 +102,22 @@ def borg(
     raise typer.Exit(exit_status([run_jobs.outcome(report)]))
 
 
-def check(context: typer.Context, targets: Targets = None, all: All = False, as_json: Json = False) -> None:
+def check(
+    context: typer.Context,
+    targets: Targets = None,
+    all: All = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send a test message to each URL of 'notify', and check nothing else.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check whether a pull would work: ssh, keys, policy, jobs, repository, clocks. Nothing is run or changed.
 
-    Example: borgpull test web1
+    Example: borgpull test web1        borgpull test --notify web1
     """
+    if notify:
+        found = chosen(context.obj, targets, every=all)
+        raise typer.Exit(for_each(context.obj, found, None, lambda target: _try_services(context.obj, target, as_json)))
     with Stop() as stop:
         launcher = run_jobs.launcher(context.obj, progress.Quiet(), stop)
         found = chosen(context.obj, targets, every=all)
@@ -126,6 +137,21 @@ def _print_checks(launcher: Launcher, target: Target, as_json: bool) -> int:
             print_behind(head, line)
         sys.stdout.flush()
     return check_status(levels)
+
+
+def _try_services(folders: Folders, target: Target, as_json: bool) -> int:
+    from borgctl.pull.notify.trial import trial  # noqa: PLC0415 - seldom needed
+
+    errors = []
+    for name, error in trial(folders, target):
+        errors.append(error)
+        if as_json:
+            print(json.dumps({"target": str(target.name), "service": name, "sent": error is None, "error": error}))
+        else:
+            print(f"{target.name}: {name}: {error or 'sent'}", flush=True)
+    if not errors:
+        complain(PullError(f"target {str(target.name)!r} has no 'notify'", "write into its file: notify: [URL]"))
+    return 0 if errors and not any(errors) else 2
 
 
 def window(

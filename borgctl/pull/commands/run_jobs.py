@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from borgctl.console.ending import silence
+from borgctl.data_class import replace
 from borgctl.pull.commands.output import print_report
 from borgctl.pull.commands.selection import chosen
 from borgctl.pull.process.signals import Stop
@@ -14,10 +15,11 @@ from borgctl.pull.report import progress
 from borgctl.pull.report.outcome import exit_status
 from borgctl.pull.report.progress import Screen
 from borgctl.pull.report.report import RunReport
-from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.launcher import Launcher, Silent, Teller
 from borgctl.pull.run.run import run_all
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.paths import Folders
+from borgctl.pull.targets.telling_places import mentioned
 from borgctl.values import JobName
 
 
@@ -26,14 +28,17 @@ def run_jobs(folders: Folders, targets: list[str] | None, every: bool, jobs: lis
     found, names = chosen(folders, targets, every=every), job_names(jobs)
     outcomes, view = [], progress.screen(as_json)
     with Stop() as stop:
-        for report in run_all(launcher(folders, view, stop), found, names):
+        notifier = teller(folders, found.texts, stop)
+        for report in run_all(replace(launcher(folders, view, stop), teller=notifier), found, names):
             outcomes.append(outcome(report))
+            notifier.ended(report)
             try:
                 print_report(report, as_json)
             except OSError as error:  # nobody reads stdout any more, or the disk is full: the other runs go on
                 silence(sys.stdout)
                 view.end(f"error: stdout: {error.strerror}")
                 outcomes.append("untold")
+        notifier.finished()
         if stop.name is not None:
             outcomes.append("stopped")
     return exit_status(outcomes)
@@ -47,6 +52,15 @@ def job_names(texts: Sequence[str] | None) -> tuple[JobName, ...]:
 def launcher(folders: Folders, screen: Screen, stop: Stop) -> Launcher:
     """Return what the calls of this process share."""
     return Launcher(folders, screen, stop, Timeouts())
+
+
+def teller(folders: Folders, targets: tuple[str, ...], stop: Stop) -> Teller:
+    """Return who tells people of the runs: nobody where no file asks for that."""
+    if not mentioned(folders, targets):
+        return Silent()
+    from borgctl.pull.notify.teller import Teller as Notifying  # noqa: PLC0415 - most have none
+
+    return Notifying(folders, targets, stop)
 
 
 def outcome(report: RunReport) -> str:

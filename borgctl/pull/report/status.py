@@ -17,6 +17,7 @@ from borgctl.data_class import dataclass, replace
 from borgctl.errors import BadValue
 from borgctl.pull.report.past_runs import retire
 from borgctl.pull.report.target_status import AtWork, Row, Standing
+from borgctl.pull.report.untold import untold
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.state import running, state_file
 from borgctl.pull.state.broken_off import mark_failed
@@ -58,7 +59,7 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
         if target.jobs is not None:
             retire(state, tuple(str(job.name) for job in target.described))
         rows = tuple(_completed(row, state, now) for row in (_paused(judge) or _rows(judge)))
-        yield Standing(text, rows, state, _at_work(begun, now))
+        yield Standing(text, rows, state, _at_work(begun, now), untold(folders, target, now))
 
 
 def _completed(row: Row, state: State, now: float) -> Row:

@@ -13,6 +13,7 @@ from borgctl.console.text import elapsed
 from borgctl.data_class import dataclass
 from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.report.suspicion import suspicious
+from borgctl.pull.report.untold import Untold
 from borgctl.pull.state.state import Alert, Past, State
 from borgctl.text import iso, printable_excerpt
 from borgctl.wire.frames import GOOD
@@ -111,17 +112,18 @@ class AtWork:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A target: its rows, its state with the alerts, and what a launcher does with it now."""
+    """A target: its rows, its state with the alerts, what a launcher does with it now, and who could not be told."""
 
     target: str
     rows: tuple[Row, ...]
     state: State
     at_work: AtWork | None = None
+    untold: tuple[Untold, ...] = ()
 
     @property
     def level(self) -> int:
         """Return 0, 1 or 2."""
-        return max([2 if self.state.alerts else 0, *(row.level for row in self.rows)])
+        return max([2 if self.state.alerts else 0, 1 if self.untold else 0, *(row.level for row in self.rows)])
 
     @property
     def suspicious(self) -> bool:
@@ -138,6 +140,7 @@ class Standing:
             yield f"{self.target}{f' {busy}' if busy else ''}: {work}"
         for alert in self.state.alerts.values():
             yield f"{self.target}: {alert_line(alert)}{f', {POSSIBLE_ATTACK}' if suspicious(alert.reason) else ''}"
+        yield from map(str, self.untold)
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -153,6 +156,7 @@ class Standing:
             "alerts": [
                 {**_alert(one), "count": one.count, "first": iso(one.time)} for one in self.state.alerts.values()
             ],
+            "untold": [one.plain for one in self.untold],
             "accepted": [
                 {"time": iso(one.time), "by": one.by, "reason": one.reason, "alerts": one.alerts}
                 for one in self.state.accepted
@@ -181,6 +185,7 @@ def nagios(standings: list[Standing]) -> str:
         for standing in standings
         for alert in standing.state.alerts.values()
     ]
+    wrong += [f"{one.target}: {one.brief}" for standing in standings for one in standing.untold]
     paused = sum(row.state == "paused" for standing in standings for row in standing.rows)
     count = f"{len(standings)} target{'s' if len(standings) != 1 else ''}{f', {paused} paused' if paused else ''}"
     summary = "; ".join(wrong) or count

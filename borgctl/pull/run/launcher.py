@@ -1,10 +1,35 @@
-"""Launcher: what all calls of one `borgpull` process share: directories, screen, stop signals, timeouts."""
+"""Launcher: what all calls of one `borgpull` process share: directories, screen, stop signals, timeouts, who tells."""
+
+from typing import Protocol
 
 from borgctl.data_class import dataclass
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.report import RunReport
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.paths import Folders
+from borgctl.pull.targets.targets import Target
+
+
+class Teller(Protocol):
+    """Who tells people of runs; nothing here waits for them, or fails."""
+
+    def started(self, target: Target, job: str) -> None:
+        """Tell that a job's run begins."""
+
+    def ended(self, report: RunReport) -> None:
+        """Tell how a run ended."""
+
+    def finished(self) -> None:
+        """Tell that all runs have ended, and wait a moment for what is on its way."""
+
+
+class Silent:
+    """Tell nobody."""
+
+    def started(self, target: Target, job: str) -> None: ...
+    def ended(self, report: RunReport) -> None: ...
+    def finished(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +40,4 @@ class Launcher:
     screen: Screen
     stop: Stop
     patience: Timeouts
+    teller: Teller = Silent()

@@ -135,6 +135,7 @@ def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: f
     state = load_state(launcher.folders, target.name)
     call = client_command.run(target, job, path, state.head)
     session = session_of(target, job, state)
+    launcher.teller.started(target, str(job))
     with underway(launcher, target, Begun("run", str(job), time.time())) as notes:
         return run_call(
             launcher, target, call, path, seconds, str(job), state.head, session, by_hand=by_hand, notes=notes

@@ -3,10 +3,11 @@
     CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub  CONFIG/defaults.yaml
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
-    STATE/NAME/running          STATE/history.db
+    STATE/NAME/running          STATE/NAME/told.json        STATE/history.db
+    STATE/digests
 
 `workdirs` says what is in `STATE/run`, `repository/copies` what is in `copies`, `state/running` what is in `running`,
-`state/history_file` what is beside `history.db`.
+`state/told` what is in `told.json` and `digests`, `state/history_file` what is beside `history.db`.
 
     with lock(folders, TargetName("web1")): …
 """
@@ -39,7 +40,7 @@ class TargetName:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.text):
             raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 of {ALPHABET}")
-        ours = self.text in ("run", "host-id") or self.text.startswith("history.db")
+        ours = self.text in ("run", "host-id", "digests") or self.text.startswith("history.db")
         if ours or self.text.endswith((".lock", ".pub", ".yaml")):
             raise BadValue(f"bad target name {self.text!r}: it is reserved for the launcher's own files")
 
@@ -96,6 +97,15 @@ class Folders:
     def memory(self, name: TargetName) -> str:
         """Return the path of the target's state."""
         return f"{self.state}/{name}/state.json"
+
+    def told(self, name: TargetName) -> str:
+        """Return the path of what was told of the target."""
+        return f"{self.state}/{name}/told.json"
+
+    @property
+    def digests(self) -> str:
+        """Return the path of which messages of the day were sent."""
+        return f"{self.state}/digests"
 
     def running(self, name: TargetName) -> str:
         """Return the path of the file that says that a launcher is at work on the target."""
