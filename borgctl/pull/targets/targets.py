@@ -99,7 +99,7 @@ def tree(folders: Folders, name: TargetName) -> Node:
 def load_defaults(folders: Folders) -> Node | None:
     """Read the defaults, None where there is no such file, or nothing in it; raise PullError with every mistake."""
     text = config_file.read(folders, folders.defaults)
-    return None if text is None else _whole(lambda: _checked_defaults(text, folders))
+    return None if text is None else _whole(lambda: read_defaults(text, folders))
 
 
 def _whole(read: Callable[[], T]) -> T:
@@ -141,7 +141,7 @@ def from_tree(root: Node, name: TargetName, folders: Folders) -> Target:
 
 
 @functools.lru_cache(maxsize=1)  # a run over all targets reads them for each
-def _checked_defaults(text: str, folders: Folders) -> Node | None:
+def read_defaults(text: str, folders: Folders) -> Node | None:
     """Return the tree of the defaults, None where all lines are comments; raise `Problems` with every mistake."""
     if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
         return None

@@ -104,6 +104,23 @@ def test_without_a_target_there_is_a_place_for_the_first(world, read):
     assert len(installation.writable) == 1 and installation.keys and not installation.local
 
 
+def test_the_folder_of_the_defaults_is_there_before_the_first_target(world, read):
+    (world.root / "disk").mkdir()
+    usual = set(read().writable)
+    os.makedirs(world.folders.config, exist_ok=True)
+    for repository, expected in {
+        f"{world.root}/disk/{{target}}": {str(world.root / "disk")},
+        f"{world.root}/disk/of-{{target}}/borg": {str(world.root / "disk")},
+        f"{world.root}/none/{{target}}": set(),
+        "/usr/{target}": set(),
+        "/{target}": set(),
+    }.items():
+        Path(world.folders.defaults).write_text(f"repository: {repository}\n")
+        assert set(read().writable) == usual | expected, repository
+    Path(world.folders.defaults).write_text("quota: 1T\n")
+    assert set(read().writable) == usual
+
+
 def test_targets_say_whether_keys_are_handed_over_and_whether_one_is_this_machine(world, read):
     world.target("web1", host="h", identity="/etc/other/key")
     assert (read().keys, read().local) == (False, False)
