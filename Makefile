@@ -112,6 +112,7 @@ setup:
 	@sh tests/setup/systemd.sh
 	@sh tests/setup/borg-1.4.sh >/dev/null
 	@sh tests/setup/borg-1.2.sh >/dev/null
+	@sh tests/setup/ansible.sh >/dev/null
 
 # in a fresh tree of another Debian release: make test-on SUITE=trixie; RUN= for other commands than the README's
 RUN = make demo && make test

@@ -8,6 +8,7 @@ It knows the form of a table, and no prose: that is in `docs/sources/`.
 import textwrap
 from collections.abc import Iterable
 
+from collection import Variable
 from schemas import Key
 
 from borgctl.borg import forbidden
@@ -59,6 +60,12 @@ def job_keys() -> str:
         ("`after`", "list of programs, each a list", "none", "[hooks](#hooks) that run last, always"),
     )
     return table(("key", "type", "default", "what it is"), rows)
+
+
+def role_variables(variables: tuple[Variable, ...]) -> str:
+    """Return a row for each variable of a role of Ansible's."""
+    rows = ((f"`{one.name}`", one.type, one.default, one.text) for one in variables)
+    return table(("variable", "type", "default", "what it is"), rows)
 
 
 def target_job_keys() -> str:
