@@ -1,4 +1,4 @@
-"""A host that systemd has booted, with an sshd on a port of loopback: namespaces of this machine, as root alone makes them.
+"""A host that systemd has booted, with an sshd on loopback: namespaces of this machine, as root alone makes them.
 
 It sees this machine's files. What it writes of them, in the directories of OWN, is its own, and goes with it.
 
@@ -76,7 +76,8 @@ mkdir -p -m 700 /root/.ssh
 cp "$place/authorized_keys" /root/.ssh/authorized_keys
 chown -R root:root /root/.ssh /etc/ssh
 {booted.CONTROL_GROUPS}
-exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/systemd/system \\
+exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin \\
+    SYSTEMD_UNIT_PATH=/etc/systemd/system:/run/systemd/system \\
     "$systemd" --system --unit=first.target --log-target=console --log-level=info --show-status=no
 """
 

@@ -1,0 +1,212 @@
+"""The Ansible roles: two hosts that systemd has booted are set up, pull and are taken down; and what needs no host."""
+
+import json
+import os
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import machines
+import people
+import pytest
+from booted_host import BootedHost
+from controller import Controller, collection, programs
+from machines import run
+from stage import TOP
+
+import borgctl
+
+ROOT = pytest.mark.skipif(
+    os.geteuid() != 0 or not machines.may(21), reason="only root starts a systemd in namespaces of its own"
+)
+SECRET = machines.PASSPHRASE
+POLICY = "/etc/borgctl/web1.yaml"
+DROP_IN = "/etc/ssh/sshd_config.d/50-borgctl.conf"
+KEYS = "/root/.ssh/authorized_keys"
+TARGET = "/etc/borgpull/targets/web1.yaml"
+TIMER = "/etc/systemd/system/borgpull.timer"
+REPOSITORY = "/srv/borg/web1"
+
+
+@pytest.fixture
+def fleet(scratch):
+    """A client, a server, and where Ansible is typed; the package is there already."""
+    scratch.chmod(0o755)  # the user borgpull starts what is in it
+    people.install(scratch / "programs")
+    key = machines.keypair(scratch)
+    with BootedHost(scratch, "web1", key) as web1, BootedHost(scratch, "backup1", key) as backup1:
+        known = scratch / "known_hosts"
+        known.write_text("".join(f"[127.0.0.1]:{host.port} {host.host_key}\n" for host in (web1, backup1)))
+        ssh = f"-F none -o UserKnownHostsFile={known} -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes"
+        everywhere = {
+            "ansible_host": "127.0.0.1",
+            "ansible_user": "root",
+            "ansible_become": False,
+            "ansible_python_interpreter": "/usr/bin/python3",
+            "ansible_pipelining": True,
+            "ansible_ssh_private_key_file": str(key.path),
+            "ansible_ssh_common_args": ssh,
+            "borgctl_venv": str(scratch / "programs"),
+            "client_borgctl_paths": ["/etc/ssh"],
+        }
+        groups = {
+            "borgctl_clients": {"hosts": {"web1": {"ansible_port": web1.port}}},
+            "borgpull_servers": {"hosts": {"backup1": {"ansible_port": backup1.port}}},
+            # another server, which web1's machine plays
+            "both": {"hosts": {"backup1": {}, "backup2": {"ansible_port": web1.port}}},
+        }
+        yield web1, backup1, Controller(scratch, {"all": {"vars": everywhere, "children": groups}})
+
+
+def borgpull(host, scratch, *words):
+    return host.run("runuser", "-u", "borgpull", "--", scratch / "programs/bin/borgpull", *words)
+
+
+def good(played):
+    assert (played.status, played.failed) == (0, set()), played.output
+    return played
+
+
+def listening(host):
+    return host.log.read_text().count("Server listening")
+
+
+@ROOT
+def test_two_hosts_are_set_up_pull_and_are_taken_down(scratch, fleet):
+    web1, backup1, controller = fleet
+    nothing = web1.written(), backup1.written()
+
+    tried = good(controller.play("--check", "--diff"))
+    assert tried.changed["web1"] > 5 and tried.changed["backup1"] > 5
+    assert "+  default:" in tried.output and "+quota: 500G" in tried.output, "the difference is shown"
+    assert (web1.written(), backup1.written()) == nothing
+
+    # a mistake of somebody else's in sshd's settings: nothing of ours is left there, and sshd is not asked to read them
+    mistake = web1.path("/etc/ssh/sshd_config.d/99-mistake.conf")
+    mistake.write_text("NoSuchKeyword yes\n")
+    starts = listening(web1)
+    broken = controller.play()
+    assert broken.failed == {"web1"} and "sshd goes on with its earlier settings" in broken.output, broken.output
+    assert not web1.path(DROP_IN).exists() and listening(web1) == starts
+    assert web1.run("systemctl", "is-active", "ssh").stdout == "active\n"
+    mistake.unlink()
+
+    good(controller.play())
+    assert listening(web1) == starts + 1
+    effective = web1.run("sshd", "-T", "-C", "user=root,host=x,addr=127.0.0.1").stdout
+    assert "acceptenv NO_SUCH_VARIABLE" in effective and "clientaliveinterval 30" in effective
+    assert len(re.findall("(?m)^restrict,command=.* borgpull-web1$", web1.path(KEYS).read_text())) == 1
+    assert web1.host_key.rsplit(" ", 1)[0] in backup1.path(TARGET).read_text()
+    assert backup1.run("systemctl", "is-active", "borgpull.timer").stdout == "active\n"
+    assert backup1.run("systemctl", "is-enabled", "borgpull.timer").stdout == "enabled\n"
+    passphrase = web1.path("/etc/borgctl/passphrase").read_text()
+    assert len(passphrase) > 40 and web1.path("/etc/borgctl/passphrase").stat().st_mode & 0o777 == 0o600
+
+    # a second time, and with a passphrase that comes too late
+    before = web1.written(), backup1.written()
+    secret = controller.file("secret.yaml", {"client_borgctl_passphrase": SECRET})
+    again = good(controller.play("--diff", "-vvv", "-e", f"@{secret}"))
+    assert set(again.changed.values()) == {0}, again.output
+    assert (web1.written(), backup1.written()) == before
+    assert SECRET not in again.output and passphrase.strip() not in again.output
+
+    pulled = borgpull(backup1, scratch, "run", "web1")
+    assert pulled.returncode == 0, pulled.stderr
+    assert "web1 default: ok" in pulled.stderr
+
+    other = ("--limit", "web1", "-e", "client_borgctl_servers=both", "-e", "client_borgctl_server=backup2")
+    moved = controller.play(*other)
+    assert moved.failed == {"web1"} and "web1 is a target of backup1, not of backup2" in moved.output, moved.output
+
+    gone = good(controller.play("--limit", "web1", "-e", "client_borgctl_state=absent"))
+    assert gone.changed["web1"] > 3
+    assert "borgpull-web1" not in web1.path(KEYS).read_text() and not web1.path(POLICY).exists()
+    assert not web1.path(DROP_IN).exists() and listening(web1) == starts + 2
+    assert not backup1.path(TARGET).exists() and not backup1.path("/etc/borgpull/keys/web1").exists()
+    assert backup1.path(f"{REPOSITORY}/config").exists()
+    assert web1.path("/etc/borgctl/passphrase").read_text() == passphrase
+
+    stray = borgpull(backup1, scratch, "add", "stray", "root@stray.example.org")
+    assert stray.returncode == 0, stray.stderr
+    destroyed = {"client_borgctl_state": "absent", "server_borgpull_state": "absent"}
+    destroyed |= {"client_borgctl_destroy": ["repository", "passphrase"]}
+    good(controller.play("-e", json.dumps(destroyed)))
+    assert not any(backup1.path("/etc/borgpull/targets").iterdir()) and not backup1.path(TIMER).exists()
+    assert not any(backup1.path("/etc/borgpull/keys").iterdir())
+    assert backup1.run("systemctl", "is-active", "borgpull.timer").stdout == "inactive\n"
+    assert not backup1.path(REPOSITORY).exists() and backup1.path("/srv/borg").exists()
+    assert not web1.path("/etc/borgctl/passphrase").exists() and not any(web1.path("/var/lib/borgctl").iterdir())
+    assert set(good(controller.play("-e", json.dumps(destroyed))).changed.values()) == {0}
+
+
+def wheel(directory):
+    """Write the package as pip takes it, without what it needs; return its path."""
+    version = borgctl.__version__
+    info = f"borgctl_gatekeeper-{version}.dist-info"
+    path = directory / f"borgctl_gatekeeper-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as file:
+        for source in sorted((TOP / "borgctl").rglob("*.py")):
+            file.write(source, source.relative_to(TOP))
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        names = f"Name: borgctl-gatekeeper\nVersion: {version}\nProvides-Extra: cli\n"
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\n{names}")
+        file.writestr(f"{info}/entry_points.txt", "[console_scripts]\nborgctl = borgctl.cli.app:main\n")
+        file.writestr(f"{info}/RECORD", "".join(f"{name},,\n" for name in [*file.namelist(), f"{info}/RECORD"]))
+    return path
+
+
+@ROOT
+def test_the_package_is_installed_once_from_a_wheel_with_requirements_that_have_hashes(scratch):
+    requirements = scratch / "requirements.lock"
+    requirements.write_text("# nothing: what it needs is fetched in no test\n")
+    here = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": "/usr/bin/python3",
+        "borgctl_venv": str(scratch / "opt/borgctl"),
+        "borgctl_package": str(wheel(scratch)),
+        "borgctl_requirements": str(requirements),
+    }
+    controller = Controller(scratch, {"all": {"hosts": {"here": here}}})
+    roles = [{"role": "borgctl.pull_backup.borgctl"}]
+    playbook = controller.file("play.yaml", [{"hosts": "here", "gather_facts": False, "roles": roles}])
+    program = scratch / "opt/borgctl/bin/borgctl"
+    assert good(controller.play("--check", playbook=playbook)).changed["here"] > 3 and not program.exists()
+    assert good(controller.play(playbook=playbook)).changed["here"] > 3
+    assert "borgctl.cli.app" in program.read_text()
+    (module,) = scratch.glob("opt/borgctl/lib/python3*/site-packages/borgctl/__init__.py")
+    assert module.stat().st_mode & 0o022 == 0
+    for words in ((), ("--check",)):
+        assert good(controller.play(*words, playbook=playbook)).changed["here"] == 0
+    requirements.write_text("PyYAML>=6\n")
+    refused = controller.play(playbook=playbook)
+    assert refused.failed == {"here"} and "--require-hashes" in refused.output
+
+
+def test_clients_are_dealt_out_and_stay_where_they_are(tmp_path):
+    clients = [f"web{number}" for number in range(40)]
+
+    def dealt(servers, clients):
+        directory = tmp_path / f"{len(servers)}-{len(clients)}"
+        directory.mkdir()
+        groups = {"borgpull_servers": {"hosts": dict.fromkeys(servers)}, "clients": {"hosts": dict.fromkeys(clients)}}
+        controller = Controller(directory, {"all": {"children": groups}})
+        role = TOP / "contrib/ansible/roles/client"
+        play = {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "tasks": [
+                {
+                    "name": "Say",
+                    "ansible.builtin.copy": {
+                        "content": "{% for client in groups.clients %}{{ client }} {{ hostvars[client].client_borgctl_server }}\n{% endfor %}",
+                        "dest": str(directory / "dealt"),
+                        "mode": "0600",
+                    },
+                }
+            ],
+        }
+        read = {"hosts": "clients", "gather_facts": False, "vars_files": [f"{role}/vars/main.yml"], "tasks": []}
+        return controller, play, read
+
+    assert dealt and clients  # see below
