@@ -5,13 +5,12 @@ import os
 import re
 import shutil
 import zipfile
-from pathlib import Path
 
 import machines
 import people
 import pytest
 from booted_host import BootedHost
-from controller import Controller, collection, programs
+from controller import Controller, programs
 from machines import run
 from stage import TOP
 
@@ -183,30 +182,36 @@ def test_the_package_is_installed_once_from_a_wheel_with_requirements_that_have_
     assert refused.failed == {"here"} and "--require-hashes" in refused.output
 
 
-def test_clients_are_dealt_out_and_stay_where_they_are(tmp_path):
-    clients = [f"web{number}" for number in range(40)]
+def test_clients_are_dealt_out_and_another_server_takes_clients_from_the_others_alone(tmp_path):
+    clients, two, three = [f"web{number}" for number in range(12)], ["a", "b"], ["c", "b", "a"]
+    groups = {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in {"two": two, "three": three}.items()}
+    groups["clients"] = {"hosts": dict.fromkeys(clients)}
+    controller = Controller(tmp_path, {"all": {"children": groups}})
+    tasks = [
+        {"ansible.builtin.import_role": {"name": "borgctl.pull_backup.client", "tasks_from": "server"}},
+        {"ansible.builtin.debug": {"msg": "{{ client_borgctl_servers }} {{ client_borgctl_server }}."}},
+    ]
+    plays = [
+        {"hosts": "clients", "gather_facts": False, "vars": {"client_borgctl_servers": group}, "tasks": tasks}
+        for group in ("two", "three")
+    ]
+    output = good(controller.play(playbook=controller.file("play.yaml", plays))).output
+    before, after = (
+        dict(re.findall(rf'ok: \[(\w+)\] => {{\s+"msg": "{group} (\w)\."', output)) for group in ("two", "three")
+    )
+    assert before.keys() == after.keys() == set(clients)
+    assert set(before.values()) == set(two) and set(after.values()) == set(three)
+    assert {after[client] for client in clients if after[client] != before[client]} == {"c"}
 
-    def dealt(servers, clients):
-        directory = tmp_path / f"{len(servers)}-{len(clients)}"
-        directory.mkdir()
-        groups = {"borgpull_servers": {"hosts": dict.fromkeys(servers)}, "clients": {"hosts": dict.fromkeys(clients)}}
-        controller = Controller(directory, {"all": {"children": groups}})
-        role = TOP / "contrib/ansible/roles/client"
-        play = {
-            "hosts": "localhost",
-            "gather_facts": False,
-            "tasks": [
-                {
-                    "name": "Say",
-                    "ansible.builtin.copy": {
-                        "content": "{% for client in groups.clients %}{{ client }} {{ hostvars[client].client_borgctl_server }}\n{% endfor %}",
-                        "dest": str(directory / "dealt"),
-                        "mode": "0600",
-                    },
-                }
-            ],
-        }
-        read = {"hosts": "clients", "gather_facts": False, "vars_files": [f"{role}/vars/main.yml"], "tasks": []}
-        return controller, play, read
 
-    assert dealt and clients  # see below
+def test_ansible_lint_finds_nothing_by_the_rules_for_production(tmp_path):
+    place = tmp_path / "ansible_collections/borgctl/pull_backup"
+    shutil.copytree(TOP / "contrib/ansible", place)
+    env = {"PATH": f"{programs()}:/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8", "NO_COLOR": "1"}
+    env |= {"ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_COLLECTIONS_PATH": str(tmp_path)}
+    argv = [programs() / "ansible-lint", "--offline", "--strict", "--profile", "production"]
+    done = run(argv, env=env, cwd=place, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"Passed: 0 failure\(s\), 0 warning\(s\) in [1-9]\d files", done.stdout + done.stderr)
+    (place / "roles/server/tasks/absent.yml").write_text("- shell: rm -r /srv/borg\n")
+    assert run(argv, env=env, cwd=place, timeout=120).returncode != 0

@@ -1,7 +1,7 @@
 """Where Ansible is typed: the collection, an inventory, and nothing of this machine's own settings.
 
-    controller = Controller(directory, inventory)
-    controller.play("--check").changed      {"web1": 12, "backup1": 8}
+controller = Controller(directory, inventory)
+controller.play("--check").changed      {"web1": 12, "backup1": 8}
 """
 
 import glob
@@ -38,7 +38,7 @@ def collection(directory: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What a playbook did: how many tasks changed something on each host, on which hosts it failed, all that it said."""
+    """What a playbook did: how many tasks changed something on each host, where it failed, all that it said."""
 
     status: int
     changed: dict[str, int]

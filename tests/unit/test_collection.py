@@ -11,7 +11,7 @@ import borgctl
 
 sys.path.insert(0, str(TOP / "docs"))
 
-import collection  # noqa: E402 - it makes a page there
+import collection
 
 ANSIBLE = TOP / "contrib/ansible"
 ROLES = sorted(path.name for path in collection.ROLES.iterdir())
