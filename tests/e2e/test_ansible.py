@@ -188,8 +188,8 @@ def test_clients_are_dealt_out_and_another_server_takes_clients_from_the_others_
     groups["clients"] = {"hosts": dict.fromkeys(clients)}
     controller = Controller(tmp_path, {"all": {"children": groups}})
     tasks = [
-        {"ansible.builtin.import_role": {"name": "borgctl.pull_backup.client", "tasks_from": "server"}},
-        {"ansible.builtin.debug": {"msg": "{{ client_borgctl_servers }} {{ client_borgctl_server }}."}},
+        {"ansible.builtin.import_role": {"name": "borgctl.pull_backup.client", "tasks_from": "settle"}},
+        {"ansible.builtin.debug": {"msg": "{{ client_borgctl_servers }} {{ _client_said.server }}."}},
     ]
     plays = [
         {"hosts": "clients", "gather_facts": False, "vars": {"client_borgctl_servers": group}, "tasks": tasks}
@@ -202,6 +202,24 @@ def test_clients_are_dealt_out_and_another_server_takes_clients_from_the_others_
     assert before.keys() == after.keys() == set(clients)
     assert set(before.values()) == set(two) and set(after.values()) == set(three)
     assert {after[client] for client in clients if after[client] != before[client]} == {"c"}
+
+
+def test_no_host_speaks_into_what_the_inventory_says_of_a_client(tmp_path):
+    """A module's answer may set variables of the host that its task is for: here a server's, of a client."""
+    liar = tmp_path / "python"
+    facts = '"ansible_facts": {"client_borgctl_repository": "\\/srv\\/borg\\/other"}'
+    liar.write_text(f"#!/bin/sh\n/usr/bin/python3 \"$@\" | sed 's/^{{/{{{facts}, /'\n")
+    liar.chmod(0o755)
+    server = {"ansible_connection": "local", "ansible_python_interpreter": str(liar)}
+    groups = {"borgpull_servers": {"hosts": {"backup1": server}}, "clients": {"hosts": {"web1": {}}}}
+    controller = Controller(tmp_path, {"all": {"children": groups}})
+    settle = {"ansible.builtin.import_role": {"name": "borgctl.pull_backup.client", "tasks_from": "settle"}}
+    asked = {"ansible.builtin.stat": {"path": "/"}, "delegate_to": "backup1"}
+    said = {"ansible.builtin.debug": {"msg": "{{ client_borgctl_repository }} {{ _client_said.repository }}"}}
+    plays = [{"hosts": "clients", "gather_facts": False, "tasks": tasks} for tasks in ([settle, asked, said], [settle])]
+    played = controller.play(playbook=controller.file("play.yaml", plays))
+    assert '"msg": "/srv/borg/other /srv/borg/web1"' in played.output, played.output
+    assert played.failed == {"web1"} and "somebody has put them there" in played.output
 
 
 def test_ansible_lint_finds_nothing_by_the_rules_for_production(tmp_path):

@@ -61,7 +61,7 @@ for path; do
     [ "$(stat -f -c %T "$path")" = overlayfs ]
 done
 for path in {" ".join(_HIDDEN)}; do
-    [ ! -e "$path" ] || mount -t tmpfs tmpfs "$path"
+    [ ! -e "$path" ] || mount -t tmpfs -o mode=755 tmpfs "$path"
 done
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/sshd /run/systemd/system

@@ -144,6 +144,21 @@ def test_what_a_program_can_check_is_checked_before_it_is_put_in_place():
     }
 
 
+def test_once_a_host_is_heard_only_what_was_settled_before_is_used():
+    """See tasks/settle.yml of the client; the policy is written before its server is heard."""
+    client = collection.ROLES / "client"
+    files = {path for path in client.rglob("*.*") if path.parts[-2] in ("tasks", "handlers", "templates")}
+    before = {client / "tasks/settle.yml", client / "tasks/policy.yml", client / "templates/policy.yaml.j2"}
+    assert before < files
+    for path in files - before:
+        lines = [line for line in path.read_text().splitlines() if "name that server in" not in line]
+        assert used("\n".join(lines)) == set(), path
+    main = [task["name"] for place, task in reversed(TASKS) if place == "client/main.yml"]
+    assert main[0] == "Settle what is to be"
+    present = (client / "tasks/present.yml").read_text()
+    assert present.index("policy.yml") < present.index("target.yml")
+
+
 def test_a_key_of_the_other_side_is_judged_before_it_is_a_word_of_a_command():
     names = [task["name"] for place, task in TASKS if place in ("client/target.yml", "client/key.yml")]
     assert {"Need a host key", "Need a public key"} <= set(names)
