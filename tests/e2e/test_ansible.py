@@ -77,7 +77,7 @@ def test_two_hosts_are_set_up_pull_and_are_taken_down(scratch, fleet):
     nothing = web1.written(), backup1.written()
 
     tried = good(controller.play("--check", "--diff"))
-    assert tried.changed["web1"] > 5 and tried.changed["backup1"] > 5
+    assert tried.changed["web1"] > 5 and tried.changed["backup1"] > 2
     assert "+  default:" in tried.output and "+quota: 500G" in tried.output, "the difference is shown"
     assert (web1.written(), backup1.written()) == nothing
 
@@ -232,4 +232,4 @@ def test_ansible_lint_finds_nothing_by_the_rules_for_production(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Passed: 0 failure\(s\), 0 warning\(s\) in [1-9]\d files", done.stdout + done.stderr)
     (place / "roles/server/tasks/absent.yml").write_text("- shell: rm -r /srv/borg\n")
-    assert run(argv, env=env, cwd=place, timeout=120).returncode != 0
+    assert run([*argv, "roles/server/tasks/absent.yml"], env=env, cwd=place, timeout=120).returncode != 0

@@ -136,7 +136,7 @@ class BootedHost:
     def run(self, *argv: object, **options: object) -> subprocess.CompletedProcess[str]:
         """Run a command there as root, to its end."""
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
-        return run(["nsenter", f"--target={self._pid}", "--all", "--wd=/", "--", *argv], env=env, **options)
+        return run(["nsenter", f"--target={self._pid}", "--all", "--wdns=/", "--", *argv], env=env, **options)
 
     def path(self, path: str) -> Path:
         """Return where this host's file is."""
