@@ -52,6 +52,7 @@ class Controller:
     def __init__(self, directory: Path, inventory: dict[str, object]) -> None:
         self._directory = directory
         collection(directory)
+        (directory / "ansible.cfg").touch()
         (directory / "inventory.yaml").write_text(json.dumps(inventory))
 
     def file(self, name: str, content: object) -> Path:
@@ -77,7 +78,7 @@ class Controller:
             "PATH": f"{programs()}:/usr/bin:/bin",
             "HOME": str(self._directory),
             "LANG": "C.UTF-8",
-            "ANSIBLE_CONFIG": "/dev/null",
+            "ANSIBLE_CONFIG": str(self._directory / "ansible.cfg"),
             "ANSIBLE_HOME": str(self._directory / "home"),
             "ANSIBLE_COLLECTIONS_PATH": str(self._directory),
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._directory / "cp"),

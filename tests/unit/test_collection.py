@@ -46,7 +46,7 @@ def tasks():
         waiting = yaml.safe_load(path.read_text())
         while waiting:
             task = waiting.pop()
-            yield f"{path.parts[-3]}/{path.name}", task
+            yield "/".join(path.parts[-3:]), task
             for part in ("block", "rescue", "always"):
                 waiting += task.get(part, [])
 
@@ -131,16 +131,16 @@ def test_every_file_that_a_task_writes_has_an_owner_and_a_mode():
 
 def test_what_a_program_can_check_is_checked_before_it_is_put_in_place():
     validated = {
-        task["name"]: words["validate"].partition(" ")[2]
+        task["name"]: words["validate"]
         for _, task in TASKS
         for words in task.values()
         if isinstance(words, dict) and "validate" in words
     }
     assert validated == {
-        "Write the policy": "lint {{ client_borgctl_policy }} --candidate %s",
-        "Write the target's file": "| join(' ') }} targets {{ client_borgctl_target }} --candidate %s",
-        "Write what all targets have in common": "_server_argv | join(' ') }} targets --candidate %s",
-        "Write the settings": "-t -f %s",
+        "Write the policy": "{{ borgctl_venv }}/bin/borgctl lint {{ client_borgctl_policy }} --candidate %s",
+        "Write the target's file": "{{ _client_borgpull | join(' ') }} targets {{ _client_said.target }} --candidate %s",
+        "Write what all targets have in common": "{{ _server_argv | join(' ') }} targets --candidate %s",
+        "Write the settings": "/usr/sbin/sshd -t -f %s",
     }
 
 
@@ -153,14 +153,14 @@ def test_once_a_host_is_heard_only_what_was_settled_before_is_used():
     for path in files - before:
         lines = [line for line in path.read_text().splitlines() if "name that server in" not in line]
         assert used("\n".join(lines)) == set(), path
-    main = [task["name"] for place, task in reversed(TASKS) if place == "client/main.yml"]
+    main = [task["name"] for place, task in reversed(TASKS) if place == "client/tasks/main.yml"]
     assert main[0] == "Settle what is to be"
     present = (client / "tasks/present.yml").read_text()
     assert present.index("policy.yml") < present.index("target.yml")
 
 
 def test_a_key_of_the_other_side_is_judged_before_it_is_a_word_of_a_command():
-    names = [task["name"] for place, task in TASKS if place in ("client/target.yml", "client/key.yml")]
+    names = [task["name"] for place, task in TASKS if place in ("client/tasks/target.yml", "client/tasks/key.yml")]
     assert {"Need a host key", "Need a public key"} <= set(names)
     for _, task in TASKS:
         words = str(task.get("ansible.builtin.command", {}).get("argv", ""))
