@@ -42,6 +42,7 @@ PermitRootLogin prohibit-password
 PasswordAuthentication no
 UsePAM no
 LogLevel VERBOSE
+Subsystem sftp internal-sftp
 """
 # $1 is the host's directory, $2 its name, $3 systemd; the other words are OWN
 _BOOT = f"""\
