@@ -84,6 +84,7 @@ class Controller:
             "ANSIBLE_SSH_CONTROL_PATH_DIR": str(self._directory / "cp"),
             "ANSIBLE_NOCOLOR": "1",
             "ANSIBLE_LOCALHOST_WARNING": "0",
+            "PIP_NO_COMPILE": "1",
             "PIP_NO_INDEX": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         }
