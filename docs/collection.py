@@ -46,7 +46,7 @@ def _variable(name: str, option: dict[str, Any]) -> Variable:
 def _default(option: dict[str, Any]) -> str:
     """Return a default as YAML in one line; one that is made from others is said in the description."""
     match option:
-        case {"default": "" | [] | {}}:
+        case {"default": empty} if empty in ("", [], {}):
             return "none"
         case {"default": str(text)}:
             return f"`{text}`"

@@ -48,6 +48,7 @@ def fleet(scratch):
             "ansible_ssh_common_args": ssh,
             "borgctl_venv": str(scratch / "programs"),
             "client_borgctl_paths": ["/etc/ssh"],
+            "server_borgpull_metrics": "/var/lib/metrics",
         }
         groups = {
             "borgctl_clients": {"hosts": {"web1": {"ansible_port": web1.port}}},
@@ -99,6 +100,8 @@ def test_two_hosts_are_set_up_pull_and_are_taken_down(scratch, fleet):
     assert web1.host_key.rsplit(" ", 1)[0] in backup1.path(TARGET).read_text()
     assert backup1.run("systemctl", "is-active", "borgpull.timer").stdout == "active\n"
     assert backup1.run("systemctl", "is-enabled", "borgpull.timer").stdout == "enabled\n"
+    shown = backup1.run("systemctl", "show", "--property=ExecStopPost,ReadWritePaths", "borgpull.service").stdout
+    assert "metrics --textfile /var/lib/metrics" in shown and "-/var/lib/metrics" in shown and "-/srv/borg" in shown
     passphrase = web1.path("/etc/borgctl/passphrase").read_text()
     assert len(passphrase) > 40 and web1.path("/etc/borgctl/passphrase").stat().st_mode & 0o777 == 0o600
 
