@@ -71,7 +71,7 @@ bench: setup
 	@mkdir -p dist
 	$(BIN)/python bench/compare.py --json dist/performance.json --svg dist/performance.svg $(BENCH)
 
-# what a run's parts cost, each by itself: ten minutes
+# what a run's parts cost, each by itself, and 300 targets in one call: twenty minutes
 bench-parts: setup
 	@sh tests/setup/peers.sh
 	$(BIN)/python bench/gate_start.py --pairs 15
@@ -79,6 +79,7 @@ bench-parts: setup
 	$(BIN)/python bench/parts.py --size full
 	$(BIN)/python bench/throughput.py --size full --rounds 5
 	$(BIN)/python bench/rpc_guard.py --size full --pairs 5
+	$(BIN)/python bench/fleet.py
 
 bench-smoke: setup
 	@sh tests/setup/peers.sh
@@ -86,6 +87,7 @@ bench-smoke: setup
 	$(BIN)/python bench/launcher_start.py --pairs 1
 	$(BIN)/python bench/parts.py
 	$(BIN)/python bench/throughput.py --rounds 1
+	$(BIN)/python bench/fleet.py --targets 6 --parallel 3 --idle 100
 
 documents:
 	@sh tests/setup/venv.sh dev
@@ -110,8 +112,10 @@ setup:
 	@sh tests/setup/sudo.sh
 	@sh tests/setup/manual.sh
 	@sh tests/setup/systemd.sh
+	@sh tests/setup/chromium.sh
 	@sh tests/setup/borg-1.4.sh >/dev/null
 	@sh tests/setup/borg-1.2.sh >/dev/null
+	@sh tests/setup/ansible.sh >/dev/null
 
 # in a fresh tree of another Debian release: make test-on SUITE=trixie; RUN= for other commands than the README's
 RUN = make demo && make test

@@ -27,10 +27,10 @@ def printable(text: str, besides: str = "") -> str:
     return "".join(one if one.isprintable() or one in besides else _escape(one) for one in text)
 
 
-def printable_excerpt(text: str) -> str:
-    """Return the first LONGEST characters as `printable` does, and how many are left out."""
-    kept = printable(text[:LONGEST])
-    return kept if len(text) <= LONGEST else f"{kept} ({len(text) - LONGEST} more characters)"
+def printable_excerpt(text: str, longest: int = LONGEST) -> str:
+    """Return the first characters as `printable` does, and how many are left out."""
+    kept = printable(text[:longest])
+    return kept if len(text) <= longest else f"{kept} ({len(text) - longest} more characters)"
 
 
 def printable_ascii(text: str) -> str:

@@ -2,6 +2,7 @@
 
     policy/policy.schema.json   policy/target.schema.json   policy/defaults.schema.json
     docs/policy.md              docs/targets.md             docs/reasons.md
+    docs/monitoring.md          docs/ansible.md, from the argument_specs of contrib/ansible
     docs/guards.md              SECURITY.md (the links to tests in it)
     docs/performance.md         docs/performance.svg, from docs/performance.json, which `make bench` has written
     contrib/systemd/* and contrib/cron/*: what `borgpull units` prints for the README's server
@@ -15,6 +16,8 @@ import re
 import sys
 from pathlib import Path
 
+import collection
+import status_example
 import tables
 from policy_keys import POLICY
 from schemas import job, schema
@@ -71,6 +74,19 @@ def reasons_page() -> str:
     return filled("reasons.md", gate=tables.gate_reasons(), launcher=tables.launcher_reasons())
 
 
+def monitoring_page() -> str:
+    """Return docs/monitoring.md."""
+    return filled("monitoring.md", metrics=tables.metrics(), table=status_example.drawn())
+
+
+def ansible_page() -> str:
+    """Return docs/ansible.md."""
+    roles = {"package": "borgctl", "server": "server", "client": "client"}
+    return filled(
+        "ansible.md", **{part: tables.role_variables(collection.variables(role)) for part, role in roles.items()}
+    )
+
+
 def measured() -> results.Results:
     """Return what the last whole `make bench` has measured."""
     return results.read((TOP / "docs/performance.json").read_text())
@@ -91,6 +107,8 @@ def pages() -> dict[str, str]:
         "docs/policy.md": policy_page(),
         "docs/targets.md": target_page(),
         "docs/reasons.md": reasons_page(),
+        "docs/monitoring.md": monitoring_page(),
+        "docs/ansible.md": ansible_page(),
         "docs/guards.md": guards.page(),
         "docs/performance.md": performance_page(),
         "docs/performance.svg": chart.draw(measured()),

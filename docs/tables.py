@@ -8,12 +8,14 @@ It knows the form of a table, and no prose: that is in `docs/sources/`.
 import textwrap
 from collections.abc import Iterable
 
+from collection import Variable
 from schemas import Key
 
 from borgctl.borg import forbidden
 from borgctl.borg.subcommands import COMMANDS, Command
 from borgctl.borg.variables import ACCEPTABLE, SETTABLE
 from borgctl.pull.report.hints import ADVICE
+from borgctl.pull.report.metrics import METRICS
 from borgctl.reasons import REASONS
 
 _WIDTH = 128  # characters of a line of prose, as in the pages that are written by hand
@@ -59,6 +61,12 @@ def job_keys() -> str:
         ("`after`", "list of programs, each a list", "none", "[hooks](#hooks) that run last, always"),
     )
     return table(("key", "type", "default", "what it is"), rows)
+
+
+def role_variables(variables: tuple[Variable, ...]) -> str:
+    """Return a row for each variable of a role of Ansible's."""
+    rows = ((f"`{one.name}`", one.type, one.default, one.text) for one in variables)
+    return table(("variable", "type", "default", "what it is"), rows)
 
 
 def target_job_keys() -> str:
@@ -146,6 +154,15 @@ def gate_reasons() -> str:
 def launcher_reasons() -> str:
     """Return a row for each reason of the launcher's."""
     return table(("reason", "what to do"), ((f"`{code}`", advice) for code, advice in ADVICE.items()))
+
+
+def metrics() -> str:
+    """Return a row for each metric of `borgpull metrics`."""
+    rows = (
+        (f"`{metric.name}`", ", ".join(f"`{label}`" for label in metric.labels), _cell(metric.text))
+        for metric in METRICS
+    )
+    return table(("metric", "labels", "what it is"), rows)
 
 
 def _cell(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from schemas import DURATION, YES_NO, Key, closed, numbers
 
-from borgctl.pull.targets import defaults
+from borgctl.pull.targets import defaults, telling
 
 _REQUIRED = "required, here or in `defaults.yaml`"
 _TAG = {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"}
@@ -15,6 +15,10 @@ _DAY, _HOUR = "2[0-9]{3}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}"
 _TIME = {"type": "string", "pattern": f"^{_DAY}(?:[T ]{_HOUR}(?::[0-9]{{2}})?(?:Z|[+-]{_HOUR})?)?$"}
 _PAUSE = ["until", "reason"]
 _PLAIN_PATH = {"type": "string", "pattern": "^/[A-Za-z0-9_./+@=-]+$"}
+_SERVICE = {"type": "string", "maxLength": 2000, "pattern": r"^[A-Za-z][A-Za-z0-9+.-]{0,31}://\S+$"}
+_EVENTS = {"type": "array", "items": {"enum": list(telling.KINDS)}, "minItems": 1}
+_HTTP = r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,45}\])(?::[0-9]{1,5})?"
+_IN_URL = "[A-Za-z0-9._~!$&'()*+,;=:@%/?-]"
 _TARGET_JOB = {
     "type": "object",
     "additionalProperties": False,
@@ -103,11 +107,35 @@ TARGET = (
         _PLAIN_PATH,
     ),
     Key("borg", "path", "/usr/bin/borg", "borg: /usr/local/bin/borg", "This machine's borg.", _PLAIN_PATH),
+    Key(
+        *("notify", "list of URLs, or of `url` and `on`", "none", 'notify: ["ntfys://ntfy.example.org/backup"]'),
+        "Who [is told](#being-told) of runs that fail and recover, of overdue jobs, and of alerts.",
+        {
+            "type": "array",
+            "maxItems": 50,
+            "items": {"anyOf": [_SERVICE, {**closed(url=_SERVICE, on=_EVENTS), "required": ["url"]}]},
+        },
+    ),
+    Key(
+        *("ping", "URL", "none", "ping: https://hc-ping.com/KEY/web1"),
+        "A check, as of healthchecks.io, that each run [pings](#a-check-that-is-pinged).",
+        {"type": "string", "maxLength": 2000, "pattern": f"^{_HTTP}(?:[/?]{_IN_URL}*)?$"},
+    ),
+    Key(
+        *("on_failure", "program and its words", "none", "on_failure: [/usr/local/bin/page, --urgent]"),
+        "A command to [start](#a-command-of-your-own) after each run that failed.",
+        {
+            "type": "array",
+            "maxItems": 50,
+            "prefixItems": [_PLAIN_PATH],
+            "items": {"type": "string", "maxLength": 2000},
+        },
+    ),
 )
 
-_OF_ALL = {"type": "string", "pattern": r"^/(?:[A-Za-z0-9_./+@=-]|\{target\})*\{target\}[A-Za-z0-9_./+@=-]*$"}
-DEFAULTS = tuple(
-    replace(key, schema=_OF_ALL if key.name == "repository" else key.schema)
-    for key in TARGET
-    if key.name in defaults.KEYS
-)
+_NAMED = rf"(?:{_IN_URL}|\{{target\}})*"
+_OF_ALL = {
+    "repository": {"type": "string", "pattern": r"^/(?:[A-Za-z0-9_./+@=-]|\{target\})*\{target\}[A-Za-z0-9_./+@=-]*$"},
+    "ping": {"type": "string", "maxLength": 2000, "pattern": rf"^{_HTTP}/{_NAMED}\{{target\}}{_NAMED}$"},
+}
+DEFAULTS = tuple(replace(key, schema=_OF_ALL.get(key.name, key.schema)) for key in TARGET if key.name in defaults.KEYS)

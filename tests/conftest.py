@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 HERE = Path(__file__).parent
-REAL = {"borg", "one_borg", "borg_14", "borg_12", "sshd", "repository"}  # fixtures that stand for real programs
+REAL = {"borg", "one_borg", "borg_14", "borg_12", "sshd", "repository", "browser"}  # fixtures: real programs
 
 SLOW = (HERE / "proofs", HERE / "unit/test_help.py")  # without other programs, but long or very often the command line
 

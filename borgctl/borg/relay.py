@@ -454,7 +454,7 @@ def main(directory: str) -> None:
     counts, once = [0, 0], _thread.allocate_lock()
     for fd in (0, 1, source, sink):
         os.set_blocking(fd, False)
-    for fd in (0, 1):
+    for fd in (0, 1, source, sink):
         widen(fd)
     gate = Gate(connection)
     requests = Requests(Direction(0, sink, counts, 0), gate)

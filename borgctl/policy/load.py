@@ -33,13 +33,21 @@ class InvalidPolicy(BorgctlError):  # noqa: N818 - named for what it is
 
 def read(path: str) -> Policy:
     """Read, check and return the policy at this absolute path."""
+    return from_bytes(_content(path), path)
+
+
+def _content(path: str) -> bytes:
     try:
         with SecurePath.at(path) as pinned:
-            content = pinned.require(stat.S_IFREG).read(LARGEST)
+            return pinned.require(stat.S_IFREG).read(LARGEST)
     except InsecurePath as error:
         raise InvalidPolicy("policy-unsafe", str(error)) from None
     except OSError as error:
         raise InvalidPolicy("policy-unreadable", f"{path!r}: {error.strerror}") from None
+
+
+def from_bytes(content: bytes, path: str) -> Policy:
+    """Check and return the policy that these bytes are at this absolute path."""
     try:
         root = parse(content.decode("utf-8"))
     except UnicodeDecodeError:

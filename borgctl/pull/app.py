@@ -76,7 +76,7 @@ def _status(line: Version | Run | Status | None) -> int:
     owner.require(folders, sys.argv[1:])
     from borgctl.pull.commands.run_jobs import run_jobs  # noqa: PLC0415
 
-    return run_jobs(folders, line.targets, line.all, line.jobs, line.as_json)
+    return run_jobs(folders, line)
 
 
 def _fill_descriptors() -> None:

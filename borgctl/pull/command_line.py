@@ -17,10 +17,11 @@ from typer.core import TyperCommand
 from borgctl import __version__
 from borgctl.console import completion
 from borgctl.console.completion import Shell
-from borgctl.pull.commands import history, repository, run, setup, status, units
+from borgctl.pull.commands import export, history, metrics, report, repository, run, setup, status, units
 from borgctl.pull.targets import owner, paths
 
-_READING = ("status", "history", "targets", "units")  # these commands write no file
+# these write none of the launcher's files
+_READING = ("status", "history", "metrics", "report", "targets", "units", "export")
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order of --help, and its line there
     ("add", setup.add, "Make a target; print the line for the client."),
     ("trust", setup.trust, "Write the client's host key into the target file."),
@@ -30,6 +31,8 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order o
     ("compact", repository.compact, "Free the space that pruning has marked."),
     ("status", status.status, "Show each job's last good run, and what is alarming."),
     ("history", history.history, "Show past runs: outcomes, sizes and times."),
+    ("metrics", metrics.metrics, "Print how all targets stand, for Prometheus."),
+    ("report", report.report, "Write one HTML page: all targets, what is wrong, charts."),
     ("accept", status.accept, "Clear a target's alerts, once you have looked."),
     ("forget", status.forget, "Forget jobs, or which repository a target has."),
     ("copies", repository.copies, "List copies of a repository's config and nonce."),
@@ -39,6 +42,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order o
     ("rename", setup.rename, "Give a target another name."),
     ("targets", setup.targets, "List the targets, and what is wrong in their files."),
     ("units", units.units, "Print units for systemd, and a line for cron."),
+    ("export", export.export, "Copy targets, keys, states and history elsewhere."),
 )
 app = typer.Typer(
     name="borgpull",

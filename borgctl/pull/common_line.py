@@ -3,8 +3,8 @@
 Only the forms of `read` are read here, and exactly as typer reads them. It returns None for every other line, also for
 each with a mistake, and for one that a shell wants completed: those are typer's (`command_line`).
 
-    >>> read(["--config-dir", "/c", "run", "web1", "--job", "prune"], {})
-    Run(config_dir='/c', state_dir=None, targets=['web1'], all=False, jobs=['prune'], as_json=False)
+    >>> read(["--config-dir", "/c", "run", "web1", "--job", "prune"], {})[:6]
+    ('/c', None, ['web1'], False, ['prune'], False)
     >>> read(["status", "--help"], {}) is read(["run", "--jbo", "x"], {}) is None
     True
 """
@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 _FOLDERS = ("--config-dir", "--state-dir")
-_RUN = ("--all", "--json")
+_RUN = ("--all", "--json", "--due")
+_RUN_VALUES = ("--parallel", "--within", "--retries", "--log-format")
 _STATUS = ("--all", "--json", "--nagios")
 
 
@@ -30,6 +31,11 @@ class Run(NamedTuple):
     all: bool
     jobs: list[str]
     as_json: bool
+    due: bool = False
+    parallel: str | None = None
+    within: str | None = None
+    retries: str | None = None
+    log_format: str | None = None
 
 
 class Status(NamedTuple):
@@ -64,9 +70,11 @@ def read(words: Sequence[str], environment: Mapping[str, str]) -> Version | Run 
         return None
     config_dir, state_dir = (before.values.get(name, [None])[-1] for name in _FOLDERS)
     match before.plain:
-        case ["run"] if behind := _take(left, ("--job",), _RUN):
-            all_targets, as_json = (flag in behind.flags for flag in _RUN)
-            return Run(config_dir, state_dir, behind.plain, all_targets, behind.values.get("--job", []), as_json)
+        case ["run"] if behind := _take(left, ("--job", *_RUN_VALUES), _RUN):
+            all_targets, as_json, due = (flag in behind.flags for flag in _RUN)
+            values = (behind.values.get(name, [None])[-1] for name in _RUN_VALUES)
+            jobs = behind.values.get("--job", [])
+            return Run(config_dir, state_dir, behind.plain, all_targets, jobs, as_json, due, *values)
         case ["status"] if behind := _take(left, (), _STATUS):
             return Status(config_dir, state_dir, behind.plain, *(flag in behind.flags for flag in _STATUS))
     return None

@@ -14,6 +14,8 @@ import people
 import pytest
 from machines import run
 from pair import Pair
+from scraped import scraped
+from stage import TOP
 
 from borgctl.pull.targets.paths import Folders
 from borgctl.pull.units.installation import Installation
@@ -200,6 +202,32 @@ def test_a_service_sees_that_a_borg_of_its_user_lives_that_was_started_by_hand(o
     assert "lives: True" not in seen, "then the page may not say why it is left out"
 
 
+METRICS = "borgpull-metrics.service"
+
+
+def metrics_unit(**places):
+    """Return the service that writes metrics, with other places than those of the README's server."""
+    text = (TOP / "contrib/prometheus" / METRICS).read_text()
+    olds = {"program": "/opt/borgctl/bin/borgpull", "directory": "/var/lib/prometheus/node-exporter"}
+    olds |= {"state": "=/var/lib/borgpull ", "user": "User=borgpull"}
+    for name, new in places.items():
+        assert olds[name] in text
+        text = text.replace(olds[name], str(new))
+    return text
+
+
+@ROOT
+def test_the_metrics_service_writes_its_file_with_what_it_is_left(one):
+    directory, argv = one.server.directory / "textfile", one.server.borgpull()
+    directory.mkdir()
+    one.keeper.own(directory)
+    program = " ".join(argv[argv.index("--") + 1 :])
+    places = {"state": f"={one.server.state} ", "directory": directory, "user": f"User={one.keeper.name}"}
+    journal = booted.start(one.scratch, {METRICS: metrics_unit(program=program, **places)}, METRICS)
+    assert journal.endswith("result: success 0\n"), journal
+    assert scraped((directory / "borgpull.prom").read_text())("borgpull_targets") == 1
+
+
 @ROOT
 def test_so_does_roots(one):
     folders = Folders(str(one.server.config), str(one.server.state))
@@ -254,6 +282,16 @@ def test_verify_would_say_what_is_wrong(tmp_path):
     (tmp_path / "borgpull.service").write_text(text)
     said = analyzed("--recursive-errors=no", "verify", tmp_path / "borgpull.service").stderr
     assert "Failed to parse boolean value" in said and "Unknown key 'Protekt'" in said
+
+
+def test_the_units_for_metrics_are_sound_and_their_exposure_is_low(tmp_path):
+    program = installation(tmp_path).program
+    (tmp_path / METRICS).write_text(metrics_unit(program=program))
+    timer = tmp_path / "borgpull-metrics.timer"
+    timer.write_text((TOP / "contrib/prometheus" / timer.name).read_text())
+    done = analyzed("--recursive-errors=no", "verify", tmp_path / METRICS, timer)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert analyzed("security", "--offline=true", "--threshold=25", tmp_path / METRICS).returncode == 0
 
 
 @pytest.mark.parametrize("odd", ["a b", "50%", "%i", "$HOME", "${HOME}", "é", "a; #"])

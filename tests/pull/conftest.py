@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -18,12 +19,15 @@ from stage import SUPPORT
 from borgctl.pull import app
 from borgctl.pull.client import client_command
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report.progress import Plain
+from borgctl.pull.report.progress import Plain, View
+from borgctl.pull.report.report import RunReport
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import run
+from borgctl.pull.run.scheduler import result
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.targets import Target, load
+from borgctl.values import JobName
 
 # A serve that says nothing, and notes a transaction where it was told to commit; its fourth argument is the repository.
 SAVES = """grep -qa cleanup_commits && mkdir -p "$4" && : >"$4/index.$(date +%s%3N)"; cat >/dev/null; exit 0"""
@@ -35,6 +39,13 @@ def program(name: str) -> str:
     found = shutil.which(name)
     assert found, f"{name} is needed for these tests"
     return found
+
+
+def reports(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> list[RunReport]:
+    """Run a target in this process, and return its reports."""
+    told: list[RunReport] = []
+    result(launcher, run(launcher, target, jobs, told.append))
+    return told
 
 
 @dataclass
@@ -83,7 +94,11 @@ class World:
     def run(self, target: Target, patience: Timeouts | None = None) -> list:
         """Run a target in this process, with an admin's patience unless told otherwise; return the reports."""
         with Stop() as stop:
-            return list(run(Launcher(self.folders, Plain(self.screen), stop, patience or Timeouts()), target))
+            return reports(self.launcher(stop, patience), target)
+
+    def launcher(self, stop: Stop, patience: Timeouts | None = None, deadline: float = math.inf) -> Launcher:
+        """Return a launcher in this process, with an admin's patience unless told otherwise."""
+        return Launcher(self.folders, View(Plain(self.screen)), stop, patience or Timeouts(), deadline=deadline)
 
     def argv(self, *words: str) -> list[str]:
         """Return a command line of borgpull in these folders."""

@@ -52,6 +52,7 @@ def test_json_has_one_object_for_each_run_and_nothing_else(world, borgpull) -> N
             "listed",
             "audit",
             "alerts",
+            "again",
         ),
     ]
     assert first["result"] == result
@@ -97,13 +98,15 @@ def test_one_bad_target_does_not_keep_the_others_back(world, borgpull) -> None:
     world.local([["start"], ["exit", "ok", 0]], name="web2", borg=world.quiet_serve())
     path = Path(world.folders.target(TargetName("web1")))
     path.write_text("host: h\nrepository: /r/x\nquota: nothing\n")
+    Path(world.folders.targets, "--all.yaml").write_text("host: h\n")
     status, out, err = borgpull("run", "--all")
     assert status == 2
+    assert "--all: error: bad target name '--all': expected up to 64 of letters" in err and "Traceback" not in err
     assert f"error: {path}:3:8: bad quota 'nothing'" in err
     assert "web2 default: ok" in err
     status, out, _ = borgpull("run", "--all", "--json")
-    bad, good = map(json.loads, out.splitlines())
-    assert (bad["reason"], good["outcome"]) == ("target-invalid", "ok")
+    option, bad, good = map(json.loads, out.splitlines())
+    assert (option["reason"], bad["reason"], good["outcome"]) == ("target-invalid", "target-invalid", "ok")
     assert "3:8: bad quota" in bad["messages"][0]["text"]
 
 
@@ -126,6 +129,17 @@ def test_what_cannot_be_run_ends_with_2(borgpull, words: tuple[str, ...]) -> Non
     status, out, err = borgpull(*words)
     assert (status, out) == (2, "")
     assert "rror: " in err
+
+
+@pytest.mark.parametrize("words", [("status",), ("run", "--all"), ("units",), ("add", "web1", "h")])
+def test_a_user_without_an_account_is_told_so(borgpull, monkeypatch, words) -> None:
+    def unknown(uid: int) -> None:
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    hint = "hint: start it as a user who has one: runuser -u borgpull -- borgpull status\n"
+    told = f"error: user number {os.geteuid()} has no account on this machine\n{hint}"
+    assert borgpull(*words) == (2, "", told)
 
 
 def test_an_interrupt_before_anything_is_started_is_no_warning(world) -> None:
@@ -152,7 +166,14 @@ def test_an_interrupt_that_typer_sees_is_no_warning_either(world) -> None:
     assert (process.returncode, err) == (2, b"error: interrupted\n")
 
 
-SHORT_OUTPUTS = [("status",), ("status", "--nagios"), ("targets",), ("targets", "--show"), ("status", "--help")]
+SHORT_OUTPUTS = [
+    ("status",),
+    ("status", "--nagios"),
+    ("metrics",),
+    ("targets",),
+    ("targets", "--show"),
+    ("status", "--help"),
+]
 
 
 @pytest.mark.parametrize("words", [*SHORT_OUTPUTS, ("--version",)])

@@ -42,6 +42,8 @@ WORDS = st.sampled_from(
         ),
         *("--all", "--json", "--nagios", "--job", "--job=prune", "--job=", "--job=-x", "--dry-run", "--no-json"),
         *("--all=yes", "--jo", "--jobs", "-x", "--run"),
+        *("--due", "--due=1", "--parallel", "--parallel=4", "--within", "--within=6h", "--retries", "3", "--retr"),
+        *("--log-format", "--log-format=json", "--log-format="),
     ]
 )
 LINES = st.one_of(
@@ -78,12 +80,15 @@ def test_what_is_read_is_what_typer_reads(words):
             assert (name, group["config_dir"], group["state_dir"]) == ("run", line.config_dir, line.state_dir)
             assert (read_by_typer["targets"] or [], read_by_typer["job"] or []) == (line.targets, line.jobs)
             assert (read_by_typer["all"], read_by_typer["as_json"]) == (line.all, line.as_json)
+            for name in ("due", "parallel", "within", "retries", "log_format"):
+                assert read_by_typer[name] == getattr(line, name)
             assert not read_by_typer["dry_run"] and set(read_by_typer) == {
                 "targets",
                 "job",
                 "all",
                 "as_json",
                 "dry_run",
+                *("due", "parallel", "within", "retries", "log_format"),
             }
         case Status():
             name, read_by_typer, group = by_typer(words)

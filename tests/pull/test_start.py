@@ -10,7 +10,10 @@ import pytest
 from terminals import shown_on
 
 XTERM = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "TERM": "xterm"}
-HEAVY = ("typer", "rich", "pydantic", "yaml", "dataclasses", "inspect", "traceback", "secrets")
+HEAVY = (
+    *("typer", "rich", "prometheus_client", "jinja2", "pydantic", "yaml", "dataclasses", "inspect", "traceback"),
+    "secrets",
+)
 SEEN = """
 import json, sys
 def note(event, arguments):
@@ -70,6 +73,17 @@ def test_a_status_needs_yaml_alone(world):
     argv = world.argv("status", "--json")
     said = run("import sys\n" + IMPORTED.format(heavy=HEAVY) + "sys.exit = lambda _: None\n" + MAIN.format(argv=argv))
     assert said.splitlines()[-1] == "['yaml']"
+
+
+def test_a_status_on_a_terminal_needs_rich_too(world):
+    world.local([], borg=world.quiet_serve())
+    ours, theirs = pty.openpty()
+    before = IMPORTED.format(heavy=HEAVY).replace("print(", "print(file=sys.stderr, *")
+    with world.start("status", stdout=theirs, before=before, env=XTERM) as process:
+        os.close(theirs)
+        assert "web1" in shown_on(ours).decode()
+        imported = process.stderr.read().decode().split()
+    assert "rich" in imported and not {"typer", "prometheus_client", "pydantic"} & set(imported)
 
 
 def test_a_run_starts_its_processes_before_it_imports_more_than_yaml(world):

@@ -23,7 +23,20 @@ StandardOutput=append:{journal}
 StandardError=append:{journal}
 ExecStopPost=/bin/echo result: $SERVICE_RESULT $EXIT_STATUS
 """
-_BOOT = """\
+# the control groups that a systemd needs, as a part of a shell's program
+CONTROL_GROUPS = """\
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    umount /sys/fs/cgroup
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+else
+    umount -R /sys/fs/cgroup
+    mount -t tmpfs tmpfs /sys/fs/cgroup
+    mkdir /sys/fs/cgroup/systemd /sys/fs/cgroup/unified
+    mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+fi
+"""
+_BOOT = f"""\
 set -e
 mount --make-rprivate /
 mount --make-rshared /
@@ -35,16 +48,7 @@ mount -o remount,bind,ro /etc
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/systemd/system
 cp -r "$1"/. /run/systemd/system
-if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
-    umount /sys/fs/cgroup
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup
-else
-    umount -R /sys/fs/cgroup
-    mount -t tmpfs tmpfs /sys/fs/cgroup
-    mkdir /sys/fs/cgroup/systemd /sys/fs/cgroup/unified
-    mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
-    mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
-fi
+{CONTROL_GROUPS}
 exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/run/systemd/system \\
     "$2" --system --unit=first.target --log-target=console --log-level=info --show-status=no
 """
@@ -64,13 +68,13 @@ def start(directory: Path, units: dict[str, str], service: str, settings: str = 
     drop_in.write_text(_SETTINGS.format(journal=journal) + settings)
     namespaces = ("--mount", "--pid", "--uts", "--ipc", "--cgroup")
     argv = ["unshare", "--fork", "--kill-child", *namespaces, "sh", "-c", _BOOT, "sh", place, SYSTEMD]
-    with _control_group(f"borgctl-test-{os.getpid()}") as join:
+    with control_group(f"borgctl-test-{os.getpid()}") as join:
         done = machines.run(["sh", "-c", f'{join}exec "$@"', "sh", *argv], timeout=timeout)
     return f"{done.stdout}{done.stderr}{journal.read_text()}"
 
 
 @contextlib.contextmanager
-def _control_group(name: str):
+def control_group(name: str):
     """Give shell commands that move a process into a control group of its own, in each hierarchy that systemd wants."""
     tops = [Path("/sys/fs/cgroup", part) for part in ("systemd", "unified")]
     if Path("/sys/fs/cgroup/cgroup.controllers").exists():

@@ -188,5 +188,7 @@ if __name__ == "__main__":
         relay(sys.argv[2], sys.argv[3])
     with open(sys.argv[2], encoding="utf-8") as steps:
         scenes = json.load(steps)
-    for each in scenes.get(ASKED[0], []) if isinstance(scenes, dict) else scenes:
+    if isinstance(scenes, dict):  # one of a request, or of a job
+        scenes = scenes.get(" ".join(ASKED[:2]), scenes.get(ASKED[0], []))
+    for each in scenes:
         play(each)

@@ -143,7 +143,7 @@ def test_the_wire_page_names_every_outcome():
 
 PAGES = sorted(
     str(path.relative_to(TOP))
-    for pages in (TOP.glob("*.md"), DOCS.glob("*.md"), DOCS.glob("man/*.md"))
+    for pages in (TOP.glob("*.md"), DOCS.glob("*.md"), DOCS.glob("man/*.md"), TOP.glob("contrib/*/*.md"))
     for path in pages
 )
 LONGEST = 25  # words of a sentence
@@ -186,7 +186,7 @@ def test_every_target_of_make_that_a_page_names_is_there():
 
 
 def test_every_link_of_the_documents_leads_somewhere():
-    for page in [*TOP.glob("*.md"), *DOCS.glob("*.md")]:
+    for page in [*TOP.glob("*.md"), *DOCS.glob("*.md"), *TOP.glob("contrib/*/*.md")]:
         for target, fragment in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
             aim = page.parent / target if target else page
             assert aim.exists(), f"{page.name}: {target}"

@@ -23,6 +23,9 @@ def lint(
         list[str] | None,
         typer.Argument(metavar="POLICY", help="Without one: all in /etc/borgctl (~/.config/borgctl)."),
     ] = None,
+    candidate: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Check this file as if it stood in the place of POLICY.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check policies for errors and warnings.
@@ -30,11 +33,15 @@ def lint(
     Errors are what the gate refuses, such as a passphrase that is missing or that others can read. Paths in a hook that
     other users can change are errors, too.
 
+    With --candidate a file can be checked before it is put in place.
+
     The exit status is 0, also where there are warnings, or 78.
 
     Example: borgctl lint /etc/borgctl/web1.yaml
     """
-    reports = [linter.lint(file) for file in policies or linter.usual_policies()]
+    if candidate is not None and len(policies or ()) != 1:
+        raise BadValue("--candidate FILE stands in the place of one POLICY: name that, as /etc/borgctl/web1.yaml")
+    reports = [linter.lint(file, candidate) for file in policies or linter.usual_policies()]
     for report in reports:
         if as_json:
             typer.echo(json.dumps(report.plain))

@@ -60,12 +60,12 @@ def _plain(problem: Problem) -> dict[str, Any]:
     return {"line": problem.line, "column": problem.column, "text": problem.text}
 
 
-def lint(file: str) -> LintReport:
-    """Check one policy; what is not about a line has the place 1:1."""
+def lint(file: str, candidate: str | None = None) -> LintReport:
+    """Check one policy, or a candidate as if it stood in its place; what is not about a line has the place 1:1."""
     path = os.path.abspath(file)
     try:
-        policy = load.read(path)
-        advice = advise(policy, _root(path))
+        policy, root = _installed(path) if candidate is None else _candidate(candidate, path)
+        advice = advise(policy, root)
     except InvalidPolicy as error:
         hint = f": {error.hint}" if error.reason.code == "policy-unsafe" else ""
         return LintReport(file, errors=error.problems or (Problem(1, 1, f"{error.detail}{hint}"),))
@@ -95,10 +95,23 @@ def _second_bases(policy: Policy) -> Iterator[Problem]:
         os.close(base.fd)
 
 
-def _root(path: str) -> Node:
-    """Return the tree of a policy that has just been read, for its positions."""
+def _installed(path: str) -> tuple[Policy, Node]:
+    """Return a policy, and its tree for its positions."""
+    policy = load.read(path)
     with SecurePath.at(path) as pinned:
-        return parse(pinned.read(LARGEST).decode("utf-8", "replace"))
+        return policy, parse(pinned.read(LARGEST).decode("utf-8", "replace"))
+
+
+def _candidate(file: str, path: str) -> tuple[Policy, Node]:
+    """Return the policy that a file would be at `path`. Who may write that file now does not matter then."""
+    try:
+        with open(file, "rb") as opened:
+            content = opened.read(LARGEST + 1)
+    except OSError as error:
+        raise InvalidPolicy("policy-unreadable", f"{file!r}: {error.strerror}") from None
+    if len(content) > LARGEST:
+        raise InvalidPolicy("policy-invalid", f"{file!r} is longer than {LARGEST} bytes")
+    return load.from_bytes(content, path), parse(content.decode("utf-8"))
 
 
 def usual_policies() -> list[str]:

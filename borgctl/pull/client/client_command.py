@@ -99,9 +99,12 @@ def _call(
 
 
 def prepare(target: Target, workdir: str) -> None:
-    """Write the file that the call's argv names: the known_hosts file of this run."""
-    if target.transport != "local":
-        with open(
-            os.open(f"{workdir}/known_hosts", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii"
-        ) as file:
+    """Write the file that the call's argv names: the known_hosts file of this run. Raise OSError with its path."""
+    if target.transport == "local":
+        return
+    path = f"{workdir}/known_hosts"
+    try:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
             file.write(ssh.known_hosts(target))
+    except OSError as error:  # a write on a full disk names no file
+        raise OSError(error.errno, error.strerror, path) from None

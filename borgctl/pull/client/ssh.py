@@ -7,11 +7,10 @@ address nor its port matters. Needs OpenSSH 8.5 or later. `SendEnv` of the admin
     argv(target, request="hello --log=json", known_hosts="/run/…/known_hosts", aes=True)
 """
 
-import os
-import pwd
 import re
 
 from borgctl.data_class import dataclass
+from borgctl.pull.targets.paths import own_account
 from borgctl.pull.targets.targets import Target
 
 PROGRAM = "/usr/bin/ssh"
@@ -77,8 +76,8 @@ def argv(target: Target, request: str, known_hosts: str, aes: bool, forward: For
 
 def environment() -> dict[str, str]:
     """Return ssh's environment: the account's, no agent, and nothing that SendEnv could pick up."""
-    account = pwd.getpwuid(os.geteuid())
-    return {"HOME": account.pw_dir, "PATH": PATH, "USER": account.pw_name, "LOGNAME": account.pw_name}
+    user = own_account()
+    return {"HOME": user.pw_dir, "PATH": PATH, "USER": user.pw_name, "LOGNAME": user.pw_name}
 
 
 def known_hosts(target: Target) -> str:

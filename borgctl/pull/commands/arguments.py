@@ -31,4 +31,7 @@ AllTargets = Annotated[
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every target.")]
+Since = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Runs that began from this time on: 2h, 14d, 2026-11-23.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]

@@ -1,28 +1,20 @@
 """The command that shows past runs: history."""
 
 import json
-import os
-from datetime import UTC, datetime
-from typing import Annotated
 
 import typer
 
-from borgctl.console import since as moments
-from borgctl.pull.commands.arguments import All, AllTargets, Json
-from borgctl.pull.commands.selection import all_or
+from borgctl.pull.commands.arguments import All, AllTargets, Json, Since
+from borgctl.pull.commands.selection import existing, moment
 from borgctl.pull.report.history_text import HEAD, plain, row
 from borgctl.pull.state.history import runs
-from borgctl.pull.targets.errors import PullError
-from borgctl.pull.targets.paths import TargetName
 
 
 def history(
     context: typer.Context,
     targets: AllTargets = None,
     all: All = False,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Runs that began from this time on: 2h, 14d, 2026-11-23.")
-    ] = None,
+    since: Since = None,
     as_json: Json = False,
 ) -> None:
     """Show past runs, the newest last: begin, outcome, files, sizes, what was put into the repository, and duration.
@@ -31,13 +23,9 @@ def history(
 
     Example: borgpull history web1 --since 14d
     """
-    names = [TargetName(text) for text in all_or(context.obj, targets, every=all).texts] if targets else []
-    for name in names:
-        if not os.path.lexists(context.obj.target(name)):
-            raise PullError(f"no target {str(name)!r} ({context.obj.target(name)})")
-    start = moments.since(since, datetime.now(UTC)).timestamp() if since else None
+    names = existing(context.obj, targets, every=all).texts
     first = True
-    for run in runs(context.obj, [str(name) for name in names], start):
+    for run in runs(context.obj, names if targets else (), moment(since)):
         if first and not as_json:
             print(HEAD)
         print(json.dumps(plain(run)) if as_json else row(run))

@@ -34,6 +34,12 @@ def warn_of_none(folders: Folders) -> None:
     print(owner.typed(f"no target in {folders.targets}; make one with: borgpull add TARGET HOST"), file=sys.stderr)
 
 
+def warn_of_fault(fault: str | None) -> None:
+    """Print to stderr why the history of runs cannot be used, if that is so."""
+    if fault is not None:
+        print(f"warning: the history of runs cannot be used: {printable_excerpt(fault)}", file=sys.stderr)
+
+
 def warn_of_history(name: TargetName, act: Callable[[], str | None]) -> None:
     """Change a target's rows in the history; print to stderr why that did not work, or what was put aside for it."""
     for line in attempt(act):

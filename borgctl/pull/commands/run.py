@@ -13,9 +13,11 @@ from borgctl.pull.commands import run_jobs
 from borgctl.pull.commands.arguments import All, Json, TargetArgument, Targets
 from borgctl.pull.commands.output import complain, print_behind, print_report
 from borgctl.pull.commands.selection import chosen, for_each
+from borgctl.pull.common_line import Run
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import progress
 from borgctl.pull.report.outcome import exit_status
+from borgctl.pull.report.progress import FORMATS
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import borg_request
 from borgctl.pull.run import check as run_check
@@ -42,15 +44,46 @@ def run(
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be started, and start nothing.")] = False,
     as_json: Json = False,
+    due: Annotated[
+        bool, typer.Option("--due", help="Only jobs whose 'every' has passed; once a day without one.")
+    ] = False,
+    parallel: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N", help="How many targets at once; else the number of cores, at least 2.", show_default=False
+        ),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="End all runs after so long: 6h, 90m.", show_default=False),
+    ] = None,
+    retries: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N",
+            help="How often to try again what may pass, after minutes; else 2 with --due, and 0 without it.",
+            show_default=False,
+        ),
+    ] = None,
+    log_format: Annotated[
+        str | None,
+        typer.Option(
+            metavar="|".join(FORMATS), help="How to write progress to stderr; else console.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Back up: ask each target's client for its jobs, and serve them the repository.
 
     A target with 'paused' is left out, and refused where it is named.
 
-    Example: borgpull run --all        borgpull run @web        borgpull run web1 --job prune
+    Several targets run at once, and one run a repository. For a timer: --all --due each hour serves every rhythm, and
+    a laptop is pulled when it is there. Behind the runs of several targets come those that went wrong, and the counts.
+
+    Example: borgpull run --all        borgpull run @web --parallel 8        borgpull run web1 --job prune
     """
     if not dry_run:
-        raise typer.Exit(run_jobs.run_jobs(context.obj, targets, all, job, as_json))
+        line = Run(None, None, targets or [], all, job or [], as_json, due, parallel, within, retries, log_format)
+        raise typer.Exit(run_jobs.run_jobs(context.obj, line))
     found = chosen(context.obj, targets, every=all)
     raise typer.Exit(_dry_run(context.obj, found, run_jobs.job_names(job), as_json))
 
@@ -95,18 +128,29 @@ def borg(
 
     Example: borgpull borg web1 -- list ::web1-default-2026-11-30
     """
-    target, order, view = load(context.obj, TargetName(name)), borg_request.read(words), progress.screen(as_json)
+    target, order, view = load(context.obj, TargetName(name)), borg_request.read(words), progress.screen(json=as_json)
     with Stop() as stop:
         report = borg_request.ask(run_jobs.launcher(context.obj, view, stop), target, order, deletes)
     print_report(report, as_json)
     raise typer.Exit(exit_status([run_jobs.outcome(report)]))
 
 
-def check(context: typer.Context, targets: Targets = None, all: All = False, as_json: Json = False) -> None:
+def check(
+    context: typer.Context,
+    targets: Targets = None,
+    all: All = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send a test message to each URL of 'notify', and check nothing else.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Check whether a pull would work: ssh, keys, policy, jobs, repository, clocks. Nothing is run or changed.
 
-    Example: borgpull test web1
+    Example: borgpull test web1        borgpull test --notify web1
     """
+    if notify:
+        found = chosen(context.obj, targets, every=all)
+        raise typer.Exit(for_each(context.obj, found, None, lambda target: _try_services(context.obj, target, as_json)))
     with Stop() as stop:
         launcher = run_jobs.launcher(context.obj, progress.Quiet(), stop)
         found = chosen(context.obj, targets, every=all)
@@ -126,6 +170,21 @@ def _print_checks(launcher: Launcher, target: Target, as_json: bool) -> int:
             print_behind(head, line)
         sys.stdout.flush()
     return check_status(levels)
+
+
+def _try_services(folders: Folders, target: Target, as_json: bool) -> int:
+    from borgctl.pull.notify.trial import trial  # noqa: PLC0415 - seldom needed
+
+    errors = []
+    for name, error in trial(folders, target):
+        errors.append(error)
+        if as_json:
+            print(json.dumps({"target": str(target.name), "service": name, "sent": error is None, "error": error}))
+        else:
+            print(f"{target.name}: {name}: {error or 'sent'}", flush=True)
+    if not errors:
+        complain(PullError(f"target {str(target.name)!r} has no 'notify'", "write into its file: notify: [URL]"))
+    return 0 if errors and not any(errors) else 2
 
 
 def window(

@@ -1,42 +1,86 @@
 """run_jobs: the work of `borgpull run`, without typer, so that both readers of a command line can have it done.
 
-run_jobs(folders, ["web1"], False, ["prune"], as_json=True)          the exit status
+run_jobs(folders, Run(None, None, ["web1"], False, ["prune"], as_json=True))          the exit status
 """
 
+import math
+import os
 import sys
+import time
 from collections.abc import Sequence
 
 from borgctl.console.ending import silence
 from borgctl.pull.commands.output import print_report
 from borgctl.pull.commands.selection import chosen
+from borgctl.pull.common_line import Run
+from borgctl.pull.fleet.run_all import Plan, run_all
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import progress
+from borgctl.pull.report.fleet_summary import FleetSummary
 from borgctl.pull.report.outcome import exit_status
-from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.progress import FORMATS, View
 from borgctl.pull.report.report import RunReport
-from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.run import run_all
+from borgctl.pull.report.run_history import last_size
+from borgctl.pull.run.launcher import Launcher, Silent, Teller
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.paths import Folders
-from borgctl.values import JobName
+from borgctl.pull.targets.telling_places import mentioned
+from borgctl.values import JobName, choice, duration, integer
+
+_MOST, _MOST_RETRIES = 1000, 20
+_RETRIES = 2  # of a run that nobody watches
 
 
-def run_jobs(folders: Folders, targets: list[str] | None, every: bool, jobs: list[str] | None, as_json: bool) -> int:
-    """Run the jobs of targets, one after the other, and print each report; return the worst exit status."""
-    found, names = chosen(folders, targets, every=every), job_names(jobs)
-    outcomes, view = [], progress.screen(as_json)
+def run_jobs(folders: Folders, line: Run) -> int:
+    """Run the jobs of targets, several at once, and print each report; return the worst exit status."""
+    plan, begun = _plan(line), time.monotonic()
+    end = math.inf if line.within is None else begun + duration(line.within)
+    log = None if line.log_format is None else choice(line.log_format, FORMATS)
+    found, names = chosen(folders, line.targets, every=line.all), job_names(line.jobs)
+    screen = progress.screen(
+        log or "console", json=line.as_json and log is None, past=lambda title: last_size(folders, title)
+    )
+    view = View(screen)
     with Stop() as stop:
-        for report in run_all(launcher(folders, view, stop), found, names):
-            outcomes.append(outcome(report))
-            try:
-                print_report(report, as_json)
-            except OSError as error:  # nobody reads stdout any more, or the disk is full: the other runs go on
-                silence(sys.stdout)
-                view.end(f"error: stdout: {error.strerror}")
-                outcomes.append("untold")
+        notifier = teller(folders, found.texts, stop)
+        told = _Told(View(screen), notifier, line.as_json)
+        shared = Launcher(folders, view, stop, Timeouts(), deadline=end, teller=notifier)
+        run_all(shared, found, names, plan, told.tell)
+        notifier.finished()
         if stop.name is not None:
-            outcomes.append("stopped")
-    return exit_status(outcomes)
+            told.outcomes.append("stopped")
+    if len(found.texts) > 1:
+        for text in told.summary.lines(time.monotonic() - begun):
+            view.end(text)
+    return exit_status(told.outcomes)
+
+
+def _plan(line: Run) -> Plan:
+    """Return how to run them; raise BadValue for a number that is none."""
+    parallel = max(2, len(os.sched_getaffinity(0))) if line.parallel is None else integer(line.parallel, 1, _MOST)
+    retries = (_RETRIES if line.due else 0) if line.retries is None else integer(line.retries, 0, _MOST_RETRIES)
+    return Plan(parallel, line.due, retries)
+
+
+class _Told:
+    """Print each report, and keep of it what the end needs."""
+
+    def __init__(self, view: View, teller: Teller, as_json: bool) -> None:
+        self._view, self._teller, self._as_json = view, teller, as_json
+        self.summary, self.outcomes = FleetSummary(), list[str]()
+
+    def tell(self, report: RunReport) -> None:
+        """Print a report; nothing that is wrong with stdout ends another run."""
+        self.summary.add(report)
+        if not report.again:
+            self.outcomes.append(outcome(report))
+            self._teller.ended(report)
+        try:
+            print_report(report, self._as_json)
+        except OSError as error:  # nobody reads stdout any more, or the disk is full: the other runs go on
+            silence(sys.stdout)
+            self._view.end(f"error: stdout: {error.strerror}")
+            self.outcomes.append("untold")
 
 
 def job_names(texts: Sequence[str] | None) -> tuple[JobName, ...]:
@@ -44,9 +88,18 @@ def job_names(texts: Sequence[str] | None) -> tuple[JobName, ...]:
     return tuple(JobName(text) for text in dict.fromkeys(texts or ()))
 
 
-def launcher(folders: Folders, screen: Screen, stop: Stop) -> Launcher:
+def launcher(folders: Folders, screen: progress.Screen, stop: Stop) -> Launcher:
     """Return what the calls of this process share."""
-    return Launcher(folders, screen, stop, Timeouts())
+    return Launcher(folders, View(screen), stop, Timeouts())
+
+
+def teller(folders: Folders, targets: tuple[str, ...], stop: Stop) -> Teller:
+    """Return who tells people of the runs: nobody where no file asks for that."""
+    if not mentioned(folders, targets):
+        return Silent()
+    from borgctl.pull.notify.teller import Teller as Notifying  # noqa: PLC0415 - most have none
+
+    return Notifying(folders, targets, stop)
 
 
 def outcome(report: RunReport) -> str:

@@ -3,8 +3,11 @@
 chosen(folders, ["web1", "@db"], every=False).texts == ("db1", "web1")
 """
 
+import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 
+from borgctl.console import since as moments
 from borgctl.errors import BadValue
 from borgctl.pull.commands.output import complain, failure
 from borgctl.pull.process.signals import Stop
@@ -30,6 +33,20 @@ def all_or(folders: Folders, targets: list[str] | None, *, every: bool) -> Selec
     if every and targets:
         raise PullError("name targets or give --all, one of the two")
     return selection.select(folders, targets) if targets else selection.every(folders)
+
+
+def existing(folders: Folders, targets: list[str] | None, *, every: bool) -> Selection:
+    """Return what `all_or` does; raise PullError or BadValue where a name is no target's."""
+    found = all_or(folders, targets, every=every)
+    for name in map(TargetName, sorted(found.named)):
+        if not os.path.lexists(folders.target(name)):
+            raise PullError(f"no target {str(name)!r} ({folders.target(name)})")
+    return found
+
+
+def moment(since: str | None) -> float | None:
+    """Return the time from which on a person wants to see something, in seconds since the epoch."""
+    return moments.since(since, datetime.now(UTC)).timestamp() if since else None
 
 
 def for_each(folders: Folders, chosen: Selection, stop: Stop | None, act: Callable[[Target], int]) -> int:

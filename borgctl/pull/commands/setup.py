@@ -11,8 +11,10 @@ from borgctl.pull.commands.output import warn_of_history, warn_of_none
 from borgctl.pull.commands.selection import all_or, for_each
 from borgctl.pull.run import dry_run
 from borgctl.pull.state import history
+from borgctl.pull.targets import candidate as candidates
 from borgctl.pull.targets import origins, owner
 from borgctl.pull.targets import setup as target_setup
+from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.remove import remove as remove_target
 from borgctl.pull.targets.rename import rename as rename_target
@@ -139,15 +141,30 @@ def targets(
     show: Annotated[
         bool, typer.Option("--show", help="Show all that holds for each, and the file and line that it comes from.")
     ] = False,
+    candidate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Check this file as if it were the target's, or without a target defaults.yaml.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List the targets, and what is wrong in their files.
+
+    With --candidate a file can be checked before it is put in place.
 
     The exit status is 0 where all is well, 1 where there were warnings, as of two targets with one repository. It is 2
     where a target cannot be used.
 
     Example: borgpull targets --json        borgpull targets --show web1
     """
+    if candidate is not None:
+        if all or show or as_json or len(targets or ()) > 1:
+            raise PullError("--candidate takes one target, or none for defaults.yaml, and no other option")
+        candidates.check(context.obj, TargetName(targets[0]) if targets else None, candidate)
+        return
     found = all_or(context.obj, targets, every=all)
     if show and found.texts:
         raise typer.Exit(for_each(context.obj, found, None, lambda target: _show(context.obj, target, as_json)))

@@ -4,12 +4,13 @@ show_status(folders, ["web1"], False, as_json=True, as_nagios=False)          th
 """
 
 import json
+import sys
 import time
 
-from borgctl.pull.commands.output import warn_of_none
+from borgctl.pull.commands.output import warn_of_fault, warn_of_none
 from borgctl.pull.commands.selection import all_or
-from borgctl.pull.report.status import standings
-from borgctl.pull.report.target_status import nagios, nagios_of
+from borgctl.pull.report.fleet_status import FleetStatus, survey
+from borgctl.pull.report.nagios import nagios, nagios_of
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders
 
@@ -25,11 +26,31 @@ def show_status(folders: Folders, targets: list[str] | None, every: bool, as_jso
             raise
         print(nagios_of(error.text))  # a monitoring system shows stdout alone
         return 2
-    shown = list(standings(folders, texts, time.time()))
+    fleet = survey(folders, texts, time.time())
     if as_nagios:
-        print(nagios(shown))
-    for standing in shown if not as_nagios else ():
-        print(json.dumps(standing.plain) if as_json else "\n".join(standing.lines))
-    if not shown and not as_json and not as_nagios:
+        print(nagios(fleet))
+        return fleet.level
+    if as_json:
+        for standing in fleet.targets:
+            print(json.dumps(standing.plain))
+    elif fleet.targets:
+        print(_table(fleet) or _lines(fleet), end="")
+    else:
         warn_of_none(folders)
-    return max((standing.level for standing in shown), default=2)
+    warn_of_fault(fleet.history_fault)
+    return fleet.level
+
+
+def _table(fleet: FleetStatus) -> str | None:
+    """Return a table for a terminal; None where there is none, or where rich is not to be had."""
+    if not sys.stdout.isatty():
+        return None
+    try:
+        from borgctl.pull.report import status_table  # noqa: PLC0415 - rich, for terminals only
+    except ImportError:  # perhaps it is upgraded just now
+        return None
+    return status_table.drawn(fleet)
+
+
+def _lines(fleet: FleetStatus) -> str:
+    return "".join(f"{line}\n" for standing in fleet.targets for line in standing.lines)

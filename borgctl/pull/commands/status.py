@@ -29,6 +29,9 @@ def status(
     A job that is running now is shown with its last result. Of a failed run it shows why, for how long no run has been
     good, and the run's id. What may be an attack is marked 'POSSIBLE ATTACK'.
 
+    On a terminal it is a table, with the size of each job's last good run, its growth and its duration. Elsewhere each
+    job is a line.
+
     The exit status is 0 where all is well, 1 where there were warnings. It is 2 where a target is overdue, alarming or
     cannot be used.
 

@@ -21,8 +21,9 @@ def units(
     """Print systemd's units and a cron line for this installation, with what puts them in place.
 
     They have the paths of this borgpull, and run as the user that owns its folders. To an ordinary user they are for
-    systemctl --user. A unit lets runs write into the state and into the folders of the repositories that the targets
-    have now. Print it again for a target whose repository is elsewhere, and for a first one with transport local.
+    systemctl --user. A unit lets runs write into the state and into the folders of the repositories, which the targets
+    and defaults.yaml name now. Print it again for a target whose repository is elsewhere, and for a first one with
+    transport local.
 
     Example: borgpull units        borgpull units borgpull.service
     """

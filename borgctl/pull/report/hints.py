@@ -24,6 +24,7 @@ ADVICE = {
     DRY_RUN: "nothing was saved, as it was a dry run: take 'dry-run' out of the job in the client's policy",
     ACCEPTED: "borg gave only warnings that the target file accepts ('accept_warnings')",
     "timeout": "raise 'timeout' in the target file, or run more often",
+    "deadline": "the time for all targets was over (--within): give more, or run more at once (--parallel)",
     "stopped": "run again: borg goes on from its last checkpoint",
     "broken-off": "borgpull was killed or failed, or this machine went down: run again",
     "window-cut": "a command of the client's admin was cut short: open another window",

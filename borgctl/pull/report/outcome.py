@@ -24,11 +24,11 @@ _ADDING = ("create", "init")
 class RunFacts:
     """The facts once everything has ended; a status is None for what was never started, negative for a signal.
 
-    `ended` is why the launcher ended it: timeout, stopped, stream-limit, guard-failed, server-full, None. `peer` is the
-    program that reaches the client: ssh, or the gate itself (transport local). `serve_first`: serve failed while the
-    client was still there. `serve_needed` is False for hello. `guard_fault` is what was wrong with the guard's end,
-    `passed` what the guard passed, `refused` what it refused. `stray` is output on a stdout that should have none,
-    `sent` what ssh wrote to the network, in bytes.
+    `ended` is why the launcher ended it: timeout, deadline, stopped, stream-limit, guard-failed, server-full, None.
+    `peer` is the program that reaches the client: ssh, or the gate itself (transport local). `serve_first`: serve
+    failed while the client was still there. `serve_needed` is False for hello. `guard_fault` is what was wrong with the
+    guard's end, `passed` what the guard passed, `refused` what it refused. `stray` is output on a stdout that should
+    have none, `sent` what ssh wrote to the network, in bytes.
     """
 
     exit: Exit | None = None
@@ -57,7 +57,8 @@ def judge_run(facts: RunFacts) -> Verdict:
         missing = (facts.refused.session, facts.refused.method, facts.refused.rule) == ("init", "open", "create")
         return Verdict("failed", "guard", None, "no-repository" if missing else "rpc-refused")
     if facts.ended is not None:
-        return Verdict("timeout" if facts.ended == "timeout" else "failed", "launcher", None, facts.ended)
+        late = facts.ended in ("timeout", "deadline")
+        return Verdict("timeout" if late else "failed", "launcher", None, facts.ended)
     if facts.mismatch:
         return Verdict("failed", "launcher", facts.status, "frame-mismatch")
     if exit_line is None and facts.serve_first:

@@ -1,9 +1,9 @@
-"""Progress: what a person sees on stderr while a run goes on.
+"""Progress: what a person sees on stderr while runs go on, one or many at once.
 
-On a terminal one moving line (`live_line`); elsewhere a line at the start, one every 30 s at most, one at the end, and
-each warning as it comes. With --json nothing.
+On a terminal a moving line or table (`live_table`); elsewhere a line at the start, one every 30 s at most, one at the
+end, and each warning as it comes. With a log format, lines for a log (`log_lines`). With --json nothing.
 
-    with screen(json=False) as view: view.begin("web1 default"); view.show(message); view.tick(now); view.end("web1 …")
+    view = View(screen("console", json=False)); view.begin("web1 default"); view.show(message); view.report(report)
 """
 
 import os
@@ -16,17 +16,25 @@ from borgctl.console.ending import silence
 from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.report.progress_text import position, sentences
+from borgctl.pull.report.report import RunReport, summary
 
 _EVERY = 30.0  # seconds
+FORMATS = ("console", "logfmt", "json")
+
+Shown = Message | Counts | Step | None
+Past = Callable[[str], int | None]
 
 
 class Screen(Protocol):
-    """Where progress goes."""
+    """Where the progress of all runs goes; a run is known by its title, which no other has at the same time."""
 
     def begin(self, title: str) -> None:
         """Show that a run starts."""
 
-    def show(self, said: Message | Counts | Step | None) -> None:
+    def bind(self, title: str, run: str) -> None:
+        """Note the client's id of a run."""
+
+    def show(self, title: str, said: Shown) -> None:
         """Show one thing of the client's, or keep it for the next tick."""
 
     def tick(self, now: float) -> None:
@@ -35,56 +43,109 @@ class Screen(Protocol):
     def due(self) -> float | None:
         """Return when to call `tick` next."""
 
+    def report(self, title: str, report: RunReport) -> None:
+        """Show how a run ended, and forget it."""
+
+    def end(self, title: str, line: str) -> None:
+        """Show a line of ours about a run, and forget the run."""
+
+
+class View:
+    """The part of a screen that one run has; `another` is that of the next one."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen, self._title = screen, ""
+
+    def another(self) -> "View":
+        """Return a part for another run."""
+        return View(self._screen)
+
+    def begin(self, title: str) -> None:
+        """Show that a run starts."""
+        self._title = title
+        self._screen.begin(title)
+
+    def bind(self, run: str) -> None:
+        """Note the client's id of the run."""
+        self._screen.bind(self._title, run)
+
+    def show(self, said: Shown) -> None:
+        """Show one thing of the client's, or keep it for the next tick."""
+        self._screen.show(self._title, said)
+
+    def tick(self, now: float) -> None:
+        """Draw all again if it is time (`now` is monotonic)."""
+        self._screen.tick(now)
+
+    def due(self) -> float | None:
+        """Return when to call `tick` next."""
+        return self._screen.due()
+
+    def report(self, report: RunReport) -> None:
+        """Show how the run ended."""
+        self._screen.report(self._title, report)
+
     def end(self, line: str) -> None:
-        """Show how the run ended, and forget it."""
+        """Show a line of ours; the run has ended, if one had begun."""
+        self._screen.end(self._title, line)
 
 
 class Quiet:
     """Show nothing."""
 
     def begin(self, title: str) -> None: ...
-    def show(self, said: Message | Counts | Step | None) -> None: ...
+    def bind(self, title: str, run: str) -> None: ...
+    def show(self, title: str, said: Shown) -> None: ...
     def tick(self, now: float) -> None: ...
     def due(self) -> float | None: ...
-    def end(self, line: str) -> None: ...
+    def report(self, title: str, report: RunReport) -> None: ...
+    def end(self, title: str, line: str) -> None: ...
 
 
 class Plain:
     """Print lines, for a file or a journal."""
 
     def __init__(self, file: TextIO, columns: int | None = None) -> None:
-        self._file, self._title, self._columns = file, "", columns
-        self._now: Counts | Step | None = None
-        self._next = 0.0
+        self._file, self._columns = file, columns
+        self._next: dict[str, float] = {}
+        self._now: dict[str, Counts | Step] = {}
 
     def begin(self, title: str) -> None:
         """Show that a run starts."""
-        self._title, self._now, self._next = title, None, time.monotonic() + _EVERY
+        self._now.pop(title, None)
+        self._next[title] = time.monotonic() + _EVERY
         self._write(f"{title}: started")
 
-    def show(self, said: Message | Counts | Step | None) -> None:
+    def bind(self, title: str, run: str) -> None:
+        """Show nothing: the id stands where a run ends, if somebody has to look."""
+
+    def show(self, title: str, said: Shown) -> None:
         """Print a message now, and a count later."""
         if isinstance(said, Message):
-            for row in sentences(said, self._title, self._columns):
+            for row in sentences(said, title, self._columns):
                 self._write(row)
         elif said is not None:
-            self._now = said
+            self._now[title] = said
 
     def tick(self, now: float) -> None:
-        """Print the last count, if the last time was long ago."""
-        if now < self._next:
-            return
-        self._next = now + _EVERY
-        if self._now is not None:
-            self._write(f"{self._title}: {position(self._now)}")
-            self._now = None
+        """Print the last counts, if the last time was long ago."""
+        for title in [title for title, due in self._next.items() if due <= now]:
+            self._next[title] = now + _EVERY
+            if title in self._now:
+                self._write(f"{title}: {position(self._now.pop(title))}")
 
     def due(self) -> float | None:
         """Return when the next count may be printed."""
-        return self._next if self._now is not None else None
+        return min((self._next[title] for title in self._now if title in self._next), default=None)
 
-    def end(self, line: str) -> None:
-        """Print how the run ended."""
+    def report(self, title: str, report: RunReport) -> None:
+        """Print how a run ended."""
+        self.end(title, summary(report))
+
+    def end(self, title: str, line: str) -> None:
+        """Print a line, and forget the run."""
+        self._next.pop(title, None)
+        self._now.pop(title, None)
         self._write(line)
 
     def _write(self, line: str) -> None:
@@ -101,9 +162,13 @@ class Tolerant:
         """Show that a run starts."""
         self._attempt(lambda: self._screen.begin(title))
 
-    def show(self, said: Message | Counts | Step | None) -> None:
+    def bind(self, title: str, run: str) -> None:
+        """Note the client's id of a run."""
+        self._attempt(lambda: self._screen.bind(title, run))
+
+    def show(self, title: str, said: Shown) -> None:
         """Show one thing of the client's."""
-        self._attempt(lambda: self._screen.show(said))
+        self._attempt(lambda: self._screen.show(title, said))
 
     def tick(self, now: float) -> None:
         """Draw again."""
@@ -113,9 +178,13 @@ class Tolerant:
         """Return when to call `tick` next."""
         return self._screen.due()
 
-    def end(self, line: str) -> None:
-        """Print how the run ended."""
-        self._attempt(lambda: self._screen.end(line))
+    def report(self, title: str, report: RunReport) -> None:
+        """Show how a run ended."""
+        self._attempt(lambda: self._screen.report(title, report))
+
+    def end(self, title: str, line: str) -> None:
+        """Show a line."""
+        self._attempt(lambda: self._screen.end(title, line))
 
     def _attempt(self, act: Callable[[], None]) -> None:
         try:
@@ -140,9 +209,13 @@ class Deferred:
         """Show that a run starts."""
         self._tell(lambda screen: screen.begin(title))
 
-    def show(self, said: Message | Counts | Step | None) -> None:
+    def bind(self, title: str, run: str) -> None:
+        """Note the client's id of a run."""
+        self._tell(lambda screen: screen.bind(title, run))
+
+    def show(self, title: str, said: Shown) -> None:
         """Show one thing of the client's."""
-        self._tell(lambda screen: screen.show(said))
+        self._tell(lambda screen: screen.show(title, said))
 
     def tick(self, now: float) -> None:
         """Draw again."""
@@ -152,9 +225,13 @@ class Deferred:
         """Return when to call `tick` next: at once where there is no screen yet."""
         return 0.0 if self._screen is None else self._screen.due()
 
-    def end(self, line: str) -> None:
-        """Show how the run ended."""
-        self._made().end(line)
+    def report(self, title: str, report: RunReport) -> None:
+        """Show how a run ended."""
+        self._made().report(title, report)
+
+    def end(self, title: str, line: str) -> None:
+        """Show a line."""
+        self._made().end(title, line)
 
     def _tell(self, act: Callable[[Screen], None]) -> None:
         if self._screen is None:
@@ -170,24 +247,35 @@ class Deferred:
         return self._screen
 
 
-def screen(json: bool) -> Screen:
-    """Return the screen that fits: none for --json, a moving line on a terminal, lines elsewhere."""
+def screen(log_format: str = "console", *, json: bool = False, past: Past = lambda title: None) -> Screen:
+    """Return the screen that fits: none for --json; `past` tells how many bytes the last run of a title saved.
+
+    For `console`, a moving table on a terminal and lines elsewhere; for another of FORMATS, lines for a log.
+    """
     if json or sys.stderr is None:
         return Quiet()
+    if log_format != "console":
+        return Tolerant(Deferred(lambda: _log(log_format)))
     if not sys.stderr.isatty():
         return Tolerant(Plain(sys.stderr))
-    return Tolerant(Deferred(_on_terminal))
+    return Tolerant(Deferred(lambda: _on_terminal(past)))
 
 
-def _on_terminal() -> Screen:
-    """Return a moving line, or lines where the terminal or rich can do no better: no run ends because of its screen."""
+def _log(log_format: str) -> Screen:
+    from borgctl.pull.report.log_lines import LogLines  # noqa: PLC0415 - structlog, where somebody wants it
+
+    return LogLines(sys.stderr, log_format)
+
+
+def _on_terminal(past: Past) -> Screen:
+    """Return a moving table, or lines where the terminal or rich can do no better: no run ends by its screen."""
     try:
         from rich.console import Console  # noqa: PLC0415 - 55 ms, for terminals only
 
-        from borgctl.pull.report.live_line import Live  # noqa: PLC0415
+        from borgctl.pull.report.live_table import Live  # noqa: PLC0415
 
         console = Console(stderr=True, highlight=False)
         live = console.is_terminal and not console.is_dumb_terminal
-        return Live(console) if live else Plain(sys.stderr, console.width)
+        return Live(console, past) if live else Plain(sys.stderr, console.width)
     except ImportError:  # perhaps it is upgraded just now
         return Plain(sys.stderr, os.get_terminal_size(sys.stderr.fileno()).columns)

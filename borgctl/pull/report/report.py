@@ -30,7 +30,7 @@ class RunReport:
     """All about one run; `job` is None where it did not reach one, `serve` is borg serve's exit status.
 
     `passed` is what the client did to the repository, `refused` what the guard refused, `hint` what to do about that,
-    `sent` how many bytes ssh sent to the client.
+    `sent` how many bytes ssh sent to the client; `again`: it failed by what may pass, and is tried again soon.
     """
 
     target: str
@@ -45,6 +45,12 @@ class RunReport:
     refused: Refused | None = None
     hint: str | None = None
     sent: int | None = None
+    again: bool = False
+
+
+def advice_of(report: RunReport) -> str | None:
+    """Return what to do about a run, in one sentence, where we know something."""
+    return report.hint or advice(report.verdict, report.transcript.messages, report.target)
 
 
 def summary(report: RunReport) -> str:
@@ -66,7 +72,7 @@ def summary(report: RunReport) -> str:
         parts.append(elapsed(report.duration))
     parts += _notes(transcript)
     lines = [", ".join(parts)]
-    if hint := report.hint or advice(verdict, transcript.messages, report.target):
+    if hint := advice_of(report):
         lines.append(f"hint: {typed(hint)}")
     if verdict.outcome != "ok" and transcript.gate_run is not None:
         lines.append(f"{title}: on the client: borgctl audit show --run {transcript.gate_run}")
@@ -167,6 +173,7 @@ def record(report: RunReport) -> dict[str, Any]:
         "listed": transcript.listed,
         "audit": _audit(ending.audit) if ending and ending.audit else None,
         "alerts": [{"reason": alert.reason, "text": alert.text} for alert in report.alerts],
+        "again": report.again,
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
-from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.progress import View
 from borgctl.pull.report.report import RunReport
 from borgctl.pull.report.trends import SHRUNKEN, SLOW, Finding, shrunken, slow
 from borgctl.pull.repository.sessions import GuardSession
@@ -47,7 +47,7 @@ def warn(verdict: Verdict, findings: tuple[Finding, ...]) -> Verdict:
     return Verdict("warning", "launcher", verdict.code, findings[0].reason) if findings else verdict
 
 
-def record(folders: Folders, screen: Screen, report: RunReport, kind: str, findings: tuple[Finding, ...] = ()) -> None:
+def record(folders: Folders, screen: View, report: RunReport, kind: str, findings: tuple[Finding, ...] = ()) -> None:
     """Record a run; what goes wrong with that is shown, and kept among its messages."""
     transcript = report.transcript
     totals, passed = transcript.totals(), report.passed
@@ -77,6 +77,16 @@ def record(folders: Folders, screen: Screen, report: RunReport, kind: str, findi
         message = Message("borgpull", "WARNING", text)
         transcript.keep(message)
         screen.show(message)  # also where the client has sent so much that no more is kept
+
+
+def last_size(folders: Folders, title: str) -> int | None:
+    """Return how many bytes the last good run of a target and job saved; None where that is unknown."""
+    target, _, job = title.partition(" ")
+    try:
+        sizes, _ = history.past(folders, target, job)
+    except HistoryUnusable:  # told when the run is recorded
+        return None
+    return int(sizes.values[0][1]) if sizes.values else None
 
 
 def append_broken_off(folders: Folders, name: TargetName, begun: Begun) -> tuple[str, ...]:

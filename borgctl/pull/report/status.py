@@ -2,7 +2,7 @@
 
 A job is overdue by `expect` in the target file, or by the default. Judged are the target's jobs, or where it names none
 those that have made archives; every other job that ever had a good run; and the last attempt, if it failed before it
-reached a job. Alerts stand until a person accepts them. `target_status` writes the result.
+reached a job. Alerts stand until a person accepts them. `fleet_status` makes one value of it, for all renderings.
 
     for standing in standings(folders, ["web1"], now): standing.level      0 all well, 1 warnings, 2 critical
 """
@@ -15,8 +15,10 @@ from borgctl.console.age import IN_THE_FUTURE, age
 from borgctl.console.text import elapsed
 from borgctl.data_class import dataclass, replace
 from borgctl.errors import BadValue
+from borgctl.pull.report.job_status import Row
 from borgctl.pull.report.past_runs import retire
-from borgctl.pull.report.target_status import AtWork, Row, Standing
+from borgctl.pull.report.target_status import AtWork, Standing
+from borgctl.pull.report.untold import untold
 from borgctl.pull.repository.inspection import problem
 from borgctl.pull.state import running, state_file
 from borgctl.pull.state.broken_off import mark_failed
@@ -58,7 +60,7 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
         if target.jobs is not None:
             retire(state, tuple(str(job.name) for job in target.described))
         rows = tuple(_completed(row, state, now) for row in (_paused(judge) or _rows(judge)))
-        yield Standing(text, rows, state, _at_work(begun, now))
+        yield Standing(text, rows, state, _at_work(begun, now), untold(folders, target, now))
 
 
 def _completed(row: Row, state: State, now: float) -> Row:

@@ -19,6 +19,7 @@ from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.run.call_session import is_known
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run_call import run_call, underway
+from borgctl.pull.run.scheduler import result
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import State
 from borgctl.pull.state.state_file import load as load_state
@@ -58,7 +59,7 @@ def ask(launcher: Launcher, target: Target, order: Borg, deletes: int | None) ->
         call = client_command.spelled_out(target, order, path, state.head)
         words = (call, path, float(target.timeout), f"borg {order.command}", state.head, session)
         with underway(launcher, target, Begun("borg", None, time.time())) as notes:
-            return run_call(launcher, target, *words, kind="borg", notes=notes)
+            return result(launcher, run_call(launcher, target, *words, kind="borg", notes=notes))
 
 
 def _session(target: Target, state: State, command: str, deletes: int | None) -> GuardSession:

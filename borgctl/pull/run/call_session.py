@@ -1,6 +1,7 @@
 """Call session: what the client may say to the repository in one call, and the programs that serve it.
 
-serve_to(launcher, call, starts(launcher, target, session_of(target, job, state), path), transcript, seconds).run()
+programs = starts(launcher, target, session_of(target, job, state), path)
+facts = await serve_to(launcher, call, programs, transcript, seconds).run()
 """
 
 from collections.abc import Callable
@@ -50,9 +51,8 @@ def serve_to(
     return Session(
         call,
         starts,
+        launcher=launcher,
         transcript=transcript,
-        screen=launcher.screen,
         seconds=seconds,
-        patience=launcher.patience,
         room=room,
     )

@@ -13,12 +13,13 @@ from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice_for, advice_on_reason, ssh_failure
+from borgctl.pull.run.call_session import serve_to
 from borgctl.pull.run.check_client import client_checks
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.run.check_server import server_checks
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import unanswered
-from borgctl.pull.run.session import Session
+from borgctl.pull.run.scheduler import result
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.targets import Target
@@ -36,15 +37,8 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
         client_command.prepare(target, path)
         transcript = Transcript()
         call = client_command.hello(target, path, forwarded=True)
-        session = Session(
-            call,
-            None,
-            transcript=transcript,
-            screen=launcher.screen,
-            seconds=min(_SECONDS, target.timeout),
-            patience=launcher.patience,
-        )
-        verdict = unanswered(target, session.run(launcher.stop), transcript, launcher.screen)
+        session = serve_to(launcher, call, None, transcript, min(_SECONDS, target.timeout))
+        verdict = unanswered(target, result(launcher, session.run()), transcript, launcher.screen)
     hello = transcript.hello
     if verdict is not None or hello is None:
         yield _silent(target, verdict or Verdict("failed", "launcher", None, "no-hello"), transcript)

@@ -18,7 +18,7 @@ from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice
-from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.progress import View
 from borgctl.pull.report.record_run import alert_line
 from borgctl.pull.repository import serve
 from borgctl.pull.repository.inspection import begin, inspect
@@ -31,18 +31,19 @@ from borgctl.pull.targets.paths import Folders, lock
 from borgctl.pull.targets.targets import Target
 from borgctl.text import printable_excerpt
 
+_REFUSED = 2  # the exit status
 _QUOTA = "Storage quota: "
 _DRAIN = 2.0  # seconds for which borg's output is read once it has ended: another process may hold the pipe
 
 
-def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int:
+def compact(folders: Folders, target: Target, screen: View, stop: Stop) -> int:
     """Run `borg compact` under the target's lock; return 0, 1 for warnings, 2 for failures. May raise Busy."""
     repository = str(target.repository)
     with lock(folders, target.name), workdir(folders) as path:
         atomic.directories(folders.borg(target.name))
         screen.begin(f"{target.name} compact")
-        if not _inspected(folders, target, screen):
-            return 2
+        if _inspected(folders, target, screen) == _REFUSED:
+            return _REFUSED
         env = serve.environment(folders, target, path)
         serve.release(folders, target)
         begin(folders, target.name)
@@ -56,20 +57,21 @@ def compact(folders: Folders, target: Target, screen: Screen, stop: Stop) -> int
             finally:
                 child.close()
                 serve.release(folders, target)
-        if not _inspected(folders, target, screen, ours=True):
-            return 2
+        after = _inspected(folders, target, screen, ours=True)
+        if after == _REFUSED:
+            return _REFUSED
     outcome = exit_code.outcome(status)
-    result = {"ok": 0, "warning": 1, "failed": 2}[outcome]
+    result = max({"ok": 0, "warning": 1, "failed": 2}[outcome], after)
     screen.end(f"{target.name} compact: {outcome}" + (f" (borg: status {status})" if status else ""))
     if outcome == "failed" and (hint := _hint(folders, target)):
         screen.end(f"hint: {printable_excerpt(typed(hint))}")
     return result
 
 
-def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool = False) -> bool:
-    """Inspect the repository; return whether it may be compacted, and show why not.
+def _inspected(folders: Folders, target: Target, screen: View, *, ours: bool = False) -> int:
+    """Inspect the repository; return 0, 1 for an alert that could not be kept, or _REFUSED; show what is alarming.
 
-    While an alert stands it may not: what somebody deleted can be brought back only until it is compacted.
+    While an alert stands it may not be compacted: what somebody deleted can be brought back only until then.
     """
     inspection = inspect(folders, target, time.time(), ours=ours)
     for message in inspection.messages:
@@ -79,10 +81,10 @@ def _inspected(folders: Folders, target: Target, screen: Screen, *, ours: bool =
         screen.end(f"{target.name} compact: {alert_line(alert)}")
     verdict = inspection.verdict or (Verdict("refused", "launcher", None, "alert-stands") if standing else None)
     if verdict is None:
-        return True
+        return 1 if inspection.alerts else 0
     screen.end(f"{target.name} compact: {verdict.outcome} (launcher: {verdict.reason})")
     screen.end(f"hint: {typed(advice(verdict, (), str(target.name)) or '')}")
-    return False
+    return _REFUSED
 
 
 def _hint(folders: Folders, target: Target) -> str | None:
@@ -91,7 +93,7 @@ def _hint(folders: Folders, target: Target) -> str | None:
     return f"{lack}: move something else away from that disk, then try again" if lack else lock_hint(folders, target)
 
 
-def _wait(child: ChildProcess, screen: Screen, stop: Stop) -> int:
+def _wait(child: ChildProcess, screen: View, stop: Stop) -> int:
     """Show borg's output until it has ended; a signal to the launcher ends it in order."""
     loop, lines, said = EventLoop(), LineBuffer(), set[str]()
     termination = Termination(loop, child.send, ((0, signal.SIGTERM), (30, signal.SIGKILL)))
@@ -111,7 +113,7 @@ def _wait(child: ChildProcess, screen: Screen, stop: Stop) -> int:
     return child.status()
 
 
-def _show(lines: LineBuffer, data: bytes, screen: Screen, said: set[str]) -> None:
+def _show(lines: LineBuffer, data: bytes, screen: View, said: set[str]) -> None:
     """Show borg's lines; of those about the quota only the first, as borg repeats it before it frees space.
 
     Of a traceback, which borg prints where the disk is full, show the last line.

@@ -16,7 +16,7 @@ from borgctl.pull.report.hints import advice_for
 from borgctl.pull.repository import guard_process, serve, transactions
 from borgctl.pull.run.call_session import session_of
 from borgctl.pull.state.state_file import load as load_state
-from borgctl.pull.targets import repositories
+from borgctl.pull.targets import repositories, telling_warnings
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.owner import typed
@@ -87,7 +87,7 @@ def overview(folders: Folders, texts: Iterable[str]) -> Iterator[dict[str, Any]]
             "jobs": target.jobs and [str(job) for job in target.jobs],
             "tags": [str(tag) for tag in target.tags],
             "paused": (pause := target.paused(time.time())) and {"until": iso(pause.until), "reason": pause.reason},
-            "warnings": [sharing[text]] if text in sharing else [],
+            "warnings": [*([sharing[text]] if text in sharing else []), *telling_warnings.warnings(folders, target)],
         }
 
 

@@ -2,12 +2,12 @@
 
 A run that cannot start, or that its client refuses, is a report like any other.
 
-    for report in run_all(launcher, select(folders, ["web1", "@db"]), jobs=()): …
+    await run(launcher, target, jobs=(), tell=reports.append)
 """
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 
 from borgctl.data_class import replace
@@ -16,11 +16,11 @@ from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
-from borgctl.pull.report.outcome import SKIPPED, RunFacts, judge_run
+from borgctl.pull.report.outcome import RunFacts, judge_run
 from borgctl.pull.report.past_runs import Ended
-from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.progress import View
 from borgctl.pull.report.record_run import alert_line, remember
-from borgctl.pull.report.report import RunReport, summary
+from borgctl.pull.report.report import RunReport
 from borgctl.pull.report.run_history import record
 from borgctl.pull.repository.inspection import inspect, problem
 from borgctl.pull.run.call_session import serve_to, session_of
@@ -29,89 +29,57 @@ from borgctl.pull.run.run_call import named_jobs, run_call, underway
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
 from borgctl.pull.state.state_file import load as load_state
-from borgctl.pull.targets import config_lock
-from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.obstacle import obstacle
-from borgctl.pull.targets.owner import typed
 from borgctl.pull.targets.paths import Busy, TargetName, lock
-from borgctl.pull.targets.pause import Pause
-from borgctl.pull.targets.selection import Selection
-from borgctl.pull.targets.targets import Target, load
-from borgctl.text import printable_excerpt
+from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 from borgctl.wire import frames
 
 _HELLO = 120.0  # seconds
 
+Tell = Callable[[RunReport], None]
+Wanted = Callable[[JobName], bool]
 
-def run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...] = ()) -> Iterator[RunReport]:
-    """Run `jobs`, else the target's, else those with command create that the client offers; yield each one's report."""
+
+async def run(
+    launcher: Launcher, target: Target, jobs: tuple[JobName, ...], tell: Tell, wanted: Wanted = lambda _: True
+) -> None:
+    """Run `jobs`, else the target's, else those with command create that the client offers; tell each one's report.
+
+    Of these only those run that are `wanted`.
+    """
     try:
         with lock(launcher.folders, target.name), workdir(launcher.folders) as path:
-            yield from _run(launcher, target, jobs, path)
+            await _run(launcher, target, jobs, tell, wanted, path)
     except Busy:
-        yield _refused(launcher, str(target.name), Verdict("busy", "launcher", 69, "target-busy"))
+        tell(refused(launcher, str(target.name), Verdict("busy", "launcher", 69, "target-busy")))
 
 
-def run_all(launcher: Launcher, chosen: Selection, jobs: tuple[JobName, ...]) -> Iterator[RunReport]:
-    """Run targets; one that cannot run, or is paused, is a report like the others, and does not stop them."""
-    config_lock.sweep(launcher.folders)
-    for text in chosen.texts:
-        if launcher.stop.name is not None:
-            return
-        reason = "target-invalid"
-        try:
-            target = load(launcher.folders, TargetName(text))
-            pause, reason = target.paused(time.time()), "target-paused"
-            if pause is not None and text not in chosen.named:
-                yield _skipped(launcher, text, pause)
-                continue
-            if pause is not None:
-                raise PullError(f"target {text!r} is {pause}")
-            reason = "not-started"
-            yield from run(launcher, target, jobs)
-        except (PullError, BadValue, OSError) as error:
-            transcript = Transcript()
-            for line in str(error).split("\n"):
-                transcript.keep(Message("borgpull", "ERROR", line))
-                launcher.screen.end(f"{printable_excerpt(text)}: error: {printable_excerpt(line)}")
-            if isinstance(error, PullError) and error.hint:
-                launcher.screen.end(f"hint: {printable_excerpt(typed(error.hint))}")
-            yield _refused(launcher, text, Verdict("failed", "launcher", None, reason), transcript)
-        except Exception as error:
-            transcript = Transcript()
-            import traceback  # noqa: PLC0415 - seldom needed
-
-            transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
-            launcher.screen.end(
-                f"{printable_excerpt(text)}: error: {printable_excerpt(f'{type(error).__name__}: {error}')}"
-            )
-            yield _refused(launcher, text, Verdict("failed", "launcher", None, "internal"), transcript)
-
-
-def _run(launcher: Launcher, target: Target, jobs: tuple[JobName, ...], path: str) -> Iterator[RunReport]:
+async def _run(
+    launcher: Launcher, target: Target, jobs: tuple[JobName, ...], tell: Tell, wanted: Wanted, path: str
+) -> None:
     if reason := obstacle(target):
-        yield _refused(launcher, str(target.name), Verdict("failed", "launcher", None, reason))
+        tell(refused(launcher, str(target.name), Verdict("failed", "launcher", None, reason)))
         return
     client_command.prepare(target, path)
     early: tuple[Alert, ...] = ()
     chosen = jobs or target.jobs
     if chosen is None:
         if unfit := _unfit(launcher, target):
-            yield unfit
+            tell(unfit)
             return
-        offered = _hello(launcher, target, path)
+        offered = await _hello(launcher, target, path)
         if isinstance(offered, RunReport):
-            yield offered
+            tell(offered)
             return
         chosen, early = offered
     end = time.monotonic() + target.timeout  # for all jobs together: no client keeps the other targets waiting longer
-    for job in chosen:
+    for job in filter(wanted, chosen):
         if launcher.stop.name is None:
             by_hand = bool(jobs) and job not in [described.name for described in target.described]
-            report = _job(launcher, target, job, path, max(1.0, end - time.monotonic()), by_hand=by_hand)
+            report = await _job(launcher, target, job, path, max(1.0, end - time.monotonic()), by_hand=by_hand)
             again = {alert.reason for alert in report.alerts}
-            yield replace(report, alerts=(*(alert for alert in early if alert.reason not in again), *report.alerts))
+            tell(replace(report, alerts=(*(alert for alert in early if alert.reason not in again), *report.alerts)))
             early = ()
 
 
@@ -122,7 +90,7 @@ def _unfit(launcher: Launcher, target: Target) -> RunReport | None:
     inspection, transcript = inspect(launcher.folders, target, time.time()), Transcript()
     for message in inspection.messages:
         transcript.keep(message)
-    return _refused(
+    return refused(
         launcher,
         str(target.name),
         inspection.verdict or Verdict("failed", "launcher", None, "repository-gone"),
@@ -131,17 +99,22 @@ def _unfit(launcher: Launcher, target: Target) -> RunReport | None:
     )
 
 
-def _job(launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool) -> RunReport:
+async def _job(
+    launcher: Launcher, target: Target, job: JobName, path: str, seconds: float, *, by_hand: bool
+) -> RunReport:
     state = load_state(launcher.folders, target.name)
     call = client_command.run(target, job, path, state.head)
     session = session_of(target, job, state)
+    launcher.teller.started(target, str(job))
     with underway(launcher, target, Begun("run", str(job), time.time())) as notes:
-        return run_call(
+        return await run_call(
             launcher, target, call, path, seconds, str(job), state.head, session, by_hand=by_hand, notes=notes
         )
 
 
-def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName, ...], tuple[Alert, ...]] | RunReport:
+async def _hello(
+    launcher: Launcher, target: Target, path: str
+) -> tuple[tuple[JobName, ...], tuple[Alert, ...]] | RunReport:
     """Ask what the client offers; return its jobs with command create and alerts, or a report of why there are none."""
     transcript, begun, clock = Transcript(), time.time(), time.monotonic()
     launcher.screen.begin(f"{target.name} hello")
@@ -151,7 +124,7 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     with underway(launcher, target, Begun("hello", None, begun)) as notes:
         for note in notes:
             launcher.screen.show(transcript.keep(note))
-        facts = serve_to(launcher, call, None, transcript, seconds).run(launcher.stop)
+        facts = await serve_to(launcher, call, None, transcript, seconds).run()
         verdict = unanswered(target, facts, transcript, launcher.screen)
         judged = verdict or Verdict("ok", "gate")
         ended = Ended(None, judged, transcript, seen, time.time(), named=named_jobs(target))
@@ -166,11 +139,11 @@ def _hello(launcher: Launcher, target: Target, path: str) -> tuple[tuple[JobName
     verdict = verdict or Verdict("failed", "launcher", None, "no-jobs")
     report = RunReport(str(target.name), None, verdict, begun, time.monotonic() - clock, transcript, None, alerts)
     record(launcher.folders, launcher.screen, report, "hello")
-    launcher.screen.end(summary(report))
+    launcher.screen.report(report)
     return report
 
 
-def unanswered(target: Target, facts: RunFacts, transcript: Transcript, screen: Screen) -> Verdict | None:
+def unanswered(target: Target, facts: RunFacts, transcript: Transcript, screen: View) -> Verdict | None:
     """Return why hello got no good answer, None where it did; one line is enough, an exit line may follow it.
 
     With transport stdio borg will use stdout, so nothing else may come there.
@@ -189,25 +162,18 @@ def unanswered(target: Target, facts: RunFacts, transcript: Transcript, screen: 
     return replace(verdict, reason="no-hello") if verdict.reason == "no-exit-line" else verdict
 
 
-def _skipped(launcher: Launcher, name: str, pause: Pause) -> RunReport:
-    transcript = Transcript()
-    transcript.keep(Message("borgpull", "WARNING", str(pause)))
-    launcher.screen.end(printable_excerpt(f"{name}: {SKIPPED}, {pause}"))
-    verdict = Verdict(SKIPPED, "launcher", None, "target-paused")
-    return RunReport(name, None, verdict, time.time(), 0.0, transcript, None)
-
-
-def _refused(
+def refused(
     launcher: Launcher,
     name: str,
     verdict: Verdict,
     transcript: Transcript | None = None,
     alerts: tuple[Alert, ...] = (),
 ) -> RunReport:
+    """Return the report of a run that did not begin, and record it."""
     report = RunReport(name, None, verdict, time.time(), 0.0, transcript or Transcript(), None, alerts)
     with suppress(BadValue):  # no name of a target's, but a mistyped word of the command line
         there = os.path.lexists(launcher.folders.target(TargetName(name)))
         if there and verdict.reason != "target-paused":  # which is no failed run, but a mistake of who typed it
             record(launcher.folders, launcher.screen, report, "run")
-    launcher.screen.end(summary(report))
+    launcher.screen.report(report)
     return report

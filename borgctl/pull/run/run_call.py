@@ -3,7 +3,7 @@
 A run of a job, a restore window and a spelled-out request are all served, judged and reported here.
 
     with underway(launcher, target, begun) as notes:
-        report = run_call(launcher, target, call, path, seconds, "default", head, session, notes=notes)
+        report = await run_call(launcher, target, call, path, seconds, "default", head, session, notes=notes)
 """
 
 import time
@@ -20,7 +20,7 @@ from borgctl.pull.report.outcome import RunFacts, accept_warnings, judge_run, re
 from borgctl.pull.report.past_runs import Ended
 from borgctl.pull.report.record_run import remember
 from borgctl.pull.report.refusals import advice_on_refusal
-from borgctl.pull.report.report import RunReport, summary
+from borgctl.pull.report.report import RunReport
 from borgctl.pull.report.run_history import append_broken_off, compare, record, warn
 from borgctl.pull.repository import transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect
@@ -53,7 +53,7 @@ def underway(launcher: Launcher, target: Target, begun: Begun) -> Iterator[tuple
         yield tuple(Message("borgpull", "WARNING", text) for text in (*texts, fault) if text is not None)
 
 
-def run_call(
+async def run_call(
     launcher: Launcher,
     target: Target,
     call: client_command.Call,
@@ -86,13 +86,13 @@ def run_call(
         later = remember(launcher.folders, target.name, missed) if barred.reason == "server-full" else ()
         report = RunReport(str(target.name), job, barred, begun, 0.0, transcript, None, (*before.alerts, *later))
         record(launcher.folders, launcher.screen, report, kind)
-        launcher.screen.end(summary(report))
+        launcher.screen.report(report)
         return report
     begin(launcher.folders, target.name)
     last = transactions.last(repository)
     with lowered(repository) if session.name == "prune" else nullcontext():
         programs, room = starts(launcher, target, session, path), partial(last_room, repository, session)
-        facts = serve_to(launcher, call, programs, transcript, seconds, room).run(launcher.stop)
+        facts = await serve_to(launcher, call, programs, transcript, seconds, room).run()
     release(launcher, target, transcript, "borg serve")
     session_verdict = verdict(facts, transcript)
     if session.name == "init" and session_verdict.outcome in GOOD:
@@ -129,7 +129,7 @@ def run_call(
         sent=facts.sent,
     )
     record(launcher.folders, launcher.screen, report, kind, findings)
-    launcher.screen.end(summary(report))
+    launcher.screen.report(report)
     return report
 
 

@@ -1,14 +1,11 @@
 """Session: one call to one client, from starting both ends to the verdict.
 
-One event loop waits for the client's stream, our own processes (`guarded_serve`), all ends, and the clock; it may have
-other sessions, too. To end early, ssh gets TERM. Once it has ended the guard sees the end of file, and then serve; only
-then their timeouts run. A guard that refuses or fails ends the session: nothing more of the client's reaches serve.
+The launcher's event loop waits for the client's stream, our own processes (`guarded_serve`), all ends, and the clock;
+it has other sessions, too (`scheduler`). To end early, ssh gets TERM. Once it has ended the guard sees the end of file,
+and then serve; only then their timeouts run. A guard that refuses or fails ends the session: nothing more of the
+client's reaches serve.
 
-    facts = Session(call, starts, transcript=…, screen=…, seconds=target.timeout, patience=…).run(stop)
-
-    with Session(…, loop=loop) as session:      # in a caller's loop, who calls `stop`
-        while not session.finished(): loop.turn()
-        facts = session.facts()
+    facts = await Session(call, starts, transcript=…, launcher=…, seconds=target.timeout).run()
 """
 
 import os
@@ -19,20 +16,18 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from typing import Self
 
-from borgctl.process.event_loop import EventLoop, Termination, Timer
+from borgctl.process.event_loop import Termination, Timer
 from borgctl.pull.client.client_command import Call
 from borgctl.pull.client.frames import LineTooLong
 from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.process import pipes
 from borgctl.pull.process.children import ChildProcess
-from borgctl.pull.process.signals import Stop
 from borgctl.pull.report.outcome import RunFacts
-from borgctl.pull.report.progress import Screen
 from borgctl.pull.run.guarded_serve import GuardedServe
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.scheduler import until
 from borgctl.pull.run.stream_reader import StreamReader
-from borgctl.pull.run.timeouts import Timeouts
 from borgctl.wire.frames import GOOD
 
 _SPACE_INTERVAL = 1.0  # seconds
@@ -47,18 +42,16 @@ class Session:
         call: Call,
         starts: pipes.Starts | None,
         *,
+        launcher: Launcher,
         transcript: Transcript,
-        screen: Screen,
         seconds: float,
-        patience: Timeouts,
         room: Callable[[], bool] = lambda: True,
-        loop: EventLoop | None = None,
     ) -> None:
-        self._call, self._starts, self._patience, self._room = call, starts, patience, room
-        self._transcript, self._screen, self._seconds = transcript, screen, seconds
-        self._loop = loop or EventLoop()
-        self._opened = ExitStack()
-        self._reader = StreamReader(transcript, screen)
+        self._call, self._starts, self._patience, self._room = call, starts, launcher.patience, room
+        self._transcript, self._loop = transcript, launcher.loop
+        left = launcher.deadline - time.monotonic()
+        self._seconds, self._over = (seconds, "timeout") if seconds <= left else (max(0.0, left), "deadline")
+        self._reader = StreamReader(transcript, launcher.screen)
         self._ended: str | None = None
         self._peer_status: int | None = None
         self._serve_first = False
@@ -71,32 +64,19 @@ class Session:
         self._served: GuardedServe | None = None
         self._space_timer: Timer | None = None
 
-    def run(self, stop: Stop) -> RunFacts:
-        """Start both ends, wait until both have ended, and return the facts."""
-        with self:
-            stop.tell(self._loop, self.stop)
-            while not self.finished():
-                self._loop.turn(self._screen.due())
-                self._screen.tick(time.monotonic())
-        return self.facts()
-
-    def __enter__(self) -> Self:
-        """Start both ends."""
+    async def run(self) -> RunFacts:
+        """Start both ends, wait until both have ended, and return the facts; however it ends, nothing is left."""
         with ExitStack() as stack:
             self._open(stack)
-            self._opened = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close everything; kill what still runs."""
-        self._opened.close()
+            await until(self)
+        return self.facts()
 
     def stop(self) -> None:
         """Begin to end it, as a signal ends the launcher."""
         self._end("stopped")
 
     def facts(self) -> RunFacts:
-        """Return the facts, once it is finished."""
+        """Return the facts of a session that is finished."""
         return RunFacts(
             exit=self._transcript.ending(),
             started=self._transcript.start is not None,
@@ -133,7 +113,7 @@ class Session:
             Termination(self._loop, self._peer.send, ((seconds, signal.SIGTERM), (self._call.patience, signal.SIGKILL)))
             for seconds in (0, self._patience.last_word, self._patience.orphaned)
         ]
-        self._deadline = self._loop.after(self._seconds, partial(self._end, "timeout"))
+        self._deadline = self._loop.after(self._seconds, partial(self._end, self._over))
         stack.callback(self._close)
         if self._listener is not None:
             self._loop.watch(self._listener.fileno(), self._accept)

@@ -9,7 +9,7 @@ import re
 from borgctl.pull.client.borglog import Note, read
 from borgctl.pull.client.frames import LineBuffer, LineTooLong, event
 from borgctl.pull.client.transcript import Message, Transcript
-from borgctl.pull.report.progress import Screen
+from borgctl.pull.report.progress import View
 
 _MOST_SERVE_LINES = 200
 
@@ -20,15 +20,20 @@ _ADVICE = re.compile(rb"^ *(?:remove with:|ssh-keygen -f |Offending \S+ key in |
 class StreamReader:
     """Both streams, with their unfinished lines; `transcript` keeps the rest."""
 
-    def __init__(self, transcript: Transcript, screen: Screen) -> None:
+    def __init__(self, transcript: Transcript, screen: View) -> None:
         self.transcript, self._screen = transcript, screen
         self._client, self._serve, self._serve_said = LineBuffer(), LineBuffer(), 0
+        self._run: str | None = None
 
     def client(self, data: bytes) -> None:
         """Take bytes of the client's stream."""
         for line in self._client.feed(data) if data else self._client.finish():
             if not _ADVICE.search(line):
-                self._screen.show(self.transcript.take(event(line)))
+                said = self.transcript.take(event(line))
+                if self._run is None and (run := self.transcript.gate_run) is not None:
+                    self._run = run
+                    self._screen.bind(run)
+                self._screen.show(said)
 
     def serve(self, data: bytes) -> None:
         """Take bytes of serve's stderr, which quotes the client; keep a limited number of its warnings."""

@@ -12,6 +12,7 @@ class Timeouts:
 
     `guard`: the guard, for both. `last_word`: the client's side may live so long after the gate's exit line or
     the guard's refusal, `orphaned`: after serve's failure. `drain`: the streams are read so long once all have ended.
+    `backoff`: what may pass is tried again after about so long, and four times as long each time after that.
     """
 
     end_of_file: float = 20
@@ -20,3 +21,4 @@ class Timeouts:
     orphaned: float = 120
     drain: float = 2
     guard: float = 10
+    backoff: float = 60

@@ -18,6 +18,7 @@ from borgctl.pull.report.outcome import RunFacts, judge_run
 from borgctl.pull.repository.sessions import GuardSession, window_session
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run_call import run_call, underway
+from borgctl.pull.run.scheduler import result
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.errors import PullError
@@ -61,10 +62,10 @@ def _hold(launcher: Launcher, target: Target, session: GuardSession, end: float)
         with workdir(launcher.folders) as path:
             client_command.prepare(target, path)
             seen = load_state(launcher.folders, target.name).head
-            call = client_command.window(target, left, path, seen)
-            words = (call, path, left + _IN_ORDER, "window", seen, session)
+            words = (client_command.window(target, left, path, seen), path, left + _IN_ORDER, "window", seen, session)
             with underway(launcher, target, Begun("window", None, time.time())) as notes:
-                report = run_call(launcher, target, *words, kind="window", verdict=_verdict, notes=notes)
+                call = run_call(launcher, target, *words, kind="window", verdict=_verdict, notes=notes)
+                report = result(launcher, call)
         good = report.verdict.outcome in GOOD
         if launcher.stop.name is not None or not report.transcript.used:
             return 0 if good else 2

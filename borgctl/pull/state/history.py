@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 DAYS = 400  # for which a row is kept
+_RECENT = 32  # days; where nothing was recorded in them, the last one apart, the clock may have jumped
 MOST = 10  # runs of a job that the next one is compared with
+_DAY = 86400.0
 _LARGEST = (1 << 63) - 1
 _PAGE = 1000  # rows read at once
-_MOST_REMOVED = 1000  # rows in one call: a clock that is years ahead for a moment removes few
+_MOST_REMOVED = 1000  # rows in one call
 NOT, RAISED, ACCEPTED = 0, 1, 2  # an alert about a row
-_GOOD = f"outcome IN ('{GOOD[0]}', '{GOOD[1]}') AND reason IS NOT '{DRY_RUN}'"
+IS_GOOD = f"outcome IN ('{GOOD[0]}', '{GOOD[1]}') AND reason IS NOT '{DRY_RUN}'"
 
 
 class Run(NamedTuple):
@@ -91,14 +93,17 @@ def number(value: object) -> int | None:
 def append(folders: Folders, run: Run, now: float) -> str | None:
     """Add a run, and remove those that are too old; return a line about a file that was put aside.
 
-    Raise HistoryUnusable. A row with a time in the future is not too old.
+    Raise HistoryUnusable. A row with a time in the future is not too old. A clock that is years ahead removes nothing
+    on the first day: no row is from the weeks before.
     """
     marks = ", ".join("?" * len(Run._fields))
 
     def act(connection: "Connection") -> None:
         connection.execute(f"INSERT INTO runs ({', '.join(Run._fields)}) VALUES ({marks})", run)
         old = "SELECT id FROM runs WHERE begun < ? ORDER BY begun LIMIT ?"
-        connection.execute(f"DELETE FROM runs WHERE id IN ({old})", (now - DAYS * 86400, _MOST_REMOVED))
+        believed = "EXISTS (SELECT 1 FROM runs WHERE begun BETWEEN ? AND ?)"
+        times = (now - DAYS * _DAY, _MOST_REMOVED, now - _RECENT * _DAY, now - _DAY)
+        connection.execute(f"DELETE FROM runs WHERE id IN ({old}) AND {believed}", times)
 
     return history_file.write(folders, act)[1]
 
@@ -110,21 +115,25 @@ def past(folders: Folders, target: str, job: str) -> tuple[Window, Window]:
     """
 
     def act(connection: "Connection") -> tuple[Window, Window]:
-        sizes = _window(connection, target, job, "shrunken", "files, original")
-        return sizes, _window(connection, target, job, "slow", "duration")
+        return windows(connection, target, job)
 
     return history_file.read(folders, act) or (Window(), Window())
 
 
-def _window(connection: "Connection", target: str, job: str, alert: str, columns: str) -> Window:
-    whose = (target, job)
+def windows(connection: "Connection", target: str, job: str, before: int = _LARGEST) -> tuple[Window, Window]:
+    """Return what `past` does, of the rows below the id `before`; of none where a person has accepted that row."""
+    sizes = _window(connection, (target, job, before), "shrunken", "files, original")
+    return sizes, _window(connection, (target, job, before), "slow", "duration")
+
+
+def _window(connection: "Connection", whose: tuple[str, str, int], alert: str, columns: str) -> Window:
     (first,) = connection.execute(
-        f"SELECT max(id) FROM runs WHERE target = ? AND job = ? AND {alert} = {ACCEPTED}", whose
+        f"SELECT max(id) FROM runs WHERE target = ? AND job = ? AND id <= ? AND {alert} = {ACCEPTED}", whose
     ).fetchone()
     known = " AND ".join(f"{column} IS NOT NULL" for column in columns.split(", "))
     rows = connection.execute(
-        f"SELECT {columns} FROM runs WHERE target = ? AND job = ? AND id >= ? AND {known}"
-        f" AND ({alert} = {ACCEPTED} OR ({alert} = {NOT} AND {_GOOD})) ORDER BY id DESC LIMIT {MOST}",
+        f"SELECT {columns} FROM runs WHERE target = ? AND job = ? AND id < ? AND id >= ? AND {known}"
+        f" AND ({alert} = {ACCEPTED} OR ({alert} = {NOT} AND {IS_GOOD})) ORDER BY id DESC LIMIT {MOST}",
         (*whose, first or 0),
     )
     return Window(tuple(rows.fetchall()), first is not None)
@@ -152,7 +161,10 @@ def accept(folders: Folders, name: TargetName) -> str | None:
     """Take each job's last run as normal, if there is an alert about it; return as `append` does."""
 
     def act(connection: "Connection") -> None:
-        for alert, known in (("shrunken", f"files IS NOT NULL AND (shrunken = {RAISED} OR {_GOOD})"), ("slow", _GOOD)):
+        for alert, known in (
+            ("shrunken", f"files IS NOT NULL AND (shrunken = {RAISED} OR {IS_GOOD})"),
+            ("slow", IS_GOOD),
+        ):
             newest = f"SELECT max(id) FROM runs WHERE target = ? AND job IS NOT NULL AND {known} GROUP BY job"
             connection.execute(
                 f"UPDATE runs SET {alert} = {ACCEPTED} WHERE {alert} = {RAISED} AND id IN ({newest})", (str(name),)

@@ -154,9 +154,18 @@ def _faults(folders: Folders) -> Iterator[None]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
             raise _Broken(str(error)) from None
-        raise HistoryUnusable(f"{folders.history}: {error}") from None
+        raise HistoryUnusable(f"{folders.history}: {error}{_on_full_disk(folders)}") from None
     except OSError as error:
         raise HistoryUnusable(f"{error.filename or folders.history}: {error.strerror}") from None
+
+
+def _on_full_disk(folders: Folders) -> str:
+    """Return that the disk is full, if so: SQLite, which writes beside the file also to read, says 'disk I/O error'."""
+    with contextlib.suppress(OSError):
+        disk = os.statvfs(folders.state)
+        if disk.f_bavail == 0 or (disk.f_files > 0 and disk.f_favail == 0):
+            return " (no space left on its disk)"
+    return ""
 
 
 def _empty() -> bytes:

@@ -20,7 +20,7 @@ _HINT = "only root and the user that runs borgpull may be able to write it, or a
 def read(folders: Folders, path: str) -> str | None:
     """Return the file's text, None where it is missing; raise PullError where it cannot be trusted or read."""
     try:
-        with SecurePath.at(path, _owners(folders)) as file:
+        with SecurePath.at(path, owners(folders)) as file:
             if file.require(stat.S_IFREG).status.st_size > LARGEST:
                 raise PullError(f"{path}:1:1: longer than {LARGEST} bytes")
             return file.read(LARGEST).decode("utf-8")
@@ -36,10 +36,10 @@ def read(folders: Folders, path: str) -> str | None:
         raise PullError(f"{path}:1:1: not UTF-8") from None
 
 
-def _owners(folders: Folders) -> frozenset[int]:
+def owners(folders: Folders) -> frozenset[int]:
     """Return whose files we take; root, which only reads in other users' folders, takes theirs there."""
-    owners = set(ourselves())
+    found = set(ourselves())
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):
-            owners.add(os.stat(folders.config).st_uid)
-    return frozenset(owners)
+            found.add(os.stat(folders.config).st_uid)
+    return frozenset(found)

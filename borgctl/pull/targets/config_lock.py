@@ -4,6 +4,7 @@
 directory found while we hold the lock is a dead writer's.
 
     with alone(folders), directory(path) as private: …
+    with unchanged(folders): …
     sweep(folders)
 """
 
@@ -22,13 +23,26 @@ from borgctl.pull.targets.paths import Folders
 @contextmanager
 def alone(folders: Folders) -> Iterator[None]:
     """Hold the configuration's lock, and remove what killed writers left."""
+    with _held(folders, fcntl.LOCK_EX):
+        _clear(folders)
+        yield
+
+
+@contextmanager
+def unchanged(folders: Folders) -> Iterator[None]:
+    """Keep everybody from adding, changing or renaming a target meanwhile; write nothing."""
+    with _held(folders, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def _held(folders: Folders, kind: int) -> Iterator[None]:
     try:
         held = os.open(folders.config, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise PullError(f"{folders.config}: {error.strerror}") from None
     try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        _clear(folders)
+        fcntl.flock(held, kind)
         yield
     finally:
         os.close(held)

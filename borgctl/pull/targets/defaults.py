@@ -9,14 +9,15 @@ Mappings are merged key by key; of all else the target's own word stands alone. 
 
 from borgctl.data_class import replace
 from borgctl.errors import BadValue
+from borgctl.pull.targets import telling
 from borgctl.strict_yaml import Node
 from borgctl.values import RepositoryPath
 
 KEYS = (
     *("port", "repository", "jobs", "tags", "expect", "accept_warnings", "quota", "timeout", "transport"),
-    *("socket_directory", "borg"),
+    *("socket_directory", "borg", *telling.KEYS),
 )
-TARGET = "{target}"  # in `repository`: the target's name
+TARGET = "{target}"  # in `repository` and `ping`: the target's name
 
 
 def merge(defaults: Node, own: Node) -> Node:
@@ -36,14 +37,19 @@ def merge(defaults: Node, own: Node) -> Node:
 
 def for_target(defaults: Node, own: Node, name: str) -> Node:
     """Return a target's whole tree: its own over the defaults. A list of jobs takes what the defaults say of each."""
-    below, above = _fields(defaults), _fields(own)
-    if "repository" in below:
-        below["repository"] = below["repository"][0], _filled(below["repository"][1], name)
+    below, above = _fields(with_name(defaults, name)), _fields(own)
     if "jobs" in below and "jobs" in above and above["jobs"][1].pairs is None:
         above["jobs"] = above["jobs"][0], _described(below.pop("jobs")[1], above["jobs"][1])
     if own.pairs is None:
         return own
     return merge(replace(defaults, pairs=tuple(below.values())), replace(own, pairs=tuple(above.values())))
+
+
+def with_name(defaults: Node, name: str) -> Node:
+    """Return the defaults with a target's name where it belongs."""
+    keys = [key for key, _ in WITH_NAME]
+    pairs = ((key, _filled(value, name) if key.value in keys else value) for key, value in defaults.pairs or ())
+    return defaults if defaults.pairs is None else replace(defaults, pairs=tuple(pairs))
 
 
 def _fields(node: Node) -> dict[str, tuple[Node, Node]]:
@@ -75,3 +81,14 @@ def repository(text: str) -> str:
         raise BadValue(f"bad repository {text[:200]!r}: expected {TARGET!r} in it, or all targets would share it")
     RepositoryPath(text.replace(TARGET, "web1"))
     return text
+
+
+def ping(text: str) -> str:
+    """Return the URL that all targets ping, as the defaults write it; each must come to have its own."""
+    if TARGET not in text.partition("://")[2].partition("/")[2]:
+        raise BadValue(f"bad URL: expected {TARGET!r} in it, or all targets would share one check")
+    telling.ping(text.replace(TARGET, "web1"))
+    return text
+
+
+WITH_NAME = (("repository", repository), ("ping", ping))  # the keys in which the name stands, and their readers

@@ -2,13 +2,15 @@
 
     lines(tree(folders, name), target) → "quota: 500G              # /etc/borgpull/defaults.yaml:3", …
 
-The lines are YAML: without their comments they are the one file that means the same.
+The lines are YAML: without their comments they are the one file that means the same, but for the
+URLs that have secrets: of those they show no more than a log does.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from borgctl.pull.targets import telling_places
 from borgctl.pull.targets.targets import KEYS, Target
 from borgctl.strict_yaml import Node
 
@@ -19,6 +21,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9/_.](?:[A-Za-z0-9_./+@= -]*[A-Za-z0-9_./+@=-])?"
 
 def lines(root: Node, target: Target) -> list[str]:
     """Return the lines for people."""
+    root = telling_places.masked(root)
     built_in, said = _built_in(root, target), {str(key.value): (key, value) for key, value in root.pairs or ()}
     rows: list[tuple[str, str]] = []
     for key in KEYS:
@@ -30,6 +33,7 @@ def lines(root: Node, target: Target) -> list[str]:
 
 def plain(root: Node, target: Target) -> list[dict[str, Any]]:
     """Return each value for JSON; `key` are the keys that lead to it, `file` is None for what is built in."""
+    root = telling_places.masked(root)
     found = [
         {"key": key, "value": _value(node), "file": node.file, "line": node.line} for key, node in _leaves(root, ())
     ]
@@ -69,13 +73,13 @@ def _leaves(node: Node, keys: tuple[str, ...]) -> Iterator[tuple[list[str], Node
 
 def _value(node: Node) -> Any:  # noqa: ANN401 - what JSON can hold
     if node.pairs is not None:
-        return {}
+        return {str(key.value): _value(value) for key, value in node.pairs}
     return node.value if isinstance(node.value, str) else [_value(item) for item in node.value]
 
 
 def _written(node: Node) -> str:
     if node.pairs is not None:
-        return "{}"
+        return "{{{}}}".format(", ".join(f"{_scalar(str(key.value))}: {_written(value)}" for key, value in node.pairs))
     if isinstance(node.value, str):
         return _scalar(node.value)
     return f"[{', '.join(map(_written, node.value))}]"

@@ -3,10 +3,11 @@
     CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub  CONFIG/defaults.yaml
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
-    STATE/NAME/running          STATE/history.db
+    STATE/NAME/running          STATE/NAME/told.json        STATE/history.db
+    STATE/digests
 
 `workdirs` says what is in `STATE/run`, `repository/copies` what is in `copies`, `state/running` what is in `running`,
-`state/history_file` what is beside `history.db`.
+`state/told` what is in `told.json` and `digests`, `state/history_file` what is beside `history.db`.
 
     with lock(folders, TargetName("web1")): …
 """
@@ -39,7 +40,7 @@ class TargetName:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", self.text):
             raise BadValue(f"bad target name {self.text[:80]!r}: expected up to 64 of {ALPHABET}")
-        ours = self.text in ("run", "host-id") or self.text.startswith("history.db")
+        ours = self.text in ("run", "host-id", "digests") or self.text.startswith("history.db")
         if ours or self.text.endswith((".lock", ".pub", ".yaml")):
             raise BadValue(f"bad target name {self.text!r}: it is reserved for the launcher's own files")
 
@@ -97,6 +98,15 @@ class Folders:
         """Return the path of the target's state."""
         return f"{self.state}/{name}/state.json"
 
+    def told(self, name: TargetName) -> str:
+        """Return the path of what was told of the target."""
+        return f"{self.state}/{name}/told.json"
+
+    @property
+    def digests(self) -> str:
+        """Return the path of which messages of the day were sent."""
+        return f"{self.state}/digests"
+
     def running(self, name: TargetName) -> str:
         """Return the path of the file that says that a launcher is at work on the target."""
         return f"{self.state}/{name}/running"
@@ -115,15 +125,24 @@ class Folders:
         return f"{self.state}/{name}/borg"
 
 
+def own_account() -> pwd.struct_passwd:
+    """Return the account that we run as; raise PullError where the user has none: ssh(1) would not start either."""
+    try:
+        return pwd.getpwuid(os.geteuid())
+    except KeyError:
+        hint = "start it as a user who has one: runuser -u borgpull -- borgpull status"
+        raise PullError(f"user number {os.geteuid()} has no account on this machine", hint) from None
+
+
 def choose(config: str | None, state: str | None, environment: dict[str, str]) -> Folders:
     """Return the directories: the given ones, else the system's for root and borgpull, else XDG base directories."""
-    account = pwd.getpwuid(os.geteuid())
-    if account.pw_name in SYSTEM:
+    user = own_account()
+    if user.pw_name in SYSTEM:
         defaults = ("/etc/borgpull", "/var/lib/borgpull")
     else:
         defaults = (
-            _xdg(environment, "XDG_CONFIG_HOME", f"{account.pw_dir}/.config"),
-            _xdg(environment, "XDG_STATE_HOME", f"{account.pw_dir}/.local/state"),
+            _xdg(environment, "XDG_CONFIG_HOME", f"{user.pw_dir}/.config"),
+            _xdg(environment, "XDG_STATE_HOME", f"{user.pw_dir}/.local/state"),
         )
     folders = (os.path.abspath(config or defaults[0]), os.path.abspath(state or defaults[1]))
     return Folders(*folders, environment.get("CREDENTIALS_DIRECTORY") or None)
@@ -131,10 +150,10 @@ def choose(config: str | None, state: str | None, environment: dict[str, str]) -
 
 def repository(name: TargetName, environment: dict[str, str]) -> str:
     """Return where `add` puts a repository that the command line does not name."""
-    account = pwd.getpwuid(os.geteuid())
-    if account.pw_name in SYSTEM:
+    user = own_account()
+    if user.pw_name in SYSTEM:
         return f"/srv/borg/{name}"
-    return f"{_xdg(environment, 'XDG_DATA_HOME', f'{account.pw_dir}/.local/share')}/{name}"
+    return f"{_xdg(environment, 'XDG_DATA_HOME', f'{user.pw_dir}/.local/share')}/{name}"
 
 
 def _xdg(environment: dict[str, str], variable: str, default: str) -> str:

@@ -43,6 +43,8 @@ def moment(text: str) -> float:
         return datetime.fromisoformat(text).timestamp()
     except ValueError:
         raise BadValue(f"bad time {text!r}: there is no such day, hour or offset") from None
+    except OverflowError:  # where the system's times have 32 bits
+        raise BadValue(f"bad time {text!r}: this machine's clock ends before that") from None
 
 
 def _reason(text: str) -> str:

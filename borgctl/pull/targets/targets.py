@@ -15,13 +15,14 @@ from borgctl.borg.warning_kinds import CHANGED, UNREADABLE, VANISHED
 from borgctl.data_class import dataclass
 from borgctl.node_reader import NodeReader
 from borgctl.openssh_key import HostKey
-from borgctl.pull.targets import config_file, defaults, pause, tags, transports
+from borgctl.pull.targets import config_file, defaults, pause, tags, telling, transports
 from borgctl.pull.targets import jobs as targets_jobs
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.jobs import TargetJob
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.pause import Pause
 from borgctl.pull.targets.tags import TagName
+from borgctl.pull.targets.telling import Telling
 from borgctl.pull.targets.values import host, plain_path, quota
 from borgctl.strict_yaml import Node, Problems
 from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration, integer
@@ -29,6 +30,7 @@ from borgctl.values import JobName, RepositoryPath, SocketPath, choice, duration
 KEYS = (
     *("host", "port", "identity", "host_key", "repository", "jobs", "tags", "paused", "expect", "accept_warnings"),
     *("quota", "timeout", "transport", "socket_directory", "policy", "borg"),
+    *telling.KEYS,
 )
 ACCEPTABLE = (CHANGED, VANISHED, UNREADABLE)  # a person has to read warnings of an unknown kind
 
@@ -63,6 +65,7 @@ class Target:
     borg: str
     tags: tuple[TagName, ...]
     pause: Pause | None
+    telling: Telling
 
     @property
     def jobs(self) -> tuple[JobName, ...] | None:
@@ -96,10 +99,27 @@ def tree(folders: Folders, name: TargetName) -> Node:
     return _whole(lambda: _merged(text, name, below, path))
 
 
+def telling_of(folders: Folders, name: TargetName) -> Telling:
+    """Return whom to tell of a target; where its file has mistakes, whom the defaults name. Raise PullError.
+
+    A target that is not there tells nobody.
+    """
+    if not os.path.lexists(folders.target(name)):
+        return Telling()
+    try:
+        return load(folders, name).telling
+    except PullError:
+        below = load_defaults(folders)
+        if below is None:
+            return Telling()
+        notes, root = NodeReader(), defaults.with_name(below, str(name))
+        return telling.read(notes, {str(key.value): value for key, value in root.pairs or ()})
+
+
 def load_defaults(folders: Folders) -> Node | None:
     """Read the defaults, None where there is no such file, or nothing in it; raise PullError with every mistake."""
     text = config_file.read(folders, folders.defaults)
-    return None if text is None else _whole(lambda: _checked_defaults(text, folders))
+    return None if text is None else _whole(lambda: read_defaults(text, folders))
 
 
 def _whole(read: Callable[[], T]) -> T:
@@ -141,14 +161,15 @@ def from_tree(root: Node, name: TargetName, folders: Folders) -> Target:
 
 
 @functools.lru_cache(maxsize=1)  # a run over all targets reads them for each
-def _checked_defaults(text: str, folders: Folders) -> Node | None:
+def read_defaults(text: str, folders: Folders) -> Node | None:
     """Return the tree of the defaults, None where all lines are comments; raise `Problems` with every mistake."""
     if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):
         return None
     notes, root = NodeReader(), strict_yaml.parse(text, folders.defaults)
     fields = notes.fields(root, defaults.KEYS, elsewhere=_of_one_target)
-    if "repository" in fields:
-        notes.scalar(fields.pop("repository"), defaults.repository, "")
+    for key, reader in defaults.WITH_NAME:
+        if key in fields:
+            notes.scalar(fields.pop(key), reader, "")
     _target(notes, fields, TargetName("target"), folders)
     notes.finish()
     return root
@@ -181,6 +202,7 @@ def _target(notes: NodeReader, fields: dict[str, Node], name: TargetName, folder
         borg=value("borg", plain_path, "/usr/bin/borg"),
         tags=tags.read(notes, fields["tags"]) if "tags" in fields else (),
         pause=pause.read(notes, fields["paused"]) if "paused" in fields else None,
+        telling=telling.read(notes, fields),
     )
 
 

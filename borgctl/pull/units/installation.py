@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 
 from borgctl.data_class import dataclass
 from borgctl.pull.targets import owner, paths
+from borgctl.pull.targets.defaults import TARGET
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import Account
 from borgctl.pull.targets.paths import Folders, TargetName
-from borgctl.pull.targets.targets import Target, load, names
+from borgctl.pull.targets.targets import Target, load, load_defaults, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,7 @@ def read(folders: Folders, environment: Mapping[str, str]) -> Installation:
     repositories = [str(target.repository) for target in targets]
     directories = {_directory(repository, account) for repository in repositories}
     directories.add(os.path.dirname(paths.repository(TargetName("x"), dict(environment))))
+    directories |= _of_all(folders, account)
     places = [account.home, program, sys.executable, sys.prefix, sys.base_prefix, __file__]
     places += [folders.config, folders.state, *repositories, *(target.borg for target in targets)]
     places += [target.identity for target in targets]
@@ -101,6 +103,14 @@ def _directory(repository: str, account: Account) -> str:
         return parent if os.stat(parent).st_uid == account.uid else repository
     except OSError:  # no such directory: perhaps its disk is not mounted
         return repository
+
+
+def _of_all(folders: Folders, account: Account) -> set[str]:
+    """Return the directory in which the defaults put the repositories, also those of targets that are not there yet."""
+    defaults = load_defaults(folders)
+    said = {key.value: value.value for key, value in defaults.pairs or ()} if defaults else {}
+    directory = os.path.dirname(str(said.get("repository", "")).partition(TARGET)[0])
+    return {directory} & {_directory(f"{directory}/x", account)}
 
 
 def _has_keys(folders: Folders, targets: Sequence[Target]) -> bool:

@@ -20,14 +20,15 @@ _LESS = "SystemCallFilter=~@privileged @resources\n"
 
 _TIMER = """\
 [Unit]
-Description=Back up all clients of borgpull once a day
+Description=Back up the clients of borgpull whose time has come
 
 [Timer]
-OnCalendar=daily
-# servers that pull one client, or share a disk, do not all begin at midnight; each has the same delay every day
-RandomizedDelaySec=1h
+# one timer for all rhythms: 'every' in a target, or once a day; a laptop is pulled when it is there
+OnCalendar=hourly
+# servers that pull one client, or share a disk, do not all begin at the full hour; each has the same delay
+RandomizedDelaySec=15min
 FixedRandomDelay=true
-# a day on which this machine was off is made up for at its next start
+# an hour in which this machine was off is made up for at its next start
 Persistent=true
 
 [Install]
@@ -97,7 +98,9 @@ ProtectProc=invisible
 def files(installation: Installation) -> dict[str, str]:
     """Return each file's text by its name."""
     return {
-        "borgpull.service": _service(installation, "Back up all clients of borgpull", "--all"),
+        "borgpull.service": _service(
+            installation, "Back up the clients of borgpull whose time has come", "--all --due"
+        ),
         "borgpull.timer": _TIMER,
         "borgpull@.service": _service(installation, "Back up the client %i of borgpull", None),
         CRON: _cron(installation),
@@ -137,10 +140,13 @@ def _restrictions(installation: Installation) -> str:
 
 
 def _cron(installation: Installation) -> str:
-    run, status = crontab_command(installation.argv("run", "--all")), crontab_command(installation.argv("status"))
+    run, status = (
+        crontab_command(installation.argv("run", "--all", "--due")),
+        crontab_command(installation.argv("status")),
+    )
     user = "" if installation.own else f"{installation.user} "
     mail = "" if installation.own else "MAILTO=root\n"
     return (
-        "# Instead of the timer: only a bad night sends mail, with what 'borgpull status' says of it.\n"
-        f"{mail}30 2 * * * {user}{run} 2>/dev/null || {status}\n"
+        "# Instead of the timer: only a bad hour sends mail, with what 'borgpull status' says of it.\n"
+        f"{mail}30 * * * * {user}{run} 2>/dev/null || {status}\n"
     )

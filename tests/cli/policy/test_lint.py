@@ -393,6 +393,35 @@ def test_json_has_one_object_for_each_file(sound, tmp_path):
     assert set(missing["errors"][0]) == {"line", "column", "text"}
 
 
+def test_a_candidate_is_checked_as_if_it_stood_in_the_policys_place_whoever_may_write_it_now(sound, tmp_path):
+    place, candidate = sound(), tmp_path / "candidate"
+    text = place.read_text()
+    candidate.write_text(text.replace(f"base: {tmp_path}/base\n", ""))
+    candidate.chmod(0o666)
+    assert lint.lint(str(candidate)).errors
+    assert lint.lint(str(place), str(candidate)).errors == ()
+    candidate.write_text(text.replace("sandbox: require", "sandbox: requires"))
+    result = borgctl("lint", place, "--candidate", candidate)
+    assert result.exit_code == 78 and f"{place}:12:10: error: bad value 'requires'" in result.stdout
+    assert borgctl("lint", place).exit_code == 0
+
+
+@pytest.mark.parametrize("content", [None, b"\xff", b"#" * 2_000_000])
+def test_a_candidate_that_is_no_text_or_not_there_is_an_error(sound, tmp_path, content):
+    candidate = tmp_path / "candidate"
+    if content is not None:
+        candidate.write_bytes(content)
+    (error,) = lint.lint(str(sound()), str(candidate)).errors
+    assert "candidate'" in error.text or "not UTF-8" in error.text
+
+
+def test_a_candidate_needs_the_one_place_that_it_is_for(sound, tmp_path):
+    place = sound()
+    for policies in ((), (place, place)):
+        result = borgctl("lint", *policies, "--candidate", place)
+        assert isinstance(result.exception, BadValue)
+
+
 def test_a_relative_name_is_taken_from_here(sound, monkeypatch):
     file = sound()
     monkeypatch.chdir(file.parent)

@@ -16,7 +16,7 @@ from borgctl.pull.client.events import Exit, Offer, OutputLine, Start, Unframed
 from borgctl.pull.client.frames import LONGEST, LineBuffer, LineTooLong, event
 from borgctl.pull.client.transcript import LONGEST_MESSAGE, MOST_MESSAGES, MOST_RESULT, Message, Transcript
 from borgctl.pull.client.verdict import Verdict
-from borgctl.pull.report.progress import Plain
+from borgctl.pull.report.progress import Plain, View
 from borgctl.pull.report.report import RunReport, readable, record, summary
 from borgctl.pull.run.stream_reader import StreamReader
 from borgctl.text import printable_excerpt
@@ -73,7 +73,7 @@ def exit_line(**fields: object) -> bytes:
 
 def heard(stream: bytes) -> tuple[Transcript, str]:
     transcript, screen = Transcript(ASKED), io.StringIO()
-    reader = StreamReader(transcript, Plain(screen))
+    reader = StreamReader(transcript, View(Plain(screen)))
     reader.client(stream)
     reader.client(b"")
     return transcript, screen.getvalue()
@@ -325,7 +325,7 @@ def test_any_json_of_borgs_is_read(value: object) -> None:
 def test_a_window_that_is_open_says_until_when_by_our_own_clock():
     until = time.time() + 600
     transcript, screen = Transcript((None, ASKED[1]), until), io.StringIO()
-    reader = StreamReader(transcript, Plain(screen))
+    reader = StreamReader(transcript, View(Plain(screen)))
     reader.client(start(job=None, command="window") + frame("window", state="open", seconds=86400))
     reader.client(frame("window", state="used"))
     opened, used = screen.getvalue().splitlines()
@@ -335,14 +335,14 @@ def test_a_window_that_is_open_says_until_when_by_our_own_clock():
 
 def test_a_window_is_open_and_then_used_and_nothing_else():
     transcript = Transcript((None, ASKED[1]))
-    reader = StreamReader(transcript, Plain(io.StringIO()))
+    reader = StreamReader(transcript, View(Plain(io.StringIO())))
     reader.client(start(job=None, command="window") + frame("window", state="open", seconds=60))
     assert not transcript.used
     reader.client(frame("window", state="used") + frame("exit", outcome="ok", origin="borg", code=0))
     assert transcript.used and not transcript.renewed and not transcript.mismatch
     assert transcript.ending() is not None
     renewed = Transcript((None, ASKED[1]))
-    reader = StreamReader(renewed, Plain(io.StringIO()))
+    reader = StreamReader(renewed, View(Plain(io.StringIO())))
     reader.client(start(job=None, command="window") + frame("window", state="renewed"))
     assert renewed.renewed and not renewed.used
     for state in ("closed", 7, None):

@@ -18,10 +18,12 @@ from machines import stop
 from stage import SUPPORT
 
 from borgctl.openssh_key import HostKey
+from borgctl.pull.client import ssh
 from borgctl.pull.targets import setup
 from borgctl.pull.targets.paths import TargetName
 
 NAME = TargetName("web1")
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
 
 
 class Sshd:
@@ -170,6 +172,26 @@ def test_a_wrong_host_key_ends_the_run_before_anything_is_said(world, sshd, borg
     assert "Host key verification failed" in err and "IDENTIFICATION HAS CHANGED" in err
     assert "known_hosts" not in err and "ssh-keygen" not in err and "remove with" not in err
     assert "serve" not in err
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"), [(True, "Connection timed out during banner exchange"), (False, "Connection refused")]
+)
+def test_a_host_that_says_nothing_and_one_that_is_not_there_are_told_with_a_hint(
+    world, repository, borgpull, monkeypatch, answers, said
+) -> None:
+    monkeypatch.setattr(ssh, "PATIENCE", 1)
+    with socket.socket() as host:
+        host.bind(("127.0.0.1", 0))
+        if answers:
+            host.listen()
+        words = {"repository": str(repository), "quota": "100M", "transport": "stdio", "policy": None}
+        setup.add(world.folders, NAME, host="root@127.0.0.1", port=host.getsockname()[1], **words)
+        setup.trust(world.folders, NAME, HostKey.read(KEY), replace=False)
+        status, _, err = borgpull("run", "web1")
+    assert status == 2 and f"ssh or client: {'' if answers else 'ssh: connect to host 127.0.0.1 port '}" in err
+    assert said in err and "web1: failed (ssh: ssh-failed, status 255)" in err and "Traceback" not in err
+    assert err.endswith("hint: can the client be reached under this name and port?\n")
 
 
 def test_the_socket_transport_serves_one_connection_under_a_fresh_name(world, sshd, borg, repository, borgpull) -> None:

@@ -29,7 +29,7 @@ def test_a_paused_target_is_left_out_with_one_line_that_says_why_and_until_when(
 
 def test_for_programs_it_is_an_object_like_a_run(borgpull, two) -> None:
     status, out, _ = borgpull("run", "--all", "--json")
-    skipped = json.loads(out.splitlines()[1])
+    skipped = json.loads(out.splitlines()[0])
     assert status == 0 and (skipped["target"], skipped["outcome"]) == ("web2", "skipped")
     assert skipped["reason"] == "target-paused" and [one["text"] for one in skipped["messages"]] == [LINE]
 

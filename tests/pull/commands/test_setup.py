@@ -53,3 +53,37 @@ def test_tags_and_a_pause_are_listed(world, borgpull) -> None:
     assert ", tags: web, db\n" in out and "\na: paused until 2999-01-01 00:00: moves\n" in out
     (one,) = map(json.loads, borgpull("targets", "--json")[1].splitlines())
     assert one["tags"] == ["web", "db"] and one["paused"]["reason"] == "moves"
+
+
+def test_a_candidate_is_read_as_the_targets_file_over_the_defaults_and_nothing_is_written(world, borgpull) -> None:
+    write(world, "web1", "host: web1\nrepository: /srv/x\n")
+    Path(world.folders.defaults).write_text("quota: 1T\n")
+    candidate, before = world.root / "candidate", sorted(world.root.rglob("*"))
+    candidate.write_text("host: web2\nrepository: /srv/x\n")
+    candidate.chmod(0o666)
+    assert borgpull("targets", "web1", "--candidate", str(candidate)) == (0, "", "")
+    assert borgpull("targets", "new", "--candidate", str(candidate)) == (0, "", "")
+    candidate.write_text("host: -oProxyCommand=x\nrepository: /srv/x\nquota: 1\n")
+    status, out, err = borgpull("targets", "web1", "--candidate", str(candidate))
+    assert (status, out) == (2, "") and "1:7: bad host" in err and "3:8: bad quota" in err
+    candidate.unlink()
+    assert sorted(world.root.rglob("*")) == before
+
+
+def test_a_candidate_without_a_target_is_read_as_the_defaults(world, borgpull) -> None:
+    candidate = world.root / "candidate"
+    candidate.write_text("repository: /srv/{target}\n")
+    assert borgpull("targets", "--candidate", str(candidate)) == (0, "", "")
+    candidate.write_text("repository: /srv/all\nhost: web1\n")
+    status, _, err = borgpull("targets", "--candidate", str(candidate))
+    assert status == 2 and "expected '{target}' in it" in err and "it is a target's own" in err
+    candidate.write_bytes(b"\xff")
+    assert "not UTF-8" in borgpull("targets", "--candidate", str(candidate))[2]
+    assert "No such file" in borgpull("targets", "--candidate", str(world.root / "none"))[2]
+
+
+def test_a_candidate_is_for_one_target(world, borgpull) -> None:
+    for words in (("--all",), ("--show", "a"), ("--json",), ("a", "b")):
+        status, _, err = borgpull("targets", *words, "--candidate", "/dev/null")
+        assert status == 2 and "--candidate takes one target" in err
+    assert "bad target name '@web'" in borgpull("targets", "@web", "--candidate", "/dev/null")[2]

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import time
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,15 +13,13 @@ import pytest
 import stage
 from machines import stop
 
-from borgctl.process.event_loop import EventLoop
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
+from borgctl.pull.fleet.run_all import Plan, run_all
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report.progress import Plain, Quiet
 from borgctl.pull.repository import guard_process
-from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.run import run_all
-from borgctl.pull.run.session import Session
+from borgctl.pull.run.call_session import serve_to
+from borgctl.pull.run.scheduler import complete
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
 from borgctl.pull.state.state import JobRecord, Past, State
@@ -190,7 +187,7 @@ def test_a_signal_ends_both_sides_in_order_and_later_targets_do_not_start(world,
     steps = [["start"], ["note", str(note)], ["sleep", 60]]
     world.local(steps, borg=borg)
     world.local(steps, name="web2", borg=borg)
-    launcher = world.start("run", "--json", "web1", "web2")
+    launcher = world.start("run", "--json", "--parallel", "1", "web1", "web2")
     appears(note)
     ours = children(launcher.pid)
     launcher.send_signal(number)
@@ -305,33 +302,29 @@ def test_signals_that_the_starter_blocked_or_ignored_end_the_run_all_the_same(wo
 
 def test_sessions_in_one_loop_keep_nobody_waiting_and_each_ends_as_it_would_alone(world) -> None:
     """A client that hangs delays no other, and only it is ended; nothing of theirs is left in the loop."""
-    loop, ended = EventLoop(), {}
+    ended, sessions = {}, {}
     steps = {"good": [["start"], ["exit", "ok", 0]], "mute": [["sleep", 600]], "bad": [["start"], ["status", 3]]}
-    with ExitStack() as stack:
-        sessions = {}
+    with Stop() as stop:
+        launcher = world.launcher(stop)
+
+        async def serve(name: str) -> None:
+            ended[name] = await sessions[name].run()
+            if len(ended) == 2 and "mute" not in ended:
+                sessions["mute"].stop()
+
         for name, played in steps.items():
             path = world.root / f"{name}.json"
             path.write_text(json.dumps(played))
-            call = client_command.Call(
-                [*client_command.GATE, "--policy", str(path)], {}, None, (None, None), "gate", 45
-            )
-            session = Session(
-                call, None, transcript=Transcript(), screen=Quiet(), seconds=60, patience=Timeouts(), loop=loop
-            )
-            sessions[name] = stack.enter_context(session)
-        while len(ended) < len(sessions):
-            loop.turn()
-            for name in sessions.keys() - ended.keys():
-                if sessions[name].finished():
-                    ended[name] = sessions[name].facts()
-            if len(ended) == 2 and "mute" not in ended:
-                sessions["mute"].stop()
+            argv = [*client_command.GATE, "--policy", str(path)]
+            call = client_command.Call(argv, {}, None, (None, None), "gate", 45)
+            sessions[name] = serve_to(launcher, call, None, Transcript(), 60)
+        complete(launcher, map(serve, steps))
     assert {name: (facts.ended, facts.status) for name, facts in ended.items()} == {
         "good": (None, 0),
         "bad": (None, 3),
         "mute": ("stopped", -signal.SIGTERM),
     }
-    assert list(ended)[-1] == "mute" and not loop._watches
+    assert list(ended)[-1] == "mute" and set(launcher.loop._watches) == {stop._signals.fd}
 
 
 def test_a_failed_serve_is_noticed_where_the_starter_ignored_the_ends_of_children(world) -> None:
@@ -394,14 +387,10 @@ def test_a_full_disk_under_the_state_is_told_and_the_next_run_succeeds(world) ->
     try:
 
         def again() -> list:
+            told: list = []
             with Stop() as stop:
-                return list(
-                    run_all(
-                        Launcher(world.folders, Plain(world.screen), stop, Timeouts()),
-                        Selection(("web1",), frozenset()),
-                        (),
-                    )
-                )
+                run_all(world.launcher(stop), Selection(("web1",), frozenset()), (), Plan(), told.append)
+            return told
 
         (report,) = again()
         assert verdict(report)[3] == "not-started"

@@ -1,6 +1,7 @@
 """The history: every run as a row, in a file that may be in any state; no run is the worse for it."""
 
 import contextlib
+import itertools
 import os
 import signal
 import sqlite3
@@ -138,9 +139,9 @@ def test_an_archives_name_is_kept_where_a_gate_would_give_it(name) -> None:
 
 
 def test_a_row_is_kept_for_400_days(folders) -> None:
-    add(folders, *(backup(days, NOW - days * DAY) for days in (401, 400, 399, 0)), now=NOW - 401 * DAY)
+    add(folders, *(backup(days, NOW - days * DAY) for days in (401, 400, 399, 2, 0)), now=NOW - 401 * DAY)
     add(folders, backup(1))
-    assert [run.files for run in rows(folders)] == [400, 399, 0, 1]
+    assert [run.files for run in rows(folders)] == [400, 399, 2, 0, 1]
 
 
 def test_a_row_from_the_future_is_not_deleted_and_hides_none(folders) -> None:
@@ -151,11 +152,21 @@ def test_a_row_from_the_future_is_not_deleted_and_hides_none(folders) -> None:
     assert sizes(folders) == [*range(19, 9, -1)], "the order is that in which they were recorded"
 
 
-def test_a_clock_that_is_years_ahead_for_a_moment_removes_few(folders, monkeypatch) -> None:
+@pytest.mark.parametrize("ahead", [33, 390, 4000])
+def test_a_clock_that_is_ahead_for_a_whole_run_of_all_targets_removes_nothing(folders, ahead) -> None:
+    days = [399, 380, 200, 31, 30, 2, 1]
+    add(folders, *(backup(ago, NOW - ago * DAY) for ago in days))
+    wrong = NOW + ahead * DAY
+    add(folders, *(backup(0, wrong + seconds) for seconds in range(3)), now=wrong + 3)
+    add(folders, backup(0))
+    assert [run.files for run in rows(folders)] == [*days, 0, 0, 0, 0]
+
+
+def test_what_one_run_removes_is_bounded(folders, monkeypatch) -> None:
     monkeypatch.setattr(history, "_MOST_REMOVED", 2)
-    add(folders, *(backup(number) for number in range(5)))
-    add(folders, backup(9), now=NOW + 4000 * DAY)
-    assert [run.files for run in rows(folders)] == [2, 3, 4, 9]
+    add(folders, *(backup(number) for number in range(5)), backup(5, NOW + 998 * DAY))
+    add(folders, backup(9), now=NOW + 1000 * DAY)
+    assert [run.files for run in rows(folders)] == [2, 3, 4, 5, 9]
 
 
 def test_an_end_before_the_begin_is_kept_as_it_was(folders) -> None:
@@ -377,6 +388,22 @@ def test_on_a_full_disk_nothing_is_damaged_and_the_next_run_is_recorded(folders,
     assert add(folders, backup(3)) is None
     assert [run.files for run in rows(folders)] == ([1, 3] if there else [3])
     assert [name for name in os.listdir(folders.state) if name.endswith(".new")] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+@pytest.mark.parametrize("options", ["size=256k", "size=256k,nr_inodes=9"])
+def test_that_the_disk_is_full_is_told_also_to_who_only_reads(folders, path, options) -> None:
+    assert machines.run(["mount", "-t", "tmpfs", "-o", options, "none", folders.state]).returncode == 0
+    try:
+        add(folders, backup(1))
+        with contextlib.suppress(OSError), path.with_name("ballast").open("wb", buffering=0) as file:
+            for number in itertools.count():
+                path.with_name(f"file-{number}").touch() if "nr_inodes" in options else file.write(bytes(4096))
+        for act in (lambda: rows(folders), lambda: add(folders, backup(2))):
+            with pytest.raises(HistoryUnusable, match=r"history\.db: .* \(no space left on its disk\)"):
+                act()
+    finally:
+        assert machines.run(["umount", folders.state]).returncode == 0
 
 
 def test_a_broken_file_on_a_full_disk_is_told_with_its_new_name(folders, path) -> None:

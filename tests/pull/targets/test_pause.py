@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from borgctl.errors import BadValue
-from borgctl.pull.targets import targets
+from borgctl.pull.targets import pause, targets
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.pause import Pause, moment
 
@@ -57,6 +57,16 @@ def test_a_date_is_its_local_midnight_and_a_time_is_local_without_an_offset(berl
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(BadValue, match="bad time"):
         moment(text)
+
+
+def test_a_machine_whose_clock_has_32_bits_refuses_what_it_cannot_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short(datetime):
+        def timestamp(self) -> float:
+            raise OverflowError("timestamp out of range for platform time_t")
+
+    monkeypatch.setattr(pause, "datetime", Short)
+    with pytest.raises(BadValue, match="bad time '2999-01-01': this machine's clock ends before that"):
+        moment("2999-01-01")
 
 
 @given(st.datetimes(datetime(2000, 1, 2), datetime(2999, 12, 30)))

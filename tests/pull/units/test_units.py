@@ -42,7 +42,7 @@ def test_the_instance_runs_one_target_and_has_the_same_restrictions():
     texts = files(Installation.default())
     assert tuple(texts) == NAMES
     one, all_ = settings(texts["borgpull@.service"]), settings(texts["borgpull.service"])
-    assert one["ExecStart"].endswith(" run %i") and all_["ExecStart"].endswith(" run --all")
+    assert one["ExecStart"].endswith(" run %i") and all_["ExecStart"].endswith(" run --all --due")
     assert {key for key in all_ if one[key] != all_[key]} == {"Description", "ExecStart"}
 
 
@@ -81,7 +81,7 @@ def test_an_ordinary_users_own_units_do_without_namespaces_and_without_a_user():
 
 def test_a_line_of_cron_names_the_user_in_cron_d():
     *_, mail, line = files(Installation.default())[CRON].splitlines()
-    assert mail == "MAILTO=root" and line.startswith("30 2 * * * borgpull /opt/borgctl/bin/borgpull --config-dir ")
+    assert mail == "MAILTO=root" and line.startswith("30 * * * * borgpull /opt/borgctl/bin/borgpull --config-dir ")
 
 
 # ---- what is read of this machine
@@ -102,6 +102,23 @@ def test_repositories_are_written_in_the_folder_that_is_ours_else_alone(world, r
 def test_without_a_target_there_is_a_place_for_the_first(world, read):
     installation = read()
     assert len(installation.writable) == 1 and installation.keys and not installation.local
+
+
+def test_the_folder_of_the_defaults_is_there_before_the_first_target(world, read):
+    (world.root / "disk").mkdir()
+    usual = set(read().writable)
+    os.makedirs(world.folders.config, exist_ok=True)
+    for repository, expected in {
+        f"{world.root}/disk/{{target}}": {str(world.root / "disk")},
+        f"{world.root}/disk/of-{{target}}/borg": {str(world.root / "disk")},
+        f"{world.root}/none/{{target}}": set(),
+        "/usr/{target}": set(),
+        "/{target}": set(),
+    }.items():
+        Path(world.folders.defaults).write_text(f"repository: {repository}\n")
+        assert set(read().writable) == usual | expected, repository
+    Path(world.folders.defaults).write_text("quota: 1T\n")
+    assert set(read().writable) == usual
 
 
 def test_targets_say_whether_keys_are_handed_over_and_whether_one_is_this_machine(world, read):

@@ -1,0 +1,154 @@
+"""run_all: run many targets side by side in one process and one event loop; a slow one delays no other.
+
+Each target has its turn in the order of the names, as soon as there is a place. What may pass (`retry`) is tried again
+later, and gives its place to others meanwhile. One that cannot run, or is paused, is a report like the others.
+
+    run_all(launcher, chosen, (), Plan(parallel=4, due=True, retries=2), tell)
+"""
+
+import time
+
+from borgctl.console.text import elapsed
+from borgctl.data_class import dataclass, replace
+from borgctl.errors import BadValue
+from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.client.verdict import Verdict
+from borgctl.pull.fleet import due, retry
+from borgctl.pull.report.outcome import SKIPPED
+from borgctl.pull.report.report import RunReport
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.run import Tell, Wanted, refused, run
+from borgctl.pull.run.scheduler import Delay, Places, complete, until
+from borgctl.pull.state.state_file import load as load_state
+from borgctl.pull.targets import config_lock
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.owner import typed
+from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.targets.pause import Pause
+from borgctl.pull.targets.repositories import place
+from borgctl.pull.targets.selection import Selection
+from borgctl.pull.targets.targets import Target, load
+from borgctl.text import printable_excerpt
+from borgctl.values import JobName
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to run targets: so many at once; only jobs that are `due`; how often to try again what may pass."""
+
+    parallel: int = 1
+    due: bool = False
+    retries: int = 0
+
+
+def run_all(launcher: Launcher, chosen: Selection, jobs: tuple[JobName, ...], plan: Plan, tell: Tell) -> None:
+    """Run `jobs` of the targets, else each one's own; tell each report. A signal ends all runs in order."""
+    config_lock.sweep(launcher.folders)
+    places = Places(plan.parallel)
+    complete(launcher, (_safely(_Turn(launcher, text, chosen, jobs, plan, places, tell)) for text in chosen.texts))
+
+
+class _Turn:
+    """What one target's turn needs; its screen is its own."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        text: str,
+        chosen: Selection,
+        jobs: tuple[JobName, ...],
+        plan: Plan,
+        places: Places,
+        tell: Tell,
+    ) -> None:
+        self.launcher = replace(launcher, screen=launcher.screen.another())
+        self.text, self.named = text, text in chosen.named
+        self.jobs, self.plan, self.places, self.tell = jobs, plan, places, tell
+        self.begun = False
+
+    def end(self, line: str) -> None:
+        """Show a line of ours."""
+        self.launcher.screen.end(line)
+
+
+async def _safely(turn: _Turn) -> None:
+    """Run a target; whatever goes wrong is its report, and nobody else's."""
+    try:
+        if turn.launcher.stop.name is None:
+            await _run(turn)
+    except (PullError, BadValue, OSError) as error:
+        transcript, head = Transcript(), printable_excerpt(turn.text)
+        words = f"{error.filename or 'borgpull'}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        for line in words.split("\n"):
+            transcript.keep(Message("borgpull", "ERROR", line))
+            turn.end(f"{head}: error: {printable_excerpt(line)}")
+        if isinstance(error, PullError) and error.hint:
+            turn.end(f"hint: {printable_excerpt(typed(error.hint))}")
+        reason = "target-paused" if isinstance(error, _Paused) else "not-started" if turn.begun else "target-invalid"
+        turn.tell(refused(turn.launcher, turn.text, Verdict("failed", "launcher", None, reason), transcript))
+    except Exception as error:
+        transcript = Transcript()
+        import traceback  # noqa: PLC0415 - seldom needed
+
+        transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
+        turn.end(f"{printable_excerpt(turn.text)}: error: {printable_excerpt(f'{type(error).__name__}: {error}')}")
+        turn.tell(refused(turn.launcher, turn.text, Verdict("failed", "launcher", None, "internal"), transcript))
+
+
+class _Paused(PullError):  # noqa: N818 - reads as what it says where it is caught
+    """A target that is named, and paused."""
+
+
+async def _run(turn: _Turn) -> None:
+    launcher, now = turn.launcher, time.time()
+    target = load(launcher.folders, TargetName(turn.text))
+    if pause := target.paused(now):
+        if turn.named:
+            raise _Paused(f"target {turn.text!r} is {pause}")
+        turn.tell(_skipped(turn, pause))
+        return
+    turn.begun = True
+    if not turn.plan.due:
+        await _attempts(turn, target, lambda _: True)
+        return
+    judge = due.Judge(target, load_state(launcher.folders, target.name), now)
+    if judge.any(turn.jobs):
+        await _attempts(turn, target, judge.is_due)
+
+
+async def _attempts(turn: _Turn, target: Target, wanted: Wanted) -> None:
+    """Run a target's jobs, and again those that failed with what may pass; each in a place of its own."""
+    launcher, done = turn.launcher, set[JobName]()
+    for number in range(turn.plan.retries + 1):
+        seconds, again = retry.delay(number, launcher.patience.backoff), False
+        last = number == turn.plan.retries or time.monotonic() + seconds >= launcher.deadline
+        free = turn.places.free(place(target))
+        await until(free)
+        if launcher.stop.name is not None:
+            return
+        if launcher.late():
+            turn.tell(refused(launcher, turn.text, Verdict("timeout", "launcher", None, "deadline")))
+            return
+
+        def told(report: RunReport, last: bool = last) -> None:
+            nonlocal again
+            passing = not last and launcher.stop.name is None and retry.may_pass(report)
+            again = again or passing
+            if not passing and report.job is not None:
+                done.add(JobName(report.job))
+            turn.tell(replace(report, again=passing))
+
+        with free:
+            await run(launcher, target, turn.jobs, told, lambda job: wanted(job) and job not in done)
+        if not again:
+            return
+        turn.end(f"{turn.text}: again in {elapsed(seconds)}")
+        await until(Delay(launcher.loop, seconds))
+
+
+def _skipped(turn: _Turn, pause: Pause) -> RunReport:
+    transcript = Transcript()
+    transcript.keep(Message("borgpull", "WARNING", str(pause)))
+    turn.end(printable_excerpt(f"{turn.text}: {SKIPPED}, {pause}"))
+    verdict = Verdict(SKIPPED, "launcher", None, "target-paused")
+    return RunReport(turn.text, None, verdict, time.time(), 0.0, transcript, None)

@@ -1,0 +1,175 @@
+"""Many targets in one process: side by side, each with its own outcome, and all of them ended by a signal."""
+
+import json
+import math
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from borgctl.pull.fleet.run_all import Plan, run_all
+from borgctl.pull.process.signals import Stop
+from borgctl.pull.run.timeouts import Timeouts
+from borgctl.pull.state import state_file
+from borgctl.pull.state.state import JobRecord, Past, State
+from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.targets.selection import Selection
+
+OK = [["start"], ["exit", "ok", 0]]
+
+
+def outcomes(world, names, plan, *, patience: Timeouts | None = None, deadline: float = math.inf) -> list:
+    """Run targets in this process; return (target, outcome, reason, again) of each report, in their order."""
+    told: list = []
+    with Stop() as stop:
+        launcher = world.launcher(stop, patience, time.monotonic() + deadline)
+        run_all(launcher, Selection(tuple(names), frozenset()), (), plan, told.append)
+    return [(one.target, one.verdict.outcome, one.verdict.reason, one.again) for one in told]
+
+
+def standing(world, name: str, steps: object, **keys: object) -> str:
+    """Write a target whose gate plays steps of its own; return its name."""
+    path = world.root / f"{name}.json"
+    path.write_text(json.dumps(steps))
+    repository = world.root / "repo" / name
+    repository.mkdir()
+    (repository / "README").write_text("This is a Borg Backup repository.")
+    world.target(
+        name, **{"transport": "local", "policy": path, "jobs": "[default]", "borg": world.quiet_serve(), **keys}
+    )
+    return name
+
+
+def test_a_client_that_hangs_delays_no_other(world) -> None:
+    """Two at once: the first one to begin is the last to end, after all others have had their turn."""
+    release = world.root / "release"
+    hung = standing(world, "a-hung", [["start"], ["until", str(release)], ["exit", "ok", 0]])
+    names = [standing(world, f"web{number}", OK) for number in range(4)]
+    told: list = []
+
+    def tell(report) -> None:
+        told.append(report.target)
+        if len(told) == 4:
+            release.touch()
+
+    with Stop() as stop:
+        run_all(world.launcher(stop), Selection((hung, *names), frozenset()), (), Plan(parallel=2), tell)
+    assert told == [*names, hung]
+
+
+def test_one_after_the_other_they_come_in_the_order_of_their_names(world) -> None:
+    names = [standing(world, f"web{number}", OK) for number in range(3)]
+    assert [target for target, *_ in outcomes(world, names, Plan(parallel=1))] == names
+
+
+def test_two_targets_of_one_repository_run_one_after_the_other(world) -> None:
+    note = world.root / "note"
+    steps = [["start"], ["note", str(note)], ["sleep", 0.2], ["note", str(note)], ["exit", "ok", 0]]
+    shared = world.root / "repo" / "web1"
+    names = [standing(world, "web1", steps), standing(world, "web2", steps, repository=shared)]
+    outcomes(world, names, Plan(parallel=8))
+    pids = note.read_text().split()
+    assert len(pids) == 4 and pids[0] == pids[1] != pids[2] == pids[3]
+
+
+def test_what_may_pass_is_tried_again_and_what_does_not_is_not(world) -> None:
+    busy = [["start"], ["refuse", "busy", 69, "repository-busy"]]
+    refused = [["refuse", "refused", 77, "unknown-job"]]
+    names = [standing(world, "busy", busy), standing(world, "refused", refused), standing(world, "web1", OK)]
+    told = outcomes(world, names, Plan(parallel=4, retries=2), patience=Timeouts(backoff=0.1))
+    assert sorted(told) == [
+        *[("busy", "busy", "repository-busy", False), ("busy", "busy", "repository-busy", True)],
+        ("busy", "busy", "repository-busy", True),
+        ("refused", "refused", "unknown-job", False),
+        ("web1", "ok", None, False),
+    ]
+    assert world.screen.getvalue().count("busy: again in ") == 2
+
+
+def test_who_waits_to_be_tried_again_takes_nobodys_place(world) -> None:
+    busy = standing(world, "a-busy", [["start"], ["refuse", "busy", 69, "repository-busy"]])
+    names = [standing(world, f"web{number}", OK) for number in range(2)]
+    told = outcomes(world, [busy, *names], Plan(parallel=1, retries=1), patience=Timeouts(backoff=4))
+    assert [target for target, *_ in told] == [busy, *names, busy]
+
+
+def test_a_second_try_is_for_the_jobs_that_failed(world) -> None:
+    runs = {
+        "run default": [["start"], ["exit", "ok", 0]],
+        "run other": [["start", "other"], ["refuse", "busy", 69, "repository-busy"]],
+    }
+    standing(world, "web1", runs, jobs="[default, other]")
+    told: list = []
+    with Stop() as stop:
+        launcher = world.launcher(stop, Timeouts(backoff=0.1))
+        run_all(launcher, Selection(("web1",), frozenset()), (), Plan(retries=1), told.append)
+    assert [one.job for one in told] == ["default", "other", "other"]
+
+
+def test_after_the_deadline_nothing_begins_and_what_runs_is_ended(world) -> None:
+    names = [standing(world, "a-slow", [["start"], ["sleep", 600]]), standing(world, "web1", OK)]
+    told = outcomes(world, names, Plan(parallel=1, retries=2), deadline=1.5)
+    assert told == [("a-slow", "timeout", "deadline", False), ("web1", "timeout", "deadline", False)]
+
+
+def test_only_what_is_due_runs(world) -> None:
+    names = [standing(world, name, OK) for name in ("new", "old", "young")]
+    for name, hours in (("old", 25), ("young", 2)):
+        past = Past(time.time() - hours * 3600, "ok")
+        record = JobRecord(past, past, command="create")
+        state_file.save(world.folders, TargetName(name), State(jobs={"default": record}))
+    assert [target for target, *_ in outcomes(world, names, Plan(due=True))] == ["new", "old"]
+
+
+def test_a_target_that_is_wrong_is_a_report_and_stops_no_other(world) -> None:
+    names = [standing(world, "web1", OK), standing(world, "web2", OK)]
+    Path(world.folders.target(TargetName("web1"))).write_text("quota: [\n")
+    told = outcomes(world, names, Plan(parallel=2))
+    assert told == [("web1", "failed", "target-invalid", False), ("web2", "ok", None, False)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_runs_in_order_and_begins_none(world, number) -> None:
+    names = [standing(world, f"web{number}", [["start"], ["sleep", 600]]) for number in range(4)]
+    launcher = world.start("run", "--all", "--parallel", "3", "--json")
+    state = Path(world.folders.state)
+    for _ in range(600):
+        if len(list(state.glob("*/running"))) == 3:
+            break
+        time.sleep(0.05)
+    time.sleep(0.5)  # their processes are there, too
+    launcher.send_signal(number)
+    out, err = launcher.communicate(timeout=60)
+    reports = [json.loads(line) for line in out.splitlines()]
+    assert {(one["outcome"], one["reason"]) for one in reports} == {("failed", "stopped")}, err
+    assert sorted(one["target"] for one in reports) == names[:3] and launcher.returncode == 2
+    assert not list((state / "run").iterdir())
+
+
+def test_the_end_says_what_went_wrong_first_and_what_to_do(world) -> None:
+    standing(world, "web1", OK)
+    standing(world, "web2", [["refuse", "refused", 77, "unknown-job"]])
+    standing(world, "web3", [["start"], ["status", 1]])
+    _, err = world.start("run", "--all").communicate(timeout=60)
+    lines = err.decode().splitlines()[-3:]
+    assert lines[0].startswith("failed: web3 default: no-exit-line: the gate did not say how it ended")
+    assert lines[1].startswith("refused: web2 default: unknown-job: the client's policy has no such job")
+    assert lines[2].startswith("all: 1 failed, 1 refused, 1 ok, ")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--parallel", "0"], "error: bad number '0': expected 1 to 1000"),
+        (["--parallel", "many"], "error: bad number 'many'"),
+        (["--retries", "99"], "error: bad number '99': expected 0 to 20"),
+        (["--within", "soon"], "error: bad duration 'soon'"),
+        (["--log-format", "xml"], "error: bad"),
+    ],
+)
+def test_a_value_that_is_none_is_an_error_and_nothing_runs(world, words, said) -> None:
+    standing(world, "web1", OK)
+    launcher = world.start("run", "--all", *words)
+    _, err = launcher.communicate(timeout=60)
+    assert launcher.returncode == 2 and err.decode().startswith(said), err
