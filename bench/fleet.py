@@ -45,6 +45,7 @@ def add(server: machines.Server, sshd: machines.Sshd, borg: str, name: str, tran
     target.parent.mkdir(exist_ok=True)
     lines = [f"repository: {repository}", "quota: 1G", f"borg: {borg}", "jobs: {default: {every: 1d}}"]
     if transport == "local":
+        client.policy(transports=["stdio", "local"])
         target.write_text("\n".join([*lines, "transport: local", f"policy: {client.policy_file}", ""]))
         return ""
     keys = server.config / "keys"
@@ -99,7 +100,7 @@ def idle(asked: argparse.Namespace, directory: Path) -> None:
     Path(folders.targets).mkdir()
     for number in range(asked.idle):
         name = TargetName(f"host{number:04}")
-        lines = [f"repository: {server.repositories / name}", "host: root@192.0.2.1", "jobs: {default: {every: 1d}}"]
+        lines = [f"repository: {server.repositories}/{name}", "host: root@192.0.2.1", "jobs: {default: {every: 1d}}"]
         Path(folders.target(name)).write_text("\n".join([*lines, "quota: 1G", ""]))
         state_file.save(folders, name, State(jobs={"default": JobRecord(good, good, command="create")}))
     done = call(server, "--all", "--due")

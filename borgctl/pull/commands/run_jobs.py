@@ -5,6 +5,7 @@ run_jobs(folders, Run(None, None, ["web1"], False, ["prune"], as_json=True))    
 
 import math
 import os
+import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from borgctl.values import JobName, choice, duration, integer
 
 _MOST, _MOST_RETRIES = 1000, 20
 _RETRIES = 2  # of a run that nobody watches
+_FILES = 32  # that a run keeps open, at most
 
 
 def run_jobs(folders: Folders, line: Run) -> int:
@@ -41,16 +43,17 @@ def run_jobs(folders: Folders, line: Run) -> int:
         log or "console", json=line.as_json and log is None, past=lambda title: last_size(folders, title)
     )
     view = View(screen)
+    _allow_files(plan.parallel)
     with Stop() as stop:
         notifier = teller(folders, found.texts, stop)
         told = _Told(View(screen), notifier, line.as_json)
         shared = Launcher(folders, view, stop, Timeouts(), deadline=end, teller=notifier)
-        run_all(shared, found, names, plan, told.tell)
+        missed = run_all(shared, found, names, plan, told.tell)
         notifier.finished()
         if stop.name is not None:
             told.outcomes.append("stopped")
     if len(found.texts) > 1:
-        for text in told.summary.lines(time.monotonic() - begun):
+        for text in told.summary.lines(time.monotonic() - begun, missed):
             view.end(text)
     return exit_status(told.outcomes)
 
@@ -60,6 +63,15 @@ def _plan(line: Run) -> Plan:
     parallel = max(2, len(os.sched_getaffinity(0))) if line.parallel is None else integer(line.parallel, 1, _MOST)
     retries = (_RETRIES if line.due else 0) if line.retries is None else integer(line.retries, 0, _MOST_RETRIES)
     return Plan(parallel, line.due, retries)
+
+
+def _allow_files(parallel: int) -> None:
+    """Have this process open as many files as so many runs need, up to its hard limit (getrlimit(2))."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES * (parallel + 1)
+    if resource.RLIM_INFINITY != soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class _Told:

@@ -41,11 +41,16 @@ class Plan:
     retries: int = 0
 
 
-def run_all(launcher: Launcher, chosen: Selection, jobs: tuple[JobName, ...], plan: Plan, tell: Tell) -> None:
-    """Run `jobs` of the targets, else each one's own; tell each report. A signal ends all runs in order."""
+def run_all(launcher: Launcher, chosen: Selection, jobs: tuple[JobName, ...], plan: Plan, tell: Tell) -> int:
+    """Run `jobs` of the targets, else each one's own; tell each report. A signal ends all runs in order.
+
+    Return how many targets had no turn, or no second try, as a signal came before.
+    """
     config_lock.sweep(launcher.folders)
     places = Places(plan.parallel)
-    complete(launcher, (_safely(_Turn(launcher, text, chosen, jobs, plan, places, tell)) for text in chosen.texts))
+    turns = [_Turn(launcher, text, chosen, jobs, plan, places, tell) for text in chosen.texts]
+    complete(launcher, map(_safely, turns))
+    return sum(turn.missed for turn in turns)
 
 
 class _Turn:
@@ -64,7 +69,7 @@ class _Turn:
         self.launcher = replace(launcher, screen=launcher.screen.another())
         self.text, self.named = text, text in chosen.named
         self.jobs, self.plan, self.places, self.tell = jobs, plan, places, tell
-        self.begun = False
+        self.begun = self.missed = False
 
     def end(self, line: str) -> None:
         """Show a line of ours."""
@@ -74,7 +79,8 @@ class _Turn:
 async def _safely(turn: _Turn) -> None:
     """Run a target; whatever goes wrong is its report, and nobody else's."""
     try:
-        if turn.launcher.stop.name is None:
+        turn.missed = turn.launcher.stop.name is not None
+        if not turn.missed:
             await _run(turn)
     except (PullError, BadValue, OSError) as error:
         transcript, head = Transcript(), printable_excerpt(turn.text)
@@ -125,6 +131,7 @@ async def _attempts(turn: _Turn, target: Target, wanted: Wanted) -> None:
         free = turn.places.free(place(target))
         await until(free)
         if launcher.stop.name is not None:
+            turn.missed = True
             return
         if launcher.late():
             turn.tell(refused(launcher, turn.text, Verdict("timeout", "launcher", None, "deadline")))

@@ -50,11 +50,11 @@ class FleetSummary:
         if what not in ("ok", "skipped"):
             self._wrong.append((KINDS.index(what), _line(what, report)))
 
-    def lines(self, seconds: float, waiting: int = 0) -> Iterator[str]:
-        """Yield what went wrong, the worst first, then the counts; `waiting` had not begun when a signal came."""
+    def lines(self, seconds: float, missed: int = 0) -> Iterator[str]:
+        """Yield what went wrong, the worst first, then the counts; `missed` had no turn as a signal came."""
         yield from (line for _, line in sorted(self._wrong, key=lambda wrong: wrong[0]))
         counts = [f"{self._counts[what]} {_NAMES.get(what, what)}" for what in KINDS if self._counts[what]]
-        counts += [f"{waiting} not begun"] if waiting else []
+        counts += [f"{missed} without a turn"] if missed else []
         sizes = f", {size(self._original)} original, {size(self._new)} new" if self._original else ""
         yield f"all: {', '.join(counts) or 'nothing was due'}{sizes}, {elapsed(seconds)}"
 

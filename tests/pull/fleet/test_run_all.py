@@ -132,7 +132,7 @@ def test_a_target_that_is_wrong_is_a_report_and_stops_no_other(world) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_all_runs_in_order_and_begins_none(world, number) -> None:
     names = [standing(world, f"web{number}", [["start"], ["sleep", 600]]) for number in range(4)]
-    launcher = world.start("run", "--all", "--parallel", "3", "--json")
+    launcher = world.start("run", "--all", "--parallel", "3", "--json", "--log-format", "json")
     state = Path(world.folders.state)
     for _ in range(600):
         if len(list(state.glob("*/running"))) == 3:
@@ -144,7 +144,16 @@ def test_a_signal_ends_all_runs_in_order_and_begins_none(world, number) -> None:
     reports = [json.loads(line) for line in out.splitlines()]
     assert {(one["outcome"], one["reason"]) for one in reports} == {("failed", "stopped")}, err
     assert sorted(one["target"] for one in reports) == names[:3] and launcher.returncode == 2
+    assert json.loads(err.splitlines()[-1])["event"].startswith("all: 3 failed, 1 without a turn, ")
     assert not list((state / "run").iterdir())
+
+
+def test_many_at_once_may_open_as_many_files_as_they_need(world) -> None:
+    names = [standing(world, f"web{number:02}", OK) for number in range(12)]
+    before = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 4096))"
+    launcher = world.start("run", *names, "--parallel", "12", before=before)
+    _, err = launcher.communicate(timeout=120)
+    assert launcher.returncode == 0, err
 
 
 def test_the_end_says_what_went_wrong_first_and_what_to_do(world) -> None:
