@@ -65,7 +65,7 @@ def test_one_after_the_other_they_come_in_the_order_of_their_names(world) -> Non
 
 def test_two_targets_of_one_repository_run_one_after_the_other(world) -> None:
     note = world.root / "note"
-    steps = [["start"], ["note", str(note)], ["sleep", 0.2], ["note", str(note)], ["exit", "ok", 0]]
+    steps = [["start"], ["note", str(note)], ["sleep", 1.5], ["note", str(note)], ["exit", "ok", 0]]
     shared = world.root / "repo" / "web1"
     names = [standing(world, "web1", steps), standing(world, "web2", steps, repository=shared)]
     outcomes(world, names, Plan(parallel=8))
