@@ -5,7 +5,7 @@ live = Live(console, past); live.begin("web1 default"); live.show("web1 default"
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from borgctl.console.text import elapsed
 from borgctl.pull.client.borglog import Counts, Step
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 _REFRESH = 0.125  # seconds
 _AROUND = 4  # lines of a terminal that are not for runs: the table's head, the line below it, the cursor, the last line
 _BAR = 12  # columns
-_NARROWEST = 16  # columns of a run's title
+_GAP = 2  # columns between two of a table
 _WORDS = 24  # columns at most for what borg is doing
-# the columns of numbers, and how wide a terminal has to be for each
-_COLUMNS = (("files", 80), ("read", 60), ("new", 100), ("rate", 60), ("of the last run", 110), ("left", 80))
-_BARS = "of the last run"
+# the columns of numbers, how wide each is at least, and how wide a terminal has to be for it
+_COLUMNS = (
+    *(("files", 8, 80), ("read", 8, 60), ("new", 8, 100), ("rate", 10, 60)),
+    *(("of the last", _BAR, 110), ("left", 12, 80)),
+)
+_BARS = "of the last"
 
 
 class _Run:
@@ -115,14 +118,19 @@ class Live:
 
         shown = max(1, self._console.height - _AROUND)
         table = Table(box=None, pad_edge=False, show_edge=False)
-        names = [name for name, columns in _COLUMNS if self._console.width >= columns]
-        table.add_column("run", no_wrap=True, overflow="ellipsis", min_width=_NARROWEST)
-        table.add_column("now", no_wrap=True, overflow="ellipsis", max_width=_WORDS)
-        for name in names:
-            table.add_column(name, justify="left" if name == _BARS else "right", no_wrap=True, overflow="ellipsis")
+        columns = [(name, least) for name, least, wide in _COLUMNS if self._console.width >= wide]
+        free = self._console.width - sum(least + _GAP for _, least in columns) - _GAP
+        words = min(_WORDS, free // 3)
+        table.add_column("run", no_wrap=True, overflow="ellipsis", width=free - words)
+        table.add_column("now", no_wrap=True, overflow="ellipsis", width=words)
+        for name, least in columns:
+            justify: Literal["left", "right"] = "left" if name == _BARS else "right"
+            table.add_column(name, justify=justify, no_wrap=True, overflow="ellipsis", width=least)
         for title, run in list(self._runs.items())[:shown]:
             cells = _numbers(run, now, self._text)
-            table.add_row(self._text(title), self._text(_doing(run, now)), *(cells.get(name, "") for name in names))
+            table.add_row(
+                self._text(title), self._text(_doing(run, now)), *(cells.get(name, "") for name, _ in columns)
+            )
         return Group(table, self._text(rows("", self._caption(shown), self._console.width)[0]))
 
     def _caption(self, shown: int) -> str:

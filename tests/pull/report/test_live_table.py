@@ -37,12 +37,12 @@ def test_more_are_a_table_with_rate_and_time_left() -> None:
     for name in ("web1 default", "web2 default"):
         screen.begin(name)
     screen.show("web1 default", Counts(3, 10_000_000, 1000))
-    screen.show("web2 default", Step("Saving files cache"))
+    screen.show("web2 default", Step("Saving files"))
     lines = drawn(screen, console, 10)
     assert lines[0].split()[:6] == ["run", "now", "files", "read", "new", "rate"]
     assert lines[1].split()[:2] == ["web1", "default"] and "10.0 MB" in lines[1] and "MB/s" in lines[1]
     assert "30 s" in lines[1].split("/s")[1] and "━" in lines[1]
-    assert "Saving files cache" in lines[2] and lines[3].strip() == "2 running, 0 ended"
+    assert "Saving files" in lines[2] and lines[3].strip() == "2 running, 0 ended"
 
 
 @pytest.mark.parametrize(("height", "rows"), [(24, 20), (10, 6), (3, 1)])
