@@ -87,7 +87,7 @@ bench-smoke: setup
 	$(BIN)/python bench/launcher_start.py --pairs 1
 	$(BIN)/python bench/parts.py
 	$(BIN)/python bench/throughput.py --rounds 1
-	$(BIN)/python bench/fleet.py --targets 6 --parallel 3 --idle 100
+	$(BIN)/python bench/fleet.py --targets 2 --parallel 2 --idle 20
 
 documents:
 	@sh tests/setup/venv.sh dev

@@ -19,7 +19,8 @@ _X32 = 0x40000000  # x86-64's second table of numbers
 # By machine: AUDIT_ARCH_… (linux/audit.h) and its column in the tables below. Other machines have Landlock only. A
 # program for another architecture (32 bits beside 64) has other numbers, so every call of it is refused.
 _MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1), "riscv64": (0xC00000F3, 1)}
-_SOCKET, _SOCKETPAIR, _CLONE, _CLONE3, _IOCTL = (41, 198), (53, 199), (56, 220), (435, 435), (16, 29)
+_SOCKET, _SOCKETPAIR, _CLONE, _CLONE3 = (41, 198), (53, 199), (56, 220), (435, 435)
+_IOCTL, _FCNTL = (16, 29), (72, 25)
 _UNKNOWN = 470  # the first number that is not known here, on every architecture: later calls may permit anything
 # Name: number on x86-64 (syscall_64.tbl), and in the table that newer machines share (asm-generic/unistd.h).
 REFUSED = {
@@ -66,6 +67,7 @@ REFUSED = {
     "file_setattr": (469, 469),
     # which parts of a file others read: an owner may ask
     "mincore": (27, 232),
+    "preadv2": (327, 286),
     "cachestat": (451, 451),
     # objects that outlive a process: System V's and POSIX queues
     "shmget": (29, 194),
@@ -112,6 +114,7 @@ _ONLY_ON_X86_64 = {
 }
 # borg's cache copies its files with their modes, and fails where it cannot
 _IGNORED = ((90, 53), (268, 53))  # chmod, which newer machines lack, and fchmodat
+_FCNTLS = (1024, 1026, 1036, 1038)  # F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT: refused
 # TCGETS, TCGETS2, TIOCGWINSZ, FIONCLEX, FIOCLEX, FIONBIO; FS_IOC_GETFLAGS, which borg saves. Others set attributes.
 _IOCTLS = (0x5401, 0x802C542A, 0x5413, 0x5450, 0x5451, 0x5421, 0x80086601)
 _UNIX = 1  # AF_UNIX
@@ -160,12 +163,16 @@ def program(architecture: int, column: int) -> list[Step]:
         ("", _EQUAL, "socket", "", _SOCKET[column]),
         ("", _EQUAL, "socket", "", _SOCKETPAIR[column]),  # it makes two of any kind before it fails
         ("", _EQUAL, "ioctl", "", _IOCTL[column]),
+        ("", _EQUAL, "fcntl", "", _FCNTL[column]),
         ("", _EQUAL, "clone", "allow", _CLONE[column]),
         ("socket", _LOAD, "", "", _FIRST),
         ("", _EQUAL, "allow", "refuse", _UNIX),
         ("ioctl", _LOAD, "", "", _SECOND),
         *(("", _EQUAL, "allow", "", number) for number in _IOCTLS[:-1]),
         ("", _EQUAL, "allow", "refuse", _IOCTLS[-1]),
+        ("fcntl", _LOAD, "", "", _SECOND),
+        *(("", _EQUAL, "refuse", "", number) for number in _FCNTLS[:-1]),
+        ("", _EQUAL, "refuse", "allow", _FCNTLS[-1]),
         ("clone", _LOAD, "", "", _FIRST),
         ("", _ANY_OF, "refuse", "allow", _NEW_NAMESPACES),
         ("refuse", _RETURN, "", "", _REFUSE),

@@ -197,6 +197,8 @@ TRIES = {
     "removexattr": lambda: os.removexattr(file, "user.old"),
     "set flags": lambda: ioctl(0x40086602, struct.pack("q", 0x80)),
     "project": lambda: ioctl(0x401C5820, bytes(28)),
+    "watch": lambda: by_descriptor(lambda _: fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), 1026, 0x80000000)),
+    "hint": lambda: by_descriptor(lambda fd: fcntl.fcntl(fd, 1036, struct.pack("Q", 2))),
     "unlink": lambda: os.unlink(sticky),
     "rename": lambda: os.rename(sticky, sticky + "x"),
     "link": lambda: os.link(file, written + "/link"),
@@ -241,7 +243,7 @@ def test_a_child_reads_without_a_trace_and_changes_no_file_of_others(tmp_path, c
     assert status == 0
     did = set(json.loads(output))
     if not confined:
-        assert did >= {"noatime", "flags", "chmod", "fchmod", "utime", "acl", "unlink", "link"}
+        assert did >= {"noatime", "flags", "chmod", "fchmod", "utime", "acl", "watch", "hint", "unlink", "link"}
         return
     assert did == {"noatime", "flags"}
     after = (tmp_path / "file").stat()

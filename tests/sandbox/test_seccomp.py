@@ -155,7 +155,7 @@ def test_a_machine_whose_numbers_are_not_known_is_left_as_it_is(monkeypatch):
 ALLOWED, DENIED, UNKNOWN = 0x7FFF0000, 0x00050000 | errno.EACCES, 0x00050000 | errno.ENOSYS
 MACHINES = [(0xC000003E, 0), (0xC00000B7, 1), (0xC00000F3, 1)]  # x86-64, ARM64, RISC-V
 I386, READ, SOCKET, CLONE, CLONE3 = 0x40000003, (0, 63), (41, 198), (56, 220), (435, 435)
-SOCKETPAIR, IOCTL, CHMOD, FCHMODAT = (53, 199), (16, 29), (90, 53), (268, 53)
+SOCKETPAIR, FCNTL, IOCTL, CHMOD, FCHMODAT = (53, 199), (72, 25), (16, 29), (90, 53), (268, 53)
 DONE = 0x00050000  # errno 0: as if it had been done
 
 
@@ -196,7 +196,7 @@ FAMILIES = {
     "owners": {92, 93, 94, 260},
     "times": {132, 235, 261, 280},
     "extended attributes": {188, 189, 190, 197, 198, 199, 463, 466, 469},
-    "what others read": {27, 451},
+    "what others read": {27, 327, 451},
 }
 
 
@@ -264,6 +264,11 @@ class TestFilter:
             verdict(steps, architecture, IOCTL[column], 0, 1 << 32 | 0x40086602) == DENIED
         )  # the kernel reads 32 bits
 
+    def test_of_fcntls_it_refuses_those_that_watch_or_change_a_file(self, architecture, column):
+        steps = seccomp.program(architecture, column)
+        refused = {number for number in range(1100) if verdict(steps, architecture, FCNTL[column], 0, number) == DENIED}
+        assert refused == {1024, 1026, 1036, 1038}  # F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT
+
     def test_a_call_that_is_newer_than_it_is_unknown(self, architecture, column):
         steps = seccomp.program(architecture, column)
         assert {verdict(steps, architecture, number) for number in (470, 471, 1000)} == {UNKNOWN}
@@ -285,7 +290,7 @@ def test_the_numbers_are_the_kernels():
         with open(path) as file:
             known = dict(re.findall(r"#define __NR_([a-z0-9_]+)\s+([0-9]+)", file.read()))
         given = seccomp.REFUSED | {"socket": SOCKET, "socketpair": SOCKETPAIR, "clone": CLONE, "clone3": CLONE3}
-        given |= {"ioctl": IOCTL, "fchmodat": FCHMODAT}
+        given |= {"ioctl": IOCTL, "fcntl": FCNTL, "fchmodat": FCHMODAT}
         differing = {name for name, both in given.items() if name in known and int(known[name]) != both[column]}
         assert not differing and len(set(given) & set(known)) > 40
 

@@ -8,7 +8,7 @@ takes ten minutes, on an hourly timer, would begin an hour later each day.
 
 from borgctl.console.age import age
 from borgctl.data_class import dataclass
-from borgctl.pull.state.state import State
+from borgctl.pull.state.state import JobRecord, State
 from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 
@@ -35,11 +35,16 @@ class Judge:
     def any(self, jobs: tuple[JobName, ...]) -> bool:
         """Tell whether any of `jobs` has its turn, else of the target's, else of those that made its archives.
 
-        Where there is none of all these the client has to be asked.
+        Those that failed before their command was known count, too. Where there is none the client has to be asked.
         """
         chosen = jobs or self.target.jobs
         if chosen is None:
-            known = [JobName(name) for name, job in self.state.jobs.items() if job.command == "create"]
+            known = [JobName(name) for name, job in self.state.jobs.items() if _archives(job)]
             chosen = tuple(name for name in known if self.target.job(name).run)
             return not chosen or any(map(self.is_due, chosen))
         return any(map(self.is_due, chosen))
+
+
+def _archives(job: JobRecord) -> bool:
+    """Tell whether a job makes archives, by the client's word; one that failed before it had any may do so."""
+    return job.command == "create" or (job.command is None and not job.by_hand)

@@ -1,7 +1,8 @@
 """run_all: run many targets side by side in one process and one event loop; a slow one delays no other.
 
-Each target has its turn in the order of the names, as soon as there is a place. What may pass (`retry`) is tried again
-later, and gives its place to others meanwhile. One that cannot run, or is paused, is a report like the others.
+Each target has its turn in the order of the names, as soon as there is a place; those that hung last time come last.
+What may pass (`retry`) is tried again later, and gives its place to others meanwhile. One that cannot run is a report
+like the others, and so is one that is paused.
 
     run_all(launcher, chosen, (), Plan(parallel=4, due=True, retries=2), tell)
 """
@@ -23,7 +24,7 @@ from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets import config_lock
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import typed
-from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.pause import Pause
 from borgctl.pull.targets.repositories import place
 from borgctl.pull.targets.selection import Selection
@@ -48,9 +49,19 @@ def run_all(launcher: Launcher, chosen: Selection, jobs: tuple[JobName, ...], pl
     """
     config_lock.sweep(launcher.folders)
     places = Places(plan.parallel)
-    turns = [_Turn(launcher, text, chosen, jobs, plan, places, tell) for text in chosen.texts]
+    texts = sorted(chosen.texts, key=lambda text: _hung(launcher.folders, text))
+    turns = [_Turn(launcher, text, chosen, jobs, plan, places, tell) for text in texts]
     complete(launcher, map(_safely, turns))
     return sum(turn.missed for turn in turns)
+
+
+def _hung(folders: Folders, text: str) -> bool:
+    """Tell whether the clock ended a target's last run: then it comes last, and delays nobody each time."""
+    try:
+        last = load_state(folders, TargetName(text)).last
+    except (BadValue, OSError):
+        return False
+    return last is not None and last.outcome == "timeout"
 
 
 class _Turn:
@@ -124,33 +135,53 @@ async def _run(turn: _Turn) -> None:
 
 async def _attempts(turn: _Turn, target: Target, wanted: Wanted) -> None:
     """Run a target's jobs, and again those that failed with what may pass; each in a place of its own."""
-    launcher, done = turn.launcher, set[JobName]()
-    for number in range(turn.plan.retries + 1):
-        seconds, again = retry.delay(number, launcher.patience.backoff), False
-        last = number == turn.plan.retries or time.monotonic() + seconds >= launcher.deadline
-        free = turn.places.free(place(target))
-        await until(free)
-        if launcher.stop.name is not None:
-            turn.missed = True
-            return
-        if launcher.late():
-            turn.tell(refused(launcher, turn.text, Verdict("timeout", "launcher", None, "deadline")))
-            return
+    launcher, tries = turn.launcher, _Tries(turn)
+    try:
+        for number in range(turn.plan.retries + 1):
+            seconds = retry.delay(number, launcher.patience.backoff)
+            tries.last = number == turn.plan.retries or time.monotonic() + seconds >= launcher.deadline
+            free = turn.places.free(place(target))
+            await until(free)
+            if launcher.stop.name is not None:
+                turn.missed = True
+                return
+            if launcher.late():
+                turn.tell(refused(launcher, turn.text, Verdict("timeout", "launcher", None, "deadline")))
+                return
+            with free:
+                await run(launcher, target, turn.jobs, tries.tell, lambda job: wanted(job) and job not in tries.done)
+            if not tries.owed:
+                return
+            turn.end(f"{turn.text}: again in {elapsed(seconds)}")
+            await until(Delay(launcher.loop, seconds))
+    finally:
+        tries.settle()
 
-        def told(report: RunReport, last: bool = last) -> None:
-            nonlocal again
-            passing = not last and launcher.stop.name is None and retry.may_pass(report)
-            again = again or passing
-            if not passing and report.job is not None:
-                done.add(JobName(report.job))
-            turn.tell(replace(report, again=passing))
 
-        with free:
-            await run(launcher, target, turn.jobs, told, lambda job: wanted(job) and job not in done)
-        if not again:
-            return
-        turn.end(f"{turn.text}: again in {elapsed(seconds)}")
-        await until(Delay(launcher.loop, seconds))
+class _Tries:
+    """The tries of one target: a failure that is to be tried again is owed until a later run of its job has ended."""
+
+    def __init__(self, turn: _Turn) -> None:
+        self._turn, self.last = turn, True
+        self.done: set[JobName] = set()
+        self.owed: dict[str | None, RunReport] = {}
+
+    def tell(self, report: RunReport) -> None:
+        """Tell a report, with the alerts of the tries before it."""
+        passing = not self.last and self._turn.launcher.stop.name is None and retry.may_pass(report)
+        earlier = [self.owed.pop(job).alerts for job in (None, report.job) if job in self.owed]
+        alerts = {alert.reason: alert for alerts in (*earlier, report.alerts) for alert in alerts}
+        report = replace(report, alerts=tuple(alerts.values()), again=passing)
+        if passing:
+            self.owed[report.job] = report
+        elif report.job is not None:
+            self.done.add(JobName(report.job))
+        self._turn.tell(report)
+
+    def settle(self) -> None:
+        """Tell once more, as failed for good, what was not tried again: nothing ran, or a signal came."""
+        for report in self.owed.values():
+            self._turn.tell(replace(report, again=False))
 
 
 def _skipped(turn: _Turn, pause: Pause) -> RunReport:

@@ -111,7 +111,8 @@ class Deliveries:
         self._lanes.put(("ping", address), task, Way(partial(self._send_ping, address)))
 
     def hook(self, name: TargetName, argv: tuple[str, ...], env: Mapping[str, str]) -> None:
-        """Run a hook; those of one target run one after the other."""
+        """Run a hook; those of one target run one after the other. One that is killed before it ends has failed."""
+        self._change(self._folders.told(name), partial(Told.begin, who=HOOK, now=time.time()))
         self._lanes.put((HOOK, name), Command((Place(name, HOOK),), argv, env), Way(self._run_hook))
 
     def finish(self, end: float) -> None:

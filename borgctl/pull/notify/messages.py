@@ -5,6 +5,7 @@ The words are the launcher's, from its own record of a run. What a client chose 
     message([Event("failed", "web1", "web1 default: failed (ssh-failed)", "…")]).title
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from borgctl.text import printable
 LONGEST_TITLE = 200  # characters
 LONGEST_BODY = 8000
 _LONGEST_LINE = 500
+# what makes a mention, or a link that hides where it leads, in some of the services; a blank ends it
+_MARKUP = re.compile(r"(@|<|\](?=\())")
 _LEVELS = ("well", "with warnings", "critical")
 
 
@@ -52,7 +55,7 @@ def digest(standings: Sequence[Standing]) -> Message:
 
 def line(text: str, longest: int = _LONGEST_LINE) -> str:
     """Return text as one line that is escaped and has at most so many characters."""
-    shown = printable(text[: longest + 1])
+    shown = _MARKUP.sub(r"\1 ", printable(text[: longest + 1]))
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 

@@ -42,6 +42,7 @@ class Ended(NamedTuple):
 
     job: str | None
     outcome: str
+    origin: str
     reason: str | None
     run: str | None
     text: str
@@ -86,7 +87,9 @@ class Notifier:
             self._deliveries.ping(name, address, ping.START, "")
 
     def _ended(self, name: TargetName, ended: Ended) -> None:
-        if ended.outcome == SKIPPED or ended.reason in _NO_RUN:
+        if ended.outcome == SKIPPED or (
+            ended.origin == "launcher" and ended.reason in _NO_RUN
+        ):  # not by the client's word
             return
         self._texts.setdefault(str(name), {})[ended.job or ""] = ended.text
         if not ended.good:
@@ -97,7 +100,8 @@ class Notifier:
         if seen.telling.on_failure and not ended.good:
             env = hook.environment(str(name), ended.job, ended.outcome, ended.reason, ended.run)
             self._deliveries.hook(name, seen.telling.on_failure, env)
-        if seen.telling.ping is not None and ended.reason != DRY_RUN:  # which neither saved anything nor failed
+        dry = ended.good and ended.reason == DRY_RUN  # which neither saved anything nor failed
+        if seen.telling.ping is not None and not dry:
             good = str(name) not in self._failed and not ended.alerts and _calm(seen.standing)
             text = ended.text if good else "\n".join([ended.text, *map(str, seen.standing.lines)])
             self._deliveries.ping(name, seen.telling.ping, ping.SUCCESS if good else ping.FAIL, body(text))

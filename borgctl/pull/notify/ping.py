@@ -1,7 +1,7 @@
 """Ping: tell a check of healthchecks.io, or one of its kind, that a run began, went well or failed.
 
-URL/start, URL and URL/fail get a POST whose body is the run's summary. Only http and https are spoken, also after a
-redirect, which is followed as urllib does; proxies are those of the environment.
+URL/start, URL and URL/fail get a POST whose body is the run's summary. Only http and https are spoken. A redirect is
+not followed: the body would be lost on the way, and it may lead anywhere. Proxies are those of the environment.
 
     error = send(address.reveal(), FAIL, "web1 default: failed …", seconds=10)          None where it went well
 """
@@ -15,11 +15,9 @@ START, SUCCESS, FAIL = "/start", "", "/fail"
 LONGEST = 10_000  # bytes of a body
 _HANDLERS = (
     urllib.request.ProxyHandler,
-    urllib.request.UnknownHandler,  # for a redirect to another scheme
     urllib.request.HTTPHandler,
     urllib.request.HTTPSHandler,
     urllib.request.HTTPDefaultErrorHandler,
-    urllib.request.HTTPRedirectHandler,
     urllib.request.HTTPErrorProcessor,
 )
 

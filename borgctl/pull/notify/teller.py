@@ -50,7 +50,12 @@ class Teller:
     def ended(self, report: RunReport) -> None:
         """Tell how a run ended."""
         verdict = report.verdict
-        how = {"outcome": verdict.outcome, "reason": verdict.reason, "run": report.transcript.gate_run}
+        how = {
+            "outcome": verdict.outcome,
+            "origin": verdict.origin,
+            "reason": verdict.reason,
+            "run": report.transcript.gate_run,
+        }
         text = summary(report)[:_LONGEST]
         alerts = [(alert.reason, alert.text) for alert in report.alerts]
         self._say(event="ended", target=report.target, job=report.job, **how, text=text, alerts=alerts)

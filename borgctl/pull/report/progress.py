@@ -153,7 +153,7 @@ class Plain:
 
 
 class Tolerant:
-    """Use another screen until it cannot be written to: no run ends because nobody reads it."""
+    """Use another screen until it fails, as nobody reads it any more: no run ends by its screen."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -189,7 +189,7 @@ class Tolerant:
     def _attempt(self, act: Callable[[], None]) -> None:
         try:
             act()
-        except OSError:
+        except Exception:
             self._screen = Quiet()
             silence(sys.stderr)
 

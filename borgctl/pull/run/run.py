@@ -81,6 +81,9 @@ async def _run(
             again = {alert.reason for alert in report.alerts}
             tell(replace(report, alerts=(*(alert for alert in early if alert.reason not in again), *report.alerts)))
             early = ()
+    if early:  # no job had its turn
+        verdict = Verdict("warning", "launcher", None, early[0].reason)
+        tell(refused(launcher, str(target.name), verdict, alerts=early))
 
 
 def _unfit(launcher: Launcher, target: Target) -> RunReport | None:

@@ -53,6 +53,7 @@ class Session:
         self._seconds, self._over = (seconds, "timeout") if seconds <= left else (max(0.0, left), "deadline")
         self._reader = StreamReader(transcript, launcher.screen)
         self._ended: str | None = None
+        self._fault: Exception | None = None
         self._peer_status: int | None = None
         self._serve_first = False
         self._drained = float("inf")
@@ -69,6 +70,8 @@ class Session:
         with ExitStack() as stack:
             self._open(stack)
             await until(self)
+            if self._fault is not None:
+                raise self._fault
         return self.facts()
 
     def stop(self) -> None:
@@ -116,11 +119,11 @@ class Session:
         self._deadline = self._loop.after(self._seconds, partial(self._end, self._over))
         stack.callback(self._close)
         if self._listener is not None:
-            self._loop.watch(self._listener.fileno(), self._accept)
-        self._loop.once(self._peer.pidfd, self._peer_gone)
-        self._loop.watch(self._peer.stderr, self._hear)
+            self._loop.watch(self._listener.fileno(), self._own(self._accept))
+        self._loop.once(self._peer.pidfd, self._own(self._peer_gone))
+        self._loop.watch(self._peer.stderr, self._own(self._hear))
         if self._peer.stdout is not None:
-            self._loop.watch(self._peer.stdout, partial(self._keep_stray, self._peer.stdout))
+            self._loop.watch(self._peer.stdout, self._own(partial(self._keep_stray, self._peer.stdout)))
         if self._ours is not None:
             self._watch_ours(self._ours)
 
@@ -139,9 +142,9 @@ class Session:
             self._loop,
             guard=(self._patience.guard, self._patience.guard),
             serve=(self._patience.end_of_file, self._patience.terminated),
-            hear=self._hear_serve,
-            guard_gone=self._guard_gone,
-            serve_gone=self._serve_gone,
+            hear=self._own(self._hear_serve),
+            guard_gone=self._own(self._guard_gone),
+            serve_gone=self._own(self._serve_gone),
         )
         self._check_space()
 
@@ -157,8 +160,21 @@ class Session:
         for child in (self._peer, *(self._ours or ())):
             child.close()
 
+    def _own(self, act: Callable[..., object]) -> Callable[..., None]:
+        """Return a callback by which this session fails, and no other one in the loop, where it raises."""
+
+        def call(*words: object) -> None:
+            try:
+                act(*words)
+            except Exception as error:
+                self._fault = self._fault or error
+
+        return call
+
     def finished(self) -> bool:
-        """Tell whether all have ended, and all of their output is read."""
+        """Tell whether all have ended, and all of their output is read; or something failed that never should."""
+        if self._fault is not None:
+            return True
         if self._peer_lives() or (self._served is not None and not self._served.gone()):
             return False
         read = not self._loop.watches(self._peer.stderr) and (self._served is None or self._served.told())
@@ -174,7 +190,7 @@ class Session:
 
     def _check_space(self) -> None:
         """End the session if the repository's disk has no space left; look again in a moment."""
-        self._space_timer = self._loop.after(_SPACE_INTERVAL, self._check_space)
+        self._space_timer = self._loop.after(_SPACE_INTERVAL, self._own(self._check_space))
         if not self._room():
             self._end("server-full")
 

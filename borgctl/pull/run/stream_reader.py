@@ -6,7 +6,7 @@ reader.serve(chunk)
 
 import re
 
-from borgctl.pull.client.borglog import Note, read
+from borgctl.pull.client.borglog import LEVELS, Note, read
 from borgctl.pull.client.frames import LineBuffer, LineTooLong, event
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.report.progress import View
@@ -55,4 +55,6 @@ class StreamReader:
 def _note(line: str) -> object:
     """Read a line of serve's: JSON, or `$LOG LEVEL NAME TEXT` before a client has chosen one of them."""
     plain = re.fullmatch(r"\$LOG ([A-Z]+) \S+ (?:Remote: )?(.*)", line)
-    return Note(plain[1], plain[2]) if plain else read(line)
+    if plain is None:
+        return read(line)
+    return Note(plain[1] if plain[1] in LEVELS else "WARNING", plain[2])

@@ -58,5 +58,13 @@ def test_a_job_that_only_the_command_line_runs_has_no_turn_of_its_own(world) -> 
     assert Judge(target, state(default=1, prune=900), NOW).any((JobName("prune"),))
 
 
+def test_a_job_that_failed_before_it_said_what_it_is_has_its_turn_again(world) -> None:
+    known = state(default=2, db=None)
+    known.jobs["db"].command = None
+    assert Judge(world.local([], jobs=None), known, NOW).any(())
+    known.jobs["db"].by_hand = True
+    assert not Judge(world.local([], jobs=None), known, NOW).any(())
+
+
 def test_a_client_of_which_nothing_is_known_is_asked(world) -> None:
     assert Judge(world.local([], jobs=None), State(), NOW).any(())

@@ -10,6 +10,7 @@ import pytest
 
 from borgctl.pull.fleet.run_all import Plan, run_all
 from borgctl.pull.process.signals import Stop
+from borgctl.pull.run.stream_reader import StreamReader
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
 from borgctl.pull.state.state import JobRecord, Past, State
@@ -105,6 +106,60 @@ def test_a_second_try_is_for_the_jobs_that_failed(world) -> None:
         launcher = world.launcher(stop, Timeouts(backoff=0.1))
         run_all(launcher, Selection(("web1",), frozenset()), (), Plan(retries=1), told.append)
     assert [one.job for one in told] == ["default", "other", "other"]
+
+
+BUSY = [["start"], ["refuse", "busy", 69, "repository-busy"]]
+
+
+def test_a_failure_that_was_to_be_tried_again_is_not_lost_when_the_client_offers_the_job_no_more(world) -> None:
+    """Else a client could have a failed run forgotten: its reason, and what it offers, are its own words."""
+    scenes = {"hello": [["hello", "default", "db"]], "run default": OK, "run db": BUSY}
+    name = standing(world, "web1", scenes)
+    file = Path(world.folders.target(TargetName(name)))
+    file.write_text(file.read_text().replace("jobs: [default]\n", ""))
+    again = json.dumps(scenes | {"hello": [["hello", "default"]]})
+    told: list = []
+
+    def tell(report) -> None:
+        told.append((report.job, report.verdict.outcome, report.again))
+        (world.root / "web1.json").write_text(again)
+
+    with Stop() as stop:
+        launcher = world.launcher(stop, Timeouts(backoff=0.1))
+        run_all(launcher, Selection((name,), frozenset()), (), Plan(retries=1), tell)
+    assert told[:2] == [("default", "ok", False), ("db", "busy", True)] and told[-1] == ("db", "busy", False)
+
+
+def test_a_signal_while_it_waits_to_be_tried_again_leaves_a_failure(world) -> None:
+    name = standing(world, "web1", BUSY)
+    launcher = world.start("run", name, "--retries", "3", "--json")
+    first = launcher.stdout.readline()
+    launcher.send_signal(signal.SIGTERM)
+    out, _ = launcher.communicate(timeout=60)
+    reports = [json.loads(line) for line in (first, *out.splitlines())]
+    assert [(one["outcome"], one["again"]) for one in reports] == [("busy", True), ("busy", False)]
+    assert launcher.returncode == 2
+
+
+def test_what_hung_last_time_comes_last(world) -> None:
+    names = [standing(world, name, OK) for name in ("a-hung", "web1", "web2")]
+    past = Past(time.time() - 3600, "timeout", "timeout")
+    state_file.save(world.folders, TargetName("a-hung"), State(last=past))
+    assert [target for target, *_ in outcomes(world, names, Plan(parallel=1))] == ["web1", "web2", "a-hung"]
+
+
+def test_a_defect_in_one_session_ends_no_other(world, monkeypatch) -> None:
+    names = [standing(world, "bad", [["start"], ["out", "x"], ["sleep", 600]]), standing(world, "web1", OK)]
+    real = StreamReader.client
+
+    def broken(self: StreamReader, data: bytes) -> None:
+        real(self, data)
+        if b'"data": "x"' in data:
+            raise KeyError("x")
+
+    monkeypatch.setattr(StreamReader, "client", broken)
+    told = outcomes(world, names, Plan(parallel=2))
+    assert sorted(told) == [("bad", "failed", "internal", False), ("web1", "ok", None, False)]
 
 
 def test_after_the_deadline_nothing_begins_and_what_runs_is_ended(world) -> None:

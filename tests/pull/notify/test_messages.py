@@ -37,6 +37,13 @@ def test_whatever_stands_in_an_event_is_printable_and_bounded(text: str, title: 
         assert all(line.isprintable() for line in body_.split("\n")) and len(body_) <= LONGEST_BODY + 100
 
 
+def test_no_word_of_a_clients_calls_everybody_or_hides_where_it_leads() -> None:
+    hostile = "@everyone log in at [status](https://evil.example) <@U123> <!channel>"
+    told = message([event("failed")._replace(title=hostile, text=hostile)])
+    for text in (told.title, told.body):
+        assert text == "@ everyone log in at [status] (https://evil.example) < @ U123> < !channel>"
+
+
 def test_a_long_body_says_how_much_is_missing() -> None:
     text = "\n".join(["x" * 100] * 200)
     last = body(text).split("\n")[-1]

@@ -2,8 +2,6 @@
 
 import socket
 
-import pytest
-
 from borgctl.pull.notify.ping import FAIL, LONGEST, START, SUCCESS, send, url
 
 
@@ -49,21 +47,16 @@ def test_what_fails_is_said_without_the_url(receiver) -> None:
         "silent": "cannot be reached: no answer in time",
         "nobody": "cannot be reached: Connection refused",
         "no host": found["no host"],
-        "away": "cannot be reached: the address is of no kind that is spoken",
+        "away": "answered with status 302",
     }
     assert found["no host"].startswith("cannot be reached") and "SECRET" not in found["no host"]
 
 
-def test_a_redirect_is_followed_and_never_to_another_scheme(receiver) -> None:
-    assert send(receiver.url("/redirect"), SUCCESS, "text", 5) is None
-    assert [one.path for one in receiver.requests] == ["/redirect", "/ok/after"]
-    with socket.create_server(("127.0.0.1", 0)) as ftp:
-        ftp.setblocking(False)
-        receiver.port = ftp.getsockname()[1]  # where /away leads to
-        away = f"http://127.0.0.1:{receiver.server_port}/away"
-        assert send(away, SUCCESS, "text", 5) is not None
-        with pytest.raises(BlockingIOError):
-            ftp.accept()
+def test_a_redirect_is_not_followed(receiver) -> None:
+    """The body would be lost on the way; and it may lead to another host, or to what only this machine reaches."""
+    for path in ("/redirect", "/away"):
+        assert send(receiver.url(path), FAIL, "text", 5) == "answered with status 302"
+    assert [one.path for one in receiver.requests] == ["/redirect/fail", "/away/fail"]
 
 
 def test_the_proxy_of_the_environment_is_asked(receiver, monkeypatch) -> None:

@@ -5,8 +5,10 @@ import json
 import os
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
+import machines
 import pytest
 
 from borgctl.data_class import replace
@@ -281,3 +283,5 @@ def test_a_second_signal_shortens_the_wait(world, receiver, number) -> None:
         _, err = process.communicate(timeout=PATIENCE)
         assert b"messages are still being sent" in err and process.returncode == 2
         receiver.released.set()
+    below = partial(machines.descendants, os.getpid())  # it writes what became of it
+    machines.wait_for(lambda: not any("borgctl.pull.notify" in process.command for process in below()), 30)
