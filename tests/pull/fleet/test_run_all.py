@@ -130,6 +130,18 @@ def test_a_failure_that_was_to_be_tried_again_is_not_lost_when_the_client_offers
     assert told[:2] == [("default", "ok", False), ("db", "busy", True)] and told[-1] == ("db", "busy", False)
 
 
+def test_an_alert_of_the_hello_is_told_where_no_job_has_its_turn(world) -> None:
+    name = standing(world, "web1", {"hello": [["hello", "default"]]})
+    file = Path(world.folders.target(TargetName(name)))
+    file.write_text(file.read_text().replace("jobs: [default]\n", ""))
+    jobs = {}
+    for job, hours in (("default", 2), ("db", 30)):
+        past = Past(time.time() - hours * 3600, "ok")
+        jobs[job] = JobRecord(past, past, command="create")
+    state_file.save(world.folders, TargetName(name), State(jobs=jobs))
+    assert outcomes(world, [name], Plan(due=True)) == [("web1", "warning", "job-withdrawn", False)]
+
+
 def test_a_signal_while_it_waits_to_be_tried_again_leaves_a_failure(world) -> None:
     name = standing(world, "web1", BUSY)
     launcher = world.start("run", name, "--retries", "3", "--json")

@@ -96,6 +96,16 @@ def test_the_hook_gets_what_happened_and_what_it_says_is_shown(world, borgpull, 
     assert "web1: not told: on_failure: ended with status 4 (first" in borgpull("status", "web1")[1]
 
 
+@pytest.mark.parametrize("reason", ["target-busy", "target-paused", "dry-run"])
+def test_no_word_of_a_clients_keeps_a_failure_from_being_told(world, borgpull, receiver, reason) -> None:
+    """These reasons mean that nothing failed, where the launcher itself gives them."""
+    keys = {"borg": world.quiet_serve(), "on_failure": f"[/bin/touch, {world.root}/seen]", "ping": receiver.url("/ok")}
+    world.local([["start"], ["refuse", "failed", 2, reason]], **keys)
+    borgpull("run", "web1")
+    assert (world.root / "seen").exists()
+    assert [one.path for one in receiver.requests] == ["/ok/start", "/ok/fail"]
+
+
 def test_no_run_waits_for_who_does_not_answer_and_no_secret_is_anywhere(world, receiver) -> None:
     secret = os.urandom(8).hex()
     service = receiver.service(f"/hang/{secret}/digest")

@@ -9,7 +9,7 @@ from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.log_lines import LogLines
-from borgctl.pull.report.progress import View
+from borgctl.pull.report.progress import Tolerant, View
 from borgctl.pull.report.report import RunReport
 from borgctl.pull.state.state import Alert
 
@@ -68,3 +68,14 @@ def test_no_clients_word_is_a_line_of_its_own(log_format) -> None:
     text = "\n".join(written(log_format))
     assert len(text.splitlines()) == 8
     assert not any(character in text for character in "\r\x1b\u2028\u202e")
+
+
+def test_a_screen_that_fails_ends_no_run() -> None:
+    class Broken(LogLines):
+        def show(self, title: str, said: object) -> None:
+            raise KeyError(title)
+
+    view = View(Tolerant(Broken(io.StringIO(), "json")))
+    view.begin("web1 default")
+    view.show(Counts(1, 1, 1))
+    view.end("web1 default: ok")
