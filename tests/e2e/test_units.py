@@ -56,6 +56,7 @@ def one():
         pair = Pair(client, server, sshd, borg, "stdio")
         pair.good("--job", "init")
         pair.good()
+        pair.set("jobs", "{default: {every: 1s}}")  # due in each call
         yield SimpleNamespace(pair=pair, server=server, client=client, scratch=scratch, keeper=keeper)
 
 
@@ -315,9 +316,9 @@ def test_the_exposure_is_low(tmp_path, kind, most):
         assert done.returncode == 0 and level < most, done.stdout
 
 
-def test_the_timer_is_due_once_a_day(tmp_path):
+def test_the_timer_is_due_each_hour(tmp_path):
     timer = dict(re.findall(r"(?m)^(\w+)=(.*)$", files(Installation.default())["borgpull.timer"]))
     done = analyzed("calendar", "--iterations=2", "--base-time=2026-11-30 12:00:00 UTC", timer["OnCalendar"])
-    assert "Tue 2026-12-01 00:00:00" in done.stdout and "Wed 2026-12-02 00:00:00" in done.stdout
+    assert "Mon 2026-11-30 13:00:00" in done.stdout and "Mon 2026-11-30 14:00:00" in done.stdout
     assert run(["systemd-analyze", "timespan", timer["RandomizedDelaySec"]]).returncode == 0
     assert timer["Persistent"] == "true"

@@ -34,6 +34,7 @@ ODD = {"clock", "kernel", "sandbox"}
 
 NOBODY = "nobody"
 README_NAMES = {
+    *("notify: [ntfys://ntfy.example.org/backup]", "ping:", "on_failure:"),
     *("backup", "web1", "PATH", "borg serve", "borgpull", "borgpull compact", "--nagios", "expect: 26h"),
     *("/root/borgctl", "/opt/borgctl/bin", "/root/.ssh/authorized_keys", "/var/log/borgctl/audit.jsonl"),
     *("borgpull@backup.example.org", "/root/.bashrc", "/etc/borgpull/targets/web1.yaml", "quota"),
@@ -93,6 +94,7 @@ class TwoRoots:
                 ("server", r"alias borgpull='runuser .+ borgpull'"): self.become,
                 ("client", r"borgctl explain .+"): self.explain,
                 ("server", r"borgpull (?:status|history)"): Walkthrough.just_type,
+                ("server", r"borgpull report --html FILE"): Walkthrough.report,
                 ("server", r"for unit in .+; do borgpull units .+; done"): self.print_units,
                 ("server", r"systemctl (?:daemon-reload|enable --now borgpull\.timer)"): Walkthrough.nothing,
                 ("server", r"borgpull run web1 --job prune && borgpull compact web1"): self.prune,

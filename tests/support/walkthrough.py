@@ -166,6 +166,9 @@ class Walkthrough:
     def recovery(self, machine: str, words: str) -> None:
         assert self.stage.passphrase.read_text().strip() in self.type(machine, words)
 
+    def report(self, machine: str, words: str) -> None:
+        assert "<!DOCTYPE html>" in self.type(machine, words.replace("FILE", "-"))
+
     def change_passphrase(self, machine: str, words: str) -> None:
         before = self.stage.passphrase.read_text()
         self.type(machine, words)
@@ -183,7 +186,7 @@ STEPS = {
     ("server", r"borgpull test \w+"): Walkthrough.test,
     ("server", r"borgpull run \w+ --job init"): Walkthrough.just_type,
     ("server", r"borgpull run \w+"): Walkthrough.pull,
-    ("server", r"(?:\S+/)?borgpull run --all"): Walkthrough.just_type,
+    ("server", r"(?:\S+/)?borgpull run --all(?: --due)?"): Walkthrough.just_type,
     ("client", r"borgctl status"): Walkthrough.just_type,
     ("client", r"borgctl audit show"): Walkthrough.show,
     ("client", r"borgctl audit verify"): Walkthrough.just_type,

@@ -198,7 +198,7 @@ def test_a_borg_that_is_stopped_hears_that_it_has_to_end(session, ends, tmp_path
     stand_in(tmp_path, LASTING.replace("echo ready >", "echo $$ >").replace("while", "kill -STOP $$; while"))
 
     def act():
-        child = int((tmp_path / "ready").read_text())
+        child = int(programs.wait_for((tmp_path / "ready").read_text))  # the shell makes the file, then writes
         programs.wait_for(lambda: Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "T")
         window_protocol.send(ends[1], {"end": "window-expired"})
 
