@@ -19,6 +19,7 @@ import borgctl
 ROOT = pytest.mark.skipif(
     os.geteuid() != 0 or not machines.may(21), reason="only root starts a systemd in namespaces of its own"
 )
+LONG = pytest.mark.skipif(os.environ.get("BORGCTL_PROVE") != "1", reason="takes minutes: a part of 'make prove'")
 SECRET = machines.PASSPHRASE
 POLICY = "/etc/borgctl/web1.yaml"
 DROP_IN = "/etc/ssh/sshd_config.d/50-borgctl.conf"
@@ -73,6 +74,7 @@ def listening(host):
 
 
 @ROOT
+@LONG
 def test_two_hosts_are_set_up_pull_and_are_taken_down(scratch, fleet):
     web1, backup1, controller = fleet
     nothing = web1.written(), backup1.written()
@@ -159,6 +161,7 @@ def wheel(directory):
 
 
 @ROOT
+@LONG
 def test_the_package_is_installed_once_from_a_wheel_with_requirements_that_have_hashes(scratch):
     requirements = scratch / "requirements.lock"
     requirements.write_text("# nothing: what it needs is fetched in no test\n")
