@@ -6,8 +6,8 @@
 #   make test T=tests/unit/test_audit.py   only these, with the same set-up; 'make check T=…' likewise. T may hold several
 #                words of pytest's, such as -k
 #   make format  puts the code into the form that 'make check' asks for
-#   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour; two hosts set up
-#                and taken down by Ansible;
+#   make prove   the long proofs at their full size, of the policy language and of pulls in a storm of faults: an hour; two
+#                hosts that Ansible sets up and takes down;
 #                and 'make prove-guards': each guard of SECURITY.md taken out, in a copy, and its test seen to fail
 #   make bench   backups side by side: borg alone, push, the published ways to pull, ours; an hour and a half, 5 GB. Other
 #                trees, contenders and rounds: BENCH="--data usr --only scripts,stdio"; see bench/compare.py
