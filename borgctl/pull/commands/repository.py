@@ -9,7 +9,7 @@ import typer
 from borgctl.pull.commands.arguments import All, Json, Targets
 from borgctl.pull.commands.selection import chosen, for_each
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report import progress
+from borgctl.pull.report import screens
 from borgctl.pull.report.progress import View
 from borgctl.pull.repository import copies as config_copies
 from borgctl.pull.repository import unlock as lock_removal
@@ -27,7 +27,7 @@ def compact(context: typer.Context, targets: Targets = None, all: All = False) -
 
     Example: borgpull compact web1
     """
-    found, view = chosen(context.obj, targets, every=all), View(progress.screen(json=False))
+    found, view = chosen(context.obj, targets, every=all), View(screens.screen(json=False))
     with Stop() as stop:
         status = for_each(context.obj, found, stop, lambda target: compaction.compact(context.obj, target, view, stop))
     raise typer.Exit(status)

@@ -15,9 +15,10 @@ from borgctl.pull.commands.output import complain, print_behind, print_report
 from borgctl.pull.commands.selection import chosen, for_each
 from borgctl.pull.common_line import Run
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report import progress
+from borgctl.pull.report import progress, screens
 from borgctl.pull.report.outcome import exit_status
-from borgctl.pull.report.progress import FORMATS
+from borgctl.pull.report.report import counted_as
+from borgctl.pull.report.screens import FORMATS
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import borg_request
 from borgctl.pull.run import check as run_check
@@ -128,11 +129,11 @@ def borg(
 
     Example: borgpull borg web1 -- list ::web1-default-2026-11-30
     """
-    target, order, view = load(context.obj, TargetName(name)), borg_request.read(words), progress.screen(json=as_json)
+    target, order, view = load(context.obj, TargetName(name)), borg_request.read(words), screens.screen(json=as_json)
     with Stop() as stop:
         report = borg_request.ask(run_jobs.launcher(context.obj, view, stop), target, order, deletes)
     print_report(report, as_json)
-    raise typer.Exit(exit_status([run_jobs.outcome(report)]))
+    raise typer.Exit(exit_status([counted_as(report)]))
 
 
 def check(
@@ -210,6 +211,6 @@ def window(
     """
     name, seconds, what = TargetName(target), duration(lasting), choice(allow, WINDOWS)
     with Stop() as stop:
-        launcher = run_jobs.launcher(context.obj, progress.screen(json=False), stop)
+        launcher = run_jobs.launcher(context.obj, screens.screen(json=False), stop)
         status = windows.hold(launcher, load(context.obj, name), seconds, what)
     raise typer.Exit(status)

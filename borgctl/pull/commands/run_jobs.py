@@ -16,12 +16,13 @@ from borgctl.pull.commands.selection import chosen
 from borgctl.pull.common_line import Run
 from borgctl.pull.fleet.run_all import Plan, run_all
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report import progress
+from borgctl.pull.report import screens
 from borgctl.pull.report.fleet_summary import FleetSummary
 from borgctl.pull.report.outcome import exit_status
-from borgctl.pull.report.progress import FORMATS, View
-from borgctl.pull.report.report import RunReport
+from borgctl.pull.report.progress import Screen, View
+from borgctl.pull.report.report import RunReport, counted_as
 from borgctl.pull.report.run_history import last_size
+from borgctl.pull.report.screens import FORMATS
 from borgctl.pull.run.launcher import Launcher, Silent, Teller
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.paths import Folders
@@ -39,7 +40,7 @@ def run_jobs(folders: Folders, line: Run) -> int:
     end = math.inf if line.within is None else begun + duration(line.within)
     log = None if line.log_format is None else choice(line.log_format, FORMATS)
     found, names = chosen(folders, line.targets, every=line.all), job_names(line.jobs)
-    screen = progress.screen(
+    screen = screens.screen(
         log or "console", json=line.as_json and log is None, past=lambda title: last_size(folders, title)
     )
     view = View(screen)
@@ -85,7 +86,7 @@ class _Told:
         """Print a report; nothing that is wrong with stdout ends another run."""
         self.summary.add(report)
         if not report.again:
-            self.outcomes.append(outcome(report))
+            self.outcomes.append(counted_as(report))
             self._teller.ended(report)
         try:
             print_report(report, self._as_json)
@@ -100,7 +101,7 @@ def job_names(texts: Sequence[str] | None) -> tuple[JobName, ...]:
     return tuple(JobName(text) for text in dict.fromkeys(texts or ()))
 
 
-def launcher(folders: Folders, screen: progress.Screen, stop: Stop) -> Launcher:
+def launcher(folders: Folders, screen: Screen, stop: Stop) -> Launcher:
     """Return what the calls of this process share."""
     return Launcher(folders, View(screen), stop, Timeouts())
 
@@ -112,8 +113,3 @@ def teller(folders: Folders, targets: tuple[str, ...], stop: Stop) -> Teller:
     from borgctl.pull.notify.teller import Teller as Notifying  # noqa: PLC0415 - most have none
 
     return Notifying(folders, targets, stop)
-
-
-def outcome(report: RunReport) -> str:
-    """Return what a run's outcome counts as: an alert is a warning."""
-    return "warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome

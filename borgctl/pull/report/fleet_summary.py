@@ -8,27 +8,28 @@ from collections.abc import Iterator
 
 from borgctl.console.text import elapsed
 from borgctl.pull.report.outcome import SKIPPED
-from borgctl.pull.report.report import RunReport, advice_of
+from borgctl.pull.report.report import RunReport, advice_of, counted_as
 from borgctl.pull.targets.owner import typed
 from borgctl.text import size
 
 KINDS = ("failed", "refused", "unreachable", "warnings", "ok", "skipped")  # in the order of the lines
-_UNREACHABLE = ("ssh-failed", "connection-lost", "no-hello", "disconnected")
+_UNREACHABLE = ("ssh-failed", "connection-lost", "no-hello")
 _REFUSED = ("refused", "malformed")
 
 
 def kind(report: RunReport) -> str:
     """Return what a run counts as: one of KINDS; one with an alert is a warning at least."""
-    outcome, reason = report.verdict.outcome, report.verdict.reason
+    outcome, verdict = counted_as(report), report.verdict
     if outcome == SKIPPED:
         return "skipped"
-    if outcome == "warning" or (outcome == "ok" and report.alerts):
+    if outcome == "warning":
         return "warnings"
     if outcome == "ok":
         return "ok"
     if outcome in _REFUSED:
         return "refused"
-    return "unreachable" if reason in _UNREACHABLE else "failed"
+    ours = verdict.origin in ("ssh", "launcher")  # the client's own word for it proves nothing
+    return "unreachable" if ours and verdict.reason in _UNREACHABLE else "failed"
 
 
 class FleetSummary:

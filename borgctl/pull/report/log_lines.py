@@ -4,7 +4,6 @@ lines = LogLines(sys.stderr, "logfmt"); lines.begin("web1 default")
 level=info event="run started" target=web1 job=default
 """
 
-import time
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
@@ -12,12 +11,12 @@ import structlog
 
 from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message
+from borgctl.pull.report.pace import Pace
 from borgctl.pull.report.progress_text import position
-from borgctl.pull.report.report import RunReport, record, summary
+from borgctl.pull.report.report import RunReport, advice_of, record
 from borgctl.text import printable_excerpt
 from borgctl.wire.frames import GOOD
 
-_EVERY = 30.0  # seconds
 _LEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": "error", "CRITICAL": "critical"}
 _FIRST = ("timestamp", "level", "event", "target", "job", "run")
 # what the object of `run --json` has, and a log line is short enough for
@@ -43,13 +42,12 @@ class LogLines:
             context_class=dict,
         )
         self._file = file
-        self._next: dict[str, float] = {}
-        self._now: dict[str, Counts | Step] = {}
+        self._pace = Pace()
         self._ids: dict[str, str] = {}
 
     def begin(self, title: str) -> None:
         """Write that a run starts."""
-        self._next[title] = time.monotonic() + _EVERY
+        self._pace.begin(title)
         self._write("info", title, "run started")
 
     def bind(self, title: str, run: str) -> None:
@@ -61,22 +59,20 @@ class LogLines:
         if isinstance(said, Message):
             self._write(_LEVELS[said.level], title, said.text, source=said.source, msgid=said.msgid)
         elif said is not None:
-            self._now[title] = said
+            self._pace.keep(title, said)
 
     def tick(self, now: float) -> None:
         """Write the last counts, if the last time was long ago."""
-        for title in [title for title, due in self._next.items() if due <= now]:
-            self._next[title] = now + _EVERY
-            if (said := self._now.pop(title, None)) is None:
-                continue
-            counts = (
-                {"files": said.files, "original": said.original, "new": said.new} if isinstance(said, Counts) else {}
-            )
-            self._write("info", title, "progress" if counts else position(said), **counts)
+        for title, said in self._pace.take(now):
+            if isinstance(said, Counts):
+                counts = {"files": said.files, "original": said.original, "new": said.new}
+                self._write("info", title, "progress", **counts)
+            else:
+                self._write("info", title, position(said))
 
     def due(self) -> float | None:
         """Return when the next count may be written."""
-        return min((self._next[title] for title in self._now if title in self._next), default=None)
+        return self._pace.due()
 
     def report(self, title: str, report: RunReport) -> None:
         """Write how a run ended, its hint, and each alert."""
@@ -87,8 +83,7 @@ class LogLines:
         good = report.verdict.outcome in GOOD
         level = "info" if report.verdict.outcome in ("ok", "skipped") else "warning" if good else "error"
         name = title or f"{report.target} {report.job or ''}".rstrip()
-        hints = [line.removeprefix("hint: ") for line in summary(report).split("\n") if line.startswith("hint: ")]
-        self._write(level, name, "run ended", hint=hints[0] if hints else None, **fields)
+        self._write(level, name, "run ended", hint=advice_of(report), **fields)
         for alert in report.alerts:
             self._write("error", name, "alert", alert=alert.reason, text=alert.text)
         self._forget(title)
@@ -100,8 +95,7 @@ class LogLines:
             self._write("info", title, one)
 
     def _forget(self, title: str) -> None:
-        self._next.pop(title, None)
-        self._now.pop(title, None)
+        self._pace.forget(title)
         self._ids.pop(title, None)
 
     def _write(self, level: str, title: str, event: str, **fields: object) -> None:

@@ -53,6 +53,11 @@ def advice_of(report: RunReport) -> str | None:
     return report.hint or advice(report.verdict, report.transcript.messages, report.target)
 
 
+def counted_as(report: RunReport) -> str:
+    """Return the outcome that a run counts as: with an alert a good one is a warning."""
+    return "warning" if report.alerts and report.verdict.outcome == "ok" else report.verdict.outcome
+
+
 def summary(report: RunReport) -> str:
     """Write one line, and more where there is something to do, or to look up on the client."""
     verdict, transcript = report.verdict, report.transcript

@@ -142,9 +142,10 @@ class Session:
             self._loop,
             guard=(self._patience.guard, self._patience.guard),
             serve=(self._patience.end_of_file, self._patience.terminated),
-            hear=self._own(self._hear_serve),
-            guard_gone=self._own(self._guard_gone),
-            serve_gone=self._own(self._serve_gone),
+            hear=self._hear_serve,
+            guard_gone=self._guard_gone,
+            serve_gone=self._serve_gone,
+            own=self._own,
         )
         self._check_space()
 
@@ -160,12 +161,12 @@ class Session:
         for child in (self._peer, *(self._ours or ())):
             child.close()
 
-    def _own(self, act: Callable[..., object]) -> Callable[..., None]:
+    def _own(self, act: Callable[[], object]) -> Callable[[], None]:
         """Return a callback by which this session fails, and no other one in the loop, where it raises."""
 
-        def call(*words: object) -> None:
+        def call() -> None:
             try:
-                act(*words)
+                act()
             except Exception as error:
                 self._fault = self._fault or error
 

@@ -20,12 +20,12 @@ from contextlib import contextmanager
 from borgctl.data_class import asdict, dataclass
 from borgctl.errors import BadValue
 from borgctl.fs import atomic
+from borgctl.pull.state.json_values import LATEST
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import JobName
 
 KINDS = ("run", "hello", "window", "borg")
 _LARGEST = 1000
-_LATEST = 253402300800  # the year 10000: no date can be written from there on
 _LOCK = "@hhqqi0q"  # struct flock (fcntl(2)): type, whence, start, length, pid
 _FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
@@ -119,7 +119,7 @@ def _read(fd: int) -> Begun | None:
     try:
         match json.loads(os.pread(fd, _LARGEST, 0).decode("ascii")):
             case {"kind": str(kind), "job": str() | None as job, "time": int() | float() as time} if (
-                kind in KINDS and type(time) is not bool and 0 <= time < _LATEST
+                kind in KINDS and type(time) is not bool and 0 <= time < LATEST
             ):
                 return Begun(kind, job and str(JobName(job)), time)
     except (ValueError, RecursionError, BadValue):

@@ -18,12 +18,12 @@ from borgctl.data_class import asdict
 from borgctl.errors import BadValue
 from borgctl.fs import atomic
 from borgctl.pull.client import frame_fields
+from borgctl.pull.state.json_values import count, moment, text
 from borgctl.pull.state.state import Acceptance, Alert, JobRecord, Past, State
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.values import Head, JobName
 
 LARGEST = 1 << 20  # bytes
-_LATEST = 253402300800  # seconds since the epoch: no date can be written from the year 10000 on
 
 
 def load(folders: Folders, name: TargetName) -> State:
@@ -56,26 +56,26 @@ def _read(data: bytes) -> State:
         raise ValueError
     return State(
         head=None if whole["head"] is None else Head.read(whole["head"]),
-        since=None if whole.get("since") is None else _time(whole["since"]),
+        since=None if whole.get("since") is None else moment(whole["since"]),
         last=_past(whole["last"]),
         jobs={str(JobName(name)): _job(job) for name, job in whole["jobs"].items()},
-        alerts={_text(name): _alert(alert) for name, alert in whole["alerts"].items()},
+        alerts={text(name): _alert(alert) for name, alert in whole["alerts"].items()},
         accepted=[
             Acceptance(
-                _time(entry["time"]), _text(entry["by"]), _text(entry["reason"]), tuple(map(_text, entry["alerts"]))
+                moment(entry["time"]), text(entry["by"]), text(entry["reason"]), tuple(map(text, entry["alerts"]))
             )
             for entry in whole["accepted"]
         ],
-        config=None if whole.get("config") is None else _text(whole["config"]),
+        config=None if whole.get("config") is None else text(whole["config"]),
         linked=whole.get("linked") is True,
         repository=_id(whole.get("repository")),
         untried_key=whole.get("untried_key") is True,
-        contents=None if whole.get("contents") is None else _text(whole["contents"]),
+        contents=None if whole.get("contents") is None else text(whole["contents"]),
     )
 
 
 def _id(value: object) -> str | None:
-    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", _text(value)):
+    if value is not None and not re.fullmatch(r"[0-9a-f]{64}", text(value)):
         raise ValueError
     return None if value is None else str(value)
 
@@ -84,10 +84,10 @@ def _past(entry: Any) -> Past | None:  # noqa: ANN401 - JSON
     if entry is None:
         return None
     reason, detail, run = (
-        None if (word := entry.get(key)) is None else _text(word) for key in ("reason", "detail", "run")
+        None if (word := entry.get(key)) is None else text(word) for key in ("reason", "detail", "run")
     )
-    since = None if entry.get("since") is None else _time(entry["since"])
-    return Past(_time(entry["time"]), _text(entry["outcome"]), reason, detail, since, run)
+    since = None if entry.get("since") is None else moment(entry["since"])
+    return Past(moment(entry["time"]), text(entry["outcome"]), reason, detail, since, run)
 
 
 def _job(entry: Any) -> JobRecord:  # noqa: ANN401
@@ -96,34 +96,14 @@ def _job(entry: Any) -> JobRecord:  # noqa: ANN401
         raise ValueError
     passed = entry.get("passed")
     return JobRecord(
-        *(last, _past(entry["good"]), None if command is None else _text(command)),
-        None if passed is None else {_text(name): int(count) for name, count in passed.items()},
+        *(last, _past(entry["good"]), None if command is None else text(command)),
+        None if passed is None else {text(name): int(count) for name, count in passed.items()},
         frame_fields.all_counts(*(entry.get("pruned") or (None, None))),
         by_hand if (by_hand := entry.get("by_hand")) in (True, False) else None,
-        None if entry.get("files") is None else _count(entry["files"]),
+        None if entry.get("files") is None else count(entry["files"]),
     )
 
 
 def _alert(entry: Any) -> Alert:  # noqa: ANN401
-    numbers = (_time(entry["time"]), _count(entry["count"]), _time(entry["latest"]))
-    return Alert(_text(entry["reason"]), _text(entry["text"]), *numbers)
-
-
-def _time(value: object) -> float:
-    """Read a time."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _LATEST:
-        raise TypeError
-    return value
-
-
-def _count(value: object) -> int:
-    """Read a number of whatever; a client may have chosen it, so every one that can be saved can be read."""
-    if type(value) is not int or value < 0:
-        raise TypeError
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+    numbers = (moment(entry["time"]), count(entry["count"]), moment(entry["latest"]))
+    return Alert(text(entry["reason"]), text(entry["text"]), *numbers)

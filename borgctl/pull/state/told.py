@@ -21,11 +21,11 @@ from typing import Any
 from borgctl.data_class import asdict, dataclass, field
 from borgctl.fs import atomic
 from borgctl.fs.locked_file import locked
+from borgctl.pull.state.json_values import count, moment, text
 
 MOST_TRIES = 5  # of one message, each in a call of its own
 UNDERWAY = 120.0  # seconds after the begin of a try, in which another call does not try, and nobody calls it failed
 _LARGEST = 4 << 20  # bytes
-_LATEST = 253402300800  # seconds since the epoch: no date can be written from the year 10000 on
 _threads = threading.Lock()  # lockf(3) does not keep threads of one process apart
 
 
@@ -116,34 +116,16 @@ def _read(data: bytes) -> Told:
         raise ValueError
     return Told(
         entries={
-            _text(who): {_text(key): _entry(entry) for key, entry in entries.items()}
+            text(who): {text(key): _entry(entry) for key, entry in entries.items()}
             for who, entries in whole["entries"].items()
         },
-        failures={_text(who): _failure(failure) for who, failure in whole["failures"].items()},
+        failures={text(who): _failure(failure) for who, failure in whole["failures"].items()},
     )
 
 
 def _entry(entry: Any) -> Entry:  # noqa: ANN401 - JSON
-    return Entry(_time(entry["since"]), _count(entry["tries"]), _time(entry["tried"]), entry["done"] is True)
+    return Entry(moment(entry["since"]), count(entry["tries"]), moment(entry["tried"]), entry["done"] is True)
 
 
 def _failure(entry: Any) -> Failure:  # noqa: ANN401
-    return Failure(_time(entry["since"]), _time(entry["latest"]), _count(entry["count"]), _text(entry["text"]))
-
-
-def _time(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _LATEST:
-        raise TypeError
-    return value
-
-
-def _count(value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise TypeError
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+    return Failure(moment(entry["since"]), moment(entry["latest"]), count(entry["count"]), text(entry["text"]))

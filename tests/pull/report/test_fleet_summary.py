@@ -27,6 +27,7 @@ def report(target: str, outcome: str, reason: str | None = None, *, origin: str 
         (report("w", "malformed", "syntax", origin="gate"), "refused"),
         (report("w", "failed", "ssh-failed", origin="ssh"), "unreachable"),
         (report("w", "failed", "no-hello"), "unreachable"),
+        (report("w", "failed", "ssh-failed", origin="gate"), "failed"),
         (report("w", "busy", "target-busy"), "failed"),
         (report("w", "timeout", "timeout"), "failed"),
         (report("w", "failed", origin="borg"), "failed"),

@@ -9,8 +9,9 @@ from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.log_lines import LogLines
-from borgctl.pull.report.progress import Tolerant, View
+from borgctl.pull.report.progress import View
 from borgctl.pull.report.report import RunReport
+from borgctl.pull.report.screens import Tolerant
 from borgctl.pull.state.state import Alert
 
 FAR = float("inf")
