@@ -167,6 +167,7 @@ class Direction:
     def __init__(self, source: int, sink: int, counts: list[int], index: int) -> None:
         self.source, self.sink, self.counts, self.index = source, sink, counts, index
         self.data, self.ready = b"", 0
+        self.room = memoryview(bytearray(PIECE))  # read() would make room anew each time, and scatter it over the heap
         self.move = splice if hasattr(os, "splice") else copy
 
     def send(self) -> None:
@@ -181,13 +182,13 @@ class Direction:
         self.send()
         while True:
             try:
-                read = os.read(self.source, PIECE)
+                read = os.readv(self.source, [self.room])
                 break
             except BlockingIOError:
                 wait(self.source, select.POLLIN)
         if not read:
             raise EOFError
-        self.data += read
+        self.data += self.room[:read]
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` bytes that are not yet ready to pass."""
