@@ -78,26 +78,37 @@ def _made(plain: type[Any], *, frozen: bool) -> type[Any]:
 
 def _initializer(made: type[Any], defaults: dict[str, Any]) -> Callable[..., None]:
     """Return `__init__`; values go through the slots, past the `__setattr__` of a frozen class."""
-    setters = [(name, made.__dict__[name].__set__) for name in made.__match_args__]
+    setters = [made.__dict__[name].__set__ for name in made.__match_args__]
     checked = hasattr(made, "__post_init__")
 
     def __init__(self: Any, *values: Any, **named: Any) -> None:  # noqa: ANN401, N807
-        for (_, setter), value in zip(setters, values, strict=False):
+        if named or len(values) != len(setters):
+            values = _completed(made, defaults, values, named)
+        for setter, value in zip(setters, values, strict=True):
             setter(self, value)
-        for name, setter in setters[len(values) :]:
-            if name in named:
-                setter(self, named.pop(name))
-            elif name in defaults:
-                default = defaults[name]
-                setter(self, default.make() if type(default) is _Factory else default)
-            else:
-                raise TypeError(f"{made.__qualname__} needs {name!r}")
-        if named or len(values) > len(setters):
-            raise TypeError(f"{made.__qualname__} takes {', '.join(made.__match_args__)}, each once")
         if checked:
             self.__post_init__()
 
     return __init__
+
+
+def _completed(
+    made: type[Any], defaults: dict[str, Any], values: tuple[Any, ...], named: dict[str, Any]
+) -> tuple[Any, ...]:
+    """Return the values of all fields, in their order."""
+    fields: tuple[str, ...] = made.__match_args__
+    more = []
+    for name in fields[len(values) :]:
+        if name in named:
+            more.append(named.pop(name))
+        elif name in defaults:
+            default = defaults[name]
+            more.append(default.make() if type(default) is _Factory else default)
+        else:
+            raise TypeError(f"{made.__qualname__} needs {name!r}")
+    if named or len(values) > len(fields):
+        raise TypeError(f"{made.__qualname__} takes {', '.join(fields)}, each once")
+    return (*values, *more)
 
 
 def _values(instance: Any) -> tuple[Any, ...]:  # noqa: ANN401

@@ -14,6 +14,7 @@ This module does not know what a policy is. `NodeReader` gives types to the node
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import yaml
 
@@ -59,8 +60,7 @@ class Problems(Exception):  # noqa: N818 - a collection, raised as one
         super().__init__("; ".join(map(str, self.all)))
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A scalar (`value` is a str), a list (a tuple of nodes) or a mapping (`pairs` set), with its position."""
 
     line: int
@@ -120,7 +120,7 @@ def _tree(text: str, file: str) -> Node:
                 raise Problems([Problem(line, column, f"nested deeper than {DEEPEST} levels")])
             continue
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(line, column, _one_line(event, line, column), file=file)
+            node = Node(line, column, _one_line(event, line, column), None, file)
         else:
             start, children = open_nodes.pop()
             node = _collection(start, children, file)
@@ -152,7 +152,7 @@ def _one_line(event: yaml.ScalarEvent, line: int, column: int) -> str:
 def _collection(start: yaml.Event, children: list[Node], file: str) -> Node:
     line, column = _place(start)
     if isinstance(start, yaml.SequenceStartEvent):
-        return Node(line, column, tuple(children), file=file)
+        return Node(line, column, tuple(children), None, file)
     pairs = tuple(zip(children[::2], children[1::2], strict=True))
     seen: set[str] = set()
     for key, _ in pairs:

@@ -102,10 +102,11 @@ def _descend(path: str, owners: Collection[int], follow: bool) -> int | str:
     '..' is opened, as the kernel does: behind a symlink it is another directory than the text names.
     """
     fd, walked = os.open("/", _PIN), ""
+    status = os.fstat(fd)
     names = [name for name in path.split("/") if name not in ("", ".")]
     try:
         for index, name in enumerate(names):
-            _check_directory(os.fstat(fd), walked or "/", owners)
+            _check_directory(status, walked or "/", owners)
             below = os.open(name, _PIN, dir_fd=fd)
             os.close(fd)
             fd, walked = below, os.path.dirname(walked).rstrip("/") if name == ".." else f"{walked}/{name}"

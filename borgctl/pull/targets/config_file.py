@@ -36,6 +36,15 @@ def read(folders: Folders, path: str) -> str | None:
         raise PullError(f"{path}:1:1: not UTF-8") from None
 
 
+def version(path: str) -> tuple[int, ...] | None:
+    """Return what differs when a file was written, replaced or given to others; None where there is none to look at."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def owners(folders: Folders) -> frozenset[int]:
     """Return whose files we take; root, which only reads in other users' folders, takes theirs there."""
     found = set(ourselves())

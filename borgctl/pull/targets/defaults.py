@@ -7,7 +7,6 @@ Mappings are merged key by key; of all else the target's own word stands alone. 
     jobs: [default]                                                       a target: `default` alone, each 24h
 """
 
-from borgctl.data_class import replace
 from borgctl.errors import BadValue
 from borgctl.pull.targets import telling
 from borgctl.strict_yaml import Node
@@ -32,7 +31,7 @@ def merge(defaults: Node, own: Node) -> Node:
             continue
         own_key, own_value = ours.pop(key.value)
         pairs.append((own_key, merge(value, own_value)))
-    return replace(own, pairs=(*pairs, *ours.values()))
+    return own._replace(pairs=(*pairs, *ours.values()))
 
 
 def for_target(defaults: Node, own: Node, name: str) -> Node:
@@ -42,14 +41,14 @@ def for_target(defaults: Node, own: Node, name: str) -> Node:
         above["jobs"] = above["jobs"][0], _described(below.pop("jobs")[1], above["jobs"][1])
     if own.pairs is None:
         return own
-    return merge(replace(defaults, pairs=tuple(below.values())), replace(own, pairs=tuple(above.values())))
+    return merge(defaults._replace(pairs=tuple(below.values())), own._replace(pairs=tuple(above.values())))
 
 
 def with_name(defaults: Node, name: str) -> Node:
     """Return the defaults with a target's name where it belongs."""
     keys = [key for key, _ in WITH_NAME]
     pairs = ((key, _filled(value, name) if key.value in keys else value) for key, value in defaults.pairs or ())
-    return defaults if defaults.pairs is None else replace(defaults, pairs=tuple(pairs))
+    return defaults if defaults.pairs is None else defaults._replace(pairs=tuple(pairs))
 
 
 def _fields(node: Node) -> dict[str, tuple[Node, Node]]:
@@ -57,7 +56,7 @@ def _fields(node: Node) -> dict[str, tuple[Node, Node]]:
 
 
 def _filled(node: Node, name: str) -> Node:
-    return replace(node, value=node.value.replace(TARGET, name)) if isinstance(node.value, str) else node
+    return node._replace(value=node.value.replace(TARGET, name)) if isinstance(node.value, str) else node
 
 
 def _described(defaults: Node, jobs: Node) -> Node:
@@ -68,11 +67,11 @@ def _described(defaults: Node, jobs: Node) -> Node:
         return jobs
     known = _fields(defaults)
     pairs = ((item, known[str(item.value)][1]) if item.value in known else (item, _bare(item)) for item in items)
-    return replace(jobs, value=(), pairs=tuple(pairs))
+    return jobs._replace(value=(), pairs=tuple(pairs))
 
 
 def _bare(item: Node) -> Node:
-    return replace(item, value=(), pairs=())
+    return item._replace(value=(), pairs=())
 
 
 def repository(text: str) -> str:

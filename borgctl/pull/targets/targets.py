@@ -118,6 +118,11 @@ def telling_of(folders: Folders, name: TargetName) -> Telling:
 
 def load_defaults(folders: Folders) -> Node | None:
     """Read the defaults, None where there is no such file, or nothing in it; raise PullError with every mistake."""
+    return _defaults(folders, config_file.version(folders.defaults))
+
+
+@functools.lru_cache(maxsize=1)  # a run over all targets asks for each
+def _defaults(folders: Folders, _version: tuple[int, ...] | None) -> Node | None:
     text = config_file.read(folders, folders.defaults)
     return None if text is None else _whole(lambda: read_defaults(text, folders))
 
@@ -160,7 +165,6 @@ def from_tree(root: Node, name: TargetName, folders: Folders) -> Target:
     return target
 
 
-@functools.lru_cache(maxsize=1)  # a run over all targets reads them for each
 def read_defaults(text: str, folders: Folders) -> Node | None:
     """Return the tree of the defaults, None where all lines are comments; raise `Problems` with every mistake."""
     if not any(line.strip() and not line.lstrip().startswith("#") for line in text.splitlines()):

@@ -6,7 +6,6 @@ masked(root)        files(root) == ("/etc/borgpull/defaults.yaml",)        menti
 import os
 from collections.abc import Iterable
 
-from borgctl.data_class import replace
 from borgctl.pull.targets.paths import Folders
 from borgctl.pull.targets.telling import ping, service
 from borgctl.strict_yaml import LARGEST, Node
@@ -24,22 +23,22 @@ def masked(root: Node) -> Node:
     """Return a good target's tree with what may be printed in the place of each URL."""
     if root.pairs is None:
         return root
-    return replace(root, pairs=tuple((key, _masked(str(key.value), value)) for key, value in root.pairs))
+    return root._replace(pairs=tuple((key, _masked(str(key.value), value)) for key, value in root.pairs))
 
 
 def _masked(key: str, node: Node) -> Node:
     if key == "ping" and isinstance(node.value, str):
-        return replace(node, value=ping(node.value).shown)
+        return node._replace(value=ping(node.value).shown)
     if key != "notify" or isinstance(node.value, str):
         return node
-    return replace(node, value=tuple(map(_masked_service, node.value)))
+    return node._replace(value=tuple(map(_masked_service, node.value)))
 
 
 def _masked_service(node: Node) -> Node:
     if isinstance(node.value, str):
-        return replace(node, value=service(node.value).shown)
+        return node._replace(value=service(node.value).shown)
     pairs = ((key, _masked_service(value) if key.value == "url" else value) for key, value in node.pairs or ())
-    return node if node.pairs is None else replace(node, pairs=tuple(pairs))
+    return node if node.pairs is None else node._replace(pairs=tuple(pairs))
 
 
 def mentioned(folders: Folders, texts: Iterable[str]) -> bool:

@@ -164,6 +164,24 @@ def test_valid_defaults_are_taken(folders, path: Path) -> None:
     assert targets.load(folders, NAME).quota == "500G"
 
 
+@pytest.mark.parametrize("change", ["written", "replaced", "given", "made", "gone"])
+def test_a_call_that_has_read_the_defaults_sees_that_they_change(folders, change: str) -> None:
+    """A run over all targets reads them once, as long as they are the same."""
+    own, path = "host: web1\nrepository: /srv/borg/web1\nquota: 1G\n", Path(folders.defaults)
+    write(folders, own, None if change == "made" else "timeout: 2h\n")
+    assert targets.load(folders, NAME).timeout == (12 if change == "made" else 2) * 3600
+    if change == "given":
+        path.chmod(0o666)
+        with pytest.raises(PullError, match="others may use it"):
+            targets.load(folders, NAME)
+        return
+    if change in ("replaced", "gone"):
+        path.unlink()
+    if change != "gone":
+        path.write_text("timeout: 13h\n")
+    assert targets.load(folders, NAME).timeout == (12 if change == "gone" else 13) * 3600
+
+
 @pytest.fixture(scope="module")
 def any_folders(tmp_path_factory) -> Folders:
     root = tmp_path_factory.mktemp("any")
