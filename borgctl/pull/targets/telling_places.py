@@ -8,7 +8,8 @@ from collections.abc import Iterable
 
 from borgctl.data_class import replace
 from borgctl.pull.targets.paths import Folders
-from borgctl.pull.targets.telling import ping, service
+from borgctl.pull.targets.telling import HOOK, ping, service
+from borgctl.secret_urls import shown
 from borgctl.strict_yaml import LARGEST, Node
 
 
@@ -30,6 +31,8 @@ def masked(root: Node) -> Node:
 def _masked(key: str, node: Node) -> Node:
     if key == "ping" and isinstance(node.value, str):
         return replace(node, value=ping(node.value).shown)
+    if key == HOOK and not isinstance(node.value, str):
+        return replace(node, value=tuple(replace(word, value=shown(str(word.value))) for word in node.value))
     if key != "notify" or isinstance(node.value, str):
         return node
     return replace(node, value=tuple(map(_masked_service, node.value)))

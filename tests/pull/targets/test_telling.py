@@ -114,6 +114,9 @@ def test_show_prints_no_secret_for_people_or_programs() -> None:
     root = parse((HERE / "valid/telling.yaml").read_text(), "/t")
     target = targets.from_tree(root, NAME, Folders("/c", "/s"))
     lines, plain = "\n".join(origins.lines(root, target)), json.dumps(origins.plain(root, target))
+    hooked = parse(f'{OWN}on_failure: [/usr/bin/curl, "https://h/SECRET"]', "/t")
+    lines_of_hook = origins.lines(hooked, targets.from_tree(hooked, NAME, Folders("/c", "/s")))
+    assert "on_failure: [/usr/bin/curl, 'https://…']" in "\n".join(lines_of_hook)
     assert "SECRET" not in lines + plain + repr(target) + str(target)
     assert "notify: ['ntfys://…', {url: 'mailtos://…', on: [digest, suspect]}]" in lines
     assert "ping: 'https://hc-ping.com:443/…'" in lines and "on_failure: [/usr/local/bin/page, '--urgent']" in lines
