@@ -89,10 +89,19 @@ def test_a_url_in_the_place_of_any_key_or_value_is_not_repeated(
 
 
 @pytest.mark.parametrize(("read", "known"), [(read, known) for _, read, known in (FILES[0], FILES[-1])])
-def test_a_url_as_the_value_of_each_key_there_is_not_repeated(read: Callable[[str], str], known: tuple[str, ...]) -> None:
+def test_a_url_as_the_value_of_each_key_there_is_not_repeated(
+    read: Callable[[str], str], known: tuple[str, ...]
+) -> None:
     for key in known:
         for url in map(json.dumps, URLS):
-            for value in (url, f"[{url}]", f"[[{url}]]", f"{{{url}: {url}}}", f"{{a: {url}}}", f"{{{key}: {{a: {url}}}}}"):
+            for value in (
+                url,
+                f"[{url}]",
+                f"[[{url}]]",
+                f"{{{url}: {url}}}",
+                f"{{a: {url}}}",
+                f"{{{key}: {{a: {url}}}}}",
+            ):
                 assert SECRET not in read(f"{key}: {value}"), (key, value)
 
 
@@ -101,8 +110,21 @@ def test_a_url_as_the_value_of_each_key_there_is_not_repeated(read: Callable[[st
     "text",
     [
         *(f"quota: !{URLS[0]} 1", f"quota: !<{URLS[0]}> 1", f"quota: &{URLS[0]} 1", f"quota: *{URLS[0]}"),
-        *(f"{URLS[0]}: 1\n{URLS[0]}: 2", f"{URLS[0]}", f"? [{URLS[0]}]\n: 1", f"ping: {URLS[0]}\n  more", f"%TAG ! {URLS[0]}"),
-        *(f"ping: '{URLS[0]}", f"ping: @{URLS[0]}", f"a: b: {URLS[0]}", f"\t{URLS[0]}", f"[{URLS[0]}", f"--- {URLS[0]}\n--- 1"),
+        *(
+            f"{URLS[0]}: 1\n{URLS[0]}: 2",
+            f"{URLS[0]}",
+            f"? [{URLS[0]}]\n: 1",
+            f"ping: {URLS[0]}\n  more",
+            f"%TAG ! {URLS[0]}",
+        ),
+        *(
+            f"ping: '{URLS[0]}",
+            f"ping: @{URLS[0]}",
+            f"a: b: {URLS[0]}",
+            f"\t{URLS[0]}",
+            f"[{URLS[0]}",
+            f"--- {URLS[0]}\n--- 1",
+        ),
     ],
 )
 def test_what_is_no_yaml_of_ours_is_not_repeated(read: Callable[[str], str], text: str) -> None:
@@ -117,7 +139,9 @@ def test_what_was_expected_is_still_told() -> None:
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.integers(1, 60))
-def test_no_part_of_a_value_with_a_url_is_left_of_an_error_that_quotes_it(before: str, after: str, longest: int) -> None:
+def test_no_part_of_a_value_with_a_url_is_left_of_an_error_that_quotes_it(
+    before: str, after: str, longest: int
+) -> None:
     value = f"{before}://{SECRET}{after}{SECRET}"
     expected = "" if "expected" in value else ": expected a thing"
     assert SECRET not in shown(value)

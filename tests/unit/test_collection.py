@@ -167,7 +167,7 @@ def named(task):
 
 
 def test_root_neither_reads_nor_writes_where_user_borgpull_may_have_put_a_link():
-    """Only a program that runs as borgpull does; what it writes comes through its stdin, and through no file of root's."""
+    """Only a program that runs as borgpull does; what it writes comes through its stdin, in no file of root's."""
     outside, found = set(), 0
     for place, task in TASKS:
         for module, words in named(task).items():
