@@ -209,7 +209,6 @@ def test_the_package_is_installed_once_from_a_wheel_with_requirements_that_have_
     requirements.write_text("PyYAML>=6\n")
     refused = controller.play(playbook=playbook)
     assert refused.failed == {"here"} and "--require-hashes" in refused.output
-    requirements.write_text("# nothing again: what broke off has left no stamp that says that this is there\n")
     assert not (scratch / "opt/borgctl/package/installed").exists()
 
 
