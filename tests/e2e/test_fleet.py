@@ -78,8 +78,7 @@ class Fleet:
         (line,) = [line for line in printed.stdout.splitlines() if line and not line.startswith("#")]
         self._lines.append(line if command is None else f"restrict,command={json.dumps(command)} {public}")
         self.sshd.replace_keys(*self._lines)
-        assert self.borgpull("trust", name, self.sshd.host_key).returncode == 0
-        self.set(name, borg=self.borg.path, jobs="[default]", expect="1h")
+        self.set(name, borg=self.borg.path, jobs="[default]", expect="1h", host_key=self.sshd.host_key)
         self.members[name] = client
         return client
 
@@ -106,9 +105,9 @@ def fleet(scratch, sshd, find_borg):
         fleet.add("lying", command=str(scratch / "lying"))
         fleet.add("hung", port=mute.getsockname()[1])
         fleet.add("unreachable", port=machines.free_port())
-        for name in ("good1", "good2", "slow", "refusing"):
+        for name in ("good1", "good2", "slow"):
             fleet.init(name)
-        for name in ("crashing", "lying", "hung", "unreachable"):
+        for name in ("crashing", "lying", "hung", "refusing", "unreachable"):
             (fleet.server.repositories / name).mkdir()
             run(["cp", "-rT", fleet.server.repositories / "good1", fleet.server.repositories / name])
         fleet.set("hung", timeout="4s")

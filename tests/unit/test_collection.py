@@ -217,3 +217,4 @@ def test_a_key_of_the_other_side_is_judged_before_it_is_a_word_of_a_command():
         for peers in ("_client_host_key", "_client_key,"):
             if peers in words:
                 assert "'--'" in words.partition(peers)[0], task["name"]
+                assert task["ansible.builtin.command"]["expand_argument_vars"] is False, task["name"]
