@@ -28,4 +28,6 @@ def without(error: str, value: str) -> str:
     if quote is None or shown(value) == value:
         return error
     expected = None if "expected" in value else re.search(r"(?:: | \()expected .*\Z", error, re.DOTALL)
+    if expected is not None and expected.start() < quote.start():
+        return error  # it quotes what was expected alone
     return f"{error[: quote.start()]}{shown(value)!r}{expected[0] if expected else ''}"
