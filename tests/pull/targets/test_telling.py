@@ -72,6 +72,9 @@ def test_no_mistake_repeats_a_url(folders) -> None:
     with pytest.raises(Problems) as raised:
         targets.read((HERE / "invalid/telling.yaml").read_text(), NAME, folders)
     assert "19:14" in str(raised.value) and "SECRET" not in str(raised.value)
+    with pytest.raises(Problems) as raised:  # nor what may be one, and looks like none
+        read("notify: [{'tgram:SECRET': [failed]}]")
+    assert "unknown key (expected one of: url, on)" in str(raised.value) and "SECRET" not in str(raised.value)
     write(folders, OWN, (HERE / "defaults/invalid/one-ping-for-all.yaml").read_text())
     with pytest.raises(PullError) as refused:
         targets.load(folders, NAME)
