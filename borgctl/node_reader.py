@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from borgctl.errors import BadValue
+from borgctl.secret_urls import without
 from borgctl.spelling import suggestion
 from borgctl.strict_yaml import Node, Problem, Problems
 
@@ -27,7 +28,8 @@ class NodeReader:
         self.problems: list[Problem] = []
 
     def add(self, node: Node, text: str) -> None:
-        """Add one mistake at this node."""
+        """Add one mistake at this node. A URL that stands there is not repeated: it may hold secrets."""
+        text = without(text, node.value) if isinstance(node.value, str) else text
         self.problems.append(Problem(node.line, node.column, text, node.file))
 
     def finish(self) -> None:

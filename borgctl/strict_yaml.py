@@ -19,6 +19,7 @@ from typing import NamedTuple
 import yaml
 
 from borgctl.data_class import dataclass, replace
+from borgctl.secret_urls import shown
 
 LARGEST = 64 * 1024
 DEEPEST = 8
@@ -159,6 +160,6 @@ def _collection(start: yaml.Event, children: list[Node], file: str) -> Node:
         if not isinstance(key.value, str):
             raise Problems([Problem(key.line, key.column, "expected a single value as key")])
         if key.value in seen:
-            raise Problems([Problem(key.line, key.column, f"duplicate key {key.value!r}")])
+            raise Problems([Problem(key.line, key.column, f"duplicate key {shown(key.value)!r}")])
         seen.add(key.value)
     return Node(line, column, (), pairs, file)

@@ -21,6 +21,7 @@ ROOT = pytest.mark.skipif(
 )
 LONG = pytest.mark.skipif(os.environ.get("BORGCTL_PROVE") != "1", reason="takes minutes: a part of 'make prove'")
 SECRET = machines.PASSPHRASE
+TOKEN = "t0ken-of-a-hook"
 POLICY = "/etc/borgctl/web1.yaml"
 DROP_IN = "/etc/ssh/sshd_config.d/50-borgctl.conf"
 KEYS = "/root/.ssh/authorized_keys"
@@ -50,6 +51,8 @@ def fleet(scratch):
             "borgctl_venv": str(scratch / "programs"),
             "client_borgctl_paths": ["/etc/ssh"],
             "server_borgpull_metrics": "/var/lib/metrics",
+            "server_borgpull_defaults": {"quota": "500G", "expect": "26h", "on_failure": ["/bin/true", f"{TOKEN}1"]},
+            "client_borgctl_settings": {"on_failure": ["/bin/true", f"{TOKEN}2"]},
         }
         groups = {
             "borgctl_clients": {"hosts": {"web1": {"ansible_port": web1.port}}},
@@ -79,9 +82,10 @@ def test_two_hosts_are_set_up_pull_and_are_taken_down(scratch, fleet):
     web1, backup1, controller = fleet
     nothing = web1.written(), backup1.written()
 
-    tried = good(controller.play("--check", "--diff"))
+    tried = good(controller.play("--check", "--diff", "-vvv"))
     assert tried.changed["web1"] > 5 and tried.changed["backup1"] > 2
-    assert "+  default:" in tried.output and "+quota: 500G" in tried.output, "the difference is shown"
+    assert "+  default:" in tried.output, "the difference is shown"
+    assert TOKEN not in tried.output, "but for what may hold the secrets of URLs"
     assert (web1.written(), backup1.written()) == nothing
 
     # a mistake of somebody else's in sshd's settings: nothing of ours is left there, and sshd is not asked to read them
@@ -99,7 +103,12 @@ def test_two_hosts_are_set_up_pull_and_are_taken_down(scratch, fleet):
     effective = web1.run("sshd", "-T", "-C", "user=root,host=x,addr=127.0.0.1").stdout
     assert "acceptenv NO_SUCH_VARIABLE" in effective and "clientaliveinterval 30" in effective
     assert len(re.findall("(?m)^restrict,command=.* borgpull-web1$", web1.path(KEYS).read_text())) == 1
-    assert web1.host_key.rsplit(" ", 1)[0] in backup1.path(TARGET).read_text()
+    target = backup1.path(TARGET)
+    assert web1.host_key.rsplit(" ", 1)[0] in target.read_text() and f"{TOKEN}2" in target.read_text()
+    defaults = backup1.path("/etc/borgpull/defaults.yaml")
+    borgpulls = backup1.path("/var/lib/borgpull").stat().st_uid
+    assert f"{TOKEN}1" in defaults.read_text() and borgpulls != 0
+    assert {(one.stat().st_uid, one.stat().st_mode & 0o777) for one in (target, defaults)} == {(borgpulls, 0o600)}
     assert backup1.run("systemctl", "is-active", "borgpull.timer").stdout == "active\n"
     assert backup1.run("systemctl", "is-enabled", "borgpull.timer").stdout == "enabled\n"
     shown = backup1.run("systemctl", "show", "--property=ExecStopPost,ReadWritePaths", "borgpull.service").stdout
@@ -113,7 +122,22 @@ def test_two_hosts_are_set_up_pull_and_are_taken_down(scratch, fleet):
     again = good(controller.play("--diff", "-vvv", "-e", f"@{secret}"))
     assert set(again.changed.values()) == {0}, again.output
     assert (web1.written(), backup1.written()) == before
-    assert SECRET not in again.output and passphrase.strip() not in again.output
+    assert not any(secret in again.output for secret in (SECRET, passphrase.strip(), TOKEN))
+
+    # a mistake in a target's keys is told, and nothing is written; what user borgpull links to root does not read
+    wrong = controller.play("--limit", "web1", "-e", json.dumps({"client_borgctl_settings": {"quota": "much"}}))
+    assert wrong.failed == {"web1"} and "bad quota 'much'" in wrong.output, wrong.output
+    assert f"{TOKEN}2" in target.read_text()
+    public = backup1.path("/etc/borgpull/keys/web1.pub")
+    backup1.path("/root/other.pub").write_bytes(public.read_bytes())
+    backup1.path("/root/other.pub").chmod(0o600)
+    public.rename(f"{public}.away")
+    link = ("ln", "-s", "/root/other.pub", "/etc/borgpull/keys/web1.pub")
+    assert backup1.run("runuser", "-u", "borgpull", "--", *link).returncode == 0
+    linked = controller.play("--limit", "web1")
+    assert linked.failed == {"web1"} and "Permission denied" in linked.output, linked.output
+    public.unlink()
+    backup1.path("/etc/borgpull/keys/web1.pub.away").rename(public)
 
     pulled = borgpull(backup1, scratch, "run", "web1")
     assert pulled.returncode == 0, pulled.stderr
@@ -185,6 +209,7 @@ def test_the_package_is_installed_once_from_a_wheel_with_requirements_that_have_
     requirements.write_text("PyYAML>=6\n")
     refused = controller.play(playbook=playbook)
     assert refused.failed == {"here"} and "--require-hashes" in refused.output
+    assert not (scratch / "opt/borgctl/package/installed").exists()
 
 
 def test_clients_are_dealt_out_and_another_server_takes_clients_from_the_others_alone(tmp_path):

@@ -138,10 +138,60 @@ def test_what_a_program_can_check_is_checked_before_it_is_put_in_place():
     }
     assert validated == {
         "Write the policy": "{{ borgctl_venv }}/bin/borgctl lint {{ client_borgctl_policy }} --candidate ",
-        "Write the target's file": "{{ _client_borgpull | join(' ') }} targets {{ _client_said.target }} --candidate ",
-        "Write what all targets have in common": "{{ _server_argv | join(' ') }} targets --candidate ",
         "Write the settings": "/usr/sbin/sshd -t -f ",
     }
+
+
+# Places whose content user borgpull chooses, as a task of a role can name them.
+BORGPULLS = re.compile(
+    r"/(?:etc|var/lib)/borgpull|_client_said\.(?:file|repository|borgpull)|_client_(?:as_)?borgpull|server_borgpull_repositories"
+    r"|client_borgctl_repository|_server_argv"
+)
+AS_BORGPULL = ("{{ _client_as_borgpull", "{{ _client_runuser", "{{ _server_as_borgpull", "{{ _server_runuser")
+# Folders in directories of root's, which borgpull cannot replace; a word against another place; a unit's text
+OUTSIDE = {
+    "Make the user that owns the backups",
+    "Make the folders of targets, states and repositories",
+    "Need a folder of repositories that root has made",
+    "Write the settings",
+}
+
+
+def named(task):
+    """Return what a task's module is told, without the words that only choose whether it does it."""
+    return {
+        module: {key: value for key, value in words.items() if key not in ("creates", "removes")}
+        for module, words in task.items()
+        if module.startswith("ansible.builtin.") and isinstance(words, dict)
+    }
+
+
+def test_root_neither_reads_nor_writes_where_user_borgpull_may_have_put_a_link():
+    """Only a program that runs as borgpull does; what it writes comes through its stdin, in no file of root's."""
+    outside, found = set(), 0
+    for place, task in TASKS:
+        for module, words in named(task).items():
+            if not BORGPULLS.search(str([words, task.get("loop", "")])) or module == "ansible.builtin.set_fact":
+                continue
+            if module == "ansible.builtin.command":
+                assert words["argv"].startswith(AS_BORGPULL) and words["chdir"] == "/", (place, task["name"])
+                found += 1
+            else:
+                outside.add(task["name"])
+    assert found > 9 and outside == OUTSIDE
+    for role in ("client", "server"):
+        said = yaml.safe_load((collection.ROLES / role / "vars/main.yml").read_text())
+        assert said[f"_{role}_runuser"] == ["/usr/sbin/runuser", "-u", "borgpull", "--"]
+        assert said[f"_{role}_as_borgpull"].startswith(f"{{{{ _{role}_runuser + ")
+    assert not any({"become", "become_user"} & task.keys() for place, task in TASKS if place.startswith(("cl", "se")))
+
+
+def test_a_task_that_has_what_may_be_told_with_a_secret_shows_nothing():
+    """`notify` and `ping` in a target's file and in the defaults are URLs with secrets in them."""
+    secret = re.compile(r"client_borgctl_settings|_client_more|target\.yaml\.j2|server_borgpull_defaults")
+    found = [task for _, task in TASKS if secret.search(str(task)) and "block" not in task]
+    assert len(found) == 3 and all(task["no_log"] is True for task in found)
+    assert SAID["client_borgctl_settings"]["no_log"] is SAID["server_borgpull_defaults"]["no_log"] is True
 
 
 def test_once_a_host_is_heard_only_what_was_settled_before_is_used():
@@ -167,3 +217,4 @@ def test_a_key_of_the_other_side_is_judged_before_it_is_a_word_of_a_command():
         for peers in ("_client_host_key", "_client_key,"):
             if peers in words:
                 assert "'--'" in words.partition(peers)[0], task["name"]
+                assert task["ansible.builtin.command"]["expand_argument_vars"] is False, task["name"]

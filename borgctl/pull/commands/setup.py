@@ -1,6 +1,7 @@
 """The commands that make, change and list targets: add, trust, remove, rename, targets."""
 
 import json
+import sys
 from typing import Annotated
 
 import typer
@@ -145,15 +146,18 @@ def targets(
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Check this file as if it were the target's, or without a target defaults.yaml.",
+            help="Check this file as if it were the target's, or without a target defaults.yaml; - is stdin.",
             show_default=False,
         ),
     ] = None,
+    put: Annotated[
+        bool, typer.Option("--put", help="Put the candidate in its place, where it is another one and has no mistake.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List the targets, and what is wrong in their files.
 
-    With --candidate a file can be checked before it is put in place.
+    With --candidate a file can be checked before it is put in place. With --put too, it then is: whole, or not at all.
 
     The exit status is 0 where all is well, 1 where there were warnings, as of two targets with one repository. It is 2
     where a target cannot be used.
@@ -163,8 +167,10 @@ def targets(
     if candidate is not None:
         if all or show or as_json or len(targets or ()) > 1:
             raise PullError("--candidate takes one target, or none for defaults.yaml, and no other option")
-        candidates.check(context.obj, TargetName(targets[0]) if targets else None, candidate)
+        _candidate(context.obj, TargetName(targets[0]) if targets else None, candidate, put)
         return
+    if put:
+        raise PullError("--put puts a candidate in its place", "borgpull targets TARGET --candidate FILE --put")
     found = all_or(context.obj, targets, every=all)
     if show and found.texts:
         raise typer.Exit(for_each(context.obj, found, None, lambda target: _show(context.obj, target, as_json)))
@@ -176,6 +182,14 @@ def targets(
     if any(entry["errors"] for entry in entries):
         raise typer.Exit(2)
     raise typer.Exit(1 if any(entry["warnings"] for entry in entries) else 0)
+
+
+def _candidate(folders: Folders, name: TargetName | None, file: str, put: bool) -> None:
+    if put:
+        owner.require(folders, sys.argv[1:])
+    act, word = (candidates.put, "written") if put else (candidates.check, "differs")
+    if place := act(folders, name, candidates.read(file), file):
+        print(f"{word}: {place}")
 
 
 def _show(folders: Folders, target: Target, as_json: bool) -> int:

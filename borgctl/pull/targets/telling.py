@@ -19,6 +19,7 @@ from borgctl.data_class import dataclass
 from borgctl.errors import BadValue
 from borgctl.node_reader import NodeReader
 from borgctl.pull.targets.values import plain_path
+from borgctl.secret_urls import shown
 from borgctl.strict_yaml import Node
 
 KEYS = ("notify", "ping", "on_failure")
@@ -28,7 +29,7 @@ HOOK = "on_failure"
 _FIELDS = ("url", "on")
 _LONGEST = 2000  # characters of a URL, or of a word of a command
 _MOST = 50  # URLs, or words of a command
-_SERVICE = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,31})://\S+")
+_SERVICE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,31}://\S+")
 _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:]{2,45}\]"
 _PING = re.compile(rf"(https?://(?:{_HOST})(?::[0-9]{{1,5}})?)(?:[/?][A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
 
@@ -130,10 +131,9 @@ def _kind(text: str) -> str:
 
 def service(text: str) -> Address:
     """Return a URL of Apprise's. What stands in the place of the host is a secret with many of them."""
-    match = _SERVICE.fullmatch(text)
-    if match is None or len(text) > _LONGEST:
+    if not _SERVICE.fullmatch(text) or len(text) > _LONGEST:
         raise BadValue(f"bad URL: expected one of Apprise's, like ntfys://HOST/TOPIC, of at most {_LONGEST} characters")
-    return Address(text, f"{match[1]}://…")
+    return Address(text, shown(text))
 
 
 def ping(text: str) -> Address:

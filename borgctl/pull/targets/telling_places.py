@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable
 
 from borgctl.pull.targets.paths import Folders
-from borgctl.pull.targets.telling import ping, service
+from borgctl.pull.targets.telling import HOOK, ping, service
+from borgctl.secret_urls import shown
 from borgctl.strict_yaml import LARGEST, Node
 
 
@@ -29,6 +30,8 @@ def masked(root: Node) -> Node:
 def _masked(key: str, node: Node) -> Node:
     if key == "ping" and isinstance(node.value, str):
         return node._replace(value=ping(node.value).shown)
+    if key == HOOK and not isinstance(node.value, str):
+        return node._replace(value=tuple(word._replace(value=shown(str(word.value))) for word in node.value))
     if key != "notify" or isinstance(node.value, str):
         return node
     return node._replace(value=tuple(map(_masked_service, node.value)))

@@ -1,7 +1,9 @@
 """targets: what holds for each, what is wrong, what they share."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from borgctl.pull.targets.paths import TargetName
@@ -61,8 +63,10 @@ def test_a_candidate_is_read_as_the_targets_file_over_the_defaults_and_nothing_i
     candidate, before = world.root / "candidate", sorted(world.root.rglob("*"))
     candidate.write_text("host: web2\nrepository: /srv/x\n")
     candidate.chmod(0o666)
-    assert borgpull("targets", "web1", "--candidate", str(candidate)) == (0, "", "")
-    assert borgpull("targets", "new", "--candidate", str(candidate)) == (0, "", "")
+    for name in ("web1", "new"):
+        path = world.folders.target(TargetName(name))
+        assert borgpull("targets", name, "--candidate", str(candidate)) == (0, f"differs: {path}\n", "")
+    assert borgpull("targets", "web1", "--candidate", world.folders.target(TargetName("web1"))) == (0, "", "")
     candidate.write_text("host: -oProxyCommand=x\nrepository: /srv/x\nquota: 1\n")
     status, out, err = borgpull("targets", "web1", "--candidate", str(candidate))
     assert (status, out) == (2, "") and "1:7: bad host" in err and "3:8: bad quota" in err
@@ -73,7 +77,7 @@ def test_a_candidate_is_read_as_the_targets_file_over_the_defaults_and_nothing_i
 def test_a_candidate_without_a_target_is_read_as_the_defaults(world, borgpull) -> None:
     candidate = world.root / "candidate"
     candidate.write_text("repository: /srv/{target}\n")
-    assert borgpull("targets", "--candidate", str(candidate)) == (0, "", "")
+    assert borgpull("targets", "--candidate", str(candidate)) == (0, f"differs: {world.folders.defaults}\n", "")
     candidate.write_text("repository: /srv/all\nhost: web1\n")
     status, _, err = borgpull("targets", "--candidate", str(candidate))
     assert status == 2 and "expected '{target}' in it" in err and "it is a target's own" in err
@@ -87,3 +91,55 @@ def test_a_candidate_is_for_one_target(world, borgpull) -> None:
         status, _, err = borgpull("targets", *words, "--candidate", "/dev/null")
         assert status == 2 and "--candidate takes one target" in err
     assert "bad target name '@web'" in borgpull("targets", "@web", "--candidate", "/dev/null")[2]
+
+
+@contextlib.contextmanager
+def stdin(text: str) -> Iterator[None]:
+    """Give this process a stdin with a text."""
+    before = os.dup(0)
+    reading, writing = os.pipe()
+    os.write(writing, text.encode())
+    os.close(writing)
+    os.dup2(reading, 0)
+    os.close(reading)
+    try:
+        yield
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+
+
+def test_a_candidate_is_put_in_its_place_once_and_whole(world, borgpull) -> None:
+    write(world, "web1", "host: web1\nrepository: /srv/x\nquota: 1T\n")
+    path, text = world.folders.target(TargetName("web1")), "host: web2\nrepository: /srv/x\nquota: 2T\n"
+    put = ("targets", "web1", "--candidate", "-", "--put")
+    for told in (f"written: {path}\n", ""):
+        with stdin(text):
+            assert borgpull(*put) == (0, told, "")
+        assert Path(path).read_text() == text and os.stat(path).st_mode & 0o777 == 0o600
+    with stdin("quota: 1T\nrepository: /srv/{target}\n"):
+        assert borgpull("targets", "--candidate", "-", "--put") == (0, f"written: {world.folders.defaults}\n", "")
+    assert "/srv/{target}" in Path(world.folders.defaults).read_text()
+    assert sorted(os.listdir(world.folders.targets)) == ["web1.yaml"]
+
+
+def test_a_candidate_with_a_mistake_or_of_no_target_is_not_put_anywhere(world, borgpull) -> None:
+    write(world, "web1", "host: web1\nrepository: /srv/x\nquota: 1T\n")
+    before = {path: path.read_text() for path in world.root.rglob("*.yaml")}
+    with stdin("host: web1\nrepository: /srv/x\nquota: 1\n"):
+        assert "3:8: bad quota" in borgpull("targets", "web1", "--candidate", "-", "--put")[2]
+    with stdin("host: web1\nrepository: /srv/x\nquota: 1T\n"):
+        assert "no target 'web2'" in borgpull("targets", "web2", "--candidate", "-", "--put")[2]
+    assert borgpull("targets", "web1", "--put")[0] == 2
+    assert {path: path.read_text() for path in world.root.rglob("*.yaml")} == before
+
+
+def test_a_candidate_takes_the_place_of_a_link_and_not_of_what_it_leads_to(world, borgpull) -> None:
+    kept = world.root / "kept.yaml"
+    kept.write_text("host: web1\nrepository: /srv/x\nquota: 1T\n")
+    os.makedirs(world.folders.targets, exist_ok=True)
+    path = Path(world.folders.target(TargetName("web1")))
+    path.symlink_to(kept)
+    with stdin("host: web1\nrepository: /srv/x\nquota: 2T\n"):
+        assert borgpull("targets", "web1", "--candidate", "-", "--put")[0] == 0
+    assert "1T" in kept.read_text() and "2T" in path.read_text() and not path.is_symlink()

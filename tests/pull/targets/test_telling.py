@@ -72,6 +72,9 @@ def test_no_mistake_repeats_a_url(folders) -> None:
     with pytest.raises(Problems) as raised:
         targets.read((HERE / "invalid/telling.yaml").read_text(), NAME, folders)
     assert "19:14" in str(raised.value) and "SECRET" not in str(raised.value)
+    with pytest.raises(Problems) as raised:  # nor what may be one, and looks like none
+        read("notify: [{'tgram:SECRET': [failed]}]")
+    assert "unknown key (expected one of: url, on)" in str(raised.value) and "SECRET" not in str(raised.value)
     write(folders, OWN, (HERE / "defaults/invalid/one-ping-for-all.yaml").read_text())
     with pytest.raises(PullError) as refused:
         targets.load(folders, NAME)
@@ -114,6 +117,9 @@ def test_show_prints_no_secret_for_people_or_programs() -> None:
     root = parse((HERE / "valid/telling.yaml").read_text(), "/t")
     target = targets.from_tree(root, NAME, Folders("/c", "/s"))
     lines, plain = "\n".join(origins.lines(root, target)), json.dumps(origins.plain(root, target))
+    hooked = parse(f'{OWN}on_failure: [/usr/bin/curl, "https://h/SECRET"]', "/t")
+    lines_of_hook = origins.lines(hooked, targets.from_tree(hooked, NAME, Folders("/c", "/s")))
+    assert "on_failure: [/usr/bin/curl, 'https://…']" in "\n".join(lines_of_hook)
     assert "SECRET" not in lines + plain + repr(target) + str(target)
     assert "notify: ['ntfys://…', {url: 'mailtos://…', on: [digest, suspect]}]" in lines
     assert "ping: 'https://hc-ping.com:443/…'" in lines and "on_failure: [/usr/local/bin/page, '--urgent']" in lines
