@@ -17,6 +17,7 @@ from borgctl.process.event_loop import EventLoop, Termination
 from borgctl.pull.client.client_command import Call
 from borgctl.pull.process import pipes
 from borgctl.pull.process.children import ChildProcess
+from borgctl.pull.run.defect import Defect
 from borgctl.pull.run.timeouts import Timeouts
 
 _STRAY = 200  # bytes
@@ -37,7 +38,7 @@ def start(call: Call, starts: pipes.Starts | None) -> tuple[ChildProcess, pipes.
 class ClientSide:
     """The started `child` of a call: `late` is called once `seconds` are over, `client_gone` at its end.
 
-    `status` is its exit status, None as long as it runs. `own` makes a callback one by which its caller alone fails.
+    `status` is its exit status, None as long as it runs. `defect` notes what should never fail, and does.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class ClientSide:
         late: Callable[[], object],
         hear: Callable[[bytes], object],
         client_gone: Callable[[], object],
-        own: Callable[[Callable[[], object]], Callable[[], object]] = lambda act: act,
+        defect: Defect,
     ) -> None:
         self._child, self._call, self._loop = child, call, loop
         self._hear, self._client_gone = hear, client_gone
@@ -64,10 +65,10 @@ class ClientSide:
             for seconds in (0, patience.last_word, patience.orphaned)
         ]
         self._deadline = loop.after(seconds, late)
-        loop.once(child.pidfd, own(self._ended))
-        loop.watch(child.stderr, own(self._read))
+        loop.once(child.pidfd, defect.noting(self._ended))
+        loop.watch(child.stderr, defect.noting(self._read))
         if child.stdout is not None:
-            loop.watch(child.stdout, own(self._keep_stray))
+            loop.watch(child.stdout, defect.noting(self._keep_stray))
 
     @property
     def stray(self) -> str:

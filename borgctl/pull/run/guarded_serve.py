@@ -14,12 +14,13 @@ from borgctl.process.event_loop import EventLoop, Termination
 from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.pipes import Ours
 from borgctl.pull.repository.guard_process import REFUSED, Events
+from borgctl.pull.run.defect import Defect
 
 
 class GuardedServe:
     """Guard and serve, each with two timeouts in seconds: from its end of file to TERM, and from there to KILL.
 
-    `status` is serve's, None as long as it runs. `own` makes a callback one by which its caller alone fails.
+    `status` is serve's, None as long as it runs. `defect` notes what should never fail, and does.
     """
 
     def __init__(
@@ -32,7 +33,7 @@ class GuardedServe:
         hear: Callable[[bytes], object],
         guard_gone: Callable[[], object],
         serve_gone: Callable[[], object],
-        own: Callable[[Callable[[], object]], Callable[[], object]] = lambda act: act,
+        defect: Defect,
     ) -> None:
         self._guard, self._serve, self._loop = ours.guard, ours.serve, loop
         self._hear, self._guard_gone, self._serve_gone = hear, guard_gone, serve_gone
@@ -44,10 +45,10 @@ class GuardedServe:
             for child, patience in ((self._guard, guard), (self._serve, serve))
         }
         self._last = False  # the client's side has ended
-        loop.once(self._guard.pidfd, own(self._guard_ended))
-        loop.watch(self._guard.stderr, own(self._guard_says))
-        loop.once(self._serve.pidfd, own(self._serve_ended))
-        loop.watch(self._serve.stderr, own(lambda: self._hear(loop.read(self._serve.stderr))))
+        loop.once(self._guard.pidfd, defect.noting(self._guard_ended))
+        loop.watch(self._guard.stderr, defect.noting(self._guard_says))
+        loop.once(self._serve.pidfd, defect.noting(self._serve_ended))
+        loop.watch(self._serve.stderr, defect.noting(lambda: self._hear(loop.read(self._serve.stderr))))
 
     @property
     def fault(self) -> str | None:

@@ -1,8 +1,8 @@
 """Serve socket: with transport socket, where the connection of our own ssh arrives, which leads to guard and serve.
 
-    opening = ServeSocket(call.listen, loop)
-    opening.await_connection(ssh.pid, starts, connected=…)         # connected(ours), once
-    … opening.close()
+opening = ServeSocket(call.listen, loop)
+opening.await_connection(ssh.pid, starts, connected, defect)         # connected(ours), once
+… opening.close()
 """
 
 import os
@@ -12,6 +12,7 @@ from functools import partial
 
 from borgctl.process.event_loop import EventLoop
 from borgctl.pull.process import pipes
+from borgctl.pull.run.defect import Defect
 
 
 class ServeSocket:
@@ -22,15 +23,12 @@ class ServeSocket:
         self._listener: socket.socket | None = pipes.listen(path)
 
     def await_connection(
-        self,
-        pid: int,
-        starts: pipes.Starts,
-        connected: Callable[[pipes.Ours], object],
-        own: Callable[[Callable[[], object]], Callable[[], object]] = lambda act: act,
+        self, pid: int, starts: pipes.Starts, connected: Callable[[pipes.Ours], object], defect: Defect
     ) -> None:
-        """Start guard and serve on the first connection of process `pid`, and hand them over; see `GuardedServe`."""
+        """Start guard and serve on the first connection of process `pid`, and hand them to `connected`."""
         assert self._listener is not None
-        self._loop.watch(self._listener.fileno(), own(partial(self._accept, self._listener, pid, starts, connected)))
+        accept = partial(self._accept, self._listener, pid, starts, connected)
+        self._loop.watch(self._listener.fileno(), defect.noting(accept))
 
     def _accept(
         self, listener: socket.socket, pid: int, starts: pipes.Starts, connected: Callable[[pipes.Ours], object]

@@ -1,9 +1,9 @@
 """Session: one call to one client, from starting both ends to the verdict.
 
 The launcher's event loop waits for the client's side (`client_side`), our own processes (`guarded_serve`), and the
-clock; it has other sessions, too (`scheduler`). To end early, ssh gets TERM. Once it has ended the guard sees the end of
-file, and then serve; only then their timeouts run. A guard that refuses or fails ends the session: nothing more of the
-client's reaches serve.
+clock; it has other sessions, too (`scheduler`). To end early, ssh gets TERM. Once it has ended the guard sees the end
+of file, and then serve; only then their timeouts run. A guard that refuses or fails ends the session: nothing more of
+the client's reaches serve.
 
     facts = await Session(call, starts, transcript=…, launcher=…, seconds=target.timeout).run()
 """
@@ -20,6 +20,7 @@ from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.process import pipes
 from borgctl.pull.report.outcome import RunFacts
 from borgctl.pull.run.client_side import ClientSide, start
+from borgctl.pull.run.defect import Defect
 from borgctl.pull.run.guarded_serve import GuardedServe
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.scheduler import until
@@ -49,7 +50,7 @@ class Session:
         self._seconds, self._over = (seconds, "timeout") if seconds <= left else (max(0.0, left), "deadline")
         self._reader = StreamReader(transcript, launcher.screen)
         self._ended: str | None = None
-        self._fault: Exception | None = None
+        self._defect = Defect()
         self._serve_first = False
         self._drained = float("inf")
         self._socket: ServeSocket | None = None
@@ -62,8 +63,8 @@ class Session:
         with ExitStack() as stack:
             self._open(stack)
             await until(self)
-            if self._fault is not None:
-                raise self._fault
+            if self._defect.error is not None:
+                raise self._defect.error
         return self._facts()
 
     def stop(self) -> None:
@@ -98,7 +99,7 @@ class Session:
         stack.callback(self._close_children)
         if self._socket is not None:
             assert self._starts is not None
-            self._socket.await_connection(self._child.pid, self._starts, self._watch_ours, self._own)
+            self._socket.await_connection(self._child.pid, self._starts, self._watch_ours, self._defect)
         self._client = ClientSide(
             self._child,
             self._call,
@@ -108,7 +109,7 @@ class Session:
             late=partial(self._end, self._over),
             hear=self._hear_client,
             client_gone=self._client_gone,
-            own=self._own,
+            defect=self._defect,
         )
         stack.callback(self._forget)
         if self._ours is not None:
@@ -125,7 +126,7 @@ class Session:
             hear=self._hear_serve,
             guard_gone=self._guard_gone,
             serve_gone=self._serve_gone,
-            own=self._own,
+            defect=self._defect,
         )
         self._check_space()
 
@@ -140,20 +141,9 @@ class Session:
         for child in (self._child, *(self._ours or ())):
             child.close()
 
-    def _own(self, act: Callable[[], object]) -> Callable[[], None]:
-        """Return a callback by which this session fails, and no other one in the loop, where it raises."""
-
-        def call() -> None:
-            try:
-                act()
-            except Exception as error:
-                self._fault = self._fault or error
-
-        return call
-
     def finished(self) -> bool:
         """Tell whether all have ended, and all of their output is read; or something failed that never should."""
-        if self._fault is not None:
+        if self._defect.error is not None:
             return True
         if not self._client.gone() or (self._served is not None and not self._served.gone()):
             return False
