@@ -61,8 +61,8 @@ class ClientSide:
         self._heard = 0  # bytes of its stderr
         self._written: int | None = None  # all bytes that it wrote
         self._ending, self._last_word, self._orphaned = self._terminations = [
-            Termination(loop, child.send, ((seconds, signal.SIGTERM), (call.patience, signal.SIGKILL)))
-            for seconds in (0, patience.last_word, patience.orphaned)
+            Termination(loop, child.send, ((pause, signal.SIGTERM), (call.patience, signal.SIGKILL)))
+            for pause in (0, patience.last_word, patience.orphaned)
         ]
         self._deadline = loop.after(seconds, late)
         loop.once(child.pidfd, defect.noting(self._ended))

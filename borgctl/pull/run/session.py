@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 
-from borgctl.process.event_loop import Timer
 from borgctl.pull.client.client_command import Call
 from borgctl.pull.client.frames import LineTooLong
 from borgctl.pull.client.transcript import Transcript
@@ -27,8 +26,6 @@ from borgctl.pull.run.scheduler import until
 from borgctl.pull.run.serve_socket import ServeSocket
 from borgctl.pull.run.stream_reader import StreamReader
 from borgctl.wire.frames import GOOD
-
-_SPACE_INTERVAL = 1.0  # seconds
 
 
 class Session:
@@ -56,7 +53,6 @@ class Session:
         self._socket: ServeSocket | None = None
         self._ours: pipes.Ours | None = None
         self._served: GuardedServe | None = None
-        self._space_timer: Timer | None = None
 
     async def run(self) -> RunFacts:
         """Start both ends, wait until both have ended, and return the facts; however it ends, nothing is left."""
@@ -121,18 +117,16 @@ class Session:
         self._served = GuardedServe(
             ours,
             self._loop,
-            guard=(self._patience.guard, self._patience.guard),
-            serve=(self._patience.end_of_file, self._patience.terminated),
+            self._patience,
             hear=self._hear_serve,
             guard_gone=self._guard_gone,
             serve_gone=self._serve_gone,
             defect=self._defect,
         )
-        self._check_space()
+        self._served.watch_space(self._room, partial(self._end, "server-full"))
 
     def _forget(self) -> None:
         """Stop waiting for anything."""
-        self._loop.cancel(self._space_timer)
         self._client.close()
         if self._served is not None:
             self._served.close()
@@ -155,19 +149,12 @@ class Session:
         self._drained = time.monotonic() + self._patience.drain
         self._loop.after(self._patience.drain, lambda: None)
 
-    def _check_space(self) -> None:
-        """End the session if the repository's disk has no space left; look again in a moment."""
-        self._space_timer = self._loop.after(_SPACE_INTERVAL, self._own(self._check_space))
-        if not self._room():
-            self._end("server-full")
-
     def _end(self, why: str) -> None:
         """Begin to end the client's side; our own follows when that has ended."""
         self._ended = self._ended or why
         self._client.end()
 
     def _client_gone(self) -> None:
-        self._loop.cancel(self._space_timer)
         self._drain()
         if self._socket is not None:
             self._socket.close()
