@@ -2,7 +2,7 @@
 
 A restore window and a spelled-out request do not change a target's status; nor does a job that does not exist.
 
-    alerts = [*drop_withdrawn(state, ended), *count(state, ended)]
+    alerts = [*drop_withdrawn(state, ended), *note_run(state, ended)]
 """
 
 import re
@@ -107,18 +107,15 @@ def _room(state: State, ended: Ended) -> list[Alert] | None:
     return _forgotten(state, chosen, "forgotten to make room:", ended.time) if chosen else None
 
 
-def count(state: State, ended: Ended) -> list[Alert]:
+def note_run(state: State, ended: Ended) -> list[Alert]:
     """Record how the run ended; return alerts about it. A client cannot add jobs without end."""
     past = _past(ended)
     if not ended.judged or (ended.job is None and past.outcome in GOOD):
         return []
     if ended.by_hand and (past.outcome, past.reason) == ("refused", "unknown-job"):
         return _unknown(state, ended.job or "", ended.time)
-    if ended.by_hand and (ended.verdict.origin, past.reason) == (
-        "guard",
-        "no-repository",
-    ):  # tried before there was a repository
-        return []
+    if ended.by_hand and (ended.verdict.origin, past.reason) == ("guard", "no-repository"):
+        return []  # tried before there was a repository
     state.last = past.after(state.last)
     if ended.job is None:
         return []
