@@ -18,7 +18,6 @@ from borgctl.text import iso
 from borgctl.values import Head
 from borgctl.wire.frames import DRY_RUN, GOOD
 
-_ERRORS = ("ERROR", "CRITICAL")
 _MSGID = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"  # borg's names of messages; the client says which
 _MOST_NAMED = 10
 _LONGEST_ALERT = 1000  # characters after which an alert that stands takes in no more names
@@ -143,7 +142,7 @@ def _past(ended: Ended) -> Past:
         failure = ssh_failure(message.text for message in messages if message.source == "unframed")
         detail = None if failure == "ssh" else failure
     elif verdict.outcome not in GOOD:
-        names = [message.msgid for message in messages if message.source == "borg" and message.level in _ERRORS]
+        names = [message.msgid for message in messages if message.source == "borg" and message.is_error]
         detail = next((name for name in reversed(names) if name and re.fullmatch(_MSGID, name)), None)
     return Past(ended.time, verdict.outcome, verdict.reason, detail, run=ended.transcript.gate_run)
 

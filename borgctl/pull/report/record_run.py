@@ -101,7 +101,7 @@ def _client_alerts(state: State, ended: Ended) -> list[Alert]:
         text = f"{whose}: the client's borg was asked for {ended.refused}"
         alerts.append(state.alert("rpc-refused", text, ended.time))
     if ended.verdict.reason == "repository-damaged":
-        errors = [message.text for message in ended.transcript.messages if message.level in ("ERROR", "CRITICAL")]
+        errors = [message.text for message in ended.transcript.messages if message.is_error]
         text = "; ".join([f"{whose}: the client's borg finds the repository damaged", *errors[:_MOST_ERRORS]])
         alerts.append(state.alert("repository-damaged", text[:_LONGEST_ALERT], ended.time))
     if ended.verdict.reason == "nothing-backed-up":
