@@ -24,8 +24,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import machine
+from arena import Arena, Contender
 from chart import draw
-from contenders import CONTENDERS, Arena, Contender
+from contenders import CONTENDERS
 from measure import Failed, Step, carry_out, machines, measure, own_network
 from results import PHASES, Results
 from trees import NAMES, Tree, change, grow

@@ -10,39 +10,17 @@ would type; the peers' scripts stand in `bench/peers`, written anew from their d
 
 import os
 import shlex
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
+from arena import Arena, Contender
 from measure import Command, machines
+from ours import ours
 
 PEERS = Path(__file__).with_name("peers")
 GCM = "^aes128-gcm@openssh.com"
 PASSPHRASE = "x"  # noqa: S105 - of a repository that lives for a minute
-
-
-class Arena(NamedTuple):
-    """What all contenders share: the tree, the borg, the client's sshd, and a directory for each to be made in."""
-
-    tree: str
-    borg: str
-    sshd: machines.Sshd
-    directory: Path
-
-
-@dataclass
-class Contender:
-    """One way to back up; `side` is the machine that the sshd stands for."""
-
-    name: str
-    side: str
-    create: Callable[[int], list[Command]]
-    restore: Callable[[int, str], list[Command]]
-    repository: str = ""
 
 
 @dataclass
@@ -166,77 +144,6 @@ def sshfs(arena: Arena) -> Contender:
         lambda number: call(arena.tree, ["create", "--files-cache=ctime,size", f"{plain.repository}::{number}", "."]),
         lambda number, into: call(into, ["extract", f"{plain.repository}::{number}"]),
     )
-
-
-def ours(
-    arena: Arena,
-    name: str,
-    *,
-    transport: str = "stdio",
-    sandbox: bool = True,
-    guard: bool = True,
-    options: dict[str, str] | None = None,
-    **policy: object,
-) -> Contender:
-    """Return borgpull and borgctl; without `guard` a launcher that only exists here gives serve the client's bytes.
-
-    `options` are those of the job, `policy` has further keys of the policy.
-    """
-    server = machines.Server(arena.directory / "server")
-    client = machines.Client(arena.directory / "client", server.repository, borg=arena.borg)
-    shutil.rmtree(client.source)
-    client.policy(
-        jobs={
-            "default": {"paths": [arena.tree], "options": options or {}},
-            "init": {"command": "init", "options": {"encryption": "repokey-blake2"}},
-        },
-        window="30m",
-        sandbox=None if sandbox else "off",
-        **policy,
-    )
-    words = ["--repository", server.repository, "--port", arena.sshd.port, "--quota", "1T", "--transport", transport]
-    _run(server.borgpull("add", "web1", f"{arena.sshd.user}@127.0.0.1", *words))
-    public = Path(server.config, "keys/web1.pub").read_text().strip()
-    fingerprint = machines.run(["ssh-keygen", "-l", "-f", server.config / "keys/web1.pub"]).stdout.split()[1]
-    key = machines.Key(server.config / "keys/web1", public, fingerprint)
-    options = "restrict,port-forwarding" if transport == "socket" else "restrict"
-    arena.sshd.replace_keys(machines.key_line(key, client.command(key), options))
-    _run(server.borgpull("trust", "web1", *arena.sshd.host_key.split()))
-    target = server.config / "targets/web1.yaml"
-    with target.open("a") as file:
-        file.write(
-            f"borg: {arena.borg}\n"
-            + (f"socket_directory: {client.socket_directory}\n" if transport == "socket" else "")
-        )
-    _run(server.borgpull("run", "web1", "--job", "init"))
-    env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(arena.directory)}
-
-    def launcher(*more: str) -> list[str]:
-        program, *rest = server.borgpull(*more)
-        return (
-            [program, *rest] if guard else [sys.executable, "-I", str(Path(__file__).with_name("unguarded.py")), *rest]
-        )
-
-    def create(_: int) -> list[Command]:
-        client.wait_for_a_new_name()
-        return [Command("server", launcher("run", "web1", "--job", "default"), env)]
-
-    def restore(number: int, into: str) -> list[Command]:
-        accepted = [record["argv"] for record in client.records("accept") if record["command"] == "create"]
-        archive = next(word.partition("::")[2] for word in accepted[number - 1] if "::" in word)
-        window = [machines.program("borgctl"), "window", "--policy", str(client.policy_file), "--"]
-        return [
-            Command("server", launcher("window", "web1", "--for", "20m"), env, background=True),
-            Command("client", [*window, "borg", "extract", f"::{archive}"], env, into),
-        ]
-
-    return Contender(name, "client", create, restore, str(server.repository))
-
-
-def _run(argv: list[str]) -> None:
-    done = machines.run(argv)
-    if done.returncode:
-        raise subprocess.SubprocessError(f"{argv} ended with {done.returncode}: {done.stdout}{done.stderr}")
 
 
 CONTENDERS: dict[str, Callable[[Arena], Contender]] = {

@@ -20,9 +20,11 @@ from statistics import median
 from typing import NamedTuple
 
 import machine
+from arena import Arena
 from compare import SSHD_SETTINGS, fresh_directory, tell
-from contenders import Arena, Plain, ours
+from contenders import Plain
 from measure import Command, Step, carry_out, machines, measure, own_network
+from ours import ours
 from trees import NAMES, Tree, grow, renew
 
 COMPRESSION = ("none", "zstd,1", "zstd,3", "zstd,10", "auto,zstd,10")

@@ -12,7 +12,6 @@ first reason to end stays the reason. It does not know borg.
 """
 
 import math
-import os
 import select
 import signal
 import time
@@ -21,18 +20,15 @@ from functools import partial
 from typing import Self
 
 from borgctl.data_class import dataclass, field
-from borgctl.gate.child_streams import Stream
+from borgctl.gate.child_streams import OpenStreams, Stream
 from borgctl.gate.output import Output
 from borgctl.gate.relay_listener import RelayListener
 from borgctl.process import spawn
 from borgctl.process.event_loop import EventLoop, Signals, Termination, Timer
 from borgctl.process.spawn import Child
 
-MOST_RESULT = 256 * 1024 * 1024  # bytes of stdout of one child
 _GRACE = 2.0  # seconds from the end of the server's bytes to a disconnect: borg sees it too, and ends by itself
 _TICK = 1.0  # seconds: the longest wait without a look at what nothing tells of
-_READ = 65536
-_PIPE = 1 << 20  # bytes: the most that a pipe holds (proc(5) pipe-max-size)
 
 
 @dataclass(slots=True)
@@ -91,7 +87,7 @@ class Watch:
         it is told to end; `at_end` when it has ended and its number is still its own, to see to what it has left;
         `look` often, and a reason that it returns ends the run.
         """
-        open_streams = {stream.fd: stream for stream in streams}
+        open_streams = OpenStreams(self._loop, self.output, streams)
         termination = Termination(self._loop, partial(_tell, child), ending, before_end)
         late = self._loop.after(seconds, termination.begin)
         self._loop.once(child.end, termination.cancel)
@@ -99,21 +95,23 @@ class Watch:
             if relay_listener is not None:
                 self.attend(relay_listener, child.pid)
             while self._lives(child, open_streams):
-                self._notice(streams)
+                self._notice(open_streams)
                 self.stopped = self.stopped or look()
                 if self.stopped:
                     termination.begin()
         finally:
             termination.cancel()
             self._loop.cancel(late)
-            self._loop.forget(child.end, *open_streams)
+            self._loop.forget(child.end)
+            open_streams.forget()
             if relay_listener is not None:
                 self._loop.forget(relay_listener.fileno())
         if relay_listener is not None:
             relay_listener.close()
         at_end(child)
-        self._drain(open_streams)
-        self._notice_results(streams)
+        open_streams.drain()
+        if open_streams.overflowed():
+            self.stopped = self.stopped or "output-limit"
         return child.reap()
 
     def wait(self, fd: int = -1, until: float = math.inf) -> bool:
@@ -150,13 +148,9 @@ class Watch:
         self._loop.cancel(self._grace)
         self._server_gone = False
 
-    def _lives(self, child: Child, open_streams: dict[int, Stream]) -> bool:
-        """Serve the next events; return whether the child lives. Nothing is read for an output that is full."""
-        for fd in open_streams:
-            if self.output.full:
-                self._loop.forget(fd)
-            else:
-                self._loop.watch(fd, partial(self._read, open_streams, fd))
+    def _lives(self, child: Child, open_streams: OpenStreams) -> bool:
+        """Serve the next events; return whether the child lives."""
+        open_streams.watch()
         self._turn()
         return self._loop.watches(child.end)
 
@@ -172,7 +166,7 @@ class Watch:
         if output.stalled():
             output.drop()
 
-    def _notice(self, streams: Sequence[Stream] = ()) -> None:
+    def _notice(self, open_streams: OpenStreams | None = None) -> None:
         """Look for a reason to end; what somebody has done counts before the clock."""
         if self.stopped:
             return
@@ -182,36 +176,8 @@ class Watch:
             self.stopped = "disconnected"
         elif time.monotonic() >= self._end:
             self.stopped = self.limit
-        else:
-            self._notice_results(streams)
-
-    def _notice_results(self, streams: Sequence[Stream]) -> None:
-        results = [stream.lines for stream in streams if stream.lines.stream == "stdout"]
-        if any(lines.overflow or lines.taken > MOST_RESULT for lines in results):
-            self.stopped = self.stopped or "output-limit"
-
-    def _drain(self, open_streams: dict[int, Stream]) -> None:
-        """Take what an ended child has left in its pipes; whoever else holds them, and writes on, is not waited for."""
-        for fd in list(open_streams):
-            for _ in range(_PIPE // _READ):
-                if fd not in open_streams or not select.select([fd], [], [], 0)[0]:
-                    break
-                self._read(open_streams, fd)
-                if self.output.full:
-                    self.output.flush()
-            if fd in open_streams:
-                self._close(open_streams, fd)
-
-    def _read(self, open_streams: dict[int, Stream], fd: int) -> None:
-        if data := self._loop.read(fd):
-            open_streams[fd].lines.feed(data)
-        else:
-            self._close(open_streams, fd)
-
-    def _close(self, open_streams: dict[int, Stream], fd: int) -> None:
-        self._loop.forget(fd)
-        open_streams.pop(fd).lines.end()
-        os.close(fd)
+        elif open_streams is not None and open_streams.overflowed():
+            self.stopped = "output-limit"
 
 
 def _tell(child: Child, number: int) -> None:

@@ -187,12 +187,12 @@ def test_nothing_outlives_the_gate(watched):
 MOST = """
 import os, sys
 from borgctl.process import spawn
-from borgctl.gate import supervise
+from borgctl.gate import child_streams
 from borgctl.gate.output import Lines, Output
 from borgctl.borg.termination import BORG_ENDING
 from borgctl.gate.child_streams import Stream
 from borgctl.gate.supervise import Watch
-supervise.MOST_RESULT = 100_000
+child_streams.MOST_RESULT = 100_000
 output = Output(os.open("/dev/null", os.O_WRONLY), "r")
 watch = Watch(output, 60).__enter__()
 read_end, write_end = os.pipe2(os.O_CLOEXEC)

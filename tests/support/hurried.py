@@ -31,9 +31,9 @@ def gate():
 
 def borgctl():
     from borgctl.cli import app
-    from borgctl.cli.window import window_session
+    from borgctl.cli.window import borg_process
 
-    change(window_session, "BORG_ENDING", ENDING)
+    change(borg_process, "BORG_ENDING", ENDING)
     app.main()
 
 

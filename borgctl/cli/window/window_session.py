@@ -10,9 +10,8 @@ when the gate says that the window ends, when the gate is gone, or when a signal
 import contextlib
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from socket import socket
@@ -21,15 +20,14 @@ from typing import IO
 import typer
 
 from borgctl.borg import command_line, environment, relay
-from borgctl.borg.termination import BORG_ENDING
 from borgctl.cli.common.sanitize import SanitizedOutput
+from borgctl.cli.window import borg_process
 from borgctl.cli.window.mounts import Mount, in_foreground
 from borgctl.cli.window.request_window import request_window
 from borgctl.errors import BorgctlError
 from borgctl.policy.locations import home
 from borgctl.policy.model import Policy
-from borgctl.process import parent_death
-from borgctl.process.event_loop import EventLoop, Signals, Termination
+from borgctl.process.event_loop import Signals, Termination
 from borgctl.process.hook_environment import hook_environment
 from borgctl.process.spawn import Confinement
 from borgctl.reasons import REASONS
@@ -98,29 +96,10 @@ class WindowSession:
         mount, shown = Mount.of_command(words), (SanitizedOutput(stdout, 1), SanitizedOutput(stderr, 2))
         asking = {signal.SIGTERM, signal.SIGHUP} | (set() if given is None else {signal.SIGINT})
         with Signals(signal.SIGTERM, signal.SIGHUP, signal.SIGINT, keep_ignored=[signal.SIGHUP]) as signals:
-            try:
-                process = subprocess.Popen(
-                    [self.policy.borg, *in_foreground(words)],
-                    env=env,
-                    pass_fds=fds,
-                    stdin=None if given is None else subprocess.PIPE,
-                    stdout=shown[0].target,
-                    stderr=shown[1].target,
-                    start_new_session=given is not None,
-                    preexec_fn=partial(parent_death.end_with, os.getpid()),  # noqa: PLW1509 - there are no threads
-                )
-            except OSError as error:
-                raise BorgctlError("borg-missing", f"{self.policy.borg!r}: {error.strerror}") from None
-            finally:
-                for fd in fds:
-                    os.close(fd)
-                for stream in shown:
-                    stream.begin()
-            if process.stdin is not None:
-                with contextlib.suppress(BrokenPipeError), process.stdin as stdin:
-                    stdin.write(given or b"")
-            undo = partial(mount.undo, self.policy.borg, env) if mount is not None else None
-            status = self._wait(process, signals, asking, undo)
+            argv = [self.policy.borg, *in_foreground(words)]
+            process = borg_process.start(argv, env, fds, given, shown)
+            undo = partial(mount.undo, self.policy.borg, env) if mount is not None else lambda: None
+            status = borg_process.wait(process, signals, asking, self.connection, undo, self._end)
             if mount is not None:
                 mount.undo(self.policy.borg, env, lazily=True)  # a borg that was killed has left its mount
             for stream in shown:
@@ -144,42 +123,6 @@ class WindowSession:
             env["BORG_CACHE_DIR"] = f"{self.directory}/tmp/cache"
         own = {name: os.environ[name] for name in ("TERM", "TZ") if name in os.environ}
         return {**own, **env, "BORG_REPO": command_line.location(self.repository), "BORG_DISPLAY_PASSPHRASE": "no"}
-
-    def _wait(
-        self,
-        process: "subprocess.Popen[bytes]",
-        signals: Signals,
-        asking: Collection[int],
-        mount: Callable[[], None] | None,
-    ) -> int:
-        """Wait for borg to end, and end it when the window ends or a signal of `asking` comes.
-
-        Where borg has a terminal, that sends SIGINT to borg, too, which acts on it. But a `borg mount` ignores it, and
-        ends when we unmount.
-        """
-        unmount = mount or (lambda: None)
-        loop, pidfd = EventLoop(), os.pidfd_open(process.pid)
-        termination = Termination(loop, partial(_tell, process), BORG_ENDING, unmount)
-
-        def on_signal() -> None:
-            received = signals.take()
-            if not set(received).isdisjoint(asking):
-                self._end("stopped", termination)
-            elif received:
-                unmount()
-
-        def on_message() -> None:
-            self._end((window_protocol.receive(self.connection) or {}).get("end"), termination)
-
-        try:
-            loop.once(pidfd, loop.clear)  # borg has ended: nothing else matters
-            loop.watch(signals.fd, on_signal)
-            loop.once(self.connection.fileno(), on_message)
-            while loop.watches(pidfd):
-                loop.turn()
-            return process.wait()
-        finally:
-            os.close(pidfd)
 
     def _end(self, code: object, termination: Termination) -> None:
         """Begin to end borg; print and store the first reason."""
@@ -214,8 +157,3 @@ def memory() -> Iterator[IO[bytes]]:
     """Return a file in memory, on no disk, for borg's output."""
     with os.fdopen(os.memfd_create("borg", os.MFD_CLOEXEC), "w+b") as file:
         yield file
-
-
-def _tell(process: "subprocess.Popen[bytes]", number: int) -> None:
-    process.send_signal(number)
-    process.send_signal(signal.SIGCONT)  # a stopped process would not act on it

@@ -32,6 +32,11 @@ class Message:
     text: str
     msgid: str | None = None
 
+    @property
+    def is_error(self) -> bool:
+        """Tell whether it is an error or worse."""
+        return self.level in ("ERROR", "CRITICAL")
+
 
 class Transcript:
     """The state of one conversation; `asked` is the job and repository that `start` must repeat, None for hello.

@@ -10,7 +10,7 @@ from borgctl.openssh_key import HostKey
 from borgctl.pull.commands.arguments import All, AllTargets, Json, TargetArgument
 from borgctl.pull.commands.output import warn_of_history, warn_of_none
 from borgctl.pull.commands.selection import all_or, for_each
-from borgctl.pull.run import dry_run
+from borgctl.pull.report import target_list
 from borgctl.pull.state import history
 from borgctl.pull.targets import candidate as candidates
 from borgctl.pull.targets import origins, owner
@@ -174,9 +174,9 @@ def targets(
     found = all_or(context.obj, targets, every=all)
     if show and found.texts:
         raise typer.Exit(for_each(context.obj, found, None, lambda target: _show(context.obj, target, as_json)))
-    entries = list(dry_run.overview(context.obj, found.texts))
+    entries = list(target_list.overview(context.obj, found.texts))
     for entry in entries:
-        print(json.dumps(entry) if as_json else dry_run.sentence(entry))
+        print(json.dumps(entry) if as_json else target_list.sentence(entry))
     if not entries and not as_json:
         warn_of_none(context.obj)
     if any(entry["errors"] for entry in entries):

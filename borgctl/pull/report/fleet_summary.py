@@ -64,8 +64,7 @@ _NAMES = {"warnings": "with warnings"}
 
 
 def _line(what: str, report: RunReport) -> str:
-    title = f"{report.target} {report.job}" if report.job else report.target
     reasons = [report.verdict.reason or "", *(alert.reason for alert in report.alerts)]
     why = ", ".join(dict.fromkeys(filter(None, reasons))) or f"{report.verdict.origin}: status {report.verdict.code}"
     hint = advice_of(report)
-    return f"{what}: {title}: {why}{f': {typed(hint)}' if hint else ''}"
+    return f"{what}: {report.title}: {why}{f': {typed(hint)}' if hint else ''}"

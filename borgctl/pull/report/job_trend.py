@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from borgctl.data_class import dataclass
-from borgctl.pull.report.trends import LEAST, median
+from borgctl.pull.report.trends import median, says_usual
 from borgctl.pull.state.history import Run, Window
 from borgctl.pull.state.last_good import LastGood, last_good
 from borgctl.pull.targets.paths import Folders
@@ -55,7 +55,7 @@ def _trend(found: LastGood) -> Trend:
 
 
 def _usual(before: Window, column: int) -> float | None:
-    """Return the median of a column, where `trends` would judge by it, too."""
-    if not before.values or not (before.accepted or len(before.values) >= LEAST):
+    """Return the median of a column; None where the runs do not say what is usual."""
+    if not says_usual(before):
         return None
     return median([values[column] for values in before.values])

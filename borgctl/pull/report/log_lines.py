@@ -82,7 +82,7 @@ class LogLines:
             fields |= {"files": totals.files, "original": totals.original, "new": totals.new}
         good = report.verdict.outcome in GOOD
         level = "info" if report.verdict.outcome in ("ok", "skipped") else "warning" if good else "error"
-        name = title or f"{report.target} {report.job or ''}".rstrip()
+        name = title or report.title
         self._write(level, name, "run ended", hint=advice_of(report), **fields)
         for alert in report.alerts:
             self._write("error", name, "alert", alert=alert.reason, text=alert.text)

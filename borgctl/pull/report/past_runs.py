@@ -2,7 +2,7 @@
 
 A restore window and a spelled-out request do not change a target's status; nor does a job that does not exist.
 
-    alerts = [*drop_withdrawn(state, ended), *count(state, ended)]
+    alerts = [*drop_withdrawn(state, ended), *note_run(state, ended)]
 """
 
 import re
@@ -18,7 +18,6 @@ from borgctl.text import iso
 from borgctl.values import Head
 from borgctl.wire.frames import DRY_RUN, GOOD
 
-_ERRORS = ("ERROR", "CRITICAL")
 _MSGID = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"  # borg's names of messages; the client says which
 _MOST_NAMED = 10
 _LONGEST_ALERT = 1000  # characters after which an alert that stands takes in no more names
@@ -107,18 +106,15 @@ def _room(state: State, ended: Ended) -> list[Alert] | None:
     return _forgotten(state, chosen, "forgotten to make room:", ended.time) if chosen else None
 
 
-def count(state: State, ended: Ended) -> list[Alert]:
+def note_run(state: State, ended: Ended) -> list[Alert]:
     """Record how the run ended; return alerts about it. A client cannot add jobs without end."""
     past = _past(ended)
     if not ended.judged or (ended.job is None and past.outcome in GOOD):
         return []
     if ended.by_hand and (past.outcome, past.reason) == ("refused", "unknown-job"):
         return _unknown(state, ended.job or "", ended.time)
-    if ended.by_hand and (ended.verdict.origin, past.reason) == (
-        "guard",
-        "no-repository",
-    ):  # tried before there was a repository
-        return []
+    if ended.by_hand and (ended.verdict.origin, past.reason) == ("guard", "no-repository"):
+        return []  # tried before there was a repository
     state.last = past.after(state.last)
     if ended.job is None:
         return []
@@ -146,7 +142,7 @@ def _past(ended: Ended) -> Past:
         failure = ssh_failure(message.text for message in messages if message.source == "unframed")
         detail = None if failure == "ssh" else failure
     elif verdict.outcome not in GOOD:
-        names = [message.msgid for message in messages if message.source == "borg" and message.level in _ERRORS]
+        names = [message.msgid for message in messages if message.source == "borg" and message.is_error]
         detail = next((name for name in reversed(names) if name and re.fullmatch(_MSGID, name)), None)
     return Past(ended.time, verdict.outcome, verdict.reason, detail, run=ended.transcript.gate_run)
 

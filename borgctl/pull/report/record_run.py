@@ -12,7 +12,7 @@ import re
 
 from borgctl.pull.client.events import AuditProof
 from borgctl.pull.client.transcript import Message
-from borgctl.pull.report.past_runs import Ended, count, drop_withdrawn
+from borgctl.pull.report.past_runs import Ended, drop_withdrawn, note_run
 from borgctl.pull.state.state import Alert, State
 from borgctl.pull.state.state_file import load, save
 from borgctl.pull.targets.errors import PullError
@@ -38,7 +38,7 @@ def remember(folders: Folders, name: TargetName, ended: Ended) -> tuple[Alert, .
         alerts += state.alerts.values() if state.lost else ()
         alerts += [*_audit_alerts(state, ended), *_config_alerts(state, ended)]
         alerts += drop_withdrawn(state, ended)
-        alerts += [*count(state, ended), *_client_alerts(state, ended)]
+        alerts += [*note_run(state, ended), *_client_alerts(state, ended)]
         save(folders, name, state)
     except OSError as error:
         text = f"{error.filename or folders.memory(name)}: {error.strerror}"
@@ -101,7 +101,7 @@ def _client_alerts(state: State, ended: Ended) -> list[Alert]:
         text = f"{whose}: the client's borg was asked for {ended.refused}"
         alerts.append(state.alert("rpc-refused", text, ended.time))
     if ended.verdict.reason == "repository-damaged":
-        errors = [message.text for message in ended.transcript.messages if message.level in ("ERROR", "CRITICAL")]
+        errors = [message.text for message in ended.transcript.messages if message.is_error]
         text = "; ".join([f"{whose}: the client's borg finds the repository damaged", *errors[:_MOST_ERRORS]])
         alerts.append(state.alert("repository-damaged", text[:_LONGEST_ALERT], ended.time))
     if ended.verdict.reason == "nothing-backed-up":

@@ -47,6 +47,11 @@ class RunReport:
     sent: int | None = None
     again: bool = False
 
+    @property
+    def title(self) -> str:
+        """Return what it is about: the target, and the job where it reached one."""
+        return f"{self.target} {self.job}" if self.job else self.target
+
 
 def advice_of(report: RunReport) -> str | None:
     """Return what to do about a run, in one sentence, where we know something."""
@@ -61,8 +66,7 @@ def counted_as(report: RunReport) -> str:
 def summary(report: RunReport) -> str:
     """Write one line, and more where there is something to do, or to look up on the client."""
     verdict, transcript = report.verdict, report.transcript
-    title = f"{report.target} {report.job}" if report.job else report.target
-    parts = [f"{title}: {verdict.outcome}"]
+    parts = [f"{report.title}: {verdict.outcome}"]
     if verdict.reason is not None:
         code = "" if verdict.code is None else f", status {verdict.code}"
         parts[0] += f" ({verdict.origin}: {verdict.reason}{code})"
@@ -80,9 +84,9 @@ def summary(report: RunReport) -> str:
     if hint := advice_of(report):
         lines.append(f"hint: {typed(hint)}")
     if verdict.outcome != "ok" and transcript.gate_run is not None:
-        lines.append(f"{title}: on the client: borgctl audit show --run {transcript.gate_run}")
+        lines.append(f"{report.title}: on the client: borgctl audit show --run {transcript.gate_run}")
     if report.alerts:
-        lines += [f"{title}: {alert_line(alert)}" for alert in report.alerts]
+        lines += [f"{report.title}: {alert_line(alert)}" for alert in report.alerts]
         lines.append(typed(f"hint: look into it, then: borgpull accept {report.target} --reason TEXT"))
     return "\n".join(lines)
 

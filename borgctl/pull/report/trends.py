@@ -18,7 +18,7 @@ from borgctl.pull.state.history import Window
 from borgctl.text import size
 
 SHRUNKEN, SLOW = "backup-shrunken", "backup-slow"
-LEAST = 3  # runs; fewer say nothing of what is normal, unless a person has
+_LEAST = 3  # runs; fewer say nothing of what is normal, unless a person has
 _TIMES = 3
 _NEVER_SLOW = 60.0  # seconds: below, it is chance
 
@@ -40,12 +40,17 @@ def median(values: Sequence[float]) -> float:
     return (ordered[half] + ordered[-half - 1]) / 2
 
 
+def says_usual(before: Window) -> bool:
+    """Tell whether these runs say what is usual: there are enough of them, or a person has accepted one."""
+    return bool(before.values) and (before.accepted or len(before.values) >= _LEAST)
+
+
 def shrunken(files: int, original: int, before: Window) -> tuple[Finding, ...]:
     """Judge the size of a backup: no file, or below half of the median, in files or in bytes."""
     if not before.values:
         return (Finding(SHRUNKEN, "no file was backed up"),) if files == 0 else ()
     usual_files, usual_bytes = (median(column) for column in zip(*before.values, strict=True))
-    known = before.accepted or len(before.values) >= LEAST
+    known = says_usual(before)
     if not (known and (2 * files < usual_files or 2 * original < usual_bytes)) and (files > 0 or usual_files == 0):
         return ()
     usual = f"{_runs(before)} had {usual_files:.0f} files, {size(int(usual_bytes))} (median)"
@@ -54,7 +59,7 @@ def shrunken(files: int, original: int, before: Window) -> tuple[Finding, ...]:
 
 def slow(seconds: float, before: Window) -> tuple[Finding, ...]:
     """Judge how long a backup took: more than three times the median, and a minute."""
-    if not before.values or not (before.accepted or len(before.values) >= LEAST) or seconds < _NEVER_SLOW:
+    if not says_usual(before) or seconds < _NEVER_SLOW:
         return ()
     usual = median([value for (value,) in before.values])
     if seconds <= _TIMES * usual:

@@ -1,20 +1,16 @@
 """Call session: what the client may say to the repository in one call, and the programs that serve it.
 
 programs = starts(launcher, target, session_of(target, job, state), path)
-facts = await serve_to(launcher, call, programs, transcript, seconds).run()
+facts = await Session(call, programs, launcher=launcher, transcript=transcript, seconds=seconds).run()
 """
 
-from collections.abc import Callable
 from functools import partial
 
-from borgctl.pull.client import client_command
-from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.pipes import Starts
 from borgctl.pull.repository import guard_process, serve, transactions
 from borgctl.pull.repository.sessions import GuardSession, session_for
 from borgctl.pull.run.launcher import Launcher
-from borgctl.pull.run.session import Session
 from borgctl.pull.state.state import State
 from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
@@ -36,23 +32,4 @@ def starts(launcher: Launcher, target: Target, session: GuardSession, path: str)
     return Starts(
         guard=partial(ChildProcess, guarded, guard_process.environment(path)),
         serve=partial(ChildProcess, serve.argv(target), serve.environment(launcher.folders, target, path)),
-    )
-
-
-def serve_to(
-    launcher: Launcher,
-    call: client_command.Call,
-    starts: Starts | None,
-    transcript: Transcript,
-    seconds: float,
-    room: Callable[[], bool] = lambda: True,
-) -> Session:
-    """Return the session of a call, ready to run; `starts` is None for hello, `room` asks for disk space."""
-    return Session(
-        call,
-        starts,
-        launcher=launcher,
-        transcript=transcript,
-        seconds=seconds,
-        room=room,
     )

@@ -13,13 +13,13 @@ from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.report.hints import advice_for, advice_on_reason, ssh_failure
-from borgctl.pull.run.call_session import serve_to
 from borgctl.pull.run.check_client import client_checks
 from borgctl.pull.run.check_result import Check
 from borgctl.pull.run.check_server import server_checks
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import unanswered
 from borgctl.pull.run.scheduler import result
+from borgctl.pull.run.session import Session
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.obstacle import obstacle
 from borgctl.pull.targets.targets import Target
@@ -37,7 +37,8 @@ def probe(launcher: Launcher, target: Target) -> Iterator[Check]:
         client_command.prepare(target, path)
         transcript = Transcript()
         call = client_command.hello(target, path, forwarded=True)
-        session = serve_to(launcher, call, None, transcript, min(_SECONDS, target.timeout))
+        seconds = min(_SECONDS, target.timeout)
+        session = Session(call, None, launcher=launcher, transcript=transcript, seconds=seconds)
         verdict = unanswered(target, result(launcher, session.run()), transcript, launcher.screen)
     hello = transcript.hello
     if verdict is not None or hello is None:

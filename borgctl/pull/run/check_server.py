@@ -27,9 +27,14 @@ _LITTLE = 1_000_000_000  # bytes
 
 def server_checks(folders: Folders, target: Target, state: State) -> Iterator[Check]:
     """Yield the checks of this server's borg, repository, lock and disk."""
+    yield _borg(target)
+    yield from _repository(folders, target, state)
+
+
+def _borg(target: Target) -> Check:
+    """Ask our borg for its version."""
+    argv, env = [target.borg, "--version"], {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
     try:
-        argv = [target.borg, "--version"]
-        env = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
         done = subprocess.run(
             argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
         )
@@ -37,12 +42,9 @@ def server_checks(folders: Folders, target: Target, state: State) -> Iterator[Ch
     except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError) as error:
         version = str(error)
     if re.fullmatch(r"borg 1\.[24]\.\S{1,40}", version):
-        yield Check("serve", "ok", f"{target.borg} is {version.removeprefix('borg ')}")
-    else:
-        yield Check(
-            "serve", "error", f"{target.borg}: {version[:200]}", "install borg 1.2 or 1.4, or name it with 'borg:'"
-        )
-    yield from _repository(folders, target, state)
+        return Check("serve", "ok", f"{target.borg} is {version.removeprefix('borg ')}")
+    hint = "install borg 1.2 or 1.4, or name it with 'borg:'"
+    return Check("serve", "error", f"{target.borg}: {version[:200]}", hint)
 
 
 def _repository(folders: Folders, target: Target, state: State) -> Iterator[Check]:

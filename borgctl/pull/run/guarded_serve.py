@@ -3,51 +3,58 @@
 When the client's side has ended, the guard sees the end of file, and when the guard has ended, serve does. From then on
 each has some seconds. The guard's last event tells whether it did its work.
 
-    served = GuardedServe(ours, loop, guard=(10, 10), serve=(20, 10), hear=reader.serve, guard_gone=…, serve_gone=…)
+    served = GuardedServe(ours, loop, launcher.patience, hear=reader.serve, guard_gone=…, serve_gone=…, defect=…)
     … served.end() … served.gone()
 """
 
 import signal
 from collections.abc import Callable
 
-from borgctl.process.event_loop import EventLoop, Termination
+from borgctl.process.event_loop import EventLoop, Termination, Timer
 from borgctl.pull.process.children import ChildProcess
 from borgctl.pull.process.pipes import Ours
 from borgctl.pull.repository.guard_process import REFUSED, Events
+from borgctl.pull.run.defect import Defect
+from borgctl.pull.run.timeouts import Timeouts
+
+_SPACE_INTERVAL = 1.0  # seconds
 
 
 class GuardedServe:
-    """Guard and serve, each with two timeouts in seconds: from its end of file to TERM, and from there to KILL.
+    """Guard and serve: each has a while from its end of file to TERM, and from there to KILL (`patience`).
 
-    `status` is serve's, None as long as it runs. `own` makes a callback one by which its caller alone fails.
+    `status` is serve's, None as long as it runs. `defect` notes what should never fail, and does.
     """
 
     def __init__(
         self,
         ours: Ours,
         loop: EventLoop,
+        patience: Timeouts,
         *,
-        guard: tuple[float, float],
-        serve: tuple[float, float],
         hear: Callable[[bytes], object],
         guard_gone: Callable[[], object],
         serve_gone: Callable[[], object],
-        own: Callable[[Callable[[], object]], Callable[[], object]] = lambda act: act,
+        defect: Defect,
     ) -> None:
-        self._guard, self._serve, self._loop = ours.guard, ours.serve, loop
+        self._guard, self._serve, self._loop, self._defect = ours.guard, ours.serve, loop, defect
         self._hear, self._guard_gone, self._serve_gone = hear, guard_gone, serve_gone
         self._guard_status: int | None = None
         self.status: int | None = None
         self.events = Events()
         self._terminations = {
-            child: Termination(loop, child.send, ((patience[0], signal.SIGTERM), (patience[1], signal.SIGKILL)))
-            for child, patience in ((self._guard, guard), (self._serve, serve))
+            child: Termination(loop, child.send, ((first, signal.SIGTERM), (second, signal.SIGKILL)))
+            for child, first, second in (
+                (self._guard, patience.guard, patience.guard),
+                (self._serve, patience.end_of_file, patience.terminated),
+            )
         }
         self._last = False  # the client's side has ended
-        loop.once(self._guard.pidfd, own(self._guard_ended))
-        loop.watch(self._guard.stderr, own(self._guard_says))
-        loop.once(self._serve.pidfd, own(self._serve_ended))
-        loop.watch(self._serve.stderr, own(lambda: self._hear(loop.read(self._serve.stderr))))
+        self._space_timer: Timer | None = None
+        loop.once(self._guard.pidfd, defect.noting(self._guard_ended))
+        loop.watch(self._guard.stderr, defect.noting(self._guard_says))
+        loop.once(self._serve.pidfd, defect.noting(self._serve_ended))
+        loop.watch(self._serve.stderr, defect.noting(lambda: self._hear(loop.read(self._serve.stderr))))
 
     @property
     def fault(self) -> str | None:
@@ -67,15 +74,24 @@ class GuardedServe:
         """Tell whether all of their output has been read."""
         return not any(self._loop.watches(child.stderr) for child in (self._guard, self._serve))
 
+    def watch_space(self, room: Callable[[], bool], full: Callable[[], object]) -> None:
+        """Call `full` if the repository's disk has no space left, now and in a moment, until the client's side ends."""
+        again = self._defect.noting(lambda: self.watch_space(room, full))
+        self._space_timer = self._loop.after(_SPACE_INTERVAL, again)
+        if not room():
+            full()
+
     def end(self) -> None:
         """Begin to wait for their end: the client's side has ended."""
         self._last = True
+        self._loop.cancel(self._space_timer)
         first = self._terminations.get(self._guard) or self._terminations.get(self._serve)
         if first is not None:
             first.begin()
 
     def close(self) -> None:
         """Stop waiting for anything."""
+        self._loop.cancel(self._space_timer)
         for child in (self._guard, self._serve):
             self._loop.forget(child.pidfd, child.stderr)
         for termination in self._terminations.values():

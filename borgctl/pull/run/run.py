@@ -23,9 +23,10 @@ from borgctl.pull.report.record_run import alert_line, remember
 from borgctl.pull.report.report import RunReport
 from borgctl.pull.report.run_history import record
 from borgctl.pull.repository.inspection import inspect, problem
-from borgctl.pull.run.call_session import serve_to, session_of
+from borgctl.pull.run.call_session import session_of
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run_call import named_jobs, run_call, underway
+from borgctl.pull.run.session import Session
 from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
 from borgctl.pull.state.state_file import load as load_state
@@ -127,7 +128,7 @@ async def _hello(
     with underway(launcher, target, Begun("hello", None, begun)) as notes:
         for note in notes:
             launcher.screen.show(transcript.keep(note))
-        facts = await serve_to(launcher, call, None, transcript, seconds).run()
+        facts = await Session(call, None, launcher=launcher, transcript=transcript, seconds=seconds).run()
         verdict = unanswered(target, facts, transcript, launcher.screen)
         judged = verdict or Verdict("ok", "gate")
         ended = Ended(None, judged, transcript, seen, time.time(), named=named_jobs(target))

@@ -28,9 +28,10 @@ from borgctl.pull.repository.reserve import establish, lowered
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import full, last_room
 from borgctl.pull.repository.unlock import lock_hint
-from borgctl.pull.run.call_session import serve_to, starts
+from borgctl.pull.run.call_session import starts
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.ready import release, unready
+from borgctl.pull.run.session import Session
 from borgctl.pull.state.broken_off import record_broken_off, sentence
 from borgctl.pull.state.running import Begun, mark
 from borgctl.pull.state.state_file import load as load_state
@@ -92,7 +93,9 @@ async def run_call(
     last = transactions.last(repository)
     with lowered(repository) if session.name == "prune" else nullcontext():
         programs, room = starts(launcher, target, session, path), partial(last_room, repository, session)
-        facts = await serve_to(launcher, call, programs, transcript, seconds, room).run()
+        facts = await Session(
+            call, programs, launcher=launcher, transcript=transcript, seconds=seconds, room=room
+        ).run()
     release(launcher, target, transcript, "borg serve")
     session_verdict = verdict(facts, transcript)
     if session.name == "init" and session_verdict.outcome in GOOD:

@@ -13,7 +13,7 @@ from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import suspicion
 from borgctl.pull.report.hints import ADVICE
-from borgctl.pull.report.past_runs import Ended, count
+from borgctl.pull.report.past_runs import Ended, note_run
 from borgctl.pull.state import state_file
 from borgctl.pull.state.state import JobRecord, Past, State
 from borgctl.pull.targets.paths import TargetName
@@ -361,7 +361,7 @@ def test_another_host_key_is_no_host_that_is_away(world, borgpull) -> None:
         transcript = Transcript()
         transcript.keep(Message("unframed", "WARNING", text))
         verdict = Verdict("failed", "ssh", 255, "ssh-failed")
-        count(state, Ended("default", verdict, transcript, None, time.time()))
+        note_run(state, Ended("default", verdict, transcript, None, time.time()))
         state_file.save(world.folders, NAME, state)
         world.local([], expect="26h")
         code, out, _ = borgpull("status")

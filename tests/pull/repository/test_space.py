@@ -9,7 +9,7 @@ import pytest
 
 from borgctl.pull.repository import repo_config, reserve, space, transactions
 from borgctl.pull.repository.sessions import GuardSession
-from borgctl.pull.run import session
+from borgctl.pull.run import guarded_serve
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
 from borgctl.pull.targets.paths import TargetName, host_id
@@ -114,7 +114,7 @@ def test_a_run_that_fills_the_disk_ends_before_nothing_is_left_and_leaves_no_res
 ) -> None:
     (world.root / "large").write_bytes(os.urandom(30 * MB))
     leave(disk, 24 * MB)
-    monkeypatch.setattr(session, "_SPACE_INTERVAL", 0.01)
+    monkeypatch.setattr(guarded_serve, "_SPACE_INTERVAL", 0.01)
     report = run(world, borg, world.root / "large", "large", "--upload-ratelimit=8000")  # so that a look comes in time
     assert report.verdict.reason == "server-full"
     assert transactions.void(str(made))

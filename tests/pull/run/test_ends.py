@@ -18,8 +18,8 @@ from borgctl.pull.client.transcript import Transcript
 from borgctl.pull.fleet.run_all import Plan, run_all
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.repository import guard_process
-from borgctl.pull.run.call_session import serve_to
 from borgctl.pull.run.scheduler import complete
+from borgctl.pull.run.session import Session
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.state import state_file
 from borgctl.pull.state.state import JobRecord, Past, State
@@ -317,7 +317,7 @@ def test_sessions_in_one_loop_keep_nobody_waiting_and_each_ends_as_it_would_alon
             path.write_text(json.dumps(played))
             argv = [*client_command.GATE, "--policy", str(path)]
             call = client_command.Call(argv, {}, None, (None, None), "gate", 45)
-            sessions[name] = serve_to(launcher, call, None, Transcript(), 60)
+            sessions[name] = Session(call, None, launcher=launcher, transcript=Transcript(), seconds=60)
         complete(launcher, map(serve, steps))
     assert {name: (facts.ended, facts.status) for name, facts in ended.items()} == {
         "good": (None, 0),
