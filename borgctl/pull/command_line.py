@@ -17,7 +17,7 @@ from typer.core import TyperCommand
 from borgctl import __version__
 from borgctl.console import completion
 from borgctl.console.completion import Shell
-from borgctl.pull.commands import export, history, metrics, report, repository, run, setup, status, units
+from borgctl.pull.commands import check, export, history, metrics, report, repository, run, setup, status, units
 from borgctl.pull.targets import owner, paths
 
 # these write none of the launcher's files
@@ -27,7 +27,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # in the order o
     ("trust", setup.trust, "Write the client's host key into the target file."),
     ("run", run.run, "Back up: run the jobs of targets."),
     ("borg", run.borg, "Ask for a borg subcommand, spelled out."),
-    ("test", run.check, "Check whether a pull would work."),
+    ("test", check.check, "Check whether a pull would work."),
     ("compact", repository.compact, "Free the space that pruning has marked."),
     ("status", status.status, "Show each job's last good run, and what is alarming."),
     ("history", history.history, "Show past runs: outcomes, sizes and times."),

@@ -1,38 +1,30 @@
-"""The commands that call a client: run, borg, test, window."""
+"""The commands that have a client do something: run, borg, window."""
 
-import json
-import sys
 import time
 from typing import Annotated
 
 import typer
 
-from borgctl.console import text as console_text
 from borgctl.errors import BadValue
 from borgctl.pull.commands import run_jobs
 from borgctl.pull.commands.arguments import All, Json, TargetArgument, Targets
-from borgctl.pull.commands.output import complain, print_behind, print_report
-from borgctl.pull.commands.selection import chosen, for_each
+from borgctl.pull.commands.output import complain, print_report
+from borgctl.pull.commands.selection import chosen
 from borgctl.pull.common_line import Run
 from borgctl.pull.process.signals import Stop
-from borgctl.pull.report import progress, screens
+from borgctl.pull.report import screens
 from borgctl.pull.report.outcome import exit_status
 from borgctl.pull.report.report import counted_as
 from borgctl.pull.report.screens import FORMATS
 from borgctl.pull.repository.sessions import WINDOWS
 from borgctl.pull.run import borg_request
-from borgctl.pull.run import check as run_check
 from borgctl.pull.run import dry_run as run_dry_run
 from borgctl.pull.run import window as windows
-from borgctl.pull.run.check_result import status as check_status
-from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.selection import Selection
-from borgctl.pull.targets.targets import Target, load
+from borgctl.pull.targets.targets import load
 from borgctl.values import JobName, choice, duration
-
-_NARROWEST = 40  # columns of a check behind its target's name
 
 
 def run(
@@ -134,58 +126,6 @@ def borg(
         report = borg_request.ask(run_jobs.launcher(context.obj, view, stop), target, order, deletes)
     print_report(report, as_json)
     raise typer.Exit(exit_status([counted_as(report)]))
-
-
-def check(
-    context: typer.Context,
-    targets: Targets = None,
-    all: All = False,
-    notify: Annotated[
-        bool, typer.Option("--notify", help="Send a test message to each URL of 'notify', and check nothing else.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Check whether a pull would work: ssh, keys, policy, jobs, repository, clocks. Nothing is run or changed.
-
-    Example: borgpull test web1        borgpull test --notify web1
-    """
-    if notify:
-        found = chosen(context.obj, targets, every=all)
-        raise typer.Exit(for_each(context.obj, found, None, lambda target: _try_services(context.obj, target, as_json)))
-    with Stop() as stop:
-        launcher = run_jobs.launcher(context.obj, progress.Quiet(), stop)
-        found = chosen(context.obj, targets, every=all)
-        status = for_each(context.obj, found, stop, lambda target: _print_checks(launcher, target, as_json))
-    raise typer.Exit(status)
-
-
-def _print_checks(launcher: Launcher, target: Target, as_json: bool) -> int:
-    levels = []
-    for check in run_check.probe(launcher, target):
-        levels.append(check.level)
-        if as_json:
-            print(json.dumps({"target": str(target.name), **check.plain}), flush=True)
-            continue
-        head = f"{target.name}: "
-        for line in check.lines(max(_NARROWEST, console_text.width() - len(head))):
-            print_behind(head, line)
-        sys.stdout.flush()
-    return check_status(levels)
-
-
-def _try_services(folders: Folders, target: Target, as_json: bool) -> int:
-    from borgctl.pull.notify.trial import trial  # noqa: PLC0415 - seldom needed
-
-    errors = []
-    for name, error in trial(folders, target):
-        errors.append(error)
-        if as_json:
-            print(json.dumps({"target": str(target.name), "service": name, "sent": error is None, "error": error}))
-        else:
-            print(f"{target.name}: {name}: {error or 'sent'}", flush=True)
-    if not errors:
-        complain(PullError(f"target {str(target.name)!r} has no 'notify'", "write into its file: notify: [URL]"))
-    return 0 if errors and not any(errors) else 2
 
 
 def window(
