@@ -84,6 +84,17 @@ class World:
             (repository / "README").write_text("This is a Borg Backup repository.")
         return self.target(name, transport="local", policy=self.steps(steps), **keys)
 
+    def standing(self, name: str, steps: object, **keys: object) -> str:
+        """Write a target whose gate plays steps of its own; return its name."""
+        path = self.root / f"{name}.json"
+        path.write_text(json.dumps(steps))
+        repository = self.root / "repo" / name
+        repository.mkdir()
+        (repository / "README").write_text("This is a Borg Backup repository.")
+        fixed = {"transport": "local", "policy": path, "jobs": "[default]", "borg": self.quiet_serve()}
+        self.target(name, **fixed | keys)
+        return name
+
     def quiet_serve(self) -> str:
         """Write a serve that says nothing, and notes a transaction where it was told to commit; return its path."""
         path = self.root / "serve"

@@ -70,7 +70,8 @@ def run(
     A target with 'paused' is left out, and refused where it is named.
 
     Several targets run at once, and one run a repository. For a timer: --all --due each hour serves every rhythm, and
-    a laptop is pulled when it is there. Behind the runs of several targets come those that went wrong, and the counts.
+    a laptop is pulled when it is there. While one target is at work, the others are judged again each hour. Behind the
+    runs of several targets come those that went wrong, and the counts.
 
     Example: borgpull run --all        borgpull run @web --parallel 8        borgpull run web1 --job prune
     """

@@ -14,18 +14,21 @@ from borgctl.console.ending import silence
 from borgctl.pull.commands.output import print_report
 from borgctl.pull.commands.selection import chosen
 from borgctl.pull.common_line import Run
-from borgctl.pull.fleet.run_all import Plan, run_all
+from borgctl.pull.fleet import due
+from borgctl.pull.fleet.plan import Plan
+from borgctl.pull.fleet.run_all import run_all
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import screens
 from borgctl.pull.report.fleet_summary import FleetSummary
 from borgctl.pull.report.outcome import exit_status
 from borgctl.pull.report.progress import Screen, View
-from borgctl.pull.report.report import RunReport, counted_as
+from borgctl.pull.report.report import RunReport
 from borgctl.pull.report.run_history import last_size
 from borgctl.pull.report.screens import FORMATS
 from borgctl.pull.run.launcher import Launcher, Silent, Teller
 from borgctl.pull.run.timeouts import Timeouts
 from borgctl.pull.targets.paths import Folders
+from borgctl.pull.targets.selection import Selection
 from borgctl.pull.targets.telling_places import mentioned
 from borgctl.values import JobName, choice, duration, integer
 
@@ -39,31 +42,34 @@ def run_jobs(folders: Folders, line: Run) -> int:
     plan, begun = _plan(line), time.monotonic()
     end = math.inf if line.within is None else begun + duration(line.within)
     log = None if line.log_format is None else choice(line.log_format, FORMATS)
-    found, names = chosen(folders, line.targets, every=line.all), job_names(line.jobs)
-    screen = screens.screen(
-        log or "console", json=line.as_json and log is None, past=lambda title: last_size(folders, title)
-    )
-    view = View(screen)
+    found, names = _chosen(folders, line), job_names(line.jobs)
     _allow_files(plan.parallel)
     with Stop() as stop:
-        notifier = teller(folders, found.texts, stop)
+        screen = screens.screen(
+            log or "console", json=line.as_json and log is None, past=lambda title: last_size(folders, title)
+        )
+        view, notifier = View(screen), teller(folders, found.texts, stop)
         told = _Told(View(screen), notifier, line.as_json)
         shared = Launcher(folders, view, stop, Timeouts(), deadline=end, teller=notifier)
-        missed = run_all(shared, found, names, plan, told.tell)
+        missed = run_all(shared, found, names, plan, told.tell, lambda: _chosen(folders, line))
         notifier.finished()
-        if stop.name is not None:
-            told.outcomes.append("stopped")
-    if len(found.texts) > 1:
-        for text in told.summary.lines(time.monotonic() - begun, missed):
-            view.end(text)
-    return exit_status(told.outcomes)
+        if len(found.texts) > 1:
+            for text in told.summary.lines(time.monotonic() - begun, missed):
+                view.end(text)
+    wrong = ["untold"] if told.untold else []
+    wrong += ["missed"] if missed or stop.name is not None else []
+    return exit_status([*told.summary.outcomes(), *wrong])
+
+
+def _chosen(folders: Folders, line: Run) -> Selection:
+    return chosen(folders, line.targets, every=line.all)
 
 
 def _plan(line: Run) -> Plan:
     """Return how to run them; raise BadValue for a number that is none."""
     parallel = max(2, len(os.sched_getaffinity(0))) if line.parallel is None else integer(line.parallel, 1, _MOST)
     retries = (_RETRIES if line.due else 0) if line.retries is None else integer(line.retries, 0, _MOST_RETRIES)
-    return Plan(parallel, line.due, retries)
+    return Plan(parallel, line.due, retries, due.AGAIN)
 
 
 def _allow_files(parallel: int) -> None:
@@ -80,20 +86,19 @@ class _Told:
 
     def __init__(self, view: View, teller: Teller, as_json: bool) -> None:
         self._view, self._teller, self._as_json = view, teller, as_json
-        self.summary, self.outcomes = FleetSummary(), list[str]()
+        self.summary, self.untold = FleetSummary(), False
 
     def tell(self, report: RunReport) -> None:
         """Print a report; nothing that is wrong with stdout ends another run."""
         self.summary.add(report)
         if not report.again:
-            self.outcomes.append(counted_as(report))
             self._teller.ended(report)
         try:
             print_report(report, self._as_json)
         except OSError as error:  # nobody reads stdout any more, or the disk is full: the other runs go on
             silence(sys.stdout)
             self._view.end(f"error: stdout: {error.strerror}")
-            self.outcomes.append("untold")
+            self.untold = True
 
 
 def job_names(texts: Sequence[str] | None) -> tuple[JobName, ...]:

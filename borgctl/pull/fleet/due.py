@@ -13,6 +13,9 @@ from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 
 EVERY = 86400  # seconds, of a job without `every`
+# Seconds from one judgement to the next in a call that lives on: as often as the printed timer, which starts no second
+# call meanwhile. So what failed is tried as often as with it, and no client is called again and again.
+AGAIN = 3600.0
 _SHARE, _MOST = 10, 3600.0
 
 

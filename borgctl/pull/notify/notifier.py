@@ -1,12 +1,14 @@
 """Notifier: the process that tells people of runs. The story of `python3 -I -m borgctl.pull.notify`.
 
-It reads what the launcher says, one JSON object a line: its folders, then which runs began and ended, then that all
-have. Whom to tell stands in the targets' files, so no secret comes this way. What went wrong is a line on stdout, and
-in the target's `told.json`. It ends at most LONGEST seconds after its stdin did, and no run waits for it.
+It reads what the launcher says, one JSON object a line: its folders, then which runs began and ended, each hour that
+some still go on, at last that all have ended. Whom to tell stands in the targets' files, so no secret comes this way.
+What went wrong is a line on stdout, and in the target's `told.json`. It ends at most LONGEST seconds after its stdin
+did, and no run waits for it.
 
     {"config": "/etc/borgpull", "state": "/var/lib/borgpull", "credentials": null}
     {"event": "started", "target": "web1"}
     {"event": "ended", "target": "web1", "job": "default", "outcome": "failed", "reason": "ssh-failed", …}
+    {"event": "meanwhile", "targets": ["web1", "db1"]}
     {"event": "finished", "targets": ["web1", "db1"]}
 """
 
@@ -68,18 +70,19 @@ class Notifier:
     def __init__(self, folders: Folders, deliveries: Deliveries) -> None:
         self._folders, self._deliveries = folders, deliveries
         self._texts: dict[str, dict[str, str]] = {}  # by target and job
-        self._failed: set[str] = set()
+        self._failed: set[tuple[str, str | None]] = set()  # targets and jobs, by their last run
         self._seen: dict[str, Seen] = {}
 
     def take(self, said: dict[str, Any]) -> None:
         """Do what an object of the launcher's asks for."""
         match said:
             case {"event": "started", "target": str(target)}:
+                self._failed.discard((target, None))  # a job of it runs
                 self._started(TargetName(target))
             case {"event": "ended", "target": str(target), **rest}:
                 self._ended(TargetName(target), Ended(**{key: rest[key] for key in Ended._fields}))
-            case {"event": "finished", "targets": list(targets)}:
-                self._finished(targets)
+            case {"event": "meanwhile" | "finished", "targets": list(targets)}:
+                self._look_at_others(targets)
 
     def _started(self, name: TargetName) -> None:
         address = telling_of(self._folders, name).ping
@@ -92,8 +95,10 @@ class Notifier:
         ):  # not by the client's word
             return
         self._texts.setdefault(str(name), {})[ended.job or ""] = ended.text
-        if not ended.good:
-            self._failed.add(str(name))
+        if ended.good:
+            self._failed.discard((str(name), ended.job))
+        else:
+            self._failed.add((str(name), ended.job))
         seen = self._look(name, ended)
         if seen is None:
             return
@@ -102,17 +107,19 @@ class Notifier:
             self._deliveries.hook(name, seen.telling.on_failure, env)
         dry = ended.good and ended.reason == DRY_RUN  # which neither saved anything nor failed
         if seen.telling.ping is not None and not dry:
-            good = str(name) not in self._failed and not ended.alerts and _calm(seen.standing)
+            failed = any(target == str(name) for target, _ in self._failed)
+            good = not failed and not ended.alerts and _calm(seen.standing)
             text = ended.text if good else "\n".join([ended.text, *map(str, seen.standing.lines)])
             self._deliveries.ping(name, seen.telling.ping, ping.SUCCESS if good else ping.FAIL, body(text))
 
-    def _finished(self, targets: list[str]) -> None:
+    def _look_at_others(self, targets: list[str]) -> None:
         """Look at the targets that did not run: they may be overdue. Then it may be time for the day's message."""
         for text in targets:
             if text not in self._seen:
                 with suppress(BadValue):  # a mistyped word of the command line
                     self._look(TargetName(text))
         self._deliveries.digest([(seen.name, seen.telling, seen.standing) for seen in self._seen.values()], time.time())
+        self._seen.clear()
 
     def _look(self, name: TargetName, ended: Ended | None = None) -> Seen | None:
         """Tell what there is to tell of a target; return what was seen of it, None where nobody is to be told."""

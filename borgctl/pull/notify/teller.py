@@ -60,6 +60,11 @@ class Teller:
         alerts = [(alert.reason, alert.text) for alert in report.alerts]
         self._say(event="ended", target=report.target, job=report.job, **how, text=text, alerts=alerts)
 
+    def meanwhile(self, targets: tuple[str, ...]) -> None:
+        """Tell that some runs still go on: of these targets others may be overdue by now."""
+        self._texts = targets
+        self._say(event="meanwhile", targets=list(targets))
+
     def finished(self) -> None:
         """Tell that all runs have ended; wait a moment, and print to stderr who could not be told."""
         self._say(event="finished", targets=list(self._texts))

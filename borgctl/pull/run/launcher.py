@@ -23,6 +23,9 @@ class Teller(Protocol):
     def ended(self, report: RunReport) -> None:
         """Tell how a run ended."""
 
+    def meanwhile(self, targets: tuple[str, ...]) -> None:
+        """Tell that some runs still go on: of these targets others may be overdue by now."""
+
     def finished(self) -> None:
         """Tell that all runs have ended, and wait a moment for what is on its way."""
 
@@ -32,6 +35,7 @@ class Silent:
 
     def started(self, target: Target, job: str) -> None: ...
     def ended(self, report: RunReport) -> None: ...
+    def meanwhile(self, targets: tuple[str, ...]) -> None: ...
     def finished(self) -> None: ...
 
 

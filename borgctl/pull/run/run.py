@@ -31,7 +31,7 @@ from borgctl.pull.state.running import Begun
 from borgctl.pull.state.state import Alert
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.obstacle import obstacle
-from borgctl.pull.targets.paths import Busy, TargetName, lock
+from borgctl.pull.targets.paths import TargetName, lock
 from borgctl.pull.targets.targets import Target
 from borgctl.values import JobName
 from borgctl.wire import frames
@@ -47,13 +47,10 @@ async def run(
 ) -> None:
     """Run `jobs`, else the target's, else those with command create that the client offers; tell each one's report.
 
-    Of these only those run that are `wanted`.
+    Of these only those run that are `wanted`. May raise Busy.
     """
-    try:
-        with lock(launcher.folders, target.name), workdir(launcher.folders) as path:
-            await _run(launcher, target, jobs, tell, wanted, path)
-    except Busy:
-        tell(refused(launcher, str(target.name), Verdict("busy", "launcher", 69, "target-busy")))
+    with lock(launcher.folders, target.name), workdir(launcher.folders) as path:
+        await _run(launcher, target, jobs, tell, wanted, path)
 
 
 async def _run(

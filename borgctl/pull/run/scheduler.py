@@ -3,13 +3,14 @@
 A call is a coroutine. Where it has to wait it awaits `until(something)`, and the others go on meanwhile. What it waits
 for has two methods: `finished()`, and `stop()`, which a signal calls.
 
-    complete(launcher, [run(launcher, one), run(launcher, another)])
+    complete(launcher, deque([run(launcher, one), run(launcher, another)]))
 
     report = result(launcher, run_call(launcher, …))          of one call
 """
 
 import time
-from collections.abc import Coroutine, Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
 from types import coroutine
 from typing import Any, Protocol, TypeVar
 
@@ -17,6 +18,7 @@ from borgctl.process.event_loop import EventLoop
 from borgctl.pull.run.launcher import Launcher
 
 T = TypeVar("T")
+Call = Coroutine["Wait", None, Any]
 
 
 class Wait(Protocol):
@@ -51,6 +53,21 @@ class Delay:
         """End it."""
         self._over = True
         self._loop.cancel(self._timer)
+
+
+class Interval:
+    """A time to wait for, as long as others have work; a signal ends it."""
+
+    def __init__(self, loop: EventLoop, seconds: float, others: Callable[[], bool]) -> None:
+        self._delay, self._others = Delay(loop, seconds), others
+
+    def finished(self) -> bool:
+        """Tell whether the time has passed, or nobody has work any more."""
+        return self._delay.finished() or not self._others()
+
+    def stop(self) -> None:
+        """End it."""
+        self._delay.stop()
 
 
 class Places:
@@ -90,15 +107,18 @@ class Place:
         self._taken.remove(self._repository)
 
 
-def complete(launcher: Launcher, calls: Iterable[Coroutine[Wait, None, Any]]) -> None:
-    """Carry out calls until all have ended; a signal stops what each waits for. What one raises ends them all."""
-    waits: dict[Coroutine[Wait, None, Any], Wait] = {}
+def complete(launcher: Launcher, calls: deque[Call]) -> None:
+    """Carry out calls until all have ended, also those that one of them adds to `calls`.
+
+    A signal stops what each waits for. What one raises ends them all.
+    """
+    waits: dict[Call, Wait] = {}
 
     def stop() -> None:
         for wait in tuple(waits.values()):
             wait.stop()
 
-    def go_on(call: Coroutine[Wait, None, Any]) -> None:
+    def go_on(call: Call) -> None:
         try:
             waits[call] = wait = call.send(None)
         except StopIteration:
@@ -109,18 +129,18 @@ def complete(launcher: Launcher, calls: Iterable[Coroutine[Wait, None, Any]]) ->
 
     launcher.stop.tell(launcher.loop, stop)
     try:
-        for call in calls:
-            go_on(call)
-        while waits:
+        while calls or waits:
+            while calls:
+                go_on(calls.popleft())
             ready = [call for call, wait in waits.items() if wait.finished()]
             for call in ready:
                 if waits[call].finished():  # none before it has taken its place
                     go_on(call)
-            if not ready:
+            if waits and not ready:
                 launcher.loop.turn(launcher.screen.due())
                 launcher.screen.tick(time.monotonic())
     finally:
-        for call in (*waits,):
+        for call in (*waits, *calls):
             call.close()
 
 
@@ -131,5 +151,5 @@ def result(launcher: Launcher, call: Coroutine[Wait, None, T]) -> T:
     async def kept() -> None:
         results.append(await call)
 
-    complete(launcher, [kept()])
+    complete(launcher, deque([kept()]))
     return results[0]

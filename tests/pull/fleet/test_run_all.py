@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from borgctl.pull.fleet.run_all import Plan, run_all
+from borgctl.pull.fleet.plan import Plan
+from borgctl.pull.fleet.run_all import run_all
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.run.stream_reader import StreamReader
 from borgctl.pull.run.timeouts import Timeouts
@@ -29,24 +30,11 @@ def outcomes(world, names, plan, *, patience: Timeouts | None = None, deadline: 
     return [(one.target, one.verdict.outcome, one.verdict.reason, one.again) for one in told]
 
 
-def standing(world, name: str, steps: object, **keys: object) -> str:
-    """Write a target whose gate plays steps of its own; return its name."""
-    path = world.root / f"{name}.json"
-    path.write_text(json.dumps(steps))
-    repository = world.root / "repo" / name
-    repository.mkdir()
-    (repository / "README").write_text("This is a Borg Backup repository.")
-    world.target(
-        name, **{"transport": "local", "policy": path, "jobs": "[default]", "borg": world.quiet_serve(), **keys}
-    )
-    return name
-
-
 def test_a_client_that_hangs_delays_no_other(world) -> None:
     """Two at once: the first one to begin is the last to end, after all others have had their turn."""
     release = world.root / "release"
-    hung = standing(world, "a-hung", [["start"], ["until", str(release)], ["exit", "ok", 0]])
-    names = [standing(world, f"web{number}", OK) for number in range(4)]
+    hung = world.standing("a-hung", [["start"], ["until", str(release)], ["exit", "ok", 0]])
+    names = [world.standing(f"web{number}", OK) for number in range(4)]
     told: list = []
 
     def tell(report) -> None:
@@ -60,7 +48,7 @@ def test_a_client_that_hangs_delays_no_other(world) -> None:
 
 
 def test_one_after_the_other_they_come_in_the_order_of_their_names(world) -> None:
-    names = [standing(world, f"web{number}", OK) for number in range(3)]
+    names = [world.standing(f"web{number}", OK) for number in range(3)]
     assert [target for target, *_ in outcomes(world, names, Plan(parallel=1))] == names
 
 
@@ -68,7 +56,7 @@ def test_two_targets_of_one_repository_run_one_after_the_other(world) -> None:
     note = world.root / "note"
     steps = [["start"], ["note", str(note)], ["sleep", 1.5], ["note", str(note)], ["exit", "ok", 0]]
     shared = world.root / "repo" / "web1"
-    names = [standing(world, "web1", steps), standing(world, "web2", steps, repository=shared)]
+    names = [world.standing("web1", steps), world.standing("web2", steps, repository=shared)]
     outcomes(world, names, Plan(parallel=8))
     pids = note.read_text().split()
     assert len(pids) == 4 and pids[0] == pids[1] != pids[2] == pids[3]
@@ -77,7 +65,7 @@ def test_two_targets_of_one_repository_run_one_after_the_other(world) -> None:
 def test_what_may_pass_is_tried_again_and_what_does_not_is_not(world) -> None:
     busy = [["start"], ["refuse", "busy", 69, "repository-busy"]]
     refused = [["refuse", "refused", 77, "unknown-job"]]
-    names = [standing(world, "busy", busy), standing(world, "refused", refused), standing(world, "web1", OK)]
+    names = [world.standing("busy", busy), world.standing("refused", refused), world.standing("web1", OK)]
     told = outcomes(world, names, Plan(parallel=4, retries=2), patience=Timeouts(backoff=0.1))
     assert sorted(told) == [
         *[("busy", "busy", "repository-busy", False), ("busy", "busy", "repository-busy", True)],
@@ -89,8 +77,8 @@ def test_what_may_pass_is_tried_again_and_what_does_not_is_not(world) -> None:
 
 
 def test_who_waits_to_be_tried_again_takes_nobodys_place(world) -> None:
-    busy = standing(world, "a-busy", [["start"], ["refuse", "busy", 69, "repository-busy"]])
-    names = [standing(world, f"web{number}", OK) for number in range(2)]
+    busy = world.standing("a-busy", [["start"], ["refuse", "busy", 69, "repository-busy"]])
+    names = [world.standing(f"web{number}", OK) for number in range(2)]
     told = outcomes(world, [busy, *names], Plan(parallel=1, retries=1), patience=Timeouts(backoff=4))
     assert [target for target, *_ in told] == [busy, *names, busy]
 
@@ -100,7 +88,7 @@ def test_a_second_try_is_for_the_jobs_that_failed(world) -> None:
         "run default": [["start"], ["exit", "ok", 0]],
         "run other": [["start", "other"], ["refuse", "busy", 69, "repository-busy"]],
     }
-    standing(world, "web1", runs, jobs="[default, other]")
+    world.standing("web1", runs, jobs="[default, other]")
     told: list = []
     with Stop() as stop:
         launcher = world.launcher(stop, Timeouts(backoff=0.1))
@@ -114,7 +102,7 @@ BUSY = [["start"], ["refuse", "busy", 69, "repository-busy"]]
 def test_a_failure_that_was_to_be_tried_again_is_not_lost_when_the_client_offers_the_job_no_more(world) -> None:
     """Else a client could have a failed run forgotten: its reason, and what it offers, are its own words."""
     scenes = {"hello": [["hello", "default", "db"]], "run default": OK, "run db": BUSY}
-    name = standing(world, "web1", scenes)
+    name = world.standing("web1", scenes)
     file = Path(world.folders.target(TargetName(name)))
     file.write_text(file.read_text().replace("jobs: [default]\n", ""))
     again = json.dumps(scenes | {"hello": [["hello", "default"]]})
@@ -131,7 +119,7 @@ def test_a_failure_that_was_to_be_tried_again_is_not_lost_when_the_client_offers
 
 
 def test_an_alert_of_the_hello_is_told_where_no_job_has_its_turn(world) -> None:
-    name = standing(world, "web1", {"hello": [["hello", "default"]]})
+    name = world.standing("web1", {"hello": [["hello", "default"]]})
     file = Path(world.folders.target(TargetName(name)))
     file.write_text(file.read_text().replace("jobs: [default]\n", ""))
     jobs = {}
@@ -143,7 +131,7 @@ def test_an_alert_of_the_hello_is_told_where_no_job_has_its_turn(world) -> None:
 
 
 def test_a_signal_while_it_waits_to_be_tried_again_leaves_a_failure(world) -> None:
-    name = standing(world, "web1", BUSY)
+    name = world.standing("web1", BUSY)
     launcher = world.start("run", name, "--retries", "3", "--json")
     first = launcher.stdout.readline()
     launcher.send_signal(signal.SIGTERM)
@@ -154,14 +142,14 @@ def test_a_signal_while_it_waits_to_be_tried_again_leaves_a_failure(world) -> No
 
 
 def test_what_hung_last_time_comes_last(world) -> None:
-    names = [standing(world, name, OK) for name in ("a-hung", "web1", "web2")]
+    names = [world.standing(name, OK) for name in ("a-hung", "web1", "web2")]
     past = Past(time.time() - 3600, "timeout", "timeout")
     state_file.save(world.folders, TargetName("a-hung"), State(last=past))
     assert [target for target, *_ in outcomes(world, names, Plan(parallel=1))] == ["web1", "web2", "a-hung"]
 
 
 def test_a_defect_in_one_session_ends_no_other(world, monkeypatch) -> None:
-    names = [standing(world, "bad", [["start"], ["out", "x"], ["sleep", 600]]), standing(world, "web1", OK)]
+    names = [world.standing("bad", [["start"], ["out", "x"], ["sleep", 600]]), world.standing("web1", OK)]
     real = StreamReader.client
 
     def broken(self: StreamReader, data: bytes) -> None:
@@ -175,13 +163,19 @@ def test_a_defect_in_one_session_ends_no_other(world, monkeypatch) -> None:
 
 
 def test_after_the_deadline_nothing_begins_and_what_runs_is_ended(world) -> None:
-    names = [standing(world, "a-slow", [["start"], ["sleep", 600]]), standing(world, "web1", OK)]
+    names = [world.standing("a-slow", [["start"], ["sleep", 600]]), world.standing("web1", OK)]
     told = outcomes(world, names, Plan(parallel=1, retries=2), deadline=1.5)
     assert told == [("a-slow", "timeout", "deadline", False), ("web1", "timeout", "deadline", False)]
 
 
+def test_the_deadline_of_a_call_in_which_others_wait_for_their_next_round_is_no_failure_of_theirs(world) -> None:
+    names = [world.standing("a-slow", [["start"], ["sleep", 600]]), world.standing("web1", OK)]
+    told = outcomes(world, names, Plan(parallel=2, due=True, again=1.5), deadline=1.5)
+    assert told == [("web1", "ok", None, False), ("a-slow", "timeout", "deadline", False)]
+
+
 def test_only_what_is_due_runs(world) -> None:
-    names = [standing(world, name, OK) for name in ("new", "old", "young")]
+    names = [world.standing(name, OK) for name in ("new", "old", "young")]
     for name, hours in (("old", 25), ("young", 2)):
         past = Past(time.time() - hours * 3600, "ok")
         record = JobRecord(past, past, command="create")
@@ -190,16 +184,16 @@ def test_only_what_is_due_runs(world) -> None:
 
 
 def test_a_target_that_is_wrong_is_a_report_and_stops_no_other(world) -> None:
-    names = [standing(world, "web1", OK), standing(world, "web2", OK)]
+    names = [world.standing("web1", OK), world.standing("web2", OK)]
     Path(world.folders.target(TargetName("web1"))).write_text("quota: [\n")
     told = outcomes(world, names, Plan(parallel=2))
     assert told == [("web1", "failed", "target-invalid", False), ("web2", "ok", None, False)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_runs_in_order_and_begins_none(world, number) -> None:
-    names = [standing(world, f"web{number}", [["start"], ["sleep", 600]]) for number in range(4)]
-    launcher = world.start("run", "--all", "--parallel", "3", "--json", "--log-format", "json")
+@pytest.mark.parametrize(("number", "due"), [(signal.SIGINT, []), (signal.SIGTERM, ["--due"])])
+def test_a_signal_ends_all_runs_in_order_and_begins_none(world, number, due) -> None:
+    names = [world.standing(f"web{number}", [["start"], ["sleep", 600]]) for number in range(4)]
+    launcher = world.start("run", "--all", "--parallel", "3", "--json", "--log-format", "json", *due)
     state = Path(world.folders.state)
     for _ in range(600):
         if len(list(state.glob("*/running"))) == 3:
@@ -216,7 +210,7 @@ def test_a_signal_ends_all_runs_in_order_and_begins_none(world, number) -> None:
 
 
 def test_many_at_once_may_open_as_many_files_as_they_need(world) -> None:
-    names = [standing(world, f"web{number:02}", OK) for number in range(12)]
+    names = [world.standing(f"web{number:02}", OK) for number in range(12)]
     before = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (40, 4096))"
     launcher = world.start("run", *names, "--parallel", "12", before=before)
     _, err = launcher.communicate(timeout=120)
@@ -224,9 +218,9 @@ def test_many_at_once_may_open_as_many_files_as_they_need(world) -> None:
 
 
 def test_the_end_says_what_went_wrong_first_and_what_to_do(world) -> None:
-    standing(world, "web1", OK)
-    standing(world, "web2", [["refuse", "refused", 77, "unknown-job"]])
-    standing(world, "web3", [["start"], ["status", 1]])
+    world.standing("web1", OK)
+    world.standing("web2", [["refuse", "refused", 77, "unknown-job"]])
+    world.standing("web3", [["start"], ["status", 1]])
     _, err = world.start("run", "--all").communicate(timeout=60)
     lines = err.decode().splitlines()[-3:]
     assert lines[0].startswith("failed: web3 default: no-exit-line: the gate did not say how it ended")
@@ -245,7 +239,7 @@ def test_the_end_says_what_went_wrong_first_and_what_to_do(world) -> None:
     ],
 )
 def test_a_value_that_is_none_is_an_error_and_nothing_runs(world, words, said) -> None:
-    standing(world, "web1", OK)
+    world.standing("web1", OK)
     launcher = world.start("run", "--all", *words)
     _, err = launcher.communicate(timeout=60)
     assert launcher.returncode == 2 and err.decode().startswith(said), err

@@ -57,3 +57,24 @@ def test_what_is_tried_again_does_not_count_yet() -> None:
     summary = FleetSummary()
     summary.add(replace(report("web1", "busy", "target-busy"), again=True))
     assert list(summary.lines(1)) == ["all: nothing was due, 1 s"]
+
+
+def test_a_job_that_ran_again_counts_once_by_its_last_run_with_the_alerts_of_all() -> None:
+    summary = FleetSummary()
+    for one in (
+        replace(report("web1", "failed", "ssh-failed", origin="ssh"), job=None),
+        report("web1", "failed", "rpc-refused", origin="guard", alert="rpc-refused"),
+        report("web1", "ok"),
+        report("web2", "failed", "nothing-committed"),
+        report("web2", "ok"),
+    ):
+        summary.add(one)
+    assert summary.outcomes() == ["warning", "ok"]
+    assert list(summary.lines(1)) == ["warnings: web1 default: rpc-refused", "all: 1 with warnings, 1 ok, 1 s"]
+
+
+def test_a_target_that_was_left_out_later_is_no_better_than_before() -> None:
+    summary = FleetSummary()
+    summary.add(replace(report("web1", "failed", "no-hello"), job=None))
+    summary.add(replace(report("web1", "skipped", "target-busy"), job=None))
+    assert summary.outcomes() == ["failed"]

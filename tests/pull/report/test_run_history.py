@@ -265,10 +265,10 @@ def test_a_person_can_accept_an_alert_whatever_the_history_is_like_and_is_told(w
 # ---- what is no backup
 
 
-def test_a_run_that_does_not_begin_is_recorded_too(world) -> None:
-    target = world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
+def test_a_run_that_does_not_begin_is_recorded_too(world, borgpull) -> None:
+    world.local([["start"], ["exit", "ok", 0]], borg=world.quiet_serve())
     with lock(world.folders, NAME):
-        world.run(target)
+        assert borgpull("run", "web1")[0] == 2
     assert [(*row[:3], row.outcome, row.reason) for row in rows(world)] == [
         ("web1", "run", None, "busy", "target-busy")
     ]

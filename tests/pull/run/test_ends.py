@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import deque
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from machines import stop
 
 from borgctl.pull.client import client_command
 from borgctl.pull.client.transcript import Transcript
-from borgctl.pull.fleet.run_all import Plan, run_all
+from borgctl.pull.fleet.plan import Plan
+from borgctl.pull.fleet.run_all import run_all
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.repository import guard_process
 from borgctl.pull.run.scheduler import complete
@@ -318,7 +320,7 @@ def test_sessions_in_one_loop_keep_nobody_waiting_and_each_ends_as_it_would_alon
             argv = [*client_command.GATE, "--policy", str(path)]
             call = client_command.Call(argv, {}, None, (None, None), "gate", 45)
             sessions[name] = Session(call, None, launcher=launcher, transcript=Transcript(), seconds=60)
-        complete(launcher, map(serve, steps))
+        complete(launcher, deque(map(serve, steps)))
     assert {name: (facts.ended, facts.status) for name, facts in ended.items()} == {
         "good": (None, 0),
         "bad": (None, 3),

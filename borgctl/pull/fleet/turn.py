@@ -1,0 +1,192 @@
+"""Turn: what one target does when it has its turn: its jobs run, and what may pass (`retry`) is tried again later.
+
+While it waits to be tried again it gives its place to others. Whatever goes wrong is a report like any other, and so is
+a target that is left out: one that is paused, or one that another call runs at this moment.
+
+    await take(Turn(launcher, "web1", named=False, jobs=(), plan=Plan(due=True), places=Places(2), tell=tell))
+"""
+
+import time
+
+from borgctl.console.text import elapsed
+from borgctl.data_class import replace
+from borgctl.errors import BadValue
+from borgctl.pull.client.transcript import Message, Transcript
+from borgctl.pull.client.verdict import Verdict
+from borgctl.pull.fleet import due, retry
+from borgctl.pull.fleet.plan import Plan
+from borgctl.pull.report.outcome import SKIPPED
+from borgctl.pull.report.report import RunReport
+from borgctl.pull.run.launcher import Launcher
+from borgctl.pull.run.run import Tell, refused, run
+from borgctl.pull.run.scheduler import Delay, Places, until
+from borgctl.pull.state.running import seen
+from borgctl.pull.state.state_file import load as load_state
+from borgctl.pull.targets.errors import PullError
+from borgctl.pull.targets.owner import typed
+from borgctl.pull.targets.paths import Busy, Folders, TargetName
+from borgctl.pull.targets.repositories import place
+from borgctl.pull.targets.targets import Target, load
+from borgctl.text import printable_excerpt
+from borgctl.values import JobName
+
+
+class Turn:
+    """What one target's turn needs; its screen is its own."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        text: str,
+        *,
+        named: bool,
+        jobs: tuple[JobName, ...],
+        plan: Plan,
+        places: Places,
+        tell: Tell,
+    ) -> None:
+        self.launcher = replace(launcher, screen=launcher.screen.another())
+        self.text, self.named = text, named
+        self.jobs, self.plan, self.places, self.tell = jobs, plan, places, tell
+        self.begun = self.missed = False
+
+    def end(self, line: str) -> None:
+        """Show a line of ours."""
+        self.launcher.screen.end(line)
+
+    def judge(self, target: Target) -> due.Judge:
+        """Return the judge of a target by what is remembered of it now: another call may have run it meanwhile."""
+        return due.Judge(target, load_state(self.launcher.folders, target.name), time.time())
+
+    def due(self, target: Target) -> bool:
+        """Tell whether any of a target's jobs is to run."""
+        return not self.plan.due or self.judge(target).any(self.jobs)
+
+    def wants(self, target: Target, job: JobName) -> bool:
+        """Tell whether this job is to run."""
+        return not self.plan.due or self.judge(target).is_due(job)
+
+
+async def take(turn: Turn) -> None:
+    """Run a target; whatever goes wrong is its report, and nobody else's."""
+    try:
+        turn.missed = turn.launcher.stop.name is not None
+        if not turn.missed:
+            await _run(turn)
+    except (PullError, BadValue, OSError) as error:
+        transcript, head = Transcript(), printable_excerpt(turn.text)
+        words = f"{error.filename or 'borgpull'}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        for line in words.split("\n"):
+            transcript.keep(Message("borgpull", "ERROR", line))
+            turn.end(f"{head}: error: {printable_excerpt(line)}")
+        if isinstance(error, PullError) and error.hint:
+            turn.end(f"hint: {printable_excerpt(typed(error.hint))}")
+        reason = "target-paused" if isinstance(error, _Paused) else "not-started" if turn.begun else "target-invalid"
+        turn.tell(refused(turn.launcher, turn.text, Verdict("failed", "launcher", None, reason), transcript))
+    except Exception as error:
+        transcript = Transcript()
+        import traceback  # noqa: PLC0415 - seldom needed
+
+        transcript.keep(Message("borgpull", "ERROR", "".join(traceback.format_exception(error))))
+        turn.end(f"{printable_excerpt(turn.text)}: error: {printable_excerpt(f'{type(error).__name__}: {error}')}")
+        turn.tell(refused(turn.launcher, turn.text, Verdict("failed", "launcher", None, "internal"), transcript))
+
+
+class _Paused(PullError):  # noqa: N818 - reads as what it says where it is caught
+    """A target that is named, and paused."""
+
+
+async def _run(turn: Turn) -> None:
+    target = load(turn.launcher.folders, TargetName(turn.text))
+    if pause := target.paused(time.time()):
+        if turn.named:
+            raise _Paused(f"target {turn.text!r} is {pause}")
+        turn.tell(_left_out(turn, "target-paused", str(pause)))
+        return
+    turn.begun = True
+    if turn.due(target):
+        await _attempts(turn, target)
+
+
+async def _attempts(turn: Turn, target: Target) -> None:
+    """Run a target's jobs, and again those that failed with what may pass; each in a place of its own."""
+    launcher, tries = turn.launcher, _Tries(turn)
+
+    def wanted(job: JobName) -> bool:
+        return job not in tries.done and turn.wants(target, job)
+
+    try:
+        for number in range(turn.plan.retries + 1):
+            seconds = retry.delay(number, launcher.patience.backoff)
+            tries.last = number == turn.plan.retries or time.monotonic() + seconds >= launcher.deadline
+            free = turn.places.free(place(target))
+            await until(free)
+            if launcher.stop.name is not None:
+                turn.missed = True
+                return
+            if launcher.late():
+                turn.tell(refused(launcher, turn.text, Verdict("timeout", "launcher", None, "deadline")))
+                return
+            with free:
+                if not turn.due(target):
+                    return
+                try:
+                    await run(launcher, target, turn.jobs, tries.tell, wanted)
+                except Busy:
+                    tries.tell(_busy(turn, target))
+            if not tries.owed:
+                return
+            turn.end(f"{turn.text}: again in {elapsed(seconds)}")
+            await until(Delay(launcher.loop, seconds))
+    finally:
+        tries.settle()
+
+
+class _Tries:
+    """The tries of one target: a failure that is to be tried again is owed until a later run of its job has ended."""
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn, self.last = turn, True
+        self.done: set[JobName] = set()
+        self.owed: dict[str | None, RunReport] = {}
+
+    def tell(self, report: RunReport) -> None:
+        """Tell a report, with the alerts of the tries before it."""
+        passing = not self.last and self._turn.launcher.stop.name is None and retry.may_pass(report)
+        earlier = [self.owed.pop(job).alerts for job in (None, report.job) if job in self.owed]
+        alerts = {alert.reason: alert for alerts in (*earlier, report.alerts) for alert in alerts}
+        report = replace(report, alerts=tuple(alerts.values()), again=passing)
+        if passing:
+            self.owed[report.job] = report
+        elif report.job is not None:
+            self.done.add(JobName(report.job))
+        self._turn.tell(report)
+
+    def settle(self) -> None:
+        """Tell once more, as failed for good, what was not tried again: nothing ran, or a signal came."""
+        for report in self.owed.values():
+            self._turn.tell(replace(report, again=False))
+
+
+def _busy(turn: Turn, target: Target) -> RunReport:
+    """Return the report of a target that somebody else has; with `due`, a run of another call is no failure of ours."""
+    if turn.plan.due and _runs(turn.launcher.folders, target.name):
+        return _left_out(turn, "target-busy", "another borgpull runs it")
+    return refused(turn.launcher, turn.text, Verdict("busy", "launcher", 69, "target-busy"))
+
+
+def _runs(folders: Folders, name: TargetName) -> bool:
+    """Tell whether a run of this target goes on; a window or a command of a person's is none."""
+    try:
+        there = seen(folders, name)
+    except OSError:
+        return False
+    return there is not None and there.alive and there.begun.kind in ("run", "hello")
+
+
+def _left_out(turn: Turn, reason: str, why: str) -> RunReport:
+    transcript = Transcript()
+    transcript.keep(Message("borgpull", "WARNING", why))
+    turn.end(printable_excerpt(f"{turn.text}: {SKIPPED}, {why}"))
+    verdict = Verdict(SKIPPED, "launcher", None, reason)
+    return RunReport(turn.text, None, verdict, time.time(), 0.0, transcript, None)
