@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from borgctl.console import text as console_text
+from borgctl.process.event_loop import EventLoop
 from borgctl.pull.commands import run_jobs
 from borgctl.pull.commands.arguments import All, Json, Targets
 from borgctl.pull.commands.output import complain, print_behind
@@ -40,7 +41,7 @@ def check(
         found = chosen(context.obj, targets, every=all)
         raise typer.Exit(for_each(context.obj, found, None, lambda target: _try_services(context.obj, target, as_json)))
     with Stop() as stop:
-        launcher = run_jobs.launcher(context.obj, progress.Quiet(), stop)
+        launcher = run_jobs.launcher(context.obj, progress.Quiet(), stop, EventLoop())
         found = chosen(context.obj, targets, every=all)
         status = for_each(context.obj, found, stop, lambda target: _print_checks(launcher, target, as_json))
     raise typer.Exit(status)

@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from borgctl.errors import BadValue
+from borgctl.process.event_loop import EventLoop
 from borgctl.pull.commands import run_jobs
 from borgctl.pull.commands.arguments import All, Json, TargetArgument, Targets
 from borgctl.pull.commands.output import complain, print_report
 from borgctl.pull.commands.selection import chosen
 from borgctl.pull.common_line import Run
+from borgctl.pull.process.outputs import queued
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import screens
 from borgctl.pull.report.outcome import exit_status
@@ -122,11 +124,13 @@ def borg(
 
     Example: borgpull borg web1 -- list ::web1-default-2026-11-30
     """
-    target, order, view = load(context.obj, TargetName(name)), borg_request.read(words), screens.screen(json=as_json)
-    with Stop() as stop:
-        report = borg_request.ask(run_jobs.launcher(context.obj, view, stop), target, order, deletes)
-    print_report(report, as_json)
-    raise typer.Exit(exit_status([counted_as(report)]))
+    target, order = load(context.obj, TargetName(name)), borg_request.read(words)
+    with Stop() as stop, queued(EventLoop(), stop) as outputs:
+        launcher = run_jobs.launcher(context.obj, screens.screen(json=as_json), stop, outputs.loop)
+        report = borg_request.ask(launcher, target, order, deletes)
+        print_report(report, as_json)
+        lost = outputs.finish()
+    raise typer.Exit(2 if lost else exit_status([counted_as(report)]))
 
 
 def window(
@@ -151,7 +155,8 @@ def window(
     Example: borgpull window web1 --for 30m
     """
     name, seconds, what = TargetName(target), duration(lasting), choice(allow, WINDOWS)
-    with Stop() as stop:
-        launcher = run_jobs.launcher(context.obj, screens.screen(json=False), stop)
+    with Stop() as stop, queued(EventLoop(), stop) as outputs:
+        launcher = run_jobs.launcher(context.obj, screens.screen(json=False), stop, outputs.loop)
         status = windows.hold(launcher, load(context.obj, name), seconds, what)
-    raise typer.Exit(status)
+        lost = outputs.finish()
+    raise typer.Exit(2 if lost else status)

@@ -11,12 +11,14 @@ import time
 from collections.abc import Sequence
 
 from borgctl.console.ending import silence
+from borgctl.process.event_loop import EventLoop
 from borgctl.pull.commands.output import print_report
 from borgctl.pull.commands.selection import chosen
 from borgctl.pull.common_line import Run
 from borgctl.pull.fleet import due
 from borgctl.pull.fleet.plan import Plan
 from borgctl.pull.fleet.run_all import run_all
+from borgctl.pull.process.outputs import queued
 from borgctl.pull.process.signals import Stop
 from borgctl.pull.report import screens
 from borgctl.pull.report.fleet_summary import FleetSummary
@@ -44,19 +46,22 @@ def run_jobs(folders: Folders, line: Run) -> int:
     log = None if line.log_format is None else choice(line.log_format, FORMATS)
     found, names = _chosen(folders, line), job_names(line.jobs)
     _allow_files(plan.parallel)
-    with Stop() as stop:
+    with Stop() as stop, queued(EventLoop(), stop) as outputs:
         screen = screens.screen(
             log or "console", json=line.as_json and log is None, past=lambda title: last_size(folders, title)
         )
         view, notifier = View(screen), teller(folders, found.texts, stop)
         told = _Told(View(screen), notifier, line.as_json)
-        shared = Launcher(folders, view, stop, Timeouts(), deadline=end, teller=notifier)
+        shared = Launcher(folders, view, stop, Timeouts(), outputs.loop, end, notifier)
         missed = run_all(shared, found, names, plan, told.tell, lambda: _chosen(folders, line))
         notifier.finished()
         if len(found.texts) > 1:
             for text in told.summary.lines(time.monotonic() - begun, missed):
                 view.end(text)
-    wrong = ["untold"] if told.untold else []
+        losses = outputs.finish(end)
+        for name, why in losses.items():
+            view.end(f"error: {name}: {why}")
+    wrong = ["untold"] if losses or told.untold else []
     wrong += ["missed"] if missed or stop.name is not None else []
     return exit_status([*told.summary.outcomes(), *wrong])
 
@@ -106,9 +111,9 @@ def job_names(texts: Sequence[str] | None) -> tuple[JobName, ...]:
     return tuple(JobName(text) for text in dict.fromkeys(texts or ()))
 
 
-def launcher(folders: Folders, screen: Screen, stop: Stop) -> Launcher:
+def launcher(folders: Folders, screen: Screen, stop: Stop, loop: EventLoop) -> Launcher:
     """Return what the calls of this process share."""
-    return Launcher(folders, View(screen), stop, Timeouts())
+    return Launcher(folders, View(screen), stop, Timeouts(), loop)
 
 
 def teller(folders: Folders, targets: tuple[str, ...], stop: Stop) -> Teller:

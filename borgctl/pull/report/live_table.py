@@ -3,6 +3,7 @@
 live = Live(console, past); live.begin("web1 default"); live.show("web1 default", counts); live.tick(time.monotonic())
 """
 
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
@@ -62,7 +63,12 @@ class Live:
         """Start to draw a run."""
         self._runs[title], self._next = _Run(self._past(title)), 0.0
         if self._live is None:
-            self._live = self._region(self._spinner, console=self._console, auto_refresh=False, transient=True)
+            shared = (
+                sys.stdout is not None and sys.stdout.isatty()
+            )  # else results would be drawn, not written to a file
+            self._live = self._region(
+                self._spinner, console=self._console, auto_refresh=False, transient=True, redirect_stdout=shared
+            )
             self._live.start()
 
     def bind(self, title: str, run: str) -> None:
