@@ -30,8 +30,10 @@ def load(folders: Folders, name: TargetName) -> State:
     """Read a target's state: an empty one where there is none, one with an alert where it cannot be read."""
     path = folders.memory(name)
     try:
-        with open(path, "rb") as file:
-            return _read(file.read(LARGEST + 1))
+        with open(path, "rb", buffering=0) as file:
+            if os.fstat(file.fileno()).st_size > LARGEST:
+                raise ValueError
+            return _read(file.read())
     except FileNotFoundError:
         return State()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, BadValue) as error:
