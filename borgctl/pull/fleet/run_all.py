@@ -18,10 +18,8 @@ from borgctl.pull.fleet.turn import Turn, take
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import Tell
 from borgctl.pull.run.scheduler import Call, Interval, Places, complete, until
-from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets import config_lock
 from borgctl.pull.targets.errors import PullError
-from borgctl.pull.targets.paths import Folders, TargetName
 from borgctl.pull.targets.selection import Selection
 from borgctl.text import printable_excerpt
 from borgctl.values import JobName
@@ -91,24 +89,14 @@ class _Rounds:
         return chosen
 
     def _give_turns(self, chosen: Selection) -> None:
-        texts = sorted(chosen.texts, key=lambda text: _hung(self._launcher.folders, text))
-        for text in texts:
-            if text not in self._at_work:
-                self._at_work.add(text)
-                self.calls.append(self._work(text, self._turn(text, chosen.named)))
+        turns = [self._turn(text, chosen.named) for text in chosen.texts if text not in self._at_work]
+        for turn in sorted(turns, key=Turn.hung):
+            self._at_work.add(turn.text)
+            self.calls.append(self._work(turn))
 
-    async def _work(self, text: str, turn: Turn) -> None:
+    async def _work(self, turn: Turn) -> None:
         try:
             await take(turn)
         finally:
-            self._at_work.remove(text)
+            self._at_work.remove(turn.text)
             self.missed += turn.missed
-
-
-def _hung(folders: Folders, text: str) -> bool:
-    """Tell whether the clock ended a target's last run: then it comes last, and delays nobody each time."""
-    try:
-        last = load_state(folders, TargetName(text)).last
-    except (BadValue, OSError):
-        return False
-    return last is not None and last.outcome == "timeout"

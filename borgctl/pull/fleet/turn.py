@@ -21,6 +21,7 @@ from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import Tell, refused, run
 from borgctl.pull.run.scheduler import Delay, Places, until
 from borgctl.pull.state.running import seen
+from borgctl.pull.state.state import State
 from borgctl.pull.state.state_file import load as load_state
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import typed
@@ -49,14 +50,27 @@ class Turn:
         self.text, self.named = text, named
         self.jobs, self.plan, self.places, self.tell = jobs, plan, places, tell
         self.begun = self.missed = False
+        self._state: State | None = None
 
     def end(self, line: str) -> None:
         """Show a line of ours."""
         self.launcher.screen.end(line)
 
+    def hung(self) -> bool:
+        """Tell whether the clock ended the last run: then it comes last, and delays nobody each time."""
+        try:
+            self._state = load_state(self.launcher.folders, TargetName(self.text))
+        except (BadValue, OSError):
+            return False
+        return self._state.last is not None and self._state.last.outcome == "timeout"
+
     def judge(self, target: Target) -> due.Judge:
-        """Return the judge of a target by what is remembered of it now: another call may have run it meanwhile."""
-        return due.Judge(target, load_state(self.launcher.folders, target.name), time.time())
+        """Return the judge of a target by what is remembered of it now: another call may have run it meanwhile.
+
+        At first that is what `hung` has read, just before.
+        """
+        state, self._state = self._state or load_state(self.launcher.folders, target.name), None
+        return due.Judge(target, state, time.time())
 
     def due(self, target: Target) -> bool:
         """Tell whether any of a target's jobs is to run."""

@@ -343,7 +343,16 @@ def test_no_number_of_files_makes_the_state_unreadable_and_so_clears_the_alerts(
     assert kept(world).jobs["default"].files == files
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[]", b'{"version": 2}', b"[" * 100_000, b"9" * 5000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"\xff", b"[]", b'{"version": 2}'),
+        *(pytest.param(b"[" * 100_000, id="deep"), pytest.param(b"9" * 5000, id="number")),
+        pytest.param(
+            b'{"head":null,"last":null,"jobs":{},"alerts":{},"accepted":[],"version":1}' + b" " * 2**20, id="long"
+        ),
+    ],
+)
 def test_a_state_that_cannot_be_read_is_put_aside_and_told_and_the_backup_is_made(world, borgpull, content) -> None:
     told(world, ["exit", "ok", 0, audit(7, A)])
     path = Path(world.folders.memory(NAME))
