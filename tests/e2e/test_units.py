@@ -52,6 +52,8 @@ def one():
         server = OwnedServer(keeper, people.install(Path(top, "programs")))
         machines.Server.__init__(server, Path(top, "server"))
         keeper.own(server.directory)
+        os.chown(server.directory, 0, 0)  # as /etc is, in which the README's folders are
+        server.directory.chmod(0o755)
         client = machines.Client(scratch / "client", server.repository, borg=borg.path)
         pair = Pair(client, server, sshd, borg, "stdio")
         pair.good("--job", "init")
@@ -79,14 +81,26 @@ def lines(journal, *texts):
 
 
 @ROOT
-def test_the_service_backs_up_also_with_a_key_that_is_roots(one):
-    key = one.server.config / "keys/web1"
-    os.chown(key, 0, 0)
+def test_the_service_backs_up_with_a_key_that_is_roots_and_nothing_else_of_roots_is_handed_over(one):
+    """The user has put a link to a folder of root's where its own keys are, and PID 1 reads as root."""
+    folders = Folders(str(one.server.config), str(one.server.state))
+    keys, roots, private = one.server.config / "keys", Path(folders.root_keys), one.server.directory / "private"
+    for made in (roots, private):
+        made.mkdir(mode=0o700)
+    (private / "web1").write_text("a secret of root's\n")
+    key = one.keeper.run(["cat", keys / "web1"]).stdout
+    (roots / "web1").write_text(key)
+    (roots / "web1").chmod(0o600)
+    link = f"mv {keys} {keys}.own && ln -s {private} {keys}"
+    assert one.keeper.run(["sh", "-c", link]).returncode == 0
     try:
         assert one.pair.run().returncode == 2  # by hand the user cannot read it
-        journal = start(one)
+        shown = "cd $CREDENTIALS_DIRECTORY; ls; grep -rh secret . || :"
+        journal = start(one, settings=f"ExecStartPre=/bin/sh -c '{shown}'\n")
     finally:
-        os.chown(key, one.keeper.uid, one.keeper.gid)
+        assert one.keeper.run(["sh", "-c", f"rm {keys} && mv {keys}.own {keys}"]).returncode == 0
+        shutil.rmtree(roots)
+    assert lines(journal, "borgpull", "borgpull_web1", "a secret of root's") == ["borgpull", "borgpull_web1"], journal
     assert "web1 default: ok" in journal and journal.endswith("result: success 0\n"), journal
     assert one.pair.borgpull("status").returncode == 0
 

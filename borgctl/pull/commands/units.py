@@ -1,6 +1,7 @@
 """The command that prints what starts borgpull every night: units."""
 
 import os
+import shlex
 from typing import Annotated
 
 import typer
@@ -21,9 +22,9 @@ def units(
     """Print systemd's units and a cron line for this installation, with what puts them in place.
 
     They have the paths of this borgpull, and run as the user that owns its folders. To an ordinary user they are for
-    systemctl --user. A unit lets runs write into the state and into the folders of the repositories, which the targets
-    and defaults.yaml name now. Print it again for a target whose repository is elsewhere, and for a first one with
-    transport local.
+    systemctl --user. Else root is to call this: what root puts in place must come from no process of another user. A
+    unit lets runs write into the state and into the folders of the repositories, which the targets and defaults.yaml
+    name now. Print it again for a target whose repository is elsewhere, and for a first one with transport local.
 
     Example: borgpull units        borgpull units borgpull.service
     """
@@ -49,13 +50,16 @@ def _directory(installation: Installation) -> str:
 
 
 def _steps(installation: Installation) -> str:
-    """Return the commands that put the units in place."""
+    """Return the commands that put the units in place.
+
+    Root is to call the program by its path, no alias of it: what a process of another user prints, that user chooses.
+    """
     directory, user = _directory(installation), " --user" if installation.own else ""
     steps = [f"mkdir -p {directory} && loginctl enable-linger    # so that it runs while you are not here"]
-    units = " ".join(name for name in NAMES if name != CRON)
+    units, program = " ".join(name for name in NAMES if name != CRON), shlex.join(installation.argv("units"))
     steps = [
         *(steps if installation.own else ()),
-        f"for unit in {units}; do borgpull units $unit >{directory}/$unit; done",
+        f"for unit in {units}; do {program} $unit >{directory}/$unit; done",
         f"systemctl{user} daemon-reload",
         f"systemctl{user} enable --now borgpull.timer",
     ]

@@ -1,6 +1,6 @@
 """Export: all that another server needs to go on where this one ended, in one new directory.
 
-    DIR/config/     targets/, defaults.yaml and keys/, as in the configuration directory
+    DIR/config/     targets/, defaults.yaml and keys/, as in the configuration directory; in keys/ also root's
     DIR/state/      history.db, and of each target state.json and the copies of its repository's small files
     DIR/manifest    when, what is missing, how to put it back, and the SHA-256 of each file
 
@@ -58,7 +58,8 @@ def export(folders: Folders, path: str, stop: Stop, now: float) -> Exported:
         for name, source in _sources(folders, texts, targets):
             if stop.name is not None:
                 raise PullError(f"stopped by {stop.name}, and nothing was left at {path}")
-            missing += _copy(place, name, source, owners)
+            root = os.path.dirname(source) == folders.root_keys
+            missing += _copy(place, name, source, {0} if root else owners)
         missing += [*_copy_history(folders, place), *_keys_elsewhere(folders, targets, place)]
         place.finish(_remarks(folders, user, missing, now))
     return Exported(len(texts), len(place.sums), tuple(missing))
@@ -81,9 +82,12 @@ def _sources(folders: Folders, texts: Sequence[str], targets: Sequence[TargetNam
     yield "config/defaults.yaml", f"{config}/defaults.yaml"
     for text in texts:
         yield f"config/targets/{text}.yaml", f"{config}/targets/{text}.yaml"
-    for file in _listed(f"{config}/keys"):
+    directories = dict.fromkeys(_listed(f"{config}/keys"), f"{config}/keys")
+    if os.geteuid() == 0:  # nobody else can read root's; a run takes them first
+        directories |= dict.fromkeys(_listed(folders.root_keys), folders.root_keys)
+    for file, directory in sorted(directories.items()):
         if not file.startswith("."):  # what somebody is writing
-            yield f"config/keys/{file}", f"{config}/keys/{file}"
+            yield f"config/keys/{file}", f"{directory}/{file}"
     for target in targets:
         yield f"state/{target}/state.json", f"{state}/{target}/state.json"
         for file in filter(_COPY.fullmatch, _listed(f"{state}/{target}/copies")):

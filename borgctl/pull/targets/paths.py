@@ -1,6 +1,6 @@
 """Paths: where the launcher keeps its targets, its state and its locks.
 
-    CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub  CONFIG/defaults.yaml
+    CONFIG/targets/NAME.yaml    CONFIG/keys/NAME, NAME.pub  CONFIG/defaults.yaml    CONFIG-keys/NAME
     STATE/NAME.lock             STATE/NAME/borg             STATE/NAME/state.json
     STATE/host-id               STATE/run/…                 STATE/NAME/copies/…
     STATE/NAME/running          STATE/NAME/told.json        STATE/history.db
@@ -27,7 +27,7 @@ from borgctl.pull.targets.errors import PullError
 
 ALPHABET = "letters, digits, '_', '.', '-', beginning with a letter or digit"
 BUSY = "another borgpull works on it, or holds a window open: try again when that has ended"
-CREDENTIAL = "borgpull"  # what our units call the folder of keys; systemd calls its files borgpull_NAME
+CREDENTIAL = "borgpull"  # what our units call the folder of root's keys; systemd calls its files borgpull_NAME
 SYSTEM = ("root", "borgpull")  # accounts whose directories are the system's, not in a home
 
 
@@ -84,6 +84,11 @@ class Folders:
     def keys(self) -> str:
         """Return the directory of keys."""
         return f"{self.config}/keys"
+
+    @property
+    def root_keys(self) -> str:
+        """Return the directory of keys that are root's. It is in none of ours, where we could put a link."""
+        return f"{self.config}-keys"
 
     def key(self, name: TargetName) -> str:
         """Return the path of the key that `add` makes."""

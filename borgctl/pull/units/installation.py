@@ -9,15 +9,17 @@ This module knows no systemd.
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from borgctl.data_class import dataclass
+from borgctl.fs import secure_path
+from borgctl.fs.secure_path import InsecurePath
 from borgctl.pull.targets import owner, paths
 from borgctl.pull.targets.defaults import TARGET
 from borgctl.pull.targets.errors import PullError
 from borgctl.pull.targets.owner import Account
 from borgctl.pull.targets.paths import Folders, TargetName
-from borgctl.pull.targets.targets import Target, load, load_defaults, names
+from borgctl.pull.targets.targets import load, load_defaults, names
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Installation:
     """One borgpull. `user` owns its folders; `own`: an ordinary user's, whose own systemd or crontab starts it.
 
     `writable` are directories that runs write into, besides the state. `needed` are other places that runs need.
-    `local`: a target is this machine itself. `keys`: some target has its key in the folder of keys.
+    `local`: a target is this machine itself. `keys`: root alone chooses what is at the path of root's keys.
     """
 
     program: str
@@ -78,7 +80,7 @@ def read(folders: Folders, environment: Mapping[str, str]) -> Installation:
         writable=tuple(sorted(directories)),
         needed=tuple(sorted({*places, *map(os.path.realpath, places)})),
         local=any(target.transport == "local" for target in targets),
-        keys=_has_keys(folders, targets),
+        keys=_hands_over_keys(folders),
     )
 
 
@@ -113,6 +115,13 @@ def _of_all(folders: Folders, account: Account) -> set[str]:
     return {directory} & {_directory(f"{directory}/x", account)}
 
 
-def _has_keys(folders: Folders, targets: Sequence[Target]) -> bool:
-    """Tell whether a key is read from the folder of keys; the first target, which is not there yet, has one there."""
-    return not targets or any(os.path.dirname(target.identity) == folders.keys for target in targets if target.host)
+def _hands_over_keys(folders: Folders) -> bool:
+    """Tell whether root alone can choose what is at the path of root's keys, also where nothing is there yet.
+
+    PID 1 reads there as root and follows links (systemd.exec(5), LoadCredential=): another user could choose any file.
+    """
+    try:
+        secure_path.require_directory(folders.root_keys, {0}, missing=1)
+    except (InsecurePath, OSError):
+        return False
+    return True

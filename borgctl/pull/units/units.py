@@ -54,8 +54,9 @@ IOSchedulingPriority=7
 
 _KEYS = """\
 
-# ssh's keys, also those that belong to root and that {user} cannot read: see docs/targets.md
+# ssh's keys that belong to root, and that {user} can read here alone (docs/targets.md); without that folder, nothing
 LoadCredential={credential}
+SetCredential={nothing}
 """
 
 _FILES = """\
@@ -122,8 +123,11 @@ def _restrictions(installation: Installation) -> str:
 
     The gate of this machine itself reads all data, and confines borg with what is forbidden here: it gets no less.
     """
+    keys = _keys(installation)
     if installation.local:
-        return "\n# nothing is taken away or hidden: a target is this machine itself, and its gate confines borg\n"
+        return (
+            f"{keys}\n# nothing is taken away or hidden: a target is this machine itself, and its gate confines borg\n"
+        )
     if installation.own:
         return _PROCESS.format(less="")
     paths = [f"-{path}" for path in dict.fromkeys((installation.folders.state, *installation.writable))]
@@ -131,12 +135,18 @@ def _restrictions(installation: Installation) -> str:
     if installation.root:
         text += f"ProtectHome=read-only\nCapabilityBoundingSet={_CAPABILITIES}\n"
         return f"{text}{_PROCESS.format(less='')}{_MACHINE}"
-    credential = value(f"{CREDENTIAL}:{installation.folders.keys}")
-    keys = _KEYS.format(user=installation.user, credential=credential) if installation.keys else ""
     text += f"ProtectHome={'read-only' if installation.needs(*_HOMES) else 'yes'}\n"
     text += "" if installation.needs(*_TEMPORARY) else "PrivateTmp=yes\n"
     text += "CapabilityBoundingSet=\nRemoveIPC=yes\n"
     return f"{keys}{text}{_PROCESS.format(less=_LESS)}{_MACHINE}"
+
+
+def _keys(installation: Installation) -> str:
+    """Return what hands root's keys over; root reads them itself, and no other user's systemd can."""
+    if installation.own or installation.root or not installation.keys:
+        return ""
+    credential, nothing = value(f"{CREDENTIAL}:{installation.folders.root_keys}"), f"{CREDENTIAL}:none"
+    return _KEYS.format(user=installation.user, credential=credential, nothing=nothing)
 
 
 def _cron(installation: Installation) -> str:

@@ -372,13 +372,15 @@ def test_root_exports_another_users_and_leaves_nothing_of_its_own_there(server, 
     for above in (server.folders.config, server.folders.state):
         for path in (Path(above), *Path(above).rglob("*")):
             os.lchown(path, other.pw_uid, other.pw_gid)
-    os.chown(server.folders.key(WEB1), 0, 0)  # one that systemd hands over
+    roots = Path(server.folders.root_keys)  # what systemd hands over
+    roots.mkdir(mode=0o700)
+    (roots / "web1").write_text("root's key")
     assert borgpull("export", "--to", str(place))[0] == 0
     of_root = {path.name for path in place.rglob("*") if path.is_file() and path.stat().st_uid == 0}
-    assert of_root == {"manifest", "web1"}
+    assert of_root == {"manifest", "web1"} and (place / "config/keys/web1").read_text() == "root's key"
     assert f"chown -R daemon: {server.folders.config} {server.folders.state}" in (place / "manifest").read_text()
     owners = {path.stat().st_uid for path in (*server.root.glob("config/**/*"), *server.root.glob("state/**/*"))}
-    assert owners == {0, other.pw_uid}
+    assert owners == {other.pw_uid}
     assert stat.S_IMODE(place.stat().st_mode) == 0o700 and place.stat().st_uid == 0
 
 

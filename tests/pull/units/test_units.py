@@ -54,9 +54,21 @@ def test_a_stop_has_the_time_that_a_run_takes_to_end_in_order():
     assert local + sum(getattr(patience, field.name) for field in fields(patience) if field.name != "orphaned") < 180
 
 
-def test_the_keys_are_handed_over_by_their_folder_and_root_reads_them_itself():
-    assert service()["LoadCredential"] == "borgpull:/etc/borgpull/keys"
-    assert "LoadCredential" not in service(user="root") and "LoadCredential" not in service(keys=False)
+def test_roots_keys_are_handed_over_by_a_folder_that_is_in_no_folder_of_the_users():
+    assert service()["LoadCredential"] == service(local=True)["LoadCredential"] == "borgpull:/etc/borgpull-keys"
+    folders = DEFAULT["folders"]
+    assert os.path.dirname(folders.root_keys) == os.path.dirname(folders.config) == "/etc"
+    assert service()["SetCredential"] == "borgpull:none", "without that folder the service would not start"
+    for changes in ({"user": "root"}, {"keys": False}, {"own": True}):
+        assert not {"LoadCredential", "SetCredential"} & set(service(**changes)), changes
+
+
+def test_root_acts_on_no_path_of_the_users_but_by_the_credential():
+    """PID 1 opens, makes or gives away what these name; what is read and bound for the service is the user's anyway."""
+    acting = r"LoadCred|Import|\w+Directory=|EnvironmentFile|Bind|Root|Exec\w+=[-@:]*[+!]|Standard|PIDFile|Permissions"
+    for name in ("borgpull.service", "borgpull@.service"):
+        found = [line for line in files(Installation.default())[name].splitlines() if re.match(acting, line)]
+        assert found == ["LoadCredential=borgpull:/etc/borgpull-keys"]
 
 
 def test_what_a_run_needs_is_not_hidden():
@@ -121,13 +133,35 @@ def test_the_folder_of_the_defaults_is_there_before_the_first_target(world, read
     assert set(read().writable) == usual
 
 
-def test_targets_say_whether_keys_are_handed_over_and_whether_one_is_this_machine(world, read):
-    world.target("web1", host="h", identity="/etc/other/key")
-    assert (read().keys, read().local) == (False, False)
+def test_targets_say_whether_one_is_this_machine(world, read):
+    world.target("web1", host="h")
+    assert not read().local
     world.local([], name="self")
-    assert (read().keys, read().local) == (False, True)
-    world.target("web2", host="h")
+    assert read().local
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes what is another user's")
+def test_keys_are_handed_over_only_where_root_alone_can_change_their_folder_and_all_above(world, read):
+    """Another user could put a link there, and root would read for that user what it leads to."""
+    os.makedirs(world.folders.config)
+    keys = Path(world.folders.root_keys)
+    assert read().keys, "what is missing can be made by root alone"
+    keys.mkdir(mode=0o700)
     assert read().keys
+    for path in (keys, keys.parent):
+        os.chown(path, 65534, -1)
+        assert not read().keys
+        os.chown(path, 0, -1)
+        path.chmod(0o770)
+        assert not read().keys
+        path.chmod(0o700)
+    keys.rmdir()
+    os.chown(keys.parent, 65534, -1)
+    assert not read().keys, "its owner could make it"
+    os.chown(keys.parent, 0, -1)
+    keys.symlink_to("/usr/share")
+    os.chown(keys, 65534, -1, follow_symlinks=False)
+    assert not read().keys
 
 
 def test_a_target_file_that_is_wrong_is_said_and_nothing_is_printed(world, borgpull, monkeypatch):
@@ -163,6 +197,15 @@ def test_all_files_are_printed_each_behind_its_place_and_one_alone_as_it_is(worl
         status, one, err = borgpull("units", name)
         assert (status, err) == (0, "") and one in out
     assert borgpull("units", "borgpull.socket")[0] == 2
+
+
+def test_root_is_told_to_call_the_program_itself_whose_output_it_puts_in_place(world, borgpull):
+    """The README's alias would start a process of user borgpull, and what that prints would be root's unit."""
+    (step,) = re.findall(r"(?m)^# +for unit in .*$", borgpull("units")[1])
+    words = (
+        f"/borgpull --config-dir {world.folders.config} --state-dir {world.folders.state} units $unit >/etc/systemd/"
+    )
+    assert re.search(rf"; do /[^ ]+{re.escape(words)}", step) or os.geteuid() >= 1000, step
 
 
 def test_units_writes_nothing(world, borgpull):
