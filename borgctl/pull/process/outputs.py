@@ -29,30 +29,23 @@ _HURRIED = 2.0  # seconds for what is left, once somebody wants the call to end
 
 
 class Queue:
-    """Bytes for one descriptor, in order. An error is raised where something is put, the next time at the latest."""
+    """Bytes for one descriptor, in order. Each stream whose bytes could not be written is told of the error."""
 
     def __init__(self, fd: int, loop: EventLoop) -> None:
         self._fd, self._loop = fd, loop
         self._pending = bytearray()
         self._poll = select.poll()
         self._poll.register(fd, select.POLLOUT)
-        self._error: OSError | None = None
+        self._streams: set[Stream] = set()  # of which bytes are pending
 
     def __len__(self) -> int:
         return len(self._pending)
 
-    def put(self, data: bytes) -> None:
+    def put(self, data: bytes, stream: "Stream") -> None:
         """Write it, or keep it until the descriptor can take it."""
-        self.check()
         self._pending += data
+        self._streams.add(stream)
         self._write()
-        self.check()
-
-    def check(self) -> None:
-        """Raise the error that came when something was written, once."""
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
 
     def drop(self) -> int:
         """Forget what is left; return how many lines it has."""
@@ -71,21 +64,27 @@ class Queue:
         except BlockingIOError:  # somebody else has made it non-blocking
             pass
         except OSError as error:  # nobody reads it any more, or the disk is full
-            self._error = error
+            for stream in self._streams:
+                stream.error = error
             self._pending.clear()
         if not self._pending:
+            self._streams.clear()
             self._loop.forget(self._fd)
         elif not self._loop.watches(self._fd):
             self._loop.watch(self._fd, self._write, select.POLLOUT)
 
 
 class Stream:
-    """A queue's end in the place of sys.stdout or sys.stderr: whole lines go in, or are lost where it has no room."""
+    """A queue's end in the place of sys.stdout or sys.stderr: whole lines go in, or are lost where it has no room.
+
+    An `error` is raised once, where something is put: the next time at the latest.
+    """
 
     def __init__(self, stream: TextIO, queue: Queue, most: int) -> None:
         self.encoding, self.errors = stream.encoding, stream.errors or "strict"
         self._fd, self._queue, self._most = stream.fileno(), queue, most
         self._part, self._lost = "", 0
+        self.error: OSError | None = None
 
     def write(self, text: str) -> int:
         """Take text; a line goes on its way when it is whole."""
@@ -110,18 +109,25 @@ class Stream:
         """Return what has become of lines that are not written, None where all are; forget what is left."""
         try:
             self.flush()
-            self._queue.check()
+            self._check()
         except OSError as error:
             return str(error.strerror)
         lost, self._lost = self._lost + self._queue.drop(), 0
         return f"lost lines, as nobody read them: {lost}" if lost else None
 
     def _put(self, text: str) -> None:
+        self._check()
         data = text.encode(self.encoding, self.errors)
         if self._queue and len(self._queue) + len(data) > self._most:
             self._lost += text.count("\n")
         elif data:
-            self._queue.put(data)
+            self._queue.put(data, self)
+            self._check()
+
+    def _check(self) -> None:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
 
 
 class Outputs:

@@ -117,3 +117,16 @@ def test_a_full_disk_is_an_error_at_once() -> None:
     with pytest.raises(OSError, match="No space left on device"):
         print("x", file=stream(full, EventLoop()))
     os.close(full)
+
+
+def test_where_both_lead_to_one_file_whoever_lost_something_learns_of_the_error(pipe) -> None:
+    reader, writer = pipe
+    loop = EventLoop()
+    queue = Queue(writer, loop)
+    out, err, silent = (Stream(io.TextIOWrapper(io.FileIO(writer, "w", closefd=False)), queue, 1 << 20) for _ in "123")
+    print("x" * 10_000, file=out)
+    os.close(reader)
+    loop.turn()
+    with pytest.raises(BrokenPipeError):
+        print("y", file=err)
+    assert (out.loss(), err.loss(), silent.loss()) == ("Broken pipe", None, None)

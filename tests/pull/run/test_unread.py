@@ -1,5 +1,6 @@
 """What a run prints and nobody reads: it stops no run, no signal and no deadline, and what was lost is a failure."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -12,7 +13,7 @@ import pytest
 from terminals import shown_on
 
 from borgctl.pull.state import history, state_file
-from borgctl.pull.targets.paths import TargetName
+from borgctl.pull.targets.paths import Busy, TargetName, lock
 
 PATIENCE = 30.0  # seconds for what must come; no test passes by waiting
 RESULT = ["out", "x" * 20_000]
@@ -33,6 +34,16 @@ def last(world, name: str) -> str | None:
         assert time.monotonic() < end, f"no run of {name} is recorded"
         time.sleep(0.02)
     return known.outcome
+
+
+def wait_for_lock(world, name: str) -> None:
+    """Wait until a target's turn is over."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        with contextlib.suppress(Busy), lock(world.folders, TargetName(name)):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{name} is still at work")
 
 
 def rest(reader: int) -> bytes:
@@ -84,6 +95,23 @@ def test_reports_whose_reader_goes_away_before_it_has_read_them_are_a_failure(wo
         os.close(reader)
         _, err = launcher.communicate(timeout=PATIENCE)
     assert launcher.returncode == 2 and b"error: stdout: Broken pipe" in err
+
+
+def test_a_result_is_not_lost_unnoticed_where_a_line_of_progress_met_the_error(world) -> None:
+    """One pipe for both, as cron gives them, and its reader goes away."""
+    ended = world.root / "ended"
+    result = [["start", "list"], RESULT, ["exit", "ok", 0]]
+    world.standing("web1", result, jobs="{default: {kind: read}}")
+    world.standing("web2", [["start"], ["until", str(ended)], ["exit", "ok", 0]])
+    reader, writer = full_pipe()
+    launcher = world.start("run", "--all", "--parallel", "2", stdout=writer, stderr=writer)
+    os.close(writer)
+    assert last(world, "web1") == "ok"
+    wait_for_lock(world, "web1")  # its result is kept for the reader by now
+    os.close(reader)
+    ended.touch()
+    launcher.communicate(timeout=PATIENCE)
+    assert last(world, "web2") == "ok" and launcher.returncode == 2
 
 
 def test_a_result_goes_where_stdout_leads_while_a_table_is_drawn(world) -> None:
