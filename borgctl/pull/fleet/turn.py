@@ -6,6 +6,7 @@ a target that is left out: one that is paused, or one that another call runs at 
     await take(Turn(launcher, "web1", named=False, jobs=(), plan=Plan(due=True), places=Places(2), tell=tell))
 """
 
+import os
 import time
 
 from borgctl.console.text import elapsed
@@ -19,7 +20,7 @@ from borgctl.pull.report.outcome import SKIPPED
 from borgctl.pull.report.report import RunReport
 from borgctl.pull.run.launcher import Launcher
 from borgctl.pull.run.run import Tell, refused, run
-from borgctl.pull.run.scheduler import Delay, Places, until
+from borgctl.pull.run.scheduler import Delay, Place, Places, until
 from borgctl.pull.state.running import seen
 from borgctl.pull.state.state import State
 from borgctl.pull.state.state_file import load as load_state
@@ -111,15 +112,25 @@ class _Paused(PullError):  # noqa: N818 - reads as what it says where it is caug
 
 
 async def _run(turn: Turn) -> None:
-    target = load(turn.launcher.folders, TargetName(turn.text))
+    target = _read(turn)
+    if target is not None and turn.due(target):
+        await _attempts(turn, target)
+
+
+def _read(turn: Turn) -> Target | None:
+    """Return the target as its file is now; None, and tell, where it is paused, or was taken away as it waited."""
+    folders, name, waited, turn.begun = turn.launcher.folders, TargetName(turn.text), turn.begun, False
+    if waited and not turn.named and not os.path.lexists(folders.target(name)):
+        turn.end(f"{turn.text}: is no target any more")
+        return None
+    target = load(folders, name)
     if pause := target.paused(time.time()):
         if turn.named:
             raise _Paused(f"target {turn.text!r} is {pause}")
         turn.tell(_left_out(turn, "target-paused", str(pause)))
-        return
+        return None
     turn.begun = True
-    if turn.due(target):
-        await _attempts(turn, target)
+    return target
 
 
 async def _attempts(turn: Turn, target: Target) -> None:
@@ -133,14 +144,9 @@ async def _attempts(turn: Turn, target: Target) -> None:
         for number in range(turn.plan.retries + 1):
             seconds = retry.delay(number, launcher.patience.backoff)
             tries.last = number == turn.plan.retries or time.monotonic() + seconds >= launcher.deadline
-            free = turn.places.free(place(target))
-            await until(free)
-            if launcher.stop.name is not None:
-                turn.missed = True
+            if (found := await _free(turn, target)) is None:
                 return
-            if launcher.late():
-                turn.tell(refused(launcher, turn.text, Verdict("timeout", "launcher", None, "deadline")))
-                return
+            target, free = found
             with free:
                 if not turn.due(target):
                     return
@@ -154,6 +160,30 @@ async def _attempts(turn: Turn, target: Target) -> None:
             await until(Delay(launcher.loop, seconds))
     finally:
         tries.settle()
+
+
+async def _free(turn: Turn, target: Target) -> tuple[Target, Place] | None:
+    """Wait for a place; return the target as its file is then, and its place, None where it is not to run.
+
+    The wait may be long, and an administrator may have paused it meanwhile, or given it another repository.
+    """
+    launcher = turn.launcher
+    while True:
+        repository = place(target)
+        free = turn.places.free(repository)
+        await until(free)
+        if launcher.stop.name is not None:
+            turn.missed = True
+            return None
+        if launcher.late():
+            turn.tell(refused(launcher, turn.text, Verdict("timeout", "launcher", None, "deadline")))
+            return None
+        now = _read(turn)
+        if now is None:
+            return None
+        target = now
+        if place(target) == repository:
+            return target, free
 
 
 class _Tries:

@@ -62,6 +62,42 @@ def test_two_targets_of_one_repository_run_one_after_the_other(world) -> None:
     assert len(pids) == 4 and pids[0] == pids[1] != pids[2] == pids[3]
 
 
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("change", ["gone", "paused", "mistaken", "moved"])
+def test_who_waits_for_a_place_runs_as_its_file_says_then(world, change: str, named: bool) -> None:
+    """The wait may be as long as another client hangs."""
+    first, second = world.standing("web1", OK), world.standing("web2", OK)
+    file = Path(world.folders.target(TargetName(second)))
+    words = {"paused": "paused: {until: 2037-01-01, reason: moves}\n", "mistaken": "no: key\n"}
+    told: list = []
+
+    def tell(report) -> None:
+        told.append((report.target, report.verdict.outcome, report.verdict.reason))
+        if len(told) > 1:
+            return
+        if change == "gone":
+            file.unlink()
+        elif change == "moved":
+            file.write_text(file.read_text().replace(f"/repo/{second}", "/repo/elsewhere"))
+        else:
+            file.write_text(file.read_text() + words[change])
+
+    with Stop() as stop:
+        chosen = Selection((first, second), frozenset((second,) if named else ()))
+        run_all(world.launcher(stop), chosen, (), Plan(parallel=1), tell)
+    assert told[0] == (first, "ok", None)
+    assert (
+        told[1:]
+        == {
+            "gone": [(second, "failed", "target-invalid")] if named else [],
+            "paused": [(second, "failed" if named else "skipped", "target-paused")],
+            "mistaken": [(second, "failed", "target-invalid")],
+            "moved": [(second, "failed", "no-repository")],  # there is none in the new place
+        }[change]
+    )
+    assert ("web2: is no target any more" in world.screen.getvalue()) == (change == "gone" and not named)
+
+
 def test_what_may_pass_is_tried_again_and_what_does_not_is_not(world) -> None:
     busy = [["start"], ["refuse", "busy", 69, "repository-busy"]]
     refused = [["refuse", "refused", 77, "unknown-job"]]
