@@ -95,7 +95,7 @@ class TwoRoots:
                 ("client", r"borgctl explain .+"): self.explain,
                 ("server", r"borgpull (?:status|history)"): Walkthrough.just_type,
                 ("server", r"borgpull report --html FILE"): Walkthrough.report,
-                ("server", r"for unit in .+; do borgpull units .+; done"): self.print_units,
+                ("server", r"for unit in .+; do /opt/borgctl/bin/borgpull units .+; done"): self.print_units,
                 ("server", r"systemctl (?:daemon-reload|enable --now borgpull\.timer)"): Walkthrough.nothing,
                 ("server", r"borgpull run web1 --job prune && borgpull compact web1"): self.prune,
             },
@@ -126,6 +126,7 @@ class TwoRoots:
             "/srv/borg": self.backup,
         }.items():
             words = re.sub(rf"(?<![\w.-]){path}", f"{top}{path}", words)
+        words = words.replace("/opt/borgctl/bin/borgpull", self.borgpull)  # which is no alias
         words = re.sub(r"^borgctl audit (show|verify)$", rf"\g<0> {self.audit}", words)
         words = re.sub(r"^borgctl status$", rf"\g<0> {self.policy}", words)
         there = f"{self.sshd.user}@127.0.0.1 --port {self.sshd.port} --repository {self.backup}/srv/borg/web1"
@@ -146,7 +147,8 @@ class TwoRoots:
         walk.type(machine, words)
         units = [place / name for name in ("borgpull.service", "borgpull.timer", "borgpull@.service")]
         done = machines.run(["systemd-analyze", "--recursive-errors=no", "verify", *units])
-        assert (done.returncode, done.stderr) == (0, "")
+        stands_in = f"Special user {NOBODY} configured"  # for user borgpull, whom this machine has not
+        assert (done.returncode, [line for line in done.stderr.splitlines() if stands_in not in line]) == (0, [])
 
     def adapt(self):
         """Let the policy be about this machine's directories."""

@@ -134,7 +134,7 @@ def tell(party, draw, data):
 def test_no_stream_harms_what_was_backed_up(proof, request, series):
     borg = request.getfixturevalue("borg_" + series.replace(".", ""))
     draw = random.Random(f"{proof.seed} {series}")
-    streams, refused, commits, watch = proof.size(10, 1_500), 0, 0, machines.Watch()
+    streams, refused, commits, watch = proof.size(6, 1_500), 0, 0, machines.Watch()
     with machines.scratch() as directory:
         place = Repository(borg, directory)
         read = recordings(place.path)

@@ -53,7 +53,7 @@ def test_pulls_survive_whatever_is_killed_stopped_or_cut(proof, pairs):
     dice = random.Random(proof.seed)
     storm = Storm(made, link, dice)
     faults = deck(full_disks=machines.may(21))
-    wanted = drawn(faults, dice, proof.size(7, 4 * len(faults)), proof.size(1, 4 * len(faults)))
+    wanted = drawn(faults, dice, proof.size(5, 4 * len(faults)), proof.size(1, 4 * len(faults)))
     for number, fault in enumerate(wanted):
         for _ in range(3):
             if storm.strike(fault):

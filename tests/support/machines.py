@@ -462,6 +462,7 @@ class Sshd:
             "PrintMotd": "no",
             "PrintLastLog": "no",
             "MaxStartups": "100",
+            "SetEnv": f"HOME={self.directory}",  # none of the account's start-up files: one may take half a second
             "LogLevel": "VERBOSE",
         }
         everywhere = re.split(r"(?im)^\s*match\s", self._extra)[0]
