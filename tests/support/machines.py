@@ -462,9 +462,10 @@ class Sshd:
             "PrintMotd": "no",
             "PrintLastLog": "no",
             "MaxStartups": "100",
-            "SetEnv": f"HOME={self.directory}",  # none of the account's start-up files: one may take half a second
             "LogLevel": "VERBOSE",
         }
+        if self.user == getpass.getuser():  # whose start-up files may take as long as a backup
+            own["SetEnv"] = f"HOME={self.directory}"
         everywhere = re.split(r"(?im)^\s*match\s", self._extra)[0]
         taken = {words[0].lower() for line in everywhere.splitlines() if (words := line.split())}
         lines = [f"{name} {value}" for name, value in own.items() if name.lower() not in taken]
