@@ -16,6 +16,7 @@ from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.fleet import due, retry
 from borgctl.pull.fleet.plan import Plan
+from borgctl.pull.fleet.tries import Tries
 from borgctl.pull.report.outcome import SKIPPED
 from borgctl.pull.report.report import RunReport
 from borgctl.pull.run.launcher import Launcher
@@ -135,7 +136,7 @@ def _read(turn: Turn) -> Target | None:
 
 async def _attempts(turn: Turn, target: Target) -> None:
     """Run a target's jobs, and again those that failed with what may pass; each in a place of its own."""
-    launcher, tries = turn.launcher, _Tries(turn)
+    launcher, tries = turn.launcher, Tries(turn.launcher.stop, turn.tell)
 
     def wanted(job: JobName) -> bool:
         return job not in tries.done and turn.wants(target, job)
@@ -184,32 +185,6 @@ async def _free(turn: Turn, target: Target) -> tuple[Target, Place] | None:
         target = now
         if place(target) == repository:
             return target, free
-
-
-class _Tries:
-    """The tries of one target: a failure that is to be tried again is owed until a later run of its job has ended."""
-
-    def __init__(self, turn: Turn) -> None:
-        self._turn, self.last = turn, True
-        self.done: set[JobName] = set()
-        self.owed: dict[str | None, RunReport] = {}
-
-    def tell(self, report: RunReport) -> None:
-        """Tell a report, with the alerts of the tries before it."""
-        passing = not self.last and self._turn.launcher.stop.name is None and retry.may_pass(report)
-        earlier = [self.owed.pop(job).alerts for job in (None, report.job) if job in self.owed]
-        alerts = {alert.reason: alert for alerts in (*earlier, report.alerts) for alert in alerts}
-        report = replace(report, alerts=tuple(alerts.values()), again=passing)
-        if passing:
-            self.owed[report.job] = report
-        elif report.job is not None:
-            self.done.add(JobName(report.job))
-        self._turn.tell(report)
-
-    def settle(self) -> None:
-        """Tell once more, as failed for good, what was not tried again: nothing ran, or a signal came."""
-        for report in self.owed.values():
-            self._turn.tell(replace(report, again=False))
 
 
 def _busy(turn: Turn, target: Target) -> RunReport:
