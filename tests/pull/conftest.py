@@ -1,5 +1,6 @@
 """A launcher's world in a short temporary directory: folders, targets, a stand-in gate, real borg and ssh."""
 
+import gc
 import io
 import json
 import math
@@ -171,6 +172,7 @@ def borgpull(
         capsys.readouterr()
         with pytest.raises(SystemExit) as end:
             app.main()
+        gc.unfreeze()  # this process goes on
         out, err = capsys.readouterr()
         return int(end.value.code or 0), out, err
 
