@@ -11,7 +11,7 @@
 #                and 'make prove-guards': each guard of SECURITY.md taken out, in a copy, and its test seen to fail
 #   make bench   backups side by side: borg alone, push, the published ways to pull, ours; an hour and a half, 5 GB. Other
 #                trees, contenders and rounds: BENCH="--data usr --only scripts,stdio"; see bench/compare.py
-#   make bench-parts   what a run's parts cost, each by itself
+#   make bench-parts   runs where nothing changed in close pairs, and what a run's parts cost, each by itself
 #   make bench-smoke   the benchmarks with a small tree, once, to see that they run: two minutes
 #   make test-on SUITE=trixie   'make demo' and 'make test' in a fresh tree of another Debian release, as root
 #   make demo    both machines on this one: set-up, pulls, refusals, prune, compact, restore
@@ -72,9 +72,10 @@ bench: setup
 	@mkdir -p dist
 	$(BIN)/python bench/compare.py --json dist/performance.json --svg dist/performance.svg $(BENCH)
 
-# what a run's parts cost, each by itself, and 300 targets in one call: twenty minutes
+# close pairs where nothing changed, what a run's parts cost, each by itself, and 300 targets in one call: half an hour
 bench-parts: setup
 	@sh tests/setup/peers.sh
+	$(BIN)/python bench/unchanged.py
 	$(BIN)/python bench/gate_start.py --pairs 15
 	$(BIN)/python bench/launcher_start.py --pairs 15
 	$(BIN)/python bench/parts.py --size full
@@ -85,6 +86,7 @@ bench-parts: setup
 bench-smoke: setup
 	@sh tests/setup/peers.sh
 	$(BIN)/python bench/compare.py --data small --rounds 0
+	$(BIN)/python bench/unchanged.py --data small --rounds 1
 	$(BIN)/python bench/launcher_start.py --pairs 1
 	$(BIN)/python bench/parts.py
 	$(BIN)/python bench/throughput.py --rounds 1

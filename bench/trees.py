@@ -3,9 +3,9 @@
     tree = grow("/tmp/x/tree", "random")
     change(tree, "a seed")
 
-`random` is 1 GiB in 16 files and 20,000 files of 0.1 to 9 KB; `small` has the same shape and a hundredth of it; `tiny`
-is 200,000 files of up to 200 bytes; `usr` is a copy of /usr, and `share` one of /usr/share. All others are random data,
-which no compression makes smaller.
+`random` is 1 GiB in 16 files and 20,000 files of 0.1 to 9 KB; `little` is those 20,000 alone; `small` has the shape of
+`random` and a hundredth of it; `tiny` is 200,000 files of up to 200 bytes; `usr` is a copy of /usr, and `share` one of
+/usr/share. All others are random data, which no compression makes smaller.
 """
 
 import os
@@ -29,6 +29,7 @@ class Shape(NamedTuple):
 SHAPES = {
     "random": Shape(16, 64 << 20, 20_000),
     "small": Shape(4, 2 << 20, 200),
+    "little": Shape(0, 0, 20_000),
     "tiny": Shape(0, 0, 200_000, 1, 200),
 }
 COPIES = {"usr": "/usr", "share": "/usr/share"}
