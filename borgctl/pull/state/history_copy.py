@@ -38,15 +38,26 @@ def copy(folders: Folders, place: str) -> None:
 
     def act(connection: "Connection") -> None:
         try:
-            with closing(sqlite3.connect(place)) as other:
-                connection.backup(other, progress=wait)
+            connection.backup(other, progress=wait)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) in _OF_THE_SOURCE:
                 raise
-            raise PullError(f"cannot write {place}: {error}", "make room there, or choose another place") from None
+            raise _unwritable(place, error) from None
+
+    try:
+        with closing(sqlite3.connect(place)) as other:
+            other.execute("PRAGMA journal_mode = OFF").fetchall()  # whoever reads may write nothing beside `place`
+            history_file.read(folders, act)
+    except sqlite3.Error as error:
+        raise _unwritable(place, error) from None
+    try:
         with closing(sqlite3.connect(f"file:{quote(place)}?mode=ro&immutable=1", uri=True)) as other:
             ((first,),) = other.execute("PRAGMA quick_check(1)").fetchall()
-        if first != "ok":
-            raise HistoryUnusable(f"{folders.history}: damaged ({' '.join(first.split())})")
+    except sqlite3.Error as error:
+        first = str(error)
+    if first != "ok":
+        raise HistoryUnusable(f"{folders.history}: damaged ({' '.join(first.split())})")
 
-    history_file.read(folders, act)
+
+def _unwritable(place: str, error: Exception) -> PullError:
+    return PullError(f"cannot write {place}: {error}", "make room there, or choose another place")

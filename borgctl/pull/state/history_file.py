@@ -3,8 +3,8 @@
     STATE/history.db        and -wal, -shm beside it while it is in use
 
 No backup depends on it. A file that is damaged, or is no file, is put aside and a new one takes its place
-(`history_replacement`). A newer version's is left alone. Nobody is waited for longer than a moment. What the rows mean
-is in `history`.
+(`history_replacement`). A newer version's is left alone. Nobody is waited for longer than a moment. Whoever reads here
+has no more rights than the file's owner (`as_chooser`). What the rows mean is in `history`.
 
     result, aside = write(folders, lambda connection: …)         aside: a line about a file that was put aside, or None
     rows = read(folders, lambda connection: …)                   None where there is no file
@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
+from borgctl.pull.state.as_chooser import as_chooser, chooser
 from borgctl.pull.state.history_replacement import FILES, PATIENCE, HistoryUnusable, identity, replace
 from borgctl.pull.targets.paths import Folders
 
@@ -88,7 +89,7 @@ def read(folders: Folders, act: Act[T]) -> T | None:
     if identity(folders) is None:
         return None
     try:
-        with _faults(folders), closing(_connected_to_read(folders)) as connection:
+        with _faults(folders), as_chooser(folders.history), closing(_connected_to_read(folders)) as connection:
             return act(connection)
     except _Broken as error:
         hint = "the next run puts it aside and begins a new one"
@@ -96,10 +97,14 @@ def read(folders: Folders, act: Act[T]) -> T | None:
 
 
 def _connected_to_read(folders: Folders) -> "Connection":
-    """Open the file to read; where nothing can be written beside it, and nothing is there, it cannot change either."""
+    """Open the file to read; where nothing can be written beside it, and nothing is there, it cannot change either.
+
+    Of another user's file no journal is played back, since that writes: mode=ro.
+    """
+    own = chooser(folders.history) in (0, os.geteuid())
     try:
         with _faults(folders):
-            return _checked(folders, "mode=rw")  # read-only, SQLite leaves its files beside it
+            return _checked(folders, "mode=rw" if own else "mode=ro")  # read-only, SQLite leaves its files beside it
     except HistoryUnusable:
         if os.access(folders.state, os.W_OK) or os.path.lexists(f"{folders.history}-wal"):
             raise

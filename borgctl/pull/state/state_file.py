@@ -12,11 +12,12 @@ aside. That is an alert, and no reason to make no backup.
 import json
 import os
 import re
+import time
 from typing import Any
 
 from borgctl.data_class import asdict
 from borgctl.errors import BadValue
-from borgctl.fs import atomic
+from borgctl.fs import atomic, plain_file
 from borgctl.pull.client import frame_fields
 from borgctl.pull.state.json_values import count, moment, text
 from borgctl.pull.state.state import Acceptance, Alert, JobRecord, Past, State
@@ -30,15 +31,12 @@ def load(folders: Folders, name: TargetName) -> State:
     """Read a target's state: an empty one where there is none, one with an alert where it cannot be read."""
     path = folders.memory(name)
     try:
-        with open(path, "rb", buffering=0) as file:
-            if os.fstat(file.fileno()).st_size > LARGEST:
-                raise ValueError
-            return _read(file.read())
+        return _read(plain_file.read(path, LARGEST))
     except FileNotFoundError:
         return State()
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, BadValue) as error:
         state = State(lost=True)
-        state.alert("state-lost", f"{path} cannot be read: {type(error).__name__}", os.path.getmtime(path))
+        state.alert("state-lost", f"{path} cannot be read: {type(error).__name__}", _changed(path))
         return state
 
 
@@ -50,6 +48,14 @@ def save(folders: Folders, name: TargetName, state: State) -> None:
     del content["lost"]
     aside = f"{os.path.basename(path)}.broken" if state.lost else None
     atomic.replace(path, json.dumps(content, indent=1).encode("ascii"), aside=aside)
+
+
+def _changed(path: str) -> float:
+    """Return when it was changed, in seconds since the epoch; now where it has just gone."""
+    try:
+        return os.lstat(path).st_mtime
+    except OSError:
+        return time.time()
 
 
 def _read(data: bytes) -> State:

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from borgctl.data_class import asdict, dataclass, field
-from borgctl.fs import atomic
+from borgctl.fs import atomic, plain_file
 from borgctl.fs.locked_file import locked
 from borgctl.pull.state.json_values import count, moment, text
 
@@ -86,8 +86,7 @@ class Told:
 def load(path: str) -> Told:
     """Read what was told; nothing where there is no such file, or none that can be read."""
     try:
-        with open(path, "rb") as file:
-            return _read(file.read(_LARGEST + 1))
+        return _read(plain_file.read(path, _LARGEST))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return Told()
 

@@ -365,6 +365,26 @@ def test_a_state_that_cannot_be_read_is_put_aside_and_told_and_the_backup_is_mad
     assert reasons(told(world, ["exit", "ok", 0, goes_on(Head(8, B), C)])) == []
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        pytest.param(os.mkfifo, id="FIFO"),
+        pytest.param(lambda path: os.symlink("/dev/zero", path), id="device"),
+        pytest.param(lambda path: os.symlink("state.json.moved", path), id="link"),
+        pytest.param(lambda path: os.symlink("nowhere", path), id="dangling"),
+    ],
+)
+def test_what_is_no_file_in_the_place_of_a_state_holds_nobody_up(world, borgpull, place) -> None:
+    told(world, ["exit", "ok", 0, audit(7, A)])
+    path = Path(world.folders.memory(NAME))
+    path.rename(f"{path}.moved")
+    place(path)
+    assert borgpull("status")[0] == 2
+    (report,) = told(world, ["exit", "ok", 0, audit(8, B)])
+    assert (report.verdict.outcome, reasons([report])) == ("ok", ["state-lost"])
+    assert path.is_file() and not path.is_symlink() and os.path.lexists(f"{path}.broken")
+
+
 def unwritten(path: str, *_: object, **__: object) -> None:
     raise OSError(28, "No space left on device", path)
 
