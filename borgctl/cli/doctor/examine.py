@@ -89,7 +89,7 @@ def _state(wanted: Examination, account: Login) -> LoginState:
     try:
         settings = sshd.ask(Question(account.name, wanted.addr or ELSEWHERE, config=wanted.config))
         paths = keyfiles.files(account, settings)
-        read = [line for path in paths for line in keyfiles.read(path)]
+        read = [line for path in paths for line in keyfiles.read(path, account.uid)]
     except Unseen as error:
         return LoginState(account, unseen=error)
     return LoginState(account, settings, tuple(paths), tuple(read))
@@ -113,7 +113,8 @@ def _elsewhere(states: list[LoginState], blobs: set[str]) -> Iterator[Login]:
             continue
         account = Login.named(entry.pw_name)
         try:
-            lines = [line for path in keyfiles.files(account, states[0].settings) for line in keyfiles.read(path)]
+            paths = keyfiles.files(account, states[0].settings)
+            lines = [line for path in paths for line in keyfiles.read(path, account.uid)]
         except Unseen:
             continue
         own = [line for line in lines if line.blob in blobs and line.file not in states[0].paths]

@@ -2,9 +2,10 @@
 
 sshd takes the first line with the key whose options it understands and whose `from` and `expiry-time` hold. It reads
 further lines and files only where none did (sshd(8), auth2-pubkey.c). It reads as the user who logs in, and may be
-refused a file. So a line of one file never keeps sshd from reading the next file.
+refused a file. So a line of one file never keeps sshd from reading the next file. Here each file is read as that user,
+too: a link in their home would lead root to a device, where the opening alone does something.
 
-    places(read("/root/.ssh/authorized_keys"), blob)[0].line.options
+    places(read("/root/.ssh/authorized_keys", login.uid), blob)[0].line.options
 """
 
 import os
@@ -16,6 +17,7 @@ from borgctl.cli.openssh import keyline
 from borgctl.cli.openssh.keyline import KeyLine
 from borgctl.cli.openssh.login import Login
 from borgctl.cli.openssh.sshd import Settings, Unseen
+from borgctl.process.effective_user import acting_as
 
 _LARGEST = 4 << 20
 
@@ -46,23 +48,40 @@ def files(login: Login, settings: Settings) -> list[str]:
     return paths
 
 
-def read(path: str) -> list[KeyLine]:
-    """Return the lines with a key, none where the file is missing; raise Unseen where it cannot be read."""
+def read(path: str, user: int = 0) -> list[KeyLine]:
+    """Return the lines with a key, none where the file is missing; raise Unseen where it cannot be read.
+
+    Root reads as `user`: the one who logs in.
+    """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with os.fdopen(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise Unseen(f"{path} is no regular file")
-            content = file.read(_LARGEST + 1)
+        with acting_as(user):
+            content = _content(path)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
         raise Unseen(f"{path} cannot be read: {error.strerror}", "ask again as root") from None
-    if len(content) > _LARGEST:
-        raise Unseen(f"{path} is larger than 4 MiB")
     texts = content.decode("utf-8", "replace").split("\n")
     lines = (keyline.parse(line, path, number) for number, line in enumerate(texts, 1))
     return [line for line in lines if line is not None]
+
+
+def _content(path: str) -> bytes:
+    """Return what is in a regular file; what is no such file is not even opened, but looked at (O_PATH)."""
+    pinned = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(pinned).st_mode):
+            raise Unseen(f"{path} is no regular file")
+        with open(f"/proc/self/fd/{pinned}", "rb", opener=_opener) as file:
+            content = file.read(_LARGEST + 1) or b""  # None where it would wait, as some of /proc do
+    finally:
+        os.close(pinned)
+    if len(content) > _LARGEST:
+        raise Unseen(f"{path} is larger than 4 MiB")
+    return content
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def places(lines: Iterable[KeyLine], blob: str) -> list[Place]:

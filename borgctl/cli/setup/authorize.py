@@ -176,12 +176,12 @@ def _socket_directory(policy: Policy | BorgctlError) -> str:
 def _earlier_lines(key: PublicKey, user: str) -> Iterator[str]:
     """Yield a warning for each line that has the same key already: sshd takes the first."""
     try:
-        home = Account.named(user).home
+        login = Account.named(user)
     except BadValue:
         return  # the user does not exist yet
-    for file in (f"{home}/.ssh/authorized_keys", f"{home}/.ssh/authorized_keys2"):
+    for file in (f"{login.home}/.ssh/authorized_keys", f"{login.home}/.ssh/authorized_keys2"):
         with contextlib.suppress(Unseen):
-            for line in keyfiles.read(file):
+            for line in keyfiles.read(file, login.uid):
                 if line.blob == key.blob:
                     yield f"{line.place} has this key already and would come first: put the new line in its place"
 

@@ -9,10 +9,12 @@ that lies beside the file, and deletes another file that the journal names. So r
 
 import errno
 import os
-import pwd
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from borgctl.fs.secure_path import InsecurePath, others_may_replace
+from borgctl.process.effective_user import acting_as
 
 _MOST_LINKS = 40
 
@@ -21,7 +23,8 @@ def chooser(path: str) -> int:
     """Return the user, besides root, who can choose what is at an absolute path; 0 where root alone can.
 
     It is the owner of the first component that is not root's: nobody else can put another one in its place. What they
-    let lie behind it just now does not matter. Raise OSError where a component is missing.
+    let lie behind it just now does not matter. Raise OSError where a component is missing, and InsecurePath where a
+    directory of root's lets others replace what is in it: then nobody knows whose choice it is.
     """
     walked, waiting, links = "/", path.split("/")[::-1], 0
     while waiting:
@@ -36,6 +39,8 @@ def chooser(path: str) -> int:
         if status.st_uid != 0:
             return status.st_uid
         if not stat.S_ISLNK(status.st_mode):
+            if stat.S_ISDIR(status.st_mode) and others_may_replace(status):
+                raise InsecurePath(f"others may replace what is in {place!r}: chmod go-w {place}")
             walked = place
             continue
         links += 1
@@ -50,24 +55,5 @@ def chooser(path: str) -> int:
 @contextmanager
 def as_chooser(path: str) -> Iterator[None]:
     """Have root be the user who can choose what is at this path, within the block; nothing changes for others."""
-    user = chooser(path) if os.geteuid() == 0 else 0
-    if user == 0:
+    with acting_as(chooser(path) if os.geteuid() == 0 else 0):
         yield
-        return
-    own = os.getegid(), os.getgroups()
-    os.setgroups([])
-    try:
-        os.setegid(_group(user))
-        os.seteuid(user)
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(own[0])
-        os.setgroups(own[1])
-
-
-def _group(user: int) -> int:
-    try:
-        return pwd.getpwuid(user).pw_gid
-    except KeyError:
-        return user

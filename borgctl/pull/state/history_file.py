@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
+from borgctl.fs.secure_path import InsecurePath
 from borgctl.pull.state.as_chooser import as_chooser, chooser
 from borgctl.pull.state.history_replacement import FILES, PATIENCE, HistoryUnusable, identity, replace
 from borgctl.pull.targets.paths import Folders
@@ -101,14 +102,21 @@ def _connected_to_read(folders: Folders) -> "Connection":
 
     Of another user's file no journal is played back, since that writes: mode=ro.
     """
-    own = chooser(folders.history) in (0, os.geteuid())
     try:
-        with _faults(folders):
-            return _checked(folders, "mode=rw" if own else "mode=ro")  # read-only, SQLite leaves its files beside it
+        with _faults(folders):  # read-only, SQLite leaves its files beside it
+            return _checked(folders, "mode=rw" if _is_own(folders) else "mode=ro")
     except HistoryUnusable:
         if os.access(folders.state, os.W_OK) or os.path.lexists(f"{folders.history}-wal"):
             raise
         return _checked(folders, "mode=ro&immutable=1")
+
+
+def _is_own(folders: Folders) -> bool:
+    """Tell whether nobody but root and us can choose what is there."""
+    try:
+        return chooser(folders.history) in (0, os.geteuid())
+    except InsecurePath:
+        return False
 
 
 def _checked(folders: Folders, options: str) -> "Connection":
@@ -162,6 +170,8 @@ def _faults(folders: Folders) -> Iterator[None]:
         raise HistoryUnusable(f"{folders.history}: {error}{_on_full_disk(folders)}") from None
     except OSError as error:
         raise HistoryUnusable(f"{error.filename or folders.history}: {error.strerror}") from None
+    except InsecurePath as error:
+        raise HistoryUnusable(f"{folders.history}: {error}") from None
 
 
 def _on_full_disk(folders: Folders) -> str:

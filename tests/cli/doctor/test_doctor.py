@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+import threading
 
 import pytest
 import stage
+from machines import scratch
 
 from borgctl.cli.doctor import forced_command, host, key_report, login_environment, policy_checks, programs
 from borgctl.cli.doctor.access_table import access
@@ -90,6 +92,33 @@ def test_a_line_for_certificates_counts_whatever_comes_first(tmp_path):
     (tmp_path / "keys").write_text(f"{KEY}\ncert-authority {KEY}\n")
     _, last = keyfiles.places(keyfiles.read(str(tmp_path / "keys")), KEY.split()[1])
     assert last.winner is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can read as another user")
+def test_root_reads_the_file_of_keys_of_a_login_with_that_logins_rights() -> None:
+    with scratch() as there:
+        there.chmod(0o755)
+        (there / "roots").write_text(f"{KEY}\n")
+        (there / "roots").chmod(0o600)
+        (there / "keys").symlink_to("roots")
+        with pytest.raises(Unseen, match="Permission denied"):
+            keyfiles.read(f"{there}/keys", 64123)
+        assert os.geteuid() == 0 and len(keyfiles.read(f"{there}/keys")) == 1
+
+
+def test_what_is_no_file_of_keys_is_not_even_opened(tmp_path):
+    """An open alone arms a watchdog, and rewinds a tape."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "keys").symlink_to("pipe")
+    writer = threading.Thread(target=lambda: os.close(os.open(tmp_path / "pipe", os.O_WRONLY)))
+    writer.start()  # it waits until somebody opens the other end
+    with pytest.raises(Unseen, match="no regular file"):
+        keyfiles.read(str(tmp_path / "keys"))
+    writer.join(0.2)
+    opened = not writer.is_alive()
+    os.close(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK))
+    writer.join()
+    assert not opened
 
 
 def test_a_file_of_keys_that_is_a_pipe_is_not_waited_for(tmp_path):

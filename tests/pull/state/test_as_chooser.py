@@ -139,7 +139,7 @@ def test_root_is_root_again_also_after_a_fault(folders) -> None:
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    assert during == [(THEM, THEM, [])]
+    assert during == [(THEM, THEM, [THEM])]
     assert (*os.getresuid(), *os.getresgid(), *os.getgroups()) == before
 
 
@@ -174,6 +174,17 @@ def below_sticky(place: Path) -> str:
 def test_the_first_owner_besides_root_chooses(there, make: Callable[[Path], str]) -> None:
     (there / "place").mkdir(mode=0o755)
     assert chooser(make(there / "place")) == THEM
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+def test_where_others_may_replace_what_is_in_a_directory_of_roots_nothing_is_read(folders, mode) -> None:
+    lay_journal(folders.history, victim := Path(os.path.dirname(folders.state), "roots"))
+    victim.touch()
+    give(Path(folders.state), 0)
+    os.chmod(folders.state, mode)
+    with pytest.raises(HistoryUnusable, match="others may replace what is in"):
+        look(folders)
+    assert victim.exists()
 
 
 def test_root_chooses_what_only_root_can_change(there) -> None:
