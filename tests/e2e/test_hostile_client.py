@@ -23,7 +23,8 @@ ATTACKS = {
     "break_lock": "open: lock",
     "write_without_the_lock": "put: lock",
     "compact": "commit: compact",
-    "repair": "check: repair",
+    "repair": "check: session",
+    "commit_of_nothing": "commit: empty",
     "nonce": "commit_nonce_reservation: nonce",
     "positional": "unknown: encoding",
     "delete": "delete: delete",
@@ -119,9 +120,17 @@ def test_no_client_that_saved_nothing_has_a_good_run(hostile):
     for name in LIES:
         code, told = hostile.attack(name)
         assert (code, told["outcome"]) == (2, "failed"), (name, told)
-        assert told["reason"] in ("nothing-committed", "serve-failed"), (name, told)
+        assert told["reason"] in ("nothing-committed", "serve-failed", "rpc-refused"), (name, told)
     status = json.loads(run(hostile.server.borgpull("status", "--json")).stdout)
     assert [job["good"] for job in status["jobs"]] == [None]
+
+
+def test_a_manifest_that_serve_refused_makes_no_good_run_whatever_else_was_committed(hostile):
+    hostile.target(quota="10M")
+    code, told = hostile.attack("another_commit")
+    assert (code, told["outcome"], told["reason"]) == (2, "failed", "nothing-committed"), told
+    assert told["passed"]["committed_manifests"] == 1
+    assert hostile.local("list", "--short", hostile.repository).stdout == "one\n"
 
 
 def test_what_is_sent_beyond_the_quota_does_not_stay(hostile):

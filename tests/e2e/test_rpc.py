@@ -15,6 +15,8 @@ import machines
 import pytest
 import rpc
 
+from borgctl.pull.repository import transactions
+
 KEY = b"a\rb = c"
 
 
@@ -201,6 +203,32 @@ def test_the_client_is_cut_off_at_the_first_refused_message_and_serve_ends_in_or
         status, _ = party.end()
         assert (status, party.serve.returncode) == (3, 0)
     assert not list(place.path.glob("lock.*"))
+
+
+def commit_of_nothing(party, path):
+    """Put, commit, then make serve forget its counts, and write down that it has none."""
+    begin(party, path)
+    party.say(rpc.put(3, os.urandom(32), b"junk"), rpc.commit(4))
+    party.say(rpc.call(5, "check", repair=False, save_space=False, max_duration=1))
+    party.say(rpc.call(6, "list", limit=1, marker=None), rpc.commit(7))
+    return party.end()
+
+
+def test_a_commit_of_nothing_lets_serve_alone_forget_the_quota(place):
+    with place.serve() as party:
+        commit_of_nothing(party, place.path)
+    (hints,) = place.path.glob("hints.*")
+    assert transactions.quota_use(hints.read_bytes()) == 0
+    assert transactions.used(str(place.path)) > 10_000, "the files on the disk count in any case"
+
+
+@pytest.mark.parametrize("session", ["create", "window-write"])
+def test_behind_the_guard_serve_keeps_its_counts(place, session):
+    with place.serve(session) as party:
+        status, events = commit_of_nothing(party, place.path)
+    assert (status, events[0]["method"], events[1]["commits"]) == (3, "check", 1)
+    (hints,) = place.path.glob("hints.*")
+    assert transactions.quota_use(hints.read_bytes()) > 10_000
 
 
 def test_an_empty_session_commits_nothing_and_says_so(place):

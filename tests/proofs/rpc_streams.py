@@ -14,7 +14,9 @@ MAY = {
     "read": READ,
     "window-read": READ,
     "window-passphrase": READ | {"save_key"},
-    "init": WRITE - {"delete"} | {"save_key"},
+    "create": WRITE - {"check"},
+    "prune": WRITE - {"check"},
+    "init": WRITE - {"check", "delete"} | {"save_key"},
 }
 IDS = [bytes([number]) * 32 for number in range(4)]
 

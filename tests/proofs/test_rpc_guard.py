@@ -45,6 +45,7 @@ class Reference:
     def __init__(self, session):
         self.session, self.number, self.exclusive = session, 0, False
         self.own, self.others, self.puts, self.manifests, self.size, self.commits = set(), 0, 0, 0, 0, 0
+        self.since, self.wrote, self.checked = [], False, False
 
     def passes(self, data):
         """Return how many bytes of the whole stream may pass; those of a last put count as far as they have come."""
@@ -152,6 +153,10 @@ class Reference:
         writes = {"put", "delete", "commit", "check", "commit_nonce_reservation", "get_free_nonce"}
         if name in writes and not self.exclusive:
             return False
+        if name in {"put", "delete"}:
+            if self.checked:
+                return False
+            self.wrote, self.since = True, [*self.since, name]
         match name:
             case "open":
                 begins, window = self.session == "init", self.session.startswith("window")
@@ -162,7 +167,10 @@ class Reference:
             case "list" | "scan":
                 return whole(a["limit"], 100000) and (a["marker"] is None or is_id(a["marker"]))
             case "check":
-                return a["repair"] is False and whole(a["max_duration"], (1 << 32) - 1)
+                self.checked = True
+                return not self.wrote and a["repair"] is False and whole(a["max_duration"], (1 << 32) - 1)
+            case "rollback":
+                self.since = []
             case "commit_nonce_reservation":
                 end, start, below = a["next_unreserved"], a["start_nonce"], (1 << 63) - 1
                 if not whole(end, below) or not (start is None or whole(start, below)):
@@ -192,8 +200,9 @@ class Reference:
                 return self.session == "prune" and self.others <= 2
             case "commit":
                 self.commits, self.size = self.commits + 1, self.size + 8192
-                good = not a["compact"] and a["cleanup_commits"] is False and a["threshold"] == 0.1
-                return good and self.size <= 50_000 and isinstance(a["threshold"], float) and self.commits <= 3
+                good = not a["compact"] and a["cleanup_commits"] is False and a["threshold"] == 0.1 and self.since
+                self.since = []
+                return bool(good) and self.size <= 50_000 and isinstance(a["threshold"], float) and self.commits <= 3
         return True
 
 

@@ -160,6 +160,23 @@ def rolled_back(to):
     to.commit()
 
 
+def commit_of_nothing(to):
+    to.begin()
+    to.ask("list", limit=1, marker=None)
+    to.commit()
+
+
+def another_commit(to):
+    """Commit something, then a manifest behind more than the quota."""
+    to.begin()
+    to.ask("put", id=OTHER, data=b"data")
+    to.commit()
+    for number in range(1, 13):
+        to.ask("put", id=number.to_bytes(32, "big"), data=os.urandom(1_000_000))
+    to.ask("put", id=bytes(32), data=b"data")
+    to.commit()
+
+
 def begin_anew(to):
     to.begin(create=True)
     to.ask("put", id=bytes(32), data=b"data")

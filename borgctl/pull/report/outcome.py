@@ -99,8 +99,8 @@ def require_commit(
 ) -> Verdict:
     """Return the verdict, or a failed one where a run reports success without what a job of its kind leaves.
 
-    `moved`: the repository has another transaction than before. `command` is the client's word, which can only demand
-    more: a session that may delete must commit what it deleted, and also what it calls an archive.
+    `moved`: the repository has another transaction than before, with another manifest. `command` is the client's word.
+    It can only demand more: a session that may delete must commit what it deleted, and also what it calls an archive.
     """
     counts = passed or Passed()
     if verdict.reason == DRY_RUN and not (counts.puts or counts.deletes or counts.keys):

@@ -102,7 +102,7 @@ def argv(target: Target, session: GuardSession, used: int) -> list[str]:
     """Return the guard's argv; `used` bytes of the quota are taken."""
     words = [*PROGRAM, "--repository", str(target.repository), "--session", session.name]
     words += ["--deletes", "any" if session.deletes is None else str(session.deletes)]
-    for name, most in bounds(in_bytes(target.quota), used).items():
+    for name, most in bounds(session, in_bytes(target.quota), used).items():
         words += [f"--{name}", str(most)]
     return words
 

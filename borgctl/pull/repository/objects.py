@@ -5,6 +5,7 @@ where it lies, as two little-endian numbers; the first is 2^32 - 1 in one that w
 that was freed. An id stands in the bucket of its first four bytes, or in one behind it (borg/_hashindex.c, 1.x)
 
 with objects("/srv/borg/web1") as known: known(id)
+place("/srv/borg/web1", id)          8 bytes, other ones wherever the object is put again; None where it is not there
 """
 
 import contextlib
@@ -39,7 +40,21 @@ def objects(repository: str) -> Iterator[Callable[[bytes], bool]]:
         yield lambda _: True
         return
     with index:
-        yield lambda id_: _has(index, id_)
+        yield lambda id_: _find(index, id_) is not None
+
+
+def place(repository: str, id_: bytes) -> bytes | None:
+    """Return where the object lay at the last commit, as the index has it; None where that is not known."""
+    number = transactions.last(repository)
+    if number is None:
+        return None
+    try:
+        index = _open(f"{repository}/index.{number}")
+    except (OSError, ValueError):
+        return None
+    with index:
+        at = _find(index, id_)
+        return None if at is None else index[at + _ID : at + _BUCKET]
 
 
 def _has_segments(repository: str) -> bool:
@@ -68,16 +83,16 @@ def _open(path: str) -> mmap.mmap:
     raise ValueError(path)
 
 
-def _has(index: mmap.mmap, id_: bytes) -> bool:
-    """Look up an id as borg does."""
+def _find(index: mmap.mmap, id_: bytes) -> int | None:
+    """Look up an id as borg does; return where its bucket begins."""
     buckets = (len(index) - _HEADER.size) // _BUCKET
     bucket = int.from_bytes(id_[:4], "little") % buckets
     for _ in range(buckets):
         at = _HEADER.size + bucket * _BUCKET
         state = index[at + _ID : at + _ID + 4]
         if state == _UNUSED:
-            return False
+            return None
         if state != _FREED and index[at : at + _ID] == id_:
-            return True
+            return at
         bucket = (bucket + 1) % buckets
-    return False
+    return None

@@ -1,7 +1,9 @@
 """Judge a session's messages one by one, by its kind (`rpc_sessions`) and by what it has sent so far.
 
 A client may read, and whatever else its kind of session allows. To write it needs the exclusive lock. It may delete
-only what is new in this session, unless the server's own file allows more. It starts nothing and reads no file.
+only what is new in this session, unless the server's own file allows more. It commits what it has put or deleted since
+the last commit: serve keeps its counts for that time alone, and a commit of nothing, or one behind a check or a
+rollback, would write down empty ones. It starts nothing and reads no file.
 
     judge = Judge(SESSIONS["create"], SessionLimits(b"/srv/borg/web1", quota=10**9, puts=10**6), vacant, known)
     judge.admit(message)      raises RpcRefused; judge.facts has the counts of what was admitted
@@ -79,7 +81,9 @@ class Judge:
         self._recent = _Recent()
         self._others = 0  # deletes of ids that were there before, or may have been
         self._written = 0  # bytes that count against the quota
-        self._manifest = False  # a manifest was put since the last commit
+        self._changed = False  # something was put or deleted since the last commit
+        self._manifest = False  # a manifest was
+        self._checked = False
 
     def admit(self, message: RpcMessage) -> None:
         """Take the next message, or raise Refused."""
@@ -117,6 +121,14 @@ class Judge:
     def _check(self, message: RpcMessage) -> None:
         if message.arguments[0]:
             raise RpcRefused("check", "repair")
+        if self.facts.puts or self.facts.deletes:
+            raise RpcRefused("check", "mixed")
+        self._checked = True
+
+    def _change(self, method: str) -> None:
+        if self._checked:
+            raise RpcRefused(method, "mixed")
+        self._changed = True
 
     def _nonce(self, message: RpcMessage) -> None:
         for nonce in message.arguments:
@@ -137,6 +149,7 @@ class Judge:
         id_, length = message.arguments
         assert isinstance(id_, bytes) and isinstance(length, int)
         facts, limits = self.facts, self.limits
+        self._change("put")
         if facts.puts >= limits.puts:
             raise RpcRefused("put", "puts", f"{limits.puts} at most")
         if id_ == MANIFEST and facts.manifests >= limits.commits:
@@ -160,6 +173,7 @@ class Judge:
 
     def _delete(self, message: RpcMessage) -> None:
         (id_,) = message.arguments
+        self._change("delete")
         if id_ == MANIFEST:  # without it there are no archives; borg only ever puts a new one
             raise RpcRefused("delete", "delete", "the manifest")
         if id_ not in self._recent and not self.session.any_delete:
@@ -175,13 +189,17 @@ class Judge:
             raise RpcRefused("commit", "compact")
         if self.facts.commits >= self.limits.commits:
             raise RpcRefused("commit", "commits", f"{self.limits.commits} at most")
+        if not self._changed:
+            raise RpcRefused("commit", "empty")
         self._charge("commit", FILE)
         self.facts.commits += 1
         self.facts.committed_manifests += self._manifest
         self._manifest = False
+        self._changed = False
 
     def _rollback(self, _: RpcMessage) -> None:
         self._manifest = False
+        self._changed = False
 
 
 _RULES: dict[str, Callable[[Judge, RpcMessage], None]] = {

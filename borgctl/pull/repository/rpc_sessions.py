@@ -14,8 +14,9 @@ _READ = frozenset(
         *("get_free_nonce", "commit_nonce_reservation"),
     )
 )
-_WRITE = _READ | {"put", "commit"}
+_WRITE = (_READ - {"check"}) | {"put", "commit"}  # serve forgets its counts in a check, and would write them down so
 _DELETE = _WRITE | {"delete"}
+_WINDOW = _DELETE | {"check"}  # one or the other: the judge sees to that
 
 # Why a message is refused; the texts are for people.
 RULES = {
@@ -31,6 +32,8 @@ RULES = {
     "lock": "without the lock that this needs",
     "repair": "a repair",
     "compact": "a commit that compacts",
+    "empty": "a commit of nothing",
+    "mixed": "a check, and writing, in one session",
     "nonce": "a nonce of 2^63 or more, or one that no counter could have reached",
     "key": "not the text of a key",
     "delete": "a delete of what this session did not put",
@@ -57,9 +60,9 @@ SESSIONS = {
     "prune": SessionRules(_DELETE, granted=True),
     "init": SessionRules(_WRITE | {"save_key"}, create=True),
     "window-read": SessionRules(_READ, unlocked=True),
-    "window-write": SessionRules(_DELETE, unlocked=True),
+    "window-write": SessionRules(_WINDOW, unlocked=True),
     "window-passphrase": SessionRules(_READ | {"save_key"}, unlocked=True),
-    "window-delete": SessionRules(_DELETE, unlocked=True, any_delete=True),
+    "window-delete": SessionRules(_WINDOW, unlocked=True, any_delete=True),
 }
 
 

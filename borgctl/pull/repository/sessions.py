@@ -18,8 +18,9 @@ _SLACK = 64 << 20  # bytes
 # serve needs about 44 bytes of memory for each object: so many take 9 GB. A first backup of 10 TB in large files has
 # five million, and each small file is one more.
 _MOST_PUTS = 200_000_000
-# Each commit writes the whole index anew. borg makes a checkpoint every 30 minutes, `recreate` two commits an archive.
-_MOST_COMMITS = 10_000
+# Each commit writes the whole index anew, and begins files. borg makes a checkpoint every 30 minutes; `recreate`, in a
+# window, two commits an archive.
+_MOST_COMMITS, _MOST_IN_A_WINDOW = 1_000, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ def window_session(allow: str) -> GuardSession:
     return GuardSession(f"window-{allow}", None if allow == "delete" else 0)
 
 
-def bounds(quota: float, used: int) -> dict[str, int]:
+def bounds(session: GuardSession, quota: float, used: int) -> dict[str, int]:
     """Return how many bytes, puts and commits may pass, of a quota of which `used` bytes are taken."""
-    return {"quota": max(0, int(quota) - used) + _SLACK, "puts": _MOST_PUTS, "commits": _MOST_COMMITS}
+    commits = _MOST_IN_A_WINDOW if session.name.startswith("window") else _MOST_COMMITS
+    return {"quota": max(0, int(quota) - used) + _SLACK, "puts": _MOST_PUTS, "commits": commits}

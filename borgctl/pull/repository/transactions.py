@@ -66,16 +66,20 @@ def _ends_with_commit(path: str) -> bool:
 
 
 def used(repository: str) -> int:
-    """Return how many bytes borg counts against the quota; the size of all segments where the hints don't say."""
+    """Return how many bytes of the quota are used: as borg counts them, or what its files take of the disk, if more.
+
+    borg counts no files: thousands of small commits take far more of the disk. And its hints may be lost, or too low.
+    """
     number = last(repository)
     if number is None:
         return 0
+    taken = _taken(repository, number)
     try:
         fd = os.open(f"{repository}/hints.{number}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:
-            return quota_use(file.read(_LONGEST))
+            return max(taken, quota_use(file.read(_LONGEST)))
     except (OSError, ValueError, IndexError):
-        return _size(repository, number)
+        return taken
 
 
 def quota_use(hints: bytes) -> int:
@@ -126,14 +130,14 @@ def _integer(data: bytes, at: int) -> tuple[int, int]:
     return int.from_bytes(data[at + 1 : end], "big"), end
 
 
-def _size(repository: str, newest: int) -> int:
-    """Return the size of all segments that are committed; borg itself removes the others before it writes."""
+def _taken(repository: str, newest: int) -> int:
+    """Return what all segments that are committed take of the disk; borg removes the others before it writes."""
     total = 0
     for path in segments(repository):
         if int(os.path.basename(path)) <= newest:
             with suppress(OSError):
                 status = os.lstat(path)
-                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+                total += 512 * status.st_blocks if stat.S_ISREG(status.st_mode) else 0
     return total
 
 

@@ -22,9 +22,10 @@ from borgctl.pull.report.record_run import remember
 from borgctl.pull.report.refusals import advice_on_refusal
 from borgctl.pull.report.report import RunReport
 from borgctl.pull.report.run_history import append_broken_off, compare, record, warn
-from borgctl.pull.repository import transactions
+from borgctl.pull.repository import objects, transactions
 from borgctl.pull.repository.inspection import Inspection, begin, inspect
 from borgctl.pull.repository.reserve import establish, lowered
+from borgctl.pull.repository.rpc_messages import MANIFEST
 from borgctl.pull.repository.sessions import GuardSession
 from borgctl.pull.repository.space import full, last_room
 from borgctl.pull.repository.unlock import lock_hint
@@ -90,7 +91,7 @@ async def run_call(
         launcher.screen.report(report)
         return report
     begin(launcher.folders, target.name)
-    last = transactions.last(repository)
+    last = _manifest(repository)
     with lowered(repository) if session.name == "prune" else nullcontext():
         programs, room = starts(launcher, target, session, path), partial(last_room, repository, session)
         facts = await Session(
@@ -173,9 +174,18 @@ def _command(transcript: Transcript) -> str | None:
     return transcript.start.command if transcript.start else None
 
 
-def _moved(repository: str, last: int | None) -> bool:
-    """Tell whether the repository has another transaction than `last`."""
-    return transactions.last(repository) not in (None, last)
+def _manifest(repository: str) -> tuple[int | None, bytes | None]:
+    """Return the last transaction and where its manifest lies."""
+    return transactions.last(repository), objects.place(repository, MANIFEST)
+
+
+def _moved(repository: str, before: tuple[int | None, bytes | None]) -> bool:
+    """Tell whether the repository has another transaction than before, and in it another manifest.
+
+    What the guard let pass serve may have refused, as for the quota, and have committed something else.
+    """
+    number, manifest = _manifest(repository)
+    return number not in (None, before[0]) and manifest not in (None, before[1])
 
 
 def _reserve(launcher: Launcher, repository: str, transcript: Transcript) -> None:

@@ -32,7 +32,7 @@ def test_the_guard_reads_its_words_as_they_were_meant(deletes) -> None:
     words = guard_process.argv(TARGET, GuardSession("prune", deletes), 5_000_000)[len(guard_process.PROGRAM) :]
     session, name, limits = parse(words)
     assert (session, name) == (SESSIONS["prune"], "prune")
-    expected = SessionLimits(b"/srv/borg/web1", 15_000_000 + (64 << 20), 200_000_000, 10_000, deletes)
+    expected = SessionLimits(b"/srv/borg/web1", 15_000_000 + (64 << 20), 200_000_000, 1_000, deletes)
     assert limits == expected
 
 

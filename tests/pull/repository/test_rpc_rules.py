@@ -15,11 +15,12 @@ ONE, OTHER = b"1" * 32, b"2" * 32
 LIMITS = SessionLimits(PATH.encode(), quota=1 << 30, puts=1000, commits=10)
 READING = {"negotiate", "open", "load_key", "get", "list", "scan", "__len__", "check", "rollback"}
 READING |= {"get_free_nonce", "commit_nonce_reservation"}
+JOB = READING - {"check"}
 MAY = {
     "read": READING,
-    "create": READING | {"put", "commit", "delete"},
-    "prune": READING | {"put", "commit", "delete"},
-    "init": READING | {"put", "commit", "save_key"},
+    "create": JOB | {"put", "commit", "delete"},
+    "prune": JOB | {"put", "commit", "delete"},
+    "init": JOB | {"put", "commit", "save_key"},
     "window-read": READING,
     "window-write": READING | {"put", "commit", "delete"},
     "window-passphrase": READING | {"save_key"},
@@ -74,6 +75,7 @@ def deleting(id_):
 
 
 COMMIT = ("commit", {})
+LISTED = {"limit": 1, "marker": None}
 
 
 def test_the_table_is_the_one_of_the_interface():
@@ -93,6 +95,8 @@ def test_a_session_says_what_its_row_says_and_nothing_else(session, method):
         assert said == "session"
     elif method == "delete" and session != "window-delete":
         assert said == "delete"
+    elif method == "commit":
+        assert said == "empty"
     else:
         assert said.messages == 3
 
@@ -172,11 +176,11 @@ def test_what_writes_needs_the_exclusive_lock(session):
 @pytest.mark.parametrize("session", SESSIONS)
 def test_nobody_repairs_or_compacts(session):
     repair = rpc.call(3, "check", repair=True, save_space=False, max_duration=0)
-    assert talk(session, repair) == "repair"
+    assert talk(session, repair) == ("repair" if "check" in MAY[session] else "session")
     if "commit" in MAY[session]:
         assert talk(session, rpc.commit(3, compact=True)) == "compact"
         assert talk(session, rpc.commit(3, cleanup_commits=True)) == "compact"
-        assert talk(session, rpc.commit(3, save_space=True)).commits == 1
+        assert talk(session, rpc.put(3, ONE, b"data"), rpc.commit(4, save_space=True)).commits == 1
 
 
 def test_a_client_that_begins_anew_many_times_stays_where_its_server_lets_it_begin():
@@ -285,9 +289,9 @@ def test_an_object_of_an_earlier_session_counts_against_the_deletes_of_a_prune()
 
 def test_puts_and_commits_are_counted():
     two = LIMITS._replace(puts=2, commits=2)
-    assert talk("create", *numbered(putting(ONE), putting(ONE), COMMIT, COMMIT), limits=two).commits == 2
+    assert talk("create", *numbered(putting(ONE), COMMIT, putting(ONE), COMMIT), limits=two).commits == 2
     assert talk("create", *numbered(putting(ONE), putting(ONE), putting(ONE)), limits=two) == "puts"
-    assert talk("create", *numbered(COMMIT, COMMIT, COMMIT), limits=two) == "commits"
+    assert talk("create", *numbered(*[putting(ONE), COMMIT] * 2, deleting(ONE), COMMIT), limits=two) == "commits"
 
 
 def test_nothing_is_allowed_that_the_launcher_did_not_say():
@@ -305,11 +309,31 @@ def test_a_committed_manifest_is_one_put_since_the_last_commit_and_not_rolled_ba
         return facts.manifests, facts.commits, facts.committed_manifests
 
     assert committed(manifest, COMMIT) == (1, 1, 1)
-    assert committed(manifest, COMMIT, COMMIT) == (1, 2, 1)
-    assert committed(COMMIT, manifest) == (1, 1, 0)
+    assert committed(manifest, COMMIT, putting(ONE), COMMIT) == (1, 2, 1)
+    assert committed(putting(ONE), COMMIT, manifest) == (1, 1, 0)
     assert committed(manifest, putting(ONE), COMMIT, manifest, COMMIT) == (2, 2, 2)
-    assert committed(manifest, back, COMMIT) == (1, 1, 0)
+    assert committed(manifest, back, putting(ONE), COMMIT) == (1, 1, 0)
     assert committed(putting(ONE), COMMIT) == (0, 1, 0)
+
+
+@pytest.mark.parametrize("session", [name for name in SESSIONS if "commit" in MAY[name]])
+def test_a_commit_is_of_what_was_put_or_deleted_since_the_last(session):
+    """serve would write down counts that it does not have: of the quota, and of what may be compacted."""
+    back = ("rollback", {})
+    for before in ([], [putting(ONE), COMMIT], [putting(ONE), back], [putting(ONE), back, ("list", LISTED)]):
+        assert talk(session, *numbered(*before, COMMIT)) == "empty"
+    if "delete" in MAY[session]:
+        assert talk(session, *numbered(putting(ONE), COMMIT, deleting(ONE), COMMIT)).commits == 2
+
+
+@pytest.mark.parametrize("session", [name for name in SESSIONS if {"commit", "check"} <= MAY[name]])
+def test_no_session_both_checks_and_writes(session):
+    check = ("check", {"repair": False, "save_space": False, "max_duration": 1})
+    assert talk(session, *numbered(check, check, ("list", LISTED))).messages == 5
+    for change in (putting(ONE), deleting(ONE)):
+        assert talk(session, *numbered(check, change)) == "mixed"
+    for before in ([putting(ONE)], [putting(ONE), COMMIT], [putting(ONE), ("rollback", {})]):
+        assert talk(session, *numbered(*before, check)) == "mixed"
 
 
 def test_after_a_refusal_nothing_passes():

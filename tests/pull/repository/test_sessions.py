@@ -60,6 +60,14 @@ def test_only_a_window_for_deleting_may_delete_what_others_put() -> None:
 
 
 def test_a_full_repository_leaves_the_slack_alone_and_an_empty_one_the_quota_too() -> None:
-    assert bounds(20e6, 0)["quota"] == 20_000_000 + (64 << 20)
-    assert bounds(20e6, 15_000_000)["quota"] == 5_000_000 + (64 << 20)
-    assert bounds(20e6, 30_000_000)["quota"] == 64 << 20
+    create = GuardSession("create")
+    assert bounds(create, 20e6, 0)["quota"] == 20_000_000 + (64 << 20)
+    assert bounds(create, 20e6, 15_000_000)["quota"] == 5_000_000 + (64 << 20)
+    assert bounds(create, 20e6, 30_000_000)["quota"] == 64 << 20
+
+
+def test_a_job_commits_a_thousand_times_and_a_window_ten_thousand() -> None:
+    """A checkpoint each 30 minutes; `recreate`, which only a window allows, commits twice for each archive."""
+    found = {name: bounds(GuardSession(name), 20e6, 0)["commits"] for name in SESSIONS}
+    assert {name for name, most in found.items() if most == 10_000} == {f"window-{what}" for what in WINDOWS}
+    assert {most for name, most in found.items() if not name.startswith("window")} == {1_000}

@@ -16,20 +16,38 @@ NUMBERS = st.integers(0, 2**64 - 1)
 MAPS = st.dictionaries(NUMBERS, NUMBERS, max_size=40)
 
 
-def test_the_numbers_are_borgs_own(world, borg: str, repository: Path) -> None:
+def backed_up(world, borg: str, repository: Path) -> tuple[Path, int]:
+    """Back up a file; return the hints, and how much of the quota is used by them."""
     env = {"PATH": "/usr/bin:/bin", "BORG_BASE_DIR": str(world.root / "init")}
     env["BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK"] = "yes"
     before = transactions.last(str(repository))
     (world.root / "file").write_bytes(os.urandom(300_000))
     argv = [borg, "create", f"{repository}::one", str(world.root / "file")]
     subprocess.run(argv, env=env, check=True, capture_output=True)
-    assert transactions.last(str(repository)) > before
     number = transactions.last(str(repository))
-    hints = msgpack.unpackb((repository / f"hints.{number}").read_bytes(), raw=True, strict_map_key=False)
-    assert transactions.used(str(repository)) == hints[b"storage_quota_use"] > 300_000
-    segments = sum(path.stat().st_size for path in repository.glob("data/*/*"))
-    (repository / f"hints.{number}").write_bytes(b"")
-    assert hints[b"storage_quota_use"] < transactions.used(str(repository)) <= segments
+    assert number > before
+    path = repository / f"hints.{number}"
+    return path, msgpack.unpackb(path.read_bytes(), raw=True, strict_map_key=False)[b"storage_quota_use"]
+
+
+def test_the_numbers_are_borgs_own(world, borg: str, repository: Path) -> None:
+    hints, counted = backed_up(world, borg, repository)
+    largest = max(repository.glob("data/*/*"), key=lambda path: path.stat().st_size)
+    content = largest.read_bytes()
+    os.truncate(largest, 0)  # so that the files are less than what borg counts
+    assert transactions.used(str(repository)) == counted > 300_000
+    largest.write_bytes(content)
+    hints.write_bytes(b"")
+    assert counted < transactions.used(str(repository)) < 2 * counted
+
+
+def test_files_count_as_the_disk_has_them_where_that_is_more(world, borg: str, repository: Path) -> None:
+    _, counted = backed_up(world, borg, repository)
+    paths = [path for path in repository.glob("data/*/*") if path.name != "0"]
+    with paths[0].open("ab") as file:
+        file.write(bytes(1_000_000))
+    taken = sum(512 * path.stat().st_blocks for path in repository.glob("data/*/*"))
+    assert counted < 1_000_000 < taken == transactions.used(str(repository))
 
 
 @given(MAPS, MAPS, NUMBERS, st.dictionaries(st.binary(min_size=32, max_size=32), st.lists(NUMBERS), max_size=5))
