@@ -31,7 +31,9 @@ from borgctl.pull.targets.targets import Target, load
 from borgctl.values import JobName
 
 # A serve that says nothing, and notes a transaction where it was told to commit; its fourth argument is the repository.
-SAVES = """grep -qa cleanup_commits && mkdir -p "$4" && : >"$4/index.$(date +%s%3N)"; cat >/dev/null; exit 0"""
+SAVES = r"""grep -qa cleanup_commits && mkdir -p "$4" && n=$(date +%s%3N) && {
+printf 'BORG_IDX\1\0\0\0\1\0\0\0\40\10'; head -c 32 /dev/zero; printf %s "$n" | tail -c 8; } >"$4/index.$n"
+cat >/dev/null; exit 0"""  # an index whose one entry is the manifest, elsewhere each time
 STANDIN = SUPPORT / "standin.py"
 
 
