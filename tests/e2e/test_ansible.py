@@ -212,6 +212,69 @@ def test_the_package_is_installed_once_from_a_wheel_with_requirements_that_have_
     assert not (scratch / "opt/borgctl/package/installed").exists()
 
 
+BORGPULL = 64123
+HOST = """#!/bin/sh
+exec unshare --mount -- sh -c 'for at in etc var/lib srv; do mount --bind "$0/$at" "/$at" || exit; done
+exec /usr/bin/python3 "$@"' {place} "$@"
+"""
+
+
+def host_of_folders(place):
+    """Make a host of this machine's own programs, with nothing but a user borgpull; return its python."""
+    for folder in ("etc", "var/lib", "srv/disk"):
+        (place / folder).mkdir(parents=True)
+    (place / "srv/disk").chmod(0o751)
+    for name, line in (("passwd", "{0}:x:{1}:{1}::/:/bin/sh\n"), ("group", "{0}:x:{1}:\n")):
+        (place / "etc" / name).write_text(line.format("root", 0) + line.format("borgpull", BORGPULL))
+    python = place / "python"
+    python.write_text(HOST.format(place=place))
+    python.chmod(0o755)
+    return str(python)
+
+
+def owned(path):
+    status = path.lstat()
+    return status.st_uid, status.st_mode & 0o7777
+
+
+@ROOT
+def test_a_folder_of_repositories_leads_root_nowhere_else_and_its_parents_stay_roots(scratch):
+    names = {"fresh": "/srv/new/borg", "link": "/srv/disk/borg", "left": "/srv/open/link/old/borg"}
+    places = {host: scratch / host for host in names}
+    hosts = {
+        host: {
+            "ansible_connection": "local",
+            "ansible_python_interpreter": host_of_folders(place),
+            "server_borgpull_repositories": names[host],
+        }
+        for host, place in places.items()
+    }
+    link, left = places["link"] / "srv", places["left"] / "srv"
+    (left / "open").mkdir()
+    (left / "open").chmod(0o777)
+    (left / "open/link").symlink_to("../own")
+    (left / "own/old").mkdir(parents=True)
+    os.chown(left / "own/old", BORGPULL, BORGPULL)
+    for place, gone in ((link, link / "disk/borg"), (left, left / "own/old/borg")):
+        (place / "victim").mkdir(mode=0o711)
+        gone.symlink_to("/srv/victim")
+
+    controller = Controller(scratch, {"all": {"hosts": hosts}})
+    role = {"ansible.builtin.import_role": {"name": "borgctl.pull_backup.server", "tasks_from": "folders"}}
+    played = controller.play(
+        playbook=controller.file("play.yaml", [{"hosts": "all", "gather_facts": False, "tasks": [role]}])
+    )
+    assert played.failed == {"link", "left"}, played.output
+    assert [owned(place / "victim") for place in (link, left)] == [(0, 0o711)] * 2
+    for path in ("/srv/open", "/srv/open/link/old"):
+        assert f"chown root:root {path} && chmod 0755 {path}" in played.output
+    assert "/srv/open/link is no folder" in played.output and "already exists as a link" in played.output
+    assert owned(link / "disk") == (0, 0o751), "a folder that is there stays as it is"
+    assert owned(places["fresh"] / "srv/new") == (0, 0o755)
+    for path in ("srv/new/borg", "etc/borgpull", "var/lib/borgpull"):
+        assert owned(places["fresh"] / path) == (BORGPULL, 0o700)
+
+
 def test_clients_are_dealt_out_and_another_server_takes_clients_from_the_others_alone(tmp_path):
     clients, two, three = [f"web{number}" for number in range(12)], ["a", "b"], ["c", "b", "a"]
     groups = {name: {"hosts": dict.fromkeys(hosts)} for name, hosts in {"two": two, "three": three}.items()}

@@ -155,6 +155,7 @@ OUTSIDE = {
     "Make the user that owns the backups",
     "Make the folders of targets, states and repositories",
     "Need a folder of repositories that root has made",
+    "Make the folder above the repositories",
     "Write the settings",
 }
 

@@ -4,8 +4,10 @@ import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 from stage import TOP
 
 sys.path.insert(0, str(TOP / "tests/proofs"))
@@ -30,7 +32,9 @@ def names(file):
 
 def test_every_patch_applies_once_and_leaves_a_program_that_makes_sense(tmp_path):
     for row in ROWS:
-        (tmp_path / f"{row.id}.py").write_text(guards.patched(row, (TOP / row.file).read_text()))
+        text, kind = guards.patched(row, (TOP / row.file).read_text()), Path(row.file).suffix
+        (tmp_path / f"{row.id}{kind}").write_text(text)
+        assert kind != ".yml" or yaml.safe_load(text)
     ruff = [f"{sys.prefix}/bin/ruff", "check", "--no-cache", "--isolated", "--select", "E9,F821,F823", str(tmp_path)]
     done = subprocess.run(ruff, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
