@@ -193,3 +193,17 @@ def test_every_link_of_the_documents_leads_somewhere():
             if fragment:
                 anchors = set(map(generate.guards.anchor, re.findall(r"(?m)^#+ (.*)$", aim.read_text())))
                 assert fragment in anchors, f"{page.name}: {target}#{fragment}"
+
+
+@pytest.mark.parametrize("path", [TOP / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name)
+def test_no_page_has_root_work_in_a_repository_of_another_user(path):
+    """borg writes there also where it only reads, and both borg and cp go where a link leads."""
+    words = "list|extract|config|info|check|compact|delete|prune|key|mount|create|recreate|rename|upgrade"
+    borg = re.compile(rf"^.*\bborg (?:{words})\b[^`:\n]* /srv/borg.*$|^.*\bcp\b[^`\n]* /srv/borg\S*$", re.MULTILINE)
+    assert [line for line in borg.findall(path.read_text()) if "runuser -u borgpull -- " not in line] == []
+
+
+def test_no_page_restores_into_a_directory_that_another_user_may_have_made():
+    pages = [TOP / "README.md", *DOCS.glob("*.md"), TOP / "borgctl/cli/window/recovery_page.py"]
+    restored = [line for path in pages for line in re.findall(r".*\bcd .*", path.read_text()) if "/tmp" in line]
+    assert restored == []

@@ -41,7 +41,7 @@ line comes its checksum: borg tells at once which line is mistyped:
 RESTORE ON THIS MACHINE, with the server's help
   server:  borgpull window {target} --for 30m
   here:    borgctl window -- borg list
-           cd /tmp/restore
+           cd "$(mktemp -d)"
            borgctl window -- borg extract ::NAME etc/fstab
 
 RESTORE ON A NEW MACHINE
@@ -58,12 +58,15 @@ RESTORE ON A NEW MACHINE
 {keyfile}
 RESTORE WITH THE SERVER ALONE
 (its admin then knows the passphrase and can read all of it)
-  on it, with the passphrase typed in:{with_key}
-           borg list {path}
-           cd /tmp/restore
-           borg extract {path}::NAME etc/fstab
+  on it, as root, with the passphrase typed in. If another user than
+  borgpull owns the repository, name that one. Without runuser, borg would
+  write to where a link of that user's leads, with root's rights:{with_key}
+     runuser -u borgpull -- borg list {path}
+     cd "$(runuser -u borgpull -- mktemp -d)"
+     runuser -u borgpull -- borg extract {path}::NAME etc/fstab
+  All of it then belongs to that user: owners are not restored.
 If the server's copy of the key is lost:
-           borg key import --paper {path}
+     runuser -u borgpull -- borg key import --paper {path}
 """
 _KEYFILE = """\
   5. the key is not in the repository, so before the first 'borg list':
@@ -103,7 +106,7 @@ def recovery_page(policy: Policy, path: RepositoryPath, wait: float) -> str:
         server=f"{server.address or _BLANK}, where this machine is the target {target}",
         target=target,
         keyfile=_KEYFILE if keyfile else "",
-        with_key=f"\n           borg key import --paper {path.text}" if keyfile else "",
+        with_key=f"\n     runuser -u borgpull -- borg key import --paper {path.text}" if keyfile else "",
     )
 
 

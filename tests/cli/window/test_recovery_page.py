@@ -89,6 +89,27 @@ def test_the_page_is_76_columns_wide(policy, base, monkeypatch, kept):
     assert max(map(len, printed.splitlines())) == 76
 
 
+def test_on_the_server_borg_runs_as_the_user_who_owns_the_repository(policy, base):
+    """borg writes there also where it only reads, and follows the links of whoever has taken that user over."""
+    planted(base, "hqlhbGdvcml0aG2m")
+    page = recovery_page(policy, PATH, 0)
+    commands = [line.strip() for line in page.splitlines() if re.search("borg .*/srv/borg/web1", line)]
+    for words in ("list /srv", "extract /srv", "key import --paper /srv"):
+        assert [line for line in commands if f"borg {words}" in line], words
+    assert [line for line in commands if "sample" not in line and not line.startswith("runuser -u borgpull -- ")] == []
+
+
+def test_whoever_restores_by_the_page_does_so_in_a_new_directory(policy, base):
+    """Another user may have made one with a known name, with links in it; borgpull has to write into the server's."""
+    planted(base, "hqlhbGdvcml0aG2m")
+    begun = re.findall(r"(?m)^ +cd (.+)\n +(.*borg extract)", recovery_page(policy, PATH, 0))
+    runuser = "runuser -u borgpull -- "
+    assert begun == [
+        ('"$(mktemp -d)"', "borgctl window -- borg extract"),
+        (f'"$({runuser}mktemp -d)"', f"{runuser}borg extract"),
+    ]
+
+
 def test_what_the_page_says_of_a_new_machine_makes_a_policy_with_windows(policy, base, tmp_path):
     """Where the page's own user keeps policies, and with no line of it to add that the sample has already."""
     planted(base, "hqlhbGdvcml0aG2m")
