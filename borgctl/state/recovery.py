@@ -14,12 +14,15 @@ import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from borgctl.fs.chown_tree import subdirectory
+from borgctl.fs.free_space import write_error
 from borgctl.state import pins
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
 
 _LARGEST = 64 * 1024
 _KIND = "recovery"
+_KEYS = ("borg", ".config", "borg", "keys")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,34 +73,44 @@ def key_hash(base: StateDir, repository: RepositoryPath) -> str:
 def keyfile(base: StateDir, repository: RepositoryPath) -> bytes | None:
     """Return the key that is kept in a file here, None where there is none.
 
-    borg looks for the line `BORG_KEY ID` in all files of its keys directory, whatever their names are.
+    borg looks for the line `BORG_KEY ID` in all files of its keys directory, whatever their names are. That directory
+    and those above may be the user's that borg runs as. So no link there is followed, and what is no file is not
+    opened. Raise BorgctlError where a link is in the place of a directory, or it cannot be read.
     """
     identity = pins.pin(base, "repository", repository)
     if identity is None:
         return None
     begins = f"BORG_KEY {identity}\n".encode()
-    with contextlib.suppress(FileNotFoundError):
-        directory = os.open("borg/.config/borg/keys", os.O_RDONLY | os.O_DIRECTORY, dir_fd=base.fd)
-        try:
+    try:
+        with subdirectory(base.fd, *_KEYS) as directory:
+            if directory is None:
+                return None
             for name in sorted(os.listdir(directory)):
                 content = _content(name, directory)
                 if content.startswith(begins):
                     return content
-        finally:
-            os.close(directory)
+    except OSError as error:
+        raise write_error("base-unusable", "/".join((base.path, *_KEYS)), error) from None
     return None
 
 
 def _content(name: str, directory: int) -> bytes:
     """Return what is in a regular file, and nothing for what is none or cannot be read."""
     with contextlib.suppress(OSError):
-        return _regular(name, directory)
+        pinned = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            return _regular(pinned)
+        finally:
+            os.close(pinned)
     return b""
 
 
-def _regular(name: str, directory: int) -> bytes:
-    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=directory)
+def _regular(pinned: int) -> bytes:
+    """Read what was looked at (O_PATH): to open a device may do something already."""
+    if not stat.S_ISREG(os.fstat(pinned).st_mode):
+        return b""
+    fd = os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        return os.read(fd, _LARGEST) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
+        return os.read(fd, _LARGEST)
     finally:
-        os.close(fd)  # os.fdopen would leave a directory's open
+        os.close(fd)

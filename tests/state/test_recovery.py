@@ -1,10 +1,13 @@
 """When the recovery page is due."""
 
+import ctypes
 import os
+import shutil
 
 import pytest
 import stage
 
+from borgctl.errors import BorgctlError
 from borgctl.state import pins, recovery
 from borgctl.state.state_dir import StateDir
 from borgctl.values import RepositoryPath
@@ -82,3 +85,33 @@ def test_what_is_no_file_among_the_keys_is_passed_over_and_left_open_by_nobody(b
     before = stage.descriptors()
     assert recovery.keyfile(base, PATH) is None
     assert stage.descriptors() == before
+
+
+@pytest.mark.parametrize("step", [".config", ".config/borg", ".config/borg/keys"])
+def test_a_symlink_above_the_keys_leads_nobody_elsewhere(base, tmp_path, step):
+    """All of these directories are the user's that borg runs as."""
+    pins.set_pin(base, "repository", PATH, ONE)
+    with open(f"{keys(base)}/key", "w") as file:
+        file.write(f"BORG_KEY {ONE}\nabc\n")
+    shutil.move(f"{base.borg}/{step}", tmp_path / "elsewhere")
+    os.symlink(tmp_path / "elsewhere", f"{base.borg}/{step}")
+    with pytest.raises(BorgctlError, match=r"/borg/keys': Not a directory$") as caught:
+        recovery.due(base, PATH)
+    assert caught.value.reason.code == "base-unusable"
+
+
+def test_what_is_no_file_among_the_keys_is_not_even_opened(base):
+    """An open alone arms a watchdog, and rewinds a tape."""
+    pins.set_pin(base, "repository", PATH, ONE)
+    os.mkfifo(fifo := f"{keys(base)}/fifo")
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    try:
+        assert libc.inotify_add_watch(watch, fifo.encode(), 0x20) > 0  # IN_OPEN, inotify(7)
+        assert recovery.keyfile(base, PATH) is None
+        with pytest.raises(BlockingIOError):
+            os.read(watch, 1000)
+        os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+        assert os.read(watch, 1000)
+    finally:
+        os.close(watch)

@@ -88,7 +88,9 @@ def pages(policy: Policy) -> Iterator[Finding]:
             if why := recovery.due(base, path):
                 change = f"{recovery_command(policy, path)}, and keep the page away from this machine"
                 yield Finding("warn", "recovery", why, (), change)
-    except (BadValue, BorgctlError, OSError):
+    except BorgctlError as error:
+        yield Finding("unseen", "recovery", error.detail, (), error.hint)
+    except (BadValue, OSError):
         yield Finding("unseen", "recovery", "the state directory cannot be read", (), "ask again as the gate's user")
     finally:
         os.close(base.fd)

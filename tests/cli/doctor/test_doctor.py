@@ -319,3 +319,17 @@ def test_a_recovery_page_that_was_never_printed_or_has_another_key_is_a_warning(
         assert "has changed since" in found.text
     finally:
         os.close(base.fd)
+
+
+def test_a_link_that_borgs_user_has_put_above_the_keys_is_told_and_not_followed(tmp_path):
+    tmp_path.chmod(0o700)
+    text = f"version: 1\nrepositories: {{/srv/a: {{encryption: none}}}}\njobs: {{}}\nbase: {tmp_path}/base\n"
+    policy = stage.written(tmp_path, text)
+    base = StateDir.open(policy.base)
+    try:
+        pins.set_pin(base, "repository", RepositoryPath("/srv/a"), "a" * 64)
+        os.symlink("/dev", f"{base.borg}/.config")
+        (found,) = policy_checks.pages(policy)
+        assert (found.level, found.text) == ("unseen", f"'{base.borg}/.config/borg/keys': Not a directory")
+    finally:
+        os.close(base.fd)
