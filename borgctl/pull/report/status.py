@@ -15,12 +15,15 @@ from borgctl.console.age import IN_THE_FUTURE, age
 from borgctl.console.text import elapsed
 from borgctl.data_class import dataclass, replace
 from borgctl.errors import BadValue
+from borgctl.fs.secure_path import InsecurePath
+from borgctl.process.effective_user import acting_as
 from borgctl.pull.report.job_status import Row
 from borgctl.pull.report.past_runs import retire
 from borgctl.pull.report.target_status import AtWork, Standing
 from borgctl.pull.report.untold import untold
-from borgctl.pull.repository.inspection import problem
+from borgctl.pull.repository.inspection import RepositoryProblem, problem
 from borgctl.pull.state import running, state_file
+from borgctl.pull.state.as_chooser import chooser
 from borgctl.pull.state.broken_off import mark_failed
 from borgctl.pull.state.running import Seen
 from borgctl.pull.state.state import JobRecord, Past, State
@@ -42,6 +45,7 @@ class _Judge:
     state: State
     added: float
     now: float
+    wrong: RepositoryProblem | None
 
 
 def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[Standing]:
@@ -51,9 +55,9 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
             name = TargetName(text)
             target = load(folders, name)
             state = state_file.load(folders, name)
-            judge = _Judge(target, state, _added(folders, target, state), now)
+            judge = _Judge(target, state, _added(folders, target, state), now, _problem(folders, target, state))
             begun = running.seen(folders, name)
-        except (PullError, BadValue, OSError) as error:
+        except (PullError, BadValue, OSError, InsecurePath) as error:
             yield Standing(text, (Row(text, None, "invalid", text=str(error).partition("\n")[0]),), State())
             continue
         mark_failed(state, begun)
@@ -61,6 +65,20 @@ def standings(folders: Folders, names: Iterable[str], now: float) -> Iterator[St
             retire(state, tuple(str(job.name) for job in target.described))
         rows = tuple(_completed(row, state, now) for row in (_paused(judge) or _rows(judge)))
         yield Standing(text, rows, state, _at_work(begun, now), untold(folders, target, now))
+
+
+def _problem(folders: Folders, target: Target, state: State) -> RepositoryProblem | None:
+    """Look at the repository; root does so with the rights of the user who can choose what is there, links too."""
+    with acting_as(_chooser(folders, target) if os.geteuid() == 0 else 0):
+        return problem(target, state)
+
+
+def _chooser(folders: Folders, target: Target) -> int:
+    """Return that user; the launcher's where something is missing, or others may write to a directory of root's."""
+    try:
+        return chooser(str(target.repository))
+    except (OSError, InsecurePath):
+        return chooser(folders.target(target.name))
 
 
 def _completed(row: Row, state: State, now: float) -> Row:
@@ -108,9 +126,8 @@ def _rows(judge: _Judge) -> Iterator[Row]:
     target, state, name = judge.target, judge.state, str(judge.target.name)
     if (reason := obstacle(target)) is not None:
         yield Row(name, None, "not-ready", text=reason)
-    wrong = problem(target, state)
-    if wrong is not None and not wrong.hidden:
-        yield Row(name, None, "unusable", text=f"{wrong.reason}: {wrong.text}")
+    if judge.wrong is not None and not judge.wrong.hidden:
+        yield Row(name, None, "unusable", text=f"{judge.wrong.reason}: {judge.wrong.text}")
     expected = [str(job) for job in target.jobs] if target.jobs is not None else _archiving(state)
     for job in expected:
         yield _row(judge, job, state.jobs.get(job), target.expected(job) or target.expect)

@@ -34,7 +34,9 @@ def contents(repository: str) -> str:
 def _checksums(repository: str, number: int) -> bytes:
     """Return borg's file of checksums; empty where it is missing, as in a repository of borg 1.0."""
     try:
-        fd = os.open(f"{repository}/integrity.{number}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(
+            f"{repository}/integrity.{number}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        )
         with open(fd, "rb") as file:
             return file.read(_LARGEST)
     except OSError:

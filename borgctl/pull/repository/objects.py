@@ -69,7 +69,7 @@ def _has_segments(repository: str) -> bool:
 
 def _open(path: str) -> mmap.mmap:
     """Map an index; raise OSError or ValueError where it is not one."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         index = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
     finally:

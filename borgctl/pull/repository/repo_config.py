@@ -1,7 +1,7 @@
 """Repository config: the repository's own file of settings, with its key. It can be read without a key.
 
 Through borg serve a client can change the key in it, and write one of any length. Whether its own admin did so does not
-show here.
+show here. No more than LARGEST bytes are read: a file with a hole has an end that nobody would live to see.
 
     digest("/srv/borg/web1") == "9f86d081…"         read("/srv/borg/web1").id == "5e8c…"
 """
@@ -15,12 +15,14 @@ from borgctl.data_class import dataclass
 from borgctl.fs import atomic
 
 LARGEST = 1 << 20  # bytes that are read and copied; borg's own key and settings take less than two thousand
-_PIECE = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A small file of a repository: its SHA-256, its size in bytes, and the first LARGEST of them."""
+    """A small file of a repository: its SHA-256, its size in bytes, and the first LARGEST of them.
+
+    Of a larger file the SHA-256 is that of these bytes, with its size and the time of its last change.
+    """
 
     digest: str
     size: int
@@ -48,16 +50,16 @@ class File:
 
 def read(repository: str, name: str = "config") -> File:
     """Read a file of the repository; raise OSError where it cannot be read."""
-    fd = os.open(f"{repository}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = os.open(f"{repository}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with open(fd, "rb") as file:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise OSError(0, "not a regular file", f"{repository}/{name}")
-        data, size, digest = bytearray(), 0, hashlib.sha256()
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-            size += len(piece)
-            data += piece[: max(0, LARGEST - len(data))]
-    return File(digest.hexdigest(), size, bytes(data))
+        data = file.read(LARGEST)
+        status = os.fstat(fd)
+    if len(data) < LARGEST or status.st_size == LARGEST:
+        return File(hashlib.sha256(data).hexdigest(), len(data), data)
+    large = f"\n{status.st_size} {status.st_mtime_ns}".encode()
+    return File(hashlib.sha256(data + large).hexdigest(), status.st_size, data)
 
 
 def write(repository: str, name: str, data: bytes) -> None:

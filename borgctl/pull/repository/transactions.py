@@ -58,7 +58,7 @@ def segments(repository: str) -> Iterator[str]:
 
 def _ends_with_commit(path: str) -> bool:
     with suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
         with open(fd, "rb") as file:
             file.seek(-len(_COMMIT), os.SEEK_END)
             return file.read() == _COMMIT
@@ -75,7 +75,9 @@ def used(repository: str) -> int:
         return 0
     taken = _taken(repository, number)
     try:
-        fd = os.open(f"{repository}/hints.{number}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(
+            f"{repository}/hints.{number}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+        )
         with open(fd, "rb") as file:
             return max(taken, quota_use(file.read(_LONGEST)))
     except (OSError, ValueError, IndexError):
