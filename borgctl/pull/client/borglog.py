@@ -47,7 +47,7 @@ class Step:
 def read(line: str) -> Note | Counts | Step | None:
     """Read one line of borg's stderr; None where there is nothing to show. A line that is not JSON is a warning."""
     entry = parse(line)
-    if not isinstance(entry, dict):
+    if entry is None:
         return Note("WARNING", line[:_LONGEST]) if line.strip() else None
     match entry.get("type"):
         case "log_message":

@@ -8,7 +8,6 @@ frame, or, over LONGEST bytes, an error that ends the stream (`LineTooLong`).
 """
 
 import json
-import math
 from typing import Any, NoReturn
 
 from borgctl.borg.warning_kinds import KINDS
@@ -30,6 +29,7 @@ from borgctl.wire import frames
 from borgctl.wire.hashchain import MOST, VERSION
 
 LONGEST = 1 << 20
+_BEGINNINGS = tuple(b'{"type":%b"%b"' % (blank, frames.TYPE.encode()) for blank in (b" ", b""))
 _MOST_RECORDS = 10**15  # numbers have at most 15 digits
 
 
@@ -50,7 +50,7 @@ class LineBuffer:
             lines[0] = bytes(self._rest) + lines[0]
             self._rest.clear()
         self._rest += rest
-        if len(self._rest) > self._longest or any(len(line) > self._longest for line in lines):
+        if len(self._rest) > self._longest or max(map(len, lines), default=0) > self._longest:
             self._rest.clear()  # a reader that goes on holds no more of it
             raise LineTooLong
         return lines
@@ -64,8 +64,8 @@ class LineBuffer:
 def event(line: bytes) -> Event:
     """Read one line; whatever is not a frame in every detail is Unframed."""
     text = line.decode("utf-8", "replace").rstrip("\r")
-    frame = parse(text)
-    if not isinstance(frame, dict) or frame.get("type") != frames.TYPE:
+    frame = parse(text) if may_be_frame(line) else None
+    if frame is None or frame.get("type") != frames.TYPE:
         return Unframed(text)
     try:
         return _event(frame)
@@ -73,11 +73,17 @@ def event(line: bytes) -> Event:
         return Unframed(text)
 
 
-def parse(text: str) -> object:
-    """Read JSON that can be written again as JSON (finite numbers, sane depth); None for anything else."""
+def may_be_frame(line: bytes) -> bool:
+    """Tell whether to read a line as a frame, by a glance that costs far less than that; no other line is one."""
+    return line.startswith(_BEGINNINGS)
+
+
+def parse(text: str) -> dict[str, Any] | None:
+    """Read a JSON object that begins at once; None for anything else. A number in it may be infinite, as 1e999 is."""
+    if not text.startswith("{"):
+        return None
     try:
-        value = json.loads(text, parse_constant=_refuse, parse_float=_finite)
-        json.dumps(value)
+        value: dict[str, Any] = _decode(text)
     except (ValueError, RecursionError):
         return None
     return value
@@ -159,8 +165,4 @@ def _refuse(name: str) -> NoReturn:
     raise ValueError(name)
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(text)
-    return value
+_decode = json.JSONDecoder(parse_constant=_refuse).decode  # json.loads would make a decoder for each line

@@ -11,12 +11,12 @@ import time
 
 from borgctl.console.text import local
 from borgctl.data_class import dataclass, replace
-from borgctl.pull.client.borglog import Counts, Note, Step, counts, read
+from borgctl.pull.client.borglog import Counts, Note, Step, read
 from borgctl.pull.client.events import Event, Exit, GateMessage, Offer, OutputLine, Start, Unframed, WindowState
-from borgctl.pull.client.frames import LONGEST, parse
+from borgctl.pull.client.frames import LONGEST
+from borgctl.pull.client.result import Result, to_bytes, to_text
 from borgctl.wire import frames
 
-MOST_RESULT = 4 << 20  # bytes
 MOST_MESSAGES = 1000
 LONGEST_MESSAGE = 4000  # characters
 MOST_LISTED = 10_000
@@ -47,14 +47,13 @@ class Transcript:
     def __init__(self, asked: tuple[str | None, str | None] = (None, None), until: float | None = None) -> None:
         self.asked, self._until = asked, until
         self._runs: set[str] = set()
-        self._parts: dict[tuple[str, str], bytearray] = {}  # bytes: many small pieces take far more memory as text
+        self._parts: dict[tuple[str, str], bytearray] = {}
         self._exit: Exit | None = None
-        self._result = bytearray()
+        self.result = Result()
         self.hello: Offer | None = None
         self.hello_time = 0.0  # when (time.time) hello came
         self.start: Start | None = None
         self.mismatch = False  # the frames contradict each other or the request
-        self.result_cut = False
         self.used = False  # the window was used
         self.renewed = False  # and the key was changed in it
         self.messages: list[Message] = []
@@ -78,7 +77,7 @@ class Transcript:
     def take(self, event: Event) -> Message | Counts | Step | None:
         """Keep one event; return what of it to show now."""
         if isinstance(event, Unframed):
-            return self.keep(Message("unframed", "WARNING", event.text)) if event.text.strip() else None
+            return self._words(event.text)
         if self._exit is not None or (self.start is not None and event.run != self.start.run):
             self.mismatch = True  # a frame after the last one, or of another run
             return None
@@ -108,9 +107,14 @@ class Transcript:
         """Return the gate's exit line, if there is one of this run."""
         return self._exit if self._exit and self._exit.run == self.run and not self.mismatch else None
 
+    @property
+    def is_full(self) -> bool:
+        """Tell whether messages are only counted from now on."""
+        return len(self.messages) >= MOST_MESSAGES
+
     def keep(self, message: Message) -> Message | None:
         """Keep a message, cut if it is long; return it as kept, None where there are too many."""
-        if len(self.messages) >= MOST_MESSAGES:
+        if self.is_full:
             self.dropped += 1
             return None
         if (more := len(message.text) - LONGEST_MESSAGE) > 0:
@@ -118,22 +122,14 @@ class Transcript:
         self.messages.append(message)
         return message
 
-    def result(self) -> list[str]:
-        """Return the lines of borg's stdout."""
-        return _text(self._result).splitlines()
-
-    def document(self) -> object:
-        """Return borg's stdout as the one JSON object that it is, else None."""
-        value = parse(_text(self._result)) if not self.result_cut else None
-        return value if isinstance(value, dict) else None
+    @property
+    def result_cut(self) -> bool:
+        """Tell whether borg's stdout was more than is kept."""
+        return self.result.cut
 
     def totals(self) -> Counts | None:
         """Return the finished archive's counts, from the result of `create --json`."""
-        match self.document():
-            case {"archive": {"stats": stats}}:
-                return counts(stats)
-            case _:
-                return None
+        return self.result.archive.totals
 
     @property
     def files(self) -> int | None:
@@ -143,15 +139,15 @@ class Transcript:
 
     def _output(self, event: OutputLine) -> Message | Counts | Step | None:
         if (event.source, event.stream) == ("borg", "stdout"):
-            self._add(event.data + ("" if event.more else "\n"))
+            self.result.add(event.data + ("" if event.more else "\n"))
             return None
         key = (event.source, event.stream)
         held = self._parts.pop(key, bytearray())
-        held += _bytes(event.data[: max(0, LONGEST + 1 - len(held))])
+        held += to_bytes(event.data[: max(0, LONGEST + 1 - len(held))])
         if event.more:
             self._parts[key] = held
             return None
-        line = _text(held)
+        line = to_text(held)
         if event.source == "hook":
             return self.keep(Message("hook", "INFO", line)) if line.strip() else None
         note = read(line)
@@ -163,6 +159,15 @@ class Transcript:
             self.counts = note
         return note
 
+    def _words(self, text: str) -> Message | None:
+        """Keep words without a frame; very many cost little, and blank ones count as nothing."""
+        if not text.strip():
+            return None
+        if self.is_full:
+            self.dropped += 1
+            return None
+        return self.keep(Message("unframed", "WARNING", text))
+
     def _list(self, line: str) -> Message | None:
         """Keep a line that borg lists, apart from the messages, so that it takes no message's place."""
         if len(self.listed) >= MOST_LISTED:
@@ -170,18 +175,3 @@ class Transcript:
             return None
         self.listed.append(line[:LONGEST_LISTED])
         return Message("borg", "INFO", self.listed[-1])
-
-    def _add(self, text: str) -> None:
-        data = _bytes(text)
-        if len(self._result) + len(data) > MOST_RESULT:
-            self.result_cut = True
-        else:
-            self._result += data
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _text(data: bytearray) -> str:
-    return data.decode("utf-8", "surrogatepass")

@@ -13,14 +13,12 @@ from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message
 from borgctl.pull.report.pace import Pace
 from borgctl.pull.report.progress_text import position
-from borgctl.pull.report.report import RunReport, advice_of, record
+from borgctl.pull.report.report import RunReport, advice_of
 from borgctl.text import printable_excerpt
 from borgctl.wire.frames import GOOD
 
 _LEVELS = {"DEBUG": "debug", "INFO": "info", "WARNING": "warning", "ERROR": "error", "CRITICAL": "critical"}
 _FIRST = ("timestamp", "level", "event", "target", "job", "run")
-# what the object of `run --json` has, and a log line is short enough for
-_OUTCOME = ("outcome", "origin", "reason", "code", "duration", "command")
 
 
 class LogLines:
@@ -76,8 +74,14 @@ class LogLines:
 
     def report(self, title: str, report: RunReport) -> None:
         """Write how a run ended, its hint, and each alert."""
-        told, totals = record(report), report.transcript.totals()
-        fields = {name: told[name] for name in _OUTCOME}
+        verdict, start, totals = report.verdict, report.transcript.start, report.transcript.totals()
+        fields: dict[str, object] = {
+            "outcome": verdict.outcome,
+            "origin": verdict.origin,
+            "reason": verdict.reason,
+            "code": verdict.code,
+        }
+        fields |= {"duration": round(report.duration, 3), "command": start.command if start else None}
         if totals is not None:
             fields |= {"files": totals.files, "original": totals.original, "new": totals.new}
         good = report.verdict.outcome in GOOD

@@ -133,18 +133,21 @@ def readable(transcript: Transcript) -> list[str]:
 
     The table is bounded: a hostile client could send many empty entries and one long name.
     """
-    document = transcript.document()
-    archives = document.get("archives") if isinstance(document, dict) else None
-    if not isinstance(archives, list) or not all(isinstance(archive, dict) for archive in archives):
-        lines = transcript.result()
+    archives = transcript.result.archives()
+    if archives is None:
+        lines = transcript.result.lines()
         more = [f"and {len(lines) - _MOST_LINES} more lines: 'borgpull run --json' has them all"]
         return lines if len(lines) <= _MOST_LINES else [*lines[:_MOST_LINES], *more]
-    rows = [(str(archive.get("name")), str(archive.get("start"))) for archive in archives[:_MOST_ARCHIVES]]
+    rows = [(_word(archive.get("name")), _word(archive.get("start"))) for archive in archives[:_MOST_ARCHIVES]]
     width = max((len(name) for name, _ in rows), default=0)
     lines = [f"{name:{min(width, _WIDEST_NAME)}}  {start}" for name, start in rows]
     if len(archives) > _MOST_ARCHIVES:
         lines.append(f"and {len(archives) - _MOST_ARCHIVES} more archives: 'borgpull run --json' has them all")
     return lines or ["no archives"]
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else "None"
 
 
 def record(report: RunReport) -> dict[str, Any]:
@@ -171,7 +174,7 @@ def record(report: RunReport) -> dict[str, Any]:
         "started": datetime.fromtimestamp(report.begun, UTC).isoformat(timespec="milliseconds"),
         "duration": round(report.duration, 3),
         "command": command,
-        "result": (transcript.document() if command == "create" else None) or transcript.result(),
+        "result": (transcript.result.created() if command == "create" else None) or transcript.result.lines(),
         "messages": messages,
         "warnings": dict(ending.warnings) if ending else {},
         "serve": report.serve,

@@ -62,7 +62,7 @@ def record(folders: Folders, screen: View, report: RunReport, kind: str, finding
         duration=report.duration,
         outcome=report.verdict.outcome,
         reason=report.verdict.reason,
-        archive=_archive(transcript),
+        archive=history.archive(transcript.result.archive.name),
         files=totals.files if totals else None,
         original=totals.original if totals else None,
         compressed=totals.compressed if totals else None,
@@ -106,12 +106,3 @@ def attempt(act: Callable[[], str | None]) -> tuple[str, ...]:
     except HistoryUnusable as error:
         return (f"the history of runs cannot be used: {error}",)
     return () if aside is None else (aside,)
-
-
-def _archive(transcript: Transcript) -> str | None:
-    """Return the name of the archive that was made, by the client's word."""
-    match transcript.document():
-        case {"archive": {"name": name}}:
-            return history.archive(name)
-        case _:
-            return None

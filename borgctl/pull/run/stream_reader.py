@@ -7,14 +7,15 @@ reader.serve(chunk)
 import re
 
 from borgctl.pull.client.borglog import LEVELS, Note, read
-from borgctl.pull.client.frames import LineBuffer, LineTooLong, event
+from borgctl.pull.client.events import Event
+from borgctl.pull.client.frames import LineBuffer, LineTooLong, event, may_be_frame
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.report.progress import View
 
 _MOST_SERVE_LINES = 200
 
 # ssh's advice about a known_hosts file; ours is made for one call (`client_command.prepare`), from the target file
-_ADVICE = re.compile(rb"^ *(?:remove with:|ssh-keygen -f |Offending \S+ key in |Add correct host key in )")
+_ADVICE = re.compile(rb" *(?:remove with:|ssh-keygen -f |Offending \S+ key in |Add correct host key in )")
 
 
 class StreamReader:
@@ -28,12 +29,23 @@ class StreamReader:
     def client(self, data: bytes) -> None:
         """Take bytes of the client's stream."""
         for line in self._client.feed(data) if data else self._client.finish():
-            if not _ADVICE.search(line):
-                said = self.transcript.take(event(line))
-                if self._run is None and (run := self.transcript.gate_run) is not None:
-                    self._run = run
-                    self._screen.bind(run)
-                self._screen.show(said)
+            if not line:
+                continue
+            if may_be_frame(line):
+                self._take(event(line))
+            elif not line.decode("utf-8", "replace").strip():
+                continue
+            elif self.transcript.is_full:  # nothing is made of lines that are only counted: 64 KiB may be 32768
+                self.transcript.dropped += 1
+            elif not _ADVICE.match(line):
+                self._take(event(line))
+
+    def _take(self, said: Event) -> None:
+        shown = self.transcript.take(said)
+        if self._run is None and (run := self.transcript.gate_run) is not None:
+            self._run = run
+            self._screen.bind(run)
+        self._screen.show(shown)
 
     def serve(self, data: bytes) -> None:
         """Take bytes of serve's stderr, which quotes the client; keep a limited number of its warnings."""

@@ -11,13 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from borgctl.pull.client import frames
 from borgctl.pull.client.borglog import Counts, Note, read
 from borgctl.pull.client.events import Exit, Offer, OutputLine, Start, Unframed
 from borgctl.pull.client.frames import LONGEST, LineBuffer, LineTooLong, event
-from borgctl.pull.client.transcript import LONGEST_MESSAGE, MOST_MESSAGES, MOST_RESULT, Message, Transcript
+from borgctl.pull.client.result import MOST as MOST_RESULT
+from borgctl.pull.client.transcript import LONGEST_MESSAGE, MOST_MESSAGES, Message, Transcript
 from borgctl.pull.client.verdict import Verdict
-from borgctl.pull.report.progress import Plain, View
+from borgctl.pull.report.progress import Plain, Quiet, View
 from borgctl.pull.report.report import RunReport, readable, record, summary
+from borgctl.pull.run import stream_reader
 from borgctl.pull.run.stream_reader import StreamReader
 from borgctl.text import printable_excerpt
 
@@ -202,6 +205,29 @@ def test_json_that_python_chokes_on_is_only_words(line: bytes) -> None:
     assert isinstance(event(line), Unframed)
 
 
+def test_a_line_that_does_not_begin_as_the_gates_frames_do_is_not_read_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    monkeypatch.setattr(frames, "_decode", lambda text: read.append(text) or {})
+    for line in (b"1", b"x", b"{}", b'{"borgctl":1}', b" " + exit_line(), b'{"a": 1, "type": "borgctl"}', b"[" * 9):
+        assert event(line) == Unframed(line.decode())
+    assert read == []
+    event(exit_line())
+    assert len(read) == 1
+
+
+def test_blank_lines_and_words_that_are_only_counted_cost_next_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 KiB may be 65536 lines, and the one loop for all targets reads them."""
+    reader, taken = StreamReader(Transcript(ASKED), View(Quiet())), []
+    monkeypatch.setattr(stream_reader, "event", lambda line: taken.append(line) or event(line))
+    reader.client(b"\n" * 1000 + b" \n" * 1000 + b"\r\n" * 1000 + "\u3000\n\x1c\n".encode() * 1000)
+    assert (taken, reader.transcript.dropped) == ([], 0)
+    reader.client(b"x\n" * (MOST_MESSAGES + 1000) + b"\n \n" + b"{}\n" * 1000)
+    assert len(taken) == len(reader.transcript.messages) == MOST_MESSAGES
+    assert reader.transcript.dropped == 2000
+    reader.client(start() + b'{"type": "borgctl"}\n')
+    assert reader.transcript.start is not None and reader.transcript.dropped == 2001
+
+
 def test_the_report_says_how_many_files_of_which_kind_were_not_as_they_stood() -> None:
     transcript = heard(start() + exit_line(outcome="warning", code=1, warnings={"unreadable": 10, "vanished": 703}))[0]
     report = RunReport("web1", "default", Verdict("warning", "borg", 1), 0.0, 0.0, transcript, 0)
@@ -247,14 +273,14 @@ def test_pieces_of_a_line_are_put_together() -> None:
     stream = output(message[:20], "stderr", more=True) + output("{}", more=False) + output(message[20:], "stderr")
     transcript, screen = heard(start() + stream)
     assert "borg: warning: half and half" in screen
-    assert transcript.result() == ["{}"]
+    assert transcript.result.lines() == ["{}"]
 
 
 def test_a_large_result_is_cut_and_said() -> None:
     piece = output("x" * (LONGEST // 2), more=True)
     transcript, _ = heard(start() + piece * 10)
     assert transcript.result_cut
-    assert sum(map(len, transcript.result())) <= MOST_RESULT
+    assert sum(map(len, transcript.result.lines())) <= MOST_RESULT
 
 
 def test_many_empty_archives_and_one_long_name_do_not_become_more_than_they_were() -> None:
@@ -293,12 +319,12 @@ def test_a_result_in_very_many_small_pieces_takes_no_more_room_than_its_bytes(da
     finally:
         tracemalloc.stop()
     assert most < 300_000 + 3 * count * len(data.encode())  # a list of that many pieces takes 800 kB, without them
-    assert transcript.result() == ([data * count] if data else [])
+    assert transcript.result.lines() == ([data * count] if data else [])
 
 
 def test_halves_of_a_character_are_kept_as_they_came() -> None:
     stream = output("\ud83d", more=True) + output("\ude00")
-    assert heard(start() + stream)[0].result() == ["\ud83d\ude00"]
+    assert heard(start() + stream)[0].result.lines() == ["\ud83d\ude00"]
 
 
 def test_borgs_lines_are_told_apart() -> None:

@@ -11,5 +11,5 @@ def test_a_local_run_makes_an_archive_and_counts_it(world, borg, repository: Pat
     (report,) = world.run(world.local(steps, borg=borg))
     print(world.screen.getvalue())
     assert (report.verdict.outcome, report.serve) == ("ok", 0)
-    assert report.transcript.document()["archive"]["name"] == "monday"
+    assert report.transcript.result.archive.name == "monday"
     assert "web1 default: ok, 1 files, 100." in world.screen.getvalue()
