@@ -168,7 +168,7 @@ def test_a_call_in_which_nothing_of_it_ran_tells_what_is_overdue_and_the_day_onc
     assert told_of["/ok/e"]["title"] == "web1 weekly: overdue"
     assert told_of["/ok/d"]["title"] == "borgpull: 2 targets, 1 critical, 1 well"
     assert [line.split(":")[0] for line in told_of["/ok/d"]["message"].split("\n")] == [
-        *("web1 default", "web1 weekly"),
+        *("web1 weekly", "web1 default"),
         *("web2 default", "web2 weekly"),
     ]
 

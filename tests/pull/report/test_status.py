@@ -191,7 +191,7 @@ def test_monitoring_gets_one_line_with_ages(world, borgpull) -> None:
     state.alert("audit-broken", "evil | 'x'=1\n\x1b[2J", time.time())
     state_file.save(world.folders, NAME, state)
     code, out, _ = borgpull("status", "--nagios")
-    assert code == 2 and out.startswith("BORGPULL CRITICAL - web1 default: overdue") and "ALERT audit-broken" in out
+    assert code == 2 and out.startswith("BORGPULL CRITICAL - web1: ALERT audit-broken (POSSIBLE ATTACK); web1")
     assert out.count("|") == 1 and out.count("\n") == 1 and "\x1b" not in out
     assert borgpull("status", "--nagios", "--json")[0] == 2
 
