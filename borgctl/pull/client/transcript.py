@@ -17,6 +17,7 @@ from borgctl.pull.client.frames import LONGEST
 from borgctl.pull.client.result import Result, to_bytes, to_text
 from borgctl.wire import frames
 
+MOST = 4 << 20  # bytes of all messages, and of all that is listed
 MOST_MESSAGES = 1000
 LONGEST_MESSAGE = 4000  # characters
 MOST_LISTED = 10_000
@@ -58,8 +59,10 @@ class Transcript:
         self.renewed = False  # and the key was changed in it
         self.messages: list[Message] = []
         self.dropped = 0
+        self._room = MOST
         self.listed: list[str] = []
         self.unlisted = 0
+        self._list_room = MOST
         self.counts: Counts | None = None
 
     @property
@@ -110,15 +113,16 @@ class Transcript:
     @property
     def is_full(self) -> bool:
         """Tell whether messages are only counted from now on."""
-        return len(self.messages) >= MOST_MESSAGES
+        return len(self.messages) >= MOST_MESSAGES or self._room < 0
 
     def keep(self, message: Message) -> Message | None:
         """Keep a message, cut if it is long; return it as kept, None where there are too many."""
-        if self.is_full:
-            self.dropped += 1
-            return None
         if (more := len(message.text) - LONGEST_MESSAGE) > 0:
             message = replace(message, text=f"{message.text[:LONGEST_MESSAGE]}… ({more} more characters)")
+        self._room -= len(to_bytes(message.text)) + len(to_bytes(message.msgid or ""))
+        if self.is_full:  # from the first one on for which there is no room
+            self.dropped += 1
+            return None
         self.messages.append(message)
         return message
 
@@ -170,8 +174,10 @@ class Transcript:
 
     def _list(self, line: str) -> Message | None:
         """Keep a line that borg lists, apart from the messages, so that it takes no message's place."""
-        if len(self.listed) >= MOST_LISTED:
+        line = line[:LONGEST_LISTED]
+        self._list_room -= len(to_bytes(line))
+        if len(self.listed) >= MOST_LISTED or self._list_room < 0:
             self.unlisted += 1
             return None
-        self.listed.append(line[:LONGEST_LISTED])
+        self.listed.append(line)
         return Message("borg", "INFO", self.listed[-1])

@@ -13,6 +13,7 @@ from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.hints import ssh_failure
 from borgctl.pull.report.trends import Finding
 from borgctl.pull.repository.guard_process import Passed, Refused
+from borgctl.pull.state import history
 from borgctl.pull.state.state import MOST_JOBS, Alert, JobRecord, Past, State
 from borgctl.text import iso
 from borgctl.values import Head
@@ -128,7 +129,7 @@ def note_run(state: State, ended: Ended) -> list[Alert]:
     ending = ended.transcript.ending()
     job.pruned = ending.pruned if ending else None
     if ended.transcript.start is not None and job.command != "create":  # once create, always create
-        job.command = ended.transcript.start.command
+        job.command = history.word(ended.transcript.start.command)
     if past.outcome in GOOD and past.reason != DRY_RUN:
         job.good, job.files = job.last, ended.transcript.files
     return alerts

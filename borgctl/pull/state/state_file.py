@@ -41,13 +41,26 @@ def load(folders: Folders, name: TargetName) -> State:
 
 
 def save(folders: Folders, name: TargetName, state: State) -> None:
-    """Write a target's state to disk; keep a file that could not be read as state.json.broken."""
+    """Write a target's state to disk; keep a file that could not be read as state.json.broken.
+
+    A file that is too large to be read again would be a state that is lost, so the oldest that was accepted goes first.
+    """
     path = folders.memory(name)
     atomic.directories(os.path.dirname(path))
     content = asdict(state) | {"version": 1, "head": state.head and str(state.head)}
     del content["lost"]
     aside = f"{os.path.basename(path)}.broken" if state.lost else None
-    atomic.replace(path, json.dumps(content, indent=1).encode("ascii"), aside=aside)
+    atomic.replace(path, _written(content), aside=aside)
+
+
+def _written(content: dict[str, Any]) -> bytes:
+    over = len(data := json.dumps(content, indent=1).encode("ascii")) - LARGEST
+    accepted = list(content["accepted"])
+    if over <= 0 or not accepted:
+        return data
+    while over > 0 and accepted:
+        over -= len(json.dumps(accepted.pop(0)))
+    return json.dumps(content | {"accepted": accepted}, indent=1).encode("ascii")
 
 
 def _changed(path: str) -> float:

@@ -16,7 +16,7 @@ from borgctl.pull.client.borglog import Counts, Note, read
 from borgctl.pull.client.events import Exit, Offer, OutputLine, Start, Unframed
 from borgctl.pull.client.frames import LONGEST, LineBuffer, LineTooLong, event
 from borgctl.pull.client.result import MOST as MOST_RESULT
-from borgctl.pull.client.transcript import LONGEST_MESSAGE, MOST_MESSAGES, Message, Transcript
+from borgctl.pull.client.transcript import LONGEST_MESSAGE, MOST, MOST_MESSAGES, Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report.progress import Plain, Quiet, View
 from borgctl.pull.report.report import RunReport, readable, record, summary
@@ -306,6 +306,19 @@ def test_a_thousand_messages_of_a_megabyte_each_do_not_take_a_gigabyte() -> None
     kept = transcript.keep(Message("unframed", "WARNING", "x" * LONGEST))
     assert kept is not None and kept.text == f"{'x' * LONGEST_MESSAGE}… ({LONGEST - LONGEST_MESSAGE} more characters)"
     assert transcript.keep(Message("gate", "WARNING", "y" * LONGEST_MESSAGE)) is transcript.messages[1]
+
+
+def test_messages_and_what_is_listed_have_a_few_megabytes_in_all_however_wide_their_characters_are() -> None:
+    transcript, wide = Transcript(ASKED), "\U0001f600" * LONGEST_MESSAGE
+    for number in range(MOST_MESSAGES):
+        transcript.keep(Message("borg", "WARNING", f"{number}{wide}"[:LONGEST_MESSAGE], wide))
+    listed = OutputLine("a", "borg", "stderr", json.dumps({"type": "file_status", "path": wide[:999]}), False)
+    while not transcript.unlisted:
+        transcript.take(listed)
+    texts = [part for one in transcript.messages for part in (one.text, one.msgid or "")]
+    assert MOST - 40_000 < sum(len(text.encode()) for text in texts) <= MOST
+    assert transcript.is_full and transcript.dropped == MOST_MESSAGES - len(transcript.messages)
+    assert MOST - 4000 < sum(len(line.encode()) for line in transcript.listed) <= MOST
 
 
 @pytest.mark.parametrize("data", ["", "x"])

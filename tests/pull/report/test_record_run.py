@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from machines import full_disk
 
 from borgctl.fs import atomic
-from borgctl.pull.client.events import AuditProof, Exit, Offer, OutputLine, Unframed
+from borgctl.pull.client.events import AuditProof, Exit, Offer, OutputLine, Start, Unframed
 from borgctl.pull.client.frames import event
 from borgctl.pull.client.transcript import Message, Transcript
 from borgctl.pull.client.verdict import Verdict
 from borgctl.pull.report import record_run
+from borgctl.pull.report.past_runs import Ended, note_run
 from borgctl.pull.report.report import record
 from borgctl.pull.repository import repo_config
 from borgctl.pull.repository.guard_process import Passed, Refused
@@ -327,6 +328,15 @@ def test_what_is_saved_is_loaded(tmp_path_factory, state) -> None:
     state_file.save(folders, NAME, state)
     assert state_file.load(folders, NAME) == state
     assert os.listdir(f"{top}/state/web1") == ["state.json"]
+
+
+@pytest.mark.parametrize("command", ["\U0001f600" * 64, "a b", "x" * 65, "\x1b"])
+def test_a_command_that_is_no_word_is_not_kept(command) -> None:
+    transcript = Transcript(("default", "/-"))
+    transcript.start = Start("0" * 16, command, "default", "/-")
+    state = State()
+    note_run(state, Ended("default", Verdict("ok", "borg", 0), transcript, None, 1.0))
+    assert state.jobs["default"].command is None and state.jobs["default"].good is not None
 
 
 @pytest.mark.parametrize("files", [10**12, 10**15, 2**63 - 1])
