@@ -3,8 +3,8 @@
 Root may look at files of the user that runs the launcher. SQLite writes where it only reads: it plays back a journal
 that lies beside the file, and deletes another file that the journal names. So root does this as that user.
 
-    with as_chooser("/var/lib/borgpull/history.db"): …       seteuid(2), where we are root and the folder is not root's
-    chooser("/var/lib/borgpull/history.db")                  990
+    with as_chooser("/var/lib/borgpull"): …       seteuid(2), where we are root and the folder is not root's
+    chooser("/var/lib/borgpull")                  990
 """
 
 import errno

@@ -90,7 +90,7 @@ def read(folders: Folders, act: Act[T]) -> T | None:
     if identity(folders) is None:
         return None
     try:
-        with _faults(folders), as_chooser(folders.history), closing(_connected_to_read(folders)) as connection:
+        with _faults(folders), as_chooser(folders.state), closing(_connected_to_read(folders)) as connection:
             return act(connection)
     except _Broken as error:
         hint = "the next run puts it aside and begins a new one"
@@ -114,7 +114,7 @@ def _connected_to_read(folders: Folders) -> "Connection":
 def _is_own(folders: Folders) -> bool:
     """Tell whether nobody but root and us can choose what is there."""
     try:
-        return chooser(folders.history) in (0, os.geteuid())
+        return chooser(folders.state) in (0, os.geteuid())
     except InsecurePath:
         return False
 
