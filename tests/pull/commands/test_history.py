@@ -119,6 +119,7 @@ def test_who_reads_no_more_ends_it_quietly(world, rows) -> None:
 
 def test_root_reads_the_history_of_another_user_and_leaves_nothing_of_its_own(world, borgpull, rows) -> None:
     other, state = 12345, Path(world.folders.state)
+    world.root.chmod(0o755)  # that user can reach what is theirs
     for path in (state, *state.iterdir()):
         os.chown(path, other, other)
 

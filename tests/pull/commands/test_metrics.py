@@ -101,6 +101,7 @@ def test_without_a_target_the_number_of_them_is_told(world, borgpull) -> None:
 def test_root_reads_what_another_user_has_and_leaves_nothing_there(world, borgpull, directory) -> None:
     recorded(world, "web1", 1000)
     other, top = 12345, [Path(world.folders.config), Path(world.folders.state)]
+    world.root.chmod(0o755)  # that user can reach what is theirs
     paths = [path for one in top for path in (one, *one.rglob("*"))]
     for path in paths:
         os.chown(path, other, other)

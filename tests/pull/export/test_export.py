@@ -369,6 +369,7 @@ def test_a_file_system_that_keeps_no_rights_gets_no_key(server, borgpull, place,
 @BY_ROOT
 def test_root_exports_another_users_and_leaves_nothing_of_its_own_there(server, borgpull, place) -> None:
     other = pwd.getpwnam("daemon")
+    server.root.chmod(0o755)  # they can reach what is theirs
     for above in (server.folders.config, server.folders.state):
         for path in (Path(above), *Path(above).rglob("*")):
             os.lchown(path, other.pw_uid, other.pw_gid)
