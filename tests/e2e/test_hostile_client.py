@@ -23,7 +23,7 @@ ATTACKS = {
     "break_lock": "open: lock",
     "write_without_the_lock": "put: lock",
     "compact": "commit: compact",
-    "repair": "check: session",
+    "repair": "check: repair",
     "commit_of_nothing": "commit: empty",
     "nonce": "commit_nonce_reservation: nonce",
     "positional": "unknown: encoding",

@@ -14,7 +14,6 @@ MAY = {
     "read": READ,
     "window-read": READ,
     "window-passphrase": READ | {"save_key"},
-    "create": WRITE - {"check"},
     "prune": WRITE - {"check"},
     "init": WRITE - {"check", "delete"} | {"save_key"},
 }

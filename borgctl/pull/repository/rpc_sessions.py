@@ -14,9 +14,10 @@ _READ = frozenset(
         *("get_free_nonce", "commit_nonce_reservation"),
     )
 )
-_WRITE = (_READ - {"check"}) | {"put", "commit"}  # serve forgets its counts in a check, and would write them down so
+_WRITE = _READ | {"put", "commit"}
 _DELETE = _WRITE | {"delete"}
-_WINDOW = _DELETE | {"check"}  # one or the other: the judge sees to that
+# serve writes the config anew in a check, which must not be while a prune has its reserve; nor does an init need one
+_PRUNE, _INIT = _DELETE - {"check"}, (_WRITE | {"save_key"}) - {"check"}
 
 # Why a message is refused; the texts are for people.
 RULES = {
@@ -57,12 +58,12 @@ class SessionRules(NamedTuple):
 SESSIONS = {
     "read": SessionRules(_READ),
     "create": SessionRules(_DELETE),
-    "prune": SessionRules(_DELETE, granted=True),
-    "init": SessionRules(_WRITE | {"save_key"}, create=True),
+    "prune": SessionRules(_PRUNE, granted=True),
+    "init": SessionRules(_INIT, create=True),
     "window-read": SessionRules(_READ, unlocked=True),
-    "window-write": SessionRules(_WINDOW, unlocked=True),
+    "window-write": SessionRules(_DELETE, unlocked=True),
     "window-passphrase": SessionRules(_READ | {"save_key"}, unlocked=True),
-    "window-delete": SessionRules(_WINDOW, unlocked=True, any_delete=True),
+    "window-delete": SessionRules(_DELETE, unlocked=True, any_delete=True),
 }
 
 

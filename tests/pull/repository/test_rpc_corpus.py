@@ -19,7 +19,8 @@ DELETES = {"prune", "window-delete"}
 MAY = {
     "init": {"init"},
     **dict.fromkeys(("create-first", "create-unchanged", "create-cache-lost", "create-interrupted"), CREATES),
-    **dict.fromkeys(("list", "info", "extract", "check", "check-data", "check-repository"), READS),
+    **dict.fromkeys(("list", "info", "extract"), READS),
+    **dict.fromkeys(("check", "check-data", "check-repository"), READS - {"prune"}),
     **dict.fromkeys(("prune-dry-run", "wrong-passphrase"), READS),
     **dict.fromkeys(("prune", "rename", "recreate", "delete-archive"), DELETES),
     "with-lock": CREATES,

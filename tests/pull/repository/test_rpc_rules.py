@@ -15,12 +15,11 @@ ONE, OTHER = b"1" * 32, b"2" * 32
 LIMITS = SessionLimits(PATH.encode(), quota=1 << 30, puts=1000, commits=10)
 READING = {"negotiate", "open", "load_key", "get", "list", "scan", "__len__", "check", "rollback"}
 READING |= {"get_free_nonce", "commit_nonce_reservation"}
-JOB = READING - {"check"}
 MAY = {
     "read": READING,
-    "create": JOB | {"put", "commit", "delete"},
-    "prune": JOB | {"put", "commit", "delete"},
-    "init": JOB | {"put", "commit", "save_key"},
+    "create": READING | {"put", "commit", "delete"},
+    "prune": READING - {"check"} | {"put", "commit", "delete"},
+    "init": READING - {"check"} | {"put", "commit", "save_key"},
     "window-read": READING,
     "window-write": READING | {"put", "commit", "delete"},
     "window-passphrase": READING | {"save_key"},
