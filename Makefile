@@ -86,7 +86,7 @@ bench-parts: setup
 bench-smoke: setup
 	@sh tests/setup/peers.sh
 	$(BIN)/python bench/compare.py --data small --rounds 0
-	$(BIN)/python bench/unchanged.py --data small --rounds 1
+	$(BIN)/python bench/unchanged.py --data small --rounds 1 --only push,stdio
 	$(BIN)/python bench/launcher_start.py --pairs 1
 	$(BIN)/python bench/parts.py
 	$(BIN)/python bench/throughput.py --rounds 1
