@@ -164,13 +164,8 @@ class Transcript:
         return note
 
     def _words(self, text: str) -> Message | None:
-        """Keep words without a frame; very many cost little, and blank ones count as nothing."""
-        if not text.strip():
-            return None
-        if self.is_full:
-            self.dropped += 1
-            return None
-        return self.keep(Message("unframed", "WARNING", text))
+        """Keep words without a frame; blank ones count as nothing."""
+        return self.keep(Message("unframed", "WARNING", text)) if text.strip() else None
 
     def _list(self, line: str) -> Message | None:
         """Keep a line that borg lists, apart from the messages, so that it takes no message's place."""
