@@ -1,6 +1,7 @@
-"""Plain file: read a small regular file whole, where something else may stand in its place.
+"""Plain file: read a small regular file whole, where somebody else may have put something in its place.
 
-A FIFO would hold the reader up for ever, a device would never end, and a symlink would lead to another file.
+A FIFO would hold the reader up for ever, and a device would never end; the opening alone of some arms a watchdog, or
+rewinds a tape. So a file is looked at (O_PATH), and opened only where it is regular.
 
     read("/var/lib/borgpull/web1/state.json", 1 << 20)
 """
@@ -10,12 +11,23 @@ import os
 import stat
 
 
-def read(path: str, most: int) -> bytes:
-    """Return the content; raise OSError as open(2) does, where this is no regular file, and above `most` bytes."""
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", path)
-        data = file.read(most + 1)
+def read(path: str, most: int, *, at: int | None = None, follow: bool = False) -> bytes:
+    """Return the content of a file below the directory `at`; `follow` symlinks.
+
+    Raise OSError as open(2) does, EINVAL where this is no regular file, and EFBIG above `most` bytes.
+    """
+    pinned = os.open(path, os.O_PATH | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW), dir_fd=at)
+    try:
+        if not stat.S_ISREG(os.fstat(pinned).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", path)
+        with open(f"/proc/self/fd/{pinned}", "rb", opener=_opener) as file:
+            data = file.read(most + 1) or b""  # None where it would wait, as some of /proc do
+    finally:
+        os.close(pinned)
     if len(data) > most:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
     return data
+
+
+def _opener(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)

@@ -10,10 +10,10 @@ import contextlib
 import hashlib
 import os
 import re
-import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from borgctl.fs import plain_file
 from borgctl.fs.chown_tree import subdirectory
 from borgctl.fs.free_space import write_error
 from borgctl.state import pins
@@ -95,22 +95,7 @@ def keyfile(base: StateDir, repository: RepositoryPath) -> bytes | None:
 
 
 def _content(name: str, directory: int) -> bytes:
-    """Return what is in a regular file, and nothing for what is none or cannot be read."""
+    """Return what is in a regular file, and nothing for what is none, is no key, or cannot be read."""
     with contextlib.suppress(OSError):
-        pinned = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            return _regular(pinned)
-        finally:
-            os.close(pinned)
+        return plain_file.read(name, _LARGEST, at=directory)
     return b""
-
-
-def _regular(pinned: int) -> bytes:
-    """Read what was looked at (O_PATH): to open a device may do something already."""
-    if not stat.S_ISREG(os.fstat(pinned).st_mode):
-        return b""
-    fd = os.open(f"/proc/self/fd/{pinned}", os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
-    try:
-        return os.read(fd, _LARGEST)
-    finally:
-        os.close(fd)

@@ -1,11 +1,11 @@
 """When the recovery page is due."""
 
-import ctypes
 import os
 import shutil
 
 import pytest
 import stage
+from machines import seeing_opens
 
 from borgctl.errors import BorgctlError
 from borgctl.state import pins, recovery
@@ -104,14 +104,6 @@ def test_what_is_no_file_among_the_keys_is_not_even_opened(base):
     """An open alone arms a watchdog, and rewinds a tape."""
     pins.set_pin(base, "repository", PATH, ONE)
     os.mkfifo(fifo := f"{keys(base)}/fifo")
-    libc = ctypes.CDLL(None, use_errno=True)
-    watch = libc.inotify_init1(os.O_NONBLOCK)
-    try:
-        assert libc.inotify_add_watch(watch, fifo.encode(), 0x20) > 0  # IN_OPEN, inotify(7)
+    with seeing_opens(fifo) as opened:
         assert recovery.keyfile(base, PATH) is None
-        with pytest.raises(BlockingIOError):
-            os.read(watch, 1000)
-        os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
-        assert os.read(watch, 1000)
-    finally:
-        os.close(watch)
+        assert not opened()

@@ -61,6 +61,27 @@ def scratch() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def seeing_opens(path: str) -> Iterator[Callable[[], bool]]:
+    """Give a function that tells whether a file was opened since it was last asked (inotify(7))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+
+    def seen() -> bool:
+        try:
+            return bool(os.read(watch, 1000))
+        except BlockingIOError:
+            return False
+
+    try:
+        assert libc.inotify_add_watch(watch, os.fsencode(path), 0x20) > 0  # IN_OPEN
+        yield seen
+        os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+        assert seen()
+    finally:
+        os.close(watch)
+
+
+@contextlib.contextmanager
 def full_disk() -> Iterator[None]:
     """Let no file of ours grow, as on a full disk: write(2) fails with EFBIG."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -8,8 +8,8 @@ too: a link in their home would lead root to a device, where the opening alone d
     places(read("/root/.ssh/authorized_keys", login.uid), blob)[0].line.options
 """
 
+import errno
 import os
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ from borgctl.cli.openssh import keyline
 from borgctl.cli.openssh.keyline import KeyLine
 from borgctl.cli.openssh.login import Login
 from borgctl.cli.openssh.sshd import Settings, Unseen
+from borgctl.fs import plain_file
 from borgctl.process.effective_user import acting_as
 
 _LARGEST = 4 << 20
@@ -55,33 +56,18 @@ def read(path: str, user: int = 0) -> list[KeyLine]:
     """
     try:
         with acting_as(user):
-            content = _content(path)
+            content = plain_file.read(path, _LARGEST, follow=True)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
+        if error.errno == errno.EINVAL:
+            raise Unseen(f"{path} is no regular file") from None
+        if error.errno == errno.EFBIG:
+            raise Unseen(f"{path} is larger than 4 MiB") from None
         raise Unseen(f"{path} cannot be read: {error.strerror}", "ask again as root") from None
     texts = content.decode("utf-8", "replace").split("\n")
     lines = (keyline.parse(line, path, number) for number, line in enumerate(texts, 1))
     return [line for line in lines if line is not None]
-
-
-def _content(path: str) -> bytes:
-    """Return what is in a regular file; what is no such file is not even opened, but looked at (O_PATH)."""
-    pinned = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(pinned).st_mode):
-            raise Unseen(f"{path} is no regular file")
-        with open(f"/proc/self/fd/{pinned}", "rb", opener=_opener) as file:
-            content = file.read(_LARGEST + 1) or b""  # None where it would wait, as some of /proc do
-    finally:
-        os.close(pinned)
-    if len(content) > _LARGEST:
-        raise Unseen(f"{path} is larger than 4 MiB")
-    return content
-
-
-def _opener(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
 
 
 def places(lines: Iterable[KeyLine], blob: str) -> list[Place]:

@@ -2,11 +2,10 @@
 
 import dataclasses
 import os
-import threading
 
 import pytest
 import stage
-from machines import scratch
+from machines import scratch, seeing_opens
 
 from borgctl.cli.doctor import forced_command, host, key_report, login_environment, policy_checks, programs
 from borgctl.cli.doctor.access_table import access
@@ -110,15 +109,10 @@ def test_what_is_no_file_of_keys_is_not_even_opened(tmp_path):
     """An open alone arms a watchdog, and rewinds a tape."""
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "keys").symlink_to("pipe")
-    writer = threading.Thread(target=lambda: os.close(os.open(tmp_path / "pipe", os.O_WRONLY)))
-    writer.start()  # it waits until somebody opens the other end
-    with pytest.raises(Unseen, match="no regular file"):
-        keyfiles.read(str(tmp_path / "keys"))
-    writer.join(0.2)
-    opened = not writer.is_alive()
-    os.close(os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK))
-    writer.join()
-    assert not opened
+    with seeing_opens(f"{tmp_path}/pipe") as opened:
+        with pytest.raises(Unseen, match="no regular file"):
+            keyfiles.read(str(tmp_path / "keys"))
+        assert not opened()
 
 
 def test_a_file_of_keys_that_is_a_pipe_is_not_waited_for(tmp_path):
