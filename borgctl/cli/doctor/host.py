@@ -4,6 +4,7 @@ list(findings("/etc/ssh/sshd_config"))
 """
 
 import ctypes
+import getopt
 import glob
 import os
 import re
@@ -14,6 +15,8 @@ from borgctl.sandbox import landlock
 
 _TIMEX = 512  # bytes; struct timex has 208
 _UNSYNCHRONISED = 5  # TIME_ERROR (adjtimex(2))
+_SSHD_CONFIG = "/etc/ssh/sshd_config"
+_SSHD_OPTIONS = "C:E:b:c:f:g:h:k:o:p:u:46DGQRTdeiqrtV"  # of OpenSSH 9.2, and -G of 9.3
 
 
 def findings(config: str) -> Iterator[Finding]:
@@ -51,11 +54,18 @@ def _running(config: str) -> Iterator[Finding]:
                 title = file.read(4096).replace("\0", " ").strip()
         except OSError:
             continue
-        match = re.match(r"sshd: \S*sshd (.*)\[listener\]", title)
-        if match is None:
-            continue
-        option = re.search(r"-f ?(\S+)", match[1])
-        own = option[1] if option else "/etc/ssh/sshd_config"
-        if own == config and "-o" in match[1]:
+        if has_settings(title, config):
             text = "the sshd that runs has settings on its command line, which this report leaves out"
             yield Finding("unseen", "sshd", text, (title[:300],))
+
+
+def has_settings(title: str, config: str) -> bool:
+    """Say whether `title` is of an sshd that listens, reads `config` and has settings besides; in doubt, it has."""
+    match = re.match(r"sshd: \S*sshd (.*)\[listener\]", title)
+    if match is None:
+        return False
+    try:
+        options, _ = getopt.getopt(match[1].split(), _SSHD_OPTIONS)
+    except getopt.GetoptError:
+        return True  # an sshd newer than this list
+    return dict(options).get("-f", _SSHD_CONFIG) == config and any(option == "-o" for option, _ in options)

@@ -199,6 +199,29 @@ def test_a_machine_without_landlock_is_told_so_and_one_with_it_too():
     assert (host.kernel(4).level, host.kernel(4).text[-5:]) == ("ok", "ABI 4")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "has"),
+    [
+        ("-D -e -f /etc/ssh/sshd_config", False),
+        ("-D -o PermitRootLogin=yes", True),
+        ("-De -oPermitRootLogin=yes -p22", True),
+        ("-D -e -f /tmp/bt-old/sshd_config", False),
+        ("-D -o PermitRootLogin=yes -f /tmp/other", False),
+        ("-D -f /tmp/other -f /etc/ssh/sshd_config -o PermitRootLogin=yes", True),
+        ("-D --a-new-option", True),
+    ],
+)
+def test_settings_on_the_command_line_of_an_sshd_are_seen(arguments, has):
+    title = f"sshd: /usr/sbin/sshd {arguments} [listener] 0 of 10-100 startups"
+    assert host.has_settings(title, "/etc/ssh/sshd_config") is has
+
+
+def test_a_path_with_an_o_behind_a_hyphen_is_no_setting_of_sshd():
+    title = "sshd: /usr/sbin/sshd -D -e -f /tmp/bt-o3x/sshd_config [listener] 0 of 10-100 startups"
+    assert not host.has_settings(title, "/tmp/bt-o3x/sshd_config")
+    assert not host.has_settings("sshd: root@notty -o", "/tmp/bt-o3x/sshd_config")
+
+
 def test_bash_may_run_its_start_up_files_before_a_command_and_sh_none():
     assert login_environment.start_up_files("/bin/bash", "/root") == ("/root/.bashrc", "/etc/bash.bashrc")
     assert login_environment.start_up_files("/bin/sh", "/root") == ()
