@@ -65,6 +65,8 @@ REFUSED = {
     "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
     "file_setattr": (469, 469),
+    # locks: whoever may read a file may lock it, as the gate's log and locks, and so keep others from their work
+    "flock": (73, 32),
     # which parts of a file others read: an owner may ask
     "mincore": (27, 232),
     "preadv2": (327, 286),
@@ -114,7 +116,8 @@ _ONLY_ON_X86_64 = {
 }
 # borg's cache copies its files with their modes, and fails where it cannot
 _IGNORED = ((90, 53), (268, 53))  # chmod, which newer machines lack, and fchmodat
-_FCNTLS = (1024, 1026, 1036, 1038)  # F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT: refused
+# Refused: F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW; F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT
+_FCNTLS = (6, 7, 37, 38, 1024, 1026, 1036, 1038)
 # TCGETS, TCGETS2, TIOCGWINSZ, FIONCLEX, FIOCLEX, FIONBIO; FS_IOC_GETFLAGS, which borg saves. Others set attributes.
 _IOCTLS = (0x5401, 0x802C542A, 0x5413, 0x5450, 0x5451, 0x5421, 0x80086601)
 _UNIX = 1  # AF_UNIX

@@ -199,6 +199,9 @@ TRIES = {
     "project": lambda: ioctl(0x401C5820, bytes(28)),
     "watch": lambda: by_descriptor(lambda _: fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY), 1026, 0x80000000)),
     "hint": lambda: by_descriptor(lambda fd: fcntl.fcntl(fd, 1036, struct.pack("Q", 2))),
+    "lock": lambda: by_descriptor(lambda fd: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)),
+    "lock records": lambda: by_descriptor(lambda fd: fcntl.lockf(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)),
+    "lock for good": lambda: by_descriptor(lambda fd: fcntl.fcntl(fd, 37, struct.pack("hhqqi4x", 0, 0, 0, 0, 0))),
     "unlink": lambda: os.unlink(sticky),
     "rename": lambda: os.rename(sticky, sticky + "x"),
     "link": lambda: os.link(file, written + "/link"),
@@ -244,6 +247,7 @@ def test_a_child_reads_without_a_trace_and_changes_no_file_of_others(tmp_path, c
     did = set(json.loads(output))
     if not confined:
         assert did >= {"noatime", "flags", "chmod", "fchmod", "utime", "acl", "watch", "hint", "unlink", "link"}
+        assert did >= {"lock", "lock records", "lock for good"}
         return
     assert did == {"noatime", "flags"}
     after = (tmp_path / "file").stat()

@@ -197,6 +197,7 @@ FAMILIES = {
     "times": {132, 235, 261, 280},
     "extended attributes": {188, 189, 190, 197, 198, 199, 463, 466, 469},
     "what others read": {27, 327, 451},
+    "locks": {73},
 }
 
 
@@ -264,10 +265,11 @@ class TestFilter:
             verdict(steps, architecture, IOCTL[column], 0, 1 << 32 | 0x40086602) == DENIED
         )  # the kernel reads 32 bits
 
-    def test_of_fcntls_it_refuses_those_that_watch_or_change_a_file(self, architecture, column):
+    def test_of_fcntls_it_refuses_those_that_watch_lock_or_change_a_file(self, architecture, column):
         steps = seccomp.program(architecture, column)
         refused = {number for number in range(1100) if verdict(steps, architecture, FCNTL[column], 0, number) == DENIED}
-        assert refused == {1024, 1026, 1036, 1038}  # F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT
+        locks = {6, 7, 37, 38}  # F_SETLK, F_SETLKW, F_OFD_SETLK, F_OFD_SETLKW
+        assert refused == locks | {1024, 1026, 1036, 1038}  # F_SETLEASE, F_NOTIFY, F_SET_RW_HINT, F_SET_FILE_RW_HINT
 
     def test_a_call_that_is_newer_than_it_is_unknown(self, architecture, column):
         steps = seccomp.program(architecture, column)
