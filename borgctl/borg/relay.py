@@ -45,7 +45,7 @@ REPOSITORY, KEY, SAVED_KEY, NONCE, RESERVED, WRITES = b"r", b"k", b"s", b"n", b"
 LONGEST_ANSWER = 32 << 20  # bytes of one answer: an object has 20 MiB at most, a list 100000 ids
 SHORT = 64 << 10  # bytes of a request or answer that is read whole
 LONGEST_REPORT = 1 << 20  # bytes of an error report: it contains a traceback
-PIECE = 64 << 10  # bytes to read at once: many short messages, and little of a long one, whose rest is spliced
+PIECE = 32 << 10  # bytes to read at once: many short messages, and little of a long one, whose rest is spliced
 
 NUMBER = rb"[\x00-\x7f]|\xcc.|\xcd..|\xce.{4}"
 FIRST = re.compile(rb"\x94\x01(?P<number>\x01)\xa9(?P<name>negotiate)\x91\x81")
