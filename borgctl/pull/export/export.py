@@ -152,12 +152,13 @@ def _keys_elsewhere(folders: Folders, targets: Sequence[TargetName], place: Dest
 def _remarks(folders: Folders, user: str, missing: Sequence[str], now: float) -> list[str]:
     """Return what the manifest tells a person, in lines."""
     places = f"{folders.config} {folders.state}"
+    copy = "cp -a --remove-destination"  # through no link that the user of these folders has made
     return [
         f"borgpull export, version {VERSION}, made {iso(now)}",
         "It has private keys: whoever reads them can ask the clients for all that their policies offer.",
         f"To see whether it is whole, here: sha256sum --check --quiet {MANIFEST}",
         "To put it back, here and as root, where there is no target yet:",
-        f"    mkdir -p {places} && cp -a config/. {folders.config} && cp -a state/. {folders.state}",
+        f"    mkdir -p {places} && {copy} config/. {folders.config} && {copy} state/. {folders.state}",
         f"    chown -R {user}: {places}",
         *(f"missing: {printable_excerpt(line)}" for line in missing),
     ]

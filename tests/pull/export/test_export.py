@@ -135,6 +135,17 @@ def test_a_server_on_which_nothing_has_run_can_be_put_back_too(world, borgpull) 
     assert (world.root / "new/config/keys/web1").exists() and (world.root / "new/state").is_dir()
 
 
+def test_it_is_put_back_through_no_link_that_was_there_before(world, borgpull) -> None:
+    assert borgpull("add", "web1", "root@web1", "--repository", f"{world.root}/srv/web1")[0] == 0
+    assert borgpull("export", "--to", f"{world.root}/monday")[0] == 0
+    new, victim = Folders(f"{world.root}/new/config", f"{world.root}/new/state"), world.root / "victim"
+    victim.write_text("root's")
+    os.makedirs(new.targets)
+    os.symlink(victim, f"{new.targets}/web1.yaml")
+    put_back(world.root / "monday", world.folders, new)
+    assert victim.read_text() == "root's" and not os.path.islink(f"{new.targets}/web1.yaml")
+
+
 def test_the_manifests_own_commands_put_it_back_and_all_is_told_as_before(server, borgpull, place) -> None:
     questions = [("targets",), ("targets", "--show", "web1", "web2"), ("status",), ("history", "--json")]
     before = [borgpull(*words) for words in questions]

@@ -1,14 +1,22 @@
 """What a terminal shows while runs go on: one line for one, a table for many, whatever its size."""
 
 import io
-import time
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from borgctl.pull.client.borglog import Counts, Step
 from borgctl.pull.client.transcript import Message
+from borgctl.pull.report import live_table
 from borgctl.pull.report.live_table import Live
+
+NOW = 1000.0  # the time of the clock, which stands still
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch) -> None:
+    monkeypatch.setattr(live_table, "time", SimpleNamespace(monotonic=lambda: NOW))
 
 
 def live(columns: int = 120, height: int = 24, past: int | None = None) -> tuple[Live, Console]:
@@ -20,7 +28,7 @@ def drawn(screen: Live, console: Console, after: float) -> list[str]:
     """Return what is drawn, `after` seconds from now."""
     size = {"width": console.width, "height": console.height}
     other = Console(file=io.StringIO(), force_terminal=True, color_system=None, **size)
-    other.print(screen._drawn(time.monotonic() + after))
+    other.print(screen._drawn(NOW + after))
     return other.file.getvalue().splitlines()
 
 
@@ -72,7 +80,7 @@ def test_it_goes_with_the_last_run_and_messages_stand_above() -> None:
     for name in ("web1 default", "web2 default"):
         screen.begin(name)
     screen.show("web1 default", Message("borg", "WARNING", "disk is slow"))
-    screen.tick(time.monotonic() + 1)
+    screen.tick(NOW + 1)
     assert screen.due() is not None
     screen.end("web1 default", "web1 default: ok")
     screen.end("web2 default", "web2 default: ok")

@@ -7,6 +7,7 @@ import signal
 import time
 
 import pytest
+from machines import wait_for
 
 from borgctl.pull.process.workdirs import workdir
 from borgctl.pull.state import running, state_file
@@ -43,6 +44,8 @@ def held(world, steps, *words: str):
 def killed(world, launcher) -> None:
     launcher.send_signal(signal.SIGKILL)
     launcher.communicate(timeout=60)
+    # a child that it has forked, and that has not begun its own program yet, still holds the lock
+    wait_for(lambda: not (mark := running.seen(world.folders, NAME)) or not mark.alive, what="the lock to be free")
     with workdir(world.folders):  # which clears that of a dead one
         pass
 
