@@ -9,20 +9,21 @@ place("/srv/borg/web1", id)          8 bytes, other ones wherever the object is 
 """
 
 import contextlib
-import mmap
 import os
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from borgctl.pull.repository import transactions
 
 _HEADER = struct.Struct("<8siibb")
 _MAGIC = b"BORG_IDX"
 _ID, _BUCKET = 32, 40  # bytes
+_PIECE = 25  # buckets that are read at once; few ids stand farther behind their place
 _UNUSED, _FREED = b"\xff\xff\xff\xff", b"\xfe\xff\xff\xff"
 
 
-@contextlib.contextmanager
+@contextmanager
 def objects(repository: str) -> Iterator[Callable[[bytes], bool]]:
     """Give a function that tells whether the repository had an object at its last commit.
 
@@ -35,12 +36,12 @@ def objects(repository: str) -> Iterator[Callable[[bytes], bool]]:
         yield lambda _: there
         return
     try:
-        index = _open(f"{repository}/index.{number}")
+        index = _Index(f"{repository}/index.{number}")
     except (OSError, ValueError):
         yield lambda _: True
         return
-    with index:
-        yield lambda id_: _find(index, id_) is not None
+    with contextlib.closing(index):
+        yield lambda id_: index.place(id_) is not None
 
 
 def place(repository: str, id_: bytes) -> bytes | None:
@@ -49,12 +50,10 @@ def place(repository: str, id_: bytes) -> bytes | None:
     if number is None:
         return None
     try:
-        index = _open(f"{repository}/index.{number}")
+        with contextlib.closing(_Index(f"{repository}/index.{number}")) as index:
+            return index.place(id_)
     except (OSError, ValueError):
         return None
-    with index:
-        at = _find(index, id_)
-        return None if at is None else index[at + _ID : at + _BUCKET]
 
 
 def _has_segments(repository: str) -> bool:
@@ -67,32 +66,43 @@ def _has_segments(repository: str) -> bool:
         return True
 
 
-def _open(path: str) -> mmap.mmap:
-    """Map an index; raise OSError or ValueError where it is not one."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    try:
-        index = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
-    finally:
-        os.close(fd)
-    if len(index) >= _HEADER.size:
-        magic, _, buckets, key, value = _HEADER.unpack_from(index)
-        size = _HEADER.size + buckets * _BUCKET
-        if (magic, key, value) == (_MAGIC, _ID, _BUCKET - _ID) and buckets > 0 and len(index) == size:
-            return index
-    index.close()
-    raise ValueError(path)
+class _Index:
+    """An open index. It is read in pieces: mapped, the index of a large repository would be memory of ours."""
 
+    def __init__(self, path: str) -> None:
+        """Open an index; raise OSError or ValueError where it is not one."""
+        self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            magic, _, self._buckets, key, value = _HEADER.unpack(self._read(0, _HEADER.size))
+            size = _HEADER.size + self._buckets * _BUCKET
+            if (magic, key, value) != (_MAGIC, _ID, _BUCKET - _ID) or self._buckets < 1:
+                raise ValueError(path)
+            if os.fstat(self._fd).st_size != size:
+                raise ValueError(path)
+        except BaseException:
+            os.close(self._fd)
+            raise
 
-def _find(index: mmap.mmap, id_: bytes) -> int | None:
-    """Look up an id as borg does; return where its bucket begins."""
-    buckets = (len(index) - _HEADER.size) // _BUCKET
-    bucket = int.from_bytes(id_[:4], "little") % buckets
-    for _ in range(buckets):
-        at = _HEADER.size + bucket * _BUCKET
-        state = index[at + _ID : at + _ID + 4]
-        if state == _UNUSED:
-            return None
-        if state != _FREED and index[at : at + _ID] == id_:
-            return at
-        bucket = (bucket + 1) % buckets
-    return None
+    def close(self) -> None:
+        os.close(self._fd)
+
+    def place(self, id_: bytes) -> bytes | None:
+        """Look up an id as borg does; return where the object lies. Raise ValueError where the file became shorter."""
+        bucket, left = int.from_bytes(id_[:4], "little") % self._buckets, self._buckets
+        while left:
+            count = min(_PIECE, left, self._buckets - bucket)
+            piece = self._read(_HEADER.size + bucket * _BUCKET, count * _BUCKET)
+            for at in range(0, len(piece), _BUCKET):
+                state = piece[at + _ID : at + _ID + 4]
+                if state == _UNUSED:
+                    return None
+                if state != _FREED and piece[at : at + _ID] == id_:
+                    return piece[at + _ID : at + _BUCKET]
+            bucket, left = (bucket + count) % self._buckets, left - count
+        return None
+
+    def _read(self, at: int, size: int) -> bytes:
+        data = os.pread(self._fd, size, at)
+        if len(data) < size:
+            raise ValueError("not an index, or one that became shorter")
+        return data
