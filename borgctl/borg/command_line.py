@@ -4,13 +4,14 @@ The order is always the same: subcommand, the gate's own options, the command's 
 options for output, `--`, location, paths. It does not know where the values come from: their types cannot hold
 anything else.
 
-    build(command, "/usr/bin/borg")
+    build(command, "/usr/bin/borg", supported("1.4.5"))
     == ["/usr/bin/borg", "create", "--log-json", …, "--", "ssh://borgctl/srv/borg/web1::a", "/etc"]
 """
 
 import json
 
 from borgctl.borg.command import BorgCommand
+from borgctl.borg.version import Version
 from borgctl.errors import BorgctlError
 from borgctl.fs import runtime_files
 from borgctl.values import RepositoryPath
@@ -24,15 +25,15 @@ _MOST_RECORDED = 8 * 1024
 _LONGEST_RECORDED = 1024
 
 
-def build(command: BorgCommand, borg: str) -> list[str]:
-    """Return borg's argv for a command.
+def build(command: BorgCommand, borg: str, version: Version | None) -> list[str]:
+    """Return borg's argv for a command; `version` is borg's, None where it is not known yet.
 
     Raise BorgctlError where a peer spelled out more than a record holds: padding must not hide the request.
     """
     excludes = [
         ("exclude", pattern) for pattern in runtime_files.excludes(command.paths, {n for n, _ in command.options})
     ]
-    options = [*command.options, *excludes, *((name, None) for name in _presentation(command))]
+    options = [*command.options, *excludes, *((name, None) for name in _presentation(command, version))]
     where = location(command.repository) + (f"::{command.archive}" if command.archive else "")
     words = [
         *(borg, command.command, "--log-json", f"--umask={_UMASK}", f"--lock-wait={_LOCK_WAIT}"),
@@ -59,18 +60,18 @@ def location(repository: RepositoryPath) -> str:
     return f"ssh://{HOST}{repository}"
 
 
-def _presentation(command: BorgCommand) -> list[str]:
+def _presentation(command: BorgCommand, version: Version | None) -> list[str]:
     """Return the flags for output: JSON for programs, and where the server may not learn names."""
     chosen = {name for name, _ in command.options}
     structured = command.log == "json" or not command.disclosed
-    progress = ["progress"] if command.log == "json" else []
+    flags = ["progress"] if command.log == "json" else []
     match command.command:
         case "create" | "prune" if command.dry or command.command == "prune":  # the gate counts the lines
-            wanted = "list"
+            flags.append("list")
+        case "create" if structured and not chosen & {"json", "stats"} and version and version.has_quick_stats:
+            flags += ["json", "quick-stats"]
         case "create":
-            wanted = "json" if structured or "json" in chosen else "stats"
+            flags.append("json" if structured or "json" in chosen else "stats")
         case "list" | "info" if structured and not (command.command == "list" and command.archive):
-            wanted = "json"  # borg has no JSON of an archive's contents
-        case _:
-            return progress
-    return progress if wanted in chosen else [*progress, wanted]
+            flags.append("json")  # borg has no JSON of an archive's contents
+    return [name for name in flags if name not in chosen]

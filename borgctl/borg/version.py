@@ -1,7 +1,7 @@
 """Tell which borg releases are supported, and how they differ for a command. It starts no borg.
 
->>> supported("1.4.5").series
-(1, 4)
+>>> supported("1.4.5").release
+(1, 4, 5)
 >>> supported("2.0.0b10") is None
 True
 """
@@ -15,6 +15,7 @@ from borgctl.data_class import dataclass
 from borgctl.errors import BorgctlError
 
 _SERIES = ((1, 2), (1, 4))
+_QUICK_STATS = (1, 4, 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,25 @@ class Version:
     """A borg release of a supported series."""
 
     text: str
-    series: tuple[int, int]
+    release: tuple[int, int, int]  # a beta of 1.4.5, say, counts as 1.4.0: what it knows is not known
+
+    @property
+    def series(self) -> tuple[int, int]:
+        """Return the first two numbers."""
+        return self.release[:2]
+
+    @property
+    def has_quick_stats(self) -> bool:
+        """Tell whether `create` can leave out the sums over all archives, for which it asks the server for each one."""
+        return self.release >= _QUICK_STATS
 
 
 def supported(text: str) -> Version | None:
     """Parse a release of a supported series; None for any other text."""
-    match = re.fullmatch(r"([0-9]{1,3})\.([0-9]{1,3})\.[0-9A-Za-z.+-]{1,40}", text)
-    series = (int(match[1]), int(match[2])) if match else (0, 0)
-    return Version(text, series) if series in _SERIES else None
+    match = re.fullmatch(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9A-Za-z.+-]{1,40})", text)
+    if match is None or (int(match[1]), int(match[2])) not in _SERIES:
+        return None
+    return Version(text, (int(match[1]), int(match[2]), int(match[3]) if match[3].isdecimal() else 0))
 
 
 def check_version(command: BorgCommand, version: Version) -> None:

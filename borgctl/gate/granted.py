@@ -83,7 +83,7 @@ def _run(
         confinement = _confinement(
             sandbox, policy, own, decision.reads, opened_besides(decision, version), decision.devices
         )
-        words = command_line.build(decision, policy.borg)
+        words = command_line.build(decision, policy.borg, version)
         renamed = _renamed(policy, base, hostname)
         accept(invocation, _told(decision, words, env) | {"sandbox": sandbox.record if sandbox else "off"} | renamed)
         where = (directory, connection, policy.passphrase, policy.limits, invocation.output)

@@ -11,6 +11,7 @@ from stage import SUPPORT
 from borgctl.borg import command_line
 from borgctl.borg.command import BorgCommand
 from borgctl.borg.subcommands import COMMANDS
+from borgctl.borg.version import supported
 from borgctl.values import ArchiveName, SourcePath
 
 ORACLE = str(SUPPORT / "borg_oracle.py")
@@ -43,7 +44,7 @@ def readings(borg, argvs):
 
 
 OURS = {
-    "create": ("progress", "json", "stats", "list"),
+    "create": ("progress", "json", "stats", "quick-stats", "list"),
     "prune": ("progress", "list"),
     **dict.fromkeys(("list", "info"), ("progress", "json")),
 }
@@ -64,9 +65,10 @@ def test_borg_itself_reads_each_launch_as_it_was_meant(request, many, which, tmp
     file.write_text("")
     usable = [existing(launch, str(file)) for launch in many if known_to(borg.series, launch)]
     assert len(usable) > MANY / 3 and {launch.command for launch in usable} == set(COMMANDS)
-    for launch, read in zip(
-        usable, readings(borg, [command_line.build(launch, "borg")[1:] for launch in usable]), strict=True
-    ):
+    version = supported(f"{borg.series}.{borg.release}")
+    argvs = [command_line.build(launch, "borg", version)[1:] for launch in usable]
+    assert any("--quick-stats" in argv for argv in argvs) == (version.release >= (1, 4, 5))
+    for launch, read in zip(usable, readings(borg, argvs), strict=True):
         if "error" in read and any(name in ("pattern", "exclude") for name, _ in launch.options):
             # the admin's own pattern, which borg alone understands; a request's exclude is always one
             assert any(not readable(name, value) for name, value in launch.options), (read, launch)
@@ -103,6 +105,10 @@ def launch(command="create", **changes):
     return BorgCommand(**(values | changes))
 
 
+def built(command, version=None):
+    return command_line.build(command, "borg", version and supported(version))
+
+
 @pytest.mark.parametrize(
     ("options", "log", "disclosed", "added"),
     [
@@ -118,10 +124,29 @@ def launch(command="create", **changes):
         ((("json", None),), "text", True, []),
     ],
 )
-def test_the_server_sees_what_it_may_in_the_form_it_asked_for(options, log, disclosed, added):
-    words = command_line.build(launch(options=options, log=log, disclosed=disclosed), "/usr/bin/borg")
+@pytest.mark.parametrize("version", [None, "1.2.4", "1.4.4", "1.4.5rc1"])
+def test_the_server_sees_what_it_may_in_the_form_it_asked_for(options, log, disclosed, added, version):
+    words = built(launch(options=options, log=log, disclosed=disclosed), version)
     own = [f"--{name}" for name, _ in options]
     assert words[2 : words.index("--")] == ["--log-json", "--umask=0077", "--lock-wait=120", *own, *added]
+
+
+@pytest.mark.parametrize(
+    ("options", "log", "disclosed", "added"),
+    [
+        ((), "json", True, ["--progress", "--json", "--quick-stats"]),
+        ((), "text", False, ["--json", "--quick-stats"]),
+        ((("list", None),), "json", True, ["--progress", "--json", "--quick-stats"]),
+        ((), "text", True, ["--stats"]),  # a person reads them
+        ((("json", None),), "json", True, ["--progress"]),  # a policy or a request that names them has them whole
+        ((("stats", None),), "json", True, ["--progress", "--json"]),  # borg takes one of the two
+        ((("dry-run", None),), "json", True, ["--progress", "--list"]),
+    ],
+)
+@pytest.mark.parametrize("version", ["1.4.5", "1.4.10"])
+def test_no_sums_over_all_archives_that_nobody_reads(options, log, disclosed, added, version):
+    words = built(launch(options=options, log=log, disclosed=disclosed), version)
+    assert words[5 : words.index("--")] == [*(f"--{name}" for name, _ in options), *added]
 
 
 @pytest.mark.parametrize(
@@ -136,7 +161,7 @@ def test_the_server_sees_what_it_may_in_the_form_it_asked_for(options, log, disc
     ],
 )
 def test_what_each_start_makes_anew_is_left_out_of_a_whole_machine_unless_it_is_named(paths, options, places):
-    words = command_line.build(launch(paths=tuple(map(SourcePath, paths)), options=options), "borg")
+    words = built(launch(paths=tuple(map(SourcePath, paths)), options=options))
     assert [word for word in words if "exclude" in word] == [f"--exclude=sh:{place}/*" for place in places]
 
 
@@ -158,7 +183,7 @@ def test_borg_leaves_out_what_is_in_these_places_and_saves_the_directories(reque
     saved = ["/proc", "/sys", "/dev", "/run", "/procs/1", "/runner", "/var/run/x", "/srv/dev/null", "/dev/mine"]
     left_out = ["/proc/1", "/proc/1/mem", "/sys/kernel", "/dev/sda", "/dev/mapper/x", "/run/user/0/x", "/run/.y"]
     options = (("pattern", "+ pp:/dev/mine"),)  # whoever writes the job has the first word
-    words = command_line.build(launch(paths=(SourcePath("/"),), archive=ArchiveName("a"), options=options), "borg")[1:]
+    words = built(launch(paths=(SourcePath("/"),), archive=ArchiveName("a"), options=options))[1:]
     asked = [borg.python, "-c", MATCHED, json.dumps(words), json.dumps(saved + left_out)]
     assert json.loads(subprocess.run(asked, capture_output=True, check=True, timeout=60).stdout) == saved
 
@@ -174,13 +199,11 @@ def test_borg_leaves_out_what_is_in_these_places_and_saves_the_directories(reque
     ],
 )
 def test_what_borg_did_comes_in_a_form_that_can_be_counted(command, options, archive, added):
-    words = command_line.build(
-        launch(command, options=options, archive=archive, disclosed=archive is not None, log="json"), "b"
-    )
+    words = built(launch(command, options=options, archive=archive, disclosed=archive is not None, log="json"))
     own = [f"--{name}" for name, _ in options]
     assert words[5 : words.index("--")] == [*own, "--progress", *added]
 
 
 def test_a_random_launch_is_built_the_same_twice(many):
     for one in random.sample(many, 20):
-        assert command_line.build(one, "borg") == command_line.build(one, "borg")
+        assert built(one, "1.4.5") == built(one, "1.4.5")

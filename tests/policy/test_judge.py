@@ -32,7 +32,7 @@ def summary(policy, decision):
         return "hello"
     if isinstance(decision, WindowGrant):
         return f"window {decision.repository} {decision.seconds} {decision.transport}"
-    words = command_line.build(decision, policy.borg)
+    words = command_line.build(decision, policy.borg, None)
     assert words[0] == policy.borg
     assert words[2:5] == ["--log-json", "--umask=0077", "--lock-wait=120"]
     transport = "" if decision.transport == "stdio" else f"[{decision.transport}] "
@@ -199,7 +199,7 @@ def test_no_word_of_the_peer_becomes_an_option_a_location_or_a_placeholder(polic
     decision = decided(policy, request, facts)
     if not isinstance(decision, BorgCommand):
         return
-    program, command, *words = command_line.build(decision, policy.borg)
+    program, command, *words = command_line.build(decision, policy.borg, None)
     assert (program, command) == (policy.borg, decision.command)
     before, after = words[: words.index("--")], words[words.index("--") + 1 :]
     known = set(COMMANDS[command].options)

@@ -30,7 +30,7 @@ def files(tmp_path):
 def case(policy, decision, intent):
     meant = intent.meant(policy.names_disclosed)
     meant["options"] = [*PINNED, *meant["options"]]
-    program, *words = command_line.build(decision, policy.borg)
+    program, *words = command_line.build(decision, policy.borg, None)
     assert program == policy.borg
     return {"argv": words, "meant": meant}
 

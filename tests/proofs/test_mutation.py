@@ -176,7 +176,7 @@ def case(policy, decision, names):
     meant = intent.meant(policy.names_disclosed)
     touched = {"exclude-from", "patterns-from", "pattern"} if "exclude" in dict(decision.options) else set()
     meant["options"] = [*PINNED, *meant["options"]]
-    words = command_line.build(decision, policy.borg)[1:]
+    words = command_line.build(decision, policy.borg, None)[1:]
     return {"argv": words, "meant": meant, "untouched": [name for name in names if name not in touched]}
 
 

@@ -42,12 +42,17 @@ def calls(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "series"),
-    [("borg 1.4.5", (1, 4)), ("borg 1.2.4", (1, 2)), ("borg 1.4.5.dev3+g12ab", (1, 4)), ("borg 1.2.99-rc1", (1, 2))],
+    ("answer", "release"),
+    [
+        ("borg 1.4.5", (1, 4, 5)),
+        ("borg 1.2.4", (1, 2, 4)),
+        ("borg 1.4.5.dev3+g12ab", (1, 4, 0)),
+        ("borg 1.2.99-rc1", (1, 2, 0)),
+    ],
 )
-def test_a_release_of_a_known_series_is_taken(base, tmp_path, answer, series):
+def test_a_release_of_a_known_series_is_taken(base, tmp_path, answer, release):
     version = borg_version.version(base, fake_borg(tmp_path, answer), {}, Confinement())
-    assert (f"borg {version.text}", version.series) == (answer, series)
+    assert (f"borg {version.text}", version.release, version.series) == (answer, release, release[:2])
 
 
 @pytest.mark.parametrize(

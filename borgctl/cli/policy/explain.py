@@ -86,7 +86,7 @@ def _explain(policy: Policy, text: str, command: bytes, sent: Mapping[bytes, byt
         job=decision.job,
         repository=str(decision.repository),
         transport=decision.transport,
-        argv=tuple(command_line.build(decision, policy.borg)),
+        argv=tuple(command_line.build(decision, policy.borg, version)),
         environment=_environment(policy, decided.variables),
         sandbox=tuple(_sandbox(policy, sandbox, decision, version)),
         before=decision.before,
@@ -164,4 +164,9 @@ def _notes(launch: BorgCommand, version: str | None) -> Iterator[str]:
         yield f"what is mounted at {place} is left out: one-file-system"
     if launch.transport == "socket":
         yield "this assumes that the forwarded socket is there, and ours"
-    yield f"borg was {version} when the gate last asked it" if version else "borg was not asked for its version"
+    if version:
+        yield f"borg was {version} when the gate last asked it"
+    elif launch.command == "create":
+        yield "borg was not asked for its version; from 1.4.5 on, --json may come with --quick-stats"
+    else:
+        yield "borg was not asked for its version"

@@ -18,12 +18,15 @@ from typer.testing import CliRunner
 
 from borgctl.borg import command_line
 from borgctl.borg.command import BorgCommand, WindowGrant
+from borgctl.borg.version import supported
 from borgctl.cli.app import app
 from borgctl.cli.policy.describe import describe
 from borgctl.cli.policy.explain import explain, facts, variables
 from borgctl.errors import BadValue, BorgctlError
 from borgctl.policy.judge import Facts, judge
-from borgctl.state import pins
+from borgctl.process.spawn import Confinement
+from borgctl.state import borg_version, pins
+from borgctl.state.state_dir import StateDir
 from borgctl.wire.request_parser import announced_socket, parse
 
 ALLOWED = stage.requests("allowed.txt")
@@ -34,7 +37,13 @@ DIRECTORY = "/run/borgctl"
 @pytest.fixture(scope="module")
 def policies(tmp_path_factory):
     """The corpus's policies, each with base, log, borg and socket directory of its own: name to path."""
-    return corpus(tmp_path_factory.mktemp("explain"))
+    found = corpus(tmp_path_factory.mktemp("explain"))
+    for file in found.values():
+        policy = stage.load.read(file)
+        base = StateDir.open(policy.base)
+        borg_version.version(base, policy.borg, {}, Confinement())  # as a gate has that ran before
+        os.close(base.fd)
+    return found
 
 
 def corpus(top):
@@ -70,7 +79,7 @@ def test_what_is_allowed_is_explained_as_the_judge_decides_it(policies, name, nu
     found = explain(policies[name], asked, {}, stage.FACTS)
     assert (found.decision, found.status, found.reason) == ("allow", 0, None), f"allowed.txt:{number}"
     if isinstance(decision, BorgCommand):
-        assert list(found.argv) == command_line.build(decision, policy.borg)
+        assert list(found.argv) == command_line.build(decision, policy.borg, supported("1.4.5"))
         assert (found.rule, found.job, found.transport) == (decision.rule, decision.job, decision.transport)
         assert (found.before, found.after) == (decision.before, decision.after)
     elif isinstance(decision, WindowGrant):
@@ -315,6 +324,19 @@ def test_the_passphrase_is_named_and_not_shown(tmp_path):
     found = explain(small(tmp_path), b"run default", {}, stage.FACTS)
     assert found.environment["BORG_PASSPHRASE_FD"] == f"<from {tmp_path}/p>"
     assert "<run>" in found.environment["TMPDIR"] and found.environment["BORG_HOST_ID"] == "<host-id>"
+
+
+def test_what_depends_on_a_version_that_no_gate_has_asked_for_is_said(tmp_path):
+    file = small(tmp_path)
+    found = explain(file, b"run default --log=json", {}, stage.FACTS)
+    assert "--json" in found.argv and "--quick-stats" not in found.argv
+    assert found.notes[-1] == "borg was not asked for its version; from 1.4.5 on, --json may come with --quick-stats"
+    policy = stage.load.read(file)
+    base = StateDir.open(policy.base)
+    borg_version.version(base, policy.borg, {}, Confinement())
+    os.close(base.fd)
+    found = explain(file, b"run default --log=json", {}, stage.FACTS)
+    assert "--quick-stats" in found.argv and found.notes[-1] == "borg was 1.4.5 when the gate last asked it"
 
 
 def test_a_local_request_is_explained_as_one(tmp_path):
