@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
+from borgctl.fs import plain_file
 from borgctl.pull.repository import transactions
 
 _LARGEST = 1 << 16  # bytes of a file of checksums; borg's own has less than a thousand
@@ -34,10 +35,7 @@ def contents(repository: str) -> str:
 def _checksums(repository: str, number: int) -> bytes:
     """Return borg's file of checksums; empty where it is missing, as in a repository of borg 1.0."""
     try:
-        fd = os.open(
-            f"{repository}/integrity.{number}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        )
-        with open(fd, "rb") as file:
+        with open(plain_file.descriptor(f"{repository}/integrity.{number}"), "rb") as file:
             return file.read(_LARGEST)
     except OSError:
         return b""

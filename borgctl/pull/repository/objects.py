@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from borgctl.fs import plain_file
 from borgctl.pull.repository import transactions
 
 _HEADER = struct.Struct("<8siibb")
@@ -71,7 +72,7 @@ class _Index:
 
     def __init__(self, path: str) -> None:
         """Open an index; raise OSError or ValueError where it is not one."""
-        self._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+        self._fd = plain_file.descriptor(path)
         try:
             magic, _, self._buckets, key, value = _HEADER.unpack(self._read(0, _HEADER.size))
             size = _HEADER.size + self._buckets * _BUCKET

@@ -9,10 +9,9 @@ show here. No more than LARGEST bytes are read: a file with a hole has an end th
 import hashlib
 import os
 import re
-import stat
 
 from borgctl.data_class import dataclass
-from borgctl.fs import atomic
+from borgctl.fs import atomic, plain_file
 
 LARGEST = 1 << 20  # bytes that are read and copied; borg's own key and settings take less than two thousand
 
@@ -50,12 +49,9 @@ class File:
 
 def read(repository: str, name: str = "config") -> File:
     """Read a file of the repository; raise OSError where it cannot be read."""
-    fd = os.open(f"{repository}/{name}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise OSError(0, "not a regular file", f"{repository}/{name}")
+    with open(plain_file.descriptor(f"{repository}/{name}"), "rb") as file:
         data = file.read(LARGEST)
-        status = os.fstat(fd)
+        status = os.fstat(file.fileno())
     if len(data) < LARGEST or status.st_size == LARGEST:
         return File(hashlib.sha256(data).hexdigest(), len(data), data)
     large = f"\n{status.st_size} {status.st_mtime_ns}".encode()

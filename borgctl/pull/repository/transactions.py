@@ -12,6 +12,8 @@ import stat
 from collections.abc import Iterator
 from contextlib import suppress
 
+from borgctl.fs import plain_file
+
 _LONGEST = 64 << 20  # bytes; hints have about 6 for each segment, and we need only their first part
 _COMMIT = bytes.fromhex("40f43c250900000002")  # the entry that ends a transaction in a segment, checksum first
 _QUOTA_KEY = b"storage_quota_use"
@@ -57,11 +59,9 @@ def segments(repository: str) -> Iterator[str]:
 
 
 def _ends_with_commit(path: str) -> bool:
-    with suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-        with open(fd, "rb") as file:
-            file.seek(-len(_COMMIT), os.SEEK_END)
-            return file.read() == _COMMIT
+    with suppress(OSError), open(plain_file.descriptor(path), "rb") as file:
+        file.seek(-len(_COMMIT), os.SEEK_END)
+        return file.read() == _COMMIT
     return False
 
 
@@ -75,10 +75,7 @@ def used(repository: str) -> int:
         return 0
     taken = _taken(repository, number)
     try:
-        fd = os.open(
-            f"{repository}/hints.{number}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-        )
-        with open(fd, "rb") as file:
+        with open(plain_file.descriptor(f"{repository}/hints.{number}"), "rb") as file:
             return max(taken, quota_use(file.read(_LONGEST)))
     except (OSError, ValueError, IndexError):
         return taken

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+from contextlib import nullcontext
 
 import pytest
+from machines import seeing_opens
 
 from borgctl.pull.repository import contents, objects, repo_config, transactions
 
@@ -39,25 +41,23 @@ def test_a_whole_config_has_its_own_hash(tmp_path, size) -> None:
     assert file.whole and file.digest == hashlib.sha256(b"a" * size).hexdigest()
 
 
-def test_no_terminal_in_the_place_of_a_repositorys_file_becomes_ours(tmp_path, monkeypatch) -> None:
-    """Of a process without one, the next terminal that it opens is the one that interrupts it (O_NOCTTY, open(2))."""
+@pytest.mark.parametrize("name", ["config", "index.1", "hints.1", "integrity.1", "data/0/1"])
+def test_what_is_no_file_in_the_place_of_a_repositorys_file_is_not_even_opened(tmp_path, name) -> None:
+    """A FIFO waits for a writer, and the next terminal that a process without one opens interrupts it (open(2))."""
     (tmp_path / "data/0").mkdir(parents=True)
-    for name in ("config", "index.1", "hints.1", "integrity.1", "data/0/1"):
-        (tmp_path / name).write_bytes(b"x")
-    flags, real = {}, os.open
-
-    def noted(path, flag, *more, **named):
-        flags[path] = flag
-        return real(path, flag, *more, **named)
-
-    monkeypatch.setattr(os, "open", noted)
-    repo_config.read(str(tmp_path))
-    transactions.used(str(tmp_path))
-    contents.contents(str(tmp_path))
-    transactions.void(str(tmp_path))
-    with objects.objects(str(tmp_path)):
-        pass
-    (tmp_path / "index.1").unlink()
-    transactions.committed(str(tmp_path))
-    opened = {os.path.relpath(path, tmp_path): flag & os.O_NOCTTY for path, flag in flags.items()}
-    assert opened == dict.fromkeys(("config", "index.1", "hints.1", "integrity.1", "data/0/1"), os.O_NOCTTY)
+    for other in ("config", "index.1", "hints.1", "integrity.1", "data/0/1"):
+        (tmp_path / other).write_bytes(b"x")
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with seeing_opens(f"{tmp_path}/{name}") as opened:
+        with nullcontext() if name != "config" else pytest.raises(OSError, match="no regular file"):
+            repo_config.read(str(tmp_path))
+        transactions.used(str(tmp_path))
+        contents.contents(str(tmp_path))
+        transactions.void(str(tmp_path))
+        with objects.objects(str(tmp_path)):
+            pass
+        if name == "data/0/1":
+            (tmp_path / "index.1").unlink()
+        transactions.committed(str(tmp_path))
+        assert not opened()
