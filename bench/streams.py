@@ -39,21 +39,23 @@ class Cost(NamedTuple):
         return {"mb_per_s": self.bytes / self.wall / 1e6, "cpu_s_per_gb": self.cpu / self.bytes * GB}
 
 
-def serve(end: int, talk: Talk, *, answers: bool) -> int:
-    """Fork the server of one stream: take all bytes of this socket or pipe, and answer where asked. Return its pid."""
+def serve(source: int, talk: Talk, sink: int | None = None) -> int:
+    """Fork the server of one stream: take all bytes of a socket or pipe, and answer into another. Return its pid."""
     if pid := os.fork():
         return pid
     status = 1
     try:
-        os.dup2(end, 3)
-        os.closerange(4, 1 << 16)  # else it would keep borg's end open
-        take(3, talk, answers=answers)
+        ends = [os.dup(end) for end in (source, sink) if end is not None]
+        for number, end in enumerate(ends, 3):
+            os.dup2(end, number)
+        os.closerange(3 + len(ends), 1 << 16)  # else it would keep borg's end open
+        take(3, talk, None if sink is None else 4)
         status = 0
     finally:
         os._exit(status)
 
 
-def take(fd: int, talk: Talk, *, answers: bool) -> None:
+def take(fd: int, talk: Talk, sink: int | None) -> None:
     """Be the server, to the end of the stream; fail where it is shorter than it should be."""
     sizes = [(len(ask), answer) for ask, answer in talk.opening]
     sizes += [(len(head) + len(data), answer) for (head, data), answer in talk.puts()]
@@ -63,8 +65,8 @@ def take(fd: int, talk: Talk, *, answers: bool) -> None:
         taken, first = taken + number, answered
         while answered < len(ends) and ends[answered] <= taken:
             answered += 1
-        if answers and answered > first:
-            os.write(fd, b"".join(answer for _, answer in sizes[first:answered]))
+        if sink is not None and answered > first:
+            os.write(sink, b"".join(answer for _, answer in sizes[first:answered]))
     assert taken == ends[-1], f"{taken} bytes of {ends[-1]}"
 
 
@@ -113,18 +115,23 @@ def both_ways(mover: "subprocess.Popen[bytes]", server: int, talk: Talk) -> Cost
     return Cost(wall, cpu, count)
 
 
-def by_relay(directory: str, talk: Talk) -> Cost:
-    """Move one stream by the relay, and be its gate."""
+def by_relay(directory: str, talk: Talk, transport: str) -> Cost:
+    """Move one stream by the relay, and be its gate; the server's end are sshd's two pipes (stdio), or a socket."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(f"{directory}/{relay.SOCKET}")
         listener.listen(1)
         argv = [sys.executable, "-I", "-S", relay.__file__, directory]
         mover = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         gate, _ = listener.accept()
-    ours, theirs = socket.socketpair()
-    server = serve(ours.fileno(), talk, answers=True)
-    with ours, theirs:
-        socket.send_fds(gate, [b"\0"], [theirs.fileno(), theirs.fileno()])
+    if transport == "stdio":
+        (source, to_server), (from_server, sink) = os.pipe(), os.pipe()
+    else:
+        near, far = (end.detach() for end in socket.socketpair())
+        source, sink, to_server, from_server = far, os.dup(far), near, os.dup(near)
+    server = serve(source, talk, sink)
+    socket.send_fds(gate, [b"\0"], [from_server, to_server])
+    for end in (source, sink, to_server, from_server):
+        os.close(end)
 
     def agree() -> None:
         with gate:
@@ -152,7 +159,7 @@ def by_program(directory: str, talk: Talk, *argv: str) -> Cost:
         mover = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         connection, _ = listener.accept()
     with connection:
-        server = serve(connection.fileno(), talk, answers=True)
+        server = serve(connection.fileno(), talk, connection.fileno())
     return both_ways(mover, server, talk)
 
 
@@ -170,7 +177,7 @@ def one_way(directory: str, talk: Talk, *argv: str) -> Cost:
             connection, _ = listener.accept()
     os.close(sink)
     with connection:
-        server = serve(passed, talk, answers=False)
+        server = serve(passed, talk)
         os.close(passed)
         for ask, _ in talk.opening:
             connection.sendall(ask)

@@ -6,10 +6,11 @@
     .venv/bin/python bench/throughput.py --json FILE               the figures, for a program
 
 One process plays borg: it writes legal messages of a `borg create` (`bench/messages.py`) into the mover's stdin.
-Another plays the server: it takes them from a unix socket, as from sshd, and answers each put. It reads no message and
-writes nothing to disk. nc and socat are started as the published scripts start them. The guard has a socket before it
-and a pipe behind it, and there are no answers, as they do not pass the guard. The clock runs from the first put to the
-last answer (with the guard, to the last byte). CPU seconds are those of the mover, with its start. A GB is 10^9 bytes.
+Another plays the server: it takes them from the relay's two pipes, as sshd has them, or from a unix socket, and
+answers each put. It reads no message and writes nothing to disk. nc and socat are started as the published scripts
+start them, with a socket. The guard has a socket before it and a pipe behind it, and there are no answers, as they do
+not pass the guard. The clock runs from the first put to the last answer (with the guard, to the last byte). CPU seconds
+are those of the mover, with its start. A GB is 10^9 bytes.
 """
 
 import argparse
@@ -34,7 +35,8 @@ def movers(talk: Talk, repository: str) -> dict[str, dict[str, Callable[[str], C
     guard = (*PROGRAM, "--repository", repository, "--session", "create", *PLENTY)
     return {
         "relay": {
-            "relay": lambda directory: by_relay(directory, talk),
+            "relay": lambda directory: by_relay(directory, talk, "stdio"),
+            "relay, socket": lambda directory: by_relay(directory, talk, "socket"),
             "nc": lambda directory: by_program(directory, talk, "nc", "-N", "-U", "{}"),
             "socat": lambda directory: by_program(directory, talk, "socat", "-", "UNIX-CONNECT:{}"),
         },
