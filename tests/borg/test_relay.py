@@ -205,9 +205,9 @@ def test_it_ends_when_borg_closes_its_end_though_the_far_end_stays_open(gate):
 
 
 def test_borg_sees_the_end_of_file_when_the_server_ends(gate):
-    os.write(gate.to_relay, answer(3))
+    os.write(gate.to_relay, answer(3, b"\xa0"))
     gate.hang_up()
-    assert programs.read_all(gate.process.stdout.fileno()) == answer(3)
+    assert programs.read_all(gate.process.stdout.fileno()) == answer(3, b"\xa0")
     assert gate.process.poll() is None  # it goes when borg goes
     gate.process.stdin.close()
     assert gate.process.wait(60) == 0
@@ -252,11 +252,11 @@ def test_slow_readers_lose_nothing(gate):
 @pytest.mark.parametrize(
     "words",
     [
-        answer(3) + answer(3),  # twice
+        answer(3, b"\xa0") + answer(3, b"\xa0"),  # twice
         answer(4),  # not yet asked
         answer(2),
-        answer(3) + b"\xc0",
-        answer(3) + answer(4, text(bytes(1 << 20))),
+        answer(3, b"\xa0") + b"\xc0",
+        answer(3, b"\xa0") + answer(4, text(bytes(1 << 20))),
         b"\x82\xa1r\xc0\xa1i\x03",
         b"\x83\xa1i\x03\xa1r\xc0\xa1i\x05",
         b"\x82\xa1i\x05\xafexception_class\xa1x",
@@ -272,12 +272,12 @@ def test_what_nobody_asked_for_ends_the_run_and_does_not_reach_borg(gate, words)
     assert gate.process.wait(60) == 0
     gate.counts()
     assert gate.blame == relay.STRANGE
-    assert programs.read_all(gate.process.stdout.fileno()) in (b"", answer(3))
+    assert programs.read_all(gate.process.stdout.fileno()) in (b"", answer(3, b"\xa0"))
 
 
 def test_an_answer_before_its_question_ends_the_run_whatever_it_answers(gate):
     """borg keeps an early answer, and takes it for the answer to a later request."""
-    os.write(gate.to_relay, answer(3) + answer(4, b"\x01"))
+    os.write(gate.to_relay, answer(3, b"\xa0") + answer(4, b"\x01"))
     assert gate.process.wait(60) == 0
     gate.counts()
     assert gate.blame == relay.STRANGE
@@ -292,8 +292,8 @@ def test_a_report_of_an_error_is_borgs_to_understand(gate):
 @pytest.mark.parametrize("value", [b"\xd9\xff" + bytes(255), text(bytes(70_000))])
 def test_the_answers_to_writes_are_short(gate, value):
     ask(gate, question(4, b"rollback"))
-    os.write(gate.to_relay, answer(3))
-    assert exactly(gate.process.stdout.fileno(), 7) == answer(3)
+    os.write(gate.to_relay, answer(3, b"\xa0"))
+    assert exactly(gate.process.stdout.fileno(), 7) == answer(3, b"\xa0")
     writing(gate.to_relay, answer(4, value))
     if len(value) < relay.SHORT:
         assert exactly(gate.process.stdout.fileno(), len(answer(4, value))) == answer(4, value)
@@ -316,8 +316,8 @@ def shows(gate, kind, data, passes, way):
 @pytest.mark.parametrize("pipelined", [False, True])
 def test_a_key_is_compared_whenever_it_is_loaded(gate, pipelined):
     ask(gate, question(4, b"load_key") + (question(5, b"get") if pipelined else b""))
-    os.write(gate.to_relay, answer(3))
-    assert exactly(gate.process.stdout.fileno(), 7) == answer(3)
+    os.write(gate.to_relay, answer(3, b"\xa0"))
+    assert exactly(gate.process.stdout.fileno(), 7) == answer(3, b"\xa0")
     words = answer(4, b"\xda\x00\x05a key")
     os.write(gate.to_relay, words)
     shows(gate, relay.KEY, hashlib.sha256(b"a key").digest(), words, gate.process.stdout.fileno())
@@ -326,17 +326,17 @@ def test_a_key_is_compared_whenever_it_is_loaded(gate, pipelined):
 @pytest.mark.parametrize("written", [b"\x05", b"\xcf" + b"\x7f" * 8, b"\xce\x01\x02\x03\x04", b"\xcf" + b"\xff" * 8])
 def test_a_nonce_is_shown_before_borg_counts_on_from_it(gate, written):
     ask(gate, question(4, b"get_free_nonce"))
-    words = answer(3) + answer(4, written)
+    words = answer(3, b"\xa0") + answer(4, written)
     os.write(gate.to_relay, words)
-    assert exactly(gate.process.stdout.fileno(), 7) == answer(3)
+    assert exactly(gate.process.stdout.fileno(), 7) == answer(3, b"\xa0")
     number = int.from_bytes(written if len(written) == 1 else written[1:], "big")
     shows(gate, relay.NONCE, number.to_bytes(8, "big"), answer(4, written), gate.process.stdout.fileno())
 
 
 def test_a_server_that_knows_no_nonce_may_say_so(gate):
     ask(gate, question(4, b"get_free_nonce"))
-    os.write(gate.to_relay, answer(3) + answer(4))
-    assert exactly(gate.process.stdout.fileno(), 14) == answer(3) + answer(4)
+    os.write(gate.to_relay, answer(3, b"\xa0") + answer(4))
+    assert exactly(gate.process.stdout.fileno(), 14) == answer(3, b"\xa0") + answer(4)
 
 
 @pytest.mark.parametrize(
@@ -344,11 +344,122 @@ def test_a_server_that_knows_no_nonce_may_say_so(gate):
 )
 def test_what_is_no_nonce_never_reaches_borg(gate, value):
     ask(gate, question(4, b"get_free_nonce"))
-    os.write(gate.to_relay, answer(3) + answer(4, value))
+    os.write(gate.to_relay, answer(3, b"\xa0") + answer(4, value))
     assert gate.process.wait(60) == 0
     gate.counts()
     assert gate.blame == relay.STRANGE
-    assert programs.read_all(gate.process.stdout.fileno()) in (b"", answer(3))
+    assert programs.read_all(gate.process.stdout.fileno()) in (b"", answer(3, b"\xa0"))
+
+
+CLASS = b"\xafexception_class"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        CLASS + b"\xb0InvalidRPCMethod",
+        CLASS + b"\xd9\x10InvalidRPCMethod",
+        CLASS + b"\xc5\x00\x10InvalidRPCMethod",
+        CLASS + b"\xdb\x00\x00\x00\x10InvalidRPCMethod",
+        CLASS + b"\xa5Error" + CLASS + b"\xb0InvalidRPCMethod",
+        CLASS + b"\xa5Error" + b"\xc4" + CLASS[:1].replace(b"\xaf", b"\x0f") + CLASS[1:] + b"\xb0InvalidRPCMethod",
+    ],
+)
+def test_no_server_says_that_it_keeps_no_nonces(gate, values):
+    """borg would count on from an object of the server's, and no longer tell what it reserves."""
+    ask(gate, question(4, b"get_free_nonce"))
+    names = values.count(b"exception_class")
+    os.write(gate.to_relay, answer(3, b"\xa0") + bytes([0x81 + names]) + b"\xa1i\x04" + values)
+    assert gate.process.wait(60) == 0
+    gate.counts()
+    assert gate.blame == relay.STRANGE
+    assert programs.read_all(gate.process.stdout.fileno()) in (b"", answer(3, b"\xa0"))
+
+
+def test_another_error_passes_in_place_of_a_nonce(gate):
+    ask(gate, question(4, b"get_free_nonce"))
+    words = b"\x83\xa1i\x04" + CLASS + b"\xa7OSError" + b"\xa7sysinfo\xa0"
+    os.write(gate.to_relay, answer(3, b"\xa0") + words)
+    assert exactly(gate.process.stdout.fileno(), 7 + len(words)) == answer(3, b"\xa0") + words
+
+
+def ids(number, head):
+    return head + b"".join(b"\xda\x00\x20" + bytes([at % 256]) * 32 for at in range(number))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [ids(0, b"\x90"), ids(15, b"\x9f"), ids(300, b"\xdc\x01\x2c"), ids(70_000, b"\xdd\x00\x01\x11\x70")],
+    ids=[0, 15, 300, 70_000],
+)
+@pytest.mark.parametrize("method", [b"list", b"scan"])
+def test_a_list_of_ids_arrives_as_it_was(gate, method, value):
+    ask(gate, question(4, method))
+    words = answer(3, b"\xa0") + answer(4, value)
+    sender = threading.Thread(target=trickle, args=(gate.to_relay, words))
+    sender.start()
+    arrived = exactly(gate.process.stdout.fileno(), len(words))
+    sender.join(60)
+    assert arrived == words
+
+
+def trickle(fd, words):
+    """Write the first bytes one by one, and the rest in pieces that end anywhere."""
+    for at in range(60):
+        os.write(fd, words[at : at + 1])
+        time.sleep(0.001)
+    for at in range(60, len(words), 9_973):
+        piece = memoryview(words)[at : at + 9_973]
+        while piece:
+            piece = piece[os.write(fd, piece) :]
+
+
+@pytest.mark.parametrize(
+    ("method", "value"),
+    [
+        (b"get", b"\xdd\x00\x01\x00\x00" + b"\x80" * 65_536),
+        (b"get", b"\xdf\x00\x01\x00\x00"),
+        (b"get", b"\xc0"),
+        (b"get", b"\x81\xa0\xa0"),
+        (b"list", b"\xdd\x00\x01\x00\x00" + b"\x80" * 65_536),
+        (b"list", ids(3, b"\x94") + b"\x80" * 35),
+        (b"list", b"\x91" + b"\xda\x00\x21" + bytes(33)),
+        (b"list", b"\xa0"),
+        (b"list", b"\x81\xa0\xa0"),
+        (b"scan", b"\x91\x90" + bytes(34)),
+        (b"scan", b"\xdd\x7f\xff\xff\xff"),
+    ],
+    ids=lambda value: repr(value[:12]),
+)
+def test_what_would_become_far_more_in_borgs_memory_never_reaches_it(gate, method, value):
+    """An empty map is one byte on the wire, and sixty-four in a Python."""
+    ask(gate, question(4, method))
+    with contextlib.suppress(BrokenPipeError):
+        writing(gate.to_relay, answer(3, b"\xa0") + answer(4, value))
+    assert gate.process.wait(60) == 0
+    gate.counts()
+    assert gate.blame == relay.STRANGE
+    arrived = programs.read_all(gate.process.stdout.fileno())
+    assert arrived.count(b"\x80") == 0 and len(arrived) < 200
+
+
+def test_the_gate_hears_nothing_behind_the_counts():
+    """What is shown and the counts have no mark but their length, and a stream joins what is sent."""
+    near, far = socket.socketpair()
+    gate = relay.Gate(near)
+    shower = threading.Thread(target=gate.show, args=(relay.KEY, bytes(32)))
+    shower.start()
+    assert far.recv(1000) == relay.SHOWN.pack(relay.KEY, bytes(32))
+    gate.end(relay.COUNTS.pack(1, 2))  # does not wait for the gate's answer
+    with pytest.raises(EOFError):
+        gate.end(relay.COUNTS.pack(3, 4))
+    far.sendall(b"y")
+    shower.join(20)
+    with pytest.raises(EOFError):
+        gate.show(relay.KEY, bytes(32))
+    near.close()
+    assert far.recv(1000) == relay.COUNTS.pack(1, 2) and far.recv(1000) == b""
+    far.close()
 
 
 @pytest.mark.parametrize(
@@ -380,7 +491,7 @@ def test_puts_as_borg_writes_them_arrive_as_they_were(gate):
     writing(gate.process.stdin.fileno(), words)
     gate.agree(relay.WRITES)
     assert exactly(gate.from_relay, len(words)) == words
-    answers = b"".join(answer(number) for number in range(3, 5 + len(puts)))
+    answers = answer(3, b"\xa0") + b"".join(answer(number) for number in range(4, 5 + len(puts)))
     writing(gate.to_relay, answers)
     assert exactly(gate.process.stdout.fileno(), len(answers)) == answers
 
@@ -585,8 +696,8 @@ def test_a_borg_that_leaves_early_takes_the_relay_along_and_the_server_is_not_bl
 
 def test_an_object_that_is_larger_than_any_of_borgs_is_given_up_before_borg_has_it(gate):
     ask(gate, question(4, b"get"))
-    os.write(gate.to_relay, answer(3))
-    assert exactly(gate.process.stdout.fileno(), 7) == answer(3)
+    os.write(gate.to_relay, answer(3, b"\xa0"))
+    assert exactly(gate.process.stdout.fileno(), 7) == answer(3, b"\xa0")
     size = relay.LONGEST_ANSWER + 1
     writing(gate.to_relay, answer(4, b"\xdb" + size.to_bytes(4, "big") + bytes(size)))
     assert len(programs.read_all(gate.process.stdout.fileno())) < relay.SHORT
@@ -680,6 +791,6 @@ def test_a_borg_with_sockets_in_the_place_of_pipes_is_served_as_well(tmp_path):
 
 def test_a_key_is_hashed_without_the_library_that_is_half_as_large_as_the_relay(gate):
     ask(gate, question(4, b"load_key"))
-    os.write(gate.to_relay, answer(3) + answer(4, b"\xda\x00\x05a key"))
+    os.write(gate.to_relay, answer(3, b"\xa0") + answer(4, b"\xda\x00\x05a key"))
     gate.agree(relay.KEY, hashlib.sha256(b"a key").digest())
     assert "libcrypto" not in Path(f"/proc/{gate.process.pid}/maps").read_text()

@@ -216,12 +216,19 @@ def test_the_server_does_not_choose_from_where_borg_counts_on(pull):
     pull.verify()
 
 
-def test_an_object_of_the_servers_does_not_use_up_the_range(pull, client):
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [
+        ("object-with-a-far-nonce", "nonce-refused"),
+        ("object-with-a-far-nonce-from-an-old-server", "transport-failed"),
+    ],
+)
+def test_an_object_of_the_servers_does_not_use_up_the_range(pull, client, mode, reason):
     """`check` begins at the nonce of any object, before it knows whether that is whole."""
     client.policy(jobs={"default": {"paths": [client.source]}, "check": {"command": "check"}})
     pull.backup(b"a")
-    result = last_line(pull("run check", "object-with-a-far-nonce"))
-    assert (result["origin"], result["reason"]) == ("gate", "nonce-refused"), result
+    result = last_line(pull("run check", mode))
+    assert (result["origin"], result["reason"]) == ("gate", reason), result
     assert pull.nonce() < 1 << 41
     pull.backup(b"b")
     pull.verify()
