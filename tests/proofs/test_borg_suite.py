@@ -23,6 +23,7 @@ FEW = (
     *("RemoteRepositoryTestCase::test_consistency", "RemoteRepositoryTestCase::test_list"),
     *("RemoteArchiverTestCase::test_break_lock", "RemoteArchiverTestCase::test_rename"),
     *("RemoteArchiverTestCase::test_change_passphrase", "RemoteArchiverTestCase::test_unusual_filenames"),
+    "RemoteRepositoryCheckTestCase::test_repair_no_commits",
 )
 PATIENCE = 3_000  # seconds
 
