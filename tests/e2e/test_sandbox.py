@@ -22,7 +22,7 @@ import json, sys
 words = json.loads(sys.argv.pop(1))
 from borgctl.borg import command_line
 from borgctl.gate import main
-command_line.build = lambda launch, borg: [borg, *words]
+command_line.build = lambda launch, borg, version: [borg, *words]
 main.main()
 """
 
